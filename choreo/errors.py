@@ -1,0 +1,88 @@
+"""Every error that choreo raises, one class each, under one root.
+
+An error says what is wrong in one sentence and, where it can, a ``hint``: what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class ChoreoError(Exception):
+    """Raised when choreo refuses to go on; the root of every error below.
+
+    ``hint`` says what to do about it, or is empty. The CLI prints both on one line and exits with
+    ``exit_code``.
+
+    >>> str(ChoreoError("no such step: ship", hint="steps of shop: reserve, charge"))
+    'no such step: ship (hint: steps of shop: reserve, charge)'
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} (hint: {self.hint})" if self.hint else self.message
+
+
+class DeclarationError(ChoreoError):
+    """Raised when an event, a saga or a handler is declared in a way that could not work."""
+
+
+class ConfigurationError(ChoreoError):
+    """Raised when an option, a setting or a command-line argument can't be used."""
+
+
+class SchemaError(ChoreoError):
+    """Raised when an Avro schema can't be derived from a class, or a schema file can't be used."""
+
+
+class IncompatibleSchema(SchemaError):
+    """Raised when a new version of an event could not be read by, or could not read, an older one."""
+
+
+class BodyError(ChoreoError):
+    """Raised when the body of a record can't be decoded; it becomes a dead letter."""
+
+
+class UnknownFingerprint(BodyError):
+    """Raised when no known schema has the body's fingerprint; retried, as the writer may be newer."""
+
+
+class HeadersError(ChoreoError):
+    """Raised when the CloudEvents headers of a record can't be read; it becomes a dead letter."""
+
+
+class UndeclaredEvent(ChoreoError):
+    """Raised when a handler returns an event that its declaration doesn't name."""
+
+
+class TransactionControl(ChoreoError):
+    """Raised when a handler tries to commit or roll back the transaction that it runs inside of."""
+
+
+class StoreError(ChoreoError):
+    """Raised when the store's database can't be opened, is locked, or is of a newer version."""
+
+
+class StoreMismatch(StoreError):
+    """Raised when the store and the log contradict each other, so going on could lose or repeat effects."""
+
+
+class Fenced(StoreError):
+    """Raised when another worker moved the positions of this store: this one must stop."""
+
+
+class LogError(ChoreoError):
+    """Raised when the Kafka cluster can't be reached or refuses what choreo needs."""
+
+
+class Permanent(Exception):
+    """Raise it in a handler when trying again is useless: the step's failure event is published.
+
+    >>> raise Permanent("card declined")
+    Traceback (most recent call last):
+    choreo.errors.Permanent: card declined
+    """

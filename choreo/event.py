@@ -1,0 +1,104 @@
+"""``@event``: a domain event is a frozen dataclass with a name of its own on the wire."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, dataclass_transform, overload
+
+from choreo.errors import DeclarationError
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MARK = "__choreo_event__"
+
+
+class EventType(NamedTuple):
+    """What ``@event`` knows of a class: ``name`` is its Avro full name, for example ``shop.OrderCreated``."""
+
+    name: str
+    namespace: str
+    doc: str
+
+
+@dataclass_transform(frozen_default=True)
+@overload
+def event(cls: type[T], /) -> type[T]: ...
+
+
+@dataclass_transform(frozen_default=True)
+@overload
+def event(*, namespace: str = "", name: str = "") -> Callable[[type[T]], type[T]]: ...
+
+
+def event(cls: type[T] | None = None, /, *, namespace: str = "", name: str = "") -> Any:
+    """Make a class a domain event: a frozen dataclass with an Avro full name.
+
+    ``namespace`` (dotted) and ``name`` (the class's own by default) make the full name that stands in
+    ``ce_type`` and in the Avro schema; the class's docstring becomes the schema's ``doc``.
+
+    Raises `DeclarationError` when the name isn't an Avro name.
+
+    >>> @event(namespace="shop")
+    ... class OrderCreated:
+    ...     '''A customer placed an order.'''
+    ...     order_id: str
+    >>> OrderCreated("o-1")
+    OrderCreated(order_id='o-1')
+    >>> event_name(OrderCreated)
+    'shop.OrderCreated'
+    """
+    if cls is None:
+        return lambda decorated: _declare(decorated, namespace, name)
+    return _declare(cls, namespace, name)
+
+
+def _declare(cls: type[T], namespace: str, name: str) -> type[T]:
+    if not isinstance(cls, type):
+        raise DeclarationError(f"@event decorates a class, not {cls!r}")
+    short = name or cls.__name__
+    for part in [*namespace.split("."), short] if namespace else [short]:
+        if not _NAME.fullmatch(part):
+            raise DeclarationError(
+                f"{cls.__module__}.{cls.__qualname__}: {part!r} is not an Avro name",
+                hint="letters, digits and underscores, not beginning with a digit",
+            )
+    doc = cls.__dict__.get("__doc__") or ""
+    decorated = dataclasses.dataclass(frozen=True)(cls)
+    full = f"{namespace}.{short}" if namespace else short
+    setattr(decorated, _MARK, EventType(full, namespace, doc))
+    return decorated
+
+
+def is_event(cls: object) -> bool:
+    """Say whether ``@event`` stands on this very class (a subclass needs its own)."""
+    return isinstance(cls, type) and _MARK in cls.__dict__
+
+
+def event_type(cls: type) -> EventType:
+    """Give what ``@event`` knows of a class. Raises `DeclarationError` where it isn't one."""
+    if not is_event(cls):
+        raise DeclarationError(
+            f"{getattr(cls, '__qualname__', cls)!s} is not an event", hint="decorate it with @event"
+        )
+    found: EventType = cls.__dict__[_MARK]
+    return found
+
+
+def event_name(cls: type) -> str:
+    """Give an event class's Avro full name. Raises `DeclarationError` where it isn't an event."""
+    return event_type(cls).name
+
+
+@event(namespace="choreo")
+class Aborted:
+    """Given to a compensation that no other step's event called: a leaf's, or one after a timeout.
+
+    ``step`` is the step whose failure or timeout was first in the saga's log, ``reason`` says why.
+    It is never published.
+    """
+
+    step: str
+    reason: str

@@ -1,0 +1,21 @@
+"""Bodies of events, as the worker needs them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Codec(Protocol):
+    """Turns events into bodies and back."""
+
+    def encode(self, event: object) -> bytes:
+        """Encode an event. Raises `BodyError` when a field's value doesn't fit the schema."""
+        ...
+
+    def decode(self, type_name: str, body: bytes | None) -> object:
+        """Decode a body into the event class of that name.
+
+        Raises `UnknownFingerprint` when the writer's schema isn't known (yet), `BodyError` when the
+        body can't be read at all.
+        """
+        ...

@@ -1,0 +1,202 @@
+"""A participant's database, as the worker needs it: saga log, outbox, schedule, positions, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from choreo.ports.log import Partition
+
+
+class Entry(NamedTuple):
+    """One row of ``saga_log``: one step's transition ``old_state → new_state``, and what caused it.
+
+    ``input`` names what the protocol was told (``event`` for an event of the log, else a local
+    command); an entry whose ``input`` is empty is a consequence of the entry before it. Folding the
+    entries that have an input, in order, gives the state of the saga: that is what replay does.
+    ``offset`` is -1 for what happened locally. Times are in milliseconds since the epoch.
+    """
+
+    saga_id: str
+    saga_type: str
+    saga_version: int
+    saga_state: str
+    recorded_at: int
+    input: str
+    step: str
+    old_state: str
+    new_state: str
+    event_id: str = ""
+    event_type: str = ""
+    outcome: str = ""
+    kind: str = ""
+    source: str = ""
+    causation_id: str = ""
+    topic: str = ""
+    partition: int = -1
+    offset: int = -1
+    event_time: int = 0
+    payload: bytes | None = None
+    note: str = ""
+
+
+class Unpublished(NamedTuple):
+    """One row of ``outbox``: an event that the log has not acknowledged yet.
+
+    ``headers`` are the record's, as JSON. ``seq`` is given by the store and grows in commit order.
+    """
+
+    event_id: str
+    saga_id: str
+    topic: str
+    headers: str
+    body: bytes
+    seq: int = 0
+
+
+class Scheduled(NamedTuple):
+    """One row of ``schedule``: what is due for a saga, and when (milliseconds since the epoch).
+
+    ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``), ``name`` of
+    which handler or step, ``event_id`` the event that caused it. One row each saga, task, name and
+    event at most: scheduling again moves it.
+    """
+
+    saga_id: str
+    saga_type: str
+    task: str
+    name: str
+    event_id: str
+    due: int
+    attempt: int = 0
+
+
+class DeadLetter(NamedTuple):
+    """One row of ``dead_letters``: what could not be handled, with the raw record and the reason.
+
+    ``headers`` are the raw ones as JSON, values in base64; ``handler`` is empty where no handler was
+    reached; ``id`` is given by the store.
+    """
+
+    reason: str
+    detail: str
+    recorded_at: int
+    saga_id: str = ""
+    saga_type: str = ""
+    task: str = ""
+    name: str = ""
+    event_id: str = ""
+    event_type: str = ""
+    topic: str = ""
+    partition: int = -1
+    offset: int = -1
+    key: bytes | None = None
+    headers: str = "[]"
+    value: bytes | None = None
+    attempt: int = 0
+    id: int = 0
+
+
+class Store(Protocol):
+    """One participant's database. One connection, used by one thread.
+
+    All that writes happens inside `turn`; several turns may be tried, one at a time.
+    """
+
+    @property
+    def db(self) -> Any:
+        """The open database as handlers see it (`sqlite_utils.Database` for SQLite)."""
+        ...
+
+    @property
+    def store_id(self) -> str:
+        """A random id given when the store was made; a copied file keeps it."""
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Open the one transaction of a turn: committed at the end, rolled back on an exception.
+
+        Raises `StoreError` when the database stays locked.
+        """
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Inside a turn: what is written inside is undone, alone, when an exception leaves it.
+
+        While it is open, ``db`` refuses commit and rollback with `TransactionControl`.
+        """
+        ...
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add to the saga log."""
+        ...
+
+    def history(self, saga_id: str) -> Sequence[Entry]:
+        """Give a saga's entries, oldest first."""
+        ...
+
+    def payload(self, saga_id: str, event_type: str) -> bytes | None:
+        """Give the kept body of the saga's first counted event of that type; None where there is none."""
+        ...
+
+    def enqueue(self, rows: Iterable[Unpublished]) -> None:
+        """Add to the outbox."""
+        ...
+
+    def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
+        """Give outbox rows with ``seq`` over ``after``, in order."""
+        ...
+
+    def acknowledge(self, seqs: Iterable[int]) -> None:
+        """Take acknowledged rows out of the outbox."""
+        ...
+
+    def schedule(self, rows: Iterable[Scheduled]) -> None:
+        """Put rows on the schedule, or move them."""
+        ...
+
+    def unschedule(self, saga_id: str, task: str, name: str) -> None:
+        """Take a saga's rows of that task and name off the schedule."""
+        ...
+
+    def due(self, now: int, limit: int) -> Sequence[Scheduled]:
+        """Give what is due at ``now``, the oldest first."""
+        ...
+
+    def next_due(self) -> int | None:
+        """Say when the next row of the schedule is due; None where it is empty."""
+        ...
+
+    def positions(self) -> Mapping[Partition, int]:
+        """Give the next offset to fold, of every partition that was ever ours."""
+        ...
+
+    def joined(self) -> Mapping[Partition, tuple[int, int]]:
+        """Give, of every partition that was ever ours, where its log ended when we joined, and from which
+        offset on we act."""
+        ...
+
+    def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
+        """Note a partition that was never ours before."""
+        ...
+
+    def advance(self, partition: Partition, expected: int, position: int) -> None:
+        """Move a position by compare-and-set. Raises `Fenced` when it isn't ``expected`` any more."""
+        ...
+
+    def bind(self, cluster_id: str, participant: str) -> None:
+        """Note, the first time, to whom this store belongs; later raise `StoreMismatch` for anybody else."""
+        ...
+
+    def add_dead_letter(self, letter: DeadLetter) -> int:
+        """Keep a dead letter; give its id."""
+        ...
+
+    def changed(self) -> bool:
+        """Say, cheaply, whether another connection has committed since the last call."""
+        ...
+
+    def close(self) -> None:
+        """Close the database."""
+        ...
