@@ -10,9 +10,7 @@ Outcome = Literal["succeeded", "failed", "timed_out", "compensated"]
 Kind = Literal["compensatable", "pivot", "retriable", "start", "external", "cancellation"]
 """What a step is (Richardson, *Microservices Patterns*, chapter 4); the last three are choreo's own."""
 
-StepState = Literal[
-    "pending", "executing", "completed", "failed", "refused", "compensating", "compensated"
-]
+StepState = Literal["pending", "executing", "completed", "failed", "refused", "compensating", "compensated"]
 """Where a step stands; the diagram is in `choreo.protocol`."""
 
 SagaState = Literal["started", "pending", "compensating", "completed", "failed"]

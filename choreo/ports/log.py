@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """One record to publish; ``seq`` is the outbox's number for it, and comes back when it is acknowledged."""
+    """One record to publish; ``seq``, the outbox's number, comes back when it is acknowledged."""
 
     seq: int
     topic: str

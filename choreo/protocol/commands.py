@@ -1,0 +1,152 @@
+"""The rules for local commands: a step begins, ends, backs off, dies and is requeued; a deadline is due."""
+
+from __future__ import annotations
+
+from choreo.outcome import COMPENSATED, SUCCEEDED, TIMED_OUT
+from choreo.protocol import steps
+from choreo.protocol.decisions import Answer, Decision, Expire, Publish, Queue, Run
+from choreo.protocol.inputs import Begin, Buried, Deferred, Discarded, Due, Ended, Observed, Requeued
+from choreo.protocol.instance import Instance, Progress
+from choreo.protocol.role import Action, Role
+
+
+def begin(role: Role, saga: Instance, told: Begin, out: list[Decision]) -> None:
+    """Decide, by what is known now, whether a step that was queued or backed off may still run."""
+    action = role.action[told.step]
+    progress = saga.step(told.step)
+    if progress.activity not in ("queued", "waiting", "running"):
+        return
+    if progress.state == "compensating":
+        saga.steps[told.step] = progress._replace(activity="running")
+        out.append(Run("compensation", told.step))
+    elif progress.activity != "running" and _too_late(saga, action, told):
+        steps.give_up(saga, action, out)
+    else:
+        steps.move(saga, told.step, progress._replace(state="executing", activity="running"), out)
+        out.append(Run("action", told.step))
+
+
+def _too_late(saga: Instance, action: Action, told: Begin) -> bool:
+    if action.can_fail:
+        return saga.aborted or bool(saga.end)
+    # A retriable step is never refused, but who joins a topic does nothing for sagas that ended without it.
+    return told.joining and bool(saga.end)
+
+
+def ended(role: Role, saga: Instance, told: Ended, out: list[Decision]) -> None:
+    """Take the result of a handler that ran: of an action, of a compensation, or of the start."""
+    action = role.action[told.step]
+    progress = saga.step(told.step)
+    if told.outcome == COMPENSATED:
+        if progress.state == "compensating":
+            _undone(saga, action, told, out)
+    elif _is_under_way(action, progress):
+        if told.outcome == SUCCEEDED:
+            _succeeded(saga, action, told, out)
+        elif told.how == "partial":
+            steps.undo_partial(saga, action, out, told.reason)
+        else:
+            _failed(saga, action, told, out)
+
+
+def _is_under_way(action: Action, progress: Progress) -> bool:
+    if not action.trigger.alternatives:
+        return progress.state == "pending"  # the start: triggered by nothing but itself
+    return progress.state in ("pending", "executing") and progress.activity != "idle"
+
+
+def _succeeded(saga: Instance, action: Action, told: Ended, out: list[Decision]) -> None:
+    steps.move(saga, action.step, Progress("completed", result=told.type), out)
+    out.append(Publish(action.step, told.outcome, told.type))
+    steps.undo_if_called(saga, action, out)
+
+
+def _failed(saga: Instance, action: Action, told: Ended, out: list[Decision]) -> None:
+    if told.how == "returned" and saga.outcomes.get(action.step) != TIMED_OUT:
+        steps.move(saga, action.step, Progress("failed"), out)
+        out.append(Publish(action.step, told.outcome, told.type))
+    else:
+        steps.settle(saga, action, "failed", out, told.reason)
+
+
+def _undone(saga: Instance, action: Action, told: Ended, out: list[Decision]) -> None:
+    if saga.step(action.step).owes_failure and saga.outcomes.get(action.step) != TIMED_OUT:
+        steps.settle(saga, action, "failed", out, told.reason)
+        return
+    steps.move(saga, action.step, Progress("compensated", result=saga.step(action.step).result), out)
+    out.append(Publish(action.step, COMPENSATED, told.type))
+
+
+def deferred(role: Role, saga: Instance, told: Deferred, out: list[Decision]) -> None:
+    """Count an attempt that failed; a step whose saga was aborted meanwhile is not tried again."""
+    if told.name not in role.action:
+        return  # an observer: its event stays the oldest of those that wait
+    action = role.action[told.name]
+    progress = saga.step(told.name)
+    if progress.activity in ("idle", "dead"):
+        return
+    waiting = progress._replace(activity="waiting", attempt=progress.attempt + 1)
+    if progress.state == "compensating":
+        saga.steps[told.name] = waiting
+        return
+    steps.move(saga, told.name, waiting._replace(state="executing"), out, told.reason)
+    if action.can_fail and (saga.aborted or saga.end):
+        steps.give_up(saga, action, out)
+
+
+def buried(role: Role, saga: Instance, told: Buried, out: list[Decision]) -> None:
+    """Stop a step, or skip an observer's event, until somebody mends and requeues it."""
+    if told.name in role.action:
+        saga.steps[told.name] = saga.step(told.name)._replace(activity="dead")
+    else:
+        _next_event(saga, told.name, out)
+
+
+def requeued(role: Role, saga: Instance, told: Requeued, out: list[Decision]) -> None:
+    """Try a dead letter again: whether it may still run is decided when it begins."""
+    if told.name not in role.action:
+        waiting = saga.observers.get(told.name, ())
+        saga.observers[told.name] = (*waiting, told.event_id)
+        if not waiting:
+            out.append(Queue("observer", told.name))
+        return
+    progress = saga.step(told.name)
+    if progress.activity != "dead":
+        return
+    saga.steps[told.name] = progress._replace(activity="queued")
+    out.append(Queue("compensation" if progress.state == "compensating" else "action", told.name))
+
+
+def discarded(role: Role, saga: Instance, told: Discarded, out: list[Decision]) -> None:
+    """Settle a dead letter by hand: a compensation counts as done, an action as failed."""
+    if told.name not in role.action or saga.step(told.name).activity != "dead":
+        return
+    action = role.action[told.name]
+    progress = saga.step(told.name)
+    if progress.state == "compensating" and not progress.owes_failure:
+        steps.move(saga, told.name, Progress("compensated", result=progress.result), out, told.reason)
+        undo = steps.undo_for(action, progress.result)
+        out.append(Answer(told.name, COMPENSATED, undo.answer if undo else "", told.reason))
+    else:
+        steps.settle(saga, action, "failed", out, told.reason)
+
+
+def observed(role: Role, saga: Instance, told: Observed, out: list[Decision]) -> None:
+    """An observer has done with the oldest event that waited; the next one's turn."""
+    _next_event(saga, told.name, out)
+
+
+def _next_event(saga: Instance, name: str, out: list[Decision]) -> None:
+    waiting = saga.observers.get(name, ())[1:]
+    if waiting:
+        saga.observers[name] = waiting
+        out.append(Queue("observer", name))
+    else:
+        saga.observers.pop(name, None)
+
+
+def due(role: Role, saga: Instance, told: Due, out: list[Decision]) -> None:
+    """A deadline's time has come: if its step still has no outcome, it is timed out."""
+    if saga.deadlines.get(told.deadline) == "armed":
+        saga.deadlines[told.deadline] = "fired"
+        out.append(Expire(told.deadline))

@@ -1,0 +1,126 @@
+"""The rules for an event of the log: R2 once, R3 first outcome, R4 abort, R7 reverse edges, R8 end."""
+
+from __future__ import annotations
+
+from choreo.envelope import Envelope
+from choreo.outcome import COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT
+from choreo.protocol import steps
+from choreo.protocol.decisions import Arm, Decision, Disarm, Ignored, Queue, Unowned
+from choreo.protocol.instance import Instance
+from choreo.protocol.role import Contract, Role
+
+
+def happened(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+    """Fold one event of the log, in the log's order."""
+    if event.id in saga.seen:
+        out.append(Ignored("duplicate"))
+        return
+    saga.seen.add(event.id)
+    if event.step in role.action and not _is_ours(saga, role, event):
+        out.append(Unowned(event.step))
+        return
+    if not _counts(role, saga, event):
+        out.append(Ignored("void"))
+        return
+    was_aborted, was_failing = saga.aborted, bool(saga.failing)
+    if not _record(role, saga, event):
+        out.append(Ignored("void"))
+        return
+    saga.types.add(event.type)
+    if saga.end or (saga.aborted and not was_aborted):
+        steps.refuse_what_waits(role, saga, out)
+    _disarm(role, saga, event, out)
+    _call_compensations(role, saga, event, bool(saga.failing) and not was_failing, out)
+    for action in role.triggered_by.get(event.type, ()):
+        steps.trigger(role, saga, action, out)
+    _tell_observers(role, saga, event, out)
+    _arm(role, saga, event, out)
+
+
+def _is_ours(saga: Instance, role: Role, event: Envelope) -> bool:
+    """Say whether an outcome of an own step is one that this participant decided.
+
+    A timeout may be somebody else's deadline, and anything else must have been written here before it
+    was published: if it was not, the store is not the one that published it.
+    """
+    if event.outcome == TIMED_OUT:
+        return True
+    progress = saga.step(event.step)
+    if event.outcome == SUCCEEDED:
+        return progress.result == event.type
+    return progress.state in ("failed", "refused", "compensated")
+
+
+def _counts(role: Role, saga: Instance, event: Envelope) -> bool:
+    if saga.end:
+        return False
+    if event.outcome == COMPENSATED:
+        return event.step not in saga.compensated
+    return event.step not in saga.outcomes
+
+
+def _record(role: Role, saga: Instance, event: Envelope) -> bool:
+    """Write the outcome down; give False where it is recorded and yet dispatched to nobody (R8)."""
+    if event.outcome == COMPENSATED:
+        saga.compensated.add(event.step)
+    else:
+        saga.outcomes[event.step] = event.outcome
+    if event.outcome in (FAILED, TIMED_OUT) and not saga.failing:
+        saga.failing, saga.failing_outcome = event.step, event.outcome
+    if event.kind == PIVOT and event.outcome == SUCCEEDED:
+        saga.pivoted = True
+    if event.step == START and event.outcome == SUCCEEDED:
+        saga.started, saga.version = True, event.saga_version
+    return _is_no_vain_end(role.contract, saga, event.type)
+
+
+def _is_no_vain_end(contract: Contract, saga: Instance, event_type: str) -> bool:
+    """End or cancel the saga where the event says so; a vain end comes after a failure that no pivot outweighs."""
+    if event_type == contract.aborts:
+        saga.cancelled = True
+    if event_type == contract.fails:
+        saga.end = "failed"
+    if event_type == contract.completes:
+        if saga.failing and not saga.pivoted:
+            return False
+        saga.end = "completed"
+    return True
+
+
+def _call_compensations(
+    role: Role, saga: Instance, event: Envelope, first_failure: bool, out: list[Decision]
+) -> None:
+    if event.outcome == TIMED_OUT and event.step in role.action:
+        steps.timed_out(saga, role.action[event.step], out)
+    for action in role.undone_by.get(event.type, ()):
+        steps.undo_if_called(saga, action, out)
+    if first_failure:
+        for action in role.leaves:
+            steps.undo_if_called(saga, action, out)
+
+
+def _tell_observers(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+    for observer in role.observed_by.get(event.type, ()):
+        waiting = saga.observers.get(observer.name, ())
+        saga.observers[observer.name] = (*waiting, event.id)
+        if not waiting:
+            out.append(Queue("observer", observer.name))
+
+
+def _arm(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+    for deadline in role.armed_by.get(event.type, ()):
+        if deadline.name in saga.deadlines or saga.end or saga.failing:
+            continue
+        if deadline.of not in saga.outcomes and deadline.after.satisfied(saga.types):
+            saga.deadlines[deadline.name] = "armed"
+            out.append(Arm(deadline.name))
+
+
+def _disarm(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+    """A deadline can only abort its saga: it is over with the outcome it watches, a failure, or the end."""
+    for deadline in role.deadlines:
+        if saga.deadlines.get(deadline.name) != "armed":
+            continue
+        if event.step == deadline.of or saga.end or saga.failing:
+            saga.deadlines[deadline.name] = "over"
+            out.append(Disarm(deadline.name))

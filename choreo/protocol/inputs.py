@@ -1,0 +1,78 @@
+"""What the protocol can be told: an event of the log (`choreo.envelope.Envelope`) or a local command."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from choreo.envelope import Envelope
+from choreo.outcome import Outcome
+
+
+class Begin(NamedTuple):
+    """A queued step, or one whose pause is over, is about to run.
+
+    ``joining``: its trigger lay in the log before this participant first joined the topic.
+    """
+
+    step: str
+    joining: bool = False
+
+
+class Ended(NamedTuple):
+    """A handler of a step ended for good.
+
+    ``how``: it ``returned`` the event ``type``; or it ``raised`` (a permanent error, or its attempts are
+    used up) and the runtime answers; or it raised and may have had ``partial`` effects outside.
+    """
+
+    step: str
+    outcome: Outcome
+    type: str
+    how: Literal["returned", "raised", "partial"] = "returned"
+    reason: str = ""
+
+
+class Deferred(NamedTuple):
+    """An attempt failed and will be repeated after a pause; ``name`` is a step's or an observer's."""
+
+    name: str
+    reason: str = ""
+
+
+class Buried(NamedTuple):
+    """A step or an observer can't go on by itself: it became a dead letter."""
+
+    name: str
+    reason: str = ""
+
+
+class Requeued(NamedTuple):
+    """A dead letter is to be tried again, against the saga's state of today.
+
+    ``event_id`` says which event, where ``name`` is an observer's.
+    """
+
+    name: str
+    event_id: str = ""
+
+
+class Discarded(NamedTuple):
+    """A dead letter was settled by hand: an answer is owed all the same."""
+
+    name: str
+    reason: str = ""
+
+
+class Observed(NamedTuple):
+    """An observer has handled the oldest event that waited for it."""
+
+    name: str
+
+
+class Due(NamedTuple):
+    """The time of a deadline has come."""
+
+    deadline: str
+
+
+Input = Envelope | Begin | Ended | Deferred | Buried | Requeued | Discarded | Observed | Due

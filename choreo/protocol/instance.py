@@ -1,0 +1,154 @@
+"""What one participant knows of one saga instance: the state that the protocol folds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from choreo.outcome import SagaState, StepState
+
+Activity = Literal["idle", "queued", "running", "waiting", "dead"]
+"""What a step is doing within its state.
+
+``idle`` nothing, ``queued`` triggered and not begun, ``running`` under way outside a transaction,
+``waiting`` backing off after an attempt that failed, ``dead`` in the dead letters until requeued.
+"""
+
+_STATE_OF_OUTCOME: dict[str, StepState] = {
+    "succeeded": "completed",
+    "failed": "failed",
+    "timed_out": "failed",
+}
+
+
+class Progress(NamedTuple):
+    """Where one of the participant's own steps stands.
+
+    ``result``: the type of its success event. ``attempt``: attempts that failed so far.
+    ``owes_failure``: what it may have done outside is being compensated, and then its failure is to be
+    published.
+    """
+
+    state: StepState = "pending"
+    activity: Activity = "idle"
+    result: str = ""
+    attempt: int = 0
+    owes_failure: bool = False
+
+
+PENDING = Progress()
+
+
+class Instance:
+    """One saga as one participant knows it, folded from the log and its own local commands.
+
+    ``types`` are the event types that counted, ``outcomes`` the first outcome of each step,
+    ``failing`` the step of the first failed or timed_out outcome, ``end`` how the saga ended.
+    Treat it as a value: `fold` copies before it writes.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "compensated",
+        "deadlines",
+        "end",
+        "failing",
+        "failing_outcome",
+        "observers",
+        "outcomes",
+        "pivoted",
+        "seen",
+        "started",
+        "steps",
+        "types",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.started = False
+        self.cancelled = False
+        self.pivoted = False
+        self.failing = ""
+        self.failing_outcome = ""
+        self.end: Literal["", "completed", "failed"] = ""
+        self.seen: set[str] = set()
+        self.types: set[str] = set()
+        self.outcomes: dict[str, str] = {}
+        self.compensated: set[str] = set()
+        self.steps: dict[str, Progress] = {}
+        self.observers: dict[str, tuple[str, ...]] = {}
+        self.deadlines: dict[str, str] = {}
+
+    def copy(self) -> Instance:
+        """Give an equal instance that shares nothing that can change."""
+        twin = Instance.__new__(Instance)
+        twin.version = self.version
+        twin.started = self.started
+        twin.cancelled = self.cancelled
+        twin.pivoted = self.pivoted
+        twin.failing = self.failing
+        twin.failing_outcome = self.failing_outcome
+        twin.end = self.end
+        twin.seen = self.seen.copy()
+        twin.types = self.types.copy()
+        twin.outcomes = self.outcomes.copy()
+        twin.compensated = self.compensated.copy()
+        twin.steps = self.steps.copy()
+        twin.observers = self.observers.copy()
+        twin.deadlines = self.deadlines.copy()
+        return twin
+
+    def key(self) -> tuple[Any, ...]:
+        """Give a hashable value that is equal exactly for equal instances."""
+        return (
+            self.version,
+            self.started,
+            self.cancelled,
+            self.pivoted,
+            self.failing,
+            self.failing_outcome,
+            self.end,
+            frozenset(self.seen),
+            frozenset(self.types),
+            frozenset(self.outcomes.items()),
+            frozenset(self.compensated),
+            frozenset(self.steps.items()),
+            frozenset(self.observers.items()),
+            frozenset(self.deadlines.items()),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Instance) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __repr__(self) -> str:
+        return f"<Instance {self.state} { ({step: p.state for step, p in self.steps.items()}) }>"
+
+    @property
+    def aborted(self) -> bool:
+        """Say whether a failure, a timeout or a cancellation stops what comes next (rule R4)."""
+        return bool(self.failing) or self.cancelled
+
+    @property
+    def state(self) -> SagaState:
+        """Where the saga stands, by DESIGN's words."""
+        if self.end:
+            return self.end
+        if self.aborted:
+            return "compensating"
+        return "pending" if len(self.outcomes) > 1 else "started"
+
+    def step(self, name: str) -> Progress:
+        """Give where an own step stands."""
+        return self.steps.get(name, PENDING)
+
+    def state_of(self, step: str) -> StepState:
+        """Give the state of any step: an own one's as we know it, another's as the log tells it."""
+        own = self.steps.get(step)
+        if own is not None:
+            return own.state
+        if step in self.compensated:
+            return "compensated"
+        return _STATE_OF_OUTCOME.get(self.outcomes.get(step, ""), "pending")

@@ -1,0 +1,140 @@
+"""A participant's part in one saga, as the protocol needs it: no code, no payload, only names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from choreo.outcome import COMPENSATABLE, RETRIABLE, START, Kind
+from choreo.protocol.trigger import Trigger
+
+T = TypeVar("T")
+
+
+class Contract(NamedTuple):
+    """What all participants of a saga agree on; event types by full name, empty where there is none."""
+
+    saga: str
+    starts: str
+    completes: str
+    fails: str
+    aborts: str = ""
+    version: int = 1
+
+
+class Undo(NamedTuple):
+    """A compensation: what calls it, for which success events of its action, and its answer.
+
+    ``trigger`` has no alternatives for a step without successors that can fail: it is then called by
+    the saga's first failure (rule R7). ``results`` is empty when it serves every success event.
+    """
+
+    trigger: Trigger
+    answer: str
+    results: frozenset[str] = frozenset()
+
+    def serves(self, result: str) -> bool:
+        """Say whether it undoes what that success event says was done."""
+        return not self.results or result in self.results
+
+    @property
+    def is_leaf(self) -> bool:
+        """Say whether no event of another step calls it."""
+        return not self.trigger.alternatives
+
+
+class Action(NamedTuple):
+    """An action: its trigger, its kind, the failure event that answers a refusal, its compensations.
+
+    ``partial``: an attempt that raised may have had effects outside, so it is compensated before the
+    failure is published.
+    """
+
+    step: str
+    trigger: Trigger
+    kind: Kind = COMPENSATABLE
+    failure: str = ""
+    undo: tuple[Undo, ...] = ()
+    partial: bool = False
+
+    @property
+    def can_fail(self) -> bool:
+        """Say whether it may be refused, and may fail."""
+        return self.kind != RETRIABLE
+
+
+class Observer(NamedTuple):
+    """A handler that only looks: a read model, a notice."""
+
+    name: str
+    trigger: Trigger
+
+
+class Deadline(NamedTuple):
+    """A promise that step ``of`` has an outcome in time after ``after``; ``answer`` says that it had none."""
+
+    name: str
+    of: str
+    after: Trigger
+    answer: str
+
+
+@dataclass(frozen=True)
+class Role:
+    """All that one participant declares in one saga. The step that starts the saga is an action too.
+
+    >>> reserve = Action("inventory.reserve", Trigger.of("OrderCreated"), failure="InventoryUnavailable")
+    >>> contract = Contract("order-fulfilment", "OrderCreated", "OrderFulfilled", "OrderFailed")
+    >>> sorted(Role("inventory", contract, (reserve,)).handles)
+    ['OrderCreated']
+    """
+
+    participant: str
+    contract: Contract
+    actions: tuple[Action, ...] = ()
+    observers: tuple[Observer, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
+
+    action: dict[str, Action] = field(init=False, repr=False, compare=False)
+    triggered_by: dict[str, list[Action]] = field(init=False, repr=False, compare=False)
+    undone_by: dict[str, list[Action]] = field(init=False, repr=False, compare=False)
+    observed_by: dict[str, list[Observer]] = field(init=False, repr=False, compare=False)
+    armed_by: dict[str, list[Deadline]] = field(init=False, repr=False, compare=False)
+    deadline: dict[str, Deadline] = field(init=False, repr=False, compare=False)
+    leaves: tuple[Action, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        put("action", {action.step: action for action in self.actions})
+        put("deadline", {deadline.name: deadline for deadline in self.deadlines})
+        put("triggered_by", _index(self.actions, lambda action: action.trigger.types))
+        put("undone_by", _index(self.actions, _calls))
+        put("observed_by", _index(self.observers, lambda observer: observer.trigger.types))
+        put("armed_by", _index(self.deadlines, lambda deadline: deadline.after.types))
+        put("leaves", tuple(a for a in self.actions if any(undo.is_leaf for undo in a.undo)))
+
+    @property
+    def handles(self) -> frozenset[str]:
+        """Every event type whose body this participant may need."""
+        indexes = (self.triggered_by, self.undone_by, self.observed_by, self.armed_by)
+        return frozenset(name for index in indexes for name in index)
+
+    @property
+    def owns_start(self) -> bool:
+        """Say whether this participant starts the saga."""
+        return START in self.action
+
+
+def _calls(action: Action) -> frozenset[str]:
+    return frozenset().union(*(undo.trigger.types for undo in action.undo))
+
+
+def _index(items: Iterable[T], types: Callable[[T], frozenset[str]]) -> dict[str, list[T]]:
+    index: dict[str, list[T]] = {}
+    for item in items:
+        for name in types(item):
+            index.setdefault(name, []).append(item)
+    return index

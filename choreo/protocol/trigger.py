@@ -1,0 +1,55 @@
+"""When a handler is due: a condition over the types of the events that a saga has had so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from itertools import product
+from typing import NamedTuple
+
+
+class Trigger(NamedTuple):
+    """Alternatives, each a set of event types that must all have come.
+
+    >>> either = Trigger.any_of(Trigger.of("PaymentFailed"), Trigger.of("PaymentRefunded"))
+    >>> either.satisfied({"PaymentRefunded"})
+    True
+    >>> both = Trigger.all_of(either, Trigger.of("FlightCancelled"))
+    >>> both.satisfied({"PaymentRefunded"}), both.touched({"PaymentRefunded"})
+    (False, True)
+    """
+
+    alternatives: tuple[frozenset[str], ...] = ()
+
+    @classmethod
+    def of(cls, *types: str) -> Trigger:
+        """Any one of these event types."""
+        return cls(tuple(frozenset((name,)) for name in types))
+
+    @classmethod
+    def any_of(cls, *parts: Trigger) -> Trigger:
+        """Any one of these conditions."""
+        return cls(_minimal(option for part in parts for option in part.alternatives))
+
+    @classmethod
+    def all_of(cls, *parts: Trigger) -> Trigger:
+        """All of these conditions, in any order: a join."""
+        choices = product(*(part.alternatives for part in parts))
+        return cls(_minimal(frozenset().union(*choice) for choice in choices))
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Every event type that plays a part."""
+        return frozenset().union(*self.alternatives)
+
+    def satisfied(self, seen: Set[str]) -> bool:
+        """Say whether one alternative has come whole."""
+        return any(option <= seen for option in self.alternatives)
+
+    def touched(self, seen: Set[str]) -> bool:
+        """Say whether any event that plays a part has come."""
+        return any(not option.isdisjoint(seen) for option in self.alternatives)
+
+
+def _minimal(options: Iterable[frozenset[str]]) -> tuple[frozenset[str], ...]:
+    unique = list(dict.fromkeys(options))
+    return tuple(option for option in unique if not any(other < option for other in unique))
