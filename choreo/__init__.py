@@ -1,3 +1,41 @@
-"""choreo: sagas by choreography over Kafka."""
+"""choreo: sagas by choreography over Kafka.
+
+One saga, one topic, one order: participants decorate event handlers, share nothing but the saga's
+topic, and whatever has to be agreed is decided by the order of its events.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from choreo.errors import ChoreoError, DeclarationError, Permanent
+from choreo.event import Aborted, event
+from choreo.participant import Context, Participant, all_of
+from choreo.retry import Retry
+from choreo.saga import Saga
+
+if TYPE_CHECKING:
+    from choreo.worker.connect import connect
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Aborted",
+    "ChoreoError",
+    "Context",
+    "DeclarationError",
+    "Participant",
+    "Permanent",
+    "Retry",
+    "Saga",
+    "all_of",
+    "connect",
+    "event",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # `connect` needs the store and Avro; a module that only declares handlers should not load them.
+    if name == "connect":
+        from choreo.worker.connect import connect
+
+        return connect
+    raise AttributeError(f"module 'choreo' has no attribute {name!r}")

@@ -1,0 +1,8 @@
+"""How a service declares its part in a saga: a `Participant` and its decorators. No I/O here."""
+
+from choreo.participant.condition import all_of
+from choreo.participant.context import Context
+from choreo.participant.handler import Handler, Parameter, Place
+from choreo.participant.participant import Participant, Transaction
+
+__all__ = ["Context", "Handler", "Parameter", "Participant", "Place", "Transaction", "all_of"]

@@ -1,0 +1,55 @@
+"""``Context``: what a handler is given beside its events."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from choreo import envelope
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+_logger = logging.getLogger("choreo.handler")
+
+
+@dataclass(frozen=True)
+class Context:
+    """The saga and the step that a handler works for, and the transaction that it works in.
+
+    ``db`` is the open local transaction: what is written through it is committed together with the
+    event that the handler returns, or not at all. It refuses commit and rollback. ``attempt`` counts
+    from 1. ``time_ms`` is the runtime's clock, in milliseconds since the epoch.
+    """
+
+    saga_id: str
+    step: str
+    task: str
+    db: Database
+    attempt: int
+    time_ms: int
+
+    @property
+    def now(self) -> datetime:
+        """The time, in UTC. Use it instead of the system's clock, so that a replay sees the same."""
+        return datetime.fromtimestamp(self.time_ms / 1000, UTC)
+
+    @property
+    def idempotency_key(self) -> str:
+        """A key for external APIs: the same across retries, replays and restarts of this handler's work."""
+        return envelope.idempotency_key(self.saga_id, self.step, self.task)
+
+    @cached_property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose every line carries ``saga_id`` and ``step``."""
+        return _BoundLogger(_logger, {"saga_id": self.saga_id, "step": self.step})
+
+
+class _BoundLogger(logging.LoggerAdapter[logging.Logger]):
+    def process(self, msg: str, kwargs):  # type: ignore[no-untyped-def]
+        bound = dict(self.extra or {})
+        kwargs["extra"] = {**bound, **(kwargs.get("extra") or {})}
+        return f"saga_id={bound['saga_id']} step={bound['step']} {msg}", kwargs

@@ -1,0 +1,99 @@
+"""``Handler``: one decorated function and all that its declaration says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal, NamedTuple
+
+from choreo.event import Aborted, event_name
+from choreo.outcome import Kind
+from choreo.protocol import Trigger
+from choreo.retry import Retry
+from choreo.saga import Saga
+
+Task = Literal["action", "compensation", "observer", "deadline"]
+
+
+class Place(NamedTuple):
+    """Where in the user's code a handler stands."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Parameter(NamedTuple):
+    """One parameter of a handler: the context, or an event of one of ``classes``.
+
+    ``is_result``: a compensation's parameter that takes the success event of its action.
+    ``optional``: None may be given where there is no such event.
+    """
+
+    name: str
+    classes: tuple[type, ...] = ()
+    is_context: bool = False
+    is_result: bool = False
+    optional: bool = False
+
+    @property
+    def admits_aborted(self) -> bool:
+        """Say whether an `Aborted` may be given."""
+        return Aborted in self.classes
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The full names of the events it takes from the saga."""
+        return tuple(event_name(cls) for cls in self.classes if cls is not Aborted)
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A declared handler; ``name`` is ``participant.function``, ``step`` the step it works for.
+
+    ``emits`` maps the full names of the events that it may return to their classes, ``fails`` are those
+    of them that mean failure, the first being the answer to a refusal.
+    """
+
+    name: str
+    task: Task
+    step: str
+    saga: Saga
+    function: Callable[..., Any]
+    place: Place
+    parameters: tuple[Parameter, ...]
+    trigger: Trigger
+    emits: dict[str, type] = field(default_factory=dict)
+    fails: tuple[type, ...] = ()
+    kind: Kind = "compensatable"
+    timeout: timedelta | None = None
+    retry: Retry = Retry()  # noqa: RUF009 (frozen)
+    ignore: tuple[type[BaseException], ...] = ()
+    answer: Callable[..., Any] | None = None
+    watches: str = ""
+    within: timedelta | None = None
+
+    @property
+    def successes(self) -> dict[str, type]:
+        """The events that mean success, by full name."""
+        failing = {event_name(cls) for cls in self.fails}
+        return {name: cls for name, cls in self.emits.items() if name not in failing}
+
+    @property
+    def event_parameters(self) -> tuple[Parameter, ...]:
+        """The parameters that take events which called the handler."""
+        return tuple(p for p in self.parameters if not p.is_context and not p.is_result)
+
+    @property
+    def result_parameter(self) -> Parameter | None:
+        """The parameter of a compensation that takes its action's success event."""
+        return next((p for p in self.parameters if p.is_result), None)
+
+    @property
+    def classes(self) -> tuple[type, ...]:
+        """Every event class whose body it reads or writes."""
+        read = (cls for parameter in self.parameters for cls in parameter.classes)
+        return tuple(cls for cls in (*read, *self.emits.values(), *self.fails) if cls is not Aborted)

@@ -1,0 +1,69 @@
+"""From declared handlers to the protocol's roles: names only, no code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from choreo.errors import DeclarationError
+from choreo.event import event_name
+from choreo.outcome import COMPENSATABLE, START
+from choreo.participant.handler import Handler
+from choreo.protocol import Action, Contract, Deadline, Observer, Role, Trigger, Undo
+from choreo.saga import Saga
+
+
+def contract_of(saga: Saga) -> Contract:
+    """Give the protocol's view of a saga."""
+    return Contract(
+        saga=saga.name,
+        starts=event_name(saga.starts),
+        completes=event_name(saga.completes),
+        fails=event_name(saga.fails),
+        aborts=event_name(saga.aborts) if saga.aborts else "",
+        version=saga.version,
+    )
+
+
+def role_of(participant: str, saga: Saga, handlers: Iterable[Handler]) -> Role:
+    """Give the protocol's view of a participant in a saga.
+
+    Raises `DeclarationError` when an action that needs a compensation has none.
+    """
+    own = [handler for handler in handlers if handler.saga is saga]
+    undos: dict[str, list[Undo]] = {}
+    for handler in own:
+        if handler.task == "compensation":
+            undos.setdefault(handler.step, []).append(_undo(handler))
+    actions = [_action(handler, undos) for handler in own if handler.task == "action"]
+    if START in undos:
+        actions.append(Action(START, Trigger(), "start", undo=tuple(undos[START])))
+    return Role(
+        participant,
+        contract_of(saga),
+        tuple(actions),
+        tuple(Observer(h.name, h.trigger) for h in own if h.task == "observer"),
+        tuple(
+            Deadline(h.name, h.watches, h.trigger, next(iter(h.emits))) for h in own if h.task == "deadline"
+        ),
+    )
+
+
+def _undo(handler: Handler) -> Undo:
+    result = handler.result_parameter
+    return Undo(handler.trigger, next(iter(handler.emits)), frozenset(result.types if result else ()))
+
+
+def _action(handler: Handler, undos: dict[str, list[Undo]]) -> Action:
+    undo = tuple(undos.get(handler.step, ()))
+    if handler.kind == COMPENSATABLE and not undo:
+        raise DeclarationError(
+            f"{handler.place}: {handler.name} has no compensation",
+            hint="declare one with compensation(of=…), or give kind='pivot' or 'retriable'",
+        )
+    return Action(
+        handler.step,
+        handler.trigger,
+        handler.kind,
+        event_name(handler.fails[0]) if handler.fails else "",
+        undo,
+    )
