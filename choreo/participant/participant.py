@@ -133,7 +133,7 @@ class Participant:
         answer: Callable[..., Any] | None = None,
     ) -> Callable[[F], F]: ...
 
-    def action(self, function: Any = None, /, **options: Any) -> Any:
+    def action(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
         """Declare an action: it reacts to an event, does its local work, and returns the next event.
 
         ``fails``: the events that mean failure, the first being the answer to a refusal.
@@ -180,7 +180,7 @@ class Participant:
         saga: Saga | None = None,
     ) -> Callable[[F], F]: ...
 
-    def observer(self, function: Any = None, /, **options: Any) -> Any:
+    def observer(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
         """Declare an observer: it sees events and returns none, as a read model or a notice does.
 
         Raises `DeclarationError` for a declaration that could not work.
