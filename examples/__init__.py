@@ -1,0 +1,1 @@
+"""Examples: whole sagas that run, each service in a module of its own."""

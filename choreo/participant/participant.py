@@ -57,7 +57,8 @@ class Participant:
     """A service's part in one or more sagas: a name, and the handlers decorated with it.
 
     ``name`` is the service's for good: it stands in step names, in event sources and as the consumer
-    group. ``retry`` is the default for its handlers.
+    group. ``retry`` is the default for its handlers. ``prepare`` is called with the open database, in a
+    transaction, whenever a process begins to use the store: the place to make the service's own tables.
 
     >>> from choreo import Context, Saga, event
     >>> @event
@@ -78,7 +79,14 @@ class Participant:
     ['sage.ponder']
     """
 
-    def __init__(self, name: str, *, sagas: list[Saga], retry: Retry | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        sagas: list[Saga],
+        retry: Retry | None = None,
+        prepare: Callable[[Any], None] | None = None,
+    ) -> None:
         if not _NAME.fullmatch(name):
             raise DeclarationError(
                 f"Participant({name!r}): not a participant's name",
@@ -91,6 +99,7 @@ class Participant:
         self.name = name
         self.sagas = tuple(sagas)
         self.retry = retry or Retry()
+        self.prepare = prepare
         self._handlers: dict[str, Handler] = {}
         self._opens: Callable[[], AbstractContextManager[Transaction]] | None = None
 

@@ -74,7 +74,10 @@ def _undone(saga: Instance, action: Action, told: Ended, out: list[Decision]) ->
         steps.settle(saga, action, "failed", out, told.reason)
         return
     steps.move(saga, action.step, Progress("compensated", result=saga.step(action.step).result), out)
-    out.append(Publish(action.step, COMPENSATED, told.type))
+    if told.how == "returned":
+        out.append(Publish(action.step, COMPENSATED, told.type))
+    else:
+        out.append(Answer(action.step, COMPENSATED, told.type, told.reason))
 
 
 def deferred(role: Role, saga: Instance, told: Deferred, out: list[Decision]) -> None:

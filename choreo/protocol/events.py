@@ -27,10 +27,10 @@ def happened(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -
         out.append(Ignored("void"))
         return
     saga.types.add(event.type)
-    if saga.end or (saga.aborted and not was_aborted):
-        steps.refuse_what_waits(role, saga, out)
     _disarm(role, saga, event, out)
     _call_compensations(role, saga, event, bool(saga.failing) and not was_failing, out)
+    if saga.end or (saga.aborted and not was_aborted):  # after the calls: what is refused here answers once
+        steps.refuse_what_waits(role, saga, out)
     for action in role.triggered_by.get(event.type, ()):
         steps.trigger(role, saga, action, out)
     _tell_observers(role, saga, event, out)

@@ -1,0 +1,77 @@
+"""One attempt of a handler: called inside a savepoint, its result checked and encoded, its error sorted."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Literal, NamedTuple
+
+from choreo.errors import (
+    BodyError,
+    DeclarationError,
+    Permanent,
+    TransactionControl,
+    UndeclaredEvent,
+    UnknownFingerprint,
+)
+from choreo.event import event_name
+from choreo.participant import Context, Handler
+from choreo.ports import Codec, Store
+from choreo.worker.binding import Binding
+
+Verdict = Literal["returned", "ignored", "permanent", "transient", "unreadable", "unknown-fingerprint"]
+
+
+class Attempt(NamedTuple):
+    """How an attempt went; ``type`` and ``body`` are those of the event that it returned."""
+
+    verdict: Verdict
+    type: str = ""
+    body: bytes = b""
+    reason: str = ""
+
+
+def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, context: Context) -> Attempt:
+    """Call a handler; what it wrote stays only if it returned an event that it declares.
+
+    An error's text is kept only where the author of the handler chose it (`Permanent`): any other
+    may quote what must not leave the service.
+    """
+    try:
+        arguments = binding.arguments(handler, context)
+    except UnknownFingerprint as error:
+        return Attempt("unknown-fingerprint", reason=str(error))
+    except BodyError as error:
+        return Attempt("unreadable", reason=str(error))
+    try:
+        with store.savepoint():
+            return _checked(codec, handler, handler.function(*arguments))
+    except Permanent as error:
+        return Attempt("permanent", reason=str(error) or "failed for good")
+    except (UndeclaredEvent, TransactionControl, BodyError, DeclarationError) as error:
+        context.log.error("%s: %s", handler.name, error)
+        return Attempt("permanent", reason=type(error).__name__)
+    except handler.ignore:
+        return Attempt("ignored", reason="already gone")
+    except Exception as error:
+        context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, _where(error))
+        context.log.debug("%s: attempt %d", handler.name, context.attempt, exc_info=True)
+        return Attempt("transient", reason=type(error).__name__)
+
+
+def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
+    if handler.task == "observer":
+        if result is not None:
+            raise UndeclaredEvent(f"{handler.name} is an observer and returned {type(result).__name__}")
+        return Attempt("returned")
+    name = event_name(type(result)) if result is not None else "None"
+    if handler.emits.get(name) is not type(result):
+        raise UndeclaredEvent(
+            f"{handler.name} returned {name}", hint=f"it declares {', '.join(handler.emits)}"
+        )
+    return Attempt("returned", name, codec.encode(result))
+
+
+def _where(error: Exception) -> str:
+    """Name an error and its line, without its text: the whole traceback is for the debug log only."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"

@@ -1,0 +1,62 @@
+"""Filling a handler's parameters: which event goes where, decoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from choreo.errors import BodyError
+from choreo.event import Aborted
+from choreo.participant import Context, Handler, Parameter
+from choreo.ports import Codec, Store
+from choreo.protocol import Instance
+from choreo.worker.case import Cause
+
+MAX_BODY = 512 * 1024
+"""The longest body that is decoded, in bytes; a longer one becomes a dead letter."""
+
+
+class Binding:
+    """Finds and decodes the events of one saga that a handler takes."""
+
+    def __init__(self, store: Store, codec: Codec, saga_id: str, saga: Instance, cause: Cause) -> None:
+        self._store = store
+        self._codec = codec
+        self._saga_id = saga_id
+        self._saga = saga
+        self._cause = cause
+
+    def arguments(self, handler: Handler, context: Context) -> list[Any]:
+        """Give a handler's arguments, in order. Raises `BodyError` where a body can't be used."""
+        return [
+            context if parameter.is_context else self._argument(handler, parameter)
+            for parameter in handler.parameters
+        ]
+
+    def events(self, types: frozenset[str]) -> list[Any]:
+        """Give those of these events that the saga has had, decoded."""
+        return [self._event(name) for name in sorted(types & self._saga.types)]
+
+    def _argument(self, handler: Handler, parameter: Parameter) -> Any:
+        found = self._find(handler, parameter)
+        if found:
+            return self._event(found)
+        if parameter.admits_aborted:
+            return Aborted(self._saga.failing or handler.step, self._saga.failing_outcome or "failed")
+        if parameter.optional:
+            return None
+        raise BodyError(f"{handler.name}: the saga has no event for parameter {parameter.name!r}")
+
+    def _find(self, handler: Handler, parameter: Parameter) -> str:
+        if parameter.is_result:
+            result = self._saga.step(handler.step).result
+            return result if result in parameter.types else ""
+        if self._cause.envelope.type in parameter.types:
+            return self._cause.envelope.type
+        return next((name for name in parameter.types if name in self._saga.types), "")
+
+    def _event(self, name: str) -> Any:
+        mine = name == self._cause.envelope.type
+        body = self._cause.body if mine else self._store.payload(self._saga_id, name)
+        if body is not None and len(body) > MAX_BODY:
+            raise BodyError(f"the body of {name} is {len(body)} bytes long, {MAX_BODY} at most")
+        return self._codec.decode(name, body)

@@ -1,0 +1,92 @@
+"""The protocol's inputs as rows of the saga log, and the saga back from its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from choreo.envelope import Envelope
+from choreo.ports import Entry
+from choreo.protocol import (
+    Begin,
+    Buried,
+    Deferred,
+    Discarded,
+    Due,
+    Ended,
+    Input,
+    Instance,
+    Observed,
+    Requeued,
+    Role,
+    fold,
+)
+
+INPUT_NAMES: dict[type, str] = {
+    Envelope: "event",
+    Begin: "begin",
+    Ended: "ended",
+    Deferred: "deferred",
+    Buried: "buried",
+    Requeued: "requeued",
+    Discarded: "discarded",
+    Observed: "observed",
+    Due: "due",
+}
+
+_INPUTS: dict[str, Callable[[Entry], Input]] = {
+    "begin": lambda e: Begin(e.step, e.kind == "joining"),
+    "ended": lambda e: Ended(e.step, e.outcome, e.event_type, e.kind, e.note),  # type: ignore[arg-type]
+    "deferred": lambda e: Deferred(e.step, e.note),
+    "buried": lambda e: Buried(e.step, e.note),
+    "requeued": lambda e: Requeued(e.step, e.causation_id),
+    "discarded": lambda e: Discarded(e.step, e.note),
+    "observed": lambda e: Observed(e.step),
+    "due": lambda e: Due(e.step),
+}
+
+
+def envelope_of(entry: Entry) -> Envelope:
+    """Give the attributes of the event that an entry of the log recorded."""
+    return Envelope(
+        entry.event_id,
+        entry.source,
+        entry.event_type,
+        entry.event_time,
+        entry.saga_id,
+        entry.saga_type,
+        entry.saga_version,
+        entry.step,
+        entry.outcome,  # type: ignore[arg-type]
+        entry.kind,  # type: ignore[arg-type]
+        entry.causation_id,
+    )
+
+
+def input_of(entry: Entry) -> Input:
+    """Give what the protocol was told when an entry was written."""
+    return envelope_of(entry) if entry.input == "event" else _INPUTS[entry.input](entry)
+
+
+def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
+    """Fold a saga's log: the same rows always give the same saga."""
+    saga = Instance()
+    for entry in entries:
+        if entry.input:
+            saga, _ = fold(role, saga, input_of(entry))
+    return saga
+
+
+def local_fields(told: Any) -> dict[str, Any]:
+    """Give the columns that hold what a local command says."""
+    match told:
+        case Ended(_, outcome, event_type, how, reason):
+            return {"outcome": outcome, "event_type": event_type, "kind": how, "note": reason}
+        case Begin(_, joining):
+            return {"kind": "joining" if joining else ""}
+        case Requeued(_, event_id):
+            return {"causation_id": event_id}
+        case Deferred(_, reason) | Buried(_, reason) | Discarded(_, reason):
+            return {"note": reason}
+        case _:
+            return {}

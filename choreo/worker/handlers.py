@@ -1,0 +1,41 @@
+"""Finding a participant's handler by what the protocol calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from choreo.event import event_name
+from choreo.participant import Handler, Participant
+from choreo.protocol import Instance
+
+
+class Handlers:
+    """A participant's handlers, by task and step."""
+
+    def __init__(self, participant: Participant) -> None:
+        self._observers = {h.name: h for h in participant.handlers if h.task == "observer"}
+        self._of_step: dict[tuple[str, str], list[Handler]] = {}
+        for handler in participant.handlers:
+            self._of_step.setdefault((handler.task, handler.step), []).append(handler)
+
+    def observer(self, name: str) -> Handler:
+        """Give an observer by its name."""
+        return self._observers[name]
+
+    def of_step(self, task: str, step: str, saga: Instance) -> Handler:
+        """Give a step's action, or its compensation: the one for the success event that it emitted."""
+        candidates = self._of_step[(task, step)]
+        if len(candidates) == 1:
+            return candidates[0]
+        result = saga.step(step).result
+        return next(h for h in candidates if h.result_parameter and result in h.result_parameter.types)
+
+    def answer(self, step: str, name: str) -> tuple[type, Callable[..., Any] | None]:
+        """Give the class of an answer of a step, and the function that builds it, if any."""
+        for task in ("action", "compensation"):
+            for handler in self._of_step.get((task, step), ()):
+                for cls in handler.emits.values():
+                    if event_name(cls) == name:
+                        return cls, handler.answer
+        raise KeyError(name)

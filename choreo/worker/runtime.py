@@ -1,0 +1,314 @@
+"""The runtime: tells the protocol what happened, and carries out what it decides, inside the turn."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from choreo.envelope import Envelope, event_id
+from choreo.errors import BodyError, HeadersError, StoreMismatch
+from choreo.kafka import cloudevents
+from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, Outcome
+from choreo.participant import Context, Handler, Participant
+from choreo.participant.answer import build
+from choreo.ports import Clock, Codec, Partition, Record, Scheduled, Store
+from choreo.protocol import (
+    Answer,
+    Begin,
+    Buried,
+    Bury,
+    Decision,
+    Deferred,
+    Drop,
+    Ended,
+    Ignored,
+    Input,
+    Instance,
+    Moved,
+    Observed,
+    Publish,
+    Queue,
+    Run,
+    Unowned,
+    fold,
+)
+from choreo.retry import Retry
+from choreo.worker.attempt import Attempt, attempt
+from choreo.worker.binding import Binding
+from choreo.worker.case import Case, Cause, dead_letter, unreadable_record
+from choreo.worker.handlers import Handlers
+from choreo.worker.outgoing import outbox_row
+from choreo.worker.rows import Rows
+from choreo.worker.sagas import Sagas
+
+log = logging.getLogger("choreo.worker")
+
+_NO_RESULT = Attempt("ignored")
+
+
+class Runtime:
+    """Folds records and due work of one participant; every call happens inside a turn of the store.
+
+    ``live`` is False while the worker catches up: what is due is then only put on the schedule, and
+    done once all that the log holds has been folded (rule R4). ``schema_retry`` says how long a body
+    of an unknown schema waits for that schema.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        store: Store,
+        codec: Codec,
+        clock: Clock,
+        *,
+        sagas_in_memory: int,
+        schema_retry: Retry,
+    ) -> None:
+        self.live = False
+        self.acts_from: Mapping[Partition, int] = {}
+        self.joined_at: Mapping[Partition, int] = {}
+        self.sagas = Sagas(store, sagas_in_memory)
+        self._name = participant.name
+        self._store = store
+        self._codec = codec
+        self._clock = clock
+        self._schema_retry = schema_retry
+        self._handlers = Handlers(participant)
+        self._roles = participant.roles()
+        self._topics = {saga.topic: saga.name for saga in participant.sagas}
+        self._topic_of = {saga.name: saga.topic for saga in participant.sagas}
+
+    def fold_record(self, record: Record) -> None:
+        """Fold one record of a topic, and do what it calls for; an unreadable one is a dead letter."""
+        try:
+            envelope = cloudevents.read(record)
+            self._refuse_stranger(record, envelope)
+        except HeadersError as error:
+            self._store.add_dead_letter(
+                unreadable_record(record, "unreadable-headers", str(error), self._clock.now())
+            )
+            log.error(
+                "dead letter: unreadable headers at %s[%d]@%d", record.topic, record.partition, record.offset
+            )
+            return
+        case = Case(
+            self._roles[envelope.saga_type], record.topic, envelope.saga_id, Cause.taken(envelope, record)
+        )
+        self._tell_own(case, envelope)
+
+    def run_due(self, row: Scheduled) -> None:
+        """Do what the schedule says is due, if the saga's state of today still asks for it."""
+        self._store.unschedule(row.saga_id, row.task, row.name)
+        case = self._remembered(row.saga_type, row.saga_id, row.event_id)
+        saga = self.sagas.get(case.role, row.saga_id)
+        if row.task == "observer":
+            if saga.observers.get(row.name, ("",))[0] == row.event_id:
+                self._attempt(case, self._handlers.observer(row.name), row.attempt)
+            return
+        told = Begin(row.name, self._is_joining(case.cause))
+        decisions = fold(case.role, saga, told)[1]
+        if Run(row.task, row.name) in decisions:  # type: ignore[arg-type]
+            # Begun and ended in one transaction: only the end is a row.
+            self._attempt(case, self._handlers.of_step(row.task, row.name, saga), row.attempt)
+        elif decisions:
+            self._tell(case, told)
+
+    def _refuse_stranger(self, record: Record, envelope: Envelope) -> None:
+        expected = self._topics.get(record.topic)
+        if envelope.saga_type != expected:
+            raise HeadersError(f"ce_sagatype is not that of the topic, {expected!r}")
+
+    def _tell_own(self, case: Case, envelope: Envelope) -> None:
+        """Tell the protocol of an event, and check that an own outcome was really decided here."""
+        if self._is_unowned(case, envelope):
+            # Another process of the service may have started the saga after it came into our memory.
+            self.sagas.forget(case.saga_id)
+            if self._is_unowned(case, envelope):
+                raise StoreMismatch(
+                    f"{case.topic}[{case.cause.partition}]@{case.cause.offset} is an outcome of "
+                    f"{envelope.step} that this store never produced",
+                    hint="was the database restored from a backup, copied, or is another store in use?",
+                )
+        self._tell(case, envelope)
+
+    def _is_unowned(self, case: Case, envelope: Envelope) -> bool:
+        if envelope.step not in case.role.action:
+            return False
+        saga = self.sagas.get(case.role, case.saga_id)
+        return any(type(each) is Unowned for each in fold(case.role, saga, envelope)[1])
+
+    def _tell(self, case: Case, told: Input, emitted: Attempt = _NO_RESULT) -> None:
+        """Fold one input: write its rows, publish what it publishes, then do what it queues."""
+        before = self.sagas.get(case.role, case.saga_id)
+        after, decisions = fold(case.role, before, told)
+        if decisions and decisions[0] == Ignored("duplicate"):
+            return
+        self.sagas.put(case.saga_id, after)
+        rows = Rows(case, before, after, told, self._clock.now())
+        followups: list[Queue | Bury] = []
+        for decision in decisions:
+            followups += self._carry_out(case, rows, after, decision, emitted)
+        self._store.append(rows.entries())
+        for followup in followups:
+            if isinstance(followup, Bury):
+                self._bury(case, followup.task, followup.name, followup.reason, "", 0)
+            else:
+                self._queue(case, followup)
+
+    def _carry_out(
+        self, case: Case, rows: Rows, saga: Instance, decision: Decision, emitted: Attempt
+    ) -> Iterable[Queue | Bury]:
+        """Do what belongs to the input's own rows; give back what comes after them."""
+        match decision:
+            case Moved():
+                rows.moved(decision)
+            case Publish(step, outcome):
+                self._publish(case, rows, step, outcome, emitted.type, emitted.body)
+            case Answer():
+                return self._answer(case, rows, saga, decision)
+            case Queue() | Bury():
+                return (decision,)
+            case Drop(task, name):
+                self._store.unschedule(case.saga_id, task, name)
+            case Ignored():
+                rows.void()
+        return ()
+
+    def _publish(self, case: Case, rows: Rows, step: str, outcome: str, name: str, body: bytes) -> None:
+        action = case.role.action.get(step)
+        cause = case.cause.envelope
+        envelope = Envelope(
+            event_id(case.saga_id, step, outcome, name),
+            self._name,
+            name,
+            self._clock.now(),
+            case.saga_id,
+            case.saga_type,
+            cause.saga_version,
+            step,
+            outcome,  # type: ignore[arg-type]
+            action.kind if action else "compensatable",
+            cause.id,
+            cause.traceparent,
+        )
+        rows.published(envelope, body)
+        self._store.enqueue((outbox_row(envelope, case.topic, body),))
+
+    def _answer(self, case: Case, rows: Rows, saga: Instance, answer: Answer) -> list[Bury]:
+        """Build and publish an answer that no handler wrote, from the events that triggered the step."""
+        action = case.role.action[answer.step]
+        types = action.trigger.types if answer.step != START else frozenset((case.role.contract.starts,))
+        cls, build_answer = self._handlers.answer(answer.step, answer.type)
+        try:
+            sources = Binding(self._store, self._codec, case.saga_id, saga, case.cause).events(types)
+            body = self._codec.encode(build(cls, sources, answer.reason, build_answer))
+        except BodyError as error:
+            return [Bury("action", answer.step, f"unanswerable: {error}")]
+        self._publish(case, rows, answer.step, answer.outcome, answer.type, body)
+        return []
+
+    def _queue(self, case: Case, item: Queue) -> None:
+        saga = self.sagas.get(case.role, case.saga_id)
+        if item.task == "observer":
+            waiting = saga.observers[item.name][0]
+            if waiting != case.cause.envelope.id:
+                case = self._remembered(case.saga_type, case.saga_id, waiting)
+        if item.task != "compensation" and self._is_before_us(case.cause):
+            if item.task == "observer":
+                self._tell(case, Observed(item.name))
+        elif self.live:
+            self._run(case, item, saga)
+        else:
+            self._schedule(case, item.task, item.name, self._clock.now(), 0)
+
+    def _run(self, case: Case, item: Queue, saga: Instance) -> None:
+        if item.task == "observer":
+            self._attempt(case, self._handlers.observer(item.name), 0)
+        else:
+            self._attempt(case, self._handlers.of_step(item.task, item.name, saga), 0)
+
+    def _attempt(self, case: Case, handler: Handler, tried: int) -> None:
+        """Run a handler once; ``tried`` attempts have failed before."""
+        now = self._clock.now()
+        if handler.timeout is not None and now > case.cause.time + handler.timeout.total_seconds() * 1000:
+            self._tell(case, Ended(handler.step, FAILED, "", "raised", "timed out"))
+            return
+        saga = self.sagas.get(case.role, case.saga_id)
+        context = Context(case.saga_id, handler.step, handler.task, self._store.db, tried + 1, now)
+        binding = Binding(self._store, self._codec, case.saga_id, saga, case.cause)
+        result = attempt(self._store, self._codec, handler, binding, context)
+        if result.verdict == "returned":
+            self._returned(case, handler, result)
+        elif result.verdict == "unreadable":
+            self._bury(case, handler.task, _told_name(handler), "unreadable-body", result.reason, tried)
+        elif result.verdict == "unknown-fingerprint":
+            self._retry(case, handler, self._schema_retry, tried + 1, result)
+        elif result.verdict == "ignored":
+            name = next(iter(handler.emits))
+            self._tell(case, Ended(handler.step, COMPENSATED, name, "raised", result.reason))
+        elif result.verdict == "permanent":
+            self._fail(case, handler, result.reason, tried)
+        else:
+            self._retry(case, handler, handler.retry, tried + 1, result)
+
+    def _returned(self, case: Case, handler: Handler, result: Attempt) -> None:
+        if handler.task == "observer":
+            self._tell(case, Observed(handler.name))
+        elif handler.task == "compensation":
+            self._tell(case, Ended(handler.step, COMPENSATED, result.type), result)
+        else:
+            outcome: Outcome = SUCCEEDED if result.type in handler.successes else FAILED
+            self._tell(case, Ended(handler.step, outcome, result.type), result)
+
+    def _retry(self, case: Case, handler: Handler, retry: Retry, tried: int, result: Attempt) -> None:
+        unreadable = result.verdict == "unknown-fingerprint"
+        endless = handler.task == "action" and handler.kind == "retriable" and not unreadable
+        if tried >= retry.attempts and not endless:
+            if unreadable:
+                name = _told_name(handler)
+                self._bury(case, handler.task, name, result.verdict, result.reason, tried)
+            else:
+                self._fail(case, handler, f"gave up after {tried} attempts: {result.reason}", tried)
+            return
+        name = _told_name(handler)
+        self._tell(case, Deferred(name, result.reason))
+        saga = self.sagas.get(case.role, case.saga_id)
+        if handler.task == "observer" or saga.step(name).activity == "waiting":
+            pause = round(retry.pause(tried).total_seconds() * 1000)
+            self._schedule(case, handler.task, name, self._clock.now() + pause, tried)
+
+    def _fail(self, case: Case, handler: Handler, reason: str, tried: int) -> None:
+        """End for good: an action that may fail answers, anything else waits in the dead letters."""
+        if handler.task == "action" and handler.kind != "retriable":
+            self._tell(case, Ended(handler.step, FAILED, "", "raised", reason))
+        else:
+            self._bury(case, handler.task, _told_name(handler), "gave-up", reason, tried)
+
+    def _bury(self, case: Case, task: str, name: str, reason: str, detail: str, tried: int) -> None:
+        letter = dead_letter(case, task, name, reason, detail, self._clock.now(), tried)
+        number = self._store.add_dead_letter(letter)
+        log.error(
+            "dead letter %d: saga_id=%s step=%s %s: %s", number, case.saga_id, name, task, letter.reason
+        )
+        self._tell(case, Buried(name, reason))
+
+    def _schedule(self, case: Case, task: str, name: str, due: int, tried: int) -> None:
+        cause = case.cause.envelope.id
+        self._store.schedule((Scheduled(case.saga_id, case.saga_type, task, name, cause, due, tried),))
+
+    def _remembered(self, saga_type: str, saga_id: str, wanted: str) -> Case:
+        """Give the case of an event that stands in the saga log."""
+        entries = self._store.history(saga_id)
+        entry = next(each for each in entries if each.event_id == wanted and each.input == "event")
+        return Case(self._roles[saga_type], self._topic_of[saga_type], saga_id, Cause.remembered(entry))
+
+    def _is_before_us(self, cause: Cause) -> bool:
+        return cause.offset < self.acts_from.get(Partition(cause.topic, cause.partition), 0)
+
+    def _is_joining(self, cause: Cause) -> bool:
+        return cause.offset < self.joined_at.get(Partition(cause.topic, cause.partition), 0)
+
+
+def _told_name(handler: Handler) -> str:
+    """Give the name by which the protocol knows a handler: a step's, or an observer's own."""
+    return handler.name if handler.task == "observer" else handler.step

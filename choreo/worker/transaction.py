@@ -1,0 +1,152 @@
+"""Starting and cancelling sagas inside the caller's own local transaction."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from choreo.envelope import Envelope, event_id
+from choreo.errors import ConfigurationError, DeclarationError
+from choreo.event import event_name
+from choreo.outcome import CANCEL, START, SUCCEEDED
+from choreo.participant import Participant
+from choreo.ports import Clock, Codec, Entry, Store
+from choreo.saga import Saga
+from choreo.worker.outgoing import outbox_row
+
+
+class LocalTransaction:
+    """An open transaction of a participant's store; see `choreo.participant.Transaction`."""
+
+    def __init__(self, participant: Participant, store: Store, codec: Codec, clock: Clock) -> None:
+        self._participant = participant
+        self._store = store
+        self._codec = codec
+        self._clock = clock
+        self._roles = participant.roles()
+
+    @property
+    def db(self) -> Any:
+        """The open database; it refuses commit and rollback."""
+        return self._store.db
+
+    def start(self, event: object, saga_id: str | None = None) -> str:
+        """Start a saga; nothing happens when one of that id was started here before."""
+        saga = self._saga_of(event, "starts")
+        if not self._roles[saga.name].owns_start:
+            raise DeclarationError(
+                f"{self._participant.name} starts {saga.name!r} but does not say how to end it when it fails",
+                hint=f"declare @{self._participant.name}.compensation(of=….start) that returns "
+                f"{event_name(saga.fails)}",
+            )
+        chosen = new_saga_id() if saga_id is None else checked_saga_id(saga_id)
+        self._emit(saga, chosen, START, "start", event)
+        return chosen
+
+    def cancel(self, saga_id: str, event: object) -> None:
+        """Publish the cancellation of a saga; too late, it changes nothing."""
+        saga = self._saga_of(event, "aborts")
+        self._emit(saga, checked_saga_id(saga_id), CANCEL, "cancellation", event)
+
+    def _saga_of(self, event: object, part: str) -> Saga:
+        for saga in self._participant.sagas:
+            if getattr(saga, part) is type(event):
+                return saga
+        names = [event_name(cls) for cls in (getattr(s, part) for s in self._participant.sagas) if cls]
+        raise DeclarationError(
+            f"{type(event).__name__} {part} no saga of {self._participant.name}",
+            hint=f"events that do: {', '.join(names) or 'none'}",
+        )
+
+    def _emit(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
+        name, now = event_name(type(event)), self._clock.now()
+        identity = event_id(saga_id, step, SUCCEEDED, name)
+        if any(entry.event_id == identity for entry in self._store.history(saga_id)):
+            return
+        envelope = Envelope(
+            identity,
+            self._participant.name,
+            name,
+            now,
+            saga_id,
+            saga.name,
+            saga.version,
+            step,
+            SUCCEEDED,
+            kind,
+        )
+        body = self._codec.encode(event)
+        self._store.append((_entry(envelope, body),))
+        self._store.enqueue((outbox_row(envelope, saga.topic, body),))
+
+
+def _entry(envelope: Envelope, body: bytes) -> Entry:
+    starts = envelope.step == START
+    return Entry(
+        saga_id=envelope.saga_id,
+        saga_type=envelope.saga_type,
+        saga_version=envelope.saga_version,
+        saga_state="started" if starts else "",
+        recorded_at=envelope.time,
+        # A cancellation changes nothing until the log has it; a start is the first local result.
+        input="ended" if starts else "",
+        step=envelope.step,
+        old_state="pending",
+        new_state="completed",
+        event_id=envelope.id,
+        event_type=envelope.type,
+        outcome=envelope.outcome,
+        kind="returned" if starts else envelope.kind,
+        source=envelope.source,
+        event_time=envelope.time,
+        payload=body,
+    )
+
+
+def new_saga_id() -> str:
+    """Make a saga id that sorts by time, so that the saga log's index grows at its end (UUID version 7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | (uuid.uuid4().int & ((1 << 80) - 1))
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return str(uuid.UUID(int=value))
+
+
+def checked_saga_id(saga_id: str) -> str:
+    """Give the id back. Raises `ConfigurationError` for one that every reader would refuse."""
+    if not saga_id or len(saga_id) > 255 or not saga_id.isprintable():
+        raise ConfigurationError("a saga id has 1 to 255 printable characters")
+    return saga_id
+
+
+class Transactions:
+    """Opens transactions, with one store for each thread that asks."""
+
+    def __init__(
+        self, participant: Participant, open_store: Callable[[], Store], codec: Codec, clock: Clock
+    ) -> None:
+        self._participant = participant
+        self._open_store = open_store
+        self._codec = codec
+        self._clock = clock
+        self._local = threading.local()
+
+    @contextmanager
+    def __call__(self) -> Iterator[LocalTransaction]:
+        """Open a transaction on the calling thread's store."""
+        store = self._store()
+        with store.turn(), store.savepoint():
+            yield LocalTransaction(self._participant, store, self._codec, self._clock)
+
+    def _store(self) -> Store:
+        store: Store | None = getattr(self._local, "store", None)
+        if store is None:
+            store = self._local.store = self._open_store()
+            if self._participant.prepare:
+                with store.turn():
+                    self._participant.prepare(store.db)
+        return store

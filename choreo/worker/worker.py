@@ -1,0 +1,262 @@
+"""``Worker``: the loop. Take, transact, give; a crash anywhere leaves the store at a turn's boundary."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from choreo.errors import StoreMismatch
+from choreo.participant import Participant
+from choreo.ports import Assignment, Clock, Codec, Log, Partition, Record, Store
+from choreo.retry import Retry
+from choreo.worker.outgoing import publication
+from choreo.worker.runtime import Runtime
+
+log = logging.getLogger("choreo.worker")
+
+From = Literal["earliest", "latest"] | datetime
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a worker runs.
+
+    ``turn_items`` and ``turn_seconds`` bound a turn, so that the service's own writers get in;
+    ``idle_seconds`` is the longest wait for the log, within which a saga started by another process is
+    noticed. ``start`` says from where a participant that is new to a topic acts: it folds all the same.
+    ``flush_seconds`` bounds the wait for acknowledgements at a graceful stop.
+    """
+
+    turn_items: int = 500
+    turn_seconds: float = 0.02
+    idle_seconds: float = 0.025
+    flush_seconds: float = 5.0
+    sagas_in_memory: int = 20_000
+    start: From = "earliest"
+    schema_retry: Retry = Retry(attempts=6, delay=timedelta(seconds=1))  # noqa: RUF009 (frozen)
+
+
+class Worker:
+    """Runs one participant on its store and its log, in the calling thread.
+
+    `run` loops until `stop` is called, from another thread or a signal handler; `turn` is one round of
+    it, for whoever wants to drive the loop. Any error leaves it: the caller starts anew (crash-only).
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        store: Store,
+        records: Log,
+        codec: Codec,
+        clock: Clock,
+        options: Options = Options(),
+    ) -> None:
+        self._participant = participant
+        self._store = store
+        self._log = records
+        self._clock = clock
+        self._options = options
+        self._stopping = threading.Event()
+        self._runtime = Runtime(
+            participant,
+            store,
+            codec,
+            clock,
+            sagas_in_memory=options.sagas_in_memory,
+            schema_retry=options.schema_retry,
+        )
+        self._backlog: deque[Record] = deque()
+        self._acknowledged: list[int] = []
+        self._positions: dict[Partition, int] = {}
+        self._behind: dict[Partition, int] = {}
+        self._published = 0
+        self._next_due: int | None = None
+        self._committed = 0.0
+
+    def start(self) -> None:
+        """Check that store and cluster belong together, and begin to consume.
+
+        Raises `StoreMismatch` when they don't, `LogError` when the cluster can't be reached.
+        """
+        with self._store.turn():
+            self._store.bind(self._log.cluster_id(), self._participant.name)
+            if self._participant.prepare:
+                self._participant.prepare(self._store.db)
+        topics = [saga.topic for saga in self._participant.sagas]
+        self._log.subscribe(topics, self._assigned, self._revoked)
+        self._next_due = self._store.next_due()
+        self._store.changed()
+        self._give()
+
+    def run(self) -> None:
+        """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave."""
+        self.start()
+        try:
+            while not self._stopping.is_set():
+                self.turn()
+            self._finish()
+        finally:
+            self._log.close()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the turn that it is in."""
+        self._stopping.set()
+
+    @property
+    def is_live(self) -> bool:
+        """Say whether all that the log held at the assignment has been folded."""
+        return self._runtime.live
+
+    def turn(self) -> int:
+        """Go round once: take, transact, give. Give the number of items that were done."""
+        self._take()
+        done = self._transact()
+        self._give()
+        return done
+
+    def _take(self) -> None:
+        if self._store.changed():
+            self._next_due = self._store.next_due()
+        if self._backlog:
+            wait, limit = 0.0, 1
+        else:
+            wait, limit = self._wait(), self._options.turn_items
+        taken = self._log.take(limit, wait)
+        self._backlog.extend(taken.records)
+        self._acknowledged.extend(taken.acknowledged)
+        for partition in taken.ended:
+            # The end was reached, though a position may stand before it: some records are never delivered.
+            if not any(Partition(r.topic, r.partition) == partition for r in self._backlog):
+                self._behind.pop(partition, None)
+
+    def _wait(self) -> float:
+        if self._next_due is None:
+            return self._options.idle_seconds
+        until = (self._next_due - self._clock.now()) / 1000
+        return min(max(until, 0.0), self._options.idle_seconds)
+
+    def _transact(self) -> int:
+        due = self._is_anything_due()
+        if not self._backlog and not self._acknowledged and not due and self._runtime.live:
+            return 0
+        deadline = time.monotonic() + self._options.turn_seconds
+        done = 0
+        with self._store.turn():
+            if self._acknowledged:
+                self._store.acknowledge(self._acknowledged)
+            before = dict(self._positions)
+            while self._backlog and done < self._options.turn_items:
+                self._fold(self._backlog.popleft())
+                done += 1
+                if time.monotonic() > deadline:
+                    break
+            self._advance(before)
+            self._settle_down()
+            if self._runtime.live and due:
+                done += self._do_due(self._options.turn_items - done, deadline)
+            self._next_due = self._store.next_due()
+        self._acknowledged.clear()
+        return done
+
+    def _is_anything_due(self) -> bool:
+        return self._next_due is not None and self._next_due <= self._clock.now()
+
+    def _fold(self, record: Record) -> None:
+        partition = Partition(record.topic, record.partition)
+        position = self._positions.get(partition)
+        if position is None or record.offset < position:
+            return  # revoked meanwhile, or delivered again after a rebalance
+        self._runtime.fold_record(record)
+        self._positions[partition] = record.offset + 1
+
+    def _advance(self, before: dict[Partition, int]) -> None:
+        for partition, position in self._positions.items():
+            if before.get(partition, position) != position:
+                self._store.advance(partition, before[partition], position)
+
+    def _settle_down(self) -> None:
+        """Go live once everything that lay in the log at the assignment has been folded (R4)."""
+        if self._runtime.live:
+            return
+        for partition, end in list(self._behind.items()):
+            if self._positions[partition] >= end:
+                del self._behind[partition]
+        if self._positions and not self._behind:
+            self._runtime.live = True
+            log.info("%s is live on %d partitions", self._participant.name, len(self._positions))
+
+    def _do_due(self, limit: int, deadline: float) -> int:
+        done = 0
+        for row in self._store.due(self._clock.now(), max(limit, 1)):
+            self._runtime.run_due(row)
+            done += 1
+            if time.monotonic() > deadline:
+                break
+        return done
+
+    def _give(self) -> None:
+        while True:
+            rows = self._store.unpublished(self._published, self._options.turn_items)
+            if not rows:
+                break
+            self._log.publish(publication(row) for row in rows)
+            self._published = rows[-1].seq
+        now = time.monotonic()
+        if now - self._committed >= 1:
+            self._log.commit(self._positions)
+            self._committed = now
+
+    def _finish(self) -> None:
+        self._acknowledged.extend(self._log.flush(self._options.flush_seconds))
+        with self._store.turn():
+            self._store.acknowledge(self._acknowledged)
+        self._log.commit(self._positions)
+
+    def _assigned(self, assignments: Sequence[Assignment]) -> list[int]:
+        """Say where to begin: where the store stands, or at the beginning of a partition that is new."""
+        known = self._store.positions()
+        with self._store.turn():
+            for new in assignments:
+                if new.partition not in known:
+                    self._store.join(new.partition, new.low, new.high, self._acts_from(new))
+        known = self._store.positions()
+        for each in assignments:
+            _check_range(each, known[each.partition])
+            self._positions[each.partition] = known[each.partition]
+            self._behind[each.partition] = each.high
+        joined = self._store.joined()
+        self._runtime.joined_at = {partition: end for partition, (end, _) in joined.items()}
+        self._runtime.acts_from = {partition: first for partition, (_, first) in joined.items()}
+        self._runtime.live = False
+        self._runtime.sagas.clear()
+        return [known[each.partition] for each in assignments]
+
+    def _acts_from(self, new: Assignment) -> int:
+        if self._options.start == "earliest":
+            return new.low
+        if self._options.start == "latest":
+            return new.high
+        milliseconds = round(self._options.start.timestamp() * 1000)
+        return self._log.offsets_at([new.partition], milliseconds)[0]
+
+    def _revoked(self, partitions: Sequence[Partition]) -> None:
+        for partition in partitions:
+            self._positions.pop(partition, None)
+            self._behind.pop(partition, None)
+        self._runtime.sagas.clear()
+
+
+def _check_range(assignment: Assignment, position: int) -> None:
+    if not assignment.low <= position <= assignment.high:
+        raise StoreMismatch(
+            f"{assignment.partition.topic}[{assignment.partition.number}]: the store stands at offset "
+            f"{position}, the log holds {assignment.low} to {assignment.high}",
+            hint="was the topic made anew, or were its records deleted before this participant read them?",
+        )
