@@ -15,7 +15,8 @@ class Entry(NamedTuple):
     ``input`` names what the protocol was told (``event`` for an event of the log, else a local
     command); an entry whose ``input`` is empty is a consequence of the entry before it. Folding the
     entries that have an input, in order, gives the state of the saga: that is what replay does.
-    ``offset`` is -1 for what happened locally. Times are in milliseconds since the epoch.
+    ``offset`` is -1 for what happened locally. ``note`` is ``void`` where the event changed nothing
+    (see `Store.payload`), else free text. Times are in milliseconds since the epoch.
     """
 
     saga_id: str
@@ -101,12 +102,16 @@ class DeadLetter(NamedTuple):
 class Store(Protocol):
     """One participant's database. One connection, used by one thread.
 
-    All that writes happens inside `turn`; several turns may be tried, one at a time.
+    All that writes happens inside `turn`, one turn at a time. A store may keep back what it is given
+    until the turn ends or one of its own methods asks for it: handlers must not read these tables.
     """
 
     @property
     def db(self) -> Any:
-        """The open database as handlers see it (`sqlite_utils.Database` for SQLite)."""
+        """The open database as handlers see it (`sqlite_utils.Database` for SQLite).
+
+        While a turn is open it refuses to begin, to commit and to roll back; savepoints are allowed.
+        """
         ...
 
     @property
@@ -117,14 +122,18 @@ class Store(Protocol):
     def turn(self) -> AbstractContextManager[None]:
         """Open the one transaction of a turn: committed at the end, rolled back on an exception.
 
-        Raises `StoreError` when the database stays locked.
+        Raises `StoreError` when the database stays locked, when a turn is open already, or when the
+        transaction was lost or can't be committed; `TransactionControl` when something inside, but
+        outside of a savepoint, tried to commit or roll back. Either way nothing was committed.
         """
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:
         """Inside a turn: what is written inside is undone, alone, when an exception leaves it.
 
-        While it is open, ``db`` refuses commit and rollback with `TransactionControl`.
+        Raises `TransactionControl`, and undoes, when something inside tried to commit or roll back,
+        even where it swallowed the database's error; the turn can go on. Raises `StoreError` when the
+        whole turn is lost (a statement's ``OR ROLLBACK``, a full disk): leave the turn.
         """
         ...
 
@@ -137,11 +146,14 @@ class Store(Protocol):
         ...
 
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
-        """Give the kept body of the saga's first counted event of that type; None where there is none."""
+        """Give the kept body of the saga's first counted event of that type; None where there is none.
+
+        An entry counts unless its ``note`` is ``void``.
+        """
         ...
 
     def enqueue(self, rows: Iterable[Unpublished]) -> None:
-        """Add to the outbox."""
+        """Add to the outbox; the store numbers the rows, whatever their ``seq``."""
         ...
 
     def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
@@ -149,7 +161,7 @@ class Store(Protocol):
         ...
 
     def acknowledge(self, seqs: Iterable[int]) -> None:
-        """Take acknowledged rows out of the outbox."""
+        """Take acknowledged rows out of the outbox; numbers that are gone already do no harm."""
         ...
 
     def schedule(self, rows: Iterable[Scheduled]) -> None:
@@ -161,7 +173,7 @@ class Store(Protocol):
         ...
 
     def due(self, now: int, limit: int) -> Sequence[Scheduled]:
-        """Give what is due at ``now``, the oldest first."""
+        """Give what is due at ``now``, the oldest first, then in the order of scheduling."""
         ...
 
     def next_due(self) -> int | None:
@@ -178,7 +190,7 @@ class Store(Protocol):
         ...
 
     def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
-        """Note a partition that was never ours before."""
+        """Note a partition that was never ours before. Raises `Fenced` when another worker just did."""
         ...
 
     def advance(self, partition: Partition, expected: int, position: int) -> None:
@@ -186,11 +198,22 @@ class Store(Protocol):
         ...
 
     def bind(self, cluster_id: str, participant: str) -> None:
-        """Note, the first time, to whom this store belongs; later raise `StoreMismatch` for anybody else."""
+        """Note, the first time, to whom this store belongs; later raise `StoreMismatch` for anybody else.
+
+        Inside a turn or outside of one.
+        """
         ...
 
     def add_dead_letter(self, letter: DeadLetter) -> int:
         """Keep a dead letter; give its id."""
+        ...
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        """Give the dead letters, oldest first."""
+        ...
+
+    def remove_dead_letter(self, identity: int) -> bool:
+        """Take a dead letter away; say whether it was still there, so that one of two takers gets it."""
         ...
 
     def changed(self) -> bool:

@@ -103,6 +103,8 @@ class Role:
     armed_by: dict[str, list[Deadline]] = field(init=False, repr=False, compare=False)
     deadline: dict[str, Deadline] = field(init=False, repr=False, compare=False)
     leaves: tuple[Action, ...] = field(init=False, repr=False, compare=False)
+    handles: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Every event type whose body this participant may need."""
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -115,12 +117,8 @@ class Role:
         put("observed_by", _index(self.observers, lambda observer: observer.trigger.types))
         put("armed_by", _index(self.deadlines, lambda deadline: deadline.after.types))
         put("leaves", tuple(a for a in self.actions if any(undo.is_leaf for undo in a.undo)))
-
-    @property
-    def handles(self) -> frozenset[str]:
-        """Every event type whose body this participant may need."""
         indexes = (self.triggered_by, self.undone_by, self.observed_by, self.armed_by)
-        return frozenset(name for index in indexes for name in index)
+        put("handles", frozenset(name for index in indexes for name in index))
 
     @property
     def owns_start(self) -> bool:

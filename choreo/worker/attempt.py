@@ -9,6 +9,7 @@ from choreo.errors import (
     BodyError,
     DeclarationError,
     Permanent,
+    StoreError,
     TransactionControl,
     UndeclaredEvent,
     UnknownFingerprint,
@@ -17,6 +18,9 @@ from choreo.event import event_name
 from choreo.participant import Context, Handler
 from choreo.ports import Codec, Store
 from choreo.worker.binding import Binding
+
+MAX_REASON = 1_000
+"""The longest reason that is published and kept, in characters."""
 
 Verdict = Literal["returned", "ignored", "permanent", "transient", "unreadable", "unknown-fingerprint"]
 
@@ -45,8 +49,10 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
     try:
         with store.savepoint():
             return _checked(codec, handler, handler.function(*arguments))
+    except StoreError:
+        raise  # the turn's transaction is lost: nothing may be decided on it
     except Permanent as error:
-        return Attempt("permanent", reason=str(error) or "failed for good")
+        return Attempt("permanent", reason=_text(error) or "failed for good")
     except (UndeclaredEvent, TransactionControl, BodyError, DeclarationError) as error:
         context.log.error("%s: %s", handler.name, error)
         return Attempt("permanent", reason=type(error).__name__)
@@ -69,6 +75,11 @@ def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
             f"{handler.name} returned {name}", hint=f"it declares {', '.join(handler.emits)}"
         )
     return Attempt("returned", name, codec.encode(result))
+
+
+def _text(error: Exception) -> str:
+    """Give an error's text as any database and any schema can hold it: bounded, and valid UTF-8."""
+    return str(error)[:MAX_REASON].encode(errors="replace").decode()
 
 
 def _where(error: Exception) -> str:

@@ -77,16 +77,13 @@ def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
     return saga
 
 
-def local_fields(told: Any) -> dict[str, Any]:
-    """Give the columns that hold what a local command says."""
-    match told:
-        case Ended(_, outcome, event_type, how, reason):
-            return {"outcome": outcome, "event_type": event_type, "kind": how, "note": reason}
-        case Begin(_, joining):
-            return {"kind": "joining" if joining else ""}
-        case Requeued(_, event_id):
-            return {"causation_id": event_id}
-        case Deferred(_, reason) | Buried(_, reason) | Discarded(_, reason):
-            return {"note": reason}
-        case _:
-            return {}
+def local_fields(told: Any) -> tuple[str, str, str, str, str]:
+    """Give the columns that hold what a local command says: outcome, event type, kind, causation, note."""
+    kind = type(told)
+    if kind is Ended:
+        return told.outcome, told.type, told.how, "", told.reason
+    if kind is Begin:
+        return "", "", "joining" if told.joining else "", "", ""
+    if kind is Requeued:
+        return "", "", "", told.event_id, ""
+    return "", "", "", "", getattr(told, "reason", "")

@@ -7,98 +7,131 @@ from typing import Any
 
 from choreo.envelope import Envelope
 from choreo.ports import Entry
-from choreo.protocol import Input, Instance, Moved
+from choreo.protocol import Ended, Input, Instance, Moved, Observed
 from choreo.worker.case import Case
 from choreo.worker.entries import INPUT_NAMES, local_fields
 
 
 class Rows:
-    """Collects the entries of one input, in order."""
+    """Collects what one input led to, and gives the entries, in order."""
+
+    __slots__ = ("_after", "_before", "_case", "_moves", "_now", "_published", "_told", "_void")
 
     def __init__(self, case: Case, before: Instance, after: Instance, told: Input, now: int) -> None:
         self._case = case
+        self._before = before
         self._after = after
+        self._told = told
         self._now = now
-        first = self._event_row(before, told) if type(told) is Envelope else self._local_row(before, told)
-        self._rows: list[dict[str, Any]] = [first]
+        self._void = False
+        self._moves: list[Moved] = []
+        self._published: list[tuple[Envelope, bytes]] = []
 
     def moved(self, move: Moved) -> None:
-        """Add a transition; the first one of a local input is that input's own row."""
-        first = self._rows[0]
-        is_own = len(self._rows) == 1 and first["input"] != "event" and first["step"] == move.step
-        if is_own and first["old_state"] == first["new_state"]:
-            first["new_state"] = move.new
-            first["note"] = first["note"] or move.note
-            return
-        row = self._row("", move.step, move.old, move.new)
-        row["causation_id"] = self._case.cause.envelope.id
-        row["note"] = move.note
-        self._rows.append(row)
+        """Add a transition of an own step."""
+        self._moves.append(move)
 
     def published(self, envelope: Envelope, body: bytes) -> None:
-        """Note on the step's last row which event it publishes."""
-        row = self._rows[-1]
-        if row["step"] != envelope.step or row["event_id"] or row["input"] == "event":
-            state = self._after.state_of(envelope.step)
-            row = self._row("", envelope.step, state, state)
-            self._rows.append(row)
-        row["event_id"] = envelope.id
-        row["source"] = envelope.source
-        row["causation_id"] = envelope.causation_id
-        row["payload"] = body
-        row["event_time"] = envelope.time
-        if not row["input"]:
-            row["event_type"], row["outcome"], row["kind"] = envelope.type, envelope.outcome, envelope.kind
+        """Add an event that is published because of the input."""
+        self._published.append((envelope, body))
 
     def void(self) -> None:
         """Note that the event counts for nothing."""
-        self._rows[0]["note"] = "void"
-        self._rows[0]["new_state"] = self._rows[0]["old_state"]
+        self._void = True
 
     def entries(self) -> Sequence[Entry]:
-        """Give the collected rows."""
-        return [Entry(**row) for row in self._rows]
+        """Give the rows; a local input's own holds its first transition and the event it publishes."""
+        told = self._told
+        rows = [self._event(told) if type(told) is Envelope else self._local(told)]
+        rows += [self._consequence(move) for move in self._moves]
+        rows += [self._publication(envelope, body) for envelope, body in self._published]
+        return rows
 
-    def _row(self, name: str, step: str, old: str, new: str) -> dict[str, Any]:
-        return {
-            "saga_id": self._case.saga_id,
-            "saga_type": self._case.saga_type,
-            "saga_version": self._after.version,
-            "saga_state": self._after.state,
-            "recorded_at": self._now,
-            "input": name,
-            "step": step,
-            "old_state": old,
-            "new_state": new,
-            "event_id": "",
-            "note": "",
-        }
+    def _event(self, event: Envelope) -> Entry:
+        case = self._case
+        cause, role = case.cause, case.role
+        old = self._before.state_of(event.step)
+        stays = self._void or event.step in role.action
+        return Entry(
+            case.saga_id,
+            case.saga_type,
+            event.saga_version,
+            self._after.state,
+            self._now,
+            "event",
+            event.step,
+            old,
+            old if stays else self._after.state_of(event.step),
+            event.id,
+            event.type,
+            event.outcome,
+            event.kind,
+            event.source,
+            event.causation_id,
+            cause.topic,
+            cause.partition,
+            cause.offset,
+            cause.time,
+            cause.body if event.type in role.handles else None,
+            "void" if self._void else "",
+        )
 
-    def _local_row(self, before: Instance, told: Any) -> dict[str, Any]:
+    def _local(self, told: Any) -> Entry:
         step = told[0]
-        state = before.state_of(step)
-        row = self._row(INPUT_NAMES[type(told)], step, state, state)
-        row.update(local_fields(told))
+        outcome, event_type, kind, causation_id, note = local_fields(told)
+        old = new = self._before.state_of(step)
+        if self._moves and self._moves[0].step == step:
+            move = self._moves.pop(0)
+            old, new, note = move.old, move.new, note or move.note
+        elif type(told) is Observed:
+            new = "completed"
+        row = self._row(INPUT_NAMES[type(told)], step, old, new, note)
+        row = row._replace(event_type=event_type, outcome=outcome, kind=kind, causation_id=causation_id)
+        if type(told) is Ended and self._publishes(step, outcome):
+            envelope, body = self._published.pop(0)
+            row = _publishing(row, envelope, body)
         return row
 
-    def _event_row(self, before: Instance, event: Envelope) -> dict[str, Any]:
-        role, cause = self._case.role, self._case.cause
-        old = before.state_of(event.step)
-        row = self._row(
-            "event", event.step, old, old if event.step in role.action else self._after.state_of(event.step)
-        )
-        row.update(
-            saga_version=event.saga_version,
-            event_id=event.id,
-            event_type=event.type,
-            outcome=event.outcome,
-            kind=event.kind,
-            source=event.source,
-            causation_id=event.causation_id,
-            topic=cause.topic,
-            partition=cause.partition,
-            offset=cause.offset,
-            event_time=cause.time,
-            payload=cause.body if event.type in role.handles else None,
-        )
+    def _publishes(self, step: str, outcome: str) -> bool:
+        return bool(self._published) and self._published[0][0][7:9] == (step, outcome)
+
+    def _consequence(self, move: Moved) -> Entry:
+        row = self._row("", move.step, move.old, move.new, move.note)
+        for found in self._published:
+            if found[0].step == move.step:
+                self._published.remove(found)
+                return _publishing(row, *found)._replace(kind=found[0].kind)
         return row
+
+    def _publication(self, envelope: Envelope, body: bytes) -> Entry:
+        state = self._after.state_of(envelope.step)
+        row = self._row("", envelope.step, state, state, "")
+        return _publishing(row, envelope, body)._replace(kind=envelope.kind)
+
+    def _row(self, name: str, step: str, old: str, new: str, note: str) -> Entry:
+        case, after = self._case, self._after
+        return Entry(
+            case.saga_id,
+            case.saga_type,
+            after.version,
+            after.state,
+            self._now,
+            name,
+            step,
+            old,
+            new,
+            causation_id=case.cause.envelope.id,
+            note=note,
+        )
+
+
+def _publishing(row: Entry, envelope: Envelope, body: bytes) -> Entry:
+    return row._replace(
+        event_id=envelope.id,
+        event_type=envelope.type,
+        outcome=envelope.outcome,
+        source=envelope.source,
+        causation_id=envelope.causation_id,
+        event_time=envelope.time,
+        payload=body,
+    )

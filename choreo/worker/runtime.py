@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
+from choreo import telemetry
 from choreo.envelope import Envelope, event_id
 from choreo.errors import BodyError, HeadersError, StoreMismatch
 from choreo.kafka import cloudevents
@@ -44,6 +45,7 @@ from choreo.worker.sagas import Sagas
 log = logging.getLogger("choreo.worker")
 
 _NO_RESULT = Attempt("ignored")
+_DUPLICATE = Ignored("duplicate")
 
 
 class Runtime:
@@ -94,7 +96,7 @@ class Runtime:
         case = Case(
             self._roles[envelope.saga_type], record.topic, envelope.saga_id, Cause.taken(envelope, record)
         )
-        self._tell_own(case, envelope)
+        self._tell(case, envelope)
 
     def run_due(self, row: Scheduled) -> None:
         """Do what the schedule says is due, if the saga's state of today still asks for it."""
@@ -118,30 +120,13 @@ class Runtime:
         if envelope.saga_type != expected:
             raise HeadersError(f"ce_sagatype is not that of the topic, {expected!r}")
 
-    def _tell_own(self, case: Case, envelope: Envelope) -> None:
-        """Tell the protocol of an event, and check that an own outcome was really decided here."""
-        if self._is_unowned(case, envelope):
-            # Another process of the service may have started the saga after it came into our memory.
-            self.sagas.forget(case.saga_id)
-            if self._is_unowned(case, envelope):
-                raise StoreMismatch(
-                    f"{case.topic}[{case.cause.partition}]@{case.cause.offset} is an outcome of "
-                    f"{envelope.step} that this store never produced",
-                    hint="was the database restored from a backup, copied, or is another store in use?",
-                )
-        self._tell(case, envelope)
-
-    def _is_unowned(self, case: Case, envelope: Envelope) -> bool:
-        if envelope.step not in case.role.action:
-            return False
-        saga = self.sagas.get(case.role, case.saga_id)
-        return any(type(each) is Unowned for each in fold(case.role, saga, envelope)[1])
-
     def _tell(self, case: Case, told: Input, emitted: Attempt = _NO_RESULT) -> None:
         """Fold one input: write its rows, publish what it publishes, then do what it queues."""
         before = self.sagas.get(case.role, case.saga_id)
         after, decisions = fold(case.role, before, told)
-        if decisions and decisions[0] == Ignored("duplicate"):
+        if decisions and type(decisions[0]) is Unowned:
+            before, after, decisions = self._fold_afresh(case, told)
+        if decisions and decisions[0] == _DUPLICATE:
             return
         self.sagas.put(case.saga_id, after)
         rows = Rows(case, before, after, told, self._clock.now())
@@ -154,6 +139,23 @@ class Runtime:
                 self._bury(case, followup.task, followup.name, followup.reason, "", 0)
             else:
                 self._queue(case, followup)
+
+    def _fold_afresh(self, case: Case, told: Input) -> tuple[Instance, Instance, list[Decision]]:
+        """Fold an own outcome that we don't remember deciding on what the store says.
+
+        Another process of the service may have started the saga after it came into our memory. Where
+        the store knows nothing of it either, it is not the one that published it.
+        """
+        self.sagas.forget(case.saga_id)
+        before = self.sagas.get(case.role, case.saga_id)
+        after, decisions = fold(case.role, before, told)
+        if type(decisions[0]) is Unowned:
+            raise StoreMismatch(
+                f"{case.topic}[{case.cause.partition}]@{case.cause.offset} is an outcome of "
+                f"{case.cause.envelope.step} that this store never produced",
+                hint="was the database restored from a backup, copied, or is another store in use?",
+            )
+        return before, after, decisions
 
     def _carry_out(
         self, case: Case, rows: Rows, saga: Instance, decision: Decision, emitted: Attempt
@@ -189,7 +191,7 @@ class Runtime:
             outcome,  # type: ignore[arg-type]
             action.kind if action else "compensatable",
             cause.id,
-            cause.traceparent,
+            telemetry.traceparent(cause.traceparent),
         )
         rows.published(envelope, body)
         self._store.enqueue((outbox_row(envelope, case.topic, body),))
@@ -236,7 +238,11 @@ class Runtime:
         saga = self.sagas.get(case.role, case.saga_id)
         context = Context(case.saga_id, handler.step, handler.task, self._store.db, tried + 1, now)
         binding = Binding(self._store, self._codec, case.saga_id, saga, case.cause)
-        result = attempt(self._store, self._codec, handler, binding, context)
+        with telemetry.handling(handler.name, case.saga_id, handler.step, case.cause.envelope.traceparent):
+            result = attempt(self._store, self._codec, handler, binding, context)
+            self._take_result(case, handler, result, tried)
+
+    def _take_result(self, case: Case, handler: Handler, result: Attempt, tried: int) -> None:
         if result.verdict == "returned":
             self._returned(case, handler, result)
         elif result.verdict == "unreadable":

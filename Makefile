@@ -1,0 +1,50 @@
+# Everything runs in a virtual environment of this checkout; `make` alone explains itself.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench coverage fuzz kills clean
+
+help: ## explain the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "choreo needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## run order fulfilment on the embedded broker: one success, then a failure at each step
+	$(BIN)/choreo demo
+
+test: $(READY) ## run every test (a real Kafka is fetched with Maven the first time), under 10 minutes
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+check: $(READY) ## format, lint, types, architecture, docs, schemas
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q --doctest-modules choreo tests/docs
+	$(BIN)/choreo schemas check
+
+bench: $(READY) ## measure against the hand-written floor, embedded and on real Kafka; JSON lines
+	$(BIN)/python -m tests.bench
+
+coverage: $(READY) ## branch coverage of protocol, store and worker
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --include='choreo/protocol/*,choreo/store/*,choreo/worker/*' --fail-under=95 --show-missing
+
+fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
+	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/kafka/test_cloudevents.py
+
+kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds
+	CHOREO_KILLS=30 $(BIN)/python -m pytest -s tests/scenarios/test_kills.py
+
+clean: ## remove the virtual environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

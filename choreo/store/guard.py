@@ -1,0 +1,83 @@
+"""Keeps the transaction of a turn out of the hands of the code that runs inside of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Literal
+
+from choreo.errors import TransactionControl
+
+_ATTACHMENTS = {sqlite3.SQLITE_ATTACH: "ATTACH", sqlite3.SQLITE_DETACH: "DETACH"}
+
+
+class Guard:
+    """An authorizer of one connection that denies BEGIN, COMMIT and ROLLBACK while a turn is open.
+
+    SQLite asks it when a statement is prepared, never when it runs, so it costs the hot path nothing.
+    Savepoints are allowed. ATTACH and DETACH are denied too: a second file would not be committed in
+    one piece with ours.
+
+    SQLite's own answer to a denial is a vague "not authorized", which a handler may even swallow;
+    so ``denied`` keeps what was tried until `enforce` tells it.
+
+    >>> connection = sqlite3.connect(":memory:", isolation_level=None)
+    >>> guard = Guard()
+    >>> guard.watch(connection)
+    >>> guard.phase = "turn"
+    >>> connection.execute("COMMIT")
+    Traceback (most recent call last):
+    sqlite3.DatabaseError: not authorized
+    >>> guard.denied
+    'COMMIT'
+    >>> connection.close()
+    """
+
+    def __init__(self) -> None:
+        self.phase: Literal["outside", "turn", "ending"] = "outside"
+        self.denied = ""
+        self._stale = False
+
+    def watch(self, connection: sqlite3.Connection) -> None:
+        """Be asked, from now on, about every statement that is prepared."""
+        connection.set_authorizer(self._authorize)
+
+    def renew(self, connection: sqlite3.Connection) -> None:
+        """Be asked again about statements that were prepared, and allowed, outside of a turn.
+
+        Python keeps prepared statements, and SQLite does not ask twice about one; setting the
+        authorizer anew makes it ask. Cheap where nothing of that kind happened.
+        """
+        if self._stale:
+            self._stale = False
+            self.watch(connection)
+
+    def enforce(self, error: BaseException | None) -> None:
+        """Raise `TransactionControl` for what was denied, if anything was, and forget it.
+
+        ``error`` is what came of it; an interruption of the whole program goes before.
+        """
+        denied, self.denied = self.denied, ""
+        if denied and (error is None or isinstance(error, Exception)):
+            raise TransactionControl(
+                f"{denied} was refused inside a turn",
+                hint="the turn commits for all of its items together; to undo a part, use db.atomic()",
+            ) from error
+
+    def _authorize(
+        self, action: int, first: str | None, second: str | None, schema: str | None, source: str | None
+    ) -> int:
+        if action == sqlite3.SQLITE_TRANSACTION:
+            return self._judge(first or "")
+        if action in _ATTACHMENTS and self.phase == "turn":
+            self.denied = _ATTACHMENTS[action]
+            return sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_OK
+
+    def _judge(self, operation: str) -> int:
+        if self.phase == "turn":
+            self.denied = operation
+            return sqlite3.SQLITE_DENY
+        # A BEGIN that is kept prepared does no harm: SQLite refuses it inside a transaction.
+        if self.phase == "outside" and operation != "BEGIN":
+            self._stale = True
+        return sqlite3.SQLITE_OK

@@ -1,0 +1,178 @@
+"""The tables of a store, version by version, applied with sqlite-utils' migrations (set ``choreo``).
+
+A migration that was ever released stays as it is; a change is a new one below the others.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from choreo.errors import StoreError
+
+migrations = Migrations("choreo")
+
+NAMES = ("0001_tables",)
+"""Every migration below, in order: a store that has others is of a newer choreo."""
+
+TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
+
+
+def migrate(db: Database) -> None:
+    """Bring the tables up to date, in one transaction; safe when several processes open a new file.
+
+    Raises `StoreError` where a newer choreo made them, or another program has a table of such a name.
+    """
+    if not _pending(db):
+        return
+    db.conn.execute("BEGIN IMMEDIATE")
+    try:
+        # Asked again under the lock: another process may have been faster.
+        if _pending(db):
+            _refuse_foreign_tables(db)
+            migrations.apply(db)
+        db.conn.commit()
+    except BaseException:
+        db.conn.rollback()
+        raise
+
+
+def _pending(db: Database) -> bool:
+    applied = {migration.name for migration in migrations.applied(db)}
+    unknown = applied.difference(NAMES)
+    if unknown:
+        raise StoreError(
+            f"a newer choreo made this store (it has {', '.join(sorted(unknown))})",
+            hint="upgrade choreo here, or restore the file of before",
+        )
+    return bool(migrations.pending(db))
+
+
+def _refuse_foreign_tables(db: Database) -> None:
+    if migrations.applied(db):
+        return
+    taken = sorted(set(TABLES).intersection(db.table_names()))
+    if taken:
+        raise StoreError(
+            f"the database has tables already that choreo needs the names of: {', '.join(taken)}",
+            hint="give choreo a file of its own, or rename them",
+        )
+
+
+# saga_log is read by saga only, and rows of one saga lie in the index in the order of their ids: one
+# index is enough for history and for payload, and every index more is paid on every row.
+_SAGA_LOG = """
+CREATE TABLE saga_log (
+    id INTEGER PRIMARY KEY,
+    saga_id TEXT NOT NULL,
+    saga_type TEXT NOT NULL,
+    saga_version INTEGER NOT NULL,
+    saga_state TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    input TEXT NOT NULL,
+    step TEXT NOT NULL,
+    old_state TEXT NOT NULL,
+    new_state TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    source TEXT NOT NULL,
+    causation_id TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    event_time INTEGER NOT NULL,
+    payload BLOB,
+    note TEXT NOT NULL
+) STRICT
+"""
+
+_REFUSE_CHANGE = """
+CREATE TRIGGER saga_log_refuses_{verb} BEFORE {verb} ON saga_log
+BEGIN SELECT RAISE(ABORT, 'saga_log is append-only'); END
+"""
+
+# AUTOINCREMENT, here and for dead letters: a number that was given once must never name another row,
+# as an acknowledgement of it may still be under way.
+_OUTBOX = """
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL,
+    saga_id TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT
+"""
+
+_SCHEDULE = """
+CREATE TABLE schedule (
+    id INTEGER PRIMARY KEY,
+    saga_id TEXT NOT NULL,
+    saga_type TEXT NOT NULL,
+    task TEXT NOT NULL,
+    name TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    UNIQUE (saga_id, task, name, event_id)
+) STRICT
+"""
+
+_POSITIONS = """
+CREATE TABLE positions (
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,
+    end_offset INTEGER NOT NULL,
+    acts_from INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID
+"""
+
+_DEAD_LETTERS = """
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    saga_id TEXT NOT NULL,
+    saga_type TEXT NOT NULL,
+    task TEXT NOT NULL,
+    name TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    key BLOB,
+    headers TEXT NOT NULL,
+    value BLOB,
+    attempt INTEGER NOT NULL
+) STRICT
+"""
+
+_CHOREO_STORE = """
+CREATE TABLE choreo_store (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    store_id TEXT NOT NULL,
+    cluster_id TEXT,
+    participant TEXT
+) STRICT
+"""
+
+
+@migrations(name=NAMES[0])
+def tables(db: Database) -> None:
+    """Make the first tables, and give the store its id."""
+    connection = db.conn
+    for statement in (_SAGA_LOG, _OUTBOX, _SCHEDULE, _POSITIONS, _DEAD_LETTERS, _CHOREO_STORE):
+        connection.execute(statement)
+    for verb in ("UPDATE", "DELETE"):
+        connection.execute(_REFUSE_CHANGE.format(verb=verb))
+    connection.execute("CREATE INDEX saga_log_by_saga ON saga_log (saga_id)")
+    connection.execute("CREATE INDEX schedule_by_due ON schedule (due)")
+    connection.execute("INSERT INTO choreo_store (id, store_id) VALUES (1, ?)", (uuid.uuid4().hex,))

@@ -1,0 +1,84 @@
+"""Opening a store's file, and saying clearly why it can't be opened."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from choreo.errors import StoreError
+from choreo.store.failure import refusal
+from choreo.store.migrations import migrate
+
+# How many prepared statements Python keeps: ours are about twenty, the others are the handlers'.
+_KEPT_STATEMENTS = 256
+
+# Four times SQLite's default, 16 MB: a big turn alone writes some hundred pages, many of them again
+# in the next one, and what is checkpointed later is copied once.
+_PAGES_TO_CHECKPOINT = 4000
+
+
+def open_database(path: str | Path, busy_timeout: float) -> Database:
+    """Open the database at ``path``, durable and up to date; make it where there is none.
+
+    ``busy_timeout`` is in seconds. Raises `StoreError` with a hint, whatever is wrong with the file.
+    """
+    name = str(path)
+    if name != ":memory:":
+        _check_path(Path(path))
+    try:
+        connection = sqlite3.connect(
+            name, timeout=busy_timeout, isolation_level=None, cached_statements=_KEPT_STATEMENTS
+        )
+    except sqlite3.Error as error:
+        raise refusal(name, error) from error
+    try:
+        return _prepared(connection, name, busy_timeout)
+    except sqlite3.Error as error:
+        connection.close()
+        raise refusal(name, error) from error
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder, not a database", hint="give the path of a file in it")
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} doesn't exist", hint="make it first, or check the path")
+    if path.exists() and not os.access(path, os.R_OK):
+        raise StoreError(f"the database {path} can't be read", hint="check who may read the file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise StoreError(f"the database {path} can't be written", hint="check who may write the file")
+
+
+def _prepared(connection: sqlite3.Connection, name: str, busy_timeout: float) -> Database:
+    mode = _write_ahead(connection, busy_timeout)
+    if mode not in ("wal", "memory"):
+        raise StoreError(
+            f"the database {name} can't use a write-ahead log", hint="put it on a local disk, not on a share"
+        )
+    # NORMAL would lose the last turns at a power loss, after the log has told others of them.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
+    db = Database(connection, execute_plugins=False)
+    migrate(db)
+    return db
+
+
+def _write_ahead(connection: sqlite3.Connection, busy_timeout: float) -> str:
+    """Switch to WAL; SQLite doesn't wait by itself where two processes do so at once."""
+    give_up = time.monotonic() + busy_timeout
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)

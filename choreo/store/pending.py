@@ -1,0 +1,109 @@
+"""Rows that a turn has yet to write: writing them together is what makes a turn fast."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from choreo.ports.store import Entry, Scheduled, Unpublished
+from choreo.store.bulk import Insertion
+
+_ENTRIES = Insertion("saga_log", Entry._fields)
+_UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1])  # the database gives the seq
+_SCHEDULED = Insertion(
+    "schedule",
+    Scheduled._fields,
+    "ON CONFLICT (saga_id, task, name, event_id)"
+    " DO UPDATE SET due = excluded.due, attempt = excluded.attempt",
+)
+UNWRITABLE = (sqlite3.Error, UnicodeError, OverflowError)
+"""What is raised for rows that can't be written: the database's errors, and Python's for odd values."""
+
+_DELETE_UNPUBLISHED = "DELETE FROM outbox WHERE seq = ?"
+_DELETE_SCHEDULED = "DELETE FROM schedule WHERE saga_id = ? AND task = ? AND name = ?"
+
+Appointment = tuple[str, str, str]
+"""What is taken off the schedule together: saga_id, task, name."""
+
+Counts = tuple[int, int, int, int]
+"""How many entries, outbox rows, acknowledgements and changes of the schedule."""
+
+Mark = tuple[int, int, int, int, Counts]
+"""How many rows of each kind were pending at some point, and how many of those were written."""
+
+
+class Pending:
+    """The rows of one turn, written or not yet.
+
+    Rows that were written stay here until the turn ends: where that happened inside a savepoint which
+    is then rolled back, `undo` makes those of before the savepoint pending again.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.unpublished: list[Unpublished] = []
+        self.acknowledged: list[int] = []
+        self.changes: list[Scheduled | Appointment] = []
+        self._written: Counts = (0, 0, 0, 0)
+        self._sagas: set[str] = set()
+        self._sagas_upto = 0
+
+    def mark(self) -> Mark:
+        """Remember how far we are, for `undo`."""
+        return (
+            len(self.entries),
+            len(self.unpublished),
+            len(self.acknowledged),
+            len(self.changes),
+            self._written,
+        )
+
+    def undo(self, mark: Mark) -> None:
+        """Forget what came after ``mark``; what was written after it is taken as not written."""
+        entries, unpublished, acknowledged, changes, self._written = mark
+        del self.entries[entries:]
+        del self.unpublished[unpublished:]
+        del self.acknowledged[acknowledged:]
+        del self.changes[changes:]
+        self._sagas_upto = min(self._sagas_upto, entries)
+
+    def clear(self) -> None:
+        """Forget everything: the turn is over."""
+        self.undo((0, 0, 0, 0, (0, 0, 0, 0)))
+        self._sagas.clear()
+
+    def concerns(self, saga_id: str) -> bool:
+        """Say whether entries of that saga may be among those not written.
+
+        It may say so of entries that were written or undone meanwhile: then one write comes too early.
+        """
+        if self._sagas_upto < len(self.entries):
+            self._sagas.update(entry.saga_id for entry in self.entries[self._sagas_upto :])
+            self._sagas_upto = len(self.entries)
+        return saga_id in self._sagas
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write what is not written yet. Raises one of `UNWRITABLE`."""
+        entries, unpublished, acknowledged, changes = self._written
+        upto = self.mark()[:4]
+        if upto == self._written:
+            return
+        _ENTRIES.write(connection, self.entries[entries:])
+        _UNPUBLISHED.write(connection, [row[:-1] for row in self.unpublished[unpublished:]])
+        connection.executemany(_DELETE_UNPUBLISHED, [(seq,) for seq in self.acknowledged[acknowledged:]])
+        _write_changes(connection, self.changes[changes:])
+        self._written = upto
+
+
+def _write_changes(connection: sqlite3.Connection, changes: list[Scheduled | Appointment]) -> None:
+    """Write only what the changes come to: most of a turn's appointments are taken off in that turn."""
+    removed: dict[Appointment, None] = {}
+    put: dict[Appointment, dict[str, Scheduled]] = {}
+    for change in changes:
+        if isinstance(change, Scheduled):
+            rows = put.setdefault((change.saga_id, change.task, change.name), {})
+            rows[change.event_id] = change
+        else:
+            removed[change] = None
+            put.pop(change, None)
+    connection.executemany(_DELETE_SCHEDULED, removed)
+    _SCHEDULED.write(connection, [row for rows in put.values() for row in rows.values()])

@@ -1,0 +1,151 @@
+"""The one transaction of a turn, and the savepoints of its items."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from types import TracebackType
+
+from choreo.errors import StoreError, TransactionControl
+from choreo.store.failure import refusal
+from choreo.store.guard import Guard
+from choreo.store.pending import UNWRITABLE, Mark, Pending
+
+# The comment keeps the text apart from a handler's: Python would give it our prepared statement.
+_BEGIN = "BEGIN IMMEDIATE -- the turn"
+_SAVEPOINT = "SAVEPOINT choreo_item"
+_RELEASE = "RELEASE choreo_item"
+_ROLLBACK = "ROLLBACK TO choreo_item"
+
+
+class Turn:
+    """Begins a transaction on entering; on leaving, writes what is pending and commits, or rolls back."""
+
+    def __init__(self, path: str, connection: sqlite3.Connection, guard: Guard, pending: Pending) -> None:
+        self._path = path
+        self._connection = connection
+        self._guard = guard
+        self._pending = pending
+
+    @property
+    def is_open(self) -> bool:
+        """Whether we are inside of it."""
+        return self._guard.phase == "turn"
+
+    def require(self, what: str) -> None:
+        """Raise `StoreError` where ``what`` is called outside of a turn, or the turn is lost."""
+        if self._guard.phase != "turn":
+            raise StoreError(f"{what}() outside of a turn", hint="open one with turn()")
+        if not self._connection.in_transaction:
+            raise lost()
+
+    def __enter__(self) -> None:
+        if self.is_open:
+            raise StoreError(
+                "a turn is open already", hint="one turn at a time; inside of it, use savepoint()"
+            )
+        try:
+            if self._connection.in_transaction:
+                raise StoreError("a transaction is open already", hint="commit it before the turn")
+            self._guard.renew(self._connection)
+            self._connection.execute(_BEGIN)
+        except sqlite3.Error as error:
+            raise refusal(self._path, error) from error
+        self._guard.phase = "turn"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._guard.enforce(error)
+            if kind is None:
+                self._commit()
+        except UNWRITABLE as failure:
+            raise refusal(self._path, failure) from failure
+        finally:
+            self._end()
+
+    def _commit(self) -> None:
+        if not self._connection.in_transaction:
+            raise lost()
+        self._pending.write(self._connection)
+        self._guard.phase = "ending"
+        # commit() is prepared anew each time, so there is no COMMIT that a handler could be handed.
+        self._connection.commit()
+
+    def _end(self) -> None:
+        self._pending.clear()
+        self._guard.denied = ""
+        self._guard.phase = "ending"
+        try:
+            self._connection.rollback()  # does nothing after a commit
+        except sqlite3.ProgrammingError:
+            pass  # a handler closed the connection: SQLite rolled back by itself
+        finally:
+            self._guard.phase = "outside"
+
+
+class Savepoint:
+    """Marks a point on entering; on leaving with an exception, undoes what came after it, alone.
+
+    One object serves all the savepoints of a connection, nested ones too: entering must be cheap.
+    """
+
+    def __init__(self, turn: Turn, connection: sqlite3.Connection, guard: Guard, pending: Pending) -> None:
+        self._turn = turn
+        self._execute = connection.cursor().execute
+        self._connection = connection
+        self._guard = guard
+        self._pending = pending
+        self._marks: list[Mark] = []
+
+    def __enter__(self) -> None:
+        if not self._connection.in_transaction or self._guard.phase != "turn":
+            self._turn.require("savepoint")
+        try:
+            self._execute(_SAVEPOINT)
+        except sqlite3.Error as error:
+            raise StoreError(f"a savepoint can't be opened: {error}") from error
+        self._marks.append(self._pending.mark())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        mark = self._marks.pop()
+        if kind is not None or self._guard.denied:
+            self._undo(mark)
+        else:
+            self._release(mark)
+        if self._guard.denied:
+            self._guard.enforce(error)
+
+    def _release(self, mark: Mark) -> None:
+        try:
+            self._execute(_RELEASE)
+        except sqlite3.Error as failure:
+            self._undo(mark)
+            raise TransactionControl(
+                f"a statement was left unfinished inside a turn: {failure}",
+                hint="fetch all rows of a statement with RETURNING, or close its cursor",
+            ) from failure
+
+    def _undo(self, mark: Mark) -> None:
+        self._pending.undo(mark)
+        if not self._connection.in_transaction:
+            raise lost()
+        try:
+            self._execute(_ROLLBACK)
+        except sqlite3.Error as failure:
+            raise StoreError(f"a savepoint can't be undone, leave the turn: {failure}") from failure
+        # A cursor that the exception's traceback keeps alive forbids RELEASE. An empty savepoint that
+        # stays open does no harm: the commit closes it.
+        with suppress(sqlite3.OperationalError):
+            self._execute(_RELEASE)
+
+
+def lost() -> StoreError:
+    """Give the error for a transaction that ended under us."""
+    return StoreError(
+        "the turn's transaction was rolled back by a statement inside of it",
+        hint="look for OR ROLLBACK, ON CONFLICT ROLLBACK or RAISE(ROLLBACK), or for a disk that is full",
+    )

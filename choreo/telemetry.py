@@ -1,0 +1,48 @@
+"""Traces, by OpenTelemetry's API alone: an application such as ``choreo run`` sets up the SDK.
+
+Context travels as W3C Trace Context in the header ``traceparent``. Where no SDK is set up, an event hands
+on the ``traceparent`` of the event that caused it, so that a trace isn't broken by a service that doesn't
+trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_HEADER = "traceparent"
+_propagator = TraceContextTextMapPropagator()
+_untraced: AbstractContextManager[None] = nullcontext()
+
+
+def handling(name: str, saga_id: str, step: str, traceparent: str) -> AbstractContextManager[None]:
+    """Span one attempt of a handler, as a child of the event's ``traceparent``.
+
+    Costs nothing where no SDK is set up.
+    """
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return _untraced
+    return _span(name, saga_id, step, traceparent)
+
+
+@contextmanager
+def _span(name: str, saga_id: str, step: str, traceparent: str) -> Iterator[None]:
+    context = _propagator.extract({_HEADER: traceparent}) if traceparent else None
+    tracer = trace.get_tracer("choreo")
+    attributes = {"choreo.saga_id": saga_id, "choreo.step": step, "messaging.system": "kafka"}
+    with tracer.start_as_current_span(
+        name, context=context, kind=trace.SpanKind.CONSUMER, attributes=attributes
+    ):
+        yield
+
+
+def traceparent(inherited: str) -> str:
+    """Give the ``traceparent`` of what is published now: the open span's, or the one ``inherited``."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        return inherited
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get(_HEADER, inherited)

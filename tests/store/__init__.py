@@ -1,0 +1,1 @@
+"""The stores, one suite for every driver: see `conformance`."""

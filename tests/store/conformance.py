@@ -1,0 +1,347 @@
+"""What every store must do. A driver's test is three lines: subclass, and give the fixture ``connect``.
+
+``connect()`` opens one more connection to the same, at first empty, database; the suite closes them.
+"""
+
+# ruff: noqa: PT012 (what raises is the leaving of a block, so the block is longer than a statement)
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from choreo.errors import Fenced, StoreError, StoreMismatch, TransactionControl
+from choreo.ports import DeadLetter, Entry, Partition, Scheduled, Store, Unpublished
+
+Connect = Callable[[], Store]
+
+ORDERS = Partition("orders", 0)
+
+
+def entry(saga_id: str = "s1", event_type: str = "shop.OrderCreated", **others: object) -> Entry:
+    given = {"step": "reserve", "old_state": "pending", "new_state": "executing", **others}
+    return Entry(saga_id, "shop", 1, "started", 1000, "event", event_type=event_type, **given)  # type: ignore[arg-type]
+
+
+def unpublished(event_id: str = "e1") -> Unpublished:
+    return Unpublished(event_id, "s1", "orders", "[]", b"body")
+
+
+def scheduled(saga_id: str = "s1", due: int = 10, **others: object) -> Scheduled:
+    given = {"task": "action", "name": "reserve", "event_id": "e1", **others}
+    return Scheduled(saga_id, "shop", due=due, **given)  # type: ignore[arg-type]
+
+
+class StoreConformance:
+    """The tests; ``connect`` is the driver's."""
+
+    @pytest.fixture
+    def store(self, connect: Connect) -> Iterator[Store]:
+        store = connect()
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def other(self, store: Store, connect: Connect) -> Iterator[Store]:
+        other = connect()
+        yield other
+        other.close()
+
+    def test_a_new_store_is_empty(self, store: Store) -> None:
+        """Nothing is there before the first turn."""
+        assert not store.history("s1")
+        assert store.payload("s1", "shop.OrderCreated") is None
+        assert not store.unpublished(0, 10)
+        assert not store.due(10**15, 10)
+        assert store.next_due() is None
+        assert not store.positions()
+        assert not store.joined()
+        assert not store.dead_letters()
+
+    def test_connections_agree_on_the_store_id(self, store: Store, other: Store) -> None:
+        """The id is the database's, not the connection's."""
+        assert len(store.store_id) == 32
+        assert store.store_id == other.store_id
+
+    def test_history_gives_every_field_back_in_order(self, store: Store, other: Store) -> None:
+        """What was appended comes back as it was, oldest first, to others as well."""
+        full = Entry(
+            *("s1", "shop", 2, "started", 7, "event", "reserve", "pending", "executing", "e1", "shop.A"),
+            *("succeeded", "action", "orders", "e0", "orders", 3, 2**40, 9, b"\x00\xff", "a note — ✓"),
+        )
+        with store.turn():
+            store.append([full, entry("s2")])
+            store.append([entry(note="later")])
+        assert list(store.history("s1")) == [full, entry(note="later")]
+        assert list(other.history("s1")) == [full, entry(note="later")]
+
+    def test_history_sees_the_open_turn(self, store: Store, other: Store) -> None:
+        """A turn reads what it wrote; others only what was committed."""
+        with store.turn():
+            store.append([entry(note="1")])
+            assert [e.note for e in store.history("s1")] == ["1"]
+            store.append([entry(note="2")])
+            assert [e.note for e in store.history("s1")] == ["1", "2"]
+            assert not other.history("s1")
+
+    def test_many_entries_keep_their_order(self, store: Store) -> None:
+        """However a driver groups its writing."""
+        for size in (1, 49, 50, 51, 137):
+            saga = f"of-{size}"
+            with store.turn():
+                store.append(entry(saga, note=str(n)) for n in range(size))
+            assert [e.note for e in store.history(saga)] == [str(n) for n in range(size)]
+
+    def test_payload_is_of_the_first_event_that_counts(self, store: Store) -> None:
+        """Entries without a body, void ones and other types are passed over."""
+        with store.turn():
+            store.append([entry(payload=None), entry(payload=b"void", note="void")])
+            store.append([entry(event_type="shop.Paid", payload=b"paid"), entry("s2", payload=b"s2")])
+            assert store.payload("s1", "shop.OrderCreated") is None
+            store.append([entry(payload=b""), entry(payload=b"second")])
+        assert store.payload("s1", "shop.OrderCreated") == b""
+        assert store.payload("s1", "shop.Paid") == b"paid"
+
+    def test_the_outbox_numbers_its_rows_in_order(self, store: Store) -> None:
+        """``seq`` grows; ``after`` and ``limit`` page through."""
+        with store.turn():
+            store.enqueue([unpublished(f"e{n}") for n in range(120)])
+        rows = store.unpublished(0, 1000)
+        assert [row.event_id for row in rows] == [f"e{n}" for n in range(120)]
+        assert [row.seq for row in rows] == sorted({row.seq for row in rows})
+        assert rows[0] == unpublished("e0")._replace(seq=rows[0].seq)
+        assert store.unpublished(rows[4].seq, 2) == rows[5:7]
+
+    def test_an_acknowledged_row_is_gone_and_its_number_never_comes_again(self, store: Store) -> None:
+        """A late acknowledgement can't take a newer row away."""
+        with store.turn():
+            store.enqueue([unpublished("e1"), unpublished("e2")])
+        first, second = store.unpublished(0, 10)
+        with store.turn():
+            store.acknowledge([second.seq])
+        assert store.unpublished(0, 10) == [first]
+        with store.turn():
+            store.acknowledge([first.seq, second.seq, 10**9])
+            store.enqueue([unpublished("e3")])
+        (third,) = store.unpublished(0, 10)
+        assert third.seq > second.seq
+
+    def test_due_comes_oldest_first_then_as_scheduled(self, store: Store) -> None:
+        """What lies in the future stays; the limit holds."""
+        with store.turn():
+            store.schedule([scheduled("b", 20), scheduled("z", 10), scheduled("a", 10), scheduled("f", 30)])
+        assert [row.saga_id for row in store.due(20, 10)] == ["z", "a", "b"]
+        assert [row.saga_id for row in store.due(20, 2)] == ["z", "a"]
+        assert store.next_due() == 10
+
+    def test_scheduling_again_moves_a_row(self, store: Store) -> None:
+        """One row each saga, task, name and event."""
+        with store.turn():
+            store.schedule([scheduled(due=10), scheduled(event_id="e2", due=11)])
+        with store.turn():
+            store.schedule([scheduled(due=50, attempt=3)])
+        rows = store.due(99, 10)
+        assert list(rows) == [scheduled(event_id="e2", due=11), scheduled(due=50, attempt=3)]
+
+    def test_unscheduling_takes_all_events_of_that_saga_task_and_name(self, store: Store) -> None:
+        """And nothing else."""
+        stay = [scheduled("s2", 1), scheduled(task="deadline", due=2), scheduled(name="ship", due=3)]
+        with store.turn():
+            store.schedule([scheduled(), scheduled(event_id="e2"), *stay])
+        with store.turn():
+            store.unschedule("s1", "action", "reserve")
+        assert list(store.due(99, 10)) == stay
+
+    def test_the_last_word_on_a_schedule_counts(self, store: Store) -> None:
+        """Within one turn, too, whether read in between or not."""
+        with store.turn():
+            store.schedule([scheduled(event_id="before")])
+        with store.turn():
+            store.schedule([scheduled(event_id="within")])
+            store.unschedule("s1", "action", "reserve")
+            store.schedule([scheduled(event_id="after")])
+        assert [row.event_id for row in store.due(99, 10)] == ["after"]
+        with store.turn():
+            store.unschedule("s1", "action", "reserve")
+            assert store.next_due() is None
+            store.schedule([scheduled(due=7)])
+            assert store.next_due() == 7
+
+    def test_positions_move_by_compare_and_set(self, store: Store, other: Store) -> None:
+        """A worker that didn't see the last move is fenced, and its turn undone."""
+        with store.turn():
+            store.join(ORDERS, 5, 8, 6)
+        with store.turn():
+            store.advance(ORDERS, 5, 7)
+        assert other.positions() == {ORDERS: 7}
+        assert other.joined() == {ORDERS: (8, 6)}
+        with pytest.raises(Fenced, match="another worker"), other.turn():
+            other.append([entry()])
+            other.advance(ORDERS, 5, 6)
+        assert store.positions() == {ORDERS: 7}
+        assert not store.history("s1")
+
+    def test_a_partition_that_was_never_joined_can_not_be_advanced(self, store: Store) -> None:
+        """There is nothing to compare with."""
+        with pytest.raises(Fenced), store.turn():
+            store.advance(ORDERS, 0, 1)
+
+    def test_a_partition_is_joined_once(self, store: Store) -> None:
+        """The second to join is fenced; the first one's word stays."""
+        with store.turn():
+            store.join(ORDERS, 5, 8, 6)
+        with pytest.raises(Fenced), store.turn():
+            store.join(ORDERS, 0, 0, 0)
+        assert store.joined() == {ORDERS: (8, 6)}
+
+    def test_a_store_belongs_to_one_cluster_and_participant(self, store: Store, other: Store) -> None:
+        """The first to bind is noted; the same may come again."""
+        store.bind("cluster-1", "orders")
+        store.bind("cluster-1", "orders")
+        other.bind("cluster-1", "orders")
+        with pytest.raises(StoreMismatch, match="cluster") as mismatch:
+            other.bind("cluster-2", "orders")
+        assert mismatch.value.hint
+        with pytest.raises(StoreMismatch, match="participant"):
+            other.bind("cluster-1", "stock")
+
+    def test_binding_inside_a_turn_is_undone_with_it(self, store: Store) -> None:
+        """It is a row like any other."""
+        with suppress(ZeroDivisionError), store.turn():
+            store.bind("cluster-1", "orders")
+            _ = 1 / 0
+        store.bind("cluster-2", "orders")
+
+    def test_dead_letters_are_kept_until_taken(self, store: Store) -> None:
+        """Each has an id of its own, and one taker."""
+        letter = DeadLetter("unreadable", "no ce_id", 7, key=b"k", value=b"\xff", offset=3, topic="orders")
+        with store.turn():
+            first, second = store.add_dead_letter(letter), store.add_dead_letter(letter)
+        assert list(store.dead_letters()) == [letter._replace(id=first), letter._replace(id=second)]
+        with store.turn():
+            assert store.remove_dead_letter(second)
+            assert not store.remove_dead_letter(second)
+        with store.turn():
+            assert store.add_dead_letter(letter) > second
+
+    def test_a_turn_that_fails_leaves_nothing(self, store: Store) -> None:
+        """Neither what was written nor what was kept back, then or later."""
+        with suppress(ZeroDivisionError), store.turn():
+            store.append([entry()])
+            store.enqueue([unpublished()])
+            store.schedule([scheduled()])
+            store.join(ORDERS, 0, 0, 0)
+            assert store.history("s1")
+            store.append([entry()])
+            _ = 1 / 0
+        with store.turn():
+            pass
+        assert not store.history("s1")
+        assert not store.unpublished(0, 10)
+        assert not store.due(99, 10)
+        assert not store.positions()
+
+    @pytest.mark.parametrize("read_before", [False, True])
+    @pytest.mark.parametrize("read_inside", [False, True])
+    def test_a_savepoint_undoes_its_own_part_only(
+        self, store: Store, read_before: bool, read_inside: bool
+    ) -> None:
+        """Whether or not reading made the store write what it had kept back."""
+        with store.turn():
+            store.enqueue([unpublished("before"), unpublished("acknowledged")])
+        gone = store.unpublished(0, 10)[1].seq
+        with store.turn():
+            store.append([entry(note="before")])
+            store.schedule([scheduled(name="before")])
+            if read_before:
+                store.due(99, 10), store.history("s1")
+            with suppress(ZeroDivisionError), store.savepoint():
+                store.append([entry(note="inside")])
+                store.enqueue([unpublished("inside")])
+                store.acknowledge([gone])
+                store.schedule([scheduled(name="inside")])
+                store.unschedule("s1", "action", "before")
+                if read_inside:
+                    assert [e.note for e in store.history("s1")] == ["before", "inside"]
+                _ = 1 / 0
+            store.append([entry(note="after")])
+        assert [e.note for e in store.history("s1")] == ["before", "after"]
+        assert [row.event_id for row in store.unpublished(0, 10)] == ["before", "acknowledged"]
+        assert [row.name for row in store.due(99, 10)] == ["before"]
+
+    def test_history_is_whole_after_an_undone_savepoint(self, store: Store) -> None:
+        """An entry that takes the place of an undone one is seen."""
+        with store.turn():
+            with suppress(ZeroDivisionError), store.savepoint():
+                store.append([entry("undone")])
+                assert not store.history("s1")
+                _ = 1 / 0
+            store.append([entry("s1")])
+            assert store.history("s1")
+            assert not store.history("undone")
+
+    def test_savepoints_nest(self, store: Store) -> None:
+        """The inner one is undone alone, the outer one with the inner."""
+        with store.turn():
+            with store.savepoint():
+                store.append([entry(note="1")])
+                with suppress(ZeroDivisionError), store.savepoint():
+                    store.append([entry(note="2")])
+                    _ = 1 / 0
+                store.append([entry(note="3")])
+            with suppress(ZeroDivisionError), store.savepoint():
+                with store.savepoint():
+                    store.append([entry(note="4")])
+                    store.history("s1")
+                _ = 1 / 0
+        assert [e.note for e in store.history("s1")] == ["1", "3"]
+
+    def test_one_turn_at_a_time(self, store: Store) -> None:
+        """A turn inside a turn is refused."""
+        with pytest.raises(StoreError, match="open already"), store.turn(), store.turn():
+            pass
+
+    def test_writing_needs_a_turn(self, store: Store) -> None:
+        """Else it would be kept back, and forgotten."""
+        for write in (
+            lambda: store.append([entry()]),
+            lambda: store.enqueue([unpublished()]),
+            lambda: store.acknowledge([1]),
+            lambda: store.schedule([scheduled()]),
+            lambda: store.unschedule("s1", "action", "reserve"),
+            lambda: store.join(ORDERS, 0, 0, 0),
+            lambda: store.advance(ORDERS, 0, 1),
+            lambda: store.add_dead_letter(DeadLetter("r", "d", 1)),
+            lambda: store.remove_dead_letter(1),
+            lambda: store.savepoint().__enter__(),
+        ):
+            with pytest.raises(StoreError, match="outside of a turn"):
+                write()
+
+    def test_a_handler_can_not_commit(self, store: Store) -> None:
+        """The item is undone, the turn goes on."""
+        with store.turn():
+            with pytest.raises(TransactionControl), store.savepoint():
+                store.append([entry(note="inside")])
+                store.db.execute("COMMIT")
+            store.append([entry(note="after")])
+        assert [e.note for e in store.history("s1")] == ["after"]
+
+    def test_a_commit_of_another_connection_is_noticed_once(self, store: Store, other: Store) -> None:
+        """Its own commits are no news to a store."""
+        store.changed()
+        with store.turn():
+            store.append([entry()])
+        assert not store.changed()
+        with other.turn():
+            other.append([entry()])
+        assert store.changed()
+        assert not store.changed()
+
+    def test_closing_twice_does_no_harm(self, connect: Connect) -> None:
+        """So that clean-up code needn't ask."""
+        store = connect()
+        store.close()
+        store.close()
