@@ -1,0 +1,21 @@
+"""A shop on each broker, with a topic of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.orders.contract import order_fulfilment
+from tests.broker.leg import Leg
+from tests.scenarios.shop import Shop
+
+
+@pytest.fixture
+def shop(broker_leg: Leg, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """Open order fulfilment, on one broker after the other."""
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    opened = Shop(broker_leg, tmp_path)
+    yield opened
+    opened.close()

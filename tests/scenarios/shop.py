@@ -1,0 +1,177 @@
+"""Order fulfilment, whole, in one process: five workers, five databases, one broker of any kind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from choreo.avro import AvroCodec
+from choreo.ports import Entry
+from choreo.store import SQLiteStore
+from choreo.worker import Options, Worker
+from choreo.worker.clock import SystemClock
+from choreo.worker.transaction import Transactions
+from examples.orders.contract import OrderCreated, order_fulfilment
+from examples.orders.inventory import inventory
+from examples.orders.notifications import notifications
+from examples.orders.orders import orders, place_order
+from examples.orders.payments import payments
+from examples.orders.shipping import shipping
+from tests.broker.leg import Leg
+
+PARTICIPANTS = (orders, inventory, payments, shipping, notifications)
+
+STOCK = 1_000_000
+MONEY = 100_000_000 + 100
+
+
+class Scenario(NamedTuple):
+    """An order, the step at which it fails, and what must have been undone then, in this order."""
+
+    name: str
+    order: OrderCreated
+    fails_at: str = ""
+    undone: tuple[str, ...] = ()
+
+
+def scenarios(prefix: str = "o") -> list[Scenario]:
+    """Give an order that succeeds, one that fails at each step that can, and one that is only slow."""
+
+    def order(name: str, customer: str = "ada", sku: str = "apple", quantity: int = 2, to: str = "home"):  # type: ignore[no-untyped-def]
+        return OrderCreated(f"{prefix}-{name}", customer, sku, quantity, 250, to)
+
+    reserve, pay, ship = (
+        "inventory.reserve_inventory",
+        "payments.process_payment",
+        "shipping.create_shipment",
+    )
+    return [
+        Scenario("none", order("none")),
+        Scenario("reserve_inventory", order("reserve", sku="pear", quantity=50), reserve, ("start",)),
+        Scenario("process_payment", order("pay", customer="bob"), pay, (reserve, "start")),
+        Scenario("create_shipment", order("ship", to="nowhere"), ship, (pay, reserve, "start")),
+        Scenario("send_confirmation, for a while", order("confirm-slow")),
+    ]
+
+
+class Shop:
+    """The five workers on one broker, driven by the test's own thread."""
+
+    def __init__(self, leg: Leg, folder: Path, options: Options | None = None) -> None:
+        self._leg = leg
+        self._folder = folder
+        self._options = options or Options(idle_seconds=0.0 if leg.name == "memory" else 0.005)
+        self.stores: dict[str, SQLiteStore] = {}
+        self.workers: dict[str, Worker] = {}
+        leg.create_topic(order_fulfilment.topic)
+        self.group = order_fulfilment.topic
+        self.open(*PARTICIPANTS)
+
+    def open(self, *participants: Any) -> None:
+        """Start workers, each on its own database file."""
+        for participant in participants:
+            name = participant.name
+            store = SQLiteStore(self._folder / f"{name}.db")
+            log = self._leg.log(f"{self.group}-{name}", f"{self.group}-{name}-{store.store_id}")
+            codec = AvroCodec(participant.events)
+            worker = Worker(participant, store, log, codec, SystemClock(), self._options)
+            worker.start()
+            self.stores[name], self.workers[name] = store, worker
+            opened = _opener(store)
+            participant.connect(Transactions(participant, opened, codec, SystemClock()))
+        self.until(lambda: all(worker.is_live for worker in self.workers.values()))
+
+    def place(self, order: OrderCreated) -> str:
+        """Place an order; give the saga's id."""
+        return place_order(order)
+
+    def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Let every worker go round until a condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            for worker in self.workers.values():
+                worker.turn()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {self.states()}")
+
+    def until_quiet(self, saga_ids: Sequence[str], seconds: float = 30.0) -> None:
+        """Let the workers go round until all know how each saga ended, and nothing waits."""
+        self.until(lambda: all(self.ends(s) for s in saga_ids) and self.is_quiet(), seconds)
+
+    def is_quiet(self) -> bool:
+        """Say whether nothing is left to publish or to do."""
+        return all(store.next_due() is None and not store.unpublished(0, 1) for store in self.stores.values())
+
+    def ends(self, saga_id: str) -> set[str]:
+        """Give the ends that participants know of a saga, or nothing while one of them knows none."""
+        states = {
+            self.history(name, saga_id)[-1].saga_state if self.history(name, saga_id) else ""
+            for name in self.stores
+        }
+        return states if states <= {"completed", "failed"} else set()
+
+    def history(self, participant: str, saga_id: str) -> Sequence[Entry]:
+        """Give a participant's view of a saga."""
+        return self.stores[participant].history(saga_id)
+
+    def states(self) -> dict[str, Any]:
+        """Give what every store holds, for a failure's message."""
+        return {
+            name: list(
+                store.db.query(
+                    "select saga_id, saga_state, step, new_state from saga_log order by id desc limit 5"
+                )
+            )
+            for name, store in self.stores.items()
+        }
+
+    def value(self, participant: str, sql: str) -> Any:
+        """Ask a participant's database for one value."""
+        return self.stores[participant].db.execute(sql).fetchone()[0]
+
+    def balance(self) -> dict[str, int]:
+        """Give what must never change, and what must agree with each other."""
+        return {
+            "stock": self.value("inventory", "select available from stock where sku = 'apple'")
+            + self.value("inventory", "select coalesce(sum(quantity), 0) from reservations"),
+            "money": self.value("payments", "select sum(balance) from accounts"),
+            "reservations": self.value("inventory", "select count(*) from reservations"),
+            "charges": self.value("payments", "select count(*) from charges"),
+            "shipments": self.value("shipping", "select count(*) from shipments"),
+            "fulfilled": self.value("orders", "select count(*) from orders where status = 'fulfilled'"),
+            "confirmed": self.value(
+                "notifications", "select count(*) from mails where subject = 'confirmed'"
+            ),
+        }
+
+    def assert_balance(self, fulfilled: int) -> None:
+        """Check that stock and money are conserved, and that only fulfilled orders have effects."""
+        balance = self.balance()
+        assert balance.pop("stock") == STOCK
+        assert balance.pop("money") == MONEY
+        assert set(balance.values()) == {fulfilled}, balance
+
+    def close(self) -> None:
+        """Close the databases."""
+        for store in self.stores.values():
+            store.close()
+
+
+def _opener(store: SQLiteStore) -> Callable[[], SQLiteStore]:
+    return lambda: store
+
+
+def compensated(entries: Sequence[Entry]) -> list[str]:
+    """Give the steps whose compensation the log confirms, in the log's order."""
+    return [entry.step for entry in entries if entry.input == "event" and entry.outcome == "compensated"]
+
+
+def transitions(entries: Sequence[Entry], step: str) -> list[tuple[str, str]]:
+    """Give the transitions of one step, in order."""
+    return [
+        (entry.old_state, entry.new_state)
+        for entry in entries
+        if entry.step == step and entry.old_state != entry.new_state
+    ]
