@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,8 @@ class Floor:
         deadline = time.monotonic() + 30
         while not self._consumer.assignment() and time.monotonic() < deadline:
             self._consumer.poll(0.05)
+        if not self._consumer.assignment():
+            raise TimeoutError("no partitions were assigned within 30 s")
 
     def turn(self, wait: float = 0.05) -> int:
         """Go round once; give the number of events handled."""
@@ -148,3 +151,19 @@ class Floor:
         self._producer.flush(5)
         self._consumer.close()
         self._db.close()
+
+
+def main() -> None:
+    """Run the loop as a process of its own: BOOTSTRAP FOLDER TOPIC OUT SETTINGS."""
+    from choreo.avro import schema_of
+    from examples.orders.contract import InventoryReserved, OrderCreated
+
+    bootstrap, folder, topic, out, settings = sys.argv[1:]
+    schemas = [schema_of(OrderCreated), schema_of(InventoryReserved)]
+    floor = Floor(bootstrap, Path(folder), topic, out, json.loads(settings), schemas)
+    while True:
+        floor.turn()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The codec: event bodies in Avro's single-object encoding.
+
+``C3 01``, the schema's CRC-64-AVRO fingerprint (8 bytes, little-endian), then the record. Source:
+Apache Avro 1.12 specification, "Single-object encoding".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from fastavro import schemaless_reader, schemaless_writer
+
+from choreo.avro.definition import MARKER, Definition, define
+from choreo.avro.derivation import derive
+from choreo.avro.folder import SchemaFolders
+from choreo.avro.resolution import resolve
+from choreo.avro.shape import Convert, Misfit
+from choreo.errors import BodyError, UnknownFingerprint
+from choreo.event import event_name
+
+_HEADER = 10
+
+
+class _Type:
+    """One event class, ready to be written and read."""
+
+    __slots__ = ("bare", "definition", "header", "name", "read", "to_avro")
+
+    def __init__(self, cls: type) -> None:
+        shape = derive(cls)
+        self.name = event_name(cls)
+        self.definition = define(shape.schema)
+        self.header = self.definition.header
+        self.bare = self.definition.bare
+        self.to_avro: Convert = shape.to_avro
+        self.read: Convert = shape.from_avro or (lambda values: values)
+
+
+class AvroCodec:
+    """Encodes and decodes the given events; implements `choreo.ports.Codec`.
+
+    Bodies of another version are resolved: its schema is looked for among the given events, then by
+    fingerprint in ``folders`` (``*.avsc`` and ``history/*.avsc``).
+
+    Raises `SchemaError` when an event has no Avro schema.
+
+    >>> from choreo.event import event
+    >>> @event(namespace="shop")
+    ... class OrderCreated:
+    ...     order_id: str
+    >>> codec = AvroCodec([OrderCreated])
+    >>> body = codec.encode(OrderCreated("o-1"))
+    >>> body[:2].hex(), body[10:]
+    ('c301', b'\\x06o-1')
+    >>> codec.decode("shop.OrderCreated", body)
+    OrderCreated(order_id='o-1')
+    """
+
+    def __init__(self, events: Iterable[type], folders: Sequence[Path] = ()) -> None:
+        self._by_class = {cls: _Type(cls) for cls in events}
+        self._by_name = {kind.name: kind for kind in self._by_class.values()}
+        self._own = {kind.definition.fingerprint: kind.definition for kind in self._by_class.values()}
+        self._folders = SchemaFolders(folders)
+        self._writers: dict[tuple[str, bytes], tuple[Any, Convert]] = {}
+
+    def encode(self, event: object) -> bytes:
+        """Encode an event.
+
+        Raises `BodyError`, naming the field but never its value, when a value doesn't fit, and when
+        the event's class isn't one of the codec's.
+        """
+        kind = self._by_class.get(type(event))
+        if kind is None:
+            raise BodyError(f"{type(event).__name__} is not an event of this codec")
+        body = BytesIO()
+        body.write(kind.header)
+        try:
+            schemaless_writer(body, kind.bare, kind.to_avro(event))
+        except Misfit as misfit:
+            raise BodyError(f"{kind.name}.{misfit}") from None
+        except UnicodeEncodeError:
+            raise BodyError(f"{kind.name}: a str holds half of a surrogate pair, which is no text") from None
+        except Exception as error:
+            raise BodyError(f"{kind.name}: can't be encoded: {type(error).__name__}") from None
+        return body.getvalue()
+
+    def decode(self, type_name: str, body: bytes | None) -> object:
+        """Decode a body into the event class of that name.
+
+        Raises `UnknownFingerprint` when the writer's schema isn't known (yet), and `BodyError` when
+        there is no body, no such event, or the body isn't what its schema says. What was in the body
+        is not in the message.
+        """
+        kind = self._by_name.get(type_name)
+        if kind is None:
+            raise BodyError(f"{type_name} is not an event of this codec")
+        if body is None or len(body) < _HEADER:
+            raise BodyError(
+                f"{type_name}: no body" if body is None else f"{type_name}: the body is too short"
+            )
+        header = body[:_HEADER]
+        if header == kind.header:
+            bare, read = kind.bare, kind.read
+        else:
+            bare, read = self._writer(kind, header)
+        stream = BytesIO(body)
+        stream.seek(_HEADER)
+        try:
+            values = schemaless_reader(stream, bare, None, return_named_type=True)
+            if stream.tell() == len(body):
+                return read(values)
+        except Misfit as misfit:
+            raise BodyError(f"{type_name}.{misfit}" if misfit.path else f"{type_name}: {misfit}") from None
+        except Exception as error:
+            raise BodyError(f"{type_name}: the body can't be read: {type(error).__name__}") from None
+        raise BodyError(f"{type_name}: bytes are left over after the record")
+
+    def _writer(self, kind: _Type, header: bytes) -> tuple[Any, Convert]:
+        """Give the schema that a body was written with, and what makes an event of its values."""
+        known = self._writers.get((kind.name, header))
+        if known is not None:
+            return known
+        if header[:2] != MARKER:
+            raise BodyError(f"{kind.name}: the body is not in Avro's single-object encoding")
+        fingerprint = header[2:].hex()
+        writer = self._own.get(fingerprint) or self._folders.find(fingerprint)
+        if writer is None:
+            raise UnknownFingerprint(
+                f"{kind.name}: no schema has the fingerprint {fingerprint}",
+                hint=f"the writer may be newer: its file belongs into schemas/history/{fingerprint}.avsc",
+            )
+        made = self._writers[kind.name, header] = (writer.bare, _reading(writer, kind))
+        return made
+
+
+def _reading(writer: Definition, kind: _Type) -> Convert:
+    convert, read = resolve(writer, kind.definition).convert, kind.read
+    return read if convert is None else lambda values: read(convert(values))

@@ -1,0 +1,269 @@
+"""Derivation: from an event class to its Avro schema and the conversions that agree with it.
+
+| Python                        | Avro                                                          |
+|-------------------------------|---------------------------------------------------------------|
+| str, int, float, bool, bytes  | string, long, double, boolean, bytes                          |
+| date, datetime, time          | date, timestamp-micros (UTC), time-micros                     |
+| UUID                          | string, logical type uuid                                     |
+| Annotated[Decimal, DecimalOf] | bytes, logical type decimal                                   |
+| Enum                          | enum of the members' names; UNKNOWN, if there, is the default |
+| dataclass                     | record, in the namespace of the event around it               |
+| list[X], tuple[X, ...]        | array                                                         |
+| dict[str, X]                  | map                                                           |
+| X | None, A | B               | union; null is the first branch unless the default is another |
+
+A string in ``Annotated[X, "..."]`` is the field's doc. A class that contains itself is refused: its
+bodies could nest without end, which overflows the decoder's stack.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import types
+from decimal import Decimal
+from enum import Enum, Flag
+from typing import Any, Union, get_args, get_origin
+
+from choreo.avro.annotations import field_types, spell, unsupported, unwrap
+from choreo.avro.containers import enum_of, list_of, map_of, tuple_of
+from choreo.avro.defaults import NO_DEFAULT, default_of, json_default
+from choreo.avro.records import record_of
+from choreo.avro.scalars import SCALARS, DecimalOf
+from choreo.avro.shape import Schema, Shape
+from choreo.avro.unions import NULL, in_order, refuse_ambiguous, union_of
+from choreo.errors import SchemaError
+from choreo.event import event_type, is_event
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def derive(cls: type) -> Shape:
+    """Derive the shape of an event class: its schema and the conversions of its instances.
+
+    Raises `SchemaError` naming the class, the field and the type that Avro has no place for, and
+    `DeclarationError` where the class isn't an event.
+    """
+    event = event_type(cls)
+    shape = _Derivation(event.namespace).record(cls)
+    return dataclasses.replace(shape, schema=_define_once(shape.schema, set()))
+
+
+def schema_of(cls: type) -> dict[str, Any]:
+    """Give the Avro schema of an event class, as JSON.
+
+    >>> from choreo.event import event
+    >>> @event(namespace="shop")
+    ... class OrderCreated:
+    ...     order_id: str
+    ...     note: str | None = None
+    >>> schema_of(OrderCreated)["fields"][1]
+    {'name': 'note', 'type': ['null', 'string'], 'default': None}
+    """
+    schema: dict[str, Any] = derive(cls).schema
+    return schema
+
+
+def _define_once(schema: Schema, defined: set[str]) -> Schema:
+    """Name a type instead of defining it wherever it was defined before, in the schema's own order."""
+    if isinstance(schema, list):
+        return [_define_once(branch, defined) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "name" in schema:
+        full_name = _join(schema.get("namespace", ""), schema["name"])
+        if full_name in defined:
+            return full_name
+        defined.add(full_name)
+    copy = dict(schema)
+    for part in ("items", "values"):
+        if part in copy:
+            copy[part] = _define_once(copy[part], defined)
+    if "fields" in copy:
+        copy["fields"] = [{**f, "type": _define_once(f["type"], defined)} for f in copy["fields"]]
+    return copy
+
+
+def _join(namespace: str, name: str) -> str:
+    return f"{namespace}.{name}" if namespace else name
+
+
+class _Derivation:
+    """One event's derivation: remembers the named types that it has met."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._shapes: dict[type, Shape | None] = {}
+        self._owners: dict[str, type] = {}
+
+    def record(self, cls: type, place: str = "") -> Shape:
+        """Derive the record of a dataclass. Raises `SchemaError`."""
+        if cls in self._shapes:
+            return self._known(cls, place)
+        namespace, name, doc = self._naming(cls, place)
+        full_name = self._claim(cls, namespace, name, place)
+        self._shapes[cls] = None
+        types_of = field_types(cls, full_name)
+        _refuse_unwritable(cls, full_name)
+        shapes, fields = {}, []
+        for field in dataclasses.fields(cls):
+            shape, entry = self._field(field, types_of[field.name], f"{full_name}.{field.name}")
+            shapes[field.name] = shape
+            fields.append(entry)
+        schema = _named("record", namespace, name, doc) | {"fields": fields}
+        made = self._shapes[cls] = record_of(cls, schema, full_name, shapes)
+        return made
+
+    def _known(self, cls: type, place: str) -> Shape:
+        shape = self._shapes[cls]
+        if shape is None:
+            raise SchemaError(
+                f"{place}: {cls.__qualname__} contains itself",
+                hint="a body could then nest without end: keep a flat list, each item with its parent's id",
+            )
+        return shape
+
+    def _naming(self, cls: type, place: str) -> tuple[str, str, str]:
+        """Give a class's namespace, name and doc."""
+        if not is_event(cls):
+            return self._namespace, cls.__name__, _doc(cls)
+        event = event_type(cls)
+        if self._namespace and not event.namespace:
+            raise SchemaError(
+                f"{place}: {event.name} has no namespace inside of one that has",
+                hint=f'@event(namespace="{self._namespace}")',
+            )
+        return event.namespace, event.name.rpartition(".")[2], inspect.cleandoc(event.doc)
+
+    def _claim(self, cls: type, namespace: str, name: str, place: str) -> str:
+        full_name = _join(namespace, name)
+        owner = self._owners.setdefault(full_name, cls)
+        if owner is not cls:
+            raise SchemaError(
+                f"{place}: two classes are both {full_name}: {_where(owner)} and {_where(cls)}",
+                hint="rename one of them",
+            )
+        if not _NAME.fullmatch(name):
+            raise SchemaError(f"{place}: {name!r} is not an Avro name", hint="use ASCII letters and digits")
+        return full_name
+
+    def _field(
+        self, field: dataclasses.Field[Any], annotation: Any, place: str
+    ) -> tuple[Shape, dict[str, Any]]:
+        if not _NAME.fullmatch(field.name):
+            raise SchemaError(f"{place}: not an Avro name", hint="use ASCII letters, digits and underscores")
+        default = default_of(field)
+        shape = self.shape(annotation, place, default)
+        entry: dict[str, Any] = {"name": field.name, "type": shape.schema}
+        doc = next((part for part in unwrap(annotation)[1] if isinstance(part, str)), "")
+        if doc:
+            entry["doc"] = doc
+        if default is not NO_DEFAULT:
+            entry["default"] = json_default(shape, default, place)
+        return shape, entry
+
+    def shape(self, annotation: Any, place: str, default: Any = NO_DEFAULT) -> Shape:
+        """Derive the shape of a type; ``default`` puts a union's branches in order."""
+        annotation, metadata = unwrap(annotation)
+        if annotation is Decimal:
+            digits = next((part for part in metadata if isinstance(part, DecimalOf)), None)
+            if digits is not None:
+                return digits.shape()
+        if isinstance(annotation, type) and annotation in SCALARS:
+            return SCALARS[annotation]
+        if isinstance(annotation, type) and get_origin(annotation) is None:
+            return self._class(annotation, place)
+        return self._generic(annotation, place, default)
+
+    def _class(self, cls: type, place: str) -> Shape:
+        if dataclasses.is_dataclass(cls):
+            return self.record(cls, place)
+        if issubclass(cls, Enum) and not issubclass(cls, Flag):
+            return self._enum(cls, place)
+        raise unsupported(cls, place)
+
+    def _enum(self, cls: type[Enum], place: str) -> Shape:
+        found = self._shapes.get(cls)
+        if found is not None:
+            return found
+        full_name = self._claim(cls, self._namespace, cls.__name__, place)
+        names = [member.name for member in cls]
+        bad = [name for name in names if not _NAME.fullmatch(name)]
+        if bad or not names:
+            raise SchemaError(
+                f"{place}: {cls.__qualname__} can't be an Avro enum",
+                hint=f"{bad[0]!r} is not an Avro name" if bad else "it has no member",
+            )
+        schema = _named("enum", self._namespace, cls.__name__, _doc(cls))
+        made = self._shapes[cls] = enum_of(cls, schema, full_name)
+        return made
+
+    def _generic(self, annotation: Any, place: str, default: Any) -> Shape:
+        origin, args = get_origin(annotation), get_args(annotation)
+        if origin in (Union, types.UnionType):
+            return self._union(args, place, default)
+        if origin is list:
+            return list_of(self._item(args[0], place))
+        if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
+            return tuple_of(self._item(args[0], place))
+        if origin is dict and unwrap(args[0])[0] is str:
+            return map_of(self.shape(args[1], f"{place}{{}}"))
+        raise unsupported(annotation, place)
+
+    def _item(self, annotation: Any, place: str) -> Shape:
+        shape = self.shape(annotation, f"{place}[]")
+        if _is_empty(shape.schema):
+            raise SchemaError(
+                f"{place}: items of type {spell(annotation)} take no bytes",
+                hint="a short body could then claim any number of them: give the class a field",
+            )
+        return shape
+
+    def _union(self, args: tuple[Any, ...], place: str, default: Any) -> Shape:
+        shapes = [NULL if arg is type(None) else self.shape(arg, place) for arg in args]
+        refuse_ambiguous(shapes, place)
+        return union_of(in_order(shapes, default))
+
+
+def _is_empty(schema: Schema) -> bool:
+    if isinstance(schema, dict) and schema["type"] == "record":
+        return all(_is_empty(field["type"]) for field in schema["fields"])
+    return bool(schema == "null")
+
+
+def _named(kind: str, namespace: str, name: str, doc: str) -> dict[str, Any]:
+    schema = {"type": kind, "name": name}
+    if namespace:
+        schema["namespace"] = namespace
+    if doc:
+        schema["doc"] = doc
+    return schema
+
+
+def _doc(cls: type) -> str:
+    doc = cls.__dict__.get("__doc__") or ""
+    # The docs that dataclasses and older enums make up say nothing that the schema doesn't.
+    made_up = doc.startswith(f"{cls.__name__}(") or doc == "An enumeration."
+    return "" if made_up else inspect.cleandoc(doc)
+
+
+def _refuse_unwritable(cls: type, full_name: str) -> None:
+    """Refuse what could be written but not be made again from its fields. Raises `SchemaError`."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            raise SchemaError(
+                f"{full_name}.{field.name}: a field with init=False can't be decoded",
+                hint="make it a property",
+            )
+    extra = [name for name in inspect.signature(cls).parameters if name not in names]
+    if extra:
+        raise SchemaError(
+            f"{full_name}: __init__ takes {extra[0]!r}, which is not a field",
+            hint="an event is made of its fields alone",
+        )
+
+
+def _where(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

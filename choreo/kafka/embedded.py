@@ -1,0 +1,48 @@
+"""A Kafka broker in this process, for tests and demos: librdkafka's mock cluster.
+
+It speaks the real protocol to any process of the machine, keeps everything in memory, and creates topics
+when they are first asked for, with four partitions. It doesn't know CreateTopics, static membership or
+offsets by time, and of each partition it keeps only the newest 5 MB: who lags further behind is told that
+his offset is out of range.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+from confluent_kafka import Producer
+
+from choreo.kafka.settings import of_client
+
+START_DEADLINE: Final = 5.0
+
+
+class EmbeddedBroker:
+    """The broker, from construction to `close`; ``bootstrap`` is its address.
+
+    >>> with EmbeddedBroker() as broker:
+    ...     broker.bootstrap.startswith("127.0.0.1:")
+    True
+    """
+
+    def __init__(self) -> None:
+        self._cluster: Producer | None = Producer(of_client("", {"test.mock.num.brokers": 1}))
+        brokers = self._cluster.list_topics(timeout=START_DEADLINE).brokers.values()
+        self.bootstrap = ",".join(f"{each.host}:{each.port}" for each in brokers)
+        self._cluster.poll(0)
+
+    def close(self) -> None:
+        """End the broker; what it held is gone."""
+        self._cluster = None  # librdkafka ends the cluster with the client that owns it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

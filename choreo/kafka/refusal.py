@@ -1,0 +1,59 @@
+"""What Kafka refuses, as errors that say what to do about it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException
+
+from choreo.errors import LogError
+
+_TOPIC: Final = "create it with `choreo topics create`"
+_ACCESS: Final = "ask the cluster's administrator for access (ACL)"
+_LARGE: Final = "keep large data elsewhere and send a reference, or raise the topic's max.message.bytes"
+_POSITION: Final = "retention deleted what was not read yet, or the topic was made anew: see `choreo doctor`"
+_CREDENTIALS: Final = "check the security settings (security.protocol, sasl.*, ssl.*)"
+_INSTANCE: Final = "another worker runs under the same instance name: give each its own"
+
+_HINTS: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART: _TOPIC,
+    KafkaError._UNKNOWN_TOPIC: _TOPIC,
+    KafkaError._UNKNOWN_PARTITION: _TOPIC,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: _ACCESS,
+    KafkaError.GROUP_AUTHORIZATION_FAILED: _ACCESS,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: _ACCESS,
+    KafkaError.MSG_SIZE_TOO_LARGE: _LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE: _LARGE,
+    KafkaError.OFFSET_OUT_OF_RANGE: _POSITION,
+    KafkaError._AUTO_OFFSET_RESET: _POSITION,
+    KafkaError._LOG_TRUNCATION: _POSITION,
+    KafkaError._AUTHENTICATION: _CREDENTIALS,
+    KafkaError.SASL_AUTHENTICATION_FAILED: _CREDENTIALS,
+    KafkaError.FENCED_INSTANCE_ID: _INSTANCE,
+    KafkaError.UNRELEASED_INSTANCE_ID: _INSTANCE,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: "the group's other members use other group settings",
+    KafkaError.INVALID_SESSION_TIMEOUT: "session.timeout.ms is not within the broker's limits",
+}
+
+
+def is_final(error: KafkaError) -> bool:
+    """Whether waiting can't help; anything else is an outage, and those are waited out."""
+    return error.fatal() or error.code() == KafkaError._FATAL or error.code() in _HINTS
+
+
+def refused(doing: str, error: KafkaError) -> LogError:
+    """Give the error to raise: what we were doing, what Kafka said, and what to do about it."""
+    return LogError(f"{doing}: {error.str()} ({error.name()})", hint=_hint(error))
+
+
+def cause(exception: KafkaException) -> KafkaError:
+    """Give the `KafkaError` that an exception of confluent-kafka carries."""
+    error = exception.args[0] if exception.args else None
+    return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(exception))
+
+
+def _hint(error: KafkaError) -> str:
+    """Give a hint; librdkafka tells a consumer's fatal error by its text only."""
+    if error.code() == KafkaError._FATAL and "group.instance.id" in error.str():
+        return _INSTANCE
+    return _HINTS.get(error.code(), "")

@@ -1,0 +1,102 @@
+"""The settings of librdkafka's clients: what choreo's promise needs, what it prefers, what the user says.
+
+Names and meanings: librdkafka's ``CONFIGURATION.md``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from choreo.errors import ConfigurationError
+
+Setting = str | int | float | bool
+
+_log = logging.getLogger("choreo.kafka")
+
+_NEEDED_TO_READ: Final[Mapping[str, Setting]] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "auto.offset.reset": "error",  # positions come from the store: never jump, say so
+    "isolation.level": "read_committed",
+}
+_NEEDED_TO_WRITE: Final[Mapping[str, Setting]] = {
+    "partitioner": "murmur2_random",  # Java's: a saga's events meet on one partition, whoever wrote them
+    "enable.idempotence": True,
+    "acks": "all",
+    "enable.gapless.guarantee": True,  # what failed must not be overtaken by what came after it
+    "message.timeout.ms": 0,  # an outage is waited out
+}
+_PREFERRED_TO_READ: Final[Mapping[str, Setting]] = {
+    "group.protocol": "classic",
+    "queued.max.messages.kbytes": 16_384,
+    "queued.min.messages": 10_000,
+    "fetch.queue.backoff.ms": 10,
+    "allow.auto.create.topics": False,
+}
+_PREFERRED_TO_WRITE: Final[Mapping[str, Setting]] = {
+    "linger.ms": 0,  # a turn hands over its publications at once, so they share requests anyhow
+    "queue.buffering.max.kbytes": 65_536,
+}
+_PREFERRED: Final[Mapping[str, Setting]] = {"reconnect.backoff.max.ms": 1000}
+_EMBEDDED: Final[Mapping[str, Setting]] = {
+    "group.protocol": "consumer",  # classic groups take 3 s on the mock cluster
+    "fetch.wait.max.ms": 2,  # it answers an empty fetch only when the wait is over
+    "allow.auto.create.topics": True,
+}
+_REFUSED: Final[Mapping[str, str]] = {
+    **dict.fromkeys((*_NEEDED_TO_READ, *_NEEDED_TO_WRITE), "choreo's promise depends on it: leave it out"),
+    **dict.fromkeys(
+        (
+            "request.required.acks",
+            "delivery.timeout.ms",
+            "enable.auto.offset.reset",
+            "delivery.report.only.error",
+        ),
+        "choreo's promise depends on it: leave it out",
+    ),
+    **dict.fromkeys(
+        ("retries", "message.send.max.retries", "transactional.id"),
+        "publications are retried by choreo itself",
+    ),
+    **dict.fromkeys(("bootstrap.servers", "metadata.broker.list"), "give the address of the cluster instead"),
+    "group.id": "it is the name of the participant",
+    "group.instance.id": "give the name of the instance instead",
+}
+
+
+class _Logger:
+    """Carries librdkafka's log lines to ``choreo.kafka``, without its remarks on our own settings."""
+
+    def log(self, level: int, text: str, *arguments: object) -> None:
+        """Log one line; librdkafka's CONFWARN tells of settings that the other client doesn't know."""
+        chatter = bool(arguments) and arguments[0] == "CONFWARN"
+        _log.log(logging.DEBUG if chatter else level, text, *arguments)
+
+
+def check(settings: Mapping[str, Setting]) -> None:
+    """Refuse settings that would break the promise; raises `ConfigurationError`."""
+    for name in settings:
+        if name in _REFUSED:
+            raise ConfigurationError(f"the Kafka setting {name} can't be used", hint=_REFUSED[name])
+
+
+def of_consumer(
+    bootstrap: str, group: str, instance: str, settings: Mapping[str, Setting], embedded: bool
+) -> dict[str, Any]:
+    """Give the settings of a participant's consumer, a static member if it has an ``instance`` (KIP-345)."""
+    static = {"group.instance.id": instance} if instance and not embedded else {}
+    ours = {**_PREFERRED_TO_READ, **(_EMBEDDED if embedded else {})}
+    return {**of_client(bootstrap, {**ours, **settings}), **_NEEDED_TO_READ, **static, "group.id": group}
+
+
+def of_producer(bootstrap: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Give the settings of a participant's idempotent producer (KIP-98)."""
+    return {**of_client(bootstrap, {**_PREFERRED_TO_WRITE, **settings}), **_NEEDED_TO_WRITE}
+
+
+def of_client(bootstrap: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Give the settings of any client: address, log lines to Python's logging, then the user's own."""
+    return {"logger": _Logger(), **_PREFERRED, **settings, "bootstrap.servers": bootstrap}

@@ -1,0 +1,150 @@
+"""The writing side of the log: one idempotent producer that keeps the order of each key."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from choreo.errors import LogError
+from choreo.kafka.refusal import cause, is_final, refused
+from choreo.ports import Publication
+
+REPORT_DEADLINE: Final = 1.0
+"""Seconds to wait for the report of a publication that caused a fatal error."""
+
+_log = logging.getLogger("choreo.kafka")
+
+_CONSEQUENCES: Final = {KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE}
+
+
+class Writer:
+    """Publishes in order; not for use by two threads at once.
+
+    The first publication that can't be delivered ends it: what is still queued is thrown away, so that
+    nothing overtakes, and every later call raises the same `LogError`. Whoever publishes from an outbox
+    then stops, and starts again from there in order.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Make the producer; raises `KafkaException` for a setting that librdkafka doesn't know."""
+        self._producer = Producer({**settings, "error_cb": self._heard})
+        self._waiting: deque[Publication] = deque()
+        self._acknowledged: list[int] = []
+        self._failure: LogError | None = None
+        self._last = ""
+
+    def cluster_id(self, deadline: float) -> str:
+        """Name the cluster, asking for up to ``deadline`` seconds; raises `LogError`."""
+        said = "no answer"
+        try:
+            if found := self._producer.cluster_id(timeout=deadline):
+                return found
+        except KafkaException as error:
+            said = cause(error).str()
+        self._serve(0)  # what was heard meanwhile says more
+        raise self._unreachable(said)
+
+    def publish(self, publications: Iterable[Publication]) -> None:
+        """Queue publications; what librdkafka's queue has no room for is kept here meanwhile."""
+        self._waiting.extend(publications)
+        self._hand_over()
+        self._check()
+
+    def acknowledged(self) -> list[int]:
+        """Give the numbers of what the log now holds and was not told before; raises `LogError`."""
+        self._serve(0)
+        if self._waiting:
+            self._hand_over()
+        self._check()
+        acknowledged = self._acknowledged.copy()
+        self._acknowledged.clear()  # the same list: delivery reports on their way hold on to it
+        return acknowledged
+
+    def flush(self, wait: float) -> list[int]:
+        """Wait up to ``wait`` seconds for what is in flight, then as `acknowledged`."""
+        deadline = time.monotonic() + wait
+        while (len(self._producer) or self._waiting) and self._failure is None:
+            self._hand_over()
+            left = deadline - time.monotonic()
+            self._serve(max(0.0, left))
+            if left <= 0:
+                break
+        return self.acknowledged()
+
+    def close(self) -> None:
+        """Throw away what is in flight."""
+        self._waiting.clear()
+        self._producer.purge(blocking=False)
+        self._serve(0)
+
+    def _serve(self, wait: float) -> None:
+        """Let delivery reports and errors come in, with ``wait`` until all is delivered."""
+        try:
+            self._producer.flush(wait) if wait else self._producer.poll(0)
+        except KafkaException as error:
+            self._stop("could not publish", cause(error))
+
+    def _stop(self, doing: str, error: KafkaError) -> None:
+        """Note an error that confluent-kafka raised instead of reporting it.
+
+        A fatal one tells little of its cause: the report of the publication that was it comes next.
+        """
+        deadline = time.monotonic() + REPORT_DEADLINE
+        while error.code() in _CONSEQUENCES and self._failure is None and time.monotonic() < deadline:
+            with suppress(KafkaException):
+                self._producer.poll(0.05)
+        self._fail(doing, error)
+
+    def _hand_over(self) -> None:
+        produce, waiting = self._producer.produce, self._waiting
+        try:
+            while waiting and self._failure is None:
+                seq, topic, key, headers, value = waiting[0]
+                produce(topic, value, key, on_delivery=self._report(seq), headers=headers)  # type: ignore[arg-type]
+                waiting.popleft()
+        except BufferError:
+            pass  # the queue is full: `acknowledged` goes on
+        except KafkaException as error:
+            self._stop(f"could not publish to {waiting[0].topic}", cause(error))
+
+    def _report(self, seq: int) -> Callable[[KafkaError | None, Message], None]:
+        """Give the delivery report of one publication; a closure is what costs least."""
+        acknowledged = self._acknowledged
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                acknowledged.append(seq)
+            else:
+                self._fail(f"could not publish to {message.topic()}", error)
+
+        return report
+
+    def _fail(self, doing: str, error: KafkaError) -> None:
+        """Note the first failure, and throw away what is queued behind it."""
+        if self._failure is None:
+            self._failure = refused(doing, error)
+            self._producer.purge(blocking=False)
+
+    def _heard(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._last = error.str()
+        if error.fatal():
+            self._fail("could not publish", error)
+        else:
+            _log.log(logging.WARNING if is_final(error) else logging.INFO, "writing: %s", error.str())
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _unreachable(self, said: str) -> LogError:
+        return LogError(
+            f"the Kafka cluster does not answer: {self._last or said}",
+            hint="is the address right, the broker running, and the security settings complete?",
+        )

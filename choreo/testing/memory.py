@@ -1,0 +1,312 @@
+"""A log in memory: participants of one process share it, and nothing is shared with any other.
+
+It keeps Kafka's promises (order per partition, groups, watermarks, the same partition for the same key)
+without a broker, a thread or a clock of its own: with ``wait=0`` a test is as deterministic as its calls.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Condition
+from typing import NamedTuple
+
+from confluent_kafka.cimpl import murmur2
+
+from choreo.errors import LogError
+from choreo.ports import Assignment, Clock, Partition, Publication, Record, Taken
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class _Tape:
+    """The records of one partition; ``low`` is the first offset that is still there."""
+
+    def __init__(self) -> None:
+        self.low = 0
+        self.records: list[Record] = []
+
+    @property
+    def high(self) -> int:
+        return self.low + len(self.records)
+
+    def after(self, offset: int, limit: int) -> list[Record]:
+        at = offset - self.low
+        return self.records[at : at + limit]
+
+
+class _Group:
+    """Who reads together, and who holds which partition."""
+
+    def __init__(self) -> None:
+        self.members: list[MemoryLog] = []
+        self.holders: dict[Partition, MemoryLog] = {}
+
+    def leave(self, member: MemoryLog) -> None:
+        self.members = [each for each in self.members if each is not member]
+        self.holders = {each: holder for each, holder in self.holders.items() if holder is not member}
+
+
+class _Change(NamedTuple):
+    """What a member loses and gains at a rebalance."""
+
+    lost: list[Partition]
+    gained: list[Assignment]
+
+
+class MemoryBroker:
+    """The broker: topics by name, made on first use with ``partitions`` partitions.
+
+    ``clock`` gives the records' timestamps; without one it is the machine's.
+    """
+
+    def __init__(self, partitions: int = 4, clock: Clock | None = None) -> None:
+        self._partitions = partitions
+        self._clock = clock
+        self._topics: dict[str, list[_Tape]] = {}
+        self._groups: dict[str, _Group] = {}
+        self._appended: list[Record] = []
+        self._up = True
+        self.changed = Condition()
+        """Notified whenever there may be something new for somebody."""
+
+    def log(self, group: str, instance: str = "") -> MemoryLog:
+        """Give a participant its end of the log; one with the same ``instance`` is fenced (KIP-345)."""
+        return MemoryLog(self, group, instance)
+
+    def create_topic(self, topic: str, partitions: int) -> None:
+        """Make a topic that doesn't exist yet."""
+        with self.changed:
+            self._topics.setdefault(topic, [_Tape() for _ in range(partitions)])
+
+    def records(self, topic: str = "") -> list[Record]:
+        """Give every record ever appended, in that order; of one topic if it is named."""
+        with self.changed:
+            return [each for each in self._appended if topic in ("", each.topic)]
+
+    def append(
+        self,
+        topic: str,
+        key: bytes | None,
+        headers: Headers,
+        value: bytes | None,
+        partition: int | None = None,
+    ) -> Record:
+        """Append a record as any producer could, good or bad; a null key goes to partition 0."""
+        with self.changed:
+            tapes = self._tapes(topic)
+            number = partition
+            if number is None:
+                number = 0 if key is None else murmur2(key, len(tapes))
+            record = Record(topic, number, tapes[number].high, self._now(), key, tuple(headers), value)
+            tapes[number].records.append(record)
+            self._appended.append(record)
+            self.changed.notify_all()
+            return record
+
+    def repeat(self, record: Record) -> Record:
+        """Append a record once more, as a relay does that was not told of its success."""
+        return self.append(record.topic, record.key, record.headers, record.value, record.partition)
+
+    def forget(self, partition: Partition, before: int) -> None:
+        """Delete the records below an offset, as retention does."""
+        with self.changed:
+            tape = self._tapes(partition.topic)[partition.number]
+            tape.records, tape.low = tape.after(before, len(tape.records)), max(tape.low, before)
+
+    def expel(self, log: MemoryLog) -> None:
+        """Treat a member as dead: its session has run out, and its partitions go to the others."""
+        with self.changed:
+            self._group(log.group).leave(log)
+            self.changed.notify_all()
+
+    def stop(self) -> None:
+        """Begin an outage: nothing is delivered or acknowledged until `start`."""
+        with self.changed:
+            self._up = False
+
+    def start(self) -> None:
+        """End an outage."""
+        with self.changed:
+            self._up = True
+            self.changed.notify_all()
+
+    @property
+    def up(self) -> bool:
+        """Whether there is no outage."""
+        return self._up
+
+    def tape(self, partition: Partition) -> _Tape:
+        """Give the records of one partition; for `MemoryLog`."""
+        return self._tapes(partition.topic)[partition.number]
+
+    def join(self, log: MemoryLog) -> None:
+        """Make a log a member of its group; for `MemoryLog`."""
+        with self.changed:
+            group = self._group(log.group)
+            for other in group.members:
+                if other.instance and other.instance == log.instance:
+                    other.fenced = True
+                    group.leave(other)
+            group.members.append(log)
+            self.changed.notify_all()
+
+    def rebalance(self, log: MemoryLog, topics: Sequence[str], held: Iterable[Partition]) -> _Change:
+        """Move what should move now: what is gained was let go by its last holder; for `MemoryLog`."""
+        group = self._group(log.group)
+        share = self._share(group, log, topics)
+        lost = [each for each in held if each not in share]
+        for each in lost:
+            if group.holders.get(each) is log:
+                del group.holders[each]
+                self.changed.notify_all()
+        gained = [each for each in share if each not in group.holders]
+        group.holders.update(dict.fromkeys(gained, log))
+        return _Change(lost, [Assignment(each, self.tape(each).low, self.tape(each).high) for each in gained])
+
+    def _share(self, group: _Group, log: MemoryLog, topics: Sequence[str]) -> list[Partition]:
+        if log not in group.members:
+            return []
+        place, count = group.members.index(log), len(group.members)
+        every = [Partition(topic, number) for topic in topics for number in range(len(self._tapes(topic)))]
+        return [each for each in every if each.number % count == place]
+
+    def _tapes(self, topic: str) -> list[_Tape]:
+        if topic not in self._topics:
+            self.create_topic(topic, self._partitions)
+        return self._topics[topic]
+
+    def _group(self, name: str) -> _Group:
+        return self._groups.setdefault(name, _Group())
+
+    def _now(self) -> int:
+        return self._clock.now() if self._clock else time.time_ns() // 1_000_000
+
+
+class MemoryLog:
+    """One participant's end of a `MemoryBroker`: `choreo.ports.Log`."""
+
+    def __init__(self, broker: MemoryBroker, group: str, instance: str = "") -> None:
+        self.group = group
+        self.instance = instance
+        self.fenced = False
+        self.committed: dict[Partition, int] = {}
+        self._broker = broker
+        self._topics: Sequence[str] = ()
+        self._on_assign: Callable[[Sequence[Assignment]], Sequence[int]] = lambda _: ()
+        self._on_revoke: Callable[[Sequence[Partition]], None] = lambda _: None
+        self._positions: dict[Partition, int] = {}
+        self._waiting: deque[Publication] = deque()
+        self._acknowledged: list[int] = []
+
+    def cluster_id(self) -> str:
+        """Name the broker; raises `LogError` during an outage."""
+        if not self._broker.up:
+            raise LogError("the broker in memory is stopped")
+        return f"memory-{id(self._broker):x}"
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        on_assign: Callable[[Sequence[Assignment]], Sequence[int]],
+        on_revoke: Callable[[Sequence[Partition]], None],
+    ) -> None:
+        """Join the group."""
+        self._topics, self._on_assign, self._on_revoke = tuple(topics), on_assign, on_revoke
+        self._broker.join(self)
+
+    def take(self, limit: int, wait: float) -> Taken:
+        """Take what is there; waits only where nothing is, and is woken by what comes."""
+        deadline = time.monotonic() + wait if wait else 0.0
+        while True:
+            taken = self._take(limit)
+            if taken.records or taken.ended or taken.acknowledged or not wait:
+                return taken
+            with self._broker.changed:
+                left = deadline - time.monotonic()
+                if left <= 0 or (not self._has_more() and not self._broker.changed.wait(left)):
+                    return taken
+
+    def publish(self, publications: Iterable[Publication]) -> None:
+        """Append at once, or when the outage is over."""
+        self._waiting.extend(publications)
+        self._deliver()
+
+    def flush(self, wait: float) -> Sequence[int]:
+        """Give what was acknowledged; never waits, since nothing is in flight but in an outage."""
+        del wait
+        self._deliver()
+        acknowledged, self._acknowledged = self._acknowledged, []
+        return acknowledged
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Note the positions in ``committed``."""
+        self.committed.update(positions)
+
+    def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
+        """Look offsets up by time (ms)."""
+        with self._broker.changed:
+            tapes = [self._broker.tape(each) for each in partitions]
+            return [
+                next((each.offset for each in tape.records if each.timestamp >= timestamp), tape.high)
+                for tape in tapes
+            ]
+
+    def close(self) -> None:
+        """Leave the group; what waits out an outage is thrown away."""
+        self._waiting.clear()
+        self._broker.expel(self)
+
+    def _take(self, limit: int) -> Taken:
+        if self.fenced:
+            raise LogError(
+                "another member took our place: fenced", hint="give each worker its own instance name"
+            )
+        acknowledged = self.flush(0)
+        if not self._broker.up:
+            return Taken((), (), acknowledged)
+        begun = self._rebalance()
+        with self._broker.changed:
+            records = self._next(limit)
+            reached = {*begun, *(Partition(each.topic, each.partition) for each in records)}
+            ended = [each for each in reached if self._positions.get(each) == self._broker.tape(each).high]
+        return Taken(records, ended, acknowledged)
+
+    def _rebalance(self) -> list[Partition]:
+        with self._broker.changed:
+            change = self._broker.rebalance(self, self._topics, list(self._positions))
+        for each in change.lost:
+            del self._positions[each]
+        if change.lost:
+            self._on_revoke(change.lost)
+        if change.gained:
+            offsets = self._on_assign(change.gained)
+            gained = [each.partition for each in change.gained]
+            self._positions.update(zip(gained, offsets, strict=True))
+        return [each.partition for each in change.gained]
+
+    def _next(self, limit: int) -> list[Record]:
+        records: list[Record] = []
+        for partition, position in self._positions.items():
+            tape = self._broker.tape(partition)
+            if not tape.low <= position <= tape.high:
+                raise LogError(
+                    f"offset {position} of {partition.topic}/{partition.number} is out of range",
+                    hint="retention deleted what was not read yet, or the topic was made anew",
+                )
+            found = tape.after(position, limit - len(records))
+            self._positions[partition] = position + len(found)
+            records += found
+        return records
+
+    def _has_more(self) -> bool:
+        return self._broker.up and any(
+            self._broker.tape(each).high > position for each, position in self._positions.items()
+        )
+
+    def _deliver(self) -> None:
+        while self._waiting and self._broker.up:
+            each = self._waiting.popleft()
+            self._broker.append(each.topic, each.key, each.headers, each.value)
+            self._acknowledged.append(each.seq)

@@ -1,0 +1,1 @@
+"""Tests of Avro: derivation, bodies, compatibility and schema files."""

@@ -1,0 +1,1 @@
+"""Brokers for the tests: a real Apache Kafka, and one way to speak to it, the mock and the memory."""

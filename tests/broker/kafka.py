@@ -1,0 +1,160 @@
+"""One real Apache Kafka broker (KRaft, a single node) on loopback, as a child process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.broker.jars import jars, java
+
+HERE = Path(__file__).parent
+CLUSTER = "choreo-tests-cluster00"
+READY_DEADLINE = 60.0
+STOP_DEADLINE = 20.0
+HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+num.network.threads=2
+num.io.threads=2
+"""
+
+
+class BrokerFailed(Exception):
+    """Raised when the broker ends, or isn't ready in time; its log's end is in the message."""
+
+
+class Broker:
+    """A broker that can be started, stopped, killed and started again on the same address and data."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port, self._controller = _free_ports(2)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """The address for ``bootstrap.servers``."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start and wait until the broker answers; raises `BrokerFailed` or `jars.Unavailable`."""
+        config = self.home / "server.properties"
+        if not config.exists():
+            self._format(config)
+        self._process = self._spawn("kafka.Kafka", str(config))
+        self._await_ready(self._process)
+
+    def stop(self) -> None:
+        """Stop in good order, or by force when that takes too long."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze the broker: connections stay open, nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def _format(self, config: Path) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        text = PROPERTIES.format(port=self.port, controller=self._controller, data=self.home / "data")
+        config.write_text(text)
+        tool = self._spawn("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(config))
+        if tool.wait(READY_DEADLINE):
+            config.unlink()
+            raise BrokerFailed(self._tail())
+
+    def _spawn(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Run a Java class that dies with us, in a session of its own so that Ctrl-C spares it."""
+        logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
+        command = [java(), *HEAP, logging, "-cp", f"{jars()}/*", main, *arguments]
+        with (self.home / "broker.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, str(HERE / "tether.py"), str(os.getpid()), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _await_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY_DEADLINE
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise BrokerFailed(self._tail())
+            if _answers(self.port) and _has_broker(self.bootstrap):
+                return
+            time.sleep(0.05)
+        self.kill()
+        raise BrokerFailed(f"not ready after {READY_DEADLINE:.0f} s: {self._tail()}")
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_DEADLINE)
+
+    def _signal(self, which: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(which)
+
+    def _tail(self) -> str:
+        return (self.home / "broker.log").read_text(errors="replace")[-2000:]
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _has_broker(bootstrap: str) -> bool:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    try:
+        return bool(admin.list_topics(timeout=5).brokers)
+    except KafkaException:
+        return False

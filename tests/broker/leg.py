@@ -1,0 +1,98 @@
+"""One way to speak to the three brokers that a log can stand on: in memory, embedded, a real Kafka."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from choreo.kafka import EmbeddedBroker, KafkaLog, create_topics
+from choreo.ports import Log
+from choreo.testing.memory import MemoryBroker
+
+EMBEDDED_PARTITIONS = 4
+"""Of every topic that librdkafka's mock cluster creates; it can't be told otherwise."""
+
+
+class Leg(Protocol):
+    """A broker to run a scenario on."""
+
+    name: str
+
+    def log(self, group: str, instance: str = "", **settings: Any) -> Log:
+        """Give a participant's end of the log; closed by the leg at the latest."""
+        ...
+
+    def create_topic(self, name: str, partitions: int = EMBEDDED_PARTITIONS) -> str:
+        """Make a topic and give its name."""
+        ...
+
+    def close(self) -> None:
+        """Close every log that was given."""
+        ...
+
+
+class MemoryLeg:
+    """A broker of its own, in memory."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker()
+
+    def log(self, group: str, instance: str = "", **settings: Any) -> Log:
+        """Give a log; it has no settings to heed."""
+        del settings
+        return self.broker.log(group, instance)
+
+    def create_topic(self, name: str, partitions: int = EMBEDDED_PARTITIONS) -> str:
+        """Make a topic."""
+        self.broker.create_topic(name, partitions)
+        return name
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class KafkaLeg:
+    """A cluster at an address: librdkafka's mock (``embedded``) or a real one."""
+
+    def __init__(self, bootstrap: str, embedded: bool) -> None:
+        self.name = "embedded" if embedded else "kafka"
+        self.bootstrap = bootstrap
+        self.embedded = embedded
+        self._logs: list[KafkaLog] = []
+
+    def log(self, group: str, instance: str = "", **settings: Any) -> Log:
+        """Give a log; ``settings`` are librdkafka's, with ``_`` for a dot."""
+        own = {name.replace("_", "."): value for name, value in settings.items()}
+        log = KafkaLog(self.bootstrap, group, instance=instance, settings=own, embedded=self.embedded)
+        self._logs.append(log)
+        return log
+
+    def create_topic(self, name: str, partitions: int = EMBEDDED_PARTITIONS) -> str:
+        """Make a topic; on the mock it comes by itself, with four partitions."""
+        if self.embedded and partitions != EMBEDDED_PARTITIONS:
+            raise ValueError(f"topics of the embedded broker have {EMBEDDED_PARTITIONS} partitions")
+        if not self.embedded:
+            create_topics(self.bootstrap, [name], partitions, 1)
+        return name
+
+    def close(self) -> None:
+        """Close what was given; closing twice is fine."""
+        for log in self._logs:
+            log.close()
+
+
+def leg_of(name: str, kafka_bootstrap: Callable[[], str], embedded: Callable[[], EmbeddedBroker]) -> Leg:
+    """Make the leg of that name; a broker is only started for the leg that needs it."""
+    if name == "memory":
+        return MemoryLeg()
+    if name == "embedded":
+        return KafkaLeg(embedded().bootstrap, embedded=True)
+    return KafkaLeg(kafka_bootstrap(), embedded=False)
+
+
+def unique(prefix: str) -> str:
+    """Give a name that no other test uses, for a topic or a group."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,26 @@
+"""Run a command that ends when the process that asked for it ends: ``tether.py PARENT COMMAND…``.
+
+Linux only (prctl(2), PR_SET_PDEATHSIG); elsewhere the command just runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(parent: int, command: list[str]) -> None:
+    """Tie ourselves to ``parent``, then become ``command``."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before we were tied to it
+            sys.exit(1)
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

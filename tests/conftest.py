@@ -1,0 +1,81 @@
+"""Fixtures of all tests: brokers, and names that nobody else uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from choreo.kafka import EmbeddedBroker
+from tests.broker.jars import Unavailable
+from tests.broker.kafka import Broker, BrokerFailed
+from tests.broker.leg import Leg, leg_of, unique
+from tests.broker.shared import shared_broker
+
+LEGS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
+
+
+def _unavailable(error: Exception) -> None:
+    """Skip loudly; on CI a missing broker is a failure, or nobody would notice."""
+    reason = f"no real Kafka here: {error}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a real Kafka: ``CHOREO_TEST_BOOTSTRAP``, or one broker for the whole session."""
+    if given := os.environ.get("CHOREO_TEST_BOOTSTRAP"):
+        yield given
+        return
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    session = shared_broker(shared / "kafka")
+    try:
+        address = session.__enter__()
+    except (Unavailable, BrokerFailed) as error:
+        _unavailable(error)
+    try:
+        yield address
+    finally:
+        session.__exit__(None, None, None)
+
+
+@pytest.fixture
+def kafka_broker(tmp_path: Path) -> Iterator[Broker]:
+    """Give a real broker of the test's own, which may be stopped, killed, paused and started again."""
+    broker = Broker(tmp_path / "kafka")
+    try:
+        broker.start()
+    except (Unavailable, BrokerFailed) as error:
+        _unavailable(error)
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """Give librdkafka's mock cluster, one for the session."""
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(params=LEGS)
+def broker_leg(request: pytest.FixtureRequest) -> Iterator[Leg]:
+    """Run a test on each broker: in memory, embedded, a real Kafka."""
+    leg = leg_of(
+        request.param,
+        kafka_bootstrap=lambda: request.getfixturevalue("kafka_bootstrap"),
+        embedded=lambda: request.getfixturevalue("embedded_broker"),
+    )
+    yield leg
+    leg.close()
+
+
+@pytest.fixture
+def topic() -> str:
+    """Give a name for a topic that no other test uses."""
+    return unique("topic")

@@ -1,0 +1,48 @@
+"""The cluster goes away and comes back: everybody waits, nothing is lost, no order changes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.broker.kafka import Broker
+from tests.broker.leg import KafkaLeg, unique
+from tests.kafka.follower import Follower, publications
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("how", ["stop", "kill", "pause"])
+def test_an_outage_is_waited_out(kafka_broker: Broker, topic: str, how: str) -> None:
+    """What was published before and during it is acknowledged and read afterwards, in order."""
+    leg = KafkaLeg(kafka_broker.bootstrap, embedded=False)
+    leg.create_topic(topic)
+    seen = Follower(leg.log(unique("group"), "worker-1"), topic).subscribe().until_ended()
+    seen.log.publish(publications(topic, 100))
+    getattr(kafka_broker, how)()
+    seen.log.publish(publications(topic, 100, first=100))
+    until = time.monotonic() + 3
+    seen.until(lambda: time.monotonic() > until)
+    kafka_broker.resume() if how == "pause" else kafka_broker.start()
+    seen.until(lambda: len(seen.acknowledged) == 200)
+    seen.until(lambda: len({each.value for each in seen.records}) == 200)
+    for key in range(10):
+        first_seen = dict.fromkeys(seen.values(f"saga-{key}".encode()))
+        assert list(first_seen) == [str(n).encode() for n in range(key, 200, 10)]
+    leg.close()
+
+
+def test_a_worker_that_comes_back_with_the_cluster_waits_for_its_partitions(
+    kafka_broker: Broker, topic: str
+) -> None:
+    """The cluster stops between joining the group and the first question about a partition."""
+    leg = KafkaLeg(kafka_broker.bootstrap, embedded=False)
+    leg.create_topic(topic)
+    seen = Follower(leg.log(unique("group")), topic).subscribe()
+    kafka_broker.kill()
+    until = time.monotonic() + 2
+    seen.until(lambda: time.monotonic() > until)
+    kafka_broker.start()
+    seen.until_ended()
+    leg.close()
