@@ -44,7 +44,7 @@ fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with m
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/kafka/test_cloudevents.py
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds
-	CHOREO_KILLS=30 $(BIN)/python -m pytest -s tests/scenarios/test_kills.py
+	CHOREO_KILLS=30 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

@@ -8,28 +8,23 @@ trace.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _HEADER = "traceparent"
 _propagator = TraceContextTextMapPropagator()
-_untraced: AbstractContextManager[None] = nullcontext()
 
 
-def handling(name: str, saga_id: str, step: str, traceparent: str) -> AbstractContextManager[None]:
-    """Span one attempt of a handler, as a child of the event's ``traceparent``.
-
-    Costs nothing where no SDK is set up.
-    """
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return _untraced
-    return _span(name, saga_id, step, traceparent)
+def is_on() -> bool:
+    """Say whether an application has set up a tracer provider."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 @contextmanager
-def _span(name: str, saga_id: str, step: str, traceparent: str) -> Iterator[None]:
+def handling(name: str, saga_id: str, step: str, traceparent: str) -> Iterator[None]:
+    """Span one attempt of a handler, as a child of the event's ``traceparent``."""
     context = _propagator.extract({_HEADER: traceparent}) if traceparent else None
     tracer = trace.get_tracer("choreo")
     attributes = {"choreo.saga_id": saga_id, "choreo.step": step, "messaging.system": "kafka"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from choreo.outcome import COMPENSATED, SUCCEEDED, TIMED_OUT
 from choreo.protocol import steps
-from choreo.protocol.decisions import Answer, Decision, Expire, Publish, Queue, Run
+from choreo.protocol.decisions import Answer, Bury, Decision, Expire, Publish, Queue, Run, Task
 from choreo.protocol.inputs import Begin, Buried, Deferred, Discarded, Due, Ended, Observed, Requeued
 from choreo.protocol.instance import Instance, Progress
 from choreo.protocol.role import Action, Role
@@ -116,8 +116,13 @@ def requeued(role: Role, saga: Instance, told: Requeued, out: list[Decision]) ->
     progress = saga.step(told.name)
     if progress.activity != "dead":
         return
+    task: Task = "compensation" if progress.state == "compensating" else "action"
+    reason = steps.unfit(role, saga)
+    if reason:
+        out.append(Bury(task, told.name, reason))
+        return
     saga.steps[told.name] = progress._replace(activity="queued")
-    out.append(Queue("compensation" if progress.state == "compensating" else "action", told.name))
+    out.append(Queue(task, told.name))
 
 
 def discarded(role: Role, saga: Instance, told: Discarded, out: list[Decision]) -> None:
@@ -130,7 +135,7 @@ def discarded(role: Role, saga: Instance, told: Discarded, out: list[Decision]) 
         steps.move(saga, told.name, Progress("compensated", result=progress.result), out, told.reason)
         undo = steps.undo_for(action, progress.result)
         out.append(Answer(told.name, COMPENSATED, undo.answer if undo else "", told.reason))
-    else:
+    elif action.can_fail:  # a retriable step has no failure to answer with: it can only be requeued
         steps.settle(saga, action, "failed", out, told.reason)
 
 

@@ -75,7 +75,7 @@ def _record(role: Role, saga: Instance, event: Envelope) -> bool:
 
 
 def _is_no_vain_end(contract: Contract, saga: Instance, event_type: str) -> bool:
-    """End or cancel the saga where the event says so; an end is vain after a failure that no pivot outweighs."""
+    """End or cancel the saga as the event says; an end is vain after a failure without a pivot."""
     if event_type == contract.aborts:
         saga.cancelled = True
     if event_type == contract.fails:

@@ -21,21 +21,22 @@ def trigger(role: Role, saga: Instance, action: Action, out: list[Decision]) -> 
     progress = saga.step(action.step)
     if progress.state != "pending" or progress.activity != "idle":
         return
-    if action.trigger.satisfied(saga.types):
-        reason = _unfit(role, saga)
-        if reason:
-            saga.steps[action.step] = progress._replace(activity="dead")
-            out.append(Bury("action", action.step, reason))
-        elif action.can_fail and (saga.aborted or _called(saga, action)):
-            refuse(saga, action, out)
-        elif not (action.can_fail and saga.end):
-            saga.steps[action.step] = progress._replace(activity="queued")
-            out.append(Queue("action", action.step))
-    elif saga.aborted and action.can_fail:
+    whole = action.trigger.satisfied(saga.types)
+    if not whole and not (saga.aborted and action.can_fail):
+        return
+    reason = unfit(role, saga)
+    if reason:
+        saga.steps[action.step] = progress._replace(activity="dead")
+        out.append(Bury("action", action.step, reason))
+    elif action.can_fail and (saga.aborted or _called(saga, action)):
         refuse(saga, action, out)
+    elif not (action.can_fail and saga.end):
+        saga.steps[action.step] = progress._replace(activity="queued")
+        out.append(Queue("action", action.step))
 
 
-def _unfit(role: Role, saga: Instance) -> str:
+def unfit(role: Role, saga: Instance) -> str:
+    """Say why this participant must not act on the saga at all; empty where it may."""
     if not saga.started:
         return "incomplete-history"
     if saga.version > role.contract.version:
@@ -72,7 +73,10 @@ def refuse_what_waits(role: Role, saga: Instance, out: list[Decision]) -> None:
             out.append(Drop("action", action.step))
             give_up(saga, action, out)
         elif progress == Progress() and action.trigger.touched(saga.types):
-            refuse(saga, action, out)
+            if saga.end:
+                refuse(saga, action, out)
+            else:
+                trigger(role, saga, action, out)
 
 
 def give_up(saga: Instance, action: Action, out: list[Decision]) -> None:
@@ -106,7 +110,10 @@ def timed_out(saga: Instance, action: Action, out: list[Decision]) -> None:
 
 def undo_for(action: Action, result: str) -> Undo | None:
     """Give the compensation that undoes what the success event ``result`` says was done."""
-    return next((undo for undo in action.undo if undo.serves(result)), None)
+    for undo in action.undo:
+        if undo.serves(result):
+            return undo
+    return None
 
 
 def is_called(saga: Instance, action: Action, undo: Undo) -> bool:

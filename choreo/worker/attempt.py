@@ -51,13 +51,13 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
             return _checked(codec, handler, handler.function(*arguments))
     except StoreError:
         raise  # the turn's transaction is lost: nothing may be decided on it
-    except Permanent as error:
-        return Attempt("permanent", reason=_text(error) or "failed for good")
     except (UndeclaredEvent, TransactionControl, BodyError, DeclarationError) as error:
         context.log.error("%s: %s", handler.name, error)
         return Attempt("permanent", reason=type(error).__name__)
     except handler.ignore:
         return Attempt("ignored", reason="already gone")
+    except Permanent as error:
+        return Attempt("permanent", reason=_text(error) or "failed for good")
     except Exception as error:
         context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, _where(error))
         context.log.debug("%s: attempt %d", handler.name, context.attempt, exc_info=True)

@@ -85,12 +85,10 @@ class Rows:
             old, new, note = move.old, move.new, note or move.note
         elif type(told) is Observed:
             new = "completed"
-        row = self._row(INPUT_NAMES[type(told)], step, old, new, note)
-        row = row._replace(event_type=event_type, outcome=outcome, kind=kind, causation_id=causation_id)
+        row = self._row(INPUT_NAMES[type(told)], step, old, new, note, causation_id)
         if type(told) is Ended and self._publishes(step, outcome):
-            envelope, body = self._published.pop(0)
-            row = _publishing(row, envelope, body)
-        return row
+            return _publishing(row, *self._published.pop(0), kind)
+        return row._replace(event_type=event_type, outcome=outcome, kind=kind)
 
     def _publishes(self, step: str, outcome: str) -> bool:
         return bool(self._published) and self._published[0][0][7:9] == (step, outcome)
@@ -100,15 +98,14 @@ class Rows:
         for found in self._published:
             if found[0].step == move.step:
                 self._published.remove(found)
-                return _publishing(row, *found)._replace(kind=found[0].kind)
+                return _publishing(row, *found, found[0].kind)
         return row
 
     def _publication(self, envelope: Envelope, body: bytes) -> Entry:
         state = self._after.state_of(envelope.step)
-        row = self._row("", envelope.step, state, state, "")
-        return _publishing(row, envelope, body)._replace(kind=envelope.kind)
+        return _publishing(self._row("", envelope.step, state, state), envelope, body, envelope.kind)
 
-    def _row(self, name: str, step: str, old: str, new: str, note: str) -> Entry:
+    def _row(self, name: str, step: str, old: str, new: str, note: str = "", causation_id: str = "") -> Entry:
         case, after = self._case, self._after
         return Entry(
             case.saga_id,
@@ -120,16 +117,17 @@ class Rows:
             step,
             old,
             new,
-            causation_id=case.cause.envelope.id,
+            causation_id=causation_id or case.cause.envelope.id,
             note=note,
         )
 
 
-def _publishing(row: Entry, envelope: Envelope, body: bytes) -> Entry:
+def _publishing(row: Entry, envelope: Envelope, body: bytes, kind: str) -> Entry:
     return row._replace(
         event_id=envelope.id,
         event_type=envelope.type,
         outcome=envelope.outcome,
+        kind=kind,
         source=envelope.source,
         causation_id=envelope.causation_id,
         event_time=envelope.time,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 
 from choreo import telemetry
 from choreo.envelope import Envelope, event_id
-from choreo.errors import BodyError, HeadersError, StoreMismatch
+from choreo.errors import ChoreoError, HeadersError, StoreError, StoreMismatch
 from choreo.kafka import cloudevents
 from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, Outcome
 from choreo.participant import Context, Handler, Participant
@@ -46,6 +48,7 @@ log = logging.getLogger("choreo.worker")
 
 _NO_RESULT = Attempt("ignored")
 _DUPLICATE = Ignored("duplicate")
+_UNTRACED: AbstractContextManager[None] = nullcontext()
 
 
 class Runtime:
@@ -75,6 +78,7 @@ class Runtime:
         self._codec = codec
         self._clock = clock
         self._schema_retry = schema_retry
+        self._is_traced = telemetry.is_on()
         self._handlers = Handlers(participant)
         self._roles = participant.roles()
         self._topics = {saga.topic: saga.name for saga in participant.sagas}
@@ -136,7 +140,8 @@ class Runtime:
         self._store.append(rows.entries())
         for followup in followups:
             if isinstance(followup, Bury):
-                self._bury(case, followup.task, followup.name, followup.reason, "", 0)
+                reason, _, detail = followup.reason.partition(": ")
+                self._bury(case, followup.task, followup.name, reason, detail, 0)
             else:
                 self._queue(case, followup)
 
@@ -149,7 +154,7 @@ class Runtime:
         self.sagas.forget(case.saga_id)
         before = self.sagas.get(case.role, case.saga_id)
         after, decisions = fold(case.role, before, told)
-        if type(decisions[0]) is Unowned:
+        if Unowned(case.cause.envelope.step) in decisions:
             raise StoreMismatch(
                 f"{case.topic}[{case.cause.partition}]@{case.cause.offset} is an outcome of "
                 f"{case.cause.envelope.step} that this store never produced",
@@ -191,7 +196,7 @@ class Runtime:
             outcome,  # type: ignore[arg-type]
             action.kind if action else "compensatable",
             cause.id,
-            telemetry.traceparent(cause.traceparent),
+            telemetry.traceparent(cause.traceparent) if self._is_traced else cause.traceparent,
         )
         rows.published(envelope, body)
         self._store.enqueue((outbox_row(envelope, case.topic, body),))
@@ -204,8 +209,11 @@ class Runtime:
         try:
             sources = Binding(self._store, self._codec, case.saga_id, saga, case.cause).events(types)
             body = self._codec.encode(build(cls, sources, answer.reason, build_answer))
-        except BodyError as error:
-            return [Bury("action", answer.step, f"unanswerable: {error}")]
+        except StoreError:
+            raise  # the turn's transaction is lost
+        except Exception as error:  # the body of an event, or what the service's own answer= does
+            detail = error if isinstance(error, ChoreoError) else type(error).__name__
+            return [Bury("action", answer.step, f"unanswerable: {detail}")]
         self._publish(case, rows, answer.step, answer.outcome, answer.type, body)
         return []
 
@@ -232,13 +240,17 @@ class Runtime:
     def _attempt(self, case: Case, handler: Handler, tried: int) -> None:
         """Run a handler once; ``tried`` attempts have failed before."""
         now = self._clock.now()
-        if handler.timeout is not None and now > case.cause.time + handler.timeout.total_seconds() * 1000:
+        if handler.timeout is not None and now > _in_time_until(handler.timeout, case.cause):
             self._tell(case, Ended(handler.step, FAILED, "", "raised", "timed out"))
             return
         saga = self.sagas.get(case.role, case.saga_id)
         context = Context(case.saga_id, handler.step, handler.task, self._store.db, tried + 1, now)
         binding = Binding(self._store, self._codec, case.saga_id, saga, case.cause)
-        with telemetry.handling(handler.name, case.saga_id, handler.step, case.cause.envelope.traceparent):
+        span = _UNTRACED
+        if self._is_traced:
+            traceparent = case.cause.envelope.traceparent
+            span = telemetry.handling(handler.name, case.saga_id, handler.step, traceparent)
+        with span:
             result = attempt(self._store, self._codec, handler, binding, context)
             self._take_result(case, handler, result, tried)
 
@@ -280,8 +292,10 @@ class Runtime:
         self._tell(case, Deferred(name, result.reason))
         saga = self.sagas.get(case.role, case.saga_id)
         if handler.task == "observer" or saga.step(name).activity == "waiting":
-            pause = round(retry.pause(tried).total_seconds() * 1000)
-            self._schedule(case, handler.task, name, self._clock.now() + pause, tried)
+            due = self._clock.now() + round(retry.pause(tried).total_seconds() * 1000)
+            if handler.timeout is not None:  # no pause is longer than the time that is left
+                due = min(due, _in_time_until(handler.timeout, case.cause) + 1)
+            self._schedule(case, handler.task, name, due, tried)
 
     def _fail(self, case: Case, handler: Handler, reason: str, tried: int) -> None:
         """End for good: an action that may fail answers, anything else waits in the dead letters."""
@@ -318,3 +332,8 @@ class Runtime:
 def _told_name(handler: Handler) -> str:
     """Give the name by which the protocol knows a handler: a step's, or an observer's own."""
     return handler.name if handler.task == "observer" else handler.step
+
+
+def _in_time_until(timeout: timedelta, cause: Cause) -> int:
+    """Give the last moment of a step's time, which counts from its trigger's record."""
+    return cause.time + round(timeout.total_seconds() * 1000)

@@ -65,7 +65,8 @@ class LocalTransaction:
     def _emit(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
         name, now = event_name(type(event)), self._clock.now()
         identity = event_id(saga_id, step, SUCCEEDED, name)
-        if any(entry.event_id == identity for entry in self._store.history(saga_id)):
+        history = self._store.history(saga_id)
+        if any(entry.event_id == identity for entry in history):
             return
         envelope = Envelope(
             identity,
@@ -80,17 +81,18 @@ class LocalTransaction:
             kind,
         )
         body = self._codec.encode(event)
-        self._store.append((_entry(envelope, body),))
+        state = history[-1].saga_state if history else "started"
+        self._store.append((_entry(envelope, body, state),))
         self._store.enqueue((outbox_row(envelope, saga.topic, body),))
 
 
-def _entry(envelope: Envelope, body: bytes) -> Entry:
+def _entry(envelope: Envelope, body: bytes, state: str) -> Entry:
     starts = envelope.step == START
     return Entry(
         saga_id=envelope.saga_id,
         saga_type=envelope.saga_type,
         saga_version=envelope.saga_version,
-        saga_state="started" if starts else "",
+        saga_state=state,
         recorded_at=envelope.time,
         # A cancellation changes nothing until the log has it; a start is the first local result.
         input="ended" if starts else "",

@@ -97,8 +97,8 @@ class Worker:
 
     def run(self) -> None:
         """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave."""
-        self.start()
         try:
+            self.start()
             while not self._stopping.is_set():
                 self.turn()
             self._finish()
@@ -132,12 +132,13 @@ class Worker:
         self._backlog.extend(taken.records)
         self._acknowledged.extend(taken.acknowledged)
         for partition in taken.ended:
-            # The end was reached, though a position may stand before it: some records are never delivered.
-            if not any(Partition(r.topic, r.partition) == partition for r in self._backlog):
-                self._behind.pop(partition, None)
+            # The end is after the last record, wherever the log says: some offsets are never delivered.
+            if partition in self._behind:
+                ours = (each for each in self._backlog if (each.topic, each.partition) == partition)
+                self._behind[partition] = max((each.offset + 1 for each in ours), default=0)
 
     def _wait(self) -> float:
-        if self._next_due is None:
+        if self._next_due is None or not self._runtime.live:  # before that, only the log can help
             return self._options.idle_seconds
         until = (self._next_due - self._clock.now()) / 1000
         return min(max(until, 0.0), self._options.idle_seconds)

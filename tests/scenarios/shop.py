@@ -56,53 +56,11 @@ def scenarios(prefix: str = "o") -> list[Scenario]:
     ]
 
 
-class Shop:
-    """The five workers on one broker, driven by the test's own thread."""
+class Books:
+    """What the five databases say, whoever runs the workers."""
 
-    def __init__(self, leg: Leg, folder: Path, options: Options | None = None) -> None:
-        self._leg = leg
-        self._folder = folder
-        self._options = options or Options(idle_seconds=0.0 if leg.name == "memory" else 0.005)
+    def __init__(self) -> None:
         self.stores: dict[str, SQLiteStore] = {}
-        self.workers: dict[str, Worker] = {}
-        leg.create_topic(order_fulfilment.topic)
-        self.group = order_fulfilment.topic
-        self.open(*PARTICIPANTS)
-
-    def open(self, *participants: Any) -> None:
-        """Start workers, each on its own database file."""
-        for participant in participants:
-            name = participant.name
-            store = SQLiteStore(self._folder / f"{name}.db")
-            log = self._leg.log(f"{self.group}-{name}", f"{self.group}-{name}-{store.store_id}")
-            codec = AvroCodec(participant.events)
-            worker = Worker(participant, store, log, codec, SystemClock(), self._options)
-            worker.start()
-            self.stores[name], self.workers[name] = store, worker
-            opened = _opener(store)
-            participant.connect(Transactions(participant, opened, codec, SystemClock()))
-        self.until(lambda: all(worker.is_live for worker in self.workers.values()))
-
-    def place(self, order: OrderCreated) -> str:
-        """Place an order; give the saga's id."""
-        return place_order(order)
-
-    def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
-        """Let every worker go round until a condition holds."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            for worker in self.workers.values():
-                worker.turn()
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds} s: {self.states()}")
-
-    def until_quiet(self, saga_ids: Sequence[str], seconds: float = 30.0) -> None:
-        """Let the workers go round until all know how each saga ended, and nothing waits."""
-        self.until(lambda: all(self.ends(s) for s in saga_ids) and self.is_quiet(), seconds)
-
-    def is_quiet(self) -> bool:
-        """Say whether nothing is left to publish or to do."""
-        return all(store.next_due() is None and not store.unpublished(0, 1) for store in self.stores.values())
 
     def ends(self, saga_id: str) -> set[str]:
         """Give the ends that participants know of a saga, or nothing while one of them knows none."""
@@ -157,6 +115,55 @@ class Shop:
         """Close the databases."""
         for store in self.stores.values():
             store.close()
+
+
+class Shop(Books):
+    """The five workers on one broker, driven by the test's own thread."""
+
+    def __init__(self, leg: Leg, folder: Path, options: Options | None = None) -> None:
+        super().__init__()
+        self._leg = leg
+        self._folder = folder
+        self._options = options or Options(idle_seconds=0.0 if leg.name == "memory" else 0.005)
+        self.workers: dict[str, Worker] = {}
+        leg.create_topic(order_fulfilment.topic)
+        self.group = order_fulfilment.topic
+        self.open(*PARTICIPANTS)
+
+    def open(self, *participants: Any) -> None:
+        """Start workers, each on its own database file."""
+        for participant in participants:
+            name = participant.name
+            store = SQLiteStore(self._folder / f"{name}.db")
+            log = self._leg.log(f"{self.group}-{name}", f"{self.group}-{name}-{store.store_id}")
+            codec = AvroCodec(participant.events)
+            worker = Worker(participant, store, log, codec, SystemClock(), self._options)
+            worker.start()
+            self.stores[name], self.workers[name] = store, worker
+            opened = _opener(store)
+            participant.connect(Transactions(participant, opened, codec, SystemClock()))
+        self.until(lambda: all(worker.is_live for worker in self.workers.values()))
+
+    def place(self, order: OrderCreated) -> str:
+        """Place an order; give the saga's id."""
+        return place_order(order)
+
+    def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Let every worker go round until a condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            for worker in self.workers.values():
+                worker.turn()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {self.states()}")
+
+    def until_quiet(self, saga_ids: Sequence[str], seconds: float = 30.0) -> None:
+        """Let the workers go round until all know how each saga ended, and nothing waits."""
+        self.until(lambda: all(self.ends(s) for s in saga_ids) and self.is_quiet(), seconds)
+
+    def is_quiet(self) -> bool:
+        """Say whether nothing is left to publish or to do."""
+        return all(store.next_due() is None and not store.unpublished(0, 1) for store in self.stores.values())
 
 
 def _opener(store: SQLiteStore) -> Callable[[], SQLiteStore]:

@@ -1,0 +1,39 @@
+"""``open_worker``: puts a participant's worker together, from the path of its store and its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from choreo.avro import AvroCodec
+from choreo.participant import Participant
+from choreo.ports import Clock, Log
+from choreo.store import SQLiteStore
+from choreo.worker.clock import SystemClock
+from choreo.worker.worker import Options, Worker
+
+
+@contextmanager
+def open_worker(
+    participant: Participant,
+    store: str | Path,
+    records: Log,
+    *,
+    schemas: Sequence[str | Path] = (),
+    clock: Clock | None = None,
+    options: Options | None = None,
+) -> Iterator[Worker]:
+    """Give a participant's worker, not started yet; its store is closed at the end of the block.
+
+    ``store`` is the path of the SQLite database, made where it does not exist; ``schemas`` are folders
+    with the schemas of other versions of the events. Open and run it in one and the same thread. The log
+    is closed by `Worker.run`. Raises `StoreError` when the database can't be used, `SchemaError` for a
+    schema that can't, `DeclarationError` for an action that lacks its compensation.
+    """
+    opened = SQLiteStore(store)
+    try:
+        codec = AvroCodec(participant.events, [Path(folder) for folder in schemas])
+        yield Worker(participant, opened, records, codec, clock or SystemClock(), options or Options())
+    finally:
+        opened.close()

@@ -1,0 +1,67 @@
+"""Five participants as five operating-system processes on a real Kafka; and kill -9 of any of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.broker.kafka import Broker
+from tests.scenarios.shop import Scenario, compensated, scenarios, transitions
+from tests.scenarios.town import Town
+
+KILLS = int(os.environ.get("CHOREO_KILLS", "6"))
+SEED = int(os.environ.get("CHOREO_SEED", "20261"))
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def town(kafka_broker: Broker, tmp_path: Path) -> Iterator[Town]:
+    """Start five processes on a broker of their own."""
+    started = Town(kafka_broker.bootstrap, tmp_path)
+    yield started
+    started.close()
+
+
+def test_five_processes_agree_whichever_step_fails(town: Town) -> None:
+    """Every scenario ends as it must, in every process's database."""
+    placed = [(scenario, town.place(scenario.order)) for scenario in scenarios()]
+    town.until_quiet([saga_id for _, saga_id in placed], 60)
+    assert_ended(town, placed)
+
+
+def test_a_participant_killed_at_a_random_moment_loses_nothing_and_repeats_nothing(town: Town) -> None:
+    """Kill any process with signal 9, again and again, while orders of all kinds are under way."""
+    chance = random.Random(SEED)
+    placed: list[tuple[Scenario, str]] = []
+    for round_ in range(KILLS):
+        for scenario in chance.choices(scenarios(prefix=f"r{round_}"), k=3):
+            order = scenario.order
+            if all(saga_id != order.order_id for _, saga_id in placed):
+                placed.append((scenario, town.place(order)))
+        time.sleep(chance.uniform(0, 0.4))  # the random moment
+        victim = chance.choice(sorted(town.stores))
+        town.kill(victim)
+        town.start(victim)
+    town.until_quiet([saga_id for _, saga_id in placed], 120)
+    print(f"\n{KILLS} kills, seed {SEED}, {len(placed)} sagas")
+    assert_ended(town, placed)
+
+
+def assert_ended(town: Town, placed: list[tuple[Scenario, str]]) -> None:
+    """Check each saga's end, the order of its compensations, and that every effect happened once."""
+    for scenario, saga_id in placed:
+        end = "failed" if scenario.fails_at else "completed"
+        for name in town.stores:
+            history = town.history(name, saga_id)
+            assert history[-1].saga_state == end, (name, saga_id)
+            assert tuple(compensated(history)) == scenario.undone
+            for step in {entry.step for entry in history if entry.step.startswith(f"{name}.")}:
+                moves = transitions(history, step)
+                assert len(moves) == len(set(moves)), (name, saga_id, moves)
+    town.assert_balance(fulfilled=sum(not scenario.fails_at for scenario, _ in placed))

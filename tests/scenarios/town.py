@@ -1,0 +1,88 @@
+"""Order fulfilment as a user deploys it: five operating-system processes on a real Kafka."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import choreo
+from choreo.store import SQLiteStore
+from examples.orders.contract import OrderCreated
+from examples.orders.orders import orders, place_order
+from tests.scenarios.shop import PARTICIPANTS, Books
+
+CHOREO = str(Path(sys.executable).with_name("choreo"))
+ROOT = Path(__file__).parents[2]
+
+
+class Town(Books):
+    """Five processes of ``choreo run``, which may be killed and started again."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        super().__init__()
+        self._bootstrap = bootstrap
+        self._folder = folder
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        targets = ["examples.orders.orders:orders"]
+        create = [CHOREO, "topics", "create", *targets, "--bootstrap", bootstrap]
+        subprocess.run(create, cwd=ROOT, check=True, capture_output=True)
+        for participant in PARTICIPANTS:
+            self.start(participant.name)
+        choreo.connect(orders, folder / "orders.db")
+        self.until(lambda: all((folder / f"{p.name}.db").exists() for p in PARTICIPANTS), 60)
+        self.stores = {p.name: SQLiteStore(folder / f"{p.name}.db") for p in PARTICIPANTS}
+
+    def start(self, name: str) -> None:
+        """Start a participant's process."""
+        store = self._folder / f"{name}.db"
+        target = f"examples.orders.{name}:{name}"
+        command = [CHOREO, "run", target, "--bootstrap", self._bootstrap, "--store", str(store)]
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+    def kill(self, name: str) -> None:
+        """Kill a participant's process, as ``kill -9`` does."""
+        self._running[name].kill()
+        self._running[name].wait()
+
+    def place(self, order: OrderCreated) -> str:
+        """Place an order, from this process; give the saga's id."""
+        return place_order(order)
+
+    def until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait until a condition holds; fail where a process has ended meanwhile."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            for name, process in self._running.items():
+                if process.poll() is not None:
+                    raise AssertionError(f"{name} ended: {self._log_of(name)}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {seconds} s: {self.states()}")
+            time.sleep(0.05)
+
+    def until_quiet(self, saga_ids: Sequence[str], seconds: float) -> None:
+        """Wait until everyone knows how each saga ended, and nothing waits."""
+        waiting = set(saga_ids)
+
+        def done() -> bool:
+            waiting.difference_update([saga_id for saga_id in waiting if self.ends(saga_id)])
+            return not waiting and all(
+                store.next_due() is None and not store.unpublished(0, 1) for store in self.stores.values()
+            )
+
+        self.until(done, seconds)
+
+    def close(self) -> None:
+        """End the processes, and close the databases."""
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+        super().close()
+
+    def _log_of(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text()[-2000:]
+
+
