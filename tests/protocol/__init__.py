@@ -1,0 +1,1 @@
+"""Tests of the protocol: its rules one by one, and every interleaving of small sagas."""
