@@ -18,6 +18,7 @@ from choreo.event import event_name
 from choreo.participant import Context, Handler
 from choreo.ports import Codec, Store
 from choreo.worker.binding import Binding
+from choreo.worker.bodies import encode
 
 MAX_REASON = 1_000
 """The longest reason that is published and kept, in characters."""
@@ -48,7 +49,7 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
         return Attempt("unreadable", reason=str(error))
     try:
         with store.savepoint():
-            return _checked(codec, handler, handler.function(*arguments))
+            return _checked(codec, handler, _call(handler, arguments))
     except StoreError:
         raise  # the turn's transaction is lost: nothing may be decided on it
     except (UndeclaredEvent, TransactionControl, BodyError, DeclarationError) as error:
@@ -58,10 +59,31 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
         return Attempt("ignored", reason="already gone")
     except Permanent as error:
         return Attempt("permanent", reason=_text(error) or "failed for good")
+    except _OtherStoreError as error:
+        return _transient(handler, context, error.cause)
     except Exception as error:
-        context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, _where(error))
-        context.log.debug("%s: attempt %d", handler.name, context.attempt, exc_info=True)
-        return Attempt("transient", reason=type(error).__name__)
+        return _transient(handler, context, error)
+
+
+class _OtherStoreError(Exception):
+    """Stands for a `StoreError` that a handler raised: that store isn't ours, whose turn can go on."""
+
+    def __init__(self, cause: StoreError) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+def _call(handler: Handler, arguments: list[Any]) -> Any:
+    try:
+        return handler.function(*arguments)
+    except StoreError as error:
+        raise _OtherStoreError(error) from None
+
+
+def _transient(handler: Handler, context: Context, error: Exception) -> Attempt:
+    context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, _where(error))
+    context.log.debug("%s: attempt %d", handler.name, context.attempt, exc_info=error)
+    return Attempt("transient", reason=type(error).__name__)
 
 
 def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
@@ -74,12 +96,16 @@ def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
         raise UndeclaredEvent(
             f"{handler.name} returned {name}", hint=f"it declares {', '.join(handler.emits)}"
         )
-    return Attempt("returned", name, codec.encode(result))
+    return Attempt("returned", name, encode(codec, result))
 
 
 def _text(error: Exception) -> str:
     """Give an error's text as any database and any schema can hold it: bounded, and valid UTF-8."""
-    return str(error)[:MAX_REASON].encode(errors="replace").decode()
+    try:
+        text = str(error)
+    except Exception:  # what the service's own __str__ does
+        return type(error).__name__
+    return text[:MAX_REASON].replace("\0", "?").encode(errors="replace").decode()
 
 
 def _where(error: Exception) -> str:

@@ -9,10 +9,8 @@ from choreo.event import Aborted
 from choreo.participant import Context, Handler, Parameter
 from choreo.ports import Codec, Store
 from choreo.protocol import Instance
+from choreo.worker.bodies import refuse_too_long
 from choreo.worker.case import Cause
-
-MAX_BODY = 512 * 1024
-"""The longest body that is decoded, in bytes; a longer one becomes a dead letter."""
 
 
 class Binding:
@@ -57,6 +55,6 @@ class Binding:
     def _event(self, name: str) -> Any:
         mine = name == self._cause.envelope.type
         body = self._cause.body if mine else self._store.payload(self._saga_id, name)
-        if body is not None and len(body) > MAX_BODY:
-            raise BodyError(f"the body of {name} is {len(body)} bytes long, {MAX_BODY} at most")
+        if body is not None:
+            refuse_too_long(name, body)
         return self._codec.decode(name, body)

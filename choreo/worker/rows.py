@@ -13,11 +13,11 @@ from choreo.worker.entries import INPUT_NAMES, local_fields
 
 
 class Rows:
-    """Collects what one input led to, and gives the entries, in order."""
+    """Collects what one input led to, and gives the entries, in order; ``told`` is None for a late answer."""
 
     __slots__ = ("_after", "_before", "_case", "_moves", "_now", "_published", "_told", "_void")
 
-    def __init__(self, case: Case, before: Instance, after: Instance, told: Input, now: int) -> None:
+    def __init__(self, case: Case, before: Instance, after: Instance, told: Input | None, now: int) -> None:
         self._case = case
         self._before = before
         self._after = after
@@ -42,7 +42,9 @@ class Rows:
     def entries(self) -> Sequence[Entry]:
         """Give the rows; a local input's own holds its first transition and the event it publishes."""
         told = self._told
-        rows = [self._event(told) if type(told) is Envelope else self._local(told)]
+        rows = []
+        if told is not None:
+            rows.append(self._event(told) if type(told) is Envelope else self._local(told))
         rows += [self._consequence(move) for move in self._moves]
         rows += [self._publication(envelope, body) for envelope, body in self._published]
         return rows

@@ -34,15 +34,17 @@ from choreo.protocol import (
     Run,
     Unowned,
     fold,
+    steps,
 )
 from choreo.retry import Retry
 from choreo.worker.attempt import Attempt, attempt
 from choreo.worker.binding import Binding
+from choreo.worker.bodies import encode
 from choreo.worker.case import Case, Cause, dead_letter, unreadable_record
 from choreo.worker.handlers import Handlers
 from choreo.worker.outgoing import outbox_row
 from choreo.worker.rows import Rows
-from choreo.worker.sagas import Sagas
+from choreo.worker.sagas import Sagas, history_of
 
 log = logging.getLogger("choreo.worker")
 
@@ -111,6 +113,9 @@ class Runtime:
             if saga.observers.get(row.name, ("",))[0] == row.event_id:
                 self._attempt(case, self._handlers.observer(row.name), row.attempt)
             return
+        if row.task == "answer":
+            self._answer_at_last(case, saga, row.name)
+            return
         told = Begin(row.name, self._is_joining(case.cause))
         decisions = fold(case.role, saga, told)[1]
         if Run(row.task, row.name) in decisions:  # type: ignore[arg-type]
@@ -132,12 +137,15 @@ class Runtime:
             before, after, decisions = self._fold_afresh(case, told)
         if decisions and decisions[0] == _DUPLICATE:
             return
-        self.sagas.put(case.saga_id, after)
+        self.sagas.put(case.role, case.saga_id, after)
         rows = Rows(case, before, after, told, self._clock.now())
         followups: list[Queue | Bury] = []
         for decision in decisions:
             followups += self._carry_out(case, rows, after, decision, emitted)
         self._store.append(rows.entries())
+        self._follow_up(case, followups)
+
+    def _follow_up(self, case: Case, followups: Iterable[Queue | Bury]) -> None:
         for followup in followups:
             if isinstance(followup, Bury):
                 reason, _, detail = followup.reason.partition(": ")
@@ -151,7 +159,7 @@ class Runtime:
         Another process of the service may have started the saga after it came into our memory. Where
         the store knows nothing of it either, it is not the one that published it.
         """
-        self.sagas.forget(case.saga_id)
+        self.sagas.forget(case.role, case.saga_id)
         before = self.sagas.get(case.role, case.saga_id)
         after, decisions = fold(case.role, before, told)
         if Unowned(case.cause.envelope.step) in decisions:
@@ -171,8 +179,11 @@ class Runtime:
                 rows.moved(decision)
             case Publish(step, outcome):
                 self._publish(case, rows, step, outcome, emitted.type, emitted.body)
-            case Answer():
-                return self._answer(case, rows, saga, decision)
+            case Answer(step):
+                self._store.unschedule(case.saga_id, "answer", step)
+                if self.live:
+                    return self._answer(case, rows, saga, decision)
+                self._schedule(case, "answer", step, self._clock.now(), 0)
             case Queue() | Bury():
                 return (decision,)
             case Drop(task, name):
@@ -205,10 +216,10 @@ class Runtime:
         """Build and publish an answer that no handler wrote, from the events that triggered the step."""
         action = case.role.action[answer.step]
         types = action.trigger.types if answer.step != START else frozenset((case.role.contract.starts,))
-        cls, build_answer = self._handlers.answer(answer.step, answer.type)
         try:
+            cls, build_answer = self._handlers.answer(answer.step, answer.type)
             sources = Binding(self._store, self._codec, case.saga_id, saga, case.cause).events(types)
-            body = self._codec.encode(build(cls, sources, answer.reason, build_answer))
+            body = encode(self._codec, build(cls, sources, answer.reason, build_answer))
         except StoreError:
             raise  # the turn's transaction is lost
         except Exception as error:  # the body of an event, or what the service's own answer= does
@@ -216,6 +227,15 @@ class Runtime:
             return [Bury("action", answer.step, f"unanswerable: {detail}")]
         self._publish(case, rows, answer.step, answer.outcome, answer.type, body)
         return []
+
+    def _answer_at_last(self, case: Case, saga: Instance, step: str) -> None:
+        """Answer what was refused while we caught up, unless the saga ended without us (rule R4)."""
+        answers: list[Decision] = []
+        steps.answer(saga, case.role.action[step], answers, "the saga is aborted")
+        rows = Rows(case, saga, saga, None, self._clock.now())
+        followups = [bury for each in answers for bury in self._carry_out(case, rows, saga, each, _NO_RESULT)]
+        self._store.append(rows.entries())
+        self._follow_up(case, followups)
 
     def _queue(self, case: Case, item: Queue) -> None:
         saga = self.sagas.get(case.role, case.saga_id)
@@ -238,13 +258,16 @@ class Runtime:
             self._attempt(case, self._handlers.of_step(item.task, item.name, saga), 0)
 
     def _attempt(self, case: Case, handler: Handler, tried: int) -> None:
-        """Run a handler once; ``tried`` attempts have failed before."""
+        """Run a handler once; ``tried`` attempts have failed before.
+
+        Below zero it counts the waits for its event's schema instead: they cost the handler no attempt.
+        """
         now = self._clock.now()
         if handler.timeout is not None and now > _in_time_until(handler.timeout, case.cause):
             self._tell(case, Ended(handler.step, FAILED, "", "raised", "timed out"))
             return
         saga = self.sagas.get(case.role, case.saga_id)
-        context = Context(case.saga_id, handler.step, handler.task, self._store.db, tried + 1, now)
+        context = Context(case.saga_id, handler.step, handler.task, self._store.db, max(tried, 0) + 1, now)
         binding = Binding(self._store, self._codec, case.saga_id, saga, case.cause)
         span = _UNTRACED
         if self._is_traced:
@@ -255,19 +278,20 @@ class Runtime:
             self._take_result(case, handler, result, tried)
 
     def _take_result(self, case: Case, handler: Handler, result: Attempt, tried: int) -> None:
+        waited, tried = max(-tried, 0), max(tried, 0)
         if result.verdict == "returned":
             self._returned(case, handler, result)
         elif result.verdict == "unreadable":
             self._bury(case, handler.task, _told_name(handler), "unreadable-body", result.reason, tried)
         elif result.verdict == "unknown-fingerprint":
-            self._retry(case, handler, self._schema_retry, tried + 1, result)
+            self._await_schema(case, handler, waited + 1, result)
         elif result.verdict == "ignored":
             name = next(iter(handler.emits))
             self._tell(case, Ended(handler.step, COMPENSATED, name, "raised", result.reason))
         elif result.verdict == "permanent":
             self._fail(case, handler, result.reason, tried)
         else:
-            self._retry(case, handler, handler.retry, tried + 1, result)
+            self._retry(case, handler, tried + 1, result)
 
     def _returned(self, case: Case, handler: Handler, result: Attempt) -> None:
         if handler.task == "observer":
@@ -278,21 +302,25 @@ class Runtime:
             outcome: Outcome = SUCCEEDED if result.type in handler.successes else FAILED
             self._tell(case, Ended(handler.step, outcome, result.type), result)
 
-    def _retry(self, case: Case, handler: Handler, retry: Retry, tried: int, result: Attempt) -> None:
-        unreadable = result.verdict == "unknown-fingerprint"
-        endless = handler.task == "action" and handler.kind == "retriable" and not unreadable
-        if tried >= retry.attempts and not endless:
-            if unreadable:
-                name = _told_name(handler)
-                self._bury(case, handler.task, name, result.verdict, result.reason, tried)
-            else:
-                self._fail(case, handler, f"gave up after {tried} attempts: {result.reason}", tried)
-            return
+    def _retry(self, case: Case, handler: Handler, tried: int, result: Attempt) -> None:
+        endless = handler.task == "action" and handler.kind == "retriable"
+        if tried >= handler.retry.attempts and not endless:
+            self._fail(case, handler, f"gave up after {tried} attempts: {result.reason}", tried)
+        else:
+            self._postpone(case, handler, handler.retry.pause(tried), tried, result.reason)
+
+    def _await_schema(self, case: Case, handler: Handler, waited: int, result: Attempt) -> None:
+        if waited >= self._schema_retry.attempts:
+            self._bury(case, handler.task, _told_name(handler), result.verdict, result.reason, waited)
+        else:
+            self._postpone(case, handler, self._schema_retry.pause(waited), -waited, result.reason)
+
+    def _postpone(self, case: Case, handler: Handler, pause: timedelta, tried: int, reason: str) -> None:
         name = _told_name(handler)
-        self._tell(case, Deferred(name, result.reason))
+        self._tell(case, Deferred(name, reason))
         saga = self.sagas.get(case.role, case.saga_id)
         if handler.task == "observer" or saga.step(name).activity == "waiting":
-            due = self._clock.now() + round(retry.pause(tried).total_seconds() * 1000)
+            due = self._clock.now() + round(pause.total_seconds() * 1000)
             if handler.timeout is not None:  # no pause is longer than the time that is left
                 due = min(due, _in_time_until(handler.timeout, case.cause) + 1)
             self._schedule(case, handler.task, name, due, tried)
@@ -318,7 +346,7 @@ class Runtime:
 
     def _remembered(self, saga_type: str, saga_id: str, wanted: str) -> Case:
         """Give the case of an event that stands in the saga log."""
-        entries = self._store.history(saga_id)
+        entries = history_of(self._store, saga_type, saga_id)
         entry = next(each for each in entries if each.event_id == wanted and each.input == "event")
         return Case(self._roles[saga_type], self._topic_of[saga_type], saga_id, Cause.remembered(entry))
 

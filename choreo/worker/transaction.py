@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,19 +15,23 @@ from choreo.event import event_name
 from choreo.outcome import CANCEL, START, SUCCEEDED
 from choreo.participant import Participant
 from choreo.ports import Clock, Codec, Entry, Store
+from choreo.protocol import Role
 from choreo.saga import Saga
+from choreo.worker.bodies import encode
 from choreo.worker.outgoing import outbox_row
 
 
 class LocalTransaction:
     """An open transaction of a participant's store; see `choreo.participant.Transaction`."""
 
-    def __init__(self, participant: Participant, store: Store, codec: Codec, clock: Clock) -> None:
+    def __init__(
+        self, participant: Participant, roles: Mapping[str, Role], store: Store, codec: Codec, clock: Clock
+    ) -> None:
         self._participant = participant
+        self._roles = roles
         self._store = store
         self._codec = codec
         self._clock = clock
-        self._roles = participant.roles()
 
     @property
     def db(self) -> Any:
@@ -80,7 +84,7 @@ class LocalTransaction:
             SUCCEEDED,
             kind,
         )
-        body = self._codec.encode(event)
+        body = encode(self._codec, event)
         state = history[-1].saga_state if history else "started"
         self._store.append((_entry(envelope, body, state),))
         self._store.enqueue((outbox_row(envelope, saga.topic, body),))
@@ -132,6 +136,7 @@ class Transactions:
         self, participant: Participant, open_store: Callable[[], Store], codec: Codec, clock: Clock
     ) -> None:
         self._participant = participant
+        self._roles = participant.roles()
         self._open_store = open_store
         self._codec = codec
         self._clock = clock
@@ -142,7 +147,7 @@ class Transactions:
         """Open a transaction on the calling thread's store."""
         store = self._store()
         with store.turn(), store.savepoint():
-            yield LocalTransaction(self._participant, store, self._codec, self._clock)
+            yield LocalTransaction(self._participant, self._roles, store, self._codec, self._clock)
 
     def _store(self) -> Store:
         store: Store | None = getattr(self._local, "store", None)

@@ -29,15 +29,17 @@ class Options:
 
     ``turn_items`` and ``turn_seconds`` bound a turn, so that the service's own writers get in;
     ``idle_seconds`` is the longest wait for the log, within which a saga started by another process is
-    noticed. ``start`` says from where a participant that is new to a topic acts: it folds all the same.
-    ``flush_seconds`` bounds the wait for acknowledgements at a graceful stop.
+    noticed. ``in_flight`` bounds the publications that the log has not acknowledged, ``sagas_in_memory`` the
+    sagas that need not be folded again. ``start`` says from where a participant that is new to a topic acts:
+    it folds all the same. ``flush_seconds`` bounds the wait for acknowledgements at a graceful stop.
     """
 
     turn_items: int = 500
     turn_seconds: float = 0.02
     idle_seconds: float = 0.025
     flush_seconds: float = 5.0
-    sagas_in_memory: int = 20_000
+    sagas_in_memory: int = 5_000
+    in_flight: int = 10_000
     start: From = "earliest"
     schema_retry: Retry = Retry(attempts=6, delay=timedelta(seconds=1))  # noqa: RUF009 (frozen)
 
@@ -77,6 +79,7 @@ class Worker:
         self._positions: dict[Partition, int] = {}
         self._behind: dict[Partition, int] = {}
         self._published = 0
+        self._in_flight = 0
         self._next_due: int | None = None
         self._committed = 0.0
 
@@ -131,6 +134,7 @@ class Worker:
         taken = self._log.take(limit, wait)
         self._backlog.extend(taken.records)
         self._acknowledged.extend(taken.acknowledged)
+        self._in_flight -= len(taken.acknowledged)
         for partition in taken.ended:
             # The end is after the last record, wherever the log says: some offsets are never delivered.
             if partition in self._behind:
@@ -144,8 +148,9 @@ class Worker:
         return min(max(until, 0.0), self._options.idle_seconds)
 
     def _transact(self) -> int:
-        due = self._is_anything_due()
-        if not self._backlog and not self._acknowledged and not due and self._runtime.live:
+        self._settle_down()
+        due = self._runtime.live and self._is_anything_due()
+        if not self._backlog and not self._acknowledged and not due:
             return 0
         deadline = time.monotonic() + self._options.turn_seconds
         done = 0
@@ -159,8 +164,7 @@ class Worker:
                 if time.monotonic() > deadline:
                     break
             self._advance(before)
-            self._settle_down()
-            if self._runtime.live and due:
+            if due:
                 done += self._do_due(self._options.turn_items - done, deadline)
             self._next_due = self._store.next_due()
         self._acknowledged.clear()
@@ -203,12 +207,13 @@ class Worker:
         return done
 
     def _give(self) -> None:
-        while True:
-            rows = self._store.unpublished(self._published, self._options.turn_items)
+        while (room := self._options.in_flight - self._in_flight) > 0:
+            rows = self._store.unpublished(self._published, min(room, self._options.turn_items))
             if not rows:
                 break
-            self._log.publish(publication(row) for row in rows)
+            self._log.publish([publication(row) for row in rows])
             self._published = rows[-1].seq
+            self._in_flight += len(rows)
         now = time.monotonic()
         if now - self._committed >= 1:
             self._log.commit(self._positions)

@@ -5,7 +5,8 @@ from datetime import timedelta
 from sqlite_utils import Database
 
 from choreo import Context, Participant, Permanent
-from examples.orders.contract import (
+
+from .contract import (
     InventoryReserved,
     InventoryUnavailable,
     OrderCreated,

@@ -5,7 +5,8 @@ from datetime import timedelta
 from sqlite_utils import Database
 
 from choreo import Context, Participant, Retry
-from examples.orders.contract import OrderFailed, OrderFulfilled, ShipmentCreated, order_fulfilment
+
+from .contract import OrderFailed, OrderFulfilled, ShipmentCreated, order_fulfilment
 
 
 def prepare(db: Database) -> None:

@@ -3,7 +3,8 @@
 from sqlite_utils import Database
 
 from choreo import Context, Participant
-from examples.orders.contract import (
+
+from .contract import (
     InventoryUnavailable,
     OrderCreated,
     OrderFailed,

@@ -5,7 +5,8 @@ from datetime import timedelta
 from sqlite_utils import Database
 
 from choreo import Context, Participant, Permanent
-from examples.orders.contract import (
+
+from .contract import (
     InventoryReserved,
     PaymentFailed,
     PaymentProcessed,
@@ -18,9 +19,7 @@ from examples.orders.contract import (
 
 def prepare(db: Database) -> None:
     db.execute("create table if not exists accounts (customer text primary key, balance integer not null)")
-    db.execute(
-        "create table if not exists charges (order_id text primary key, customer text, amount int)"
-    )
+    db.execute("create table if not exists charges (order_id text primary key, customer text, amount int)")
     db.execute("insert or ignore into accounts values ('ada', 100000000), ('bob', 100), ('shop', 0)")
 
 

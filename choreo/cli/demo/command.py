@@ -1,0 +1,108 @@
+"""``choreo demo``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from choreo.cli import logs
+from choreo.cli.demo.examples import scenario_of
+from choreo.cli.scenario import Check, Scenario, Story
+
+if TYPE_CHECKING:
+    from choreo.cli.demo.stage import Stage
+    from choreo.cli.demo.timeline import Line
+
+DEADLINE = 30.0
+"""Seconds in which the participants must be ready, and in which each saga must end."""
+
+_COLOURS = {
+    "completed": "green",
+    "failed": "red",
+    "refused": "red",
+    "compensating": "yellow",
+    "compensated": "yellow",
+}
+
+
+@click.command(short_help="Show an example, whole, in one process.")
+@click.argument("name", default="orders")
+@click.pass_context
+def demo(context: click.Context, name: str) -> None:
+    """Show an example: all its participants in one process, on an embedded broker.
+
+    Runs its sagas, prints what each participant did when, and checks that the business tables balance.
+    Needs nothing, and leaves nothing behind. NAME is orders where none is given.
+
+    \b
+    Examples:
+      choreo demo
+      choreo demo orders
+    """
+    scenario = scenario_of(name)
+    if not _show(scenario):
+        context.exit(1)
+
+
+def _show(scenario: Scenario) -> bool:
+    """Play all stories, then check the balance; say whether everything came as it should."""
+    from tempfile import TemporaryDirectory
+
+    from choreo.cli.demo.stage import Stage
+    from choreo.kafka import EmbeddedBroker
+
+    with (
+        logs.quiet("choreo.kafka"),
+        logs.quiet("choreo.handler"),
+        TemporaryDirectory(prefix="choreo-demo-") as folder,
+        EmbeddedBroker() as broker,
+        Stage(scenario.participants, broker.bootstrap, Path(folder), DEADLINE) as stage,
+    ):
+        names = ", ".join(each.name for each in scenario.participants)
+        click.echo(f"{len(scenario.participants)} participants, each with its own database: {names}")
+        ended_well = [_play(stage, story) for story in scenario.stories]
+        click.echo(click.style("\nThe balance of the business tables", bold=True))
+        holds = [_show_check(check) for check in scenario.balance(stage.databases)]
+    return all(ended_well) and all(holds)
+
+
+def _play(stage: Stage, story: Story) -> bool:
+    from choreo.cli.demo.timeline import timeline
+
+    click.echo(click.style(f"\n{story.title}", bold=True))
+    saga_id = story.begin()
+    state = stage.wait_for_end(saga_id)
+    lines = timeline(stage.histories(saga_id))
+    for line in _table(lines):
+        click.echo(line)
+    right = state == story.ends
+    expected = "" if right else f", but should have {story.ends}"
+    click.echo(f"  {_mark(right)} saga {saga_id} {_coloured(state, 0)} in {lines[-1].ms} ms{expected}")
+    return right
+
+
+def _table(lines: Sequence[Line]) -> Iterator[str]:
+    """Lay lines out in columns."""
+    participant, step, old, new = (max(len(str(line[column])) for line in lines) for column in range(1, 5))
+    for line in lines:
+        move = f"{_coloured(line.old_state, -old)} → {_coloured(line.new_state, new)}"
+        row = f"{line.ms:>6} ms  {line.participant:<{participant}}  {line.step:<{step}}  {move}  {line.event}"
+        yield row.rstrip()
+
+
+def _show_check(check: Check) -> bool:
+    click.echo(f"  {_mark(check.holds)} {check.what}: {check.found}")
+    return check.holds
+
+
+def _mark(holds: bool) -> str:
+    return click.style("✓", fg="green") if holds else click.style("✗", fg="red")
+
+
+def _coloured(state: str, width: int) -> str:
+    """Give a state in its colour, padded to a width; to the right where that is negative."""
+    text = f"{state:>{-width}}" if width < 0 else f"{state:<{width}}"
+    return click.style(text, fg=_COLOURS[state]) if state in _COLOURS else text

@@ -1,0 +1,75 @@
+"""``choreo``: the root of all commands, and what becomes of an error."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from choreo import __version__
+from choreo.cli import output
+from choreo.cli.demo import demo
+from choreo.cli.run import run
+from choreo.cli.schemas import schemas
+from choreo.cli.topics import topics
+from choreo.errors import ChoreoError
+
+INTERRUPTED = 130
+
+
+class Root(click.Group):
+    """The group of all commands: an error is one line on stderr, and an exit code.
+
+    Any other exception than `ChoreoError` and click's own is a defect and keeps its traceback.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Run a command and exit."""
+        extra["standalone_mode"] = False
+        output.tolerate_narrow_encodings()
+        try:
+            code = super().main(*args, **extra)
+        except ChoreoError as error:
+            output.error(error.message, error.hint)
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            output.error(error.format_message(), _hint_of(error))
+            sys.exit(error.exit_code)
+        except click.Abort:
+            output.error("interrupted")
+            sys.exit(INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _hint_of(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context else "see `choreo --help`"
+
+
+@click.group(
+    cls=Root,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="choreo")
+@click.pass_context
+def choreo(context: click.Context) -> None:
+    """Run sagas by choreography: one saga, one topic, one order.
+
+    An option that is not given is taken from the environment (CHOREO_STORE for --store), then from
+    [tool.choreo] in the nearest pyproject.toml.
+
+    \b
+    Examples:
+      choreo demo                                          five services, five sagas, in one process
+      choreo run shop.orders:orders --embedded             a participant with a broker in its process
+      choreo run shop.orders:orders --bootstrap kafka:9092
+    """
+    context.color = output.colour()
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for command in (run, topics, schemas, demo):
+    choreo.add_command(command)

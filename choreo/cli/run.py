@@ -1,0 +1,143 @@
+"""``choreo run``: a participant's worker, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from choreo.cli import logs, settings, tracing
+from choreo.cli.signals import stopping_on_signals
+from choreo.cli.target import load_participant
+from choreo.errors import ConfigurationError, StoreMismatch
+from choreo.participant import Participant
+
+
+@click.command(short_help="Run a participant.")
+@click.argument("target", metavar="MODULE:PARTICIPANT")
+@settings.store
+@settings.cluster
+@settings.embedded
+@settings.start
+@settings.schemas
+@settings.log_level
+@click.pass_context
+def run(
+    context: click.Context,
+    /,
+    target: str,
+    store: str,
+    start: settings.Start,
+    schemas: str | None,
+    log_level: str,
+    **_cluster: Any,
+) -> None:
+    """Run a participant: fold its sagas' topics, call its handlers, publish what they return.
+
+    SIGINT or SIGTERM ends it after the turn it is in; a second one at once. Nothing is lost either way:
+    start it again, and it goes on where its store stands.
+
+    \b
+    Examples:
+      choreo run shop.orders:orders --bootstrap localhost:9092 --store /var/lib/orders.db
+      choreo run shop.orders:orders --embedded
+      choreo run shop.payments:payments --kafka security.protocol=SSL --from 2026-01-31T12:00:00Z
+    """
+    participant = load_participant(target)
+    chosen = settings.chosen_cluster(context)
+    path = store.replace("{participant}", participant.name)
+    folder = _schema_folder(schemas)
+    logs.set_up(log_level)
+    tracing.set_up(participant.name)
+    with _address(chosen) as address, _explained(chosen, path):
+        _work(participant, path, chosen._replace(bootstrap=address), folder, start)
+
+
+def _schema_folder(named: str | None) -> Path:
+    """Give the folder to look schemas up in; the default one may come later, with another deployment."""
+    folder = Path(named or "schemas")
+    if named and not folder.is_dir():
+        raise ConfigurationError(
+            f"there is no folder {folder}",
+            hint="write it with `choreo schemas write`, or leave --schemas out",
+        )
+    return folder
+
+
+@contextmanager
+def _address(cluster: settings.Cluster) -> Iterator[str]:
+    """Give the cluster's address; where none is named, that of an embedded broker, ended with the block."""
+    if cluster.bootstrap:
+        yield cluster.bootstrap
+        return
+    from choreo.kafka import EmbeddedBroker
+
+    with logs.quiet("choreo.kafka"):
+        broker = EmbeddedBroker()
+    with broker:
+        click.echo(f"embedded broker: join it with --embedded --bootstrap {broker.bootstrap}")
+        yield broker.bootstrap
+
+
+@contextmanager
+def _explained(cluster: settings.Cluster, path: str) -> Iterator[None]:
+    """Say why a store can't outlive the embedded broker that it was used with."""
+    try:
+        yield
+    except StoreMismatch as error:
+        if not cluster.embedded:
+            raise
+        raise StoreMismatch(
+            error.message,
+            hint=f"an embedded broker forgets all when it ends: delete {path}, or give another --store",
+        ) from None
+
+
+def _store_id(path: str) -> str:
+    """Give the id of the store, which makes it where there is none.
+
+    A store serves one worker at a time, so its id can name the worker's instance: after a crash the
+    cluster gives the same partitions back at once.
+    """
+    from choreo.store import SQLiteStore
+
+    store = SQLiteStore(path)
+    try:
+        return store.store_id
+    finally:
+        store.close()
+
+
+def _work(
+    participant: Participant,
+    path: str,
+    cluster: settings.Cluster,
+    schemas: Path,
+    start: settings.Start,
+) -> None:
+    from choreo.kafka import KafkaLog
+    from choreo.worker import Options
+    from choreo.worker.compose import open_worker
+
+    name = participant.name
+    instance = f"{name}-{_store_id(path)}"
+    with logs.quiet("choreo.kafka"):
+        records = KafkaLog(
+            cluster.bootstrap,
+            name,
+            instance=instance,
+            settings=cluster.kafka,
+            embedded=cluster.embedded,
+        )
+    options = Options(start=start)
+    with open_worker(participant, path, records, schemas=[schemas], options=options) as worker:
+        with logs.quiet("choreo.kafka"):
+            identity = records.cluster_id()
+        topics = ", ".join(saga.topic for saga in participant.sagas)
+        click.echo(f"{name}: store {path}, cluster {identity} at {cluster.bootstrap}, topics {topics}")
+        with stopping_on_signals(worker.stop):
+            worker.run()
+    click.echo(f"{name}: stopped")

@@ -1,0 +1,52 @@
+"""``choreo topics``: the sagas' topics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from choreo.cli import logs, settings
+from choreo.cli.target import load_participant
+from choreo.errors import LogError
+
+_HINT = "is the address right and the broker running? An embedded broker makes topics by itself"
+
+
+@click.group(short_help="Make the topics that sagas live on.")
+def topics() -> None:
+    """Make the topics that sagas live on.
+
+    \b
+    Example:
+      choreo topics create shop.orders:orders --bootstrap localhost:9092
+    """
+
+
+@topics.command(short_help="Create the topics of participants' sagas.")
+@click.argument("targets", metavar="MODULE:PARTICIPANT...", nargs=-1, required=True)
+@settings.cluster
+@settings.partitions
+@settings.replication
+@click.pass_context
+def create(
+    context: click.Context, /, targets: tuple[str, ...], partitions: int, replication: int, **_cluster: Any
+) -> None:
+    """Create the topics of the participants' sagas; a topic that exists is left as it is.
+
+    \b
+    Example:
+      choreo topics create shop.orders:orders shop.stock:stock \\
+          --bootstrap localhost:9092 --partitions 12 --replication 3
+    """
+    wanted = list(dict.fromkeys(saga.topic for target in targets for saga in load_participant(target).sagas))
+    cluster = settings.chosen_cluster(context)
+    logs.set_up("warning")
+    from choreo.kafka import create_topics
+
+    try:
+        created = create_topics(cluster.bootstrap, wanted, partitions, replication, cluster.kafka)
+    except LogError as error:
+        raise LogError(error.message, hint=error.hint or _HINT) from None
+    for topic in wanted:
+        click.echo(f"{topic}: created" if topic in created else f"{topic}: exists already")

@@ -1,0 +1,54 @@
+"""OpenTelemetry's SDK, set up where the environment asks for an exporter of traces.
+
+Names of the variables: OpenTelemetry's "Environment Variable Specification".
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+_log = logging.getLogger("choreo.cli")
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def set_up(participant: str) -> bool:
+    """Set the tracer provider up for a participant's process; say whether there was anything to do.
+
+    Without an exporter in the environment nothing is imported, and spans cost next to nothing.
+    """
+    name = exporter_name()
+    if not name:
+        return False
+    from importlib.metadata import entry_points
+
+    found = list(entry_points(group="opentelemetry_traces_exporter", name=name))
+    if not found:
+        _log.warning(
+            "no traces are exported: the exporter %r is not installed (hint: pip install "
+            "opentelemetry-exporter-%s)",
+            name,
+            name.replace("_", "-"),
+        )
+        return False
+    from opentelemetry import trace
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    service = os.environ.get("OTEL_SERVICE_NAME") or participant
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(BatchSpanProcessor(found[0].load()()))
+    trace.set_tracer_provider(provider)
+    return True
+
+
+def exporter_name() -> str:
+    """Give the exporter that the environment asks for; empty where it asks for none."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return ""
+    name = os.environ.get("OTEL_TRACES_EXPORTER", "").split(",")[0].strip()
+    if name:
+        return "" if name == "none" else name
+    return "otlp" if any(os.environ.get(each) for each in _ENDPOINTS) else ""

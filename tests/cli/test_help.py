@@ -1,0 +1,66 @@
+"""Help that teaches, at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+import choreo
+from choreo.cli import main
+from tests.cli.command import invoke
+
+HEAVY = ("confluent_kafka", "fastavro", "sqlite_utils", "sqlite3", "opentelemetry", "asyncio")
+
+
+def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(commands(main)), ids=" ".join)
+def test_every_command_shows_an_example_of_itself(path: tuple[str, ...]) -> None:
+    result = invoke(*path, "--help")
+    assert result.exit_code == 0
+    assert " ".join(("  choreo", *path)) in result.stdout.partition("Example")[2]
+
+
+def test_without_a_command_the_help_comes() -> None:
+    result = invoke()
+    assert result.exit_code == 0
+    assert result.stdout == invoke("--help").stdout
+
+
+@pytest.mark.parametrize("group", ["topics", "schemas"])
+def test_a_group_without_a_command_shows_its_help(group: str) -> None:
+    result = invoke(group)
+    assert "Commands:" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_the_version_is_told() -> None:
+    assert invoke("--version").stdout == f"choreo, version {choreo.__version__}\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`choreo --help` must come at once: a quarter of a second at most."""
+    script = (
+        "import sys\nfrom choreo.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+
+
+def test_no_colour_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from choreo.cli import output
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.colour() is False
+    monkeypatch.delenv("NO_COLOR")
+    assert output.colour() is None
