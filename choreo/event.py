@@ -39,7 +39,7 @@ def event(cls: type[T] | None = None, /, *, namespace: str = "", name: str = "")
     ``namespace`` (dotted) and ``name`` (the class's own by default) make the full name that stands in
     ``ce_type`` and in the Avro schema; the class's docstring becomes the schema's ``doc``.
 
-    Raises `DeclarationError` when the name isn't an Avro name.
+    Raises `DeclarationError` when the name isn't an Avro name, or the class can't be a dataclass.
 
     >>> @event(namespace="shop")
     ... class OrderCreated:
@@ -57,19 +57,39 @@ def event(cls: type[T] | None = None, /, *, namespace: str = "", name: str = "")
 
 def _declare(cls: type[T], namespace: str, name: str) -> type[T]:
     if not isinstance(cls, type):
-        raise DeclarationError(f"@event decorates a class, not {cls!r}")
+        raise DeclarationError(
+            f"@event decorates a class, not {cls!r}",
+            hint='options are given by name: @event(namespace="shop")',
+        )
     short = name or cls.__name__
-    for part in [*namespace.split("."), short] if namespace else [short]:
-        if not _NAME.fullmatch(part):
-            raise DeclarationError(
-                f"{cls.__module__}.{cls.__qualname__}: {part!r} is not an Avro name",
-                hint="letters, digits and underscores, not beginning with a digit",
-            )
+    _refuse_bad_names(cls, [*namespace.split("."), short] if namespace else [short])
     doc = cls.__dict__.get("__doc__") or ""
-    decorated = dataclasses.dataclass(frozen=True)(cls)
     full = f"{namespace}.{short}" if namespace else short
+    decorated = _frozen(cls)
     setattr(decorated, _MARK, EventType(full, namespace, doc))
     return decorated
+
+
+def _refuse_bad_names(cls: type, names: list[str]) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise DeclarationError(
+                f"{_origin(cls)}: {name!r} is not an Avro name",
+                hint="letters, digits and underscores, not beginning with a digit",
+            )
+
+
+def _frozen(cls: type[T]) -> type[T]:
+    try:
+        return dataclasses.dataclass(frozen=True)(cls)
+    except (TypeError, ValueError) as error:
+        raise DeclarationError(
+            f"{_origin(cls)}: {error}", hint="an event is a frozen dataclass, and follows its rules"
+        ) from None
+
+
+def _origin(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def is_event(cls: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,14 +26,28 @@ class Retry:
     longest: timedelta = timedelta(minutes=10)
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise DeclarationError(f"Retry(attempts={self.attempts}): at least one attempt is needed")
+        if not isinstance(self.attempts, int) or self.attempts < 1:
+            raise DeclarationError(
+                f"Retry(attempts={self.attempts!r}): at least one attempt is needed", hint="attempts=5"
+            )
+        if not (isinstance(self.delay, timedelta) and isinstance(self.longest, timedelta)):
+            raise DeclarationError("Retry: the pauses are not timedeltas", hint="delay=timedelta(seconds=10)")
         if self.delay < timedelta(0) or self.longest < self.delay:
-            raise DeclarationError("Retry: the pauses must satisfy 0 <= delay <= longest")
-        if self.factor < 1:
-            raise DeclarationError(f"Retry(factor={self.factor}): pauses must not shrink")
+            raise DeclarationError(
+                f"Retry(delay={self.delay}, longest={self.longest}): the pauses make no sense",
+                hint="0 <= delay <= longest",
+            )
+        if not (isinstance(self.factor, int | float) and 1 <= self.factor < math.inf):
+            raise DeclarationError(
+                f"Retry(factor={self.factor!r}): pauses must not shrink", hint="a number, 1 or more"
+            )
 
     def pause(self, attempt: int) -> timedelta:
         """Give the pause after attempt number ``attempt`` (the first is 1)."""
-        # The exponent is bounded because a retriable step counts its attempts without end.
-        return min(self.delay * self.factor ** min(attempt - 1, 64), self.longest)
+        if not self.delay:
+            return self.delay
+        # In logarithms, as a retriable step counts its attempts without end and a power would overflow.
+        growth = (attempt - 1) * math.log(self.factor)
+        if growth >= math.log(self.longest / self.delay):
+            return self.longest
+        return self.delay * self.factor ** (attempt - 1)

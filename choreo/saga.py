@@ -6,10 +6,10 @@ import re
 from typing import NamedTuple
 
 from choreo.errors import DeclarationError
-from choreo.event import event_name, event_type, is_event
+from choreo.event import Aborted, event_name, event_type, is_event
 from choreo.outcome import START
 
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")
 
 
 class StartStep(NamedTuple):
@@ -63,29 +63,45 @@ class Saga:
         self.aborts = aborts
         self.topic = topic or name
         self.version = version
-        self._check()
-        self.namespaces = (event_type(starts).namespace, *namespaces)
+        self._refuse_bad_values()
+        self._refuse_bad_events()
+        self.namespaces = (event_type(starts).namespace, *self._given(namespaces))
         for cls in self.events:
             if not self.owns(cls):
-                raise DeclarationError(f"Saga({name!r}): {self.foreign(cls)}")
+                raise self._refusal(self.foreign(cls), f"Saga(namespaces=({event_type(cls).namespace!r},))")
 
-    def _check(self) -> None:
-        where = f"Saga({self.name!r})"
-        if not _TOPIC.fullmatch(self.name) or not _TOPIC.fullmatch(self.topic):
-            raise DeclarationError(
-                f"{where}: name and topic must be Kafka topic names",
-                hint="letters, digits, '.', '_' and '-', 249 at most",
-            )
-        if self.version < 1:
-            raise DeclarationError(f"{where}: version must be 1 or more, not {self.version}")
+    def _refuse_bad_values(self) -> None:
+        for name in (self.name, self.topic):
+            if not (isinstance(name, str) and _TOPIC.fullmatch(name)):
+                raise self._refusal(
+                    f"{name!r} is not a name for a Kafka topic",
+                    "letters, digits, '.', '_' and '-', 249 at most; not '.' or '..'",
+                )
+        if not isinstance(self.version, int) or self.version < 1:
+            raise self._refusal(f"version={self.version!r} makes no sense", "1, 2, 3 and so on")
+
+    def _refuse_bad_events(self) -> None:
         for cls in self.events:
             if not is_event(cls):
-                raise DeclarationError(
-                    f"{where}: {getattr(cls, '__name__', cls)!s} is not an event",
-                    hint="decorate the class with @event",
+                raise self._refusal(
+                    f"{getattr(cls, '__name__', cls)!s} is not an event", "decorate the class with @event"
                 )
-        if len({event_name(cls) for cls in self.events}) != len(self.events):
-            raise DeclarationError(f"{where}: starts, completes, fails and aborts must be different events")
+            if cls is Aborted:
+                raise self._refusal("Aborted is never published", "declare an event of the saga's own")
+        names = [event_name(cls) for cls in self.events]
+        for name in names:
+            if names.count(name) > 1:
+                raise self._refusal(
+                    f"{name} is named twice", "starts, completes, fails and aborts are different events"
+                )
+
+    def _given(self, namespaces: tuple[str, ...]) -> tuple[str, ...]:
+        if isinstance(namespaces, str):
+            raise self._refusal(f"namespaces={namespaces!r} is not a tuple", f"namespaces=({namespaces!r},)")
+        return tuple(namespaces)
+
+    def _refusal(self, message: str, hint: str) -> DeclarationError:
+        return DeclarationError(f"Saga({self.name!r}): {message}", hint=hint)
 
     @property
     def events(self) -> tuple[type, ...]:

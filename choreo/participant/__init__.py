@@ -3,6 +3,7 @@
 from choreo.participant.condition import all_of
 from choreo.participant.context import Context
 from choreo.participant.handler import Handler, Parameter, Place
-from choreo.participant.participant import Participant, Transaction
+from choreo.participant.participant import Participant
+from choreo.participant.transaction import Transaction
 
 __all__ = ["Context", "Handler", "Parameter", "Participant", "Place", "Transaction", "all_of"]

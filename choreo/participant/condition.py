@@ -74,18 +74,40 @@ def event_classes(condition: Any) -> list[type]:
 
 
 def trigger_of(condition: Any) -> Trigger:
-    """Give the protocol's trigger for a condition; `Aborted` plays no part in it."""
+    """Give the protocol's trigger for a condition; `Aborted` plays no part in it.
+
+    Raises `DeclarationError` when a join waits for nothing but `Aborted`, which is never in the log.
+    """
     if isinstance(condition, AnyOf):
         return Trigger.any_of(*(trigger_of(part) for part in condition.parts))
     if isinstance(condition, AllOf):
-        return Trigger.all_of(*(trigger_of(part) for part in condition.parts))
+        return _join([trigger_of(part) for part in condition.parts])
     names = [event_name(cls) for cls in event_classes(condition) if cls is not Aborted]
     return Trigger.of(*names)
 
 
+def _join(parts: list[Trigger]) -> Trigger:
+    if not all(part.alternatives for part in parts):
+        raise DeclarationError(
+            "Aborted can't be joined with other events: it comes when none of them does",
+            hint="annotate the parameter of the event that calls it: PaymentFailed | Aborted",
+        )
+    return Trigger.all_of(*parts)
+
+
+def is_union(annotation: Any) -> bool:
+    """Say whether an annotation is ``A | B``, ``Union[A, B]`` or ``Optional[A]``."""
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def is_optional(annotation: Any) -> bool:
+    """Say whether an annotation is a union with None."""
+    return is_union(annotation) and type(None) in typing.get_args(annotation)
+
+
 def union_members(annotation: Any) -> list[Any]:
     """Give the members of ``A | B``, or the one class itself, without None."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+    if is_union(annotation):
         return [member for member in typing.get_args(annotation) if member is not type(None)]
     return [annotation]
 

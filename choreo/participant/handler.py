@@ -54,6 +54,7 @@ class Parameter(NamedTuple):
 class Handler:
     """A declared handler; ``name`` is ``participant.function``, ``step`` the step it works for.
 
+    ``callers`` are the event classes that play a part in ``trigger``, and `Aborted` where it may call.
     ``emits`` maps the full names of the events that it may return to their classes, ``fails`` are those
     of them that mean failure, the first being the answer to a refusal.
     """
@@ -75,6 +76,7 @@ class Handler:
     answer: Callable[..., Any] | None = None
     watches: str = ""
     within: timedelta | None = None
+    callers: tuple[type, ...] = ()
 
     @property
     def successes(self) -> dict[str, type]:
@@ -94,6 +96,7 @@ class Handler:
 
     @property
     def classes(self) -> tuple[type, ...]:
-        """Every event class whose body it reads or writes."""
+        """Every event class whose body it, or an answer in its place, reads or writes."""
         read = (cls for parameter in self.parameters for cls in parameter.classes)
-        return tuple(cls for cls in (*read, *self.emits.values(), *self.fails) if cls is not Aborted)
+        written = self.emits.values()
+        return tuple(cls for cls in (*read, *self.callers, *written, *self.fails) if cls is not Aborted)

@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import timedelta
-from difflib import get_close_matches
-from typing import Any, Never, Protocol, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from choreo.errors import ConfigurationError, DeclarationError
-from choreo.event import event_name
-from choreo.outcome import COMPENSATABLE, RETRIABLE, START, Kind
-from choreo.participant import refusals
-from choreo.participant.condition import event_classes, trigger_of
-from choreo.participant.handler import Handler, Parameter, Task
+from choreo.participant.clashes import refuse_twice
+from choreo.participant.declarations import Declarations
+from choreo.participant.handler import Handler, Task
 from choreo.participant.roles import role_of
-from choreo.participant.signature import (
-    condition_of,
-    hints_of,
-    parameters_of,
-    place_of,
-    returned_classes,
-)
-from choreo.protocol import Role, Trigger
+from choreo.participant.transaction import Transaction
+from choreo.protocol import Role
 from choreo.retry import Retry
 from choreo.saga import Saga, StartStep
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_FIVE_MINUTES = timedelta(minutes=5)
-
-
-class Transaction(Protocol):
-    """The caller's own local transaction, in which sagas start and are cancelled."""
-
-    @property
-    def db(self) -> Any:
-        """The open database; it refuses commit and rollback."""
-        ...
-
-    def start(self, event: object, saga_id: str | None = None) -> str:
-        """Start a saga with its first event; give its id.
-
-        Nothing happens when a saga of that id has been started here before.
-        """
-        ...
-
-    def cancel(self, saga_id: str, event: object) -> None:
-        """Ask that a saga be cancelled; too late, it changes nothing."""
-        ...
 
 
 class Participant:
@@ -83,24 +53,17 @@ class Participant:
         self,
         name: str,
         *,
-        sagas: list[Saga],
+        sagas: Iterable[Saga],
         retry: Retry | None = None,
         prepare: Callable[[Any], None] | None = None,
     ) -> None:
-        if not _NAME.fullmatch(name):
-            raise DeclarationError(
-                f"Participant({name!r}): not a participant's name",
-                hint="a small letter, then small letters, digits, '_' and '-', 64 at most",
-            )
-        if not sagas:
-            raise DeclarationError(f"Participant({name!r}): it takes part in no saga", hint="give sagas=[…]")
-        for attribute in ("name", "topic"):
-            refusals.refuse_twice(f"Participant({name!r})", [getattr(saga, attribute) for saga in sagas])
+        _refuse_bad_values(name, sagas, retry, prepare)
         self.name = name
         self.sagas = tuple(sagas)
+        _refuse_bad_sagas(name, self.sagas)
         self.retry = retry or Retry()
         self.prepare = prepare
-        self._handlers: dict[str, Handler] = {}
+        self._declarations = Declarations(name, self.sagas, self.retry)
         self._opens: Callable[[], AbstractContextManager[Transaction]] | None = None
 
     def __repr__(self) -> str:
@@ -109,14 +72,12 @@ class Participant:
     @property
     def handlers(self) -> tuple[Handler, ...]:
         """Every declared handler, in the order of declaration."""
-        return tuple(self._handlers.values())
+        return self._declarations.handlers
 
     @property
     def events(self) -> tuple[type, ...]:
         """Every event class that this participant reads or writes, and the contracts' own."""
-        classes = dict.fromkeys(cls for saga in self.sagas for cls in saga.events)
-        classes.update(dict.fromkeys(cls for handler in self.handlers for cls in handler.classes))
-        return tuple(classes)
+        return self._declarations.events
 
     def roles(self) -> dict[str, Role]:
         """Give the protocol's view of each saga, by the saga's name.
@@ -133,8 +94,8 @@ class Participant:
         self,
         *,
         fails: type | tuple[type, ...] = (),
-        kind: Kind = COMPENSATABLE,
-        timeout: timedelta | None = _FIVE_MINUTES,
+        kind: Literal["compensatable", "pivot", "retriable"] = "compensatable",
+        timeout: timedelta | None = timedelta(minutes=5),
         retry: Retry | None = None,
         on: Any = None,
         emits: Any = None,
@@ -149,44 +110,54 @@ class Participant:
         ``kind``: ``compensatable`` (needs a compensation), ``pivot`` (the point of no return) or
         ``retriable`` (can't fail, is retried until it succeeds). ``timeout`` counts from the trigger's
         record in the log (a retriable action has none). ``on`` and ``emits`` override the annotations;
-        ``answer`` builds the failure event where its fields can't be copied from the trigger's.
+        ``answer``, called with the trigger's events and ``reason=``, builds the failure event where its
+        fields can't be copied from the trigger's.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
-        return self._decorator("action", function, options, self._action)
+        return self._decorator("action", function, options)
 
+    # Two signatures, although one would do: so that a missing ``of=`` is refused with place and hint.
+    @overload
     def compensation(
         self,
         *,
-        of: Callable[..., Any] | StartStep | str,
+        of: StartStep,
         on: Any = None,
         retry: Retry | None = None,
-        ignore: type[BaseException] | tuple[type[BaseException], ...] = (),
+        ignore: type[Exception] | tuple[type[Exception], ...] = (),
         answer: Callable[..., Any] | None = None,
-        **unknown: Never,
-    ) -> Callable[[F], F]:
+    ) -> Callable[[F], F]: ...
+
+    @overload
+    def compensation(
+        self,
+        *,
+        of: Callable[..., Any] | str,
+        on: Any = None,
+        retry: Retry | None = None,
+        ignore: type[Exception] | tuple[type[Exception], ...] = (),
+        answer: Callable[..., Any] | None = None,
+    ) -> Callable[[F], F]: ...
+
+    def compensation(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
         """Declare the compensation of an action of this participant: it undoes what the action did.
 
         ``of``: the decorated action, its name, or ``saga.start``. What calls it are its event
         parameters; `Aborted` alone for a step that no later step can fail. A parameter annotated with
         the action's success event takes that event. ``ignore``: exceptions that mean "already gone".
+        ``answer`` builds the compensated event where no attempt did, as it builds an action's failure.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
-        options = {"of": of, "on": on, "retry": retry, "ignore": ignore, "answer": answer, **unknown}
-        decorator: Callable[[F], F] = self._decorator("compensation", None, options, self._compensation)
-        return decorator
+        return self._decorator("compensation", function, options)
 
     @overload
     def observer(self, function: F, /) -> F: ...
 
     @overload
     def observer(
-        self,
-        *,
-        on: Any = None,
-        retry: Retry | None = None,
-        saga: Saga | None = None,
+        self, *, on: Any = None, retry: Retry | None = None, saga: Saga | None = None
     ) -> Callable[[F], F]: ...
 
     def observer(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
@@ -194,7 +165,7 @@ class Participant:
 
         Raises `DeclarationError` for a declaration that could not work.
         """
-        return self._decorator("observer", function, options, self._observer)
+        return self._decorator("observer", function, options)
 
     def connect(self, opens: Callable[[], AbstractContextManager[Transaction]]) -> None:
         """Say how `transaction` opens the participant's store; ``choreo.connect`` does this."""
@@ -213,172 +184,35 @@ class Participant:
             )
         return self._opens()
 
-    def _decorator(
-        self,
-        task: Task,
-        function: Any,
-        options: dict[str, Any],
-        declare: Callable[..., Handler],
-    ) -> Any:
-        if function is not None and not callable(function):
-            raise DeclarationError(f"@{self.name}.{task} takes options by name", hint="fails=…, kind=…")
-
+    def _decorator(self, task: Task, function: Any, options: dict[str, Any]) -> Any:
         def decorate(decorated: F) -> F:
-            with _placed(self.name, task, decorated):
-                refusals.refuse_unknown(task, options)
-                refusals.refuse_async(decorated)
-                handler = declare(decorated, **options)
-                self._add(handler)
+            self._declarations.add(task, decorated, options)
             return decorated
 
-        return decorate(function) if function is not None else decorate
+        return decorate if function is None else decorate(function)
 
-    def _add(self, handler: Handler) -> None:
-        if handler.name in self._handlers:
-            other = self._handlers[handler.name]
-            raise DeclarationError(f"{handler.name} is declared already at {other.place}", hint="rename one")
-        refusals.refuse_shared_outcome(handler, self.handlers)
-        self._handlers[handler.name] = handler
 
-    def _action(
-        self,
-        function: Callable[..., Any],
-        *,
-        fails: type | tuple[type, ...] = (),
-        kind: Kind = COMPENSATABLE,
-        timeout: timedelta | None = _FIVE_MINUTES,
-        retry: Retry | None = None,
-        on: Any = None,
-        emits: Any = None,
-        saga: Saga | None = None,
-        answer: Callable[..., Any] | None = None,
-    ) -> Handler:
-        hints = hints_of(function)
-        failing = fails if isinstance(fails, tuple) else (fails,)
-        parameters = parameters_of(function, hints)
-        returned = returned_classes(hints, emits)
-        chosen = self._saga(saga)
-        handler = Handler(
-            name=f"{self.name}.{function.__name__}",
-            task="action",
-            step=f"{self.name}.{function.__name__}",
-            saga=chosen,
-            function=function,
-            place=place_of(function),
-            parameters=parameters,
-            trigger=self._trigger(chosen, parameters, on),
-            emits={event_name(cls): cls for cls in (*returned, *failing)},
-            fails=failing,
-            kind=kind,
-            timeout=None if kind == RETRIABLE else timeout,
-            retry=retry or self.retry,
-            answer=answer,
-        )
-        refusals.refuse_bad_action(handler)
-        return handler
-
-    def _compensation(
-        self,
-        function: Callable[..., Any],
-        *,
-        of: Callable[..., Any] | StartStep | str,
-        on: Any = None,
-        retry: Retry | None = None,
-        ignore: type[BaseException] | tuple[type[BaseException], ...] = (),
-        answer: Callable[..., Any] | None = None,
-    ) -> Handler:
-        hints = hints_of(function)
-        step, chosen, results = self._undone(of)
-        parameters = tuple(
-            p._replace(is_result=bool(p.classes) and set(p.classes) <= set(results))
-            for p in parameters_of(function, hints)
-        )
-        returned = returned_classes(hints, None)
-        handler = Handler(
-            name=f"{self.name}.{function.__name__}",
-            task="compensation",
-            step=step,
-            saga=chosen,
-            function=function,
-            place=place_of(function),
-            parameters=parameters,
-            trigger=self._trigger(chosen, tuple(p for p in parameters if not p.is_result), on),
-            emits={event_name(cls): cls for cls in returned},
-            retry=retry or self.retry,
-            ignore=ignore if isinstance(ignore, tuple) else (ignore,),
-            answer=answer,
-        )
-        refusals.refuse_bad_compensation(handler, self.handlers)
-        return handler
-
-    def _observer(
-        self,
-        function: Callable[..., Any],
-        *,
-        on: Any = None,
-        retry: Retry | None = None,
-        saga: Saga | None = None,
-    ) -> Handler:
-        hints = hints_of(function)
-        parameters = parameters_of(function, hints)
-        chosen = self._saga(saga)
-        handler = Handler(
-            name=f"{self.name}.{function.__name__}",
-            task="observer",
-            step=f"{self.name}.{function.__name__}",
-            saga=chosen,
-            function=function,
-            place=place_of(function),
-            parameters=parameters,
-            trigger=self._trigger(chosen, parameters, on),
-            emits={event_name(cls): cls for cls in returned_classes(hints, None)},
-            retry=retry or self.retry,
-        )
-        refusals.refuse_bad_observer(handler)
-        return handler
-
-    def _saga(self, saga: Saga | None) -> Saga:
-        if saga is None:
-            if len(self.sagas) == 1:
-                return self.sagas[0]
-            names = ", ".join(repr(each.name) for each in self.sagas)
-            raise DeclarationError(f"{self.name} takes part in several sagas", hint=f"give saga=: {names}")
-        if saga not in self.sagas:
-            raise DeclarationError(f"{self.name} does not take part in {saga!r}", hint="add it to sagas=[…]")
-        return saga
-
-    def _trigger(self, saga: Saga, parameters: tuple[Parameter, ...], on: Any) -> Trigger:
-        condition = condition_of(parameters, on)
-        for cls in event_classes(condition):
-            refusals.refuse_foreign(saga, cls)
-        if on is not None:
-            refusals.refuse_unfilled(parameters, event_classes(on))
-        return trigger_of(condition)
-
-    def _undone(self, of: Callable[..., Any] | StartStep | str) -> tuple[str, Saga, tuple[type, ...]]:
-        """Resolve ``of=``: the step, its saga, and the success events that it may have emitted."""
-        if isinstance(of, StartStep):
-            return START, self._saga(of.saga), (of.saga.starts,)
-        for handler in self.handlers:
-            if handler.task == "action" and (
-                handler.function is of or of in (handler.name, handler.name.partition(".")[2])
-            ):
-                refusals.refuse_final(handler)
-                return handler.step, handler.saga, tuple(handler.successes.values())
-        steps = [handler.name.partition(".")[2] for handler in self.handlers if handler.task == "action"]
-        wanted = of if isinstance(of, str) else getattr(of, "__name__", repr(of))
-        close = get_close_matches(str(wanted), steps, n=1)
+def _refuse_bad_values(name: object, sagas: object, retry: object, prepare: object) -> None:
+    where = f"Participant({name!r})"
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise DeclarationError(
-            f"of={wanted}: no such action of {self.name}",
-            hint=f"did you mean {close[0]!r}?" if close else f"its actions: {', '.join(steps) or 'none yet'}",
+            f"{where}: not a participant's name",
+            hint="a small letter, then small letters, digits, '_' and '-', 64 at most",
         )
+    if not isinstance(sagas, Iterable):
+        raise DeclarationError(f"{where}: sagas={sagas!r} is not a list", hint="sagas=[order_fulfilment]")
+    if retry is not None and not isinstance(retry, Retry):
+        raise DeclarationError(f"{where}: retry={retry!r} is not a Retry", hint="retry=Retry(attempts=3)")
+    if prepare is not None and not callable(prepare):
+        raise DeclarationError(f"{where}: prepare={prepare!r} can't be called", hint="def prepare(db): …")
 
 
-@contextmanager
-def _placed(participant: str, task: Task, function: Callable[..., Any]) -> Iterator[None]:
-    """Say in every refusal which handler it is about, and where that is written."""
-    try:
-        yield
-    except DeclarationError as error:
-        where = f"{place_of(function)}: @{participant}.{task} {getattr(function, '__name__', function)}"
-        raise DeclarationError(f"{where}: {error.message}", hint=error.hint) from None
+def _refuse_bad_sagas(name: str, sagas: tuple[object, ...]) -> None:
+    where = f"Participant({name!r})"
+    if not sagas:
+        raise DeclarationError(f"{where}: it takes part in no saga", hint="give sagas=[…]")
+    for saga in sagas:
+        if not isinstance(saga, Saga):
+            raise DeclarationError(f"{where}: {saga!r} is not a Saga", hint="give sagas=[order_fulfilment]")
+    for attribute in ("name", "topic"):
+        refuse_twice(where, [getattr(saga, attribute) for saga in sagas])

@@ -1,50 +1,24 @@
-"""What a declaration is refused for, each with a hint; `Participant` adds the place."""
+"""What an action, a compensation or an observer is refused for, each with a hint."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
-from difflib import get_close_matches
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from choreo.errors import DeclarationError
-from choreo.event import Aborted, event_name, is_event
-from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE
-from choreo.participant.answer import missing_fields
+from choreo.event import Aborted, event_name
+from choreo.outcome import COMPENSATABLE, RETRIABLE, START
+from choreo.participant.answer import refuse_unanswerable
 from choreo.participant.handler import Handler, Parameter, Task
+from choreo.protocol import Trigger
 from choreo.saga import Saga
 
-_OPTIONS: dict[Task, tuple[str, ...]] = {
-    "action": ("fails", "kind", "timeout", "retry", "on", "emits", "saga", "answer"),
-    "compensation": ("of", "on", "retry", "ignore", "answer"),
-    "observer": ("on", "retry", "saga"),
-}
+Others = Sequence[Handler]
 
 
-def refuse_unknown(task: Task, options: dict[str, Any]) -> None:
-    """Refuse an option that the decorator doesn't have."""
-    known = _OPTIONS[task]
-    for option in options:
-        if option not in known:
-            close = get_close_matches(option, known, n=1)
-            raise DeclarationError(
-                f"unknown option {option!r}",
-                hint=f"did you mean {close[0]}=?" if close else f"options: {', '.join(known)}",
-            )
-
-
-def refuse_async(function: Callable[..., Any]) -> None:
-    """Refuse a coroutine function: handlers run inside the local transaction."""
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        raise DeclarationError("it is not a plain function", hint="declare it with a plain def")
-
-
-def refuse_twice(where: str, names: Sequence[str]) -> None:
-    """Refuse a name that is given twice."""
-    for name in names:
-        if names.count(name) > 1:
-            raise DeclarationError(f"{where}: {name!r} is given twice", hint="names must differ")
+def refuse(handler: Handler, others: Others) -> None:
+    """Refuse a handler that could not work; ``others`` are those declared before it."""
+    _refuse_emitted(handler)
+    _OF_TASK[handler.task](handler, others)
 
 
 def refuse_foreign(saga: Saga, cls: type) -> None:
@@ -55,75 +29,37 @@ def refuse_foreign(saga: Saga, cls: type) -> None:
         )
 
 
-def refuse_unfilled(parameters: tuple[Parameter, ...], callers: list[type]) -> None:
-    """Refuse an event parameter that nothing named in ``on=`` can fill."""
+def refuse_uncallable(
+    saga: Saga, parameters: tuple[Parameter, ...], callers: Sequence[type], trigger: Trigger
+) -> None:
+    """Refuse what calls a handler: a foreign event, or one that leaves an event parameter empty."""
+    for cls in callers:
+        refuse_foreign(saga, cls)
     for parameter in parameters:
-        if parameter.classes and not set(parameter.classes) & {*callers, Aborted}:
-            raise DeclarationError(
-                f"parameter {parameter.name!r} takes events that on= does not name",
-                hint="name them in on=, or drop the parameter",
-            )
+        if not (parameter.is_context or parameter.is_result):
+            _refuse_unfilled(parameter, callers, trigger)
 
 
-def refuse_shared_outcome(handler: Handler, others: Iterable[Handler]) -> None:
-    """Refuse an outcome event that another step of the saga has already."""
-    for other in others:
-        if other.saga is not handler.saga:
-            continue
-        shared = sorted(set(handler.emits) & set(other.emits))
-        if shared and not (handler.task == other.task == "compensation" and handler.step == other.step):
-            raise DeclarationError(
-                f"{shared[0]} is an outcome of {other.name} already",
-                hint="an outcome event belongs to one step: give each its own",
-            )
-
-
-def refuse_bad_action(handler: Handler) -> None:
-    """Refuse an action whose kind, events or options contradict each other."""
-    if handler.kind not in (COMPENSATABLE, PIVOT, RETRIABLE):
+def _refuse_unfilled(parameter: Parameter, callers: Sequence[type], trigger: Trigger) -> None:
+    if not set(parameter.classes) <= {*callers, Aborted}:
         raise DeclarationError(
-            f"kind={handler.kind!r} is unknown", hint="kinds: compensatable, pivot, retriable"
+            f"parameter {parameter.name!r} takes events that on= does not name",
+            hint="name them in on=, or drop them from the annotation",
         )
-    _refuse_bad_failures(handler)
-    if not handler.successes:
-        raise DeclarationError("it returns no success event", hint="annotate what it returns: -> Reserved")
-    for cls in handler.emits.values():
-        refuse_foreign(handler.saga, cls)
-        if event_name(cls) in handler.trigger.types:
-            raise DeclarationError(f"{event_name(cls)} would trigger its own step", hint="no cycles")
-    if handler.timeout is not None and handler.timeout <= timedelta(0):
-        raise DeclarationError(f"timeout={handler.timeout}: must be positive", hint="None for no timeout")
-    if not handler.trigger.alternatives:
-        raise DeclarationError("Aborted calls no action", hint="name the event that triggers it")
-    if handler.fails and handler.answer is None:
-        _refuse_unanswerable(handler, handler.fails[0], handler)
+    for call in trigger.alternatives:
+        _refuse_empty(parameter, call)
+    if Aborted in callers:
+        _refuse_empty(parameter, frozenset())
 
 
-def _refuse_bad_failures(handler: Handler) -> None:
-    for cls in handler.fails:
-        if not is_event(cls):
-            raise DeclarationError(f"fails={cls!r} is not an event", hint="decorate the class with @event")
-    if handler.kind == RETRIABLE and handler.fails:
-        raise DeclarationError("a retriable action can't fail", hint="drop fails=, or choose another kind")
-    if handler.kind != RETRIABLE and not handler.fails:
+def _refuse_empty(parameter: Parameter, call: frozenset[str]) -> None:
+    """Refuse a parameter that a call leaves empty; the call without events is `Aborted`'s."""
+    filled = not call.isdisjoint(parameter.types) if call else parameter.admits_aborted
+    if not filled and not parameter.optional:
         raise DeclarationError(
-            f"a {handler.kind} action needs a failure event: it answers with it when it is refused",
-            hint="give fails=…, or kind='retriable' for one that can't fail",
+            f"parameter {parameter.name!r} is empty when {' and '.join(sorted(call)) or 'Aborted'} calls it",
+            hint=f"annotate it with … | {'None' if call else 'Aborted'}, or join the events with all_of",
         )
-
-
-def _refuse_unanswerable(handler: Handler, cls: type, action: Handler) -> None:
-    """Refuse an answer whose fields the events that trigger the action can't fill."""
-    classes = {event_name(c): c for p in action.event_parameters for c in p.classes}
-    for alternative in action.trigger.alternatives:
-        sources = [classes[name] for name in alternative if name in classes]
-        missing = missing_fields(cls, sources)
-        if missing:
-            raise DeclarationError(
-                f"{event_name(cls)} can't be built from {' and '.join(sorted(alternative))}: "
-                f"no field {', '.join(missing)} of the same type",
-                hint="give answer=lambda event, reason: …, or a default to the field",
-            )
 
 
 def refuse_final(action: Handler) -> None:
@@ -134,26 +70,92 @@ def refuse_final(action: Handler) -> None:
         )
 
 
-def refuse_bad_compensation(handler: Handler, others: Iterable[Handler]) -> None:
-    """Refuse a compensation that could fail, that is one too many, or that could not be called."""
+def _refuse_bad_action(handler: Handler, others: Others) -> None:
+    _refuse_aborted(handler)
+    _refuse_bad_failures(handler)
+    if not handler.successes:
+        raise DeclarationError("it returns no success event", hint="annotate what it returns: -> Reserved")
+    if handler.fails:
+        refuse_unanswerable(handler.fails[0], handler.answer, _callers(handler), _most(handler))
+
+
+def _refuse_bad_failures(handler: Handler) -> None:
+    if handler.kind != RETRIABLE and not handler.fails:
+        raise DeclarationError(
+            f"a {handler.kind} action needs a failure event: it answers with it when it is refused",
+            hint="give fails=…, or kind='retriable' for one that can't fail",
+        )
+    if handler.kind == RETRIABLE and (handler.fails or handler.answer):
+        raise DeclarationError(
+            "a retriable action can't fail",
+            hint=f"drop {'fails' if handler.fails else 'answer'}=, or choose another kind",
+        )
+
+
+def _refuse_bad_observer(handler: Handler, others: Others) -> None:
+    _refuse_aborted(handler)
+    if handler.emits:
+        raise DeclarationError(
+            f"an observer returns nothing, not {next(iter(handler.emits))}", hint="make it an action"
+        )
+
+
+def _refuse_aborted(handler: Handler) -> None:
+    if Aborted in handler.callers:
+        raise DeclarationError(
+            f"Aborted calls no {handler.task}, only compensations",
+            hint="name the event that calls it, for example the saga's fails event",
+        )
+
+
+def _refuse_bad_compensation(handler: Handler, others: Others) -> None:
     if len(handler.emits) != 1:
         raise DeclarationError(
-            "a compensation always ends in one event, its compensated one", hint="-> Released"
+            "a compensation always ends in one event, its compensated one",
+            hint="annotate that one, for example -> Released",
         )
-    refuse_foreign(handler.saga, next(iter(handler.emits.values())))
-    admits = [parameter for parameter in handler.parameters if parameter.admits_aborted]
-    if not handler.trigger.alternatives and not admits:
-        raise DeclarationError("nothing calls it", hint="event: PaymentFailed | PaymentRefunded, or Aborted")
-    served = _served(handler)
+    _refuse_own_outcome(handler, others)
+    answer = next(iter(handler.emits.values()))
+    if handler.step == START:
+        _refuse_other_end(handler.saga, answer)
+        refuse_unanswerable(answer, handler.answer, (handler.saga.starts,), 1)
     for other in others:
-        rivals = other.task == "compensation" and (other.saga, other.step) == (handler.saga, handler.step)
-        if rivals and not (served and _served(other) and served.isdisjoint(_served(other))):
-            raise DeclarationError(
-                f"{other.name} compensates {handler.step} already",
-                hint="one compensation an action, or one for each of its success events",
-            )
-        if other.task == "action" and other.step == handler.step and handler.answer is None:
-            _refuse_unanswerable(handler, next(iter(handler.emits.values())), other)
+        if other.step == handler.step and other.saga is handler.saga:
+            _refuse_rival(handler, other)
+        if other.step == handler.step and other.task == "action":
+            refuse_unanswerable(answer, handler.answer, _callers(other), _most(other))
+
+
+def _refuse_other_end(saga: Saga, answer: type) -> None:
+    if answer is not saga.fails:
+        raise DeclarationError(
+            f"the compensation of the start ends the saga in {event_name(saga.fails)}, "
+            f"not in {event_name(answer)}",
+            hint=f"-> {saga.fails.__name__}",
+        )
+
+
+def _refuse_rival(handler: Handler, other: Handler) -> None:
+    if other.task != "compensation":
+        return
+    served, others_served = _served(handler), _served(other)
+    if not served or not others_served or served & others_served:
+        raise DeclarationError(
+            f"{other.name} compensates {handler.step} already",
+            hint="one compensation an action, or one for each of its success events",
+        )
+
+
+def _refuse_own_outcome(handler: Handler, others: Others) -> None:
+    outcomes = {name for h in (handler, *others) if h.step == handler.step for name in h.emits}
+    if handler.step == START:
+        outcomes.add(event_name(handler.saga.starts))
+    own = sorted(handler.trigger.types & outcomes)
+    if own:
+        raise DeclarationError(
+            f"{own[0]} is an outcome of {handler.step} itself, so it can't call its compensation",
+            hint="name the outcomes of the steps that follow, or Aborted for a step that none follows",
+        )
 
 
 def _served(handler: Handler) -> set[str]:
@@ -161,11 +163,29 @@ def _served(handler: Handler) -> set[str]:
     return set(result.types) if result else set()
 
 
-def refuse_bad_observer(handler: Handler) -> None:
-    """Refuse an observer that returns events."""
-    if handler.emits:
-        raise DeclarationError(
-            f"an observer returns nothing, not {next(iter(handler.emits))}", hint="make it an action"
-        )
-    if not handler.trigger.alternatives:
-        raise DeclarationError("nothing calls it", hint="annotate a parameter with an event")
+def _callers(action: Handler) -> tuple[type, ...]:
+    return tuple(cls for cls in action.callers if cls is not Aborted)
+
+
+def _most(action: Handler) -> int:
+    """Give the number of events in the longest join that calls an action."""
+    return max(len(alternative) for alternative in action.trigger.alternatives)
+
+
+def _refuse_emitted(handler: Handler) -> None:
+    """Refuse outcomes that are not the handler's to give."""
+    saga = handler.saga
+    owners = {Aborted: "choreo", saga.starts: "whoever starts the saga", saga.aborts: "whoever cancels it"}
+    for name, cls in handler.emits.items():
+        if cls in owners:
+            raise DeclarationError(
+                f"{name} is given by {owners[cls]}, not by a handler", hint="return an event of its own"
+            )
+        refuse_foreign(saga, cls)
+
+
+_OF_TASK: dict[Task, Callable[[Handler, Others], None]] = {
+    "action": _refuse_bad_action,
+    "compensation": _refuse_bad_compensation,
+    "observer": _refuse_bad_observer,
+}

@@ -55,11 +55,8 @@ def _undo(handler: Handler) -> Undo:
 
 def _action(handler: Handler, undos: dict[str, list[Undo]]) -> Action:
     undo = tuple(undos.get(handler.step, ()))
-    if handler.kind == COMPENSATABLE and not undo:
-        raise DeclarationError(
-            f"{handler.place}: {handler.name} has no compensation",
-            hint="declare one with compensation(of=…), or give kind='pivot' or 'retriable'",
-        )
+    if handler.kind == COMPENSATABLE:
+        _refuse_not_undone(handler, undo)
     return Action(
         handler.step,
         handler.trigger,
@@ -67,3 +64,18 @@ def _action(handler: Handler, undos: dict[str, list[Undo]]) -> Action:
         event_name(handler.fails[0]) if handler.fails else "",
         undo,
     )
+
+
+def _refuse_not_undone(handler: Handler, undos: tuple[Undo, ...]) -> None:
+    where = f"{handler.place}: {handler.name}"
+    if not undos:
+        raise DeclarationError(
+            f"{where} has no compensation",
+            hint="declare one with compensation(of=…), or give kind='pivot' or 'retriable'",
+        )
+    for name in handler.successes:
+        if not any(undo.serves(name) for undo in undos):
+            raise DeclarationError(
+                f"{where} may emit {name}, which no compensation undoes",
+                hint="declare one with a parameter of that event, or let the one there is take A | B",
+            )

@@ -6,19 +6,47 @@ import inspect
 import sys
 import typing
 from collections.abc import Callable
+from itertools import combinations
+from types import FrameType
 from typing import Any
 
 from choreo.errors import DeclarationError
-from choreo.event import is_event
-from choreo.participant.condition import AllOf, AnyOf, union_members
+from choreo.event import event_name, is_event
+from choreo.participant.condition import AllOf, AnyOf, is_optional, union_members
 from choreo.participant.context import Context
 from choreo.participant.handler import Parameter, Place
 
+_UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+
 
 def place_of(function: Callable[..., Any]) -> Place:
-    """Say where a function is written."""
+    """Say where a function is written; for anything else, where it is decorated."""
     code = getattr(inspect.unwrap(function), "__code__", None)
-    return Place(code.co_filename, code.co_firstlineno) if code else Place("<unknown>", 0)
+    if code:
+        return Place(code.co_filename, code.co_firstlineno)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(__package__):
+        frame = frame.f_back
+    return Place(frame.f_code.co_filename, frame.f_lineno) if frame else Place("<unknown>", 0)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Give a function's name, or how anything else is written."""
+    return str(getattr(function, "__name__", repr(function)))
+
+
+def refuse_unplain(function: Callable[..., Any]) -> None:
+    """Refuse what isn't a plain function or a method: a handler runs inside the local transaction."""
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        raise DeclarationError(
+            f"{name_of(function)} is not a function", hint="options are given by name: fails=…, kind=…"
+        )
+    if any(test(function) for test in _UNPLAIN):
+        raise DeclarationError("it is not a plain function", hint="declare it with a plain def")
+    if not function.__name__.isidentifier():
+        raise DeclarationError(
+            f"{function.__name__} can't name a step", hint="declare it with def and a name"
+        )
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -28,7 +56,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """
     try:
         return typing.get_type_hints(function, localns=_declaring_locals(function))
-    except (NameError, TypeError, AttributeError) as error:
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:
         raise DeclarationError(
             f"an annotation can't be resolved: {error}",
             hint="import the event classes at the top of the module, not under TYPE_CHECKING",
@@ -44,17 +72,24 @@ def _declaring_locals(function: Callable[..., Any]) -> dict[str, Any]:
     return dict(frame.f_locals) if frame is not None else {}
 
 
-def parameters_of(function: Callable[..., Any], hints: dict[str, Any]) -> tuple[Parameter, ...]:
-    """Read every parameter. Raises `DeclarationError` for one that no event and no context fits."""
-    return tuple(
-        _parameter(parameter, hints) for parameter in inspect.signature(function).parameters.values()
+def parameters_of(
+    function: Callable[..., Any], hints: dict[str, Any], results: tuple[type, ...] = ()
+) -> tuple[Parameter, ...]:
+    """Read every parameter; one that takes some of ``results`` takes the event that is to be undone.
+
+    Raises `DeclarationError` for one that no event and no context fits, and for two that take the same.
+    """
+    parameters = tuple(
+        _parameter(parameter, hints, results) for parameter in inspect.signature(function).parameters.values()
     )
+    for first, second in combinations(parameters, 2):
+        _refuse_same(first, second)
+    return parameters
 
 
-def _parameter(parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
+def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], results: tuple[type, ...]) -> Parameter:
     name = parameter.name
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        raise DeclarationError(f"parameter *{name} can't be filled", hint="name each event as a parameter")
+    _refuse_unfillable(parameter)
     if name not in hints:
         raise DeclarationError(
             f"parameter {name!r} has no annotation",
@@ -62,43 +97,98 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter
         )
     if hints[name] is Context:
         return Parameter(name, is_context=True)
-    members = union_members(hints[name])
-    for member in members:
-        if not is_event(member):
+    classes = tuple(union_members(hints[name]))
+    for cls in classes:
+        if not is_event(cls):
             raise DeclarationError(
-                f"parameter {name!r}: {getattr(member, '__name__', member)} is not an event",
+                f"parameter {name!r}: {getattr(cls, '__name__', cls)} is not an event",
                 hint="annotate it with a class decorated with @event, a union of them, or Context",
             )
-    return Parameter(name, tuple(members), optional=type(None) in typing.get_args(hints[name]))
+    return Parameter(
+        name, classes, is_result=_is_result(name, classes, results), optional=is_optional(hints[name])
+    )
+
+
+def _refuse_unfillable(parameter: inspect.Parameter) -> None:
+    """Refuse a parameter that the runtime, which gives all arguments by position, couldn't fill."""
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        star = "*" if parameter.kind == parameter.VAR_POSITIONAL else "**"
+        raise DeclarationError(
+            f"parameter {star}{parameter.name} can't be filled", hint="name each event as a parameter"
+        )
+    if parameter.kind == parameter.KEYWORD_ONLY:
+        raise DeclarationError(
+            f"parameter {parameter.name!r} is keyword-only",
+            hint="arguments are given by position: drop the *",
+        )
+    if parameter.default is not parameter.empty:
+        raise DeclarationError(
+            f"parameter {parameter.name!r} has a default, which would never be used", hint="drop it"
+        )
+
+
+def _is_result(name: str, classes: tuple[type, ...], results: tuple[type, ...]) -> bool:
+    own = set(classes) & set(results)
+    if own and not set(classes) <= own:
+        raise DeclarationError(
+            f"parameter {name!r} mixes what the step did with what calls its compensation",
+            hint=f"give {event_name(own.pop())} a parameter of its own",
+        )
+    return bool(own)
+
+
+def _refuse_same(first: Parameter, second: Parameter) -> None:
+    pair = f"parameters {first.name!r} and {second.name!r}"
+    if first.is_context and second.is_context:
+        raise DeclarationError(f"{pair} are both the Context", hint="one is enough")
+    if first.is_result and second.is_result:
+        raise DeclarationError(
+            f"{pair} both take the event of the step that is undone",
+            hint="a step emits one event: one parameter, A | B",
+        )
+    shared = sorted({*first.types} & {*second.types})
+    if shared:
+        raise DeclarationError(f"{pair} both take {shared[0]}", hint="an event fills one parameter")
 
 
 def returned_classes(hints: dict[str, Any], emits: Any) -> list[type]:
     """Give the event classes that a handler returns, by its annotation or by ``emits=``."""
-    if emits is not None:
-        annotation = emits
-    elif "return" in hints:
-        annotation = hints["return"]
-    else:
+    if emits is None and "return" not in hints:
         raise DeclarationError(
-            "the return annotation is missing", hint="annotate the events it returns, or give emits="
+            "the return annotation is missing",
+            hint="annotate the events it returns, None for an observer, or give an action emits=",
         )
-    members = [member for member in union_members(annotation) if member is not type(None)]
+    annotation = hints["return"] if emits is None else emits
+    if annotation is type(None):
+        return []
+    if is_optional(annotation):
+        raise DeclarationError(
+            "it may return None", hint="return an event in every case: -> Reserved | Unavailable"
+        )
+    members = union_members(annotation)
     for member in members:
-        if member is not None and not is_event(member):
+        if not is_event(member):
             raise DeclarationError(
                 f"{getattr(member, '__name__', member)} is returned, but is not an event",
                 hint="return an event class or a union of them",
             )
-    return [member for member in members if member is not None]
+    return members
 
 
 def condition_of(parameters: tuple[Parameter, ...], on: Any) -> Any:
     """Give the condition that calls a handler: ``on``, or its event parameters, several being a join."""
     if on is not None:
         return on
-    callers = [AnyOf(parameter.classes) for parameter in parameters if parameter.classes]
+    callers = [parameter for parameter in parameters if parameter.classes and not parameter.is_result]
     if not callers:
         raise DeclarationError(
             "nothing calls it", hint="annotate a parameter with the event that calls it, or give on="
         )
-    return callers[0] if len(callers) == 1 else AllOf(tuple(callers))
+    for parameter in callers:
+        if parameter.optional:
+            raise DeclarationError(
+                f"parameter {parameter.name!r} is never None: it takes what calls the handler",
+                hint="drop None, or say with on= which events call it",
+            )
+    conditions = tuple(AnyOf(parameter.classes) for parameter in callers)
+    return conditions[0] if len(conditions) == 1 else AllOf(conditions)

@@ -1,0 +1,138 @@
+"""``Declarations``: what a participant has declared so far, and how a function becomes a `Handler`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from choreo.errors import DeclarationError
+from choreo.event import event_name
+from choreo.outcome import START
+from choreo.participant import refusals
+from choreo.participant.clashes import refuse_clashes, refuse_twins
+from choreo.participant.condition import event_classes, trigger_of
+from choreo.participant.handler import Handler, Task
+from choreo.participant.options import Options, read_options
+from choreo.participant.signature import (
+    condition_of,
+    hints_of,
+    name_of,
+    parameters_of,
+    place_of,
+    refuse_unplain,
+    returned_classes,
+)
+from choreo.participant.spelling import did_you_mean
+from choreo.retry import Retry
+from choreo.saga import Saga, StartStep
+
+
+class Subject(NamedTuple):
+    """The step that a handler works for; ``results`` are the success events that it may have to undo."""
+
+    step: str
+    saga: Saga
+    results: tuple[type, ...] = ()
+
+
+class Declarations:
+    """The handlers of one participant, each refused or kept when it is declared."""
+
+    def __init__(self, participant: str, sagas: tuple[Saga, ...], retry: Retry) -> None:
+        self._participant = participant
+        self._sagas = sagas
+        self._retry = retry
+        self._handlers: dict[str, Handler] = {}
+        refuse_twins(self.events)
+
+    @property
+    def handlers(self) -> tuple[Handler, ...]:
+        """Every handler, in the order of declaration."""
+        return tuple(self._handlers.values())
+
+    @property
+    def events(self) -> tuple[type, ...]:
+        """Every event class that the handlers and the contracts name."""
+        classes = dict.fromkeys(cls for saga in self._sagas for cls in saga.events)
+        classes.update(dict.fromkeys(cls for handler in self.handlers for cls in handler.classes))
+        return tuple(classes)
+
+    def add(self, task: Task, function: Callable[..., Any], given: dict[str, Any]) -> None:
+        """Declare a function, with the options given to its decorator.
+
+        Raises `DeclarationError` for a declaration that could not work; it says which handler it is
+        about, and where that is written.
+        """
+        place = place_of(function)
+        try:
+            handler = self._handler(task, function, read_options(task, given))
+            refusals.refuse(handler, self.handlers)
+            refuse_clashes(handler, self.handlers)
+        except DeclarationError as error:
+            where = f"{place}: @{self._participant}.{task} {name_of(function)}"
+            raise DeclarationError(f"{where}: {error.message}", hint=error.hint) from None
+        self._handlers[handler.name] = handler
+
+    def _handler(self, task: Task, function: Callable[..., Any], options: Options) -> Handler:
+        refuse_unplain(function)
+        name = f"{self._participant}.{name_of(function)}"
+        subject = self._subject(task, name, options)
+        hints = hints_of(function)
+        parameters = parameters_of(function, hints, subject.results)
+        returned = returned_classes(hints, options.emits)
+        condition = condition_of(parameters, options.on)
+        callers = tuple(dict.fromkeys(event_classes(condition)))
+        refuse_twins((*self.events, *callers, *returned, *options.fails))
+        trigger = trigger_of(condition)
+        refusals.refuse_uncallable(subject.saga, parameters, callers, trigger)
+        return Handler(
+            name=name,
+            task=task,
+            step=subject.step,
+            saga=subject.saga,
+            function=function,
+            place=place_of(function),
+            parameters=parameters,
+            trigger=trigger,
+            callers=callers,
+            emits={event_name(cls): cls for cls in (*returned, *options.fails)},
+            fails=options.fails,
+            kind=options.kind,
+            timeout=options.timeout,
+            retry=options.retry or self._retry,
+            ignore=options.ignore,
+            answer=options.answer,
+        )
+
+    def _subject(self, task: Task, name: str, options: Options) -> Subject:
+        if task != "compensation":
+            return Subject(name, self._saga(options.saga))
+        if isinstance(options.of, StartStep):
+            return Subject(START, self._saga(options.of.saga), (options.of.saga.starts,))
+        action = self._action(options.of)
+        refusals.refuse_final(action)
+        return Subject(action.step, action.saga, tuple(action.successes.values()))
+
+    def _saga(self, saga: Saga | None) -> Saga:
+        if saga is None and len(self._sagas) == 1:
+            return self._sagas[0]
+        if saga is None:
+            names = ", ".join(repr(each.name) for each in self._sagas)
+            raise DeclarationError(f"{self._participant} takes part in several sagas", hint=f"saga=: {names}")
+        if saga not in self._sagas:
+            raise DeclarationError(
+                f"{self._participant} does not take part in {saga!r}", hint="add it to sagas=[…]"
+            )
+        return saga
+
+    def _action(self, of: Any) -> Handler:
+        """Find the action that ``of=`` means: the decorated function, or its name."""
+        actions = {h.name.partition(".")[2]: h for h in self.handlers if h.task == "action"}
+        for short, handler in actions.items():
+            if handler.function == of or of in (short, handler.name):
+                return handler
+        wanted = of if isinstance(of, str) else name_of(of)
+        raise DeclarationError(
+            f"of={wanted}: no such action of {self._participant}",
+            hint=did_you_mean(wanted, actions, "its actions"),
+        )

@@ -1,0 +1,114 @@
+"""The options of the decorators: which there are, their defaults, and what a value must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from choreo.errors import DeclarationError
+from choreo.event import is_event
+from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, Kind
+from choreo.participant.handler import Task
+from choreo.participant.spelling import did_you_mean
+from choreo.retry import Retry
+
+_KNOWN: dict[Task, tuple[str, ...]] = {
+    "action": ("fails", "kind", "timeout", "retry", "on", "emits", "saga", "answer"),
+    "compensation": ("of", "on", "retry", "ignore", "answer"),
+    "observer": ("on", "retry", "saga"),
+}
+_KINDS = (COMPENSATABLE, PIVOT, RETRIABLE)
+_FIVE_MINUTES = timedelta(minutes=5)
+
+
+class Options(NamedTuple):
+    """The options of one declaration, each with its default; a decorator knows only some of them."""
+
+    fails: tuple[type, ...] = ()
+    kind: Kind = COMPENSATABLE
+    timeout: timedelta | None = None
+    retry: Retry | None = None
+    on: Any = None
+    emits: Any = None
+    saga: Any = None
+    answer: Callable[..., Any] | None = None
+    of: Any = None
+    ignore: tuple[type[Exception], ...] = ()
+
+
+def read_options(task: Task, given: dict[str, Any]) -> Options:
+    """Read the options given to a decorator.
+
+    Raises `DeclarationError` for an unknown one, and for a value of another type.
+
+    >>> read_options("action", {"kind": "pivot"}).timeout
+    datetime.timedelta(seconds=300)
+    """
+    _refuse_unknown(task, given)
+    _refuse_type(given, "retry", Retry, "Retry(attempts=3)")
+    _refuse_type(given, "timeout", timedelta, "timedelta(minutes=2)")
+    if given.get("answer") is not None and not callable(given["answer"]):
+        raise DeclarationError(
+            f"answer={given['answer']!r} can't be called", hint="give answer=lambda event, reason: …"
+        )
+    read = {**given, "fails": _several(given, "fails"), "ignore": _several(given, "ignore")}
+    if task == "action":
+        read["timeout"] = _timeout(given)
+    options = Options(**read)
+    _refuse_bad_classes(options)
+    return options
+
+
+def _refuse_unknown(task: Task, given: dict[str, Any]) -> None:
+    for option in given:
+        if option not in _KNOWN[task]:
+            raise DeclarationError(
+                f"unknown option {option!r}", hint=did_you_mean(option, _KNOWN[task], "options")
+            )
+    if task == "compensation" and given.get("of") is None:
+        raise DeclarationError("of= is missing", hint="say what it undoes: of=the action, or of=saga.start")
+
+
+def _refuse_type(given: dict[str, Any], option: str, wanted: type, example: str) -> None:
+    value = given.get(option)
+    if value is not None and not isinstance(value, wanted):
+        raise DeclarationError(
+            f"{option}={value!r} is not a {wanted.__name__}", hint=f"for example {option}={example}"
+        )
+
+
+def _several(given: dict[str, Any], option: str) -> tuple[Any, ...]:
+    """Give an option that takes one or several as a tuple."""
+    value = given.get(option, ())
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _timeout(given: dict[str, Any]) -> timedelta | None:
+    kind = given.get("kind", COMPENSATABLE)
+    if kind not in _KINDS:
+        raise DeclarationError(f"kind={kind!r} is unknown", hint=did_you_mean(kind, _KINDS, "kinds"))
+    timeout: timedelta | None = given.get("timeout", None if kind == RETRIABLE else _FIVE_MINUTES)
+    if timeout is not None and kind == RETRIABLE:
+        raise DeclarationError(
+            "a retriable action has no timeout: it is retried until it succeeds",
+            hint="drop timeout=, or choose another kind",
+        )
+    if timeout is not None and timeout <= timedelta(0):
+        raise DeclarationError(f"timeout={timeout}: must be positive", hint="None for no timeout")
+    return timeout
+
+
+def _refuse_bad_classes(options: Options) -> None:
+    for cls in options.fails:
+        if not is_event(cls):
+            raise DeclarationError(
+                f"fails={getattr(cls, '__name__', cls)} is not an event",
+                hint="give a class decorated with @event, or several: fails=(A, B)",
+            )
+    for error in options.ignore:
+        if not (isinstance(error, type) and issubclass(error, Exception)):
+            raise DeclarationError(
+                f"ignore={getattr(error, '__name__', error)} is not an Exception",
+                hint="give a class, or several: ignore=(NotFound, Gone)",
+            )

@@ -1,0 +1,1 @@
+"""What can be declared, and what is refused with place and hint."""

@@ -1,0 +1,83 @@
+"""The example's declarations, as the protocol sees them."""
+
+import pytest
+
+from choreo import Participant
+from choreo.protocol import Action, Contract, Observer, Role, Trigger, Undo
+from examples.orders.inventory import inventory
+from examples.orders.notifications import notifications
+from examples.orders.orders import orders
+from examples.orders.payments import payments
+from examples.orders.shipping import shipping
+
+CONTRACT = Contract("order-fulfilment", "shop.OrderCreated", "shop.OrderFulfilled", "shop.OrderFailed")
+
+
+def undo(trigger: Trigger, answer: str, result: str) -> tuple[Undo, ...]:
+    """Give one compensation, of one success event."""
+    return (Undo(trigger, f"shop.{answer}", frozenset({f"shop.{result}"})),)
+
+
+def on(*names: str) -> Trigger:
+    """Give any of these events of the shop."""
+    return Trigger.of(*(f"shop.{name}" for name in names))
+
+
+EXPECTED = {
+    orders: (
+        [
+            Action(
+                "start",
+                Trigger(),
+                "start",
+                undo=undo(on("InventoryUnavailable", "ReservationReleased"), "OrderFailed", "OrderCreated"),
+            )
+        ],
+        [Observer("orders.close_order", on("OrderFulfilled"))],
+    ),
+    inventory: (
+        [
+            Action(
+                "inventory.reserve_inventory",
+                on("OrderCreated"),
+                failure="shop.InventoryUnavailable",
+                undo=undo(on("PaymentFailed", "PaymentRefunded"), "ReservationReleased", "InventoryReserved"),
+            )
+        ],
+        [],
+    ),
+    payments: (
+        [
+            Action(
+                "payments.process_payment",
+                on("InventoryReserved"),
+                failure="shop.PaymentFailed",
+                undo=undo(on("ShipmentFailed", "ShipmentCancelled"), "PaymentRefunded", "PaymentProcessed"),
+            )
+        ],
+        [],
+    ),
+    shipping: (
+        [
+            Action(
+                "shipping.create_shipment",
+                on("PaymentProcessed"),
+                failure="shop.ShipmentFailed",
+                undo=undo(Trigger(), "ShipmentCancelled", "ShipmentCreated"),
+            )
+        ],
+        [],
+    ),
+    notifications: (
+        [Action("notifications.send_confirmation", on("ShipmentCreated"), "retriable")],
+        [Observer("notifications.send_cancellation_notice", on("OrderFailed"))],
+    ),
+}
+
+
+@pytest.mark.parametrize("participant", EXPECTED, ids=lambda participant: participant.name)
+def test_the_roles_of_order_fulfilment(participant: Participant) -> None:
+    """Each service has one step of the chain, and undoes it when the next one did not stand."""
+    actions, observers = EXPECTED[participant]
+    expected = Role(participant.name, CONTRACT, tuple(actions), tuple(observers))
+    assert participant.roles() == {"order-fulfilment": expected}
