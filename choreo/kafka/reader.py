@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ from choreo.ports import Assignment, Partition, Record
 
 QUERY_DEADLINE: Final = 5.0
 """Seconds to wait for the answer to one question to the cluster."""
+
+NEW_TOPIC_DEADLINE: Final = 2.0
+"""Seconds in which a topic that was just created must be known to the broker that is asked."""
 
 _log = logging.getLogger("choreo.kafka")
 
@@ -155,13 +159,24 @@ class Reader:
         return self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=QUERY_DEADLINE)
 
     def _look_up(self, topic: str) -> None:
-        """Make sure that a topic is there; asking is what creates it on the embedded broker."""
+        """Make sure that a topic is there; asking is what creates it on the embedded broker.
+
+        A broker may learn of a new topic a moment after its creation was confirmed.
+        """
+        deadline = time.monotonic() + NEW_TOPIC_DEADLINE
+        while (error := self._topic_error(topic)) is not None:
+            if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+                raise refused(f"could not subscribe to {topic}", error)
+            time.sleep(0.05)
+
+    def _topic_error(self, topic: str) -> KafkaError | None:
         try:
-            error = self._consumer.list_topics(topic, timeout=QUERY_DEADLINE).topics[topic].error
+            found: KafkaError | None = (
+                self._consumer.list_topics(topic, timeout=QUERY_DEADLINE).topics[topic].error
+            )
         except KafkaException as exception:
-            error = cause(exception)
-        if error is not None:
-            raise refused(f"could not subscribe to {topic}", error)
+            return cause(exception)
+        return found
 
     def _assigned(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         self._arriving += [Partition(each.topic, each.partition) for each in partitions]

@@ -11,9 +11,9 @@ from choreo.errors import LogError
 _TOPIC: Final = "create it with `choreo topics create`"
 _ACCESS: Final = "ask the cluster's administrator for access (ACL)"
 _LARGE: Final = "keep large data elsewhere and send a reference, or raise the topic's max.message.bytes"
-_POSITION: Final = "retention deleted what was not read yet, or the topic was made anew: see `choreo doctor`"
+_POSITION: Final = "retention deleted what was not read yet, or the topic was made anew"
 _CREDENTIALS: Final = "check the security settings (security.protocol, sasl.*, ssl.*)"
-_INSTANCE: Final = "another worker runs under the same instance name: give each its own"
+_INSTANCE: Final = "another worker runs on the same store: stop one of them"
 
 _HINTS: Final = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: _TOPIC,
