@@ -26,12 +26,23 @@ def is_on() -> bool:
 def handling(name: str, saga_id: str, step: str, traceparent: str) -> Iterator[None]:
     """Span one attempt of a handler, as a child of the event's ``traceparent``."""
     context = _propagator.extract({_HEADER: traceparent}) if traceparent else None
-    tracer = trace.get_tracer("choreo")
-    attributes = {"choreo.saga_id": saga_id, "choreo.step": step, "messaging.system": "kafka"}
-    with tracer.start_as_current_span(
-        name, context=context, kind=trace.SpanKind.CONSUMER, attributes=attributes
+    with trace.get_tracer("choreo").start_as_current_span(
+        name, context=context, kind=trace.SpanKind.CONSUMER, attributes=_attributes(saga_id, step)
     ):
         yield
+
+
+@contextmanager
+def starting(name: str, saga_id: str, step: str) -> Iterator[None]:
+    """Span the start, or the cancellation, of a saga, as a child of the caller's own span."""
+    with trace.get_tracer("choreo").start_as_current_span(
+        name, kind=trace.SpanKind.PRODUCER, attributes=_attributes(saga_id, step)
+    ):
+        yield
+
+
+def _attributes(saga_id: str, step: str) -> dict[str, str]:
+    return {"choreo.saga_id": saga_id, "choreo.step": step, "messaging.system": "kafka"}
 
 
 def traceparent(inherited: str) -> str:

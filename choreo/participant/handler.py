@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from choreo.event import Aborted, event_name
@@ -26,7 +27,8 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-class Parameter(NamedTuple):
+@dataclass(frozen=True)
+class Parameter:
     """One parameter of a handler: the context, or an event of one of ``classes``.
 
     ``is_result``: a compensation's parameter that takes the success event of its action.
@@ -44,7 +46,7 @@ class Parameter(NamedTuple):
         """Say whether an `Aborted` may be given."""
         return Aborted in self.classes
 
-    @property
+    @cached_property
     def types(self) -> tuple[str, ...]:
         """The full names of the events it takes from the saga."""
         return tuple(event_name(cls) for cls in self.classes if cls is not Aborted)
@@ -78,7 +80,7 @@ class Handler:
     within: timedelta | None = None
     callers: tuple[type, ...] = ()
 
-    @property
+    @cached_property
     def successes(self) -> dict[str, type]:
         """The events that mean success, by full name."""
         failing = {event_name(cls) for cls in self.fails}
@@ -89,7 +91,7 @@ class Handler:
         """The parameters that take events which called the handler."""
         return tuple(p for p in self.parameters if not p.is_context and not p.is_result)
 
-    @property
+    @cached_property
     def result_parameter(self) -> Parameter | None:
         """The parameter of a compensation that takes its action's success event."""
         return next((p for p in self.parameters if p.is_result), None)

@@ -40,6 +40,7 @@ class Entry(NamedTuple):
     event_time: int = 0
     payload: bytes | None = None
     note: str = ""
+    traceparent: str = ""
 
 
 class Unpublished(NamedTuple):

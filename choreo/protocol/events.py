@@ -27,6 +27,14 @@ def happened(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -
         out.append(Ignored("void"))
         return
     saga.types.add(event.type)
+    # A step of somebody else that went well, which nobody here waits for, moves nothing here.
+    if event.type in role.handles or saga.aborted or saga.end or role.deadlines:
+        _react(role, saga, event, was_aborted, was_failing, out)
+
+
+def _react(
+    role: Role, saga: Instance, event: Envelope, was_aborted: bool, was_failing: bool, out: list[Decision]
+) -> None:
     _disarm(role, saga, event, out)
     _call_compensations(role, saga, event, bool(saga.failing) and not was_failing, out)
     if saga.end or (saga.aborted and not was_aborted):  # after the calls: what is refused here answers once

@@ -86,7 +86,8 @@ CREATE TABLE saga_log (
     "offset" INTEGER NOT NULL,
     event_time INTEGER NOT NULL,
     payload BLOB,
-    note TEXT NOT NULL
+    note TEXT NOT NULL,
+    traceparent TEXT NOT NULL
 ) STRICT
 """
 

@@ -59,8 +59,6 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
         return Attempt("ignored", reason="already gone")
     except Permanent as error:
         return Attempt("permanent", reason=_text(error) or "failed for good")
-    except _OtherStoreError as error:
-        return _transient(handler, context, error.cause)
     except Exception as error:
         return _transient(handler, context, error)
 
@@ -81,6 +79,8 @@ def _call(handler: Handler, arguments: list[Any]) -> Any:
 
 
 def _transient(handler: Handler, context: Context, error: Exception) -> Attempt:
+    if isinstance(error, _OtherStoreError):
+        error = error.cause
     context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, _where(error))
     context.log.debug("%s: attempt %d", handler.name, context.attempt, exc_info=error)
     return Attempt("transient", reason=type(error).__name__)

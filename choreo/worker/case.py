@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from choreo.envelope import Envelope
 from choreo.kafka.cloudevents import headers_of
-from choreo.ports import DeadLetter, Entry, Record
+from choreo.ports import DeadLetter, Entry, Record, Scheduled
 from choreo.protocol import Role
 from choreo.worker.entries import envelope_of
 
@@ -102,6 +102,21 @@ def unreadable_record(record: Record, reason: str, detail: str, now: int) -> Dea
         key=record.key,
         headers=raw_headers(record.headers),
         value=record.value,
+    )
+
+
+def unknown_handler(row: Scheduled, now: int) -> DeadLetter:
+    """Give the dead letter of what is scheduled for a handler that the service doesn't declare any more."""
+    return DeadLetter(
+        "unknown-handler",
+        f"the service has no {row.name} any more",
+        now,
+        row.saga_id,
+        row.saga_type,
+        row.task,
+        row.name,
+        row.event_id,
+        attempt=max(row.attempt, 0),
     )
 
 

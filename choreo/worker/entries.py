@@ -60,6 +60,7 @@ def envelope_of(entry: Entry) -> Envelope:
         entry.outcome,  # type: ignore[arg-type]
         entry.kind,  # type: ignore[arg-type]
         entry.causation_id,
+        entry.traceparent,
     )
 
 
@@ -69,9 +70,14 @@ def input_of(entry: Entry) -> Input:
 
 
 def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
-    """Fold a saga's log: the same rows always give the same saga."""
+    """Fold a saga's log: the same rows always give the same saga.
+
+    What a step did that the service doesn't declare any more is passed over.
+    """
     saga = Instance()
     for entry in entries:
+        if entry.input in ("begin", "ended") and entry.step not in role.action:
+            continue
         if entry.input:
             saga, _ = fold(role, saga, input_of(entry))
     return saga

@@ -18,6 +18,11 @@ class Handlers:
         self._of_step: dict[tuple[str, str], list[Handler]] = {}
         for handler in participant.handlers:
             self._of_step.setdefault((handler.task, handler.step), []).append(handler)
+        self._names = {name for handler in participant.handlers for name in (handler.name, handler.step)}
+
+    def knows(self, name: str) -> bool:
+        """Say whether a handler, or the step of one, has that name in this release of the service."""
+        return name in self._names
 
     def observer(self, name: str) -> Handler:
         """Give an observer by its name."""

@@ -17,7 +17,6 @@ def outbox_row(envelope: Envelope, topic: str, body: bytes) -> Unpublished:
 def publication(row: Unpublished) -> Publication:
     """Give the record that publishes an outbox row."""
     headers = [
-        (name, value.encode())
-        for name, _, value in [line.partition(": ") for line in row.headers.split("\n")]
+        (line[0], line[2].encode()) for line in [each.partition(": ") for each in row.headers.split("\n")]
     ]
     return Publication(row.seq, row.topic, row.saga_id.encode(), headers, row.body)

@@ -76,6 +76,7 @@ class Rows:
             cause.time,
             cause.body if event.type in role.handles else None,
             "void" if self._void else "",
+            event.traceparent,
         )
 
     def _local(self, told: Any) -> Entry:
@@ -87,51 +88,54 @@ class Rows:
             old, new, note = move.old, move.new, note or move.note
         elif type(told) is Observed:
             new = "completed"
-        row = self._row(INPUT_NAMES[type(told)], step, old, new, note, causation_id)
+        row = self._row(INPUT_NAMES[type(told)], step, old, new, note, kind, causation_id)
         if type(told) is Ended and self._publishes(step, outcome):
-            return _publishing(row, *self._published.pop(0), kind)
-        return row._replace(event_type=event_type, outcome=outcome, kind=kind)
+            return self._with(row, *self._published.pop(0))
+        row[_TYPE], row[_OUTCOME] = event_type, outcome
+        return Entry._make(row)
 
     def _publishes(self, step: str, outcome: str) -> bool:
         return bool(self._published) and self._published[0][0][7:9] == (step, outcome)
 
     def _consequence(self, move: Moved) -> Entry:
-        row = self._row("", move.step, move.old, move.new, move.note)
         for found in self._published:
             if found[0].step == move.step:
                 self._published.remove(found)
-                return _publishing(row, *found, found[0].kind)
-        return row
+                row = self._row("", move.step, move.old, move.new, move.note, found[0].kind)
+                return self._with(row, *found)
+        return Entry._make(self._row("", move.step, move.old, move.new, move.note))
 
     def _publication(self, envelope: Envelope, body: bytes) -> Entry:
         state = self._after.state_of(envelope.step)
-        return _publishing(self._row("", envelope.step, state, state), envelope, body, envelope.kind)
+        return self._with(self._row("", envelope.step, state, state, "", envelope.kind), envelope, body)
 
-    def _row(self, name: str, step: str, old: str, new: str, note: str = "", causation_id: str = "") -> Entry:
+    def _with(self, row: list[Any], envelope: Envelope, body: bytes) -> Entry:
+        """Note in a row which event is published."""
+        row[_ID], row[_TYPE], row[_OUTCOME] = envelope.id, envelope.type, envelope.outcome
+        row[_SOURCE], row[_CAUSE], row[_TIME] = envelope.source, envelope.causation_id, envelope.time
+        row[_PAYLOAD], row[_TRACE] = body, envelope.traceparent
+        return Entry._make(row)
+
+    def _row(
+        self, name: str, step: str, old: str, new: str, note: str, kind: str = "", causation_id: str = ""
+    ) -> list[Any]:
+        """Give the columns of a row that happened here, in the order of `Entry`."""
         case, after = self._case, self._after
-        return Entry(
-            case.saga_id,
-            case.saga_type,
-            after.version,
-            after.state,
-            self._now,
-            name,
-            step,
-            old,
-            new,
-            causation_id=causation_id or case.cause.envelope.id,
-            note=note,
-        )
+        cause = causation_id or case.cause.envelope.id
+        head = [case.saga_id, case.saga_type, after.version, after.state, self._now, name, step, old, new]
+        return [*head, "", "", "", kind, "", cause, "", -1, -1, 0, None, note, ""]
 
 
-def _publishing(row: Entry, envelope: Envelope, body: bytes, kind: str) -> Entry:
-    return row._replace(
-        event_id=envelope.id,
-        event_type=envelope.type,
-        outcome=envelope.outcome,
-        kind=kind,
-        source=envelope.source,
-        causation_id=envelope.causation_id,
-        event_time=envelope.time,
-        payload=body,
+_ID, _TYPE, _OUTCOME, _SOURCE, _CAUSE, _TIME, _PAYLOAD, _TRACE = (
+    Entry._fields.index(name)
+    for name in (
+        "event_id",
+        "event_type",
+        "outcome",
+        "source",
+        "causation_id",
+        "event_time",
+        "payload",
+        "traceparent",
     )
+)

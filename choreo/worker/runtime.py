@@ -40,7 +40,7 @@ from choreo.retry import Retry
 from choreo.worker.attempt import Attempt, attempt
 from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
-from choreo.worker.case import Case, Cause, dead_letter, unreadable_record
+from choreo.worker.case import Case, Cause, dead_letter, unknown_handler, unreadable_record
 from choreo.worker.handlers import Handlers
 from choreo.worker.outgoing import outbox_row
 from choreo.worker.rows import Rows
@@ -107,6 +107,9 @@ class Runtime:
     def run_due(self, row: Scheduled) -> None:
         """Do what the schedule says is due, if the saga's state of today still asks for it."""
         self._store.unschedule(row.saga_id, row.task, row.name)
+        if row.saga_type not in self._roles or not self._handlers.knows(row.name):
+            self._bury_unknown(row)
+            return
         case = self._remembered(row.saga_type, row.saga_id, row.event_id)
         saga = self.sagas.get(case.role, row.saga_id)
         if row.task == "observer":
@@ -339,6 +342,13 @@ class Runtime:
             "dead letter %d: saga_id=%s step=%s %s: %s", number, case.saga_id, name, task, letter.reason
         )
         self._tell(case, Buried(name, reason))
+
+    def _bury_unknown(self, row: Scheduled) -> None:
+        """Keep what an earlier release of the service scheduled, for a handler that is gone."""
+        number = self._store.add_dead_letter(unknown_handler(row, self._clock.now()))
+        log.error(
+            "dead letter %d: saga_id=%s step=%s %s: unknown-handler", number, row.saga_id, row.name, row.task
+        )
 
     def _schedule(self, case: Case, task: str, name: str, due: int, tried: int) -> None:
         cause = case.cause.envelope.id

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from choreo import telemetry
 from choreo.envelope import Envelope, event_id
 from choreo.errors import ConfigurationError, DeclarationError
 from choreo.event import event_name
@@ -19,6 +20,7 @@ from choreo.protocol import Role
 from choreo.saga import Saga
 from choreo.worker.bodies import encode
 from choreo.worker.outgoing import outbox_row
+from choreo.worker.sagas import history_of
 
 
 class LocalTransaction:
@@ -69,7 +71,7 @@ class LocalTransaction:
     def _emit(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
         name, now = event_name(type(event)), self._clock.now()
         identity = event_id(saga_id, step, SUCCEEDED, name)
-        history = self._store.history(saga_id)
+        history = history_of(self._store, saga.name, saga_id)
         if any(entry.event_id == identity for entry in history):
             return
         envelope = Envelope(
@@ -83,11 +85,17 @@ class LocalTransaction:
             step,
             SUCCEEDED,
             kind,
+            traceparent=self._traceparent(step, saga_id),
         )
         body = encode(self._codec, event)
         state = history[-1].saga_state if history else "started"
         self._store.append((_entry(envelope, body, state),))
         self._store.enqueue((outbox_row(envelope, saga.topic, body),))
+
+    def _traceparent(self, step: str, saga_id: str) -> str:
+        """Begin the saga's trace, or go on with the caller's."""
+        with telemetry.starting(f"{self._participant.name}.{step}", saga_id, step):
+            return telemetry.traceparent("")
 
 
 def _entry(envelope: Envelope, body: bytes, state: str) -> Entry:

@@ -38,7 +38,7 @@ class Options:
     turn_seconds: float = 0.02
     idle_seconds: float = 0.025
     flush_seconds: float = 5.0
-    sagas_in_memory: int = 5_000
+    sagas_in_memory: int = 20_000
     in_flight: int = 10_000
     start: From = "earliest"
     schema_retry: Retry = Retry(attempts=6, delay=timedelta(seconds=1))  # noqa: RUF009 (frozen)
