@@ -16,7 +16,8 @@ class Entry(NamedTuple):
     command); an entry whose ``input`` is empty is a consequence of the entry before it. Folding the
     entries that have an input, in order, gives the state of the saga: that is what replay does.
     ``offset`` is -1 for what happened locally. ``note`` is ``void`` where the event changed nothing
-    (see `Store.payload`), else free text. Times are in milliseconds since the epoch.
+    (see `Store.payload`), else free text; ``traceparent`` is that of an event of the log. Times are in
+    milliseconds since the epoch.
     """
 
     saga_id: str
@@ -60,9 +61,9 @@ class Unpublished(NamedTuple):
 class Scheduled(NamedTuple):
     """One row of ``schedule``: what is due for a saga, and when (milliseconds since the epoch).
 
-    ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``), ``name`` of
-    which handler or step, ``event_id`` the event that caused it. One row each saga, task, name and
-    event at most: scheduling again moves it.
+    ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
+    a refusal), ``name`` of which handler or step, ``event_id`` the event that caused it. One row each
+    saga, task, name and event at most: scheduling again moves it.
     """
 
     saga_id: str

@@ -21,9 +21,8 @@ def connect(participant: Participant, store: str | Path, *, schemas: Sequence[st
 
     >>> import tempfile
     >>> from examples.orders.orders import orders
-    >>> from examples.orders.contract import OrderCreated
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> connect(orders, f"{folder.name}/orders.db")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     connect(orders, f"{folder}/orders.db")
     """
     codec = AvroCodec(participant.events, [Path(folder) for folder in schemas])
     participant.connect(Transactions(participant, lambda: SQLiteStore(store), codec, SystemClock()))

@@ -160,8 +160,13 @@ class Transactions:
     def _store(self) -> Store:
         store: Store | None = getattr(self._local, "store", None)
         if store is None:
-            store = self._local.store = self._open_store()
-            if self._participant.prepare:
-                with store.turn():
-                    self._participant.prepare(store.db)
+            store = self._open_store()
+            try:
+                if self._participant.prepare:
+                    with store.turn():
+                        self._participant.prepare(store.db)
+            except BaseException:  # the next transaction begins anew
+                store.close()
+                raise
+            self._local.store = store
         return store
