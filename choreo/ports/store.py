@@ -47,7 +47,8 @@ class Entry(NamedTuple):
 class Unpublished(NamedTuple):
     """One row of ``outbox``: an event that the log has not acknowledged yet.
 
-    ``headers`` are the record's, a line ``name: value`` each. ``seq`` is given by the store and grows in commit order.
+    ``headers`` are the record's, a line ``name: value`` each. ``seq`` is given by the store and grows in
+    commit order.
     """
 
     event_id: str

@@ -10,6 +10,19 @@ from choreo.errors import TransactionControl
 _ATTACHMENTS = {sqlite3.SQLITE_ATTACH: "ATTACH", sqlite3.SQLITE_DETACH: "DETACH"}
 
 
+class GuardedConnection(sqlite3.Connection):
+    """A connection that can't be closed while a turn is open, as ``with ctx.db:`` would."""
+
+    guard: Guard | None = None
+
+    def close(self) -> None:
+        """Close, or refuse to."""
+        if self.guard is not None and self.guard.phase == "turn":
+            self.guard.denied = "CLOSE"
+            raise sqlite3.ProgrammingError("not authorized")
+        super().close()
+
+
 class Guard:
     """An authorizer of one connection that denies BEGIN, COMMIT and ROLLBACK while a turn is open.
 
@@ -38,8 +51,10 @@ class Guard:
         self._stale = False
 
     def watch(self, connection: sqlite3.Connection) -> None:
-        """Be asked, from now on, about every statement that is prepared."""
+        """Be asked, from now on, about every statement that is prepared, and before it is closed."""
         connection.set_authorizer(self._authorize)
+        if isinstance(connection, GuardedConnection):
+            connection.guard = self
 
     def renew(self, connection: sqlite3.Connection) -> None:
         """Be asked again about statements that were prepared, and allowed, outside of a turn.

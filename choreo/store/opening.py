@@ -11,6 +11,7 @@ from sqlite_utils import Database
 
 from choreo.errors import StoreError
 from choreo.store.failure import refusal
+from choreo.store.guard import GuardedConnection
 from choreo.store.migrations import migrate
 
 # How many prepared statements Python keeps: ours are about twenty, the others are the handlers'.
@@ -31,7 +32,11 @@ def open_database(path: str | Path, busy_timeout: float) -> Database:
         _check_path(Path(path))
     try:
         connection = sqlite3.connect(
-            name, timeout=busy_timeout, isolation_level=None, cached_statements=_KEPT_STATEMENTS
+            name,
+            timeout=busy_timeout,
+            isolation_level=None,
+            cached_statements=_KEPT_STATEMENTS,
+            factory=GuardedConnection,
         )
     except sqlite3.Error as error:
         raise refusal(name, error) from error

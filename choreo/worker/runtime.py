@@ -114,7 +114,7 @@ class Runtime:
         saga = self.sagas.get(case.role, row.saga_id)
         if row.task == "observer":
             if saga.observers.get(row.name, ("",))[0] == row.event_id:
-                self._attempt(case, self._handlers.observer(row.name), row.attempt)
+                self._observe(case, row.name, row.attempt)
             return
         if row.task == "answer":
             self._answer_at_last(case, saga, row.name)
@@ -242,23 +242,25 @@ class Runtime:
 
     def _queue(self, case: Case, item: Queue) -> None:
         saga = self.sagas.get(case.role, case.saga_id)
-        if item.task == "observer":
-            waiting = saga.observers[item.name][0]
-            if waiting != case.cause.envelope.id:
-                case = self._remembered(case.saga_type, case.saga_id, waiting)
-        if item.task != "compensation" and self._is_before_us(case.cause):
-            if item.task == "observer":
-                self._tell(case, Observed(item.name))
-        elif self.live:
-            self._run(case, item, saga)
-        else:
+        if item.task == "observer" and saga.observers[item.name][0] != case.cause.envelope.id:
+            # One that has waited has a turn of its own: from here, a long queue of them would go too deep.
+            case = self._remembered(case.saga_type, case.saga_id, saga.observers[item.name][0])
             self._schedule(case, item.task, item.name, self._clock.now(), 0)
-
-    def _run(self, case: Case, item: Queue, saga: Instance) -> None:
-        if item.task == "observer":
-            self._attempt(case, self._handlers.observer(item.name), 0)
+            return
+        if item.task == "action" and self._is_before_us(case.cause):
+            return
+        if not self.live:
+            self._schedule(case, item.task, item.name, self._clock.now(), 0)
+        elif item.task == "observer":
+            self._observe(case, item.name, 0)
         else:
             self._attempt(case, self._handlers.of_step(item.task, item.name, saga), 0)
+
+    def _observe(self, case: Case, name: str, tried: int) -> None:
+        if self._is_before_us(case.cause):
+            self._tell(case, Observed(name))
+        else:
+            self._attempt(case, self._handlers.observer(name), tried)
 
     def _attempt(self, case: Case, handler: Handler, tried: int) -> None:
         """Run a handler once; ``tried`` attempts have failed before.

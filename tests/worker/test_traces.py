@@ -1,0 +1,116 @@
+"""One saga is one trace, across services, retries and restarts; without an SDK it is at least not broken."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.util._once import Once
+
+from tests.worker.conftest import Rigs
+from tests.worker.rig import Rig, envelope_of
+from tests.worker.services import Script, agency, flight, hotel
+from tests.worker.trip import FlightFull, HotelBooked, HotelFull, TripCancelled, TripRequested
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def traceparents(shop: Rig) -> list[str]:
+    return [
+        envelope.traceparent for _, envelope in shop.records() if envelope.source == shop.participant.name
+    ]
+
+
+def test_without_an_sdk_the_traceparent_is_handed_on(rig: Rigs) -> None:
+    """By a success, a compensation and a refusal alike."""
+    shop = rig(hotel())
+    shop.feed(TripRequested("t"), FlightFull("t", "full"), traceparent=PARENT)
+    shop.feed(TripCancelled("u"), TripRequested("u"), saga_id="s2", traceparent=PARENT)
+    assert traceparents(shop) == [PARENT] * 3
+
+
+def test_a_retry_hands_the_traceparent_on_after_a_restart(rig: Rigs) -> None:
+    """It stands in the saga log."""
+    shop = rig(hotel(Script([ConnectionError()])))
+    shop.feed(TripRequested("t"), traceparent=PARENT)
+    shop.clock.advance(10)
+    shop.restart()
+    assert traceparents(shop) == [PARENT]
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """Set an SDK up, as `choreo run` does, for one test."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
+    monkeypatch.setattr(random, "getrandbits", random.SystemRandom().getrandbits)
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    yield exporter
+    provider.shutdown()
+
+
+def test_with_an_sdk_a_saga_is_one_trace(rig: Rigs, spans: InMemorySpanExporter, tmp_path: object) -> None:
+    """From the request that starts it to its end, each handler's span the child of the one that called it."""
+    agent, hotels, flights = agency(), hotel(Script([ConnectionError()])), flight(Script([None]))
+    shop = rig(agent)
+    rest = [rig(hotels, opened=False), rig(flights, opened=False)]
+    for each in rest:
+        each.broker, each.clock = shop.broker, shop.clock
+        each.open()
+    with trace.get_tracer("web").start_as_current_span("POST /trips") as request:
+        with agent.transaction() as tx:
+            tx.start(TripRequested("t"), "s1")
+        trace_id = request.get_span_context().trace_id
+    everybody = [shop, *rest]
+    for _ in range(3):
+        for each in everybody:
+            each.settle()
+    shop.clock.advance(10)
+    for _ in range(3):
+        for each in everybody:
+            each.settle()
+    finished = spans.get_finished_spans()
+    assert {span.context.trace_id for span in finished} == {trace_id}
+    by_id = {span.context.span_id: span for span in finished}
+    chain = {span.name: by_id[span.parent.span_id].name for span in finished if span.parent}
+    assert chain["agency.start"] == "POST /trips"
+    assert chain["hotel.book"] == "agency.start"
+    assert chain["flight.fly"] == "hotel.book"
+    assert chain["agency.look"] in ("hotel.book", "flight.fly")
+    (booked, *_) = [span for span in finished if span.name == "hotel.book"]
+    assert dict(booked.attributes or {}) == {
+        "choreo.saga_id": "s1",
+        "choreo.step": "hotel.book",
+        "messaging.system": "kafka",
+    }
+    assert len([span for span in finished if span.name == "hotel.book"]) == 2
+
+
+def test_a_saga_started_outside_of_any_span_is_one_trace_too(rig: Rigs, spans: InMemorySpanExporter) -> None:
+    """All that reacts to the start is in it."""
+    shop = rig(agency())
+    with shop.participant.transaction() as tx:
+        tx.start(TripRequested("t"), "s1")
+    shop.settle()
+    (started,) = traceparents(shop)
+    assert started
+    shop.feed(HotelFull("t", "full"), traceparent=started)
+    assert len({span.context.trace_id for span in spans.get_finished_spans()}) == 1
+    assert len({parent.split("-")[1] for parent in traceparents(shop)}) == 1
+
+
+def test_what_is_no_traceparent_begins_a_new_trace(rig: Rigs, spans: InMemorySpanExporter) -> None:
+    """As W3C Trace Context says."""
+    shop = rig(hotel())
+    assert envelope_of(HotelBooked("t"), "s1", 0).traceparent == ""
+    shop.feed(TripRequested("t"))
+    (published,) = traceparents(shop)
+    (span,) = spans.get_finished_spans()
+    assert published.split("-")[1] == format(span.context.trace_id, "032x")
