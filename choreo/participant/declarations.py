@@ -102,9 +102,12 @@ class Declarations:
             retry=options.retry or self._retry,
             ignore=options.ignore,
             answer=options.answer,
+            within=options.within,
         )
 
     def _subject(self, task: Task, name: str, options: Options) -> Subject:
+        if task == "deadline":
+            return self._watched(options)
         if task != "compensation":
             return Subject(name, self._saga(options.saga))
         if isinstance(options.of, StartStep):
@@ -112,6 +115,16 @@ class Declarations:
         action = self._action(options.of)
         refusals.refuse_final(action)
         return Subject(action.step, action.saga, tuple(action.successes.values()))
+
+    def _watched(self, options: Options) -> Subject:
+        """Give the step that a deadline watches: another participant's by its full name, or an own action."""
+        foreign = isinstance(options.of, str) and "." in options.of
+        if foreign and not options.of.startswith(f"{self._participant}."):
+            refusals.refuse_bad_step(options.of)
+            return Subject(options.of, self._saga(options.saga))
+        action = self._action(options.of)
+        refusals.refuse_unwatchable(action)
+        return Subject(action.step, action.saga)
 
     def _saga(self, saga: Saga | None) -> Saga:
         if saga is None and len(self._sagas) == 1:

@@ -76,7 +76,6 @@ class Handler:
     retry: Retry = Retry()  # noqa: RUF009 (frozen)
     ignore: tuple[type[BaseException], ...] = ()
     answer: Callable[..., Any] | None = None
-    watches: str = ""
     within: timedelta | None = None
     callers: tuple[type, ...] = ()
 

@@ -17,6 +17,11 @@ _KNOWN: dict[Task, tuple[str, ...]] = {
     "action": ("fails", "kind", "timeout", "retry", "on", "emits", "saga", "answer"),
     "compensation": ("of", "on", "retry", "ignore", "answer"),
     "observer": ("on", "retry", "saga"),
+    "deadline": ("of", "after", "within", "retry", "saga"),
+}
+_OF: dict[Task, str] = {
+    "compensation": "say what it undoes: of=the action, or of=saga.start",
+    "deadline": 'say which step it watches: of="payments.charge"',
 }
 _KINDS = (COMPENSATABLE, PIVOT, RETRIABLE)
 _FIVE_MINUTES = timedelta(minutes=5)
@@ -34,6 +39,7 @@ class Options(NamedTuple):
     saga: Any = None
     answer: Callable[..., Any] | None = None
     of: Any = None
+    within: timedelta | None = None
     ignore: tuple[type[Exception], ...] = ()
 
 
@@ -52,9 +58,13 @@ def read_options(task: Task, given: dict[str, Any]) -> Options:
         raise DeclarationError(
             f"answer={given['answer']!r} can't be called", hint="give answer=lambda event, reason: …"
         )
+    _refuse_type(given, "within", timedelta, "timedelta(minutes=5)")
     read = {**given, "fails": _several(given, "fails"), "ignore": _several(given, "ignore")}
     if task == "action":
         read["timeout"] = _timeout(given)
+    if task == "deadline":
+        read["on"] = read.pop("after", None)
+        _refuse_no_time(given)
     options = Options(**read)
     _refuse_bad_classes(options)
     return options
@@ -66,8 +76,8 @@ def _refuse_unknown(task: Task, given: dict[str, Any]) -> None:
             raise DeclarationError(
                 f"unknown option {option!r}", hint=did_you_mean(option, _KNOWN[task], "options")
             )
-    if task == "compensation" and given.get("of") is None:
-        raise DeclarationError("of= is missing", hint="say what it undoes: of=the action, or of=saga.start")
+    if task in _OF and given.get("of") is None:
+        raise DeclarationError("of= is missing", hint=_OF[task])
 
 
 def _refuse_type(given: dict[str, Any], option: str, wanted: type, example: str) -> None:
@@ -97,6 +107,15 @@ def _timeout(given: dict[str, Any]) -> timedelta | None:
     if timeout is not None and timeout <= timedelta(0):
         raise DeclarationError(f"timeout={timeout}: must be positive", hint="None for no timeout")
     return timeout
+
+
+def _refuse_no_time(given: dict[str, Any]) -> None:
+    within = given.get("within")
+    if within is None or within <= timedelta(0):
+        raise DeclarationError(
+            f"within={within}: a deadline needs a positive time",
+            hint="for example within=timedelta(minutes=5)",
+        )
 
 
 def _refuse_bad_classes(options: Options) -> None:

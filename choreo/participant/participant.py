@@ -167,6 +167,40 @@ class Participant:
         """
         return self._decorator("observer", function, options)
 
+    @overload
+    def deadline(
+        self,
+        *,
+        of: str,
+        within: timedelta,
+        after: Any = None,
+        retry: Retry | None = None,
+        saga: Saga | None = None,
+    ) -> Callable[[F], F]: ...
+
+    @overload
+    def deadline(
+        self,
+        *,
+        of: Callable[..., Any],
+        within: timedelta,
+        after: Any = None,
+        retry: Retry | None = None,
+        saga: Saga | None = None,
+    ) -> Callable[[F], F]: ...
+
+    def deadline(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
+        """Declare a deadline: a step that has no outcome in time is timed out, and the saga rolls back.
+
+        ``of``: the step, ``"participant.function"`` of any participant of the saga, or an own action.
+        ``within`` counts from the record of the event that arms it, which is its event parameter's (or
+        ``after``'s). It returns the event that says so; the log decides whether the step's own outcome
+        came first. A pivot and a retriable step can't be watched.
+
+        Raises `DeclarationError` for a declaration that could not work.
+        """
+        return self._decorator("deadline", function, options)
+
     def connect(self, opens: Callable[[], AbstractContextManager[Transaction]]) -> None:
         """Say how `transaction` opens the participant's store; ``choreo.connect`` does this."""
         self._opens = opens

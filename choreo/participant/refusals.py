@@ -1,4 +1,4 @@
-"""What an action, a compensation or an observer is refused for, each with a hint."""
+"""What an action, a compensation, an observer or a deadline is refused for, each with a hint."""
 
 from __future__ import annotations
 
@@ -70,6 +70,36 @@ def refuse_final(action: Handler) -> None:
         )
 
 
+def refuse_unwatchable(action: Handler) -> None:
+    """Refuse a deadline on what can't be undone."""
+    if action.kind != COMPENSATABLE:
+        raise DeclarationError(
+            f"{action.name} is {action.kind}: nobody may time it out, as it can't be undone",
+            hint="give a pivot a timeout= of its own, or drop the deadline",
+        )
+
+
+def refuse_bad_step(step: str) -> None:
+    """Refuse what can't be the full name of a step, ``participant.function``."""
+    participant, _, function = step.partition(".")
+    if not participant or not function.isidentifier():
+        raise DeclarationError(
+            f"of={step!r} is not the name of a step", hint='for example of="payments.charge"'
+        )
+
+
+def _refuse_bad_deadline(handler: Handler, others: Others) -> None:
+    _refuse_aborted(handler)
+    if len(handler.emits) != 1:
+        raise DeclarationError(
+            "a deadline returns one event, which says that the step had no outcome in time",
+            hint="annotate that one, for example -> PaymentTimedOut",
+        )
+    for other in others:
+        if _is_undone_by(handler, other):
+            _refuse_not_admitting(other, handler)
+
+
 def _refuse_bad_action(handler: Handler, others: Others) -> None:
     _refuse_aborted(handler)
     _refuse_bad_failures(handler)
@@ -115,6 +145,9 @@ def _refuse_bad_compensation(handler: Handler, others: Others) -> None:
             hint="annotate that one, for example -> Released",
         )
     _refuse_own_outcome(handler, others)
+    for other in others:
+        if _is_undone_by(other, handler):
+            _refuse_not_admitting(handler, other)
     answer = next(iter(handler.emits.values()))
     if handler.step == START:
         _refuse_other_end(handler.saga, answer)
@@ -124,6 +157,22 @@ def _refuse_bad_compensation(handler: Handler, others: Others) -> None:
             _refuse_rival(handler, other)
         if other.step == handler.step and other.task == "action":
             refuse_unanswerable(answer, handler.answer, _callers(other), _most(other))
+
+
+def _is_undone_by(deadline: Handler, compensation: Handler) -> bool:
+    tasks = (deadline.task, compensation.task)
+    return tasks == ("deadline", "compensation") and deadline.step == compensation.step
+
+
+def _refuse_not_admitting(compensation: Handler, deadline: Handler) -> None:
+    """Refuse a compensation that a deadline calls, with no event of another step, and that needs one."""
+    for parameter in compensation.event_parameters:
+        if not (parameter.admits_aborted or parameter.optional):
+            raise DeclarationError(
+                f"{deadline.name} can time {deadline.step} out, and then no event fills parameter "
+                f"{parameter.name!r} of {compensation.name}",
+                hint=f"annotate it with … | Aborted at {compensation.place}",
+            )
 
 
 def _refuse_other_end(saga: Saga, answer: type) -> None:
@@ -188,4 +237,5 @@ _OF_TASK: dict[Task, Callable[[Handler, Others], None]] = {
     "action": _refuse_bad_action,
     "compensation": _refuse_bad_compensation,
     "observer": _refuse_bad_observer,
+    "deadline": _refuse_bad_deadline,
 }

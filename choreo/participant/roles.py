@@ -42,9 +42,7 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler]) -> Role:
         contract_of(saga),
         tuple(actions),
         tuple(Observer(h.name, h.trigger) for h in own if h.task == "observer"),
-        tuple(
-            Deadline(h.name, h.watches, h.trigger, next(iter(h.emits))) for h in own if h.task == "deadline"
-        ),
+        tuple(Deadline(h.name, h.step, h.trigger, next(iter(h.emits))) for h in own if h.task == "deadline"),
     )
 
 

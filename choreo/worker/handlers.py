@@ -14,7 +14,7 @@ class Handlers:
     """A participant's handlers, by task and step."""
 
     def __init__(self, participant: Participant) -> None:
-        self._observers = {h.name: h for h in participant.handlers if h.task == "observer"}
+        self._named = {handler.name: handler for handler in participant.handlers}
         self._of_step: dict[tuple[str, str], list[Handler]] = {}
         for handler in participant.handlers:
             self._of_step.setdefault((handler.task, handler.step), []).append(handler)
@@ -24,9 +24,9 @@ class Handlers:
         """Say whether a handler, or the step of one, has that name in this release of the service."""
         return name in self._names
 
-    def observer(self, name: str) -> Handler:
-        """Give an observer by its name."""
-        return self._observers[name]
+    def named(self, name: str) -> Handler:
+        """Give a handler, such as an observer or a deadline, by its own name."""
+        return self._named[name]
 
     def of_step(self, task: str, step: str, saga: Instance) -> Handler:
         """Give a step's action, or its compensation: the one for the success event that it emitted."""

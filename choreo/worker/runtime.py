@@ -11,19 +11,23 @@ from choreo import telemetry
 from choreo.envelope import Envelope, event_id
 from choreo.errors import ChoreoError, HeadersError, StoreError, StoreMismatch
 from choreo.kafka import cloudevents
-from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, Outcome
+from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT, Outcome
 from choreo.participant import Context, Handler, Participant
 from choreo.participant.answer import build
 from choreo.ports import Clock, Codec, Partition, Record, Scheduled, Store
 from choreo.protocol import (
     Answer,
+    Arm,
     Begin,
     Buried,
     Bury,
     Decision,
     Deferred,
+    Disarm,
     Drop,
+    Due,
     Ended,
+    Expire,
     Ignored,
     Input,
     Instance,
@@ -115,10 +119,15 @@ class Runtime:
         if row.task == "observer":
             if saga.observers.get(row.name, ("",))[0] == row.event_id:
                 self._observe(case, row.name, row.attempt)
-            return
-        if row.task == "answer":
+        elif row.task == "deadline":
+            if Expire(row.name) in fold(case.role, saga, Due(row.name))[1]:
+                self._attempt(case, self._handlers.named(row.name), row.attempt)
+        elif row.task == "answer":
             self._answer_at_last(case, saga, row.name)
-            return
+        else:
+            self._run_step(case, saga, row)
+
+    def _run_step(self, case: Case, saga: Instance, row: Scheduled) -> None:
         told = Begin(row.name, self._is_joining(case.cause))
         decisions = fold(case.role, saga, told)[1]
         if Run(row.task, row.name) in decisions:  # type: ignore[arg-type]
@@ -182,18 +191,40 @@ class Runtime:
                 rows.moved(decision)
             case Publish(step, outcome):
                 self._publish(case, rows, step, outcome, emitted.type, emitted.body)
-            case Answer(step):
-                self._store.unschedule(case.saga_id, "answer", step)
-                if self.live:
-                    return self._answer(case, rows, saga, decision)
-                self._schedule(case, "answer", step, self._clock.now(), 0)
+            case Expire(name):
+                watched = case.role.deadline[name].of
+                self._publish(case, rows, watched, TIMED_OUT, emitted.type, emitted.body)
+            case Answer():
+                return self._answer_or_wait(case, rows, saga, decision)
             case Queue() | Bury():
                 return (decision,)
-            case Drop(task, name):
-                self._store.unschedule(case.saga_id, task, name)
             case Ignored():
                 rows.void()
+            case _:
+                self._plan(case, decision)
         return ()
+
+    def _answer_or_wait(self, case: Case, rows: Rows, saga: Instance, answer: Answer) -> Iterable[Bury]:
+        self._store.unschedule(case.saga_id, "answer", answer.step)
+        if self.live:
+            return self._answer(case, rows, saga, answer)
+        self._schedule(case, "answer", answer.step, self._clock.now(), 0)
+        return ()
+
+    def _plan(self, case: Case, decision: Decision) -> None:
+        """Put on the schedule, or take off it, what has its time."""
+        match decision:
+            case Drop(task, name):
+                self._store.unschedule(case.saga_id, task, name)
+            case Arm(name):
+                self._arm(case, self._handlers.named(name))
+            case Disarm(name):
+                self._store.unschedule(case.saga_id, "deadline", name)
+
+    def _arm(self, case: Case, deadline: Handler) -> None:
+        """Put a deadline on the schedule, counted from the record of the event that arms it."""
+        due = _in_time_until(deadline.within or timedelta(), case.cause)
+        self._schedule(case, "deadline", deadline.name, due, 0)
 
     def _publish(self, case: Case, rows: Rows, step: str, outcome: str, name: str, body: bytes) -> None:
         action = case.role.action.get(step)
@@ -260,7 +291,7 @@ class Runtime:
         if self._is_before_us(case.cause):
             self._tell(case, Observed(name))
         else:
-            self._attempt(case, self._handlers.observer(name), tried)
+            self._attempt(case, self._handlers.named(name), tried)
 
     def _attempt(self, case: Case, handler: Handler, tried: int) -> None:
         """Run a handler once; ``tried`` attempts have failed before.
@@ -301,6 +332,8 @@ class Runtime:
     def _returned(self, case: Case, handler: Handler, result: Attempt) -> None:
         if handler.task == "observer":
             self._tell(case, Observed(handler.name))
+        elif handler.task == "deadline":
+            self._tell(case, Due(handler.name), result)
         elif handler.task == "compensation":
             self._tell(case, Ended(handler.step, COMPENSATED, result.type), result)
         else:
@@ -324,7 +357,7 @@ class Runtime:
         name = _told_name(handler)
         self._tell(case, Deferred(name, reason))
         saga = self.sagas.get(case.role, case.saga_id)
-        if handler.task == "observer" or saga.step(name).activity == "waiting":
+        if not _is_of_step(handler) or saga.step(name).activity == "waiting":
             due = self._clock.now() + round(pause.total_seconds() * 1000)
             if handler.timeout is not None:  # no pause is longer than the time that is left
                 due = min(due, _in_time_until(handler.timeout, case.cause) + 1)
@@ -370,10 +403,14 @@ class Runtime:
 
 
 def _told_name(handler: Handler) -> str:
-    """Give the name by which the protocol knows a handler: a step's, or an observer's own."""
-    return handler.name if handler.task == "observer" else handler.step
+    """Give the name by which the protocol knows a handler: a step's, or an observer's or a deadline's own."""
+    return handler.step if _is_of_step(handler) else handler.name
+
+
+def _is_of_step(handler: Handler) -> bool:
+    return handler.task in ("action", "compensation")
 
 
 def _in_time_until(timeout: timedelta, cause: Cause) -> int:
-    """Give the last moment of a step's time, which counts from its trigger's record."""
+    """Give the last moment of a time that counts from the record of the event that began it."""
     return cause.time + round(timeout.total_seconds() * 1000)

@@ -84,5 +84,3 @@ class Town(Books):
 
     def _log_of(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text()[-2000:]
-
-

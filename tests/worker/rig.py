@@ -120,6 +120,10 @@ class Rig:
         """Give the whole log."""
         return [(record, read(record)) for record in self.broker.records("trip")]
 
+    def records_of(self, participant: str) -> list[Record]:
+        """Give the part of the log that a participant published."""
+        return [record for record, envelope in self.records() if envelope.source == participant]
+
     def history(self, saga_id: str = "s1") -> list[Entry]:
         """Give the participant's view of a saga."""
         return list(self.store.history(saga_id))

@@ -138,6 +138,36 @@ def test_a_turn_is_bounded_by_its_time(rig: Rigs) -> None:
     assert all(shop.published(f"s{number}") for number in range(3))
 
 
+class Stutter(MemoryLog):
+    """A log that delivers everything twice, as after a rebalance."""
+
+    def take(self, limit: int, wait: float) -> Taken:
+        taken = super().take(limit, wait)
+        return taken._replace(records=[*taken.records, *taken.records])
+
+
+def test_what_is_delivered_again_is_not_folded_again(rig: Rigs) -> None:
+    """The position says so, before the saga is even looked at."""
+    shop = rig(hotel(book := Script()), opened=False)
+    shop.wrap = lambda log: Stutter(shop.broker, "stutter")
+    shop.append(TripRequested("t"))
+    shop.broker.append("trip", b"s1", [], b"rubbish")
+    shop.open()
+    assert len(book.calls) == 1
+    assert len(shop.letters()) == 1
+
+
+def test_no_more_is_in_flight_than_allowed(rig: Rigs) -> None:
+    """The outbox is published bit by bit, as the log acknowledges it."""
+    shop = rig(hotel(), options=options(in_flight=2))
+    for number in range(5):
+        shop.append(TripRequested("t"), f"s{number}")
+    shop.worker.turn()
+    assert len(shop.records_of("hotel")) == 2
+    shop.settle()
+    assert len(shop.records_of("hotel")) == 5
+
+
 class Waits(MemoryLog):
     """A log that notes how long it was asked to wait."""
 

@@ -145,12 +145,12 @@ class Running:
     def __init__(self, shop: Rig) -> None:
         self._shop = shop
         self._ready = threading.Event()
+        self._over = False
         self._thread = threading.Thread(target=self._run)
         shop.options = Options()
 
     def _run(self) -> None:
         worker = self._shop.begin()
-        worker.stop()  # `run` begins anew
         while not worker.is_live:
             worker.turn()
         self._ready.set()
@@ -159,7 +159,6 @@ class Running:
         self._shop.close()
 
     def __enter__(self) -> Running:
-        self._over = False
         self._thread.start()
         assert self._ready.wait(10)
         return self

@@ -35,6 +35,16 @@ class HotelCancelled:
 
 
 @event(namespace="trip")
+class HotelLate:
+    trip: str
+
+
+@event(namespace="trip")
+class FlightLate:
+    trip: str
+
+
+@event(namespace="trip")
 class FlightBooked:
     trip: str
 
@@ -71,6 +81,8 @@ EVENTS = (
     HotelBooked,
     HotelFull,
     HotelCancelled,
+    HotelLate,
+    FlightLate,
     FlightBooked,
     FlightFull,
     FlightCancelled,
@@ -84,6 +96,8 @@ STEPS = {
     HotelBooked: ("hotel", "hotel.book", "succeeded", "compensatable"),
     HotelFull: ("hotel", "hotel.book", "failed", "compensatable"),
     HotelCancelled: ("hotel", "hotel.book", "compensated", "compensatable"),
+    HotelLate: ("agency", "hotel.book", "timed_out", "compensatable"),
+    FlightLate: ("agency", "flight.fly", "timed_out", "compensatable"),
     FlightBooked: ("flight", "flight.fly", "succeeded", "compensatable"),
     FlightFull: ("flight", "flight.fly", "failed", "compensatable"),
     FlightCancelled: ("flight", "flight.fly", "compensated", "compensatable"),
