@@ -34,9 +34,21 @@ class Follower:
         """Take until ``holds``; fails the test when that takes too long."""
         deadline = time.monotonic() + DEADLINE
         while not holds():
-            assert time.monotonic() < deadline, f"waited too long; {len(self.records)} records came"
+            assert time.monotonic() < deadline, f"waited too long; {self._told()}"
             self.take()
         return self
+
+    def _told(self) -> str:
+        """Say what came, for a failure's message."""
+        came = {
+            each: [r.offset for r in self.records if r.partition == each.number] for each in self.assigned
+        }
+        gaps = {each.number: sorted({*range(max(got))} - {*got}) for each, got in came.items() if got}
+        counts = {each.number: len(got) for each, got in came.items()}
+        return (
+            f"{len(self.records)} records came, by partition {counts}, missing offsets {gaps}; "
+            f"assigned {list(self.assigned.values())}, revoked {self.revoked}, ended {self.ended}"
+        )
 
     def take(self, limit: int = 100, wait: float = 0.05) -> None:
         """Take once."""
