@@ -98,13 +98,20 @@ class Reader:
         self._consumer.close()
 
     def _messages(self, limit: int, wait: float) -> list[Message]:
+        """Wait for a first message, then take what is there.
+
+        One by one: librdkafka's batch call throws messages away when an assignment changes under it.
+        """
+        messages: list[Message] = []
+        poll = self._consumer.poll
         try:
-            first = self._consumer.poll(wait)
-            if first is None:
-                return []
-            return [first, *self._consumer.consume(limit - 1, 0)] if limit > 1 else [first]
+            message = poll(wait)
+            while message is not None:
+                messages.append(message)
+                message = poll(0) if len(messages) < limit else None
         except KafkaException as error:
             raise refused("could not read", cause(error)) from error
+        return messages
 
     def _sorted(self, messages: list[Message]) -> tuple[list[Record], list[Partition]]:
         """Tell records from the notices among them."""
