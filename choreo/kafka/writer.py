@@ -20,6 +20,10 @@ REPORT_DEADLINE: Final = 1.0
 
 _log = logging.getLogger("choreo.kafka")
 
+_RAISED: Final = (KafkaException, SystemError)
+"""What the client raises for a fatal error: it may call a delivery report with the exception already set,
+and then Python makes a `SystemError` of it."""
+
 _CONSEQUENCES: Final = {KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE}
 
 
@@ -36,6 +40,7 @@ class Writer:
         self._producer = Producer({**settings, "error_cb": self._heard})
         self._waiting: deque[Publication] = deque()
         self._acknowledged: list[int] = []
+        self._refused: list[tuple[str, KafkaError]] = []
         self._failure: LogError | None = None
         self._last = ""
 
@@ -87,8 +92,14 @@ class Writer:
         """Let delivery reports and errors come in, with ``wait`` until all is delivered."""
         try:
             self._producer.flush(wait) if wait else self._producer.poll(0)
-        except KafkaException as error:
-            self._stop("could not publish", cause(error))
+        except _RAISED as error:
+            self._stop("could not publish", _raised(error))
+        self._take_refusal()
+
+    def _take_refusal(self) -> None:
+        """Fail for the first publication that was reported as refused."""
+        for topic, error in self._refused[:1]:
+            self._fail(f"could not publish to {topic}", error)
 
     def _stop(self, doing: str, error: KafkaError) -> None:
         """Note an error that confluent-kafka raised instead of reporting it.
@@ -96,9 +107,10 @@ class Writer:
         A fatal one tells little of its cause: the report of the publication that was it comes next.
         """
         deadline = time.monotonic() + REPORT_DEADLINE
-        while error.code() in _CONSEQUENCES and self._failure is None and time.monotonic() < deadline:
-            with suppress(KafkaException):
+        while error.code() in _CONSEQUENCES and not self._refused and time.monotonic() < deadline:
+            with suppress(*_RAISED):
                 self._producer.poll(0.05)
+        self._take_refusal()
         self._fail(doing, error)
 
     def _hand_over(self) -> None:
@@ -106,22 +118,26 @@ class Writer:
         try:
             while waiting and self._failure is None:
                 seq, topic, key, headers, value = waiting[0]
-                produce(topic, value, key, on_delivery=self._report(seq), headers=headers)  # type: ignore[arg-type]
+                produce(topic, value, key, on_delivery=self._report(seq, topic), headers=headers)  # type: ignore[arg-type]
                 waiting.popleft()
         except BufferError:
             pass  # the queue is full: `acknowledged` goes on
-        except KafkaException as error:
-            self._stop(f"could not publish to {waiting[0].topic}", cause(error))
+        except _RAISED as error:
+            self._stop(f"could not publish to {waiting[0].topic}", _raised(error))
 
-    def _report(self, seq: int) -> Callable[[KafkaError | None, Message], None]:
-        """Give the delivery report of one publication; a closure is what costs least."""
-        acknowledged = self._acknowledged
+    def _report(self, seq: int, topic: str) -> Callable[[KafkaError | None, Message], None]:
+        """Give the delivery report of one publication; a closure is what costs least.
 
-        def report(error: KafkaError | None, message: Message) -> None:
+        It only notes what it is told: the client may call it with an exception already set, and then the
+        first call of anything that is not Python is its last.
+        """
+        acknowledged, refused = self._acknowledged, self._refused
+
+        def report(error: KafkaError | None, _: Message) -> None:
             if error is None:
                 acknowledged.append(seq)
             else:
-                self._fail(f"could not publish to {message.topic()}", error)
+                refused.append((topic, error))
 
         return report
 
@@ -148,3 +164,10 @@ class Writer:
             f"the Kafka cluster does not answer: {self._last or said}",
             hint="is the address right, the broker running, and the security settings complete?",
         )
+
+
+def _raised(error: BaseException | None) -> KafkaError:
+    """Give the error of Kafka's behind what the client raised."""
+    while error is not None and not isinstance(error, KafkaException):
+        error = error.__cause__
+    return cause(error) if error is not None else KafkaError(KafkaError._FATAL)
