@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tests.bench import footprint, hop, participant, sagas
-from tests.bench.site import site
+from tests.bench.site import Site, site
 
 
 def main() -> None:
@@ -18,18 +19,20 @@ def main() -> None:
     parser.add_argument("--only", default="", help="participant, sagas, hop or footprint")
     parser.add_argument("--broker", default="", help="embedded or kafka")
     options = parser.parse_args()
+    quick = options.quick
+    measures: dict[str, Callable[[Site], dict[str, Any]]] = {
+        "participant": lambda where: participant.measure(
+            where, 4_000 if quick else 10_000, 1 if quick else 3
+        ),
+        "sagas": lambda where: sagas.measure(where, 200 if quick else 2_000),
+        "hop": lambda where: hop.measure(where, rate=50, seconds=4 if quick else 20),
+        "footprint": lambda where: footprint.measure(where, seconds=3 if quick else 10),
+    }
     for broker in [options.broker] if options.broker else ["embedded", "kafka"]:
-        with site(broker) as where:
-            if options.only in ("", "participant"):
-                show(
-                    participant.measure(where, 4_000 if options.quick else 10_000, 1 if options.quick else 3)
-                )
-            if options.only in ("", "sagas"):
-                show(sagas.measure(where, 200 if options.quick else 2_000))
-            if options.only in ("", "hop"):
-                show(hop.measure(where, rate=50, seconds=4 if options.quick else 20))
-            if broker == "embedded" and options.only in ("", "footprint"):
-                show(footprint.measure(where, seconds=3 if options.quick else 10))
+        for name, measure in measures.items():
+            if options.only in ("", name):
+                with site(broker) as where:  # each on a broker of its own: a killed process leaves its group
+                    show(measure(where))
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ def measure(where: Site, seconds: int) -> dict[str, Any]:
         resident = _resident_mib(child.pid)
     return {
         "bench": "footprint",
+        "broker": where.broker,
         "rss_mib": round(resident, 1),
         "idle_cpu_percent": round(100 * busy / seconds, 2),
         "help_s": round(median(_help_seconds() for _ in range(7)), 3),
