@@ -20,7 +20,6 @@ def main() -> None:
     parser.add_argument("--broker", default="", help="embedded or kafka")
     options = parser.parse_args()
     quick = options.quick
-    events, rounds = (4_000, 1) if quick else (10_000, 3)
     measures: dict[str, Callable[[Site], dict[str, Any]]] = {
         "participant": lambda where: participant.measure(
             where, 4_000 if quick else 10_000, 1 if quick else 3
