@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from choreo.ports.log import Partition
 
@@ -59,12 +59,17 @@ class Unpublished(NamedTuple):
     seq: int = 0
 
 
+Lane = Literal["turn", "call", "out"]
+"""Who does what is due: the turn itself; a call outside of it, once there is room; or a call that is out."""
+
+
 class Scheduled(NamedTuple):
     """One row of ``schedule``: what is due for a saga, and when (milliseconds since the epoch).
 
     ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
     a refusal), ``name`` of which handler or step, ``event_id`` the event that caused it. One row each
-    saga, task, name and event at most: scheduling again moves it.
+    saga, task, name and event at most: scheduling again moves it. ``lane`` says who does it; what is
+    ``out`` stays on the schedule until its result is committed.
     """
 
     saga_id: str
@@ -74,6 +79,7 @@ class Scheduled(NamedTuple):
     event_id: str
     due: int
     attempt: int = 0
+    lane: Lane = "turn"
 
 
 class DeadLetter(NamedTuple):
@@ -175,12 +181,16 @@ class Store(Protocol):
         """Take a saga's rows of that task and name off the schedule."""
         ...
 
-    def due(self, now: int, limit: int) -> Sequence[Scheduled]:
-        """Give what is due at ``now``, the oldest first, then in the order of scheduling."""
+    def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
+        """Give what is due at ``now`` in a lane, the oldest first, then in the order of scheduling."""
         ...
 
-    def next_due(self) -> int | None:
-        """Say when the next row of the schedule is due; None where it is empty."""
+    def next_due(self, lane: Lane = "turn") -> int | None:
+        """Say when the next row of a lane is due; None where there is none."""
+        ...
+
+    def recall(self) -> None:
+        """Put what was out back among what waits to be called: the process that called it is gone."""
         ...
 
     def positions(self) -> Mapping[Partition, int]:

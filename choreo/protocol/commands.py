@@ -70,10 +70,11 @@ def _failed(saga: Instance, action: Action, told: Ended, out: list[Decision]) ->
 
 
 def _undone(saga: Instance, action: Action, told: Ended, out: list[Decision]) -> None:
-    if saga.step(action.step).owes_failure and saga.outcomes.get(action.step) != TIMED_OUT:
-        steps.settle(saga, action, "failed", out, told.reason)
+    progress = saga.step(action.step)
+    if progress.owes_failure and saga.outcomes.get(action.step) != TIMED_OUT:
+        steps.settle(saga, action, "failed", out, progress.reason or told.reason)
         return
-    steps.move(saga, action.step, Progress("compensated", result=saga.step(action.step).result), out)
+    steps.move(saga, action.step, Progress("compensated", result=progress.result), out)
     if told.how == "returned":
         out.append(Publish(action.step, COMPENSATED, told.type))
     else:

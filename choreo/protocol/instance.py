@@ -25,7 +25,7 @@ class Progress(NamedTuple):
 
     ``result``: the type of its success event. ``attempt``: attempts that failed so far.
     ``owes_failure``: what it may have done outside is being compensated, and then its failure is to be
-    published.
+    published, with ``reason``.
     """
 
     state: StepState = "pending"
@@ -33,6 +33,7 @@ class Progress(NamedTuple):
     result: str = ""
     attempt: int = 0
     owes_failure: bool = False
+    reason: str = ""
 
 
 PENDING = Progress()

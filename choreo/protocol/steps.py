@@ -138,7 +138,7 @@ def compensate(saga: Instance, action: Action, out: list[Decision]) -> None:
 
 def undo_partial(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
     """Undo what an attempt that raised may have done outside, before its failure is published."""
-    progress = Progress("compensating", "queued", owes_failure=True)
+    progress = Progress("compensating", "queued", owes_failure=True, reason=reason)
     move(saga, action.step, progress, out, reason)
     out.append(Queue("compensation", action.step))
 

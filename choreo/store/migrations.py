@@ -14,7 +14,7 @@ from choreo.errors import StoreError
 
 migrations = Migrations("choreo")
 
-NAMES = ("0001_tables",)
+NAMES = ("0001_tables", "0002_lanes")
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
 TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
@@ -177,3 +177,12 @@ def tables(db: Database) -> None:
     connection.execute("CREATE INDEX saga_log_by_saga ON saga_log (saga_id)")
     connection.execute("CREATE INDEX schedule_by_due ON schedule (due)")
     connection.execute("INSERT INTO choreo_store (id, store_id) VALUES (1, ?)", (uuid.uuid4().hex,))
+
+
+@migrations(name=NAMES[1])
+def lanes(db: Database) -> None:
+    """Tell what a turn does from what is called outside of it."""
+    connection = db.conn
+    connection.execute("ALTER TABLE schedule ADD COLUMN lane TEXT NOT NULL DEFAULT 'turn'")
+    connection.execute("DROP INDEX schedule_by_due")
+    connection.execute("CREATE INDEX schedule_by_lane ON schedule (lane, due)")

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from choreo.errors import Fenced, StoreMismatch
 from choreo.ports.log import Partition
-from choreo.ports.store import DeadLetter, Entry, Scheduled, Unpublished
+from choreo.ports.store import DeadLetter, Entry, Lane, Scheduled, Unpublished
 from choreo.store.failure import refusal
 from choreo.store.guard import Guard
 from choreo.store.opening import open_database
@@ -32,8 +32,9 @@ SELECT payload FROM saga_log
 WHERE saga_id = ? AND event_type = ? AND payload IS NOT NULL AND note <> 'void' ORDER BY id LIMIT 1
 """
 _UNPUBLISHED = f"SELECT {_columns(Unpublished._fields)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
-_DUE = f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE due <= ? ORDER BY due, id LIMIT ?"
-_NEXT_DUE = "SELECT due FROM schedule ORDER BY due LIMIT 1"
+_DUE = f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
+_NEXT_DUE = "SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1"
+_RECALL = "UPDATE schedule SET lane = 'call' WHERE lane = 'out'"
 _POSITIONS = "SELECT topic, partition, next_offset FROM positions"
 _JOINED = "SELECT topic, partition, end_offset, acts_from FROM positions"
 _JOIN = """
@@ -154,16 +155,22 @@ class SQLiteStore:
         self._turn.require("unschedule")
         self._pending.changes.append((saga_id, task, name))
 
-    def due(self, now: int, limit: int) -> Sequence[Scheduled]:
-        """Give what is due at ``now``, the oldest first, then in the order of scheduling."""
+    def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
+        """Give what is due at ``now`` in a lane, the oldest first, then in the order of scheduling."""
         self._write()
-        return [Scheduled._make(row) for row in self._rows(_DUE, now, limit)]
+        return [Scheduled._make(row) for row in self._rows(_DUE, lane, now, limit)]
 
-    def next_due(self) -> int | None:
-        """Say when the next row of the schedule is due; None where it is empty."""
+    def next_due(self, lane: Lane = "turn") -> int | None:
+        """Say when the next row of a lane is due; None where there is none."""
         self._write()
-        rows = self._rows(_NEXT_DUE)
+        rows = self._rows(_NEXT_DUE, lane)
         return rows[0][0] if rows else None
+
+    def recall(self) -> None:
+        """Put what was out back among what waits to be called."""
+        self._turn.require("recall")
+        self._write()
+        self._change(_RECALL)
 
     def positions(self) -> Mapping[Partition, int]:
         """Give the next offset to fold, of every partition that was ever ours."""

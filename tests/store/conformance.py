@@ -169,6 +169,25 @@ class StoreConformance:
             store.schedule([scheduled(due=7)])
             assert store.next_due() == 7
 
+    def test_each_lane_of_the_schedule_is_asked_for_by_itself(self, store: Store) -> None:
+        """What waits for a call, or is out, stands in nobody's way."""
+        with store.turn():
+            store.schedule([scheduled("s1", 1, lane="call"), scheduled("s2", 2, lane="out"), scheduled("s3", 3)])
+        assert [row.saga_id for row in store.due(9, 9)] == ["s3"]
+        assert [row.saga_id for row in store.due(9, 9, "call")] == ["s1"]
+        assert (store.next_due(), store.next_due("call"), store.next_due("out")) == (3, 1, 2)
+
+    def test_what_was_out_is_recalled(self, store: Store) -> None:
+        """With its place in the queue; and moving a row changes its lane."""
+        with store.turn():
+            store.schedule([scheduled("s1", 5, lane="call"), scheduled("s2", 2, lane="call")])
+            store.schedule([scheduled("s2", 2, lane="out")])
+        assert [row.saga_id for row in store.due(9, 9, "call")] == ["s1"]
+        with store.turn():
+            store.recall()
+        assert [row.saga_id for row in store.due(9, 9, "call")] == ["s2", "s1"]
+        assert store.next_due("out") is None
+
     def test_positions_move_by_compare_and_set(self, store: Store, other: Store) -> None:
         """A worker that didn't see the last move is fenced, and its turn undone."""
         with store.turn():
@@ -311,6 +330,7 @@ class StoreConformance:
             lambda: store.acknowledge([1]),
             lambda: store.schedule([scheduled()]),
             lambda: store.unschedule("s1", "action", "reserve"),
+            store.recall,
             lambda: store.join(ORDERS, 0, 0, 0),
             lambda: store.advance(ORDERS, 0, 1),
             lambda: store.add_dead_letter(DeadLetter("r", "d", 1)),
