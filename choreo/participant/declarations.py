@@ -13,6 +13,7 @@ from choreo.participant.clashes import refuse_clashes, refuse_twins
 from choreo.participant.condition import event_classes, trigger_of
 from choreo.participant.handler import Handler, Task
 from choreo.participant.options import Options, read_options
+from choreo.participant.outside import is_partial, refuse_database, where_it_runs
 from choreo.participant.signature import (
     condition_of,
     hints_of,
@@ -75,6 +76,7 @@ class Declarations:
 
     def _handler(self, task: Task, function: Callable[..., Any], options: Options) -> Handler:
         refuse_unplain(function)
+        runs = where_it_runs(task, function, options)
         name = f"{self._participant}.{name_of(function)}"
         subject = self._subject(task, name, options)
         hints = hints_of(function)
@@ -85,6 +87,8 @@ class Declarations:
         refuse_twins((*self.events, *callers, *returned, *options.fails))
         trigger = trigger_of(condition)
         refusals.refuse_uncallable(subject.saga, parameters, callers, trigger)
+        if runs != "inside":
+            refuse_database(function, parameters)
         return Handler(
             name=name,
             task=task,
@@ -103,6 +107,8 @@ class Declarations:
             ignore=options.ignore,
             answer=options.answer,
             within=options.within,
+            runs=runs,
+            partial=is_partial(options, task, runs),
         )
 
     def _subject(self, task: Task, name: str, options: Options) -> Subject:

@@ -15,6 +15,7 @@ from choreo.retry import Retry
 from choreo.saga import Saga
 
 Task = Literal["action", "compensation", "observer", "deadline"]
+Runs = Literal["inside", "coroutine", "thread"]
 
 
 class Place(NamedTuple):
@@ -58,7 +59,9 @@ class Handler:
 
     ``callers`` are the event classes that play a part in ``trigger``, and `Aborted` where it may call.
     ``emits`` maps the full names of the events that it may return to their classes, ``fails`` are those
-    of them that mean failure, the first being the answer to a refusal.
+    of them that mean failure, the first being the answer to a refusal. ``runs`` says where it runs: in the
+    local transaction, or outside of any as a coroutine or in a thread of its own. ``partial``: an attempt
+    that raised may have had effects outside.
     """
 
     name: str
@@ -78,6 +81,13 @@ class Handler:
     answer: Callable[..., Any] | None = None
     within: timedelta | None = None
     callers: tuple[type, ...] = ()
+    runs: Runs = "inside"
+    partial: bool = False
+
+    @property
+    def is_outside(self) -> bool:
+        """Say whether it runs outside of any transaction."""
+        return self.runs != "inside"
 
     @cached_property
     def successes(self) -> dict[str, type]:

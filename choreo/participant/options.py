@@ -14,8 +14,8 @@ from choreo.participant.spelling import did_you_mean
 from choreo.retry import Retry
 
 _KNOWN: dict[Task, tuple[str, ...]] = {
-    "action": ("fails", "kind", "timeout", "retry", "on", "emits", "saga", "answer"),
-    "compensation": ("of", "on", "retry", "ignore", "answer"),
+    "action": ("fails", "kind", "timeout", "retry", "on", "emits", "saga", "answer", "blocking", "partial"),
+    "compensation": ("of", "on", "retry", "ignore", "answer", "blocking"),
     "observer": ("on", "retry", "saga"),
     "deadline": ("of", "after", "within", "retry", "saga"),
 }
@@ -41,6 +41,8 @@ class Options(NamedTuple):
     of: Any = None
     within: timedelta | None = None
     ignore: tuple[type[Exception], ...] = ()
+    blocking: bool = False
+    partial: bool | None = None
 
 
 def read_options(task: Task, given: dict[str, Any]) -> Options:
@@ -59,6 +61,8 @@ def read_options(task: Task, given: dict[str, Any]) -> Options:
             f"answer={given['answer']!r} can't be called", hint="give answer=lambda event, reason: …"
         )
     _refuse_type(given, "within", timedelta, "timedelta(minutes=5)")
+    _refuse_type(given, "blocking", bool, "True")
+    _refuse_type(given, "partial", bool, "False")
     read = {**given, "fails": _several(given, "fails"), "ignore": _several(given, "ignore")}
     if task == "action":
         read["timeout"] = _timeout(given)

@@ -101,6 +101,8 @@ class Participant:
         emits: Any = None,
         saga: Saga | None = None,
         answer: Callable[..., Any] | None = None,
+        blocking: bool = False,
+        partial: bool | None = None,
     ) -> Callable[[F], F]: ...
 
     def action(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
@@ -112,6 +114,11 @@ class Participant:
         record in the log (a retriable action has none). ``on`` and ``emits`` override the annotations;
         ``answer``, called with the trigger's events and ``reason=``, builds the failure event where its
         fields can't be copied from the trigger's.
+
+        An ``async def``, or a function with ``blocking=True`` (in a thread of its own), runs outside of any
+        transaction: it may call the world, slowly. ``partial`` says whether an attempt that raised or was
+        cut off may have had effects, which are compensated before the failure is published; it is True by
+        default for what runs outside.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
@@ -127,6 +134,7 @@ class Participant:
         retry: Retry | None = None,
         ignore: type[Exception] | tuple[type[Exception], ...] = (),
         answer: Callable[..., Any] | None = None,
+        blocking: bool = False,
     ) -> Callable[[F], F]: ...
 
     @overload
@@ -138,6 +146,7 @@ class Participant:
         retry: Retry | None = None,
         ignore: type[Exception] | tuple[type[Exception], ...] = (),
         answer: Callable[..., Any] | None = None,
+        blocking: bool = False,
     ) -> Callable[[F], F]: ...
 
     def compensation(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
@@ -147,6 +156,7 @@ class Participant:
         parameters; `Aborted` alone for a step that no later step can fail. A parameter annotated with
         the action's success event takes that event. ``ignore``: exceptions that mean "already gone".
         ``answer`` builds the compensated event where no attempt did, as it builds an action's failure.
+        An ``async def``, or ``blocking=True``, runs outside of any transaction, as an action may.
 
         Raises `DeclarationError` for a declaration that could not work.
         """

@@ -9,6 +9,7 @@ from choreo.event import Aborted, event_name
 from choreo.outcome import COMPENSATABLE, RETRIABLE, START
 from choreo.participant.answer import refuse_unanswerable
 from choreo.participant.handler import Handler, Parameter, Task
+from choreo.participant.outside import refuse_unpartial
 from choreo.protocol import Trigger
 from choreo.saga import Saga
 
@@ -157,6 +158,7 @@ def _refuse_bad_compensation(handler: Handler, others: Others) -> None:
             _refuse_rival(handler, other)
         if other.step == handler.step and other.task == "action":
             refuse_unanswerable(answer, handler.answer, _callers(other), _most(other))
+            refuse_unpartial(handler, other)
 
 
 def _is_undone_by(deadline: Handler, compensation: Handler) -> bool:

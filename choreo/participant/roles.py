@@ -61,6 +61,7 @@ def _action(handler: Handler, undos: dict[str, list[Undo]]) -> Action:
         handler.kind,
         event_name(handler.fails[0]) if handler.fails else "",
         undo,
+        handler.partial,
     )
 
 

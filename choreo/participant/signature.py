@@ -16,7 +16,7 @@ from choreo.participant.condition import AllOf, AnyOf, is_optional, union_member
 from choreo.participant.context import Context
 from choreo.participant.handler import Parameter, Place
 
-_UNPLAIN = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+_UNPLAIN = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 def place_of(function: Callable[..., Any]) -> Place:
@@ -36,13 +36,13 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def refuse_unplain(function: Callable[..., Any]) -> None:
-    """Refuse what isn't a plain function or a method: a handler runs inside the local transaction."""
+    """Refuse what isn't a function or a method that runs to its end and returns once."""
     if not (inspect.isfunction(function) or inspect.ismethod(function)):
         raise DeclarationError(
             f"{name_of(function)} is not a function", hint="options are given by name: fails=…, kind=…"
         )
     if any(test(function) for test in _UNPLAIN):
-        raise DeclarationError("it is not a plain function", hint="declare it with a plain def")
+        raise DeclarationError("it is not a plain function", hint="declare it with a plain def, or async def")
     if not function.__name__.isidentifier():
         raise DeclarationError(
             f"{function.__name__} can't name a step", hint="declare it with def and a name"

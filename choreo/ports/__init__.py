@@ -9,6 +9,7 @@ from choreo.ports.log import Assignment, Log, Partition, Publication, Record, Ta
 from choreo.ports.store import (
     DeadLetter,
     Entry,
+    Lane,
     Scheduled,
     Store,
     Unpublished,
@@ -20,6 +21,7 @@ __all__ = [
     "Codec",
     "DeadLetter",
     "Entry",
+    "Lane",
     "Log",
     "Partition",
     "Publication",

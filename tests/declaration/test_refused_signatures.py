@@ -96,9 +96,6 @@ def test_a_signature_that_can_not_be_used_is_refused(
         inventory.action(fails=Unavailable)(function)
 
 
-async def coroutine(event: Ordered) -> Reserved: ...
-
-
 def generator(event: Ordered) -> Iterator[Reserved]:
     yield Reserved("")
 
@@ -107,11 +104,11 @@ async def async_generator(event: Ordered) -> AsyncIterator[Reserved]:
     yield Reserved("")
 
 
-@pytest.mark.parametrize("function", [coroutine, generator, async_generator])
+@pytest.mark.parametrize("function", [generator, async_generator])
 def test_what_does_not_run_to_its_end_at_once_is_refused(
     inventory: Participant, function: Callable[..., Any]
 ) -> None:
-    """A handler runs inside the local transaction, from its first line to its last."""
+    """A handler returns one event, once."""
     with refused("it is not a plain function", hint="plain def"):
         inventory.action(fails=Unavailable)(function)
 
