@@ -60,7 +60,7 @@ class UndeclaredEvent(ChoreoError):
 
 
 class TransactionControl(ChoreoError):
-    """Raised when a handler tries to commit or roll back the transaction that it runs inside of."""
+    """Raised when a handler ends the transaction that it runs in, or uses one where it runs outside."""
 
 
 class StoreError(ChoreoError):

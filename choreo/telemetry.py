@@ -8,13 +8,16 @@ trace.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _HEADER = "traceparent"
 _propagator = TraceContextTextMapPropagator()
+
+UNTRACED: AbstractContextManager[None] = nullcontext()
+"""In place of a span, where nothing is traced."""
 
 
 def is_on() -> bool:

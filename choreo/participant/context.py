@@ -6,9 +6,10 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from choreo import envelope
+from choreo.errors import TransactionControl
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -21,7 +22,8 @@ class Context:
     """The saga and the step that a handler works for, and the transaction that it works in.
 
     ``db`` is the open local transaction: what is written through it is committed together with the
-    event that the handler returns, or not at all. It refuses commit and rollback. ``attempt`` counts
+    event that the handler returns, or not at all. It refuses commit and rollback; in a handler that runs
+    outside of any transaction, any use of it raises `TransactionControl`. ``attempt`` counts
     from 1. ``time_ms`` is the runtime's clock, in milliseconds since the epoch.
     """
 
@@ -46,6 +48,22 @@ class Context:
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger whose every line carries ``saga_id`` and ``step``."""
         return _BoundLogger(_logger, {"saga_id": self.saga_id, "step": self.step})
+
+
+class NoDatabase:
+    """Stands for the database where there is no transaction. Whatever is done with it is refused."""
+
+    def __init__(self, handler: str) -> None:
+        self._handler = handler
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise TransactionControl(
+            f"{self._handler} uses ctx.db.{name}, but runs outside of any transaction",
+            hint="take what it needs from its event; write in an action that follows",
+        )
+
+    def __getitem__(self, name: object) -> NoReturn:
+        self.__getattr__(f"[{name!r}]")
 
 
 class _BoundLogger(logging.LoggerAdapter[logging.Logger]):

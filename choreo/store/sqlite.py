@@ -32,7 +32,9 @@ SELECT payload FROM saga_log
 WHERE saga_id = ? AND event_type = ? AND payload IS NOT NULL AND note <> 'void' ORDER BY id LIMIT 1
 """
 _UNPUBLISHED = f"SELECT {_columns(Unpublished._fields)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
-_DUE = f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
+_DUE = (
+    f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
+)
 _NEXT_DUE = "SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1"
 _RECALL = "UPDATE schedule SET lane = 'call' WHERE lane = 'out'"
 _POSITIONS = "SELECT topic, partition, next_offset FROM positions"

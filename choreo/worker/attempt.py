@@ -41,26 +41,49 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
     An error's text is kept only where the author of the handler chose it (`Permanent`): any other
     may quote what must not leave the service.
     """
-    try:
-        arguments = binding.arguments(handler, context)
-    except UnknownFingerprint as error:
-        return Attempt("unknown-fingerprint", reason=str(error))
-    except BodyError as error:
-        return Attempt("unreadable", reason=str(error))
+    arguments = prepare(handler, binding, context)
+    if isinstance(arguments, Attempt):
+        return arguments
     try:
         with store.savepoint():
             return _checked(codec, handler, _call(handler, arguments))
     except StoreError:
         raise  # the turn's transaction is lost: nothing may be decided on it
-    except (UndeclaredEvent, TransactionControl, BodyError, DeclarationError) as error:
+    except Exception as error:
+        return _failed(handler, context, error)
+
+
+def outcome(
+    codec: Codec, handler: Handler, context: Context, result: Any, error: BaseException | None
+) -> Attempt:
+    """Sort what a call outside of the transaction returned or raised, as `attempt` does."""
+    if error is not None:
+        return _failed(handler, context, error)
+    try:
+        return _checked(codec, handler, result)
+    except (UndeclaredEvent, BodyError) as wrong:
+        return _failed(handler, context, wrong)
+
+
+def prepare(handler: Handler, binding: Binding, context: Context) -> list[Any] | Attempt:
+    """Give a handler's arguments; where they can't be read, the attempt that this is."""
+    try:
+        return binding.arguments(handler, context)
+    except UnknownFingerprint as error:
+        return Attempt("unknown-fingerprint", reason=str(error))
+    except BodyError as error:
+        return Attempt("unreadable", reason=str(error))
+
+
+def _failed(handler: Handler, context: Context, error: BaseException) -> Attempt:
+    if isinstance(error, UndeclaredEvent | TransactionControl | BodyError | DeclarationError):
         context.log.error("%s: %s", handler.name, error)
         return Attempt("permanent", reason=type(error).__name__)
-    except handler.ignore:
+    if isinstance(error, handler.ignore):
         return Attempt("ignored", reason="already gone")
-    except Permanent as error:
+    if isinstance(error, Permanent):
         return Attempt("permanent", reason=_text(error) or "failed for good")
-    except Exception as error:
-        return _transient(handler, context, error)
+    return _transient(handler, context, error)
 
 
 class _OtherStoreError(Exception):
@@ -78,7 +101,7 @@ def _call(handler: Handler, arguments: list[Any]) -> Any:
         raise _OtherStoreError(error) from None
 
 
-def _transient(handler: Handler, context: Context, error: Exception) -> Attempt:
+def _transient(handler: Handler, context: Context, error: BaseException) -> Attempt:
     if isinstance(error, _OtherStoreError):
         error = error.cause
     context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, _where(error))
@@ -108,7 +131,7 @@ def _text(error: Exception) -> str:
     return text[:MAX_REASON].replace("\0", "?").encode(errors="replace").decode()
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """Name an error and its line, without its text: the whole traceback is for the debug log only."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"

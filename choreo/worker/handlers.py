@@ -18,7 +18,12 @@ class Handlers:
         self._of_step: dict[tuple[str, str], list[Handler]] = {}
         for handler in participant.handlers:
             self._of_step.setdefault((handler.task, handler.step), []).append(handler)
+        self._outside = {(each.task, each.step) for each in participant.handlers if each.is_outside}
         self._names = {name for handler in participant.handlers for name in (handler.name, handler.step)}
+
+    def is_outside(self, task: str, name: str) -> bool:
+        """Say whether what is scheduled may have to run outside of the transaction."""
+        return (task, name) in self._outside
 
     def knows(self, name: str) -> bool:
         """Say whether a handler, or the step of one, has that name in this release of the service."""

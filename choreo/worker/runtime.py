@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from typing import Any, Literal
 
 from choreo import telemetry
 from choreo.envelope import Envelope, event_id
 from choreo.errors import ChoreoError, HeadersError, StoreError, StoreMismatch
 from choreo.kafka import cloudevents
-from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT, Outcome
-from choreo.participant import Context, Handler, Participant
+from choreo.outcome import COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT, Outcome
+from choreo.participant import Context, Handler, NoDatabase, Participant
 from choreo.participant.answer import build
-from choreo.ports import Clock, Codec, Partition, Record, Scheduled, Store
+from choreo.ports import Clock, Codec, Lane, Partition, Record, Scheduled, Store
 from choreo.protocol import (
     Answer,
     Arm,
@@ -41,9 +41,10 @@ from choreo.protocol import (
     steps,
 )
 from choreo.retry import Retry
-from choreo.worker.attempt import Attempt, attempt
+from choreo.worker.attempt import Attempt, attempt, outcome, prepare
 from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
+from choreo.worker.calls import Call, Finished
 from choreo.worker.case import Case, Cause, dead_letter, unknown_handler, unreadable_record
 from choreo.worker.handlers import Handlers
 from choreo.worker.outgoing import outbox_row
@@ -54,15 +55,15 @@ log = logging.getLogger("choreo.worker")
 
 _NO_RESULT = Attempt("ignored")
 _DUPLICATE = Ignored("duplicate")
-_UNTRACED: AbstractContextManager[None] = nullcontext()
 
 
 class Runtime:
     """Folds records and due work of one participant; every call happens inside a turn of the store.
 
     ``live`` is False while the worker catches up: what is due is then only put on the schedule, and
-    done once all that the log holds has been folded (rule R4). ``schema_retry`` says how long a body
-    of an unknown schema waits for that schema.
+    done once all that the log holds has been folded (rule R4). ``begun`` are the calls that may start
+    once the turn is committed. ``schema_retry`` says how long a body of an unknown schema waits for that
+    schema.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Runtime:
         schema_retry: Retry,
     ) -> None:
         self.live = False
+        self.begun: list[Call] = []
         self.acts_from: Mapping[Partition, int] = {}
         self.joined_at: Mapping[Partition, int] = {}
         self.sagas = Sagas(store, sagas_in_memory)
@@ -130,11 +132,72 @@ class Runtime:
     def _run_step(self, case: Case, saga: Instance, row: Scheduled) -> None:
         told = Begin(row.name, self._is_joining(case.cause))
         decisions = fold(case.role, saga, told)[1]
-        if Run(row.task, row.name) in decisions:  # type: ignore[arg-type]
+        if Run(row.task, row.name) not in decisions:  # type: ignore[arg-type]
+            if decisions:
+                self._tell(case, told)
+            return
+        handler = self._handlers.of_step(row.task, row.name, saga)
+        if not handler.is_outside:
             # Begun and ended in one transaction: only the end is a row.
-            self._attempt(case, self._handlers.of_step(row.task, row.name, saga), row.attempt)
-        elif decisions:
+            self._attempt(case, handler, row.attempt)
+        elif row.lane == "turn":  # an earlier release of the service ran it inside
+            self._schedule(case, row.task, row.name, row.due, row.attempt)
+        else:
+            self._begin(case, handler, told, row)
+
+    def _begin(self, case: Case, handler: Handler, told: Begin, row: Scheduled) -> None:
+        """Note that a call is out; it may start once that is committed."""
+        now = self._clock.now()
+        saga = self.sagas.get(case.role, case.saga_id)
+        is_running = saga.step(handler.step).activity == "running"
+        if self._is_late(case, handler, now) and not (is_running and handler.kind == PIVOT):
+            self._time_out(case, handler)
+            return
+        database: Any = NoDatabase(handler.name)
+        context = Context(case.saga_id, handler.step, handler.task, database, max(row.attempt, 0) + 1, now)
+        arguments = prepare(
+            handler, Binding(self._store, self._codec, case.saga_id, saga, case.cause), context
+        )
+        if isinstance(arguments, Attempt):
+            self._take_result(case, handler, arguments, row.attempt)
+            return
+        if not is_running:  # else it was out when the last process of the service ended
             self._tell(case, told)
+        self._store.schedule((row._replace(lane="out"),))
+        until = None
+        if handler.timeout is not None and handler.kind != PIVOT:  # a pivot's is over when it begins
+            until = _in_time_until(handler.timeout, case.cause)
+        self.begun.append(Call(case, handler, context, arguments, row.attempt, until, self._is_traced))
+
+    def end_call(self, finished: Finished) -> None:
+        """Take the result of a call."""
+        call = finished.call
+        handler = call.handler
+        case = _traced(call.case, finished.traceparent)
+        if not self._is_running(case, handler):
+            return
+        self._store.unschedule(case.saga_id, handler.task, handler.step)
+        result = outcome(self._codec, handler, call.context, finished.result, finished.error)
+        self._take_result(case, handler, result, call.tried)
+
+    def time_out_call(self, call: Call) -> None:
+        """End a step whose call has lasted too long."""
+        if self._is_running(call.case, call.handler):
+            self._store.unschedule(call.case.saga_id, call.handler.task, call.handler.step)
+            self._time_out(call.case, call.handler)
+
+    def _is_running(self, case: Case, handler: Handler) -> bool:
+        saga = self.sagas.get(case.role, case.saga_id)
+        return saga.step(handler.step).activity == "running"
+
+    def _is_late(self, case: Case, handler: Handler, now: int) -> bool:
+        return handler.timeout is not None and now > _in_time_until(handler.timeout, case.cause)
+
+    def _time_out(self, case: Case, handler: Handler) -> None:
+        progress = self.sagas.get(case.role, case.saga_id).step(handler.step)
+        begun = progress.activity == "running" or progress.attempt > 0
+        how: Literal["raised", "partial"] = "partial" if handler.partial and begun else "raised"
+        self._tell(case, Ended(handler.step, FAILED, "", how, "timed out"))
 
     def _refuse_stranger(self, record: Record, envelope: Envelope) -> None:
         expected = self._topics.get(record.topic)
@@ -280,7 +343,7 @@ class Runtime:
             return
         if item.task == "action" and self._is_before_us(case.cause):
             return
-        if not self.live:
+        if not self.live or self._handlers.is_outside(item.task, item.name):
             self._schedule(case, item.task, item.name, self._clock.now(), 0)
         elif item.task == "observer":
             self._observe(case, item.name, 0)
@@ -299,13 +362,13 @@ class Runtime:
         Below zero it counts the waits for its event's schema instead: they cost the handler no attempt.
         """
         now = self._clock.now()
-        if handler.timeout is not None and now > _in_time_until(handler.timeout, case.cause):
-            self._tell(case, Ended(handler.step, FAILED, "", "raised", "timed out"))
+        if self._is_late(case, handler, now):
+            self._time_out(case, handler)
             return
         saga = self.sagas.get(case.role, case.saga_id)
         context = Context(case.saga_id, handler.step, handler.task, self._store.db, max(tried, 0) + 1, now)
         binding = Binding(self._store, self._codec, case.saga_id, saga, case.cause)
-        span = _UNTRACED
+        span = telemetry.UNTRACED
         if self._is_traced:
             traceparent = case.cause.envelope.traceparent
             span = telemetry.handling(handler.name, case.saga_id, handler.step, traceparent)
@@ -366,7 +429,8 @@ class Runtime:
     def _fail(self, case: Case, handler: Handler, reason: str, tried: int) -> None:
         """End for good: an action that may fail answers, anything else waits in the dead letters."""
         if handler.task == "action" and handler.kind != "retriable":
-            self._tell(case, Ended(handler.step, FAILED, "", "raised", reason))
+            how: Literal["raised", "partial"] = "partial" if handler.partial else "raised"
+            self._tell(case, Ended(handler.step, FAILED, "", how, reason))
         else:
             self._bury(case, handler.task, _told_name(handler), "gave-up", reason, tried)
 
@@ -387,7 +451,8 @@ class Runtime:
 
     def _schedule(self, case: Case, task: str, name: str, due: int, tried: int) -> None:
         cause = case.cause.envelope.id
-        self._store.schedule((Scheduled(case.saga_id, case.saga_type, task, name, cause, due, tried),))
+        lane: Lane = "call" if self._handlers.is_outside(task, name) else "turn"
+        self._store.schedule((Scheduled(case.saga_id, case.saga_type, task, name, cause, due, tried, lane),))
 
     def _remembered(self, saga_type: str, saga_id: str, wanted: str) -> Case:
         """Give the case of an event that stands in the saga log."""
@@ -414,3 +479,11 @@ def _is_of_step(handler: Handler) -> bool:
 def _in_time_until(timeout: timedelta, cause: Cause) -> int:
     """Give the last moment of a time that counts from the record of the event that began it."""
     return cause.time + round(timeout.total_seconds() * 1000)
+
+
+def _traced(case: Case, traceparent: str) -> Case:
+    """Give the case as caused by the call's own span, so that what it publishes is that span's child."""
+    if not traceparent:
+        return case
+    envelope = case.cause.envelope._replace(traceparent=traceparent)
+    return case._replace(cause=case.cause._replace(envelope=envelope))

@@ -15,10 +15,14 @@ from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Partition, Record, Store
 from choreo.retry import Retry
+from choreo.worker.calls import Calls, Finished
 from choreo.worker.outgoing import publication
 from choreo.worker.runtime import Runtime
 
 log = logging.getLogger("choreo.worker")
+
+_CALL_SECONDS = 0.005
+"""The longest wait for the log while calls are out: so soon a result is committed."""
 
 From = Literal["earliest", "latest"] | datetime
 
@@ -32,6 +36,8 @@ class Options:
     noticed. ``in_flight`` bounds the publications that the log has not acknowledged, ``sagas_in_memory`` the
     sagas that need not be folded again. ``start`` says from where a participant that is new to a topic acts:
     it folds all the same. ``flush_seconds`` bounds the wait for acknowledgements at a graceful stop.
+    ``calls`` bounds the handlers that run outside of the transaction at the same time; the others wait in
+    the store.
     """
 
     turn_items: int = 500
@@ -40,6 +46,7 @@ class Options:
     flush_seconds: float = 5.0
     sagas_in_memory: int = 20_000
     in_flight: int = 10_000
+    calls: int = 200
     start: From = "earliest"
     schema_retry: Retry = Retry(attempts=6, delay=timedelta(seconds=1))  # noqa: RUF009 (frozen)
 
@@ -74,6 +81,8 @@ class Worker:
             sagas_in_memory=options.sagas_in_memory,
             schema_retry=options.schema_retry,
         )
+        self._calls = Calls(options.calls)
+        self._has_calls = any(handler.is_outside for handler in participant.handlers)
         self._backlog: deque[Record] = deque()
         self._acknowledged: list[int] = []
         self._positions: dict[Partition, int] = {}
@@ -92,9 +101,12 @@ class Worker:
             self._store.bind(self._log.cluster_id(), self._participant.name)
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)
+            self._store.recall()
         topics = [saga.topic for saga in self._participant.sagas]
         self._log.subscribe(topics, self._assigned, self._revoked)
-        self._next_due = self._store.next_due()
+        # An earlier release of the service may have left some that this one runs inside.
+        self._has_calls = self._has_calls or self._store.next_due("call") is not None
+        self._next_due = self._look_ahead()
         self._store.changed()
         self._give()
 
@@ -106,6 +118,7 @@ class Worker:
                 self.turn()
             self._finish()
         finally:
+            self._calls.stop(self._options.flush_seconds)
             self._log.close()
 
     def stop(self) -> None:
@@ -126,7 +139,7 @@ class Worker:
 
     def _take(self) -> None:
         if self._store.changed():
-            self._next_due = self._store.next_due()
+            self._next_due = self._look_ahead()
         if self._backlog:
             wait, limit = 0.0, 1
         else:
@@ -142,15 +155,30 @@ class Worker:
                 self._behind[partition] = max((each.offset + 1 for each in ours), default=0)
 
     def _wait(self) -> float:
-        if self._next_due is None or not self._runtime.live:  # before that, only the log can help
+        if not self._runtime.live:  # before that, only the log can help
             return self._options.idle_seconds
-        until = (self._next_due - self._clock.now()) / 1000
-        return min(max(until, 0.0), self._options.idle_seconds)
+        if self._calls.have_finished:
+            return 0.0
+        longest = self._options.idle_seconds
+        if self._calls.are_out:
+            longest = min(longest, _CALL_SECONDS)
+        if self._next_due is None:
+            return longest
+        return min(max((self._next_due - self._clock.now()) / 1000, 0.0), longest)
+
+    def _look_ahead(self) -> int | None:
+        """Say when there is something to do next, as far as the store and the calls know."""
+        due = self._store.next_due()
+        if not self._has_calls:
+            return due
+        times = (due, self._calls.next_limit, self._store.next_due("call") if self._calls.room > 0 else None)
+        return min((time for time in times if time is not None), default=None)
 
     def _transact(self) -> int:
         self._settle_down()
+        finished = self._results()
         due = self._runtime.live and self._is_anything_due()
-        if not self._backlog and not self._acknowledged and not due:
+        if not self._backlog and not self._acknowledged and not due and not finished:
             return 0
         deadline = time.monotonic() + self._options.turn_seconds
         done = 0
@@ -164,11 +192,22 @@ class Worker:
                 if time.monotonic() > deadline:
                     break
             self._advance(before)
+            for each in finished:
+                self._runtime.end_call(each)
+                done += 1
             if due:
                 done += self._do_due(self._options.turn_items - done, deadline)
-            self._next_due = self._store.next_due()
+            self._next_due = self._look_ahead()
         self._acknowledged.clear()
         return done
+
+    def _results(self) -> list[Finished]:
+        """Take what calls have brought; not before all that the log holds has been folded (R4)."""
+        if not (self._runtime.live and self._calls.have_finished):
+            return []
+        finished = self._calls.take(self._options.turn_items)
+        self._next_due = self._look_ahead()  # there is room for others
+        return finished
 
     def _is_anything_due(self) -> bool:
         return self._next_due is not None and self._next_due <= self._clock.now()
@@ -199,7 +238,15 @@ class Worker:
 
     def _do_due(self, limit: int, deadline: float) -> int:
         done = 0
-        for row in self._store.due(self._clock.now(), max(limit, 1)):
+        now, limit = self._clock.now(), max(limit, 1)
+        rows = self._store.due(now, limit)
+        if self._has_calls:
+            for call in self._calls.overdue(now):
+                self._runtime.time_out_call(call)
+                self._calls.cut(call)
+                done += 1
+            rows = [*rows, *self._store.due(now, min(limit, max(self._calls.room, 0)), "call")]
+        for row in rows:
             self._runtime.run_due(row)
             done += 1
             if time.monotonic() > deadline:
@@ -207,6 +254,9 @@ class Worker:
         return done
 
     def _give(self) -> None:
+        for call in self._runtime.begun:
+            self._calls.start(call)
+        self._runtime.begun.clear()
         while (room := self._options.in_flight - self._in_flight) > 0:
             rows = self._store.unpublished(self._published, min(room, self._options.turn_items))
             if not rows:

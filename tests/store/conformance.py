@@ -172,7 +172,9 @@ class StoreConformance:
     def test_each_lane_of_the_schedule_is_asked_for_by_itself(self, store: Store) -> None:
         """What waits for a call, or is out, stands in nobody's way."""
         with store.turn():
-            store.schedule([scheduled("s1", 1, lane="call"), scheduled("s2", 2, lane="out"), scheduled("s3", 3)])
+            store.schedule(
+                [scheduled("s1", 1, lane="call"), scheduled("s2", 2, lane="out"), scheduled("s3", 3)]
+            )
         assert [row.saga_id for row in store.due(9, 9)] == ["s3"]
         assert [row.saga_id for row in store.due(9, 9, "call")] == ["s1"]
         assert (store.next_due(), store.next_due("call"), store.next_due("out")) == (3, 1, 2)

@@ -79,6 +79,7 @@ class Rig:
     def close(self) -> None:
         """Leave the worker as a crash would; the database stays."""
         if self._worker is not None:
+            self._worker._calls.stop(1)  # so that no thread outlives its test; nothing is committed
             self._worker._log.close()
             self.store.close()
             self._worker = None
