@@ -254,9 +254,7 @@ class Worker:
         return done
 
     def _give(self) -> None:
-        for call in self._runtime.begun:
-            self._calls.start(call)
-        self._runtime.begun.clear()
+        self._start_calls()
         while (room := self._options.in_flight - self._in_flight) > 0:
             rows = self._store.unpublished(self._published, min(room, self._options.turn_items))
             if not rows:
@@ -268,6 +266,14 @@ class Worker:
         if now - self._committed >= 1:
             self._log.commit(self._positions)
             self._committed = now
+
+    def _start_calls(self) -> None:
+        if not self._runtime.begun:
+            return
+        for call in self._runtime.begun:
+            self._calls.start(call)
+        self._runtime.begun.clear()
+        self._next_due = self._look_ahead()  # they have their times, too
 
     def _finish(self) -> None:
         self._acknowledged.extend(self._log.flush(self._options.flush_seconds))
