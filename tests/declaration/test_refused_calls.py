@@ -6,7 +6,7 @@ import pytest
 
 from choreo import Aborted, Context, Participant
 from tests.declaration.refusal import refused
-from tests.declaration.shop import Declined, Ordered, Paid, Released, Reserved, Unavailable
+from tests.declaration.shop import Backordered, Ordered, PaymentFailed, Released, Reserved, Unavailable
 
 
 async def reserve(event: Ordered, ctx: Context) -> Reserved: ...
@@ -85,7 +85,7 @@ def test_a_compensation_of_a_partial_action_must_do_without_its_result(inventory
     """An attempt that raised has none."""
     inventory.action(fails=Unavailable)(reserve)
 
-    def release(event: Declined | Aborted, reserved: Reserved) -> Released: ...
+    def release(event: PaymentFailed | Aborted, reserved: Reserved) -> Released: ...
 
     with refused("parameter 'reserved' has no event", hint="… | None"):
         inventory.compensation(of=reserve)(release)
@@ -95,7 +95,7 @@ def test_a_compensation_of_a_partial_action_must_admit_aborted(inventory: Partic
     """No event of another step calls it then."""
     inventory.action(fails=Unavailable)(reserve)
 
-    def release(event: Declined, reserved: Reserved | None) -> Released: ...
+    def release(event: PaymentFailed, reserved: Reserved | None) -> Released: ...
 
     with refused("no event fills parameter 'event'", hint="… | Aborted"):
         inventory.compensation(of=reserve)(release)
@@ -104,11 +104,11 @@ def test_a_compensation_of_a_partial_action_must_admit_aborted(inventory: Partic
 def test_a_partial_action_has_one_compensation(inventory: Participant) -> None:
     """Without a result, nobody could choose among several."""
 
-    async def choose(event: Ordered) -> Reserved | Paid: ...
+    async def choose(event: Ordered) -> Reserved | Backordered: ...
 
     inventory.action(fails=Unavailable)(choose)
 
-    def release(event: Declined | Aborted, reserved: Reserved | None) -> Released: ...
+    def release(event: PaymentFailed | Aborted, reserved: Reserved | None) -> Released: ...
 
     with refused("which of several compensations", hint="one for all of its success events"):
         inventory.compensation(of=choose)(release)
@@ -119,6 +119,6 @@ def test_an_action_that_is_not_partial_needs_none_of_it(inventory: Participant) 
     inventory.action(fails=Unavailable, partial=False)(reserve)
 
     @inventory.compensation(of=reserve, blocking=True)
-    def release(event: Declined, reserved: Reserved) -> Released: ...
+    def release(event: PaymentFailed, reserved: Reserved) -> Released: ...
 
     assert inventory.handlers[1].runs == "thread"

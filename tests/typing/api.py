@@ -6,7 +6,7 @@ Unused ``type: ignore`` comments are errors there, so each one below proves that
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, assert_type
@@ -88,6 +88,27 @@ def settle(event: Reserved) -> Released:
     return Released(event.order_id)
 
 
+@inventory.action(fails=Unavailable, partial=False)
+async def ask(event: Ordered, ctx: Context) -> Reserved | Unavailable:
+    return Reserved(event.order_id)
+
+
+ask_as_written: Callable[[Ordered, Context], Coroutine[Any, Any, Reserved | Unavailable]] = ask
+
+
+@inventory.action(fails=Unavailable, blocking=True)
+def wait(event: Ordered) -> Reserved:
+    return Reserved(event.order_id)
+
+
+wait_as_written: Callable[[Ordered], Reserved] = wait
+
+
+@inventory.compensation(of=ask, blocking=True)
+def withdraw(event: Unavailable, reserved: Reserved) -> Released:
+    return Released(reserved.order_id)
+
+
 @inventory.compensation(of=reserve, ignore=(KeyError, LookupError), retry=Retry(attempts=9))
 def release(event: Unavailable | Aborted, reserved: Reserved | None, ctx: Context) -> Released:
     if isinstance(event, Aborted):
@@ -128,6 +149,8 @@ inventory.action(kind="pivott")  # type: ignore[call-overload]
 inventory.action(kind="external")  # type: ignore[call-overload]
 inventory.action(timeout=30)  # type: ignore[call-overload]
 inventory.action("reserve")  # type: ignore[call-overload]
+inventory.action(blocking=1.5)  # type: ignore[call-overload]
+inventory.observer(blocking=True)  # type: ignore[call-overload]
 inventory.compensation()  # type: ignore[call-overload]
 inventory.compensation(release)  # type: ignore[call-overload]
 inventory.compensation(of=5)  # type: ignore[call-overload]
