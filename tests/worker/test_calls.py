@@ -365,6 +365,62 @@ def test_an_event_that_is_not_declared_is_refused_and_undone(rig: Rigs, make: Ho
     assert moves[-2:] == [("executing", "compensating"), ("compensating", "failed")]
 
 
+def test_why_a_step_failed_survives_a_restart_during_its_compensation(rig: Rigs) -> None:
+    """It stands in the saga log, with the attempt that was the last."""
+    provider, undo = Provider(), Provider()
+    rigged = rig(hotel(provider, retry=Retry(attempts=1), undo=undo))
+    provider.answer(Permanent("no rooms"))
+    rigged.feed(TripRequested("t"))
+    asked(rigged, undo)
+    rigged.restart()
+    asked(rigged, undo, 2)
+    undo.answer(None)
+    until(rigged, lambda: bool(rigged.published()))
+    assert rigged.published() == [HotelFull("t", "no rooms")]
+
+
+def test_a_handler_may_move_into_the_transaction_with_a_new_release(rig: Rigs) -> None:
+    """What was out, and what waited, is then done inside."""
+    provider = Provider()
+    rigged = rig(hotel(provider), options=Options(idle_seconds=0.0, calls=1))
+    rigged.feed(TripRequested("t"), saga_id="s1")
+    rigged.feed(TripRequested("u"), saga_id="s2")
+    asked(rigged, provider)
+    rigged.close()
+    participant = Participant("hotel", sagas=[trip])
+
+    @participant.action(fails=HotelFull, timeout=None)
+    def book(event: TripRequested, ctx: Context) -> HotelBooked:
+        return HotelBooked(event.trip)
+
+    _undone(participant, book, None)
+    rigged.participant = participant
+    rigged.open()
+    assert (rigged.published("s1"), rigged.published("s2")) == ([HotelBooked("t")], [HotelBooked("u")])
+    assert quiet(rigged)
+
+
+def test_a_handler_may_move_out_of_the_transaction_with_a_new_release(rig: Rigs) -> None:
+    """What backs off is then called outside."""
+    provider = Provider()
+    inside = Participant("hotel", sagas=[trip], retry=TWICE)
+
+    @inside.action(fails=HotelFull, timeout=None)
+    def book(event: TripRequested, ctx: Context) -> HotelBooked:
+        raise BUSY
+
+    _undone(inside, book, None)
+    rigged = rig(inside)
+    rigged.feed(TripRequested("t"))
+    rigged.close()
+    rigged.participant = hotel(provider)
+    rigged.clock.advance(10)
+    provider.answer(None)
+    rigged.open()
+    until(rigged, lambda: rigged.published() == [HotelBooked("t")])
+    assert provider.attempts == [2]
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError()])
 def test_nothing_that_a_call_raises_ends_the_worker(rig: Rigs, make: Hotel, error: BaseException) -> None:
     """It is an attempt that failed, like any other."""

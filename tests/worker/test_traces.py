@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from opentelemetry import trace
@@ -12,9 +12,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.util._once import Once
 
+from choreo import Participant
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig, envelope_of
 from tests.worker.services import Script, agency, flight, hotel
+from tests.worker.test_calls import Provider, blocking_hotel, until
+from tests.worker.test_calls import hotel as slow_hotel
 from tests.worker.trip import FlightFull, HotelBooked, HotelFull, TripCancelled, TripRequested
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -114,3 +117,20 @@ def test_what_is_no_traceparent_begins_a_new_trace(rig: Rigs, spans: InMemorySpa
     (published,) = traceparents(shop)
     (span,) = spans.get_finished_spans()
     assert published.split("-")[1] == format(span.context.trace_id, "032x")
+
+
+@pytest.mark.parametrize("make", [slow_hotel, blocking_hotel])
+def test_a_call_is_a_span_and_what_it_published_is_its_child(
+    rig: Rigs, spans: InMemorySpanExporter, make: Callable[..., Participant]
+) -> None:
+    """Whatever the handler asks of others meanwhile belongs to it, too."""
+    provider = Provider()
+    shop = rig(make(provider))
+    provider.answer(None)
+    shop.feed(TripRequested("t"), traceparent=PARENT)
+    until(shop, lambda: bool(shop.published()))
+    (span,) = spans.get_finished_spans()
+    assert span.name == "hotel.book"
+    assert span.parent is not None
+    assert format(span.parent.span_id, "016x") in PARENT
+    assert [each.split("-")[2] for each in traceparents(shop)] == [format(span.context.span_id, "016x")]
