@@ -61,7 +61,7 @@ def outcome(
         return _failed(handler, context, error)
     try:
         return _checked(codec, handler, result)
-    except (UndeclaredEvent, BodyError) as wrong:
+    except Exception as wrong:
         return _failed(handler, context, wrong)
 
 
@@ -134,4 +134,6 @@ def _text(error: Exception) -> str:
 def _where(error: BaseException) -> str:
     """Name an error and its line, without its text: the whole traceback is for the debug log only."""
     frames = traceback.extract_tb(error.__traceback__)
+    if not frames:  # a coroutine that was cancelled before its first step
+        return type(error).__name__
     return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"
