@@ -24,7 +24,14 @@ _RAISED: Final = (KafkaException, SystemError)
 """What the client raises for a fatal error: it may call a delivery report with the exception already set,
 and then Python makes a `SystemError` of it."""
 
-_CONSEQUENCES: Final = {KafkaError._FATAL, KafkaError._GAPLESS_GUARANTEE}
+_CONSEQUENCES: Final = {
+    KafkaError._FATAL,
+    KafkaError._GAPLESS_GUARANTEE,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
+}
+"""What tells that something went wrong before: a fatal error throws away what is queued, and those reports
+may come first."""
 
 
 class Writer:
@@ -42,6 +49,7 @@ class Writer:
         self._acknowledged: list[int] = []
         self._refused: list[tuple[str, KafkaError]] = []
         self._failure: LogError | None = None
+        self._fatal: KafkaError | None = None
         self._last = ""
 
     def cluster_id(self, deadline: float) -> str:
@@ -86,7 +94,8 @@ class Writer:
         """Throw away what is in flight."""
         self._waiting.clear()
         self._producer.purge(blocking=False)
-        self._serve(0)
+        with suppress(*_RAISED):
+            self._producer.poll(0)
 
     def _serve(self, wait: float) -> None:
         """Let delivery reports and errors come in, with ``wait`` until all is delivered."""
@@ -95,10 +104,13 @@ class Writer:
         except _RAISED as error:
             self._stop("could not publish", _raised(error))
         self._take_refusal()
+        if self._fatal is not None:
+            self._stop("could not publish", self._fatal)
 
     def _take_refusal(self) -> None:
-        """Fail for the first publication that was reported as refused."""
-        for topic, error in self._refused[:1]:
+        """Fail for the publication that was refused, not for those that were thrown away behind it."""
+        if self._refused and self._failure is None:
+            topic, error = self._await_refusal() or self._refused[0]
             self._fail(f"could not publish to {topic}", error)
 
     def _stop(self, doing: str, error: KafkaError) -> None:
@@ -106,12 +118,22 @@ class Writer:
 
         A fatal one tells little of its cause: the report of the publication that was it comes next.
         """
-        deadline = time.monotonic() + REPORT_DEADLINE
-        while error.code() in _CONSEQUENCES and not self._refused and time.monotonic() < deadline:
-            with suppress(*_RAISED):
-                self._producer.poll(0.05)
+        if self._failure is None and error.code() in _CONSEQUENCES:
+            self._await_refusal()
         self._take_refusal()
         self._fail(doing, error)
+
+    def _await_refusal(self) -> tuple[str, KafkaError] | None:
+        """Wait for the report of the publication that began it all; give None where none comes."""
+        deadline = time.monotonic() + REPORT_DEADLINE
+        while True:
+            for refusal in self._refused:
+                if refusal[1].code() not in _CONSEQUENCES:
+                    return refusal
+            if time.monotonic() > deadline:
+                return None
+            with suppress(*_RAISED):
+                self._producer.poll(0.05)
 
     def _hand_over(self) -> None:
         produce, waiting = self._producer.produce, self._waiting
@@ -151,7 +173,7 @@ class Writer:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self._last = error.str()
         if error.fatal():
-            self._fail("could not publish", error)
+            self._fatal = error  # its cause may be reported after it
         else:
             _log.log(logging.WARNING if is_final(error) else logging.INFO, "writing: %s", error.str())
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
+from confluent_kafka import KafkaError, Message
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
 from choreo.kafka import EmbeddedBroker, KafkaLog
+from choreo.kafka.writer import Writer
 from choreo.ports import Log, Publication
 from tests.broker.leg import KafkaLeg, unique
 from tests.kafka.follower import DEADLINE, Follower, publish
@@ -57,6 +59,16 @@ def test_nothing_overtakes_what_the_broker_refused(kafka_bootstrap: str, topic: 
     seen = Follower(leg.log(unique("group")), topic).subscribe().until_ended(1)
     assert [each.value for each in seen.records] == [b"0", b"1", b"2"]
     leg.close()
+
+
+def test_the_refused_publication_is_told_not_what_was_thrown_away_behind_it() -> None:
+    """A fatal error throws away what is queued, and librdkafka may report that first."""
+    writer = Writer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    for code in (KafkaError._PURGE_QUEUE, KafkaError.MSG_SIZE_TOO_LARGE, KafkaError._PURGE_INFLIGHT):
+        writer._report(1, "large")(KafkaError(code), Message())
+    with pytest.raises(LogError, match=r"could not publish to large.*hint: keep large data elsewhere"):
+        writer.acknowledged()
+    writer.close()
 
 
 @pytest.mark.kafka
