@@ -89,6 +89,16 @@ class Handler:
         """Say whether it runs outside of any transaction."""
         return self.runs != "inside"
 
+    @property
+    def is_of_step(self) -> bool:
+        """Say whether it does or undoes a step, rather than look on."""
+        return self.task in ("action", "compensation")
+
+    @property
+    def known_as(self) -> str:
+        """The name by which the protocol knows it: its step's, or an observer's or a deadline's own."""
+        return self.step if self.is_of_step else self.name
+
     @cached_property
     def successes(self) -> dict[str, type]:
         """The events that mean success, by full name."""

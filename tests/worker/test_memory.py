@@ -93,7 +93,8 @@ class Town:
         self.clock = ManualClock()
         self.broker = MemoryBroker(2, self.clock)
         self.chance = random.Random(seed)
-        options = Options(idle_seconds=0.0, sagas_in_memory=sagas_in_memory)
+        # A turn that the machine's speed cut short would tell the chances apart.
+        options = Options(idle_seconds=0.0, turn_seconds=60, sagas_in_memory=sagas_in_memory)
         codec = AvroCodec(EVENTS)
         self.participants = [
             agency(self._script(), None),

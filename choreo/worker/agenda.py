@@ -1,0 +1,37 @@
+"""What a participant has before it: the schedule, as its handlers mean it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from choreo.participant import Handler
+from choreo.ports import Lane, Scheduled, Store
+from choreo.worker.case import Case, Cause
+from choreo.worker.handlers import Handlers
+
+
+class Agenda:
+    """Puts work on the schedule of the store, and takes it off."""
+
+    def __init__(self, store: Store, handlers: Handlers) -> None:
+        self._store = store
+        self._handlers = handlers
+
+    def put(self, case: Case, task: str, name: str, due: int, tried: int = 0) -> None:
+        """Put one task there; one that may run outside of the transaction waits for room among the calls."""
+        cause = case.cause.envelope.id
+        lane: Lane = "call" if self._handlers.is_outside(task, name) else "turn"
+        self._store.schedule((Scheduled(case.saga_id, case.saga_type, task, name, cause, due, tried, lane),))
+
+    def drop(self, case: Case, task: str, name: str) -> None:
+        """Take a task off."""
+        self._store.unschedule(case.saga_id, task, name)
+
+    def arm(self, case: Case, deadline: Handler) -> None:
+        """Put a deadline there, counted from the record of the event that arms it."""
+        self.put(case, "deadline", deadline.name, in_time_until(deadline.within or timedelta(), case.cause))
+
+
+def in_time_until(timeout: timedelta, cause: Cause) -> int:
+    """Give the last moment of a time that counts from the record of the event that began it."""
+    return cause.time + round(timeout.total_seconds() * 1000)
