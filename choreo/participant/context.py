@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,7 +25,8 @@ class Context:
     ``db`` is the open local transaction: what is written through it is committed together with the
     event that the handler returns, or not at all. It refuses commit and rollback; in a handler that runs
     outside of any transaction, any use of it raises `TransactionControl`. ``attempt`` counts
-    from 1. ``time_ms`` is the runtime's clock, in milliseconds since the epoch.
+    from 1. ``time_ms`` is the runtime's clock, in milliseconds since the epoch; ``extends`` is the
+    runtime's, too, for `extend`.
     """
 
     saga_id: str
@@ -33,6 +35,28 @@ class Context:
     db: Database
     attempt: int
     time_ms: int
+    extends: Callable[[timedelta], None] | None = None
+
+    def extend(self, by: timedelta) -> None:
+        """Ask for more time: this attempt may go on until ``by`` from now, whatever the step's ``timeout``.
+
+        A heartbeat for long steps: called again and again while the work goes on, so that a step that
+        hangs is found out soon, and one that works is not. It survives a crash of the service; it moves no
+        deadline that others have set. Raises `TimeoutError` when the step has been given up meanwhile: what
+        the handler still does is then compensated, or has been; `TransactionControl` in a handler that
+        runs inside the transaction.
+
+        >>> from datetime import timedelta
+        >>> def render(pages: list[str], ctx: Context) -> None:
+        ...     for page in pages:
+        ...         ctx.extend(timedelta(seconds=30))  # half a minute for each page
+        """
+        if self.extends is None:
+            raise TransactionControl(
+                f"{self.step} runs inside the transaction, which must not last",
+                hint="declare its handler with async def, or blocking=True",
+            )
+        self.extends(by)
 
     @property
     def now(self) -> datetime:

@@ -69,7 +69,8 @@ class Scheduled(NamedTuple):
     ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
     a refusal), ``name`` of which handler or step, ``event_id`` the event that caused it. One row each
     saga, task, name and event at most: scheduling again moves it. ``lane`` says who does it; what is
-    ``out`` stays on the schedule until its result is committed.
+    ``out`` stays on the schedule until its result is committed. ``until`` is the time that such a call
+    asked for with ``ctx.extend``, 0 where it did not.
     """
 
     saga_id: str
@@ -80,6 +81,7 @@ class Scheduled(NamedTuple):
     due: int
     attempt: int = 0
     lane: Lane = "turn"
+    until: int = 0
 
 
 class DeadLetter(NamedTuple):

@@ -184,5 +184,6 @@ def lanes(db: Database) -> None:
     """Tell what a turn does from what is called outside of it."""
     connection = db.conn
     connection.execute("ALTER TABLE schedule ADD COLUMN lane TEXT NOT NULL DEFAULT 'turn'")
+    connection.execute("ALTER TABLE schedule ADD COLUMN until INTEGER NOT NULL DEFAULT 0")
     connection.execute("DROP INDEX schedule_by_due")
     connection.execute("CREATE INDEX schedule_by_lane ON schedule (lane, due)")

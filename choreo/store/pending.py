@@ -13,7 +13,8 @@ _SCHEDULED = Insertion(
     "schedule",
     Scheduled._fields,
     "ON CONFLICT (saga_id, task, name, event_id)"
-    " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane",
+    " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
+    " until = excluded.until",
 )
 UNWRITABLE = (sqlite3.Error, UnicodeError, OverflowError)
 """What is raised for rows that can't be written: the database's errors, and Python's for odd values."""

@@ -12,19 +12,21 @@ from typing import Any, NamedTuple
 
 from choreo import telemetry
 from choreo.participant import Context, Handler
+from choreo.ports import Scheduled
 from choreo.worker.case import Case
+from choreo.worker.limit import Limit
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of a handler: its arguments, and until when it may last (milliseconds since the epoch)."""
+    """One call of a handler: its arguments, its row on the schedule, and until when it may last."""
 
     case: Case
     handler: Handler
     context: Context
     arguments: list[Any]
-    tried: int
-    until: int | None = None
+    row: Scheduled
+    limit: Limit
     is_traced: bool = False
 
 
@@ -72,7 +74,8 @@ class Calls:
     @property
     def next_limit(self) -> int | None:
         """The time at which the first call has lasted too long, in milliseconds since the epoch."""
-        return min((call.until + 1 for call in self._out if call.until is not None), default=None)
+        limits = (call.limit.until for call in self._out)
+        return min((until + 1 for until in limits if until is not None), default=None)
 
     def start(self, call: Call) -> None:
         """Let a call go."""
@@ -96,14 +99,19 @@ class Calls:
             self._cut.discard(finished.call)
         return taken
 
+    def extended(self) -> list[Call]:
+        """Give the calls that have asked for more time."""
+        return [call for call in self._out if call.limit.asked]
+
     def overdue(self, now: int) -> list[Call]:
         """Give the calls that have lasted too long."""
-        return [call for call in self._out if call.until is not None and now > call.until]
+        return [call for call in self._out if call.limit.until is not None and now > call.limit.until]
 
     def cut(self, call: Call) -> None:
         """Wait for a call no longer: a coroutine is cancelled, a thread's result will be ignored."""
         del self._out[call]
         self._cut.add(call)
+        call.limit.is_over = True
         if call.handler.runs == "coroutine" and self._coroutines is not None:
             self._coroutines.cancel(call)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from choreo import telemetry
 from choreo.envelope import Envelope
@@ -22,6 +22,7 @@ from choreo.worker.calls import Call, Finished
 from choreo.worker.case import Case, Cause, unknown_handler, unreadable_record
 from choreo.worker.folding import Folding
 from choreo.worker.handlers import Handlers
+from choreo.worker.limit import Limit
 from choreo.worker.results import Results
 from choreo.worker.sagas import Sagas, history_of
 
@@ -141,11 +142,21 @@ class Runtime:
         now = self._clock.now()
         saga = self.sagas.get(case.role, case.saga_id)
         is_running = saga.step(handler.step).activity == "running"
-        if self._is_late(case, handler, now) and not (is_running and handler.kind == PIVOT):
+        until = _limit(case, handler, row)
+        if until is not None and now > until and not (is_running and handler.kind == PIVOT):
             self._results.time_out(case, handler)
             return
-        database: Any = NoDatabase(handler.name)
-        context = Context(case.saga_id, handler.step, handler.task, database, max(row.attempt, 0) + 1, now)
+        # A pivot's time is over when it begins: nothing cuts it.
+        limit = Limit(None if handler.kind == PIVOT else until, self._clock)
+        context = Context(
+            case.saga_id,
+            handler.step,
+            handler.task,
+            cast(Any, NoDatabase(handler.name)),
+            max(row.attempt, 0) + 1,
+            now,
+            limit.extend,
+        )
         arguments = prepare(
             handler, Binding(self._store, self._codec, case.saga_id, saga, case.cause), context
         )
@@ -154,11 +165,15 @@ class Runtime:
             return
         if not is_running:  # else it was out when the last process of the service ended
             self._folding.tell(case, told)
-        self._store.schedule((row._replace(lane="out"),))
-        until = None
-        if handler.timeout is not None and handler.kind != PIVOT:  # a pivot's is over when it begins
-            until = in_time_until(handler.timeout, case.cause)
-        self.begun.append(Call(case, handler, context, arguments, row.attempt, until, self._is_traced))
+        row = row._replace(lane="out")
+        self._store.schedule((row,))
+        self.begun.append(Call(case, handler, context, arguments, row, limit, self._is_traced))
+
+    def extend_call(self, call: Call) -> None:
+        """Give a call the time that it has asked for."""
+        if self._is_running(call.case, call.handler):
+            call.limit.until = call.limit.asked
+            self._store.schedule((call.row._replace(until=call.limit.until),))
 
     def end_call(self, finished: Finished) -> None:
         """Take the result of a call."""
@@ -169,7 +184,7 @@ class Runtime:
             return
         self._store.unschedule(case.saga_id, handler.task, handler.step)
         result = outcome(self._codec, handler, call.context, finished.result, finished.error)
-        self._results.take(case, handler, result, call.tried)
+        self._results.take(case, handler, result, call.row.attempt)
         self._work_off()
 
     def time_out_call(self, call: Call) -> None:
@@ -182,9 +197,6 @@ class Runtime:
     def _is_running(self, case: Case, handler: Handler) -> bool:
         saga = self.sagas.get(case.role, case.saga_id)
         return saga.step(handler.step).activity == "running"
-
-    def _is_late(self, case: Case, handler: Handler, now: int) -> bool:
-        return handler.timeout is not None and now > in_time_until(handler.timeout, case.cause)
 
     def _work_off(self) -> None:
         """Do what has been queued, and what that queues, before anything else."""
@@ -217,7 +229,8 @@ class Runtime:
     def _attempt(self, case: Case, handler: Handler, tried: int) -> None:
         """Run a handler once; ``tried`` as in `Results.take`."""
         now = self._clock.now()
-        if self._is_late(case, handler, now):
+        until = _limit(case, handler)
+        if until is not None and now > until:
             self._results.time_out(case, handler)
             return
         saga = self.sagas.get(case.role, case.saga_id)
@@ -254,6 +267,13 @@ class Runtime:
 
     def _is_joining(self, cause: Cause) -> bool:
         return cause.offset < self.joined_at.get(Partition(cause.topic, cause.partition), 0)
+
+
+def _limit(case: Case, handler: Handler, row: Scheduled | None = None) -> int | None:
+    """Give the time until which a step may last; a call that was out may have asked for more."""
+    if handler.timeout is None:
+        return None
+    return max(in_time_until(handler.timeout, case.cause), row.until if row else 0)
 
 
 def _traced(case: Case, traceparent: str) -> Case:

@@ -176,9 +176,9 @@ class Worker:
 
     def _transact(self) -> int:
         self._settle_down()
-        finished = self._results()
+        finished, extended = self._results(), self._calls.extended()
         due = self._runtime.live and self._is_anything_due()
-        if not self._backlog and not self._acknowledged and not due and not finished:
+        if not self._backlog and not self._acknowledged and not due and not (finished or extended):
             return 0
         deadline = time.monotonic() + self._options.turn_seconds
         done = 0
@@ -195,6 +195,8 @@ class Worker:
             for each in finished:
                 self._runtime.end_call(each)
                 done += 1
+            for call in extended:
+                self._runtime.extend_call(call)
             if due:
                 done += self._do_due(self._options.turn_items - done, deadline)
             self._next_due = self._look_ahead()

@@ -163,6 +163,8 @@ inventory.observer(retry=3)  # type: ignore[call-overload]
 
 def uses_the_context(ctx: Context) -> None:
     assert_type(ctx.saga_id, str)
+    ctx.extend(timedelta(seconds=30))
+    ctx.extend(30)  # type: ignore[arg-type]
     assert_type(ctx.step, str)
     assert_type(ctx.idempotency_key, str)
     assert_type(ctx.attempt, int)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from choreo import Participant
+from tests.worker.provider import Hotel, blocking_hotel, hotel
 from tests.worker.rig import Rig
 
 Rigs = Callable[..., Rig]
@@ -28,3 +29,10 @@ def rig(tmp_path: Path) -> Iterator[Rigs]:
     yield make
     for each in rigs:
         each.close()
+
+
+@pytest.fixture(params=[hotel, blocking_hotel], ids=["coroutine", "thread"])
+def make(request: pytest.FixtureRequest) -> Hotel:
+    """Give a hotel of each sort."""
+    maker: Hotel = request.param
+    return maker

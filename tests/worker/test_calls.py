@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from choreo import Aborted, Context, Participant, Permanent, Retry
+from choreo import Context, Participant, Permanent, Retry
 from choreo.worker import Options
 from tests.worker.conftest import Rigs
-from tests.worker.rig import Rig
+from tests.worker.provider import (
+    BUSY,
+    TWICE,
+    Hotel,
+    Provider,
+    asked,
+    blocking_hotel,
+    hotel,
+    quiet,
+    undone,
+    until,
+)
 from tests.worker.services import SECOND
 from tests.worker.trip import (
     FlightBooked,
-    FlightCancelled,
     FlightFull,
     HotelBooked,
     HotelCancelled,
@@ -29,144 +37,6 @@ from tests.worker.trip import (
     TripRequested,
     trip,
 )
-
-BUSY = ConnectionError("busy")
-TWICE = Retry(attempts=2, delay=10 * SECOND)
-PATIENCE = 10.0
-
-
-class Provider:
-    """A slow service in the world. Each request waits until the test answers it.
-
-    An answer is given to one waiting request after the other: an exception, or None for "done".
-    """
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.attempts: list[int] = []
-        self.ended: list[str] = []
-        self.wrong: Any = None
-        self._changed = threading.Condition()
-        self._answers: list[BaseException | None] = []
-
-    def ask(self, ctx: Context) -> None:
-        """Wait for an answer, in a thread."""
-        self._came(ctx)
-        with self._changed:
-            assert self._changed.wait_for(lambda: self._answers, PATIENCE)
-            answer = self._answers.pop(0)
-        if answer is not None:
-            raise answer
-
-    async def ask_async(self, ctx: Context) -> None:
-        """Wait for an answer, in a coroutine."""
-        try:
-            self._came(ctx)
-            while not self._answers:
-                await asyncio.sleep(0)
-            answer = self._answers.pop(0)
-            if answer is not None:
-                raise answer
-        except asyncio.CancelledError:
-            self.ended.append("cancelled")
-            raise
-
-    def answer(self, *answers: BaseException | None) -> None:
-        """Answer requests, now or when they come."""
-        with self._changed:
-            self._answers += answers
-            self._changed.notify_all()
-
-    def _came(self, ctx: Context) -> None:
-        self.keys.append(ctx.idempotency_key)
-        self.attempts.append(ctx.attempt)
-
-
-Hotel = Callable[..., Participant]
-
-
-def hotel(
-    provider: Provider,
-    *,
-    retry: Retry = TWICE,
-    timeout: timedelta | None = None,
-    partial: bool | None = None,
-    undo: Provider | None = None,
-) -> Participant:
-    """Make the hotel of the trip, whose booking is a coroutine; its cancellation too where ``undo`` is."""
-    participant = Participant("hotel", sagas=[trip], retry=retry)
-
-    @participant.action(fails=HotelFull, timeout=timeout, partial=partial)
-    async def book(event: TripRequested, ctx: Context) -> HotelBooked | HotelFull:
-        await provider.ask_async(ctx)
-        return provider.wrong or HotelBooked(event.trip)
-
-    _undone(participant, book, undo)
-    return participant
-
-
-def blocking_hotel(
-    provider: Provider,
-    *,
-    retry: Retry = TWICE,
-    timeout: timedelta | None = None,
-    partial: bool | None = None,
-    undo: Provider | None = None,
-) -> Participant:
-    """Make the same hotel with a function that blocks."""
-    participant = Participant("hotel", sagas=[trip], retry=retry)
-
-    @participant.action(fails=HotelFull, timeout=timeout, partial=partial, blocking=True)
-    def book(event: TripRequested, ctx: Context) -> HotelBooked | HotelFull:
-        provider.ask(ctx)
-        return provider.wrong or HotelBooked(event.trip)
-
-    _undone(participant, book, undo)
-    return participant
-
-
-def _undone(participant: Participant, book: Any, undo: Provider | None) -> None:
-    if undo is None:
-
-        @participant.compensation(of=book)
-        def cancel(
-            event: FlightFull | FlightCancelled | Aborted, booked: HotelBooked | None, ctx: Context
-        ) -> HotelCancelled:
-            return HotelCancelled(ctx.saga_id, "with a booking" if booked else "without")
-    else:
-
-        @participant.compensation(of=book)
-        async def cancel_slowly(
-            event: FlightFull | FlightCancelled | Aborted, booked: HotelBooked | None, ctx: Context
-        ) -> HotelCancelled:
-            await undo.ask_async(ctx)
-            return HotelCancelled(ctx.saga_id)
-
-
-@pytest.fixture(params=[hotel, blocking_hotel], ids=["coroutine", "thread"])
-def make(request: pytest.FixtureRequest) -> Hotel:
-    """Give a hotel of each sort."""
-    maker: Hotel = request.param
-    return maker
-
-
-def until(rig: Rig, condition: Callable[[], bool]) -> None:
-    """Let the worker go round until a condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        rig.worker.turn()
-        assert time.monotonic() < deadline, rig.history()
-
-
-def quiet(rig: Rig) -> bool:
-    """Say whether nothing is scheduled, waiting or out."""
-    lanes = ("turn", "call", "out")
-    return all(rig.store.next_due(lane) is None for lane in lanes)  # type: ignore[arg-type]
-
-
-def asked(rig: Rig, provider: Provider, times: int = 1) -> None:
-    """Let the worker go round until the provider has been asked so often."""
-    until(rig, lambda: len(provider.keys) == times)
 
 
 def test_a_call_is_durable_before_it_starts_and_its_result_is_committed_later(rig: Rigs, make: Hotel) -> None:
@@ -353,7 +223,7 @@ def test_a_returned_failure_says_that_nothing_was_done(rig: Rigs, make: Hotel) -
 
 
 @pytest.mark.parametrize("wrong", [FlightBooked("t"), 5, HotelBooked("x" * 600_000)])
-def test_what_is_not_declared_or_not_fit_is_refused_and_undone(rig: Rigs, make: Hotel, wrong: Any) -> None:
+def test_what_is_not_declared_or_not_fit_is_refused_andundone(rig: Rigs, make: Hotel, wrong: Any) -> None:
     """What the call did may stand in the world, whatever it returned."""
     provider = Provider()
     provider.wrong = wrong
@@ -395,7 +265,7 @@ def test_a_handler_may_move_into_the_transaction_with_a_new_release(rig: Rigs) -
     def book(event: TripRequested, ctx: Context) -> HotelBooked:
         return HotelBooked(event.trip)
 
-    _undone(participant, book, None)
+    undone(participant, book, None)
     rigged.participant = participant
     rigged.open()
     assert (rigged.published("s1"), rigged.published("s2")) == ([HotelBooked("t")], [HotelBooked("u")])
@@ -411,7 +281,7 @@ def test_a_handler_may_move_out_of_the_transaction_with_a_new_release(rig: Rigs)
     def book(event: TripRequested, ctx: Context) -> HotelBooked:
         raise BUSY
 
-    _undone(inside, book, None)
+    undone(inside, book, None)
     rigged = rig(inside)
     rigged.feed(TripRequested("t"))
     rigged.close()
@@ -497,7 +367,7 @@ def test_a_thread_that_was_cut_keeps_its_place_until_it_ends(rig: Rigs) -> None:
     until(rigged, lambda: rigged.published("s2") == [HotelBooked("u")])
 
 
-def test_a_call_whose_time_passed_while_the_service_was_down_is_undone(rig: Rigs) -> None:
+def test_a_call_whose_time_passed_while_the_service_was_down_isundone(rig: Rigs) -> None:
     """It was out, so it may have had effects; it isn't made again."""
     provider, undo = Provider(), Provider()
     rigged = rig(hotel(provider, timeout=SECOND, undo=undo))
@@ -577,7 +447,7 @@ def test_the_database_is_refused_where_there_is_no_transaction(rig: Rigs) -> Non
         reads(ctx)
         return HotelBooked(event.trip)
 
-    _undone(participant, book, None)
+    undone(participant, book, None)
     rigged = rig(participant)
     rigged.feed(TripRequested("t"))
     until(rigged, lambda: rigged.published() == [HotelFull("t", "TransactionControl")])
@@ -632,7 +502,7 @@ def test_steps_that_wait_a_second_each_wait_together(rig: Rigs) -> None:
         await asyncio.sleep(1)  # the provider's time, not the test's
         return HotelBooked(event.trip)
 
-    _undone(participant, book, None)
+    undone(participant, book, None)
     rigged = rig(participant)
     begun = time.monotonic()
     for number in range(200):
