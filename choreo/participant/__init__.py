@@ -4,6 +4,19 @@ from choreo.participant.condition import all_of
 from choreo.participant.context import Context, NoDatabase
 from choreo.participant.handler import Handler, Parameter, Place
 from choreo.participant.participant import Participant
-from choreo.participant.transaction import Transaction
+from choreo.participant.status import Status, Wait
+from choreo.participant.transaction import Connection, Transaction
 
-__all__ = ["Context", "Handler", "NoDatabase", "Parameter", "Participant", "Place", "Transaction", "all_of"]
+__all__ = [
+    "Connection",
+    "Context",
+    "Handler",
+    "NoDatabase",
+    "Parameter",
+    "Participant",
+    "Place",
+    "Status",
+    "Transaction",
+    "Wait",
+    "all_of",
+]

@@ -13,7 +13,8 @@ from choreo.participant.clashes import refuse_twice
 from choreo.participant.declarations import Declarations
 from choreo.participant.handler import Handler, Task
 from choreo.participant.roles import role_of
-from choreo.participant.transaction import Transaction
+from choreo.participant.status import Status
+from choreo.participant.transaction import Connection, Transaction
 from choreo.protocol import Role
 from choreo.retry import Retry
 from choreo.saga import Saga, StartStep
@@ -64,7 +65,7 @@ class Participant:
         self.retry = retry or Retry()
         self.prepare = prepare
         self._declarations = Declarations(name, self.sagas, self.retry)
-        self._opens: Callable[[], AbstractContextManager[Transaction]] | None = None
+        self._connection: Connection | None = None
 
     def __repr__(self) -> str:
         return f"Participant({self.name!r})"
@@ -211,9 +212,9 @@ class Participant:
         """
         return self._decorator("deadline", function, options)
 
-    def connect(self, opens: Callable[[], AbstractContextManager[Transaction]]) -> None:
-        """Say how `transaction` opens the participant's store; ``choreo.connect`` does this."""
-        self._opens = opens
+    def connect(self, connection: Connection) -> None:
+        """Give the participant its way to its store; ``choreo.connect`` does this."""
+        self._connection = connection
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a local transaction in which sagas can be started, from any process of the service.
@@ -221,12 +222,32 @@ class Participant:
         Committed at the end of the ``with`` block, rolled back when an exception leaves it. Raises
         `ConfigurationError` before ``choreo.connect``.
         """
-        if self._opens is None:
+        return self._connected().transaction()
+
+    def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
+        """Say where a saga stands, as this participant knows it by now; None for one it never heard of.
+
+        ``saga`` need only be given where sagas of several types have the same id; `ConfigurationError`
+        says so, and is raised before ``choreo.connect``.
+        """
+        return self._connected().status(saga_id, saga)
+
+    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
+        """Wait until a saga has ended, for ``timeout`` at most; give its status, whatever it then is.
+
+        For a web request that would rather answer with the end than with "accepted". It looks at the
+        store, in the calling thread: in a coroutine, use ``asyncio.to_thread``. Raises as `status`, and
+        `StoreError` inside of a transaction of the same thread, which would never see the end.
+        """
+        return self._connected().wait(saga_id, timeout, saga)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
             raise ConfigurationError(
                 f"{self.name} is not connected to its store",
                 hint=f'call choreo.connect({self.name}, store="{self.name}.db") when the process starts',
             )
-        return self._opens()
+        return self._connection
 
     def _decorator(self, task: Task, function: Any, options: dict[str, Any]) -> Any:
         def decorate(decorated: F) -> F:

@@ -1,8 +1,13 @@
-"""``Transaction``: what ``participant.transaction()`` gives."""
+"""``Transaction``: what ``participant.transaction()`` gives, and the connection that gives it."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any, Protocol
+
+from choreo.participant.status import Status
+from choreo.saga import Saga
 
 
 class Transaction(Protocol):
@@ -22,4 +27,20 @@ class Transaction(Protocol):
 
     def cancel(self, saga_id: str, event: object) -> None:
         """Ask that a saga be cancelled; too late, it changes nothing."""
+        ...
+
+
+class Connection(Protocol):
+    """A participant's way to its store, from any process of the service; ``choreo.connect`` makes it."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Open a transaction."""
+        ...
+
+    def status(self, saga_id: str, saga: Saga | None) -> Status | None:
+        """Say where a saga stands."""
+        ...
+
+    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None) -> Status | None:
+        """Wait for a saga's end."""
         ...

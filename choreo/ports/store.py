@@ -183,6 +183,10 @@ class Store(Protocol):
         """Take a saga's rows of that task and name off the schedule."""
         ...
 
+    def scheduled(self, saga_id: str) -> Sequence[Scheduled]:
+        """Give what is on the schedule for one saga, whatever its lane, in the order of scheduling."""
+        ...
+
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
         """Give what is due at ``now`` in a lane, the oldest first, then in the order of scheduling."""
         ...

@@ -133,11 +133,16 @@ class Instance:
         return bool(self.failing) or self.cancelled
 
     @property
+    def rolls_back(self) -> bool:
+        """Say whether it is aborted and can't be completed any more; past the pivot it can."""
+        return bool(self.failing) or (self.cancelled and not self.pivoted)
+
+    @property
     def state(self) -> SagaState:
         """Where the saga stands, by DESIGN's words."""
         if self.end:
             return self.end
-        if self.aborted:
+        if self.rolls_back:
             return "compensating"
         return "pending" if len(self.outcomes) > 1 else "started"
 

@@ -32,6 +32,7 @@ SELECT payload FROM saga_log
 WHERE saga_id = ? AND event_type = ? AND payload IS NOT NULL AND note <> 'void' ORDER BY id LIMIT 1
 """
 _UNPUBLISHED = f"SELECT {_columns(Unpublished._fields)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+_SCHEDULED = f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY id"
 _DUE = (
     f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
 )
@@ -156,6 +157,11 @@ class SQLiteStore:
         """Take a saga's rows of that task and name off the schedule."""
         self._turn.require("unschedule")
         self._pending.changes.append((saga_id, task, name))
+
+    def scheduled(self, saga_id: str) -> Sequence[Scheduled]:
+        """Give what is on the schedule for one saga, whatever its lane, in the order of scheduling."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(_SCHEDULED, saga_id)]
 
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
         """Give what is due at ``now`` in a lane, the oldest first, then in the order of scheduling."""

@@ -9,7 +9,7 @@ from choreo.avro import AvroCodec
 from choreo.participant import Participant
 from choreo.store import SQLiteStore
 from choreo.worker.clock import SystemClock
-from choreo.worker.transaction import Transactions
+from choreo.worker.connection import StoreConnection
 
 
 def connect(participant: Participant, store: str | Path, *, schemas: Sequence[str | Path] = ()) -> None:
@@ -25,4 +25,4 @@ def connect(participant: Participant, store: str | Path, *, schemas: Sequence[st
     ...     connect(orders, f"{folder}/orders.db")
     """
     codec = AvroCodec(participant.events, [Path(folder) for folder in schemas])
-    participant.connect(Transactions(participant, lambda: SQLiteStore(store), codec, SystemClock()))
+    participant.connect(StoreConnection(participant, lambda: SQLiteStore(store), codec, SystemClock()))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from choreo import telemetry
@@ -135,38 +133,3 @@ def checked_saga_id(saga_id: str) -> str:
     if not saga_id or len(saga_id) > 255 or not saga_id.isprintable():
         raise ConfigurationError("a saga id has 1 to 255 printable characters")
     return saga_id
-
-
-class Transactions:
-    """Opens transactions, with one store for each thread that asks."""
-
-    def __init__(
-        self, participant: Participant, open_store: Callable[[], Store], codec: Codec, clock: Clock
-    ) -> None:
-        self._participant = participant
-        self._roles = participant.roles()
-        self._open_store = open_store
-        self._codec = codec
-        self._clock = clock
-        self._local = threading.local()
-
-    @contextmanager
-    def __call__(self) -> Iterator[LocalTransaction]:
-        """Open a transaction on the calling thread's store."""
-        store = self._store()
-        with store.turn(), store.savepoint():
-            yield LocalTransaction(self._participant, self._roles, store, self._codec, self._clock)
-
-    def _store(self) -> Store:
-        store: Store | None = getattr(self._local, "store", None)
-        if store is None:
-            store = self._open_store()
-            try:
-                if self._participant.prepare:
-                    with store.turn():
-                        self._participant.prepare(store.db)
-            except BaseException:  # the next transaction begins anew
-                store.close()
-                raise
-            self._local.store = store
-        return store

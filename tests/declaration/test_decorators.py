@@ -127,12 +127,14 @@ def test_a_connected_participant_opens_its_store(inventory: Participant) -> None
     """Each transaction is opened anew."""
     opened = []
 
-    @contextmanager
-    def opens() -> Iterator[Any]:
-        opened.append("store")
-        yield opened
+    class Connection:
+        @contextmanager
+        def transaction(self) -> Iterator[Any]:
+            opened.append("store")
+            yield opened
 
-    inventory.connect(opens)
+    connection: Any = Connection()
+    inventory.connect(connection)
     for _ in range(2):
         with inventory.transaction() as tx:
             assert tx is opened

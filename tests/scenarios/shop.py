@@ -12,7 +12,7 @@ from choreo.ports import Entry
 from choreo.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from choreo.worker.transaction import Transactions
+from choreo.worker.connection import StoreConnection
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.inventory import inventory
 from examples.orders.notifications import notifications
@@ -141,7 +141,7 @@ class Shop(Books):
             worker.start()
             self.stores[name], self.workers[name] = store, worker
             opened = _opener(store)
-            participant.connect(Transactions(participant, opened, codec, SystemClock()))
+            participant.connect(StoreConnection(participant, opened, codec, SystemClock()))
         self.until(lambda: all(worker.is_live for worker in self.workers.values()))
 
     def place(self, order: OrderCreated) -> str:

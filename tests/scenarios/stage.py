@@ -16,7 +16,7 @@ from choreo.ports import DeadLetter, Log, Partition, Publication
 from choreo.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from choreo.worker.transaction import Transactions
+from choreo.worker.connection import StoreConnection
 from tests.broker.leg import KafkaLeg, Leg, MemoryLeg
 from tests.scenarios.shop import PARTICIPANTS, Shop
 
@@ -75,7 +75,7 @@ class Stage(Shop):
             worker = Worker(each, store, wire, codec, SystemClock(), self._options)
             worker.start()
             self.workers[each.name] = worker
-            each.connect(Transactions(each, lambda store=store: store, codec, SystemClock()))
+            each.connect(StoreConnection(each, lambda store=store: store, codec, SystemClock()))
         self.until(lambda: all(worker.is_live for worker in self.workers.values()))
 
     def stop(self, *participants: Participant) -> None:

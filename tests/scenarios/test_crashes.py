@@ -22,7 +22,7 @@ from choreo.ports import Publication
 from choreo.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
-from choreo.worker.transaction import Transactions
+from choreo.worker.connection import StoreConnection
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.orders import orders
 from tests.broker.leg import MemoryLeg, unique
@@ -125,7 +125,7 @@ class FragileShop(Shop):
         log: Any = Fragile(self._leg.log(name), self.fuse)
         codec = AvroCodec(participant.events)
         worker = Worker(participant, fragile, log, codec, self.clock, self._options)
-        participant.connect(Transactions(participant, lambda: fragile, codec, self.clock))
+        participant.connect(StoreConnection(participant, lambda: fragile, codec, self.clock))
         self.stores[name], self.workers[name] = store, worker
         try:
             worker.start()

@@ -16,7 +16,7 @@ from choreo.ports import Assignment
 from choreo.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from choreo.worker.transaction import Transactions
+from choreo.worker.connection import StoreConnection
 from tests.broker.leg import Leg
 from tests.worker.trip import (
     FlightCancelled,
@@ -72,7 +72,7 @@ def test_a_step_that_lasts_longer_than_the_poll_interval_causes_no_rebalance(
     log = broker_leg.log(topic, max_poll_interval_ms=milliseconds, session_timeout_ms=milliseconds)
     codec, clock = AvroCodec(participant.events), SystemClock()
     worker = Worker(participant, store, log, codec, clock, Options(idle_seconds=0.005))
-    participant.connect(Transactions(participant, lambda: store, codec, clock))
+    participant.connect(StoreConnection(participant, lambda: store, codec, clock))
     assigned, revoked = watched(worker)
     worker.start()
 

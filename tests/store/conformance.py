@@ -179,6 +179,19 @@ class StoreConformance:
         assert [row.saga_id for row in store.due(9, 9, "call")] == ["s1"]
         assert (store.next_due(), store.next_due("call"), store.next_due("out")) == (3, 1, 2)
 
+    def test_what_is_scheduled_for_a_saga_is_found_by_its_id(self, store: Store) -> None:
+        """In every lane, however far off, written or not yet."""
+        rows = [
+            scheduled(due=30),
+            scheduled(name="ship", due=9, lane="call"),
+            scheduled(name="bill", lane="out"),
+        ]
+        with store.turn():
+            store.schedule([scheduled("s2"), *rows])
+            assert list(store.scheduled("s1")) == rows
+        assert list(store.scheduled("s1")) == rows
+        assert not store.scheduled("s3")
+
     def test_what_was_out_is_recalled(self, store: Store) -> None:
         """With its place in the queue; and moving a row changes its lane."""
         with store.turn():

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_type
 
 from choreo import Aborted, Context, Participant, Permanent, Retry, Saga, all_of, event
-from choreo.participant import Handler, Transaction
+from choreo.participant import Handler, Status, Transaction
 from choreo.protocol import Role
 
 
@@ -175,6 +175,10 @@ def uses_the_context(ctx: Context) -> None:
 
 
 def starts_a_saga() -> str:
+    assert_type(inventory.status("o-1"), Status | None)
+    assert_type(inventory.wait("o-1", timedelta(seconds=1), saga=shopping), Status | None)
+    inventory.wait("o-1")  # type: ignore[call-arg]
+    inventory.wait("o-1", 5)  # type: ignore[arg-type]
     assert_type(inventory.transaction(), AbstractContextManager[Transaction])
     with inventory.transaction() as tx:
         tx.db["orders"].insert({"order_id": order.order_id})

@@ -16,8 +16,8 @@ from choreo.protocol import Instance
 from choreo.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
+from choreo.worker.connection import StoreConnection
 from choreo.worker.entries import rebuild
-from choreo.worker.transaction import Transactions
 from tests.worker.trip import EVENTS, STEPS
 
 NOON = 1_700_000_000_000
@@ -65,7 +65,7 @@ class Rig:
         log = self.wrap(self.broker.log(self.participant.name))
         self._worker = Worker(self.participant, self.store, log, self.codec, self.clock, self.options)
         self.participant.connect(
-            Transactions(self.participant, lambda: self.store, self.codec, self.clock),
+            StoreConnection(self.participant, lambda: self.store, self.codec, self.clock),
         )
         self.worker.start()
         return self.worker

@@ -35,9 +35,9 @@ from choreo.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.case import Case, Cause
+from choreo.worker.connection import StoreConnection
 from choreo.worker.entries import INPUT_NAMES, input_of, rebuild
 from choreo.worker.rows import Rows
-from choreo.worker.transaction import Transactions
 from tests.worker.conftest import Rigs
 from tests.worker.rig import ManualClock
 from tests.worker.services import Script, agency, flight, hotel, ticket
@@ -107,7 +107,7 @@ class Town:
         for participant, store in zip(self.participants, self.stores, strict=True):
             log = self.broker.log(participant.name)
             self.workers.append(Worker(participant, store, log, codec, self.clock, options))
-            participant.connect(Transactions(participant, lambda store=store: store, codec, self.clock))  # type: ignore[misc]
+            participant.connect(StoreConnection(participant, lambda store=store: store, codec, self.clock))  # type: ignore[misc]
             self.workers[-1].start()
 
     def _script(self, fatal: bool = False) -> Script:
