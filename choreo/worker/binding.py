@@ -42,7 +42,10 @@ class Binding:
             return Aborted(self._saga.failing or handler.step, self._saga.failing_outcome or "failed")
         if parameter.optional:
             return None
-        raise BodyError(f"{handler.name}: the saga has no event for parameter {parameter.name!r}")
+        raise BodyError(
+            f"{handler.name}: the saga has no event for parameter {parameter.name!r}",
+            hint="a deadline of another participant may call it without one: annotate it with … | Aborted",
+        )
 
     def _find(self, handler: Handler, parameter: Parameter) -> str:
         if parameter.is_result:

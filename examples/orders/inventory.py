@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlite_utils import Database
 
-from choreo import Context, Participant, Permanent
+from choreo import Aborted, Context, Participant, Permanent
 
 from .contract import (
     InventoryReserved,
@@ -42,7 +42,7 @@ def reserve_inventory(event: OrderCreated, ctx: Context) -> InventoryReserved:
 
 @inventory.compensation(of=reserve_inventory)
 def release_reservation(
-    event: PaymentFailed | PaymentRefunded, reserved: InventoryReserved, ctx: Context
+    event: PaymentFailed | PaymentRefunded | Aborted, reserved: InventoryReserved, ctx: Context
 ) -> ReservationReleased:
     ctx.db.execute(
         "update stock set available = available + r.quantity"

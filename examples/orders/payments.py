@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlite_utils import Database
 
-from choreo import Context, Participant, Permanent
+from choreo import Aborted, Context, Participant, Permanent
 
 from .contract import (
     InventoryReserved,
@@ -41,7 +41,7 @@ def process_payment(event: InventoryReserved, ctx: Context) -> PaymentProcessed:
 
 @payments.compensation(of=process_payment)
 def refund_payment(
-    event: ShipmentFailed | ShipmentCancelled, processed: PaymentProcessed, ctx: Context
+    event: ShipmentFailed | ShipmentCancelled | Aborted, processed: PaymentProcessed, ctx: Context
 ) -> PaymentRefunded:
     (charge,) = ctx.db.query("select * from charges where order_id = ?", [processed.order_id])
     for sign, account in ((1, charge["customer"]), (-1, "shop")):

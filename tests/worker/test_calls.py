@@ -223,7 +223,7 @@ def test_a_returned_failure_says_that_nothing_was_done(rig: Rigs, make: Hotel) -
 
 
 @pytest.mark.parametrize("wrong", [FlightBooked("t"), 5, HotelBooked("x" * 600_000)])
-def test_what_is_not_declared_or_not_fit_is_refused_andundone(rig: Rigs, make: Hotel, wrong: Any) -> None:
+def test_what_is_not_declared_or_not_fit_is_refused_and_undone(rig: Rigs, make: Hotel, wrong: Any) -> None:
     """What the call did may stand in the world, whatever it returned."""
     provider = Provider()
     provider.wrong = wrong
@@ -367,7 +367,7 @@ def test_a_thread_that_was_cut_keeps_its_place_until_it_ends(rig: Rigs) -> None:
     until(rigged, lambda: rigged.published("s2") == [HotelBooked("u")])
 
 
-def test_a_call_whose_time_passed_while_the_service_was_down_isundone(rig: Rigs) -> None:
+def test_a_call_whose_time_passed_while_the_service_was_down_is_undone(rig: Rigs) -> None:
     """It was out, so it may have had effects; it isn't made again."""
     provider, undo = Provider(), Provider()
     rigged = rig(hotel(provider, timeout=SECOND, undo=undo))
