@@ -17,10 +17,6 @@ from choreo.store.migrations import migrate
 # How many prepared statements Python keeps: ours are about twenty, the others are the handlers'.
 _KEPT_STATEMENTS = 256
 
-# Four times SQLite's default, 16 MB: a big turn alone writes some hundred pages, many of them again
-# in the next one, and what is checkpointed later is copied once.
-_PAGES_TO_CHECKPOINT = 4000
-
 
 def open_database(path: str | Path, busy_timeout: float) -> Database:
     """Open the database at ``path``, durable and up to date; make it where there is none.
@@ -70,7 +66,6 @@ def _prepared(connection: sqlite3.Connection, name: str, busy_timeout: float) ->
     # NORMAL would lose the last turns at a power loss, after the log has told others of them.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_TO_CHECKPOINT}")
     db = Database(connection, execute_plugins=False)
     migrate(db)
     return db

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench import footprint, hop, participant, sagas
+from tests.bench import calls, deadlines, footprint, hop, participant, sagas, waiting
 from tests.bench.site import Site, site
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     """Measure on the embedded broker, then on a real Kafka."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--quick", action="store_true", help="smaller numbers, rougher figures")
-    parser.add_argument("--only", default="", help="participant, sagas, hop or footprint")
+    parser.add_argument("--only", default="", help="name of one measure, such as sagas")
     parser.add_argument("--broker", default="", help="embedded or kafka")
     options = parser.parse_args()
     quick = options.quick
@@ -25,6 +25,13 @@ def main() -> None:
             where, 4_000 if quick else 10_000, 1 if quick else 3
         ),
         "sagas": lambda where: sagas.measure(where, 200 if quick else 2_000),
+        "async": lambda where: calls.measure(where, 2_000 if quick else 5_000, 1 if quick else 3),
+        "deadlines": lambda where: deadlines.measure(
+            where, 100_000, *((100, 2_000, 1) if quick else (500, 4_000, 3))
+        ),
+        "waiting": lambda where: waiting.measure(
+            where, (2_000, 5_000) if quick else (20_000, 50_000, 100_000)
+        ),
         "hop": lambda where: hop.measure(where, rate=50, seconds=4 if quick else 20),
         "footprint": lambda where: footprint.measure(where, seconds=3 if quick else 10),
     }

@@ -11,15 +11,16 @@ from choreo.avro import AvroCodec
 from choreo.envelope import Envelope, event_id
 from choreo.event import event_name
 from choreo.kafka import headers_of
+from choreo.outcome import SUCCEEDED, Kind
 from choreo.worker.transaction import new_saga_id
-from examples.orders.contract import OrderCreated, order_fulfilment
+from examples.orders.contract import InventoryReserved, OrderCreated, order_fulfilment
 
 
 class Feed:
-    """A producer of `OrderCreated` records."""
+    """A producer of orders, and of what answers them."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._codec = AvroCodec([OrderCreated])
+        self._codec = AvroCodec([OrderCreated, InventoryReserved])
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -31,31 +32,43 @@ class Feed:
 
     def order(self, topic: str, on_delivery: Any = None) -> str:
         """Publish one order; give its saga's id."""
-        saga_id, name = new_saga_id(), event_name(OrderCreated)
-        envelope = Envelope(
-            event_id(saga_id, "start", "succeeded", name),
-            "orders",
-            name,
-            time.time_ns() // 1_000_000,
-            saga_id,
-            order_fulfilment.name,
-            1,
-            "start",
-            "succeeded",
-            "start",
-        )
-        body = self._codec.encode(OrderCreated(saga_id, "ada", "apple", 1, 100, "home"))
-        self._producer.produce(topic, body, saga_id, headers=headers_of(envelope), on_delivery=on_delivery)
+        saga_id = new_saga_id()
+        created = OrderCreated(saga_id, "ada", "apple", 1, 100, "home")
+        self.publish(topic, saga_id, created, "orders", "start", "start", on_delivery)
         return saga_id
 
-    def orders(self, topic: str, count: int) -> None:
-        """Publish many, and wait until the log has them."""
+    def publish(
+        self,
+        topic: str,
+        saga_id: str,
+        event: Any,
+        source: str,
+        step: str,
+        kind: Kind,
+        on_delivery: Any = None,
+    ) -> None:
+        """Publish the success of a step."""
+        name = event_name(type(event))
+        identity = event_id(saga_id, step, SUCCEEDED, name)
+        now, saga = time.time_ns() // 1_000_000, order_fulfilment.name
+        envelope = Envelope(identity, source, name, now, saga_id, saga, 1, step, SUCCEEDED, kind)
+        body, headers = self._codec.encode(event), headers_of(envelope)
+        self._producer.produce(topic, body, saga_id, headers=headers, on_delivery=on_delivery)
+
+    def orders(self, topic: str, count: int) -> list[str]:
+        """Publish many, and wait until the log has them; give their sagas' ids."""
+        sagas = []
         for number in range(count):
-            self.order(topic)
+            sagas.append(self.order(topic))
             if number % 1000 == 0:
                 self._producer.poll(0)
-        self._producer.flush()
+        self.flush()
+        return sagas
 
     def poll(self) -> None:
         """Let the producer work."""
         self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until the log has all."""
+        self._producer.flush()

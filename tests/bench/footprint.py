@@ -24,7 +24,7 @@ def measure(where: Site, seconds: int) -> dict[str, Any]:
         before = _processor_seconds(child.pid)
         time.sleep(seconds)
         busy = _processor_seconds(child.pid) - before
-        resident = _resident_mib(child.pid)
+        resident = resident_mib(child.pid)
     return {
         "bench": "footprint",
         "broker": where.broker,
@@ -39,7 +39,8 @@ def _processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _resident_mib(pid: int) -> float:
+def resident_mib(pid: int) -> float:
+    """Give a process's resident memory in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 

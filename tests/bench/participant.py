@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
-from unittest.mock import patch
 from uuid import uuid4
 
-from choreo.avro import AvroCodec, schema_of
-from choreo.kafka import KafkaLog
-from choreo.store import SQLiteStore
-from choreo.worker import Worker
-from choreo.worker.clock import SystemClock
-from examples.orders.contract import InventoryReserved, OrderCreated, order_fulfilment
+from choreo.avro import schema_of
+from examples.orders.contract import InventoryReserved, OrderCreated
 from examples.orders.inventory import inventory
 from tests.bench.feed import Feed
 from tests.bench.floor import Floor
 from tests.bench.site import Site
+from tests.bench.work import at_work, seconds_until
 
 
 def measure(where: Site, events: int, rounds: int) -> dict[str, Any]:
@@ -54,42 +48,16 @@ def _floor(where: Site, events: int) -> float:
         handled += floor.turn()
         return handled == events and floor.waiting == 0
 
-    seconds = _timed(go)
+    seconds = seconds_until(go)
     floor.close()
     return events / seconds
 
 
 def _choreo(where: Site, events: int) -> float:
-    folder = _folder(where)
-    topic = where.topic()
-    with patch.object(order_fulfilment, "topic", topic):
-        store = SQLiteStore(folder / "inventory.db")
-        log = KafkaLog(where.bootstrap, f"inventory-{topic}", embedded=where.embedded)
-        worker = Worker(inventory, store, log, AvroCodec(inventory.events), SystemClock())
-        worker.start()
-        store.db.execute("update stock set available = 1000000000")
-        while not worker.is_live:
-            worker.turn()
-        Feed(where.bootstrap).orders(topic, events)
-        folded = 0
-
-        def go() -> bool:
-            nonlocal folded
-            folded += worker.turn()
-            return folded >= 2 * events and not store.unpublished(0, 1)
-
-        seconds = _timed(go)
-        log.close()
-        store.close()
-    return events / seconds
-
-
-def _timed(go: Callable[[], bool]) -> float:
-    begun = time.perf_counter()
-    while not go():
-        if time.perf_counter() - begun > 300:
-            raise TimeoutError("no end within 300 s")
-    return time.perf_counter() - begun
+    with at_work(where, inventory) as work:
+        work.store.db.execute("update stock set available = 1000000000")
+        work.feed.orders(work.topic, events)
+        return events / work.until_done(2 * events)
 
 
 def _folder(where: Site) -> Path:
