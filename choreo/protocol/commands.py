@@ -9,6 +9,9 @@ from choreo.protocol.inputs import Begin, Buried, Deferred, Discarded, Due, Ende
 from choreo.protocol.instance import Instance, Progress
 from choreo.protocol.role import Action, Role
 
+_ENDED = ("failed", "refused", "compensated")
+"""The states of a step that has nothing left to do but to answer."""
+
 
 def begin(role: Role, saga: Instance, told: Begin, out: list[Decision]) -> None:
     """Decide, by what is known now, whether a step that was queued or backed off may still run."""
@@ -108,36 +111,68 @@ def buried(role: Role, saga: Instance, told: Buried, out: list[Decision]) -> Non
 
 def requeued(role: Role, saga: Instance, told: Requeued, out: list[Decision]) -> None:
     """Try a dead letter again: whether it may still run is decided when it begins."""
-    if told.name not in role.action:
+    if told.name in role.action:
+        _requeue_step(role, saga, role.action[told.name], out)
+    elif told.name in role.deadline:
+        if saga.deadlines.get(told.name) == "armed":
+            out.append(Queue("deadline", told.name))
+    else:
         waiting = saga.observers.get(told.name, ())
         saga.observers[told.name] = (*waiting, told.event_id)
         if not waiting:
             out.append(Queue("observer", told.name))
-        return
-    progress = saga.step(told.name)
+
+
+def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision]) -> None:
+    progress = saga.step(action.step)
     if progress.activity != "dead":
+        return
+    if progress.state in _ENDED:
+        _answer_at_last(saga, action, out, progress.reason)
         return
     task: Task = "compensation" if progress.state == "compensating" else "action"
     reason = steps.unfit(role, saga)
     if reason:
-        out.append(Bury(task, told.name, reason))
+        out.append(Bury(task, action.step, reason))
         return
-    saga.steps[told.name] = progress._replace(activity="queued")
-    out.append(Queue(task, told.name))
+    saga.steps[action.step] = progress._replace(activity="queued")
+    out.append(Queue(task, action.step))
 
 
 def discarded(role: Role, saga: Instance, told: Discarded, out: list[Decision]) -> None:
     """Settle a dead letter by hand: a compensation counts as done, an action as failed."""
-    if told.name not in role.action or saga.step(told.name).activity != "dead":
+    if told.name in role.action:
+        _discard_step(saga, role.action[told.name], told.reason, out)
+    elif saga.deadlines.get(told.name) == "armed":
+        saga.deadlines[told.name] = "over"
+
+
+def _discard_step(saga: Instance, action: Action, reason: str, out: list[Decision]) -> None:
+    progress = saga.step(action.step)
+    if progress.activity != "dead":
         return
-    action = role.action[told.name]
-    progress = saga.step(told.name)
-    if progress.state == "compensating" and not progress.owes_failure:
-        steps.move(saga, told.name, Progress("compensated", result=progress.result), out, told.reason)
-        undo = steps.undo_for(action, progress.result)
-        out.append(Answer(told.name, COMPENSATED, undo.answer if undo else "", told.reason))
+    if progress.state in _ENDED:
+        _answer_at_last(saga, action, out, reason)
+    elif progress.state == "compensating" and not progress.owes_failure:
+        steps.move(saga, action.step, Progress("compensated", result=progress.result), out, reason)
+        _confirm(saga, action, out, reason)
     elif action.can_fail:  # a retriable step has no failure to answer with: it can only be requeued
-        steps.settle(saga, action, "failed", out, told.reason)
+        steps.settle(saga, action, "failed", out, reason)
+
+
+def _answer_at_last(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
+    """Answer for a step that has ended, and whose answer was the dead letter."""
+    progress = saga.step(action.step)
+    saga.steps[action.step] = progress._replace(activity="idle")
+    if progress.state == "compensated":
+        _confirm(saga, action, out, reason)
+    else:
+        steps.answer(saga, action, out, reason or "the saga is aborted")
+
+
+def _confirm(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
+    undo = steps.undo_for(action, saga.step(action.step).result)
+    out.append(Answer(action.step, COMPENSATED, undo.answer if undo else "", reason))
 
 
 def observed(role: Role, saga: Instance, told: Observed, out: list[Decision]) -> None:

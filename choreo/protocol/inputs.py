@@ -49,7 +49,7 @@ class Buried(NamedTuple):
 class Requeued(NamedTuple):
     """A dead letter is to be tried again, against the saga's state of today.
 
-    ``event_id`` says which event, where ``name`` is an observer's.
+    ``name`` is a step's, a deadline's or an observer's; ``event_id`` says which event an observer is to see.
     """
 
     name: str

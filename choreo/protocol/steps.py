@@ -145,5 +145,5 @@ def undo_partial(saga: Instance, action: Action, out: list[Decision], reason: st
 
 def settle(saga: Instance, action: Action, state: StepState, out: list[Decision], reason: str) -> None:
     """End an action, or the compensation of a partial one, in a failure."""
-    move(saga, action.step, Progress(state), out, reason)
+    move(saga, action.step, Progress(state, reason=reason), out, reason)
     answer(saga, action, out, reason)

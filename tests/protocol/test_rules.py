@@ -30,6 +30,7 @@ from choreo.protocol import (
     Moved,
     Observed,
     Observer,
+    Progress,
     Publish,
     Queue,
     Requeued,
@@ -471,6 +472,27 @@ def test_a_discarded_retriable_step_stays_a_dead_letter() -> None:
     assert told.hear(Requeued("pay")) == [Queue("action", "pay")]
 
 
+def test_an_answer_that_was_buried_is_given_when_it_is_requeued() -> None:
+    """The failure of a step that failed, with its reason; the confirmation of one that was undone."""
+    failed = Told(role(), START_EVENT, RESERVED, BEGIN)
+    failed.hear(Ended("pay", FAILED, "", "raised", "declined"), Buried("pay"))
+    assert failed.hear(Requeued("pay")) == [Answer("pay", FAILED, "PaymentFailed", "declined")]
+    refused = Told(role(), START_EVENT, CANCELLED, RESERVED, Buried("pay"))
+    assert refused.hear(Requeued("pay")) == [REFUSAL]
+    gone = Ended("pay", COMPENSATED, "Refunded", "raised", "gone")
+    undone = Told(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, BEGIN, gone, Buried("pay"))
+    assert undone.hear(Requeued("pay")) == [Answer("pay", COMPENSATED, "Refunded", "")]
+    assert undone.saga.step("pay") == Progress("compensated", result="Paid")
+
+
+def test_an_answer_that_was_buried_is_given_when_it_is_discarded() -> None:
+    """What happened does not change, only the reason does."""
+    gone = Ended("pay", COMPENSATED, "Refunded", "raised", "gone")
+    undone = Told(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, BEGIN, gone, Buried("pay"))
+    assert undone.hear(Discarded("pay", "by hand")) == [Answer("pay", COMPENSATED, "Refunded", "by hand")]
+    assert undone.hear(Discarded("pay", "by hand")) == []
+
+
 def test_an_outcome_of_an_own_step_that_was_never_decided_is_noticed() -> None:
     """The store is another one, or an old copy."""
     told = Told(role(), START_EVENT, RESERVED)
@@ -478,6 +500,17 @@ def test_an_outcome_of_an_own_step_that_was_never_decided_is_noticed() -> None:
 
 
 DEADLINE = Deadline("ship_is_late", "ship", Trigger.of("Paid"), "ShipLate")
+
+
+def test_a_deadline_that_was_buried_is_requeued_or_given_up() -> None:
+    """It is due again, unless it is over meanwhile; discarded, it never fires."""
+    assert watcher(PAID, Buried("ship_is_late")).hear(Requeued("ship_is_late")) == [
+        Queue("deadline", "ship_is_late")
+    ]
+    over = watcher(PAID, Buried("ship_is_late"), event("ship", SUCCEEDED, "Shipped"))
+    assert over.hear(Requeued("ship_is_late")) == []
+    discarded = watcher(PAID, Buried("ship_is_late"), Discarded("ship_is_late", "by hand"))
+    assert discarded.hear(Requeued("ship_is_late"), Due("ship_is_late")) == []
 
 
 def watcher(*inputs: Any) -> Told:
