@@ -10,6 +10,7 @@ from choreo.avro.derivation import schema_of
 from choreo.avro.files import Finding, check_schemas, write_schemas
 from choreo.avro.resolution import Problem
 from choreo.avro.scalars import DecimalOf
+from choreo.avro.text import body_of, text_of
 
 __all__ = [
     "AvroCodec",
@@ -17,10 +18,12 @@ __all__ = [
     "Definition",
     "Finding",
     "Problem",
+    "body_of",
     "check_schemas",
     "define",
     "incompatibilities",
     "schema_of",
+    "text_of",
     "unreadable",
     "write_schemas",
 ]

@@ -10,6 +10,7 @@ import click
 from choreo import __version__
 from choreo.cli import output
 from choreo.cli.demo import demo
+from choreo.cli.dlq import dlq
 from choreo.cli.run import run
 from choreo.cli.schemas import schemas
 from choreo.cli.topics import topics
@@ -71,5 +72,5 @@ def choreo(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, topics, schemas, demo):
+for command in (run, topics, schemas, dlq, demo):
     choreo.add_command(command)

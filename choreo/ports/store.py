@@ -84,11 +84,16 @@ class Scheduled(NamedTuple):
     until: int = 0
 
 
+LetterState = Literal["open", "requeued", "discarded"]
+"""What became of a dead letter; one that isn't open any more is kept all the same."""
+
+
 class DeadLetter(NamedTuple):
     """One row of ``dead_letters``: what could not be handled, with the raw record and the reason.
 
     ``headers`` are the raw ones as JSON, values in base64; ``handler`` is empty where no handler was
-    reached; ``id`` is given by the store.
+    reached. ``comment`` says why it was closed, at ``closed_at``. ``edited`` is the body that the handler
+    gets instead of ``value``, once requeued. ``id`` is given by the store.
     """
 
     reason: str
@@ -107,6 +112,10 @@ class DeadLetter(NamedTuple):
     headers: str = "[]"
     value: bytes | None = None
     attempt: int = 0
+    state: LetterState = "open"
+    comment: str = ""
+    closed_at: int = 0
+    edited: bytes | None = None
     id: int = 0
 
 
@@ -228,11 +237,23 @@ class Store(Protocol):
         ...
 
     def dead_letters(self) -> Sequence[DeadLetter]:
-        """Give the dead letters, oldest first."""
+        """Give the dead letters, open or closed, oldest first."""
         ...
 
-    def remove_dead_letter(self, identity: int) -> bool:
-        """Take a dead letter away; say whether it was still there, so that one of two takers gets it."""
+    def dead_letter(self, identity: int) -> DeadLetter | None:
+        """Give one dead letter."""
+        ...
+
+    def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
+        """Close a dead letter; say whether it was still open, so that one of two takers gets it."""
+        ...
+
+    def edit_dead_letter(self, identity: int, body: bytes) -> bool:
+        """Keep another body beside the one of an open dead letter; say whether it was still open."""
+        ...
+
+    def edited(self, saga_id: str, task: str, name: str, event_id: str) -> bytes | None:
+        """Give the body that somebody has written for that event and that handler, the latest."""
         ...
 
     def changed(self) -> bool:

@@ -14,7 +14,7 @@ from choreo.errors import StoreError
 
 migrations = Migrations("choreo")
 
-NAMES = ("0001_tables", "0002_lanes")
+NAMES = ("0001_tables", "0002_lanes", "0003_letters")
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
 TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
@@ -187,3 +187,15 @@ def lanes(db: Database) -> None:
     connection.execute("ALTER TABLE schedule ADD COLUMN until INTEGER NOT NULL DEFAULT 0")
     connection.execute("DROP INDEX schedule_by_due")
     connection.execute("CREATE INDEX schedule_by_lane ON schedule (lane, due)")
+
+
+@migrations(name=NAMES[2])
+def letters(db: Database) -> None:
+    """Keep dead letters that were settled, and what somebody wrote instead of an event."""
+    connection = db.conn
+    for column in ("state TEXT NOT NULL DEFAULT 'open'", "comment TEXT NOT NULL DEFAULT ''"):
+        connection.execute(f"ALTER TABLE dead_letters ADD COLUMN {column}")
+    connection.execute("ALTER TABLE dead_letters ADD COLUMN closed_at INTEGER NOT NULL DEFAULT 0")
+    connection.execute("ALTER TABLE dead_letters ADD COLUMN edited BLOB")
+    # Nearly always empty: what is due asks it each time.
+    connection.execute("CREATE INDEX dead_letters_edited ON dead_letters (saga_id) WHERE edited IS NOT NULL")

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from choreo.errors import Fenced, StoreMismatch
 from choreo.ports.log import Partition
-from choreo.ports.store import DeadLetter, Entry, Lane, Scheduled, Unpublished
+from choreo.ports.store import DeadLetter, Entry, Lane, LetterState, Scheduled, Unpublished
 from choreo.store.failure import refusal
 from choreo.store.guard import Guard
 from choreo.store.opening import open_database
@@ -51,7 +51,15 @@ _ADD_LETTER = (
     f"INSERT INTO dead_letters ({_columns(_LETTER_FIELDS)}) VALUES ({', '.join('?' * len(_LETTER_FIELDS))})"
 )
 _LETTERS = f"SELECT {_columns(DeadLetter._fields)} FROM dead_letters ORDER BY id"
-_REMOVE_LETTER = "DELETE FROM dead_letters WHERE id = ?"
+_LETTER = f"SELECT {_columns(DeadLetter._fields)} FROM dead_letters WHERE id = ?"
+_CLOSE_LETTER = """
+UPDATE dead_letters SET state = ?, comment = ?, closed_at = ? WHERE id = ? AND state = 'open'
+"""
+_EDIT_LETTER = "UPDATE dead_letters SET edited = ? WHERE id = ? AND state = 'open'"
+_EDITED = """
+SELECT edited FROM dead_letters
+WHERE saga_id = ? AND edited IS NOT NULL AND task = ? AND name = ? AND event_id = ? ORDER BY id DESC LIMIT 1
+"""
 _DATA_VERSION = "PRAGMA data_version"
 
 
@@ -222,13 +230,28 @@ class SQLiteStore:
         return identity
 
     def dead_letters(self) -> Sequence[DeadLetter]:
-        """Give the dead letters, oldest first."""
+        """Give the dead letters, open or closed, oldest first."""
         return [DeadLetter._make(row) for row in self._rows(_LETTERS)]
 
-    def remove_dead_letter(self, identity: int) -> bool:
-        """Take a dead letter away; say whether it was still there, so that one of two takers gets it."""
-        self._turn.require("remove_dead_letter")
-        return self._change(_REMOVE_LETTER, identity).rowcount == 1
+    def dead_letter(self, identity: int) -> DeadLetter | None:
+        """Give one dead letter."""
+        rows = self._rows(_LETTER, identity)
+        return DeadLetter._make(rows[0]) if rows else None
+
+    def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
+        """Close a dead letter; say whether it was still open, so that one of two takers gets it."""
+        self._turn.require("close_dead_letter")
+        return self._change(_CLOSE_LETTER, state, comment, at, identity).rowcount == 1
+
+    def edit_dead_letter(self, identity: int, body: bytes) -> bool:
+        """Keep another body beside the one of an open dead letter; say whether it was still open."""
+        self._turn.require("edit_dead_letter")
+        return self._change(_EDIT_LETTER, body, identity).rowcount == 1
+
+    def edited(self, saga_id: str, task: str, name: str, event_id: str) -> bytes | None:
+        """Give the body that somebody has written for that event and that handler, the latest."""
+        rows = self._rows(_EDITED, saga_id, task, name, event_id)
+        return rows[0][0] if rows else None
 
     def changed(self) -> bool:
         """Say, cheaply, whether another connection has committed since the last call."""

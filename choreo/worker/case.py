@@ -13,6 +13,9 @@ from choreo.ports import DeadLetter, Entry, Record, Scheduled
 from choreo.protocol import Role
 from choreo.worker.entries import envelope_of
 
+UNKNOWN_HANDLER = "unknown-handler"
+"""Why a dead letter is kept of what is scheduled for a handler that is gone."""
+
 
 class Cause(NamedTuple):
     """The event that called a handler; ``time`` is its record's, in milliseconds since the epoch."""
@@ -108,7 +111,7 @@ def unreadable_record(record: Record, reason: str, detail: str, now: int) -> Dea
 def unknown_handler(row: Scheduled, now: int) -> DeadLetter:
     """Give the dead letter of what is scheduled for a handler that the service doesn't declare any more."""
     return DeadLetter(
-        "unknown-handler",
+        UNKNOWN_HANDLER,
         f"the service has no {row.name} any more",
         now,
         row.saga_id,

@@ -12,16 +12,17 @@ from choreo.errors import HeadersError
 from choreo.kafka import cloudevents
 from choreo.outcome import PIVOT
 from choreo.participant import Context, Handler, NoDatabase, Participant
-from choreo.ports import Clock, Codec, Partition, Record, Scheduled, Store
+from choreo.ports import Clock, Codec, DeadLetter, Partition, Record, Scheduled, Store
 from choreo.protocol import Begin, Due, Expire, Instance, Observed, Queue, Run, fold
 from choreo.retry import Retry
 from choreo.worker.agenda import Agenda, in_time_until
 from choreo.worker.attempt import Attempt, attempt, outcome, prepare
 from choreo.worker.binding import Binding
 from choreo.worker.calls import Call, Finished
-from choreo.worker.case import Case, Cause, unknown_handler, unreadable_record
+from choreo.worker.case import UNKNOWN_HANDLER, Case, Cause, unknown_handler, unreadable_record
 from choreo.worker.folding import Folding
 from choreo.worker.handlers import Handlers
+from choreo.worker.letters import DISCARD, REQUEUE, Letters
 from choreo.worker.limit import Limit
 from choreo.worker.results import Results
 from choreo.worker.sagas import Sagas, history_of
@@ -63,6 +64,7 @@ class Runtime:
         self._folding = Folding(
             participant, store, codec, clock, self._handlers, self._agenda, sagas_in_memory
         )
+        self._letters = Letters(self._folding, self._agenda, store, clock)
         self._results = Results(self._folding, self._agenda, clock, schema_retry)
 
     @property
@@ -101,14 +103,32 @@ class Runtime:
     def run_due(self, row: Scheduled) -> None:
         """Do what the schedule says is due, if the saga's state of today still asks for it."""
         self._store.unschedule(row.saga_id, row.task, row.name)
+        if row.task in (REQUEUE, DISCARD):
+            self._settle(row)
+            return
         if row.saga_type not in self._roles or not self._handlers.knows(row.name):
             self._bury_unknown(row)
             return
         self._do(row)
         self._work_off()
 
+    def _settle(self, row: Scheduled) -> None:
+        letter = self._store.dead_letter(int(row.name))
+        if letter is None:  # taken out of the database by hand
+            return
+        if letter.saga_type not in self._roles or not self._handlers.knows(letter.name):
+            if row.task == REQUEUE or letter.task in ("action", "compensation"):
+                self._letters.reopen(letter, UNKNOWN_HANDLER, f"the service has no {letter.name}")
+            return
+        self._letters.settle(self._remembered(letter), letter, row.task)
+        while (
+            self._folding.todo
+        ):  # its saga may have moved on: whether it still runs is decided when it is due
+            case, item = self._folding.todo.pop()
+            self._agenda.put(case, item.task, item.name, self._clock.now())
+
     def _do(self, row: Scheduled) -> None:
-        case = self._remembered(row.saga_type, row.saga_id, row.event_id)
+        case = self._remembered(row)
         saga = self.sagas.get(case.role, row.saga_id)
         if row.task == "observer":
             if saga.observers.get(row.name, ("",))[0] == row.event_id:
@@ -208,7 +228,8 @@ class Runtime:
         saga = self.sagas.get(case.role, case.saga_id)
         if item.task == "observer" and saga.observers[item.name][0] != case.cause.envelope.id:
             # One that has waited has a turn of its own: a long queue of them must not make this one long.
-            case = self._remembered(case.saga_type, case.saga_id, saga.observers[item.name][0])
+            waiting = saga.observers[item.name][0]
+            case = self._remembered(Scheduled(case.saga_id, case.saga_type, item.task, item.name, waiting, 0))
             self._agenda.put(case, item.task, item.name, self._clock.now())
             return
         if item.task == "action" and self._is_before_us(case.cause):
@@ -256,11 +277,13 @@ class Runtime:
             "dead letter %d: saga_id=%s step=%s %s: unknown-handler", number, row.saga_id, row.name, row.task
         )
 
-    def _remembered(self, saga_type: str, saga_id: str, wanted: str) -> Case:
-        """Give the case of an event that stands in the saga log."""
-        entries = history_of(self._store, saga_type, saga_id)
-        entry = next(each for each in entries if each.event_id == wanted and each.input == "event")
-        return Case(self._roles[saga_type], self._topic_of[saga_type], saga_id, Cause.remembered(entry))
+    def _remembered(self, what: Scheduled | DeadLetter) -> Case:
+        """Give the case of an event that stands in the saga log, as its handler is to see it."""
+        entries = history_of(self._store, what.saga_type, what.saga_id)
+        entry = next(each for each in entries if each.event_id == what.event_id and each.input == "event")
+        edited = self._store.edited(what.saga_id, what.task, what.name, what.event_id)
+        cause = Cause.remembered(entry if edited is None else entry._replace(payload=edited))
+        return Case(self._roles[what.saga_type], self._topic_of[what.saga_type], what.saga_id, cause)
 
     def _is_before_us(self, cause: Cause) -> bool:
         return cause.offset < self.acts_from.get(Partition(cause.topic, cause.partition), 0)

@@ -248,17 +248,37 @@ class StoreConformance:
             _ = 1 / 0
         store.bind("cluster-2", "orders")
 
-    def test_dead_letters_are_kept_until_taken(self, store: Store) -> None:
-        """Each has an id of its own, and one taker."""
+    def test_dead_letters_are_kept_and_closed_once(self, store: Store) -> None:
+        """Each has an id of its own, and one taker; what was closed stays."""
         letter = DeadLetter("unreadable", "no ce_id", 7, key=b"k", value=b"\xff", offset=3, topic="orders")
         with store.turn():
             first, second = store.add_dead_letter(letter), store.add_dead_letter(letter)
-        assert list(store.dead_letters()) == [letter._replace(id=first), letter._replace(id=second)]
+        kept = [letter._replace(id=first), letter._replace(id=second)]
+        assert list(store.dead_letters()) == kept
         with store.turn():
-            assert store.remove_dead_letter(second)
-            assert not store.remove_dead_letter(second)
+            assert store.close_dead_letter(second, "discarded", "by hand", 9)
+            assert not store.close_dead_letter(second, "requeued", "", 10)
+        kept[1] = kept[1]._replace(state="discarded", comment="by hand", closed_at=9)
+        assert list(store.dead_letters()) == kept
+        assert store.dead_letter(second) == kept[1]
+        assert store.dead_letter(10**9) is None
+
+    def test_an_edited_body_stands_beside_the_original(self, store: Store) -> None:
+        """Of an open letter only; found by saga, handler and event, the latest."""
+        letter = DeadLetter("unreadable-body", "", 7, "s1", "t", "action", "pay", "e1", value=b"bad")
         with store.turn():
-            assert store.add_dead_letter(letter) > second
+            first, second = store.add_dead_letter(letter), store.add_dead_letter(letter)
+        assert store.edited("s1", "action", "pay", "e1") is None
+        with store.turn():
+            assert store.edit_dead_letter(first, b"good")
+            assert store.edited("s1", "action", "pay", "e1") == b"good"
+            assert store.edit_dead_letter(second, b"better")
+            assert store.close_dead_letter(second, "requeued", "", 9)
+            assert not store.edit_dead_letter(second, b"late")
+        assert store.edited("s1", "action", "pay", "e1") == b"better"
+        assert store.edited("s1", "action", "ship", "e1") is None
+        assert store.edited("s2", "action", "pay", "e1") is None
+        assert [each.value for each in store.dead_letters()] == [b"bad", b"bad"]
 
     def test_a_turn_that_fails_leaves_nothing(self, store: Store) -> None:
         """Neither what was written nor what was kept back, then or later."""
@@ -349,7 +369,8 @@ class StoreConformance:
             lambda: store.join(ORDERS, 0, 0, 0),
             lambda: store.advance(ORDERS, 0, 1),
             lambda: store.add_dead_letter(DeadLetter("r", "d", 1)),
-            lambda: store.remove_dead_letter(1),
+            lambda: store.close_dead_letter(1, "requeued", "", 1),
+            lambda: store.edit_dead_letter(1, b""),
             lambda: store.savepoint().__enter__(),
         ):
             with pytest.raises(StoreError, match="outside of a turn"):

@@ -205,7 +205,8 @@ PLANS = {
     "acknowledge": lambda store: store.acknowledge([1]),
     "enqueue": lambda store: store.enqueue([unpublished()]),
     "advance": lambda store: store.advance(Partition("orders", 0), 0, 1),
-    "remove_dead_letter": lambda store: store.remove_dead_letter(1),
+    "close_dead_letter": lambda store: store.close_dead_letter(1, "requeued", "", 1),
+    "edited": lambda store: store.edited("s1", "action", "reserve", "e1"),
 }
 
 

@@ -1,0 +1,32 @@
+"""``choreo dlq``: dead letters, listed and settled."""
+
+from __future__ import annotations
+
+import click
+
+from choreo.cli.dlq.discard import discard
+from choreo.cli.dlq.edit import edit
+from choreo.cli.dlq.list import list_letters
+from choreo.cli.dlq.requeue import requeue
+from choreo.cli.dlq.show import show
+
+
+@click.group(short_help="List and settle dead letters.")
+def dlq() -> None:
+    """List and settle dead letters: what a participant could not do, and what its saga waits for.
+
+    Works on a participant's store, whether its worker runs or not. What is asked for is written there in
+    one transaction; the worker does it in its next turn, or when it starts. Nothing is ever deleted.
+
+    \b
+    Examples:
+      choreo dlq list
+      choreo dlq show 12
+      choreo dlq requeue 12
+      choreo dlq requeue --all --reason gave-up --step payments.refund
+      choreo dlq discard 13 --because "refunded by hand, ticket 4711"
+    """
+
+
+for command in (list_letters, show, edit, requeue, discard):
+    dlq.add_command(command)

@@ -1,0 +1,108 @@
+"""``choreo dlq list``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from choreo.cli.dlq.selection import Filter, Found, filtered, letters_in
+from choreo.cli.stores import open_stores, stores
+
+_SHOWN = 5
+"""How many letters of a group are named one by one; JSON has them all."""
+
+
+@click.command("list", short_help="List dead letters, by cause.")
+@stores
+@filtered
+@click.option("--all", "closed", is_flag=True, help="Those that were settled, too.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) -> None:
+    """List dead letters, those with the same cause together.
+
+    \b
+    Examples:
+      choreo dlq list
+      choreo dlq list --store /var/lib/orders.db --reason gave-up
+      choreo dlq list --all --format json | jq '.[].saga_id'
+    """
+    with open_stores(stores) as opened:
+        letters = letters_in(opened, Filter(**wanted), closed=closed)
+    if form == "json":
+        click.echo(json.dumps([as_json(found) for found in letters], indent=2))
+    elif not letters:
+        click.echo("no dead letters")
+    else:
+        for group in _grouped(letters):
+            _show(group)
+
+
+def as_json(found: Found) -> dict[str, Any]:
+    """Give a letter as JSON can hold it; its body is not in it."""
+    letter = found.letter
+    return {
+        "number": letter.id,
+        "participant": found.opened.participant,
+        "store": found.opened.path,
+        "state": letter.state,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "task": letter.task,
+        "step": letter.name,
+        "saga_id": letter.saga_id,
+        "saga_type": letter.saga_type,
+        "event_id": letter.event_id,
+        "event_type": letter.event_type,
+        "attempts": letter.attempt,
+        "recorded_at": iso(letter.recorded_at),
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "edited": letter.edited is not None,
+        "because": letter.comment,
+        "closed_at": iso(letter.closed_at) if letter.closed_at else None,
+    }
+
+
+def iso(milliseconds: int) -> str:
+    """Write a time in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _grouped(letters: Iterable[Found]) -> list[list[Found]]:
+    groups: dict[tuple[str, ...], list[Found]] = {}
+    for found in letters:
+        letter = found.letter
+        cause = (letter.state, found.opened.participant, letter.reason, letter.task, letter.name)
+        groups.setdefault(cause, []).append(found)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _show(group: Sequence[Found]) -> None:
+    first = group[0].letter
+    owner = group[0].opened.participant or "nobody yet"
+    what = f"{first.task} {first.name}" if first.name else f"records of {first.topic}"
+    state = "" if first.state == "open" else f", {first.state}"
+    head = click.style(f"{first.reason}", fg="red" if first.state == "open" else None, bold=True)
+    oldest = _age(min(found.letter.recorded_at for found in group))
+    click.echo(f"{head}  {what} ({owner}): {len(group)}{state}, oldest {oldest}")
+    for found in group[:_SHOWN]:
+        letter = found.letter
+        where = letter.saga_id or f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        click.echo(f"  #{letter.id}  {where}  {letter.detail}")
+    if len(group) > _SHOWN:
+        click.echo(f"  … and {len(group) - _SHOWN} more")
+
+
+def _age(recorded_at: int) -> str:
+    """Say how long ago something was, roughly."""
+    seconds = max(time.time() - recorded_at / 1000, 0)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"

@@ -1,0 +1,112 @@
+"""Which dead letters a command is about: by number, or by what they have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from choreo.cli.stores import Opened
+from choreo.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from choreo.ports import DeadLetter
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Found(NamedTuple):
+    """A dead letter, and the store that it is in."""
+
+    opened: Opened
+    letter: DeadLetter
+
+    @property
+    def title(self) -> str:
+        """Its number, with its participant's name."""
+        return f"{self.opened.participant} #{self.letter.id}"
+
+
+class Filter(NamedTuple):
+    """What letters must have in common; what is empty matters not."""
+
+    saga: str = ""
+    step: str = ""
+    participant: str = ""
+    reason: str = ""
+
+    def admits(self, found: Found) -> bool:
+        """Say whether a letter is meant."""
+        letter = found.letter
+        pairs = [
+            (self.saga, letter.saga_id),
+            (self.step, letter.name),
+            (self.participant, found.opened.participant),
+            (self.reason, letter.reason),
+        ]
+        return all(not wanted or wanted == given for wanted, given in pairs)
+
+
+def filtered(function: F) -> F:
+    """Declare the options of a `Filter`."""
+    options = [
+        click.option("--saga", default="", metavar="ID", help="Of one saga."),
+        click.option("--step", default="", metavar="NAME", help="Of one step, deadline or observer."),
+        click.option("--participant", default="", metavar="NAME", help="Of one participant."),
+        click.option("--reason", default="", metavar="WHY", help="With one reason, such as gave-up."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+participant = click.option(
+    "--participant", default="", metavar="NAME", help="Whose, where several have that number."
+)
+"""The option that tells letters of the same number apart."""
+
+
+def letters_in(stores: Iterable[Opened], wanted: Filter, *, closed: bool = False) -> list[Found]:
+    """Give the letters that a filter admits, the oldest first in each store."""
+    everything = (Found(opened, letter) for opened in stores for letter in opened.store.dead_letters())
+    return [each for each in everything if (closed or each.letter.state == "open") and wanted.admits(each)]
+
+
+def letter_of(stores: Sequence[Opened], number: int, participant: str = "") -> Found:
+    """Give the one letter of that number. Raises `ConfigurationError` where there is none, or more."""
+    found = [
+        Found(opened, letter)
+        for opened in stores
+        if participant in ("", opened.participant)
+        and (letter := opened.store.dead_letter(number)) is not None
+    ]
+    if not found:
+        where = ", ".join(opened.path for opened in stores)
+        raise ConfigurationError(
+            f"there is no dead letter {number} in {where}", hint="see `choreo dlq list --all`"
+        )
+    if len(found) > 1:
+        owners = ", ".join(each.opened.participant for each in found)
+        raise ConfigurationError(
+            f"{owners} have a dead letter {number} each", hint="say which with --participant or --store"
+        )
+    return found[0]
+
+
+def chosen(stores: Sequence[Opened], numbers: Sequence[int], everything: bool, wanted: Filter) -> list[Found]:
+    """Give the open letters that a command names by numbers, or by ``--all`` and a filter."""
+    if bool(numbers) == everything:
+        raise ConfigurationError(
+            "which dead letters?", hint="name them by number, or give --all, which filters can narrow"
+        )
+    if everything:
+        return letters_in(stores, wanted)
+    found = [letter_of(stores, number, wanted.participant) for number in dict.fromkeys(numbers)]
+    for each in found:
+        if each.letter.state != "open":
+            raise ConfigurationError(
+                f"{each.title} was {each.letter.state} already",
+                hint="what fails again is a new dead letter: see `choreo dlq list`",
+            )
+    return found

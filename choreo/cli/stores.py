@@ -1,0 +1,114 @@
+"""Participants' stores as the command line names them: ``--store``, once or more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from choreo.cli.project import nearest_project
+from choreo.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from choreo.store import SQLiteStore
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ANY = "{participant}"
+
+
+def _default() -> list[str]:
+    return [nearest_project().get("store") or f"{_ANY}.db"]
+
+
+stores = click.option(
+    "--store",
+    "stores",
+    multiple=True,
+    envvar="CHOREO_STORE",
+    default=_default,
+    show_envvar=True,
+    metavar="PATH",
+    help="A participant's SQLite database; may be repeated. Default: every store among *.db in the working "
+    "directory, or as [tool.choreo] says.",
+)
+"""The option that says which stores a command looks into."""
+
+
+class Opened(NamedTuple):
+    """A store that is open, and whose it is; empty where no worker has used it yet."""
+
+    participant: str
+    path: str
+    store: SQLiteStore
+
+
+@contextmanager
+def open_stores(named: Sequence[str]) -> Iterator[list[Opened]]:
+    """Open the stores that the option names, in the order of their participants' names.
+
+    ``{participant}`` stands for any name. Raises `ConfigurationError` where a file is missing or is no
+    store of choreo's: nothing is made. A worker may use them meanwhile.
+    """
+    from choreo.store import SQLiteStore
+
+    opened: list[Opened] = []
+    try:
+        for path in _paths(named):
+            opened.append(Opened(_owner(path), path, SQLiteStore(path)))
+        yield sorted(opened, key=lambda each: (each.participant, each.path))
+    finally:
+        for each in opened:
+            each.store.close()
+
+
+def _paths(named: Sequence[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for name in named:
+        if _ANY in name:
+            found.update(
+                dict.fromkeys(path for path in sorted(glob(name.replace(_ANY, "*"))) if _is_store(path))
+            )
+        else:
+            _refuse_other(name)
+            found[name] = None
+    if not found:
+        raise ConfigurationError(
+            f"there is no store at {', '.join(named)}", hint="name it: --store /var/lib/orders.db"
+        )
+    return list(found)
+
+
+def _refuse_other(path: str) -> None:
+    if not Path(path).is_file():
+        raise ConfigurationError(f"there is no file {path}", hint="which store is meant? --store PATH")
+    if not _is_store(path):
+        raise ConfigurationError(
+            f"{path} is not a store of choreo's", hint="which one is meant? --store PATH"
+        )
+
+
+def _is_store(path: str) -> bool:
+    import sqlite3
+
+    with suppress(sqlite3.Error), closing(_read_only(path)) as connection:
+        connection.execute("SELECT 1 FROM choreo_store")
+        return True
+    return False
+
+
+def _owner(path: str) -> str:
+    with closing(_read_only(path)) as connection:
+        return str(connection.execute("SELECT participant FROM choreo_store").fetchone()[0] or "")
+
+
+def _read_only(path: str) -> sqlite3.Connection:
+    import sqlite3
+
+    return sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True, timeout=5)

@@ -1,0 +1,218 @@
+"""``choreo dlq``: on a store whose worker runs in the same test, as it would in another process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from choreo import Participant, Permanent
+from choreo.avro import write_schemas
+from choreo.cli import main
+from choreo.store import SQLiteStore
+from tests.cli.command import assert_refused, invoke
+from tests.worker.rig import Rig
+from tests.worker.services import Script, hotel
+from tests.worker.trip import EVENTS, FlightFull, HotelBooked, HotelCancelled, TripRequested
+
+NO = Permanent("the hotel says no")
+
+
+@pytest.fixture
+def rigged(folder: Path) -> Iterator[Rig]:
+    """Open a hotel with three dead letters: two cancellations that failed, one body that can't be read."""
+    write_schemas(EVENTS, folder / "schemas")
+    rig = Rig(hotel(cancel=Script([NO, NO])), folder)
+    rig.open()
+    for saga_id in ("s1", "s2"):
+        rig.feed(TripRequested("t"), FlightFull("t", "full"), saga_id=saga_id)
+    rig.feed(TripRequested("u"), saga_id="s3", body=b"rubbish")
+    yield rig
+    rig.close()
+
+
+def test_list_puts_those_with_one_cause_together(rigged: Rig) -> None:
+    """The default finds every store in the working directory."""
+    told = invoke("dlq", "list")
+    assert told.exit_code == 0
+    first, *_ = lines = told.stdout.splitlines()
+    assert "gave-up  compensation hotel.book (hotel): 2, oldest" in first
+    assert "  #1  s1  the hotel says no" in lines
+    assert "unreadable-body  action hotel.book (hotel): 1" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "numbers"),
+    [
+        ((), [1, 2, 3]),
+        (("--saga", "s2"), [2]),
+        (("--reason", "gave-up"), [1, 2]),
+        (("--step", "hotel.book"), [1, 2, 3]),
+        (("--participant", "nobody"), []),
+        (("--reason", "gave-up", "--saga", "s3"), []),
+    ],
+)
+def test_filters_must_all_admit_a_letter(rigged: Rig, arguments: tuple[str, ...], numbers: list[int]) -> None:
+    """What a script reads is JSON."""
+    told = json.loads(invoke("dlq", "list", "--format", "json", *arguments).stdout)
+    assert [each["number"] for each in told] == numbers
+    assert {each["participant"] for each in told} <= {"hotel"}
+
+
+def test_show_gives_the_event_by_its_schema(rigged: Rig) -> None:
+    """Or, where that can't be, as it lies in the log."""
+    told = json.loads(invoke("dlq", "show", "1", "--format", "json").stdout)
+    assert told["event"] == {"trip": "t", "reason": "full"}
+    assert ["ce_type", "trip.FlightFull"] in told["headers"]
+    told = json.loads(invoke("dlq", "show", "3", "--format", "json").stdout)
+    assert told["event_base64"] == "cnViYmlzaA=="
+    assert "single-object" in told["event_unreadable"]
+    lines = [line.split(maxsplit=1) for line in invoke("dlq", "show", "1").stdout.splitlines()]
+    assert ["reason", "gave-up"] in lines
+
+
+def test_requeue_ends_the_saga(rigged: Rig) -> None:
+    """The worker does it in its next turn; twice is refused."""
+    assert invoke("dlq", "requeue", "1").stdout == "hotel #1: requeued: compensation hotel.book of saga s1\n"
+    rigged.settle()
+    assert rigged.published("s1") == [HotelBooked("t"), HotelCancelled("t")]
+    assert rigged.published("s2") == [HotelBooked("t")]
+    again = invoke("dlq", "requeue", "1")
+    assert_refused(again.exit_code, again.stderr, "hotel #1 was requeued already")
+
+
+def test_requeue_all_of_a_filter(rigged: Rig) -> None:
+    """A dry run says which, and does nothing."""
+    arguments = ("dlq", "requeue", "--all", "--reason", "gave-up")
+    told = invoke(*arguments, "--dry-run").stdout
+    assert told.count("would be requeued") == 2
+    rigged.settle()
+    assert rigged.published("s1") == [HotelBooked("t")]
+    assert invoke(*arguments).stdout.count(": requeued:") == 2
+    rigged.settle()
+    assert rigged.published("s2") == [HotelBooked("t"), HotelCancelled("t")]
+    assert invoke(*arguments).stdout == "no dead letters\n"
+
+
+def test_the_same_work_is_requeued_so_often_and_no_more(folder: Path) -> None:
+    """It is said, and the exit code tells."""
+    rig = Rig(hotel(cancel=Script(last=NO)), folder)
+    rig.open()
+    rig.feed(TripRequested("t"), FlightFull("t", "full"))
+    for number in (1, 2):
+        assert invoke("dlq", "requeue", str(number), "--limit", "2").exit_code == 0
+        rig.settle()
+    told = invoke("dlq", "requeue", "3", "--limit", "2")
+    assert told.exit_code == 1
+    assert "hotel #3: left alone: requeued 2 times already" in told.stderr
+    rig.close()
+
+
+def test_discard_publishes_and_keeps_the_reason(rigged: Rig) -> None:
+    """The letter is kept, too."""
+    assert invoke("dlq", "discard", "1", "--because", "called them").exit_code == 0
+    rigged.settle()
+    assert rigged.published("s1")[1:] == [HotelCancelled("t", "called them")]
+    (told,) = json.loads(invoke("dlq", "list", "--all", "--saga", "s1", "--format", "json").stdout)
+    assert (told["state"], told["because"]) == ("discarded", "called them")
+
+
+@pytest.mark.parametrize("because", ["", " ", "x" * 501, "a\nb"])
+def test_discard_wants_a_reason(rigged: Rig, because: str) -> None:
+    """One that can be read."""
+    told = invoke("dlq", "discard", "1", "--because", because)
+    assert_refused(told.exit_code, told.stderr, "printable characters")
+
+
+def test_an_edited_event_is_checked_kept_and_used(rigged: Rig, folder: Path) -> None:
+    """The original stays."""
+    (folder / "event.json").write_text('{"trip": "mended"}')
+    assert "nothing was kept" in invoke("dlq", "edit", "3", "event.json", "--dry-run").stdout
+    assert json.loads(invoke("dlq", "show", "3", "--format", "json").stdout)["edited"] is False
+    assert invoke("dlq", "edit", "3", "event.json").exit_code == 0
+    assert json.loads(invoke("dlq", "show", "3", "--event").stdout) == {"trip": "mended"}
+    assert invoke("dlq", "requeue", "3").exit_code == 0
+    rigged.settle()
+    assert rigged.published("s3") == [HotelBooked("mended")]
+    assert rigged.letters()[2].value == b"rubbish"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        ("{}", "trip is missing"),
+        ('{"trip": 5}', "doesn't fit"),
+        ('{"trip": "t", "tripp": "u"}', "no field is called tripp"),
+    ],
+)
+def test_an_event_that_does_not_fit_its_schema_is_refused(rigged: Rig, text: str, words: str) -> None:
+    """From standard input as from a file; nothing is kept."""
+    told = CliRunner().invoke(main, ["dlq", "edit", "3"], input=text)
+    assert told.exit_code == 2
+    assert words in told.stderr
+    assert len(told.stderr.splitlines()) == 1
+    assert rigged.letters()[2].edited is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("list", "--store", "nowhere.db"), "there is no file nowhere.db"),
+        (("list", "--store", "other.db"), "is not a store"),
+        (("show", "99"), "no dead letter 99"),
+        (("requeue",), "which dead letters?"),
+        (("requeue", "1", "--all"), "which dead letters?"),
+        (("discard", "99", "--because", "x"), "no dead letter 99"),
+        (("edit", "1", "--schemas", "nowhere"), "no schema of trip.FlightFull"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(
+    rigged: Rig, folder: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    """Nothing is made or changed."""
+    (folder / "other.db").write_bytes(b"")
+    told = CliRunner().invoke(main, ["dlq", *arguments], input="{}")
+    assert_refused(told.exit_code, told.stderr, words)
+    assert not (folder / "nowhere.db").exists()
+    assert (folder / "other.db").read_bytes() == b""
+
+
+def test_without_any_store_it_is_said(folder: Path) -> None:
+    """With how to name one."""
+    told = invoke("dlq", "list")
+    assert_refused(told.exit_code, told.stderr, "there is no store at {participant}.db", "--store")
+
+
+def test_letters_of_the_same_number_are_told_apart_by_participant(rigged: Rig, folder: Path) -> None:
+    """Each store counts its own."""
+    other = Rig(Participant("spa", sagas=rigged.participant.sagas), folder)
+    other.open()
+    with other.store.turn():
+        other.store.add_dead_letter(rigged.letters()[0])
+    told = invoke("dlq", "show", "1")
+    assert_refused(told.exit_code, told.stderr, "hotel, spa have a dead letter 1 each")
+    assert invoke("dlq", "show", "1", "--participant", "spa").exit_code == 0
+    other.close()
+
+
+def test_a_record_of_no_saga_can_only_be_discarded(rigged: Rig) -> None:
+    """There is nothing to try again."""
+    rigged.broker.append("trip", b"k", [], b"x")
+    rigged.settle()
+    told = invoke("dlq", "requeue", "4")
+    assert told.exit_code == 1
+    assert "belongs to no saga" in told.stderr
+    told = CliRunner().invoke(main, ["dlq", "edit", "4"], input="{}")
+    assert_refused(told.exit_code, told.stderr, "can only be discarded")
+    assert invoke("dlq", "discard", "4", "--because", "noise").exit_code == 0
+    rigged.settle()
+    store = SQLiteStore(rigged.path)
+    letter = store.dead_letter(4)
+    assert letter is not None
+    assert letter.state == "discarded"
+    store.close()
