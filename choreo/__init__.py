@@ -7,7 +7,7 @@ topic, and whatever has to be agreed is decided by the order of its events.
 from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ChoreoError, DeclarationError, Permanent
-from choreo.event import Aborted, event
+from choreo.event import Aborted, Earlier, event
 from choreo.participant import Context, Participant, all_of
 from choreo.retry import Retry
 from choreo.saga import Saga
@@ -22,6 +22,7 @@ __all__ = [
     "ChoreoError",
     "Context",
     "DeclarationError",
+    "Earlier",
     "Participant",
     "Permanent",
     "Retry",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, dataclass_transform, overload
+from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, overload
 
 from choreo.errors import DeclarationError
 
@@ -13,6 +13,21 @@ T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MARK = "__choreo_event__"
+
+
+class _Earlier:
+    """Marks the annotation of a parameter that takes an earlier event."""
+
+
+EARLIER = _Earlier()
+
+Earlier = Annotated[T, EARLIER]
+"""An event that came earlier in the saga, as a parameter: ``order: Earlier[OrderCreated]``.
+
+It plays no part in what calls the handler. Its body is kept in the participant's saga log from the
+day on which a handler asks for it. ``Earlier[OrderNoted] | None`` takes one that may not have come; of
+``Earlier[A | B]`` the handler gets the first, in that order, that has.
+"""
 
 
 class EventType(NamedTuple):

@@ -32,7 +32,8 @@ class Place(NamedTuple):
 class Parameter:
     """One parameter of a handler: the context, or an event of one of ``classes``.
 
-    ``is_result``: a compensation's parameter that takes the success event of its action.
+    ``is_result``: a compensation's parameter that takes the success event of its action. ``is_earlier``:
+    it takes an event that came before, and doesn't call the handler.
     ``optional``: None may be given where there is no such event.
     """
 
@@ -40,7 +41,13 @@ class Parameter:
     classes: tuple[type, ...] = ()
     is_context: bool = False
     is_result: bool = False
+    is_earlier: bool = False
     optional: bool = False
+
+    @property
+    def is_caller(self) -> bool:
+        """Say whether it takes an event that calls the handler."""
+        return not (self.is_context or self.is_result or self.is_earlier)
 
     @property
     def admits_aborted(self) -> bool:
@@ -108,12 +115,17 @@ class Handler:
     @property
     def event_parameters(self) -> tuple[Parameter, ...]:
         """The parameters that take events which called the handler."""
-        return tuple(p for p in self.parameters if not p.is_context and not p.is_result)
+        return tuple(parameter for parameter in self.parameters if parameter.is_caller)
 
     @cached_property
     def result_parameter(self) -> Parameter | None:
         """The parameter of a compensation that takes its action's success event."""
         return next((p for p in self.parameters if p.is_result), None)
+
+    @cached_property
+    def earlier(self) -> frozenset[str]:
+        """The full names of the events that it takes from before."""
+        return frozenset(name for each in self.parameters if each.is_earlier for name in each.types)
 
     @property
     def classes(self) -> tuple[type, ...]:

@@ -19,7 +19,16 @@ Others = Sequence[Handler]
 def refuse(handler: Handler, others: Others) -> None:
     """Refuse a handler that could not work; ``others`` are those declared before it."""
     _refuse_emitted(handler)
+    _refuse_own_earlier(handler)
     _OF_TASK[handler.task](handler, others)
+
+
+def _refuse_own_earlier(handler: Handler) -> None:
+    own = sorted(handler.earlier & set(handler.emits))
+    if own:
+        raise DeclarationError(
+            f"{own[0]} can't come before the handler that emits it", hint="drop it from Earlier[…]"
+        )
 
 
 def refuse_foreign(saga: Saga, cls: type) -> None:
@@ -37,8 +46,20 @@ def refuse_uncallable(
     for cls in callers:
         refuse_foreign(saga, cls)
     for parameter in parameters:
-        if not (parameter.is_context or parameter.is_result):
+        if parameter.is_caller:
             _refuse_unfilled(parameter, callers, trigger)
+        elif parameter.is_earlier:
+            _refuse_never_earlier(saga, parameter)
+
+
+def _refuse_never_earlier(saga: Saga, parameter: Parameter) -> None:
+    for cls in parameter.classes:
+        refuse_foreign(saga, cls)
+        if cls is Aborted:
+            raise DeclarationError(
+                "Aborted is never in the log, so it never came earlier",
+                hint=f"annotate {parameter.name} with Aborted alone, in a compensation",
+            )
 
 
 def _refuse_unfilled(parameter: Parameter, callers: Sequence[type], trigger: Trigger) -> None:

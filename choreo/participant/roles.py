@@ -43,6 +43,7 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler]) -> Role:
         tuple(actions),
         tuple(Observer(h.name, h.trigger) for h in own if h.task == "observer"),
         tuple(Deadline(h.name, h.step, h.trigger, next(iter(h.emits))) for h in own if h.task == "deadline"),
+        frozenset(name for handler in own for name in handler.earlier),
     )
 
 

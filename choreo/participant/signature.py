@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
 import sys
 import typing
 from collections.abc import Callable
@@ -11,8 +13,8 @@ from types import FrameType
 from typing import Any
 
 from choreo.errors import DeclarationError
-from choreo.event import event_name, is_event
-from choreo.participant.condition import AllOf, AnyOf, is_optional, union_members
+from choreo.event import EARLIER, event_name, is_event
+from choreo.participant.condition import AllOf, AnyOf, is_optional, is_union, union_members
 from choreo.participant.context import Context
 from choreo.participant.handler import Parameter, Place
 
@@ -52,10 +54,12 @@ def refuse_unplain(function: Callable[..., Any]) -> None:
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """Resolve a function's annotations, those written as strings and those of local classes too.
 
+    What `Annotated` adds, such as the mark of `Earlier`, stays.
+
     Raises `DeclarationError` when a name can't be resolved.
     """
     try:
-        return typing.get_type_hints(function, localns=_declaring_locals(function))
+        return typing.get_type_hints(function, localns=_declaring_locals(function), include_extras=True)
     except (NameError, TypeError, AttributeError, SyntaxError) as error:
         raise DeclarationError(
             f"an annotation can't be resolved: {error}",
@@ -95,18 +99,46 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], results: tup
             f"parameter {name!r} has no annotation",
             hint="annotate it with an event class, a union of them, or Context",
         )
-    if hints[name] is Context:
+    annotation, is_earlier = _unmarked(name, hints[name])
+    if annotation is Context:
         return Parameter(name, is_context=True)
-    classes = tuple(union_members(hints[name]))
+    classes = tuple(union_members(annotation))
     for cls in classes:
         if not is_event(cls):
             raise DeclarationError(
                 f"parameter {name!r}: {getattr(cls, '__name__', cls)} is not an event",
                 hint="annotate it with a class decorated with @event, a union of them, or Context",
             )
+    is_result = _is_result(name, classes, results)
+    if is_result and is_earlier:
+        raise DeclarationError(
+            f"parameter {name!r}: what the step itself did needs no Earlier",
+            hint=f"annotate it with {' | '.join(cls.__name__ for cls in classes)}",
+        )
     return Parameter(
-        name, classes, is_result=_is_result(name, classes, results), optional=is_optional(hints[name])
+        name, classes, is_result=is_result, is_earlier=is_earlier, optional=is_optional(annotation)
     )
+
+
+def _unmarked(name: str, annotation: Any) -> tuple[Any, bool]:
+    """Give an annotation without what `Annotated` adds, and whether it said `Earlier`."""
+    members = typing.get_args(annotation) if is_union(annotation) else (annotation,)
+    pairs = [_bare(member) for member in members]
+    marks = {mark for bare, mark in pairs if bare is not type(None)}
+    if len(marks) > 1:
+        raise DeclarationError(
+            f"parameter {name!r} mixes what calls the handler with what came earlier",
+            hint="give each a parameter of its own",
+        )
+    bare = functools.reduce(operator.or_, (each for each, _ in pairs)) if len(pairs) > 1 else pairs[0][0]
+    return bare, marks == {True}
+
+
+def _bare(annotation: Any) -> tuple[Any, bool]:
+    if typing.get_origin(annotation) is not typing.Annotated:
+        return annotation, False
+    bare, *extras = typing.get_args(annotation)
+    return bare, EARLIER in extras
 
 
 def _refuse_unfillable(parameter: inspect.Parameter) -> None:
@@ -158,7 +190,7 @@ def returned_classes(hints: dict[str, Any], emits: Any) -> list[type]:
             "the return annotation is missing",
             hint="annotate the events it returns, None for an observer, or give an action emits=",
         )
-    annotation = hints["return"] if emits is None else emits
+    annotation = _bare(hints["return"])[0] if emits is None else emits
     if annotation is type(None):
         return []
     if is_optional(annotation):
@@ -179,7 +211,7 @@ def condition_of(parameters: tuple[Parameter, ...], on: Any) -> Any:
     """Give the condition that calls a handler: ``on``, or its event parameters, several being a join."""
     if on is not None:
         return on
-    callers = [parameter for parameter in parameters if parameter.classes and not parameter.is_result]
+    callers = [parameter for parameter in parameters if parameter.is_caller]
     if not callers:
         raise DeclarationError(
             "nothing calls it", hint="annotate a parameter with the event that calls it, or give on="

@@ -84,6 +84,8 @@ class Deadline(NamedTuple):
 class Role:
     """All that one participant declares in one saga. The step that starts the saga is an action too.
 
+    ``reads`` are the event types that handlers take although they don't call them.
+
     >>> reserve = Action("inventory.reserve", Trigger.of("OrderCreated"), failure="InventoryUnavailable")
     >>> contract = Contract("order-fulfilment", "OrderCreated", "OrderFulfilled", "OrderFailed")
     >>> sorted(Role("inventory", contract, (reserve,)).handles)
@@ -95,6 +97,7 @@ class Role:
     actions: tuple[Action, ...] = ()
     observers: tuple[Observer, ...] = ()
     deadlines: tuple[Deadline, ...] = ()
+    reads: frozenset[str] = frozenset()
 
     action: dict[str, Action] = field(init=False, repr=False, compare=False)
     triggered_by: dict[str, list[Action]] = field(init=False, repr=False, compare=False)
@@ -118,7 +121,7 @@ class Role:
         put("armed_by", _index(self.deadlines, lambda deadline: deadline.after.types))
         put("leaves", tuple(a for a in self.actions if any(undo.is_leaf for undo in a.undo)))
         indexes = (self.triggered_by, self.undone_by, self.observed_by, self.armed_by)
-        put("handles", frozenset(name for index in indexes for name in index))
+        put("handles", self.reads.union(*indexes))
 
     @property
     def owns_start(self) -> bool:

@@ -42,6 +42,11 @@ class Binding:
             return Aborted(self._saga.failing or handler.step, self._saga.failing_outcome or "failed")
         if parameter.optional:
             return None
+        if parameter.is_earlier:
+            raise BodyError(
+                f"{handler.name}: {' or '.join(parameter.types)} has not come before",
+                hint=f"where that may be, annotate {parameter.name!r} with Earlier[…] | None",
+            )
         raise BodyError(
             f"{handler.name}: the saga has no event for parameter {parameter.name!r}",
             hint="a deadline of another participant may call it without one: annotate it with … | Aborted",
@@ -51,7 +56,7 @@ class Binding:
         if parameter.is_result:
             result = self._saga.step(handler.step).result
             return result if result in parameter.types else ""
-        if self._cause.envelope.type in parameter.types:
+        if self._cause.envelope.type in parameter.types and not parameter.is_earlier:
             return self._cause.envelope.type
         return next((name for name in parameter.types if name in self._saga.types), "")
 

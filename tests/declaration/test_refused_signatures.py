@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from choreo import Context, Participant
+from choreo import Aborted, Context, Earlier, Participant, event
 from tests.declaration.refusal import refused
-from tests.declaration.shop import NotAnEvent, Ordered, Paid, Reserved, Unavailable
+from tests.declaration.shop import NotAnEvent, Ordered, Paid, Released, Reserved, Unavailable
+
+
+@event(namespace="elsewhere")
+class Elsewhere:
+    name: str
 
 
 def no_annotation(event) -> Reserved: ...
@@ -132,3 +137,57 @@ def test_a_lambda_is_refused(inventory: Participant) -> None:
     """The step would have no name."""
     with refused("<lambda> can't name a step", hint="def and a name"):
         inventory.action(lambda event: Reserved(""))
+
+
+def mixed(event: Ordered, paid: Reserved | Earlier[Paid]) -> Unavailable: ...
+
+
+def nothing_calls(paid: Earlier[Paid]) -> Reserved: ...
+
+
+def aborted_earlier(event: Ordered, aborted: Earlier[Aborted]) -> Reserved: ...
+
+
+def emitted_earlier(event: Ordered, reserved: Earlier[Reserved]) -> Reserved: ...
+
+
+def plain_class_earlier(event: Ordered, other: Earlier[NotAnEvent]) -> Reserved: ...
+
+
+def foreign_earlier(event: Ordered, other: Earlier[Elsewhere]) -> Reserved: ...
+
+
+def same_earlier(event: Ordered, order: Earlier[Ordered]) -> Reserved: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "word", "hint"),
+    [
+        (mixed, "mixes what calls the handler", "a parameter of its own"),
+        (nothing_calls, "nothing calls it", "annotate a parameter"),
+        (aborted_earlier, "never in the log", "in a compensation"),
+        (emitted_earlier, "can't come before the handler that emits it", "drop it"),
+        (plain_class_earlier, "is not an event", "decorated with @event"),
+        (foreign_earlier, "is not an event of saga", "namespace"),
+        (same_earlier, "both take", "fills one parameter"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_an_earlier_event_that_can_not_be_is_refused(
+    inventory: Participant, function: Callable[..., Any], word: str, hint: str
+) -> None:
+    """With the place, and what to do."""
+    with refused(word, hint=hint):
+        inventory.action(fails=Unavailable)(function)
+
+
+def test_what_a_step_did_is_not_earlier_for_its_compensation(inventory: Participant) -> None:
+    """It is the result, told by its type alone."""
+
+    @inventory.action(fails=Unavailable)
+    def reserve(event: Ordered) -> Reserved: ...
+
+    def release(event: Paid, reserved: Earlier[Reserved]) -> Released: ...
+
+    with refused("needs no Earlier", hint="annotate it with Reserved"):
+        inventory.compensation(of=reserve)(release)

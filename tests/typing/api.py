@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, assert_type
 
-from choreo import Aborted, Context, Participant, Permanent, Retry, Saga, all_of, event
+from choreo import Aborted, Context, Earlier, Participant, Permanent, Retry, Saga, all_of, event
 from choreo.participant import Handler, Status, Transaction
 from choreo.protocol import Role
 
@@ -69,6 +69,12 @@ def reserve(event: Ordered, ctx: Context) -> Reserved | Unavailable:
         raise Permanent("too many")
     ctx.db.execute("insert into reservations values (?)", [event.order_id])
     return Reserved(event.order_id)
+
+
+@inventory.observer
+def note(event: Reserved, order: Earlier[Ordered], gone: Earlier[Unavailable] | None) -> None:
+    assert_type(order, Ordered)
+    assert_type(gone, Unavailable | None)
 
 
 reserve_as_written: Callable[[Ordered, Context], Reserved | Unavailable] = reserve

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from choreo import Context, Participant, event
+from choreo import Aborted, Context, Earlier, Participant, event
+from choreo.worker.letters import settle
 from tests.worker import rig as rigs
 from tests.worker.conftest import Rigs
+from tests.worker.provider import until
 from tests.worker.services import hotel, prepare
 from tests.worker.trip import (
     EVENTS,
     FlightBooked,
+    FlightCancelled,
     FlightFull,
     HotelBooked,
     HotelCancelled,
@@ -99,3 +102,82 @@ def test_each_success_event_has_its_own_compensation(rig: Rigs, monkeypatch: Any
     assert shop.published("s2") == [HotelBooked("t"), HotelCancelled("t")]
     shop.feed(TripFailed("camp", "x"))
     assert shop.saga().end == "failed"
+
+
+def test_an_earlier_event_is_given_and_calls_nothing(rig: Rigs) -> None:
+    """After a restart, too, and whatever has come since."""
+    seen: list[Any] = []
+    participant = Participant("ticket", sagas=[trip], prepare=prepare)
+
+    @participant.action(kind="retriable")
+    def send(flight: FlightBooked, asked: Earlier[TripRequested], ctx: Context) -> TripBooked:
+        seen.append((flight, asked))
+        return TripBooked(asked.trip)
+
+    shop = rig(participant)
+    shop.feed(TripRequested("t"), HotelBooked("t"))
+    assert seen == []
+    shop.restart()
+    shop.feed(FlightBooked("u"))
+    assert seen == [(FlightBooked("u"), TripRequested("t"))]
+
+
+def test_a_call_an_observer_and_a_compensation_are_given_earlier_events(rig: Rigs) -> None:
+    """One of several, or None where none has come."""
+    seen: list[Any] = []
+    participant = Participant("hotel", sagas=[trip], prepare=prepare)
+
+    @participant.action(fails=FlightFull, partial=False)
+    async def fly(event: HotelBooked, asked: Earlier[TripRequested]) -> FlightBooked:
+        seen.append(asked)
+        return FlightBooked(asked.trip)
+
+    @participant.compensation(of=fly)
+    def land(
+        event: Aborted, booked: FlightBooked, either: Earlier[TripRequested | HotelFull], ctx: Context
+    ) -> FlightCancelled:
+        seen.append(either)
+        return FlightCancelled(booked.trip)
+
+    @participant.observer
+    def look(event: FlightBooked, full: Earlier[HotelFull] | None) -> None:
+        seen.append(full)
+
+    shop = rig(participant)
+    shop.feed(TripRequested("t"), HotelBooked("t"))
+    until(shop, lambda: len(seen) == 2)
+    shop.feed(HotelFull("t", "late"), step="elsewhere", id="x")
+    until(shop, lambda: len(seen) == 3)
+    assert seen == [TripRequested("t"), None, TripRequested("t")]
+
+
+def test_an_earlier_event_that_has_not_come_is_a_dead_letter(rig: Rigs) -> None:
+    """It says which, and how to allow it."""
+    participant = Participant("ticket", sagas=[trip], prepare=prepare)
+
+    @participant.action(kind="retriable")
+    def send(flight: FlightBooked, hotel: Earlier[HotelBooked]) -> TripBooked:
+        return TripBooked(hotel.trip)
+
+    shop = rig(participant)
+    shop.feed(TripRequested("t"), FlightBooked("t"))
+    (letter,) = shop.letters()
+    assert "trip.HotelBooked has not come before" in letter.detail
+    shop.feed(HotelBooked("t"))
+    assert shop.published() == []
+    assert settle(shop.store, letter, "requeued", "", 0)
+    shop.restart()
+    assert shop.published() == [TripBooked("t")]
+
+
+def test_a_void_event_never_came(rig: Rigs) -> None:
+    """The first outcome of a step is its outcome (R3)."""
+    participant = Participant("ticket", sagas=[trip], prepare=prepare)
+
+    @participant.observer
+    def look(event: TripFailed, hotel: Earlier[HotelBooked] | None, ctx: Context) -> None:
+        ctx.db.execute("insert into effects values (?, ?)", [ctx.saga_id, str(hotel)])
+
+    shop = rig(participant)
+    shop.feed(TripRequested("t"), HotelFull("t", "full"), HotelBooked("t"), TripFailed("t", "full"))
+    assert shop.effects() == ["None"]
