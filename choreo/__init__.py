@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ChoreoError, DeclarationError, Permanent
 from choreo.event import Aborted, Earlier, event
-from choreo.participant import Context, Participant, all_of
+from choreo.participant import Context, External, Participant, all_of
 from choreo.retry import Retry
 from choreo.saga import Saga
 
@@ -23,6 +23,7 @@ __all__ = [
     "Context",
     "DeclarationError",
     "Earlier",
+    "External",
     "Participant",
     "Permanent",
     "Retry",

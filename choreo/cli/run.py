@@ -136,7 +136,7 @@ def _work(
     with open_worker(participant, path, records, schemas=[schemas], options=options) as worker:
         with logs.quiet("choreo.kafka"):
             identity = records.cluster_id()
-        topics = ", ".join(saga.topic for saga in participant.sagas)
+        topics = ", ".join(participant.topics)
         click.echo(f"{name}: store {path}, cluster {identity} at {cluster.bootstrap}, topics {topics}")
         with stopping_on_signals(worker.stop):
             worker.run()

@@ -2,6 +2,7 @@
 
 from choreo.participant.condition import all_of
 from choreo.participant.context import Context, NoDatabase
+from choreo.participant.external import External
 from choreo.participant.handler import Handler, Parameter, Place
 from choreo.participant.participant import Participant
 from choreo.participant.status import Status, Wait
@@ -10,6 +11,7 @@ from choreo.participant.transaction import Connection, Transaction
 __all__ = [
     "Connection",
     "Context",
+    "External",
     "Handler",
     "NoDatabase",
     "Parameter",

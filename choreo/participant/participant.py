@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, overload
 from choreo.errors import ConfigurationError, DeclarationError
 from choreo.participant.clashes import refuse_twice
 from choreo.participant.declarations import Declarations
+from choreo.participant.external import External, externals_of, refuse_unfit
 from choreo.participant.handler import Handler, Task
 from choreo.participant.roles import role_of
 from choreo.participant.status import Status
@@ -30,6 +31,7 @@ class Participant:
     ``name`` is the service's for good: it stands in step names, in event sources and as the consumer
     group. ``retry`` is the default for its handlers. ``prepare`` is called with the open database, in a
     transaction, whenever a process begins to use the store: the place to make the service's own tables.
+    ``external`` are the events that it imports from other topics, or exports to them.
 
     >>> from choreo import Context, Saga, event
     >>> @event
@@ -57,6 +59,7 @@ class Participant:
         sagas: Iterable[Saga],
         retry: Retry | None = None,
         prepare: Callable[[Any], None] | None = None,
+        external: Iterable[External] = (),
     ) -> None:
         _refuse_bad_values(name, sagas, retry, prepare)
         self.name = name
@@ -64,6 +67,8 @@ class Participant:
         _refuse_bad_sagas(name, self.sagas)
         self.retry = retry or Retry()
         self.prepare = prepare
+        self.external = externals_of(name, external, self.sagas)
+        self._exports = _exports(self.external)
         self._declarations = Declarations(name, self.sagas, self.retry)
         self._connection: Connection | None = None
 
@@ -78,13 +83,26 @@ class Participant:
     @property
     def events(self) -> tuple[type, ...]:
         """Every event class that this participant reads or writes, and the contracts' own."""
-        return self._declarations.events
+        imported = (external.event for external in self.external)
+        return tuple(dict.fromkeys((*self._declarations.events, *imported)))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that it reads: its sagas', and those from which it imports."""
+        imports = (external.topic for external in self.external if external.is_import)
+        return tuple(dict.fromkeys((*(saga.topic for saga in self.sagas), *imports)))
+
+    def exports(self, name: str) -> tuple[str, ...]:
+        """Give the topics that get a copy of an event, beside its saga's."""
+        return self._exports.get(name, ())
 
     def roles(self) -> dict[str, Role]:
         """Give the protocol's view of each saga, by the saga's name.
 
-        Raises `DeclarationError` when an action that needs a compensation has none.
+        Raises `DeclarationError` when an action that needs a compensation has none, and for an external
+        event that the handlers leave nobody to emit, or to end.
         """
+        refuse_unfit(self.name, self.external, self.handlers)
         return {saga.name: role_of(self.name, saga, self.handlers) for saga in self.sagas}
 
     @overload
@@ -270,6 +288,14 @@ def _refuse_bad_values(name: object, sagas: object, retry: object, prepare: obje
         raise DeclarationError(f"{where}: retry={retry!r} is not a Retry", hint="retry=Retry(attempts=3)")
     if prepare is not None and not callable(prepare):
         raise DeclarationError(f"{where}: prepare={prepare!r} can't be called", hint="def prepare(db): …")
+
+
+def _exports(externals: Iterable[External]) -> dict[str, tuple[str, ...]]:
+    topics: dict[str, tuple[str, ...]] = {}
+    for external in externals:
+        if not external.is_import:
+            topics[external.name] = (*topics.get(external.name, ()), external.topic)
+    return topics
 
 
 def _refuse_bad_sagas(name: str, sagas: tuple[object, ...]) -> None:

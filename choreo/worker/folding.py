@@ -37,7 +37,7 @@ from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
 from choreo.worker.case import Case, dead_letter
 from choreo.worker.handlers import Handlers
-from choreo.worker.outgoing import outbox_row
+from choreo.worker.outgoing import outbox_rows
 from choreo.worker.rows import Rows
 from choreo.worker.sagas import Sagas
 
@@ -68,6 +68,7 @@ class Folding:
         self.sagas = Sagas(store, sagas_in_memory)
         self.todo: list[tuple[Case, Queue]] = []
         self._name = participant.name
+        self._exports = participant.exports
         self._store = store
         self._codec = codec
         self._clock = clock
@@ -185,7 +186,7 @@ class Folding:
             telemetry.traceparent(cause.traceparent) if self._is_traced else cause.traceparent,
         )
         rows.published(envelope, body)
-        self._store.enqueue((outbox_row(envelope, case.topic, body),))
+        self._store.enqueue(outbox_rows(envelope, (case.topic, *self._exports(name)), body))
 
     def _answer_or_wait(self, case: Case, rows: Rows, saga: Instance, answer: Answer) -> Iterable[Bury]:
         self._agenda.drop(case, "answer", answer.step)

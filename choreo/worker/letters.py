@@ -31,7 +31,7 @@ def settle(
     with store.turn():
         if not store.close_dead_letter(letter.id, how, comment, now):
             return False
-        if letter.saga_id:  # else it belongs to no saga: nothing can be done but to close it
+        if letter.saga_type:  # else it belongs to no saga: nothing can be done but to close it
             store.schedule((Scheduled(letter.saga_id, letter.saga_type, task, str(letter.id), "", _AT_ONCE),))
     return True
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from choreo.envelope import Envelope
 from choreo.kafka.cloudevents import headers_of
 from choreo.ports import Publication, Unpublished
 
 
-def outbox_row(envelope: Envelope, topic: str, body: bytes) -> Unpublished:
-    """Give the outbox row of an event; its headers are lines ``name: value``, as people read them."""
+def outbox_rows(envelope: Envelope, topics: Iterable[str], body: bytes) -> list[Unpublished]:
+    """Give the outbox rows of an event, a topic each; its headers are lines ``name: value``, to be read."""
     # No value holds a line's end: `headers_of` refuses control characters.
     lines = b"\n".join([b"%s: %s" % (name.encode(), value) for name, value in headers_of(envelope)])
-    return Unpublished(envelope.id, envelope.saga_id, topic, lines.decode(), body)
+    headers = lines.decode()
+    return [Unpublished(envelope.id, envelope.saga_id, topic, headers, body) for topic in topics]
 
 
 def publication(row: Unpublished) -> Publication:

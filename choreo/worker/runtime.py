@@ -22,6 +22,7 @@ from choreo.worker.calls import Call, Finished
 from choreo.worker.case import UNKNOWN_HANDLER, Case, Cause, unknown_handler, unreadable_record
 from choreo.worker.folding import Folding
 from choreo.worker.handlers import Handlers
+from choreo.worker.imports import IMPORT, Imports
 from choreo.worker.letters import DISCARD, REQUEUE, Letters
 from choreo.worker.limit import Limit
 from choreo.worker.results import Results
@@ -64,6 +65,7 @@ class Runtime:
         self._folding = Folding(
             participant, store, codec, clock, self._handlers, self._agenda, sagas_in_memory
         )
+        self._imports = Imports(participant, self._roles, store, codec, clock)
         self._letters = Letters(self._folding, self._agenda, store, clock)
         self._results = Results(self._folding, self._agenda, clock, schema_retry)
 
@@ -83,6 +85,10 @@ class Runtime:
 
     def fold_record(self, record: Record) -> None:
         """Fold one record of a topic, and do what it calls for; an unreadable one is a dead letter."""
+        if self._imports.knows(record.topic):
+            if not self._is_before_us(record):
+                self._imports.take(record)
+            return
         try:
             envelope = cloudevents.read(record)
             self._refuse_stranger(record, envelope)
@@ -115,6 +121,10 @@ class Runtime:
     def _settle(self, row: Scheduled) -> None:
         letter = self._store.dead_letter(int(row.name))
         if letter is None:  # taken out of the database by hand
+            return
+        if letter.task == IMPORT:
+            if row.task == REQUEUE:
+                self._imports.take_again(letter)
             return
         if letter.saga_type not in self._roles or not self._handlers.knows(letter.name):
             if row.task == REQUEUE or letter.task in ("action", "compensation"):
@@ -285,8 +295,8 @@ class Runtime:
         cause = Cause.remembered(entry if edited is None else entry._replace(payload=edited))
         return Case(self._roles[what.saga_type], self._topic_of[what.saga_type], what.saga_id, cause)
 
-    def _is_before_us(self, cause: Cause) -> bool:
-        return cause.offset < self.acts_from.get(Partition(cause.topic, cause.partition), 0)
+    def _is_before_us(self, where: Cause | Record) -> bool:
+        return where.offset < self.acts_from.get(Partition(where.topic, where.partition), 0)
 
     def _is_joining(self, cause: Cause) -> bool:
         return cause.offset < self.joined_at.get(Partition(cause.topic, cause.partition), 0)

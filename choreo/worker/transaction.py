@@ -17,7 +17,7 @@ from choreo.ports import Clock, Codec, Entry, Store
 from choreo.protocol import Role
 from choreo.saga import Saga
 from choreo.worker.bodies import encode
-from choreo.worker.outgoing import outbox_row
+from choreo.worker.outgoing import outbox_rows
 from choreo.worker.sagas import history_of
 
 
@@ -48,13 +48,13 @@ class LocalTransaction:
                 f"{event_name(saga.fails)}",
             )
         chosen = new_saga_id() if saga_id is None else checked_saga_id(saga_id)
-        self._emit(saga, chosen, START, "start", event)
+        self.emit(saga, chosen, START, "start", event)
         return chosen
 
     def cancel(self, saga_id: str, event: object) -> None:
         """Publish the cancellation of a saga; too late, it changes nothing."""
         saga = self._saga_of(event, "aborts")
-        self._emit(saga, checked_saga_id(saga_id), CANCEL, "cancellation", event)
+        self.emit(saga, checked_saga_id(saga_id), CANCEL, "cancellation", event)
 
     def _saga_of(self, event: object, part: str) -> Saga:
         for saga in self._participant.sagas:
@@ -66,7 +66,8 @@ class LocalTransaction:
             hint=f"events that do: {', '.join(names) or 'none'}",
         )
 
-    def _emit(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
+    def emit(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
+        """Publish the success of a step that no handler did, once."""
         name, now = event_name(type(event)), self._clock.now()
         identity = event_id(saga_id, step, SUCCEEDED, name)
         history = history_of(self._store, saga.name, saga_id)
@@ -88,7 +89,7 @@ class LocalTransaction:
         body = encode(self._codec, event)
         state = history[-1].saga_state if history else "started"
         self._store.append((_entry(envelope, body, state),))
-        self._store.enqueue((outbox_row(envelope, saga.topic, body),))
+        self._store.enqueue(outbox_rows(envelope, (saga.topic, *self._participant.exports(name)), body))
 
     def _traceparent(self, step: str, saga_id: str) -> str:
         """Begin the saga's trace, or go on with the caller's."""
@@ -104,7 +105,7 @@ def _entry(envelope: Envelope, body: bytes, state: str) -> Entry:
         saga_version=envelope.saga_version,
         saga_state=state,
         recorded_at=envelope.time,
-        # A cancellation changes nothing until the log has it; a start is the first local result.
+        # What was imported or cancels changes nothing until the log has it; a start is the first result.
         input="ended" if starts else "",
         step=envelope.step,
         old_state="pending",

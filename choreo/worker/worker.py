@@ -102,8 +102,7 @@ class Worker:
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)
             self._store.recall()
-        topics = [saga.topic for saga in self._participant.sagas]
-        self._log.subscribe(topics, self._assigned, self._revoked)
+        self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         # An earlier release of the service may have left some that this one runs inside.
         self._has_calls = self._has_calls or self._store.next_due("call") is not None
         self._next_due = self._look_ahead()

@@ -54,7 +54,7 @@ def edit(
 
 
 def _refuse_without_event(found: Found) -> None:
-    if not found.letter.saga_id or not found.letter.event_type:
+    if not found.letter.saga_type or not found.letter.event_type:
         raise ConfigurationError(
             f"{found.title}: no handler would get another event", hint="it can only be discarded"
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from choreo.cli.dlq.asking import ask_for_all
 from choreo.cli.dlq.selection import Filter, Found, chosen, filtered
 from choreo.cli.stores import open_stores, stores
+
+if TYPE_CHECKING:
+    from choreo.ports import DeadLetter
 
 
 @click.command(short_help="Try dead letters again.")
@@ -54,7 +58,7 @@ def requeue(
 
 
 def _objection(found: Found, limit: int) -> str:
-    if not found.letter.saga_id:
+    if not found.letter.saga_type:
         return "it belongs to no saga, so there is nothing to try again"
     times = _times(found)
     return f"requeued {times} times already; edit it, or raise --limit" if times >= limit else ""
@@ -62,10 +66,10 @@ def _objection(found: Found, limit: int) -> str:
 
 def _times(found: Found) -> int:
     """Count how often the same work has been requeued."""
-    letter = found.letter
-    same = (letter.saga_id, letter.saga_type, letter.task, letter.name, letter.event_id)
-    return sum(
-        each.state == "requeued"
-        and same == (each.saga_id, each.saga_type, each.task, each.name, each.event_id)
-        for each in found.opened.store.dead_letters()
-    )
+    letters = found.opened.store.dead_letters()
+    return sum(each.state == "requeued" and _work(each) == _work(found.letter) for each in letters)
+
+
+def _work(letter: DeadLetter) -> tuple[str | int, ...]:
+    who = (letter.saga_id, letter.saga_type, letter.task, letter.name, letter.event_id)
+    return who if letter.event_id else (*who, letter.topic, letter.partition, letter.offset)

@@ -1,0 +1,123 @@
+"""Imports: what comes from topics that aren't a saga's is published on the saga's topic, once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+
+from choreo.errors import BodyError, ChoreoError, StoreError, UnknownFingerprint
+from choreo.outcome import CANCEL, START
+from choreo.participant import Participant
+from choreo.participant.external import External
+from choreo.ports import Clock, Codec, DeadLetter, Record, Store
+from choreo.protocol import Role
+from choreo.worker.bodies import refuse_too_long
+from choreo.worker.case import unreadable_record
+from choreo.worker.transaction import LocalTransaction, checked_saga_id
+
+log = logging.getLogger("choreo.worker")
+
+IMPORT = "import"
+"""The task of a dead letter whose record could not be imported."""
+
+
+class Imports:
+    """Takes the records of topics that aren't a saga's, inside the turn; position and copy are one commit.
+
+    Whatever is wrong with a record makes a dead letter, which can be requeued.
+    """
+
+    def __init__(
+        self, participant: Participant, roles: Mapping[str, Role], store: Store, codec: Codec, clock: Clock
+    ) -> None:
+        self._name = participant.name
+        self._store = store
+        self._codec = codec
+        self._clock = clock
+        self._local = LocalTransaction(participant, roles, store, codec, clock)
+        self._of_topic: dict[str, list[External]] = {}
+        for external in participant.external:
+            if external.is_import:
+                self._of_topic.setdefault(external.topic, []).append(external)
+
+    def knows(self, topic: str) -> bool:
+        """Say whether a topic is one to import from."""
+        return topic in self._of_topic
+
+    def take(self, record: Record) -> None:
+        """Import what a record holds, if it concerns a saga."""
+        for external in self._of_topic[record.topic]:
+            self._import(external, record)
+
+    def take_again(self, letter: DeadLetter) -> None:
+        """Import what a dead letter kept, or what somebody wrote instead."""
+        for external in self._of_topic.get(letter.topic, ()):
+            if external.name == letter.event_type:
+                self._import(external, _record_of(letter), letter.edited)
+
+    def _import(self, external: External, record: Record, edited: bytes | None = None) -> None:
+        try:
+            event = (
+                self._read(external, record) if edited is None else self._codec.decode(external.name, edited)
+            )
+            if event is not None:
+                self._publish(external, event)
+        except StoreError:
+            raise  # the turn's transaction is lost
+        except Exception as error:  # its body, or what the service's own functions do with it
+            self._bury(external, record, error)
+
+    def _read(self, external: External, record: Record) -> Any:
+        if external.decode is None and dict(record.headers).get("ce_type") != external.name.encode():
+            return None
+        if record.value is None:
+            if external.decode is None:
+                raise BodyError(f"{external.name}: no body")
+            return None
+        refuse_too_long(external.name, record.value)
+        if external.decode is None:
+            return self._codec.decode(external.name, record.value)
+        event = external.decode(record.value)
+        if event is not None and type(event) is not external.event:
+            raise BodyError(f"decode= gave a {type(event).__name__}, not a {external.name}")
+        return event
+
+    def _publish(self, external: External, event: Any) -> None:
+        assert external.saga_id is not None
+        assert external.saga is not None
+        saga_id = external.saga_id(event)
+        if saga_id is None:
+            return
+        if not isinstance(saga_id, str):
+            raise BodyError(f"saga_id= gave a {type(saga_id).__name__}, not a str")
+        step = external.step(self._name)
+        kind = {START: "start", CANCEL: "cancellation"}.get(step, "external")
+        self._local.emit(external.saga, checked_saga_id(saga_id), step, kind, event)
+
+    def _bury(self, external: External, record: Record, error: Exception) -> None:
+        reason = "unknown-fingerprint" if isinstance(error, UnknownFingerprint) else "unimportable"
+        # What the service's own functions raise may quote the event.
+        detail = str(error) if isinstance(error, ChoreoError) else type(error).__name__
+        assert external.saga is not None
+        letter = unreadable_record(record, reason, detail, self._clock.now())._replace(
+            saga_type=external.saga.name,
+            task=IMPORT,
+            name=external.step(self._name),
+            event_type=external.name,
+        )
+        number = self._store.add_dead_letter(letter)
+        log.error(
+            "dead letter %d: %s at %s[%d]@%d", number, reason, record.topic, record.partition, record.offset
+        )
+
+
+def _record_of(letter: DeadLetter) -> Record:
+    headers = [
+        (name, None if value is None else b64decode(value)) for name, value in json.loads(letter.headers)
+    ]
+    return Record(
+        letter.topic, letter.partition, letter.offset, letter.recorded_at, letter.key, headers, letter.value
+    )
