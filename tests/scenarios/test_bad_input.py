@@ -25,10 +25,10 @@ from choreo.ports import DeadLetter, Partition, Publication
 from choreo.store import SQLiteStore
 from choreo.worker import Options
 from choreo.worker.bodies import MAX_BODY
+from examples.bank.contract import TransferDone, TransferRequested, bank_transfer
 from examples.orders.contract import InventoryReserved, OrderCreated, order_fulfilment
 from examples.orders.inventory import inventory
 from tests.broker.leg import Leg, MemoryLeg
-from tests.scenarios import bank
 from tests.scenarios.job import Acted, Job, JobAsked, JobDone, JobFailed, Undone, do, take_back
 from tests.scenarios.shop import PARTICIPANTS
 from tests.scenarios.stage import Headers, Stage, event_headers, header
@@ -606,19 +606,19 @@ def test_the_longest_event_that_may_be_emitted_can_be_read_by_everybody(
 def test_two_sagas_of_different_types_may_have_the_same_id(memory_leg: MemoryLeg, tmp_path: Path) -> None:
     """A participant of both keeps them apart, also after a restart."""
     jobs = Saga("job", starts=JobAsked, completes=JobDone, fails=JobFailed)
-    both = Participant("both", sagas=[jobs, bank.transfer])
+    both = Participant("both", sagas=[jobs, bank_transfer])
 
     @both.action(kind="retriable", saga=jobs)
     def finish(event: JobAsked, ctx: Context) -> JobDone:
         return JobDone(event.name)
 
-    @both.action(kind="retriable", saga=bank.transfer)
-    def settle(event: bank.TransferAsked, ctx: Context) -> bank.TransferDone:
-        return bank.TransferDone(event.transfer)
+    @both.action(kind="retriable", saga=bank_transfer)
+    def settle(event: TransferRequested, ctx: Context) -> TransferDone:
+        return TransferDone(event.transfer_id)
 
     codec = AvroCodec(both.events)
     stage = Stage(memory_leg, tmp_path, "job", [both])
-    for started in (JobAsked("same"), bank.TransferAsked("same", 1)):
+    for started in (JobAsked("same"), TransferRequested("same", "alice", "carol", 1)):
         name = event_name(type(started))
         saga = "job" if name == "job.JobAsked" else "bank-transfer"
         headers = event_headers("same", saga, "start", name)

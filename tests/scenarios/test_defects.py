@@ -11,13 +11,15 @@ import pytest
 
 from choreo.outcome import START
 from choreo.ports import Entry, Publication
+from examples.bank.contract import bank_transfer
+from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
 from examples.orders.orders import orders
 from tests.broker.leg import Leg, MemoryLeg
-from tests.scenarios import bank
+from tests.scenarios.bank import Bank, transfer
 from tests.scenarios.job import Acted, Job
 from tests.scenarios.shop import PARTICIPANTS, Shop, compensated, scenarios, transitions
-from tests.scenarios.stage import Change, Stage, event_headers, header
+from tests.scenarios.stage import Stage, event_headers, header
 
 CREDIT, RECORD, DEBIT = (
     "destination.credit_destination",
@@ -41,22 +43,10 @@ class Held:
         return ()
 
 
-class Bank(Stage):
-    """The bank transfer on a stage."""
-
-    def __init__(self, leg: Leg, folder: Path, topic: str, change: Change | None = None) -> None:
-        super().__init__(leg, folder, topic, bank.PARTICIPANTS, change=change)
-
-    def balances(self) -> tuple[int, int]:
-        """Give what is on the two accounts."""
-        sql = "select balance from account"
-        return self.value("source", sql), self.value("destination", sql)
-
-
 @pytest.fixture
 def on_topic(topic: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Put the sagas of the bank and of the shop on a topic that nobody else uses."""
-    monkeypatch.setattr(bank.transfer, "topic", topic)
+    monkeypatch.setattr(bank_transfer, "topic", topic)
     monkeypatch.setattr(order_fulfilment, "topic", topic)
     return topic
 
@@ -92,12 +82,12 @@ def test_defect_2_a_late_success_after_a_timeout_resurrects_the_saga(
     """The log's first outcome wins for everyone: the late success is void, and its owner undoes it."""
     late = Held("bank.DestinationCredited")
     stage = Bank(broker_leg, tmp_path, on_topic, late)
-    saga_id = bank.ask(bank.TransferAsked("t-late", 40))
+    saga_id = request_transfer(transfer("t-late", 40))
     stage.until(lambda: bool(late.kept))
-    assert stage.balances() == (bank.BALANCE - 40, bank.BALANCE + 40)
+    assert (stage.sent(), stage.received()) == (40, 40)
 
     timeout = event_headers(
-        saga_id, "bank-transfer", CREDIT, "bank.CreditTimedOut", "timed_out", source="source"
+        saga_id, "bank-transfer", CREDIT, "bank.CreditTimedOut", "timed_out", source="ledger"
     )
     place = stage.append(saga_id.encode(), timeout, b"")
     stage.until(lambda: stage.has_read(place))
@@ -105,7 +95,7 @@ def test_defect_2_a_late_success_after_a_timeout_resurrects_the_saga(
     stage.until_quiet([saga_id])
 
     assert stage.ends(saga_id) == {"failed"}
-    assert stage.balances() == (bank.BALANCE, bank.BALANCE)
+    assert (stage.sent(), stage.received()) == (0, 0)
     for name in stage.stores:
         history = stage.history(name, saga_id)
         assert [entry.note for entry in _events(history, "bank.DestinationCredited")] == ["void"]
@@ -127,8 +117,8 @@ def test_defect_3_a_duplicate_reply_advances_two_steps(
 
     stage = Bank(broker_leg, tmp_path, on_topic, three_times)
     done, failed = (
-        bank.ask(bank.TransferAsked("t-done", 40)),
-        bank.ask(bank.TransferAsked("t-failed", 2, fails_at="settle")),
+        request_transfer(transfer("t-done", 40)),
+        request_transfer(transfer("t-failed", 2, fails_at="settle")),
     )
     stage.until_quiet([done, failed])
     before = {(name, saga): stage.history(name, saga) for name in stage.stores for saga in (done, failed)}
@@ -137,7 +127,7 @@ def test_defect_3_a_duplicate_reply_advances_two_steps(
 
     assert stage.ends(done) == {"completed"}
     assert stage.ends(failed) == {"failed"}
-    assert stage.balances() == (bank.BALANCE - 40, bank.BALANCE + 40)
+    assert (stage.sent(), stage.received()) == (40, 40)
     assert stage.value("source", "select count(*) from movements") == 3
     assert stage.value("destination", "select count(*) from movements") == 3
     for (name, saga), history in before.items():
@@ -151,7 +141,7 @@ def test_defect_4_all_compensations_are_published_at_once(
 ) -> None:
     """A compensation begins when the one it waits for is confirmed in the log, and not before."""
     stage = Bank(broker_leg, tmp_path, on_topic)
-    saga_id = bank.ask(bank.TransferAsked("t-reverse", 40, fails_at="settle"))
+    saga_id = request_transfer(transfer("t-reverse", 40, fails_at="settle"))
     stage.until_quiet([saga_id])
 
     order = [CREDIT, RECORD, DEBIT, START]
@@ -208,19 +198,19 @@ def test_defect_6_a_compensation_undoes_the_wrong_thing(
 ) -> None:
     """Each account gets back what its own action took or gave, with the result of that action."""
     stage = Bank(memory_leg, tmp_path, on_topic)
-    saga_ids = [
-        bank.ask(bank.TransferAsked(f"t-{amount}", amount, fails_at=fails_at)) for amount in (40, 2, 7)
-    ]
-    stage.until_quiet(saga_ids)
+    transfers = [transfer(f"t-{amount}", amount, fails_at=fails_at) for amount in (40, 2, 7)]
+    stage.until_quiet([request_transfer(each) for each in transfers])
 
-    assert stage.balances() == (bank.BALANCE, bank.BALANCE)
+    assert (stage.sent(), stage.received()) == (0, 0)
     reached = {"source": -1, "destination": 1} if fails_at == "settle" else {"source": -1}
     for name, sign in reached.items():
-        moved = stage.stores[name].db.execute("select transfer, amount from movements order by rowid")
+        moved = stage.stores[name].db.execute("select transfer_id, amount from movements order by rowid")
         by_transfer: dict[str, list[int]] = {}
-        for transfer, amount in moved:
-            by_transfer.setdefault(transfer, []).append(amount)
-        assert by_transfer == {f"t-{n}": [sign * n, -sign * n] for n in (40, 2, 7)}
+        for transfer_id, amount in moved:
+            by_transfer.setdefault(transfer_id, []).append(amount)
+        assert by_transfer == {
+            each.transfer_id: [sign * each.amount, -sign * each.amount] for each in transfers
+        }
     if fails_at != "settle":
         assert stage.value("destination", "select count(*) from movements") == 0
     stage.close()

@@ -1,0 +1,33 @@
+"""Accounts, as both banks keep them: what is on them, and each movement that led there."""
+
+from collections.abc import Callable
+
+from sqlite_utils import Database
+
+
+def opening(**balances: int) -> Callable[[Database], None]:
+    """Make the function that opens a bank's accounts, with these balances in cents."""
+
+    def prepare(db: Database) -> None:
+        db.execute("create table if not exists accounts (name text primary key, balance integer not null)")
+        # The key is a promise: no transfer moves the same amount twice in the same direction.
+        db.execute(
+            "create table if not exists movements"
+            " (transfer_id text, amount integer, account text, primary key (transfer_id, amount))"
+        )
+        for account in balances.items():
+            db.execute("insert or ignore into accounts values (?, ?)", account)
+
+    return prepare
+
+
+def balance_of(db: Database, account: str) -> int | None:
+    """Give what is on an account; None where there is none of that name."""
+    row = db.execute("select balance from accounts where name = ?", [account]).fetchone()
+    return row[0] if row else None
+
+
+def move(db: Database, transfer_id: str, account: str, amount: int) -> None:
+    """Put an amount on an account, or take a negative one from it."""
+    db.execute("update accounts set balance = balance + ? where name = ?", [amount, account])
+    db.execute("insert into movements values (?, ?, ?)", [transfer_id, amount, account])
