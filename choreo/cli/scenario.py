@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from choreo.outcome import SagaState
@@ -28,9 +29,11 @@ class Check(NamedTuple):
 class Scenario(NamedTuple):
     """The whole demo of one example, its module's ``scenario``.
 
-    ``balance`` is given every participant's open database, by the participant's name.
+    ``balance`` is given every participant's open database, by the participant's name. ``world`` holds
+    what the participants call that is no participant, while the demo runs.
     """
 
     participants: Sequence[Participant]
     stories: Sequence[Story]
     balance: Callable[[Mapping[str, Any]], Iterable[Check]]
+    world: Callable[[], AbstractContextManager[object]] = nullcontext

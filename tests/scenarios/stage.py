@@ -12,7 +12,7 @@ from choreo import Participant
 from choreo.avro import AvroCodec
 from choreo.envelope import Envelope, event_id
 from choreo.kafka.cloudevents import headers_of
-from choreo.ports import DeadLetter, Log, Partition, Publication
+from choreo.ports import Clock, DeadLetter, Log, Partition, Publication
 from choreo.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
@@ -52,10 +52,12 @@ class Stage(Shop):
         options: Options | None = None,
         change: Change | None = None,
         schemas: Sequence[Path] = (),
+        clock: Clock | None = None,
     ) -> None:
         self.leg, self.topic, self.group = leg, topic, topic
         self._leg, self._folder, self._schemas = leg, folder, schemas
         self._options = options or Options(idle_seconds=0.0 if leg.name == "memory" else 0.005)
+        self._clock = clock or SystemClock()
         self._change = change or (lambda publication: (publication,))
         self._producer: Producer | None = None
         self.stores: dict[str, SQLiteStore] = {}
@@ -72,10 +74,10 @@ class Stage(Shop):
             log = self._leg.log(f"{self.group}-{each.name}", f"{self.group}-{each.name}-{store.store_id}")
             wire = self.wires[each.name] = Wire(log, self._change)
             codec = AvroCodec(each.events, self._schemas)
-            worker = Worker(each, store, wire, codec, SystemClock(), self._options)
+            worker = Worker(each, store, wire, codec, self._clock, self._options)
             worker.start()
             self.workers[each.name] = worker
-            each.connect(StoreConnection(each, lambda store=store: store, codec, SystemClock()))
+            each.connect(StoreConnection(each, lambda store=store: store, codec, self._clock))
         self.until(lambda: all(worker.is_live for worker in self.workers.values()))
 
     def stop(self, *participants: Participant) -> None:

@@ -40,7 +40,8 @@ def demo(context: click.Context, name: str) -> None:
     \b
     Examples:
       choreo demo
-      choreo demo orders
+      choreo demo bank
+      choreo demo travel
     """
     scenario = scenario_of(name)
     if not _show(scenario):
@@ -58,6 +59,7 @@ def _show(scenario: Scenario) -> bool:
         logs.quiet("choreo.kafka"),
         logs.quiet("choreo.handler"),
         TemporaryDirectory(prefix="choreo-demo-") as folder,
+        scenario.world(),
         EmbeddedBroker() as broker,
         Stage(scenario.participants, broker.bootstrap, Path(folder), DEADLINE) as stage,
     ):

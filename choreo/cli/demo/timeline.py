@@ -50,8 +50,13 @@ def _own(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
     for entry in entries:
         if entry.input == "event":
             last = entry
-        else:
+        elif _tells(entry):
             yield entry, events.get(entry.causation_id, last)
+
+
+def _tells(entry: Entry) -> bool:
+    """Say whether anything changed or was published: that an attempt begins is not worth a line."""
+    return entry.old_state != entry.new_state or bool(entry.event_id) or entry.input == "deferred"
 
 
 def _event(entry: Entry, cause: Entry) -> str:

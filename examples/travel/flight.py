@@ -1,0 +1,47 @@
+"""The flight desk: books seats with the airline, which is slow, and elsewhere. Nothing of it is kept here."""
+
+import asyncio
+import os
+from datetime import timedelta
+from urllib.parse import quote
+
+from choreo import Aborted, Context, Participant, Retry
+
+from .contract import SeatBooked, SeatCancelled, SeatUnavailable, TripNotPaid, TripRequested, trip
+
+PRICE = 35_000
+
+flight = Participant("flight", sagas=[trip], retry=Retry(attempts=3, delay=timedelta(milliseconds=100)))
+
+
+@flight.action(fails=SeatUnavailable, timeout=timedelta(seconds=30))
+async def book_seat(event: TripRequested, ctx: Context) -> SeatBooked | SeatUnavailable:
+    # The booking is called by the saga's id: however often it is asked for, the airline books one seat.
+    status = await _ask("PUT", f"/bookings/{quote(ctx.saga_id, safe='')}/{quote(event.flight, safe='')}")
+    if status == 409:
+        return SeatUnavailable(event.trip_id, f"no seat left on {event.flight}")  # returned: nothing was done
+    return SeatBooked(event.trip_id, PRICE)
+
+
+@flight.compensation(of=book_seat)
+async def cancel_seat(event: TripNotPaid | Aborted, booked: SeatBooked | None, ctx: Context) -> SeatCancelled:
+    # Without `booked` nobody knows whether there is a booking: an answer of the airline may have been lost.
+    await _ask("DELETE", f"/bookings/{quote(ctx.saga_id, safe='')}")
+    return SeatCancelled(ctx.saga_id)
+
+
+async def _ask(method: str, path: str) -> int:
+    """Send the airline a request; give the status of its answer. Yours would be one line of an HTTP client.
+
+    Raises `ConnectionError` where there is no answer, or one that means "try again".
+    """
+    host, _, port = os.environ["AIRLINE"].partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = (await reader.readline()).split()
+    finally:
+        writer.close()
+    if len(answer) < 2 or int(answer[1]) >= 500:
+        raise ConnectionError("the airline does not answer")
+    return int(answer[1])
