@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 from urllib.parse import unquote
 
 SEATS = {"CH 1": 100_000, "CH 2 full": 0, "CH 3 late": 100_000, "CH 4 slow": 100_000, "CH 5 mute": 100_000}
@@ -30,7 +31,7 @@ class Airline(ThreadingHTTPServer):
         self._cancelled: set[str] = set()
         self._lock = threading.Lock()
 
-    def wait(self, flight: str) -> None:
+    def wait(self, name: str, flight: str) -> None:
         """Take the time that a booking takes."""
         time.sleep(SECONDS.get(flight, 0.2))
 
@@ -63,7 +64,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         name, flight = map(unquote, self.path.split("/")[2:])
-        self.server.wait(flight)
+        self.server.wait(name, flight)
         status = self.server.book(name, flight)
         if not flight.endswith("mute"):
             self._answer(status)
@@ -80,8 +81,11 @@ class _Request(BaseHTTPRequestHandler):
         """Say nothing: this is a demo's stub."""
 
 
+A = TypeVar("A", bound=Airline)
+
+
 @contextmanager
-def serving(airline: Airline) -> Iterator[Airline]:
+def serving(airline: A) -> Iterator[A]:
     """Let an airline answer, in a thread, and tell the flight desk of this process where it is."""
     thread = threading.Thread(target=airline.serve_forever, args=(0.05,))
     with airline:
@@ -90,5 +94,6 @@ def serving(airline: Airline) -> Iterator[Airline]:
         try:
             yield airline
         finally:
+            del os.environ["AIRLINE"]
             airline.shutdown()
             thread.join()
