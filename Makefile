@@ -43,8 +43,8 @@ coverage: $(READY) ## branch coverage of protocol, store and worker
 fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/kafka/test_cloudevents.py
 
-kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds
-	CHOREO_KILLS=30 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py
+kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers
+	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

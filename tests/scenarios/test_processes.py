@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from examples.orders.orders import place_order
 from tests.broker.kafka import Broker
-from tests.scenarios.shop import Scenario, compensated, scenarios, transitions
+from tests.scenarios.shop import PARTICIPANTS, Scenario, compensated, scenarios, transitions
 from tests.scenarios.town import Town
 
 KILLS = int(os.environ.get("CHOREO_KILLS", "6"))
@@ -23,14 +24,14 @@ pytestmark = pytest.mark.kafka
 @pytest.fixture
 def town(kafka_broker: Broker, tmp_path: Path) -> Iterator[Town]:
     """Start five processes on a broker of their own."""
-    started = Town(kafka_broker.bootstrap, tmp_path)
+    started = Town(kafka_broker.bootstrap, tmp_path, "examples.orders", PARTICIPANTS)
     yield started
     started.close()
 
 
 def test_five_processes_agree_whichever_step_fails(town: Town) -> None:
     """Every scenario ends as it must, in every process's database."""
-    placed = [(scenario, town.place(scenario.order)) for scenario in scenarios()]
+    placed = [(scenario, place_order(scenario.order)) for scenario in scenarios()]
     town.until_quiet([saga_id for _, saga_id in placed], 60)
     assert_ended(town, placed)
 
@@ -43,7 +44,7 @@ def test_a_participant_killed_at_a_random_moment_loses_nothing_and_repeats_nothi
         for scenario in chance.choices(scenarios(prefix=f"r{round_}"), k=3):
             order = scenario.order
             if all(saga_id != order.order_id for _, saga_id in placed):
-                placed.append((scenario, town.place(order)))
+                placed.append((scenario, place_order(order)))
         time.sleep(chance.uniform(0, 0.4))  # the random moment
         victim = chance.choice(sorted(town.stores))
         town.kill(victim)

@@ -1,4 +1,4 @@
-"""Order fulfilment as a user deploys it: five operating-system processes on a real Kafka."""
+"""An example as a user deploys it: each participant a process of the operating system, on a real Kafka."""
 
 from __future__ import annotations
 
@@ -9,37 +9,42 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import choreo
+from choreo.participant import Participant
 from choreo.store import SQLiteStore
-from examples.orders.contract import OrderCreated
-from examples.orders.orders import orders, place_order
-from tests.scenarios.shop import PARTICIPANTS, Books
+from tests.scenarios.shop import Books
 
 CHOREO = str(Path(sys.executable).with_name("choreo"))
 ROOT = Path(__file__).parents[2]
 
 
 class Town(Books):
-    """Five processes of ``choreo run``, which may be killed and started again."""
+    """Processes of ``choreo run``, which may be killed and started again.
 
-    def __init__(self, bootstrap: str, folder: Path) -> None:
+    Each participant lives in the module of the package that has its name. The first one starts sagas,
+    from the test's process.
+    """
+
+    def __init__(
+        self, bootstrap: str, folder: Path, package: str, participants: Sequence[Participant]
+    ) -> None:
         super().__init__()
         self._bootstrap = bootstrap
         self._folder = folder
+        self._package = package
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        targets = ["examples.orders.orders:orders"]
-        create = [CHOREO, "topics", "create", *targets, "--bootstrap", bootstrap]
+        starter = participants[0]
+        create = [CHOREO, "topics", "create", self._target(starter.name), "--bootstrap", bootstrap]
         subprocess.run(create, cwd=ROOT, check=True, capture_output=True)
-        for participant in PARTICIPANTS:
+        for participant in participants:
             self.start(participant.name)
-        choreo.connect(orders, folder / "orders.db")
-        self.until(lambda: all((folder / f"{p.name}.db").exists() for p in PARTICIPANTS), 60)
-        self.stores = {p.name: SQLiteStore(folder / f"{p.name}.db") for p in PARTICIPANTS}
+        choreo.connect(starter, folder / f"{starter.name}.db")
+        self.until(lambda: all((folder / f"{p.name}.db").exists() for p in participants), 60)
+        self.stores = {p.name: SQLiteStore(folder / f"{p.name}.db") for p in participants}
 
     def start(self, name: str) -> None:
         """Start a participant's process."""
         store = self._folder / f"{name}.db"
-        target = f"examples.orders.{name}:{name}"
-        command = [CHOREO, "run", target, "--bootstrap", self._bootstrap, "--store", str(store)]
+        command = [CHOREO, "run", self._target(name), "--bootstrap", self._bootstrap, "--store", str(store)]
         with (self._folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 
@@ -47,10 +52,6 @@ class Town(Books):
         """Kill a participant's process, as ``kill -9`` does."""
         self._running[name].kill()
         self._running[name].wait()
-
-    def place(self, order: OrderCreated) -> str:
-        """Place an order, from this process; give the saga's id."""
-        return place_order(order)
 
     def until(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait until a condition holds; fail where a process has ended meanwhile."""
@@ -81,6 +82,9 @@ class Town(Books):
             process.kill()
             process.wait()
         super().close()
+
+    def _target(self, name: str) -> str:
+        return f"{self._package}.{name}:{name}"
 
     def _log_of(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text()[-2000:]

@@ -1,0 +1,106 @@
+"""The bank example as three processes on a real Kafka: whatever happens to them, no cent is lost or made.
+
+`make kills` runs it with 2,000 transfers.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from examples.bank.contract import TransferRequested, bank_transfer
+from examples.bank.scenario import balance
+from examples.bank.source import request_transfer
+from tests.broker.echo import Echo
+from tests.broker.kafka import Broker
+from tests.scenarios.bank import PARTICIPANTS, STEPS, transfer
+from tests.scenarios.town import Town
+
+TRANSFERS = int(os.environ.get("CHOREO_TRANSFERS", "200"))
+KILLS = int(os.environ.get("CHOREO_KILLS", "4"))
+SEED = int(os.environ.get("CHOREO_SEED", "20261"))
+
+pytestmark = pytest.mark.kafka
+
+MOVED = {"": ([-1], [1]), "debit_source": ([], []), "settle": ([-1, 1], [1, -1])}
+"""What each bank moves, in order, where a step fails; elsewhere only the sender's does, there and back."""
+
+
+@pytest.fixture
+def banks(kafka_broker: Broker, tmp_path: Path) -> Iterator[Town]:
+    """Start the two banks and the ledger, on a broker of their own."""
+    started = Town(kafka_broker.bootstrap, tmp_path, "examples.bank", PARTICIPANTS)
+    yield started
+    started.close()
+
+
+def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(
+    banks: Town, kafka_broker: Broker
+) -> None:
+    """Transfers that fail at any step, records that come twice, processes killed with signal 9."""
+    chance = random.Random(SEED)
+    plans = dict(planned(chance, number) for number in range(TRANSFERS))
+    echo = Echo(kafka_broker.bootstrap, bank_transfer.topic, chance)
+
+    def until_ended(count: int) -> None:
+        def ended() -> bool:
+            echo.turn()
+            return all(len(ends(banks, name)) >= count for name in banks.stores)
+
+        banks.until(ended, 120)
+
+    for part in range(KILLS):
+        for requested in list(plans)[part::KILLS]:
+            for _ in range(chance.choice((1, 1, 1, 2))):  # asking twice starts one saga
+                request_transfer(requested)
+        until_ended(round(TRANSFERS / KILLS * (part + chance.random())))  # the random moment
+        victim = chance.choice(sorted(banks.stores))
+        banks.kill(victim)
+        banks.start(victim)
+    until_ended(TRANSFERS)
+    banks.until_quiet([], 60)
+    echo.close()
+    print(f"\n{TRANSFERS} transfers, {KILLS} kills, {echo.count} records repeated, seed {SEED}")
+    assert echo.count > TRANSFERS / 10
+    assert [check for check in balance(databases(banks)) if not check.holds] == []
+    assert not any(store.dead_letters() for store in banks.stores.values())
+    for name in banks.stores:
+        expected = {each.transfer_id: "failed" if step else "completed" for each, step in plans.items()}
+        assert ends(banks, name) == expected
+    for requested, step in plans.items():
+        assert movements(banks, requested) == MOVED.get(step, ([-1, 1], []))
+
+
+def planned(chance: random.Random, number: int) -> tuple[TransferRequested, str]:
+    """Give a transfer, and the step at which it fails: four in ten do, one in ten meets a busy server."""
+    step = chance.choice(("",) * 6 + STEPS)
+    slow = "-slow" if chance.random() < 0.1 else ""
+    return transfer(f"t-{number}{slow}", chance.randint(1, 50_000), step), step
+
+
+def ends(banks: Town, name: str) -> dict[str, str]:
+    """Give how sagas have ended, as far as a participant knows."""
+    found = banks.stores[name].db.execute(
+        "select distinct saga_id, saga_state from saga_log where saga_state in ('completed', 'failed')"
+    )
+    return dict(found.fetchall())
+
+
+def databases(banks: Town) -> dict[str, Database]:
+    """Give every participant's database."""
+    return {name: store.db for name, store in banks.stores.items()}
+
+
+def movements(banks: Town, requested: TransferRequested) -> tuple[list[float], list[float]]:
+    """Give what each bank has moved for a transfer, in order, in units of its amount."""
+    query = "select amount from movements where transfer_id = ? order by rowid"
+    sent, received = (
+        [amount / requested.amount for (amount,) in store.db.execute(query, [requested.transfer_id])]
+        for store in (banks.stores["source"], banks.stores["destination"])
+    )
+    return sent, received
