@@ -42,6 +42,35 @@ def test_the_demo_undoes_in_reverse_order(folder: Path) -> None:
     assert undone == ["payments", "inventory", "orders"]
 
 
+def test_the_demo_of_a_trip_tells_of_what_runs_in_parallel(folder: Path) -> None:
+    done = execute("demo", "travel", folder=folder, env={"TMPDIR": str(folder)})
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    for told in (
+        "saga trip-1 completed",
+        "RoomUnavailable (no room free in the Seaview)",
+        "TripNotPaid (not enough money)",
+        "SeatTimedOut",
+        "gave up after 3 attempts: ConnectionError",
+        "TripCancelled",
+        "the airline keeps seats for booked trips only: 1 seats",
+    ):
+        assert told in done.stdout
+    assert list(folder.iterdir()) == [], "the demo leaves nothing behind"
+
+
+def test_the_demo_of_a_bank_transfer_comes_to_the_point_of_no_return(folder: Path) -> None:
+    done = execute("demo", "bank", folder=folder)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    for told in (
+        "SettlementRefused (the account of mallory is frozen)",
+        "199,975,410 + 24,690 = 200,000,100 cents",
+        "no transfer is half done: 2 done, 2 void",
+    ):
+        assert told in done.stdout
+
+
 def test_a_saga_that_ends_otherwise_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     story = Story("An order that succeeds", scenario.stories[0].begin, "failed")
     wrong = Check("something balances", "it does not", False)
@@ -72,6 +101,7 @@ def test_a_timeline_tells_each_step_once_by_its_owner() -> None:
     histories = {
         "sage": [
             entry(1003, "start", "event", **start),
+            entry(1003, "sage.ponder", "begin")._replace(new_state="pending"),
             entry(1004, "sage.ponder", "deferred", note="TimeoutError"),
             entry(1005, "sage.ponder", "ended", **{**answer, "offset": -1}, causation_id="e1"),
             entry(1007, "sage.ponder", "event", **answer),
