@@ -1,4 +1,7 @@
-"""The flight desk: books seats with the airline, which is slow, and elsewhere. Nothing of it is kept here."""
+"""The flight desk: books seats with the airline, which is slow, and elsewhere. Nothing of it is kept here.
+
+The environment says where the airline is: ``AIRLINE=host:port``. In the demo that is `airline.py`.
+"""
 
 import asyncio
 import os
@@ -18,9 +21,9 @@ flight = Participant("flight", sagas=[trip], retry=Retry(attempts=3, delay=timed
 async def book_seat(event: TripRequested, ctx: Context) -> SeatBooked | SeatUnavailable:
     # The booking is called by the saga's id: however often it is asked for, the airline books one seat.
     status = await _ask("PUT", f"/bookings/{quote(ctx.saga_id, safe='')}/{quote(event.flight, safe='')}")
-    if status == 409:
-        return SeatUnavailable(event.trip_id, f"no seat left on {event.flight}")  # returned: nothing was done
-    return SeatBooked(event.trip_id, PRICE)
+    if status == 201:
+        return SeatBooked(event.trip_id, PRICE)
+    return SeatUnavailable(event.trip_id, f"no seat left on {event.flight}")  # returned: nothing was done
 
 
 @flight.compensation(of=book_seat)

@@ -24,7 +24,8 @@ def main() -> None:
         "participant": lambda where: participant.measure(
             where, 4_000 if quick else 10_000, 1 if quick else 3
         ),
-        "sagas": lambda where: sagas.measure(where, 200 if quick else 2_000),
+        "sagas": lambda where: sagas.measure(where, sagas.ORDERS, 200 if quick else 2_000),
+        "travel": lambda where: sagas.measure(where, sagas.TRAVEL, 200 if quick else 2_000),
         "async": lambda where: calls.measure(where, 2_000 if quick else 5_000, 1 if quick else 3),
         "deadlines": lambda where: deadlines.measure(
             where, 100_000, *((100, 2_000, 1) if quick else (500, 4_000, 3))

@@ -1,58 +1,116 @@
-"""Whole sagas: five participants as five processes, from the first order placed to the last one ended."""
+"""Whole sagas: each participant a process, from the first saga started to the last one completed."""
 
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import choreo
+from choreo import Participant, Saga
 from choreo.store import SQLiteStore
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.orders import orders, place_order
+from examples.travel.agency import agency, request_trip
+from examples.travel.airline import Airline, serving
+from examples.travel.contract import TripRequested, trip
 from tests.bench.processes import process, run_arguments
 from tests.bench.site import Site
 
-PARTICIPANTS = ("orders", "inventory", "payments", "shipping", "notifications")
+
+class Example(NamedTuple):
+    """An example: its saga, who takes part, how one that succeeds is started, and how those are counted.
+
+    ``bench`` is the name of its figures; ``in_flight`` bounds the sagas that run at the same time.
+    """
+
+    bench: str
+    saga: Saga
+    package: str
+    starter: Participant
+    others: tuple[str, ...]
+    start: Callable[[str], str]
+    counts: str
+    in_flight: int
 
 
-def measure(where: Site, count: int) -> dict[str, Any]:
+ORDERS = Example(
+    "sagas",
+    order_fulfilment,
+    "examples.orders",
+    orders,
+    ("inventory", "payments", "shipping", "notifications"),
+    lambda name: place_order(OrderCreated(name, "ada", "apple", 1, 100, "home")),
+    "select count(*) from orders where status = 'fulfilled'",
+    1_000_000,
+)
+TRAVEL = Example(
+    "travel",
+    trip,
+    "examples.travel",
+    agency,
+    ("hotel", "flight", "car"),
+    lambda name: request_trip(TripRequested(name, "ada", "Grand", "CH 1", "compact")),
+    "select count(*) from trips where status = 'booked'",
+    100,  # a trip that waits longer than its deadlines would fail
+)
+
+
+class PromptAirline(Airline):
+    """An airline that answers at once."""
+
+    def wait(self, name: str, flight: str) -> None:
+        """Take no time."""
+
+
+def measure(where: Site, example: Example, count: int) -> dict[str, Any]:
     """Give the sagas completed a second."""
-    folder = where.folder / "sagas"
-    folder.mkdir()
-    where.create(order_fulfilment.topic)
-    choreo.connect(orders, folder / "orders.db")
+    names = (example.starter.name, *example.others)
+    where.create(example.saga.topic)
+    starter = where.folder / f"{example.starter.name}.db"
+    choreo.connect(example.starter, starter)
     with ExitStack() as running:
-        for name in PARTICIPANTS:
-            running.enter_context(process(*run_arguments(where, name, folder / f"{name}.db")))
-        _place(1, "warm-up")
-        _wait(folder, 1)
+        running.enter_context(serving(PromptAirline()))
+        for name in names:
+            target = f"{example.package}.{name}:{name}"
+            running.enter_context(process(*run_arguments(where, target, where.folder / f"{name}.db")))
+        completed = running.enter_context(_counting(example, starter))
+        _run(example, completed, ["warm-up"], 0)
         begun = time.perf_counter()
-        _place(count, "order")
-        _wait(folder, count + 1)
+        _run(example, completed, [f"saga-{number}" for number in range(count)], 1)
         seconds = time.perf_counter() - begun
     return {
-        "bench": "sagas",
+        "bench": example.bench,
         "broker": where.broker,
         "sagas_per_s": round(count / seconds, 1),
-        "participants": len(PARTICIPANTS),
+        "participants": len(names),
         "sagas": count,
     }
 
 
-def _place(count: int, prefix: str) -> None:
-    for number in range(count):
-        place_order(OrderCreated(f"{prefix}-{number}", "ada", "apple", 1, 100, "home"))
+def _run(example: Example, completed: Callable[[], int], names: list[str], before: int) -> None:
+    """Start sagas, and wait until all are completed; ``before`` is the number of those that were."""
+    for started, name in enumerate(names, before):
+        if started >= example.in_flight:
+            _wait(lambda started=started: completed() > started - example.in_flight)  # type: ignore[misc]
+        example.start(name)
+    _wait(lambda: completed() == before + len(names))
 
 
-def _wait(folder: Any, count: int) -> None:
-    store = SQLiteStore(folder / "orders.db")
+@contextmanager
+def _counting(example: Example, path: Path) -> Iterator[Callable[[], int]]:
+    store = SQLiteStore(path)
+    try:
+        yield lambda: int(store.db.execute(example.counts).fetchone()[0])
+    finally:
+        store.close()
+
+
+def _wait(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        (done,) = store.db.execute("select count(*) from orders where status = 'fulfilled'").fetchone()
-        if done >= count:
-            break
+    while not reached():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the sagas did not end within 300 s")
         time.sleep(0.02)
-    else:
-        raise TimeoutError("the sagas did not end within 300 s")
-    store.close()
