@@ -16,7 +16,7 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 SEATS = {"CH 1": 100_000, "CH 2 full": 0, "CH 3 late": 100_000, "CH 4 slow": 100_000, "CH 5 mute": 100_000}
-SECONDS = {"CH 3 late": 2.5, "CH 4 slow": 1.2}
+SECONDS = {"CH 3 late": 3.0, "CH 4 slow": 1.2, "CH 5 mute": 0.05}
 
 
 class Airline(ThreadingHTTPServer):

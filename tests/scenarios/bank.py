@@ -7,6 +7,7 @@ from pathlib import Path
 from examples.bank.contract import TransferRequested
 from examples.bank.destination import destination
 from examples.bank.ledger import LIMIT, ledger
+from examples.bank.scenario import MONEY
 from examples.bank.source import source
 from tests.broker.leg import Leg
 from tests.scenarios.stage import Change, Stage
@@ -38,7 +39,7 @@ class Bank(Stage):
 
     def sent(self) -> int:
         """Give what has left the sender's bank."""
-        return 200_000_100 - int(self.value("source", "select sum(balance) from accounts"))
+        return MONEY - int(self.value("source", "select sum(balance) from accounts"))
 
     def received(self) -> int:
         """Give what has come to the receiver's bank."""

@@ -14,7 +14,7 @@ import pytest
 from sqlite_utils import Database
 
 from examples.bank.contract import TransferRequested, bank_transfer
-from examples.bank.scenario import balance
+from examples.bank.scenario import MONEY, balance
 from examples.bank.source import request_transfer
 from tests.broker.echo import Echo
 from tests.broker.kafka import Broker
@@ -61,6 +61,7 @@ def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(
         until_ended(round(TRANSFERS / KILLS * (part + chance.random())))  # the random moment
         victim = chance.choice(sorted(banks.stores))
         banks.kill(victim)
+        assert_square(banks)
         banks.start(victim)
     until_ended(TRANSFERS)
     banks.until_quiet([], 60)
@@ -74,6 +75,12 @@ def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(
         assert ends(banks, name) == expected
     for requested, step in plans.items():
         assert movements(banks, requested) == MOVED.get(step, ([-1, 1], []))
+
+
+def assert_square(banks: Town) -> None:
+    """Check that each bank's accounts hold what its movements say, at any moment."""
+    query = "select (select sum(balance) from accounts) - (select coalesce(sum(amount), 0) from movements)"
+    assert [banks.value(name, query) for name in ("source", "destination")] == [MONEY, 0]
 
 
 def planned(chance: random.Random, number: int) -> tuple[TransferRequested, str]:
