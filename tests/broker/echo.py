@@ -29,5 +29,6 @@ class Echo:
         self._producer.flush(10)
 
     def close(self) -> None:
-        """Leave."""
+        """Leave; the broker may end then."""
         self._consumer.close()
+        self._producer.close()
