@@ -39,13 +39,18 @@ def banks(kafka_broker: Broker, tmp_path: Path) -> Iterator[Town]:
     started.close()
 
 
-def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(
-    banks: Town, kafka_broker: Broker
-) -> None:
+@pytest.fixture
+def echo(banks: Town, kafka_broker: Broker) -> Iterator[Echo]:
+    """Listen to the banks' topic."""
+    started = Echo(kafka_broker.bootstrap, bank_transfer.topic, random.Random(SEED))
+    yield started
+    started.close()
+
+
+def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(banks: Town, echo: Echo) -> None:
     """Transfers that fail at any step, records that come twice, processes killed with signal 9."""
     chance = random.Random(SEED)
     plans = dict(planned(chance, number) for number in range(TRANSFERS))
-    echo = Echo(kafka_broker.bootstrap, bank_transfer.topic, chance)
 
     def until_ended(count: int) -> None:
         def ended() -> bool:
@@ -65,7 +70,6 @@ def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(
         banks.start(victim)
     until_ended(TRANSFERS)
     banks.until_quiet([], 60)
-    echo.close()
     print(f"\n{TRANSFERS} transfers, {KILLS} kills, {echo.count} records repeated, seed {SEED}")
     assert echo.count > TRANSFERS / 10
     assert [check for check in balance(databases(banks)) if not check.holds] == []
