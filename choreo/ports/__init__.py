@@ -3,12 +3,12 @@
 This floor and all below it cannot do any I/O; `import-linter` holds them to it.
 """
 
+from choreo.entry import Entry
 from choreo.ports.clock import Clock
 from choreo.ports.codec import Codec
 from choreo.ports.log import Assignment, Log, Partition, Publication, Record, Taken
 from choreo.ports.store import (
     DeadLetter,
-    Entry,
     Lane,
     LetterState,
     Scheduled,

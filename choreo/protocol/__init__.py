@@ -40,7 +40,7 @@ from choreo.protocol.decisions import (
     Run,
     Unowned,
 )
-from choreo.protocol.fold import fold
+from choreo.protocol.fold import fold, fold_into
 from choreo.protocol.inputs import (
     Begin,
     Buried,
@@ -89,4 +89,5 @@ __all__ = [
     "Undo",
     "Unowned",
     "fold",
+    "fold_into",
 ]

@@ -45,6 +45,11 @@ def fold(role: Role, saga: Instance, told: Input) -> tuple[Instance, list[Decisi
     meanwhile, say) gives an equal saga and no decisions.
     """
     after = saga.copy()
+    return after, fold_into(role, after, told)
+
+
+def fold_into(role: Role, saga: Instance, told: Input) -> list[Decision]:
+    """Fold ``told`` into the saga itself, for who needs what came before no more; give what is to be done."""
     decisions: list[Decision] = []
-    _RULES[type(told)](role, after, told, decisions)
-    return after, decisions
+    _RULES[type(told)](role, saga, told, decisions)
+    return decisions

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from choreo.ports.store import Entry, Scheduled, Unpublished
+from choreo.entry import Entry
+from choreo.ports.store import Scheduled, Unpublished
 from choreo.store.bulk import Insertion
 
 _ENTRIES = Insertion("saga_log", Entry._fields)

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from choreo.entry import Entry
 from choreo.errors import Fenced, StoreMismatch
 from choreo.ports.log import Partition
-from choreo.ports.store import DeadLetter, Entry, Lane, LetterState, Scheduled, Unpublished
+from choreo.ports.store import DeadLetter, Lane, LetterState, Scheduled, Unpublished
 from choreo.store.failure import refusal
 from choreo.store.guard import Guard
 from choreo.store.opening import open_database

@@ -11,7 +11,7 @@ from choreo.envelope import Envelope
 from choreo.kafka.cloudevents import headers_of
 from choreo.ports import DeadLetter, Entry, Record, Scheduled
 from choreo.protocol import Role
-from choreo.worker.entries import envelope_of
+from choreo.replay import envelope_of
 
 UNKNOWN_HANDLER = "unknown-handler"
 """Why a dead letter is kept of what is scheduled for a handler that is gone."""

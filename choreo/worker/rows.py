@@ -8,8 +8,8 @@ from typing import Any
 from choreo.envelope import Envelope
 from choreo.ports import Entry
 from choreo.protocol import Ended, Input, Instance, Moved, Observed
+from choreo.replay import INPUT_NAMES, local_fields
 from choreo.worker.case import Case
-from choreo.worker.entries import INPUT_NAMES, local_fields
 
 
 class Rows:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from choreo.ports import Entry, Store
 from choreo.protocol import Instance, Role
-from choreo.worker.entries import rebuild
+from choreo.replay import rebuild
 
 
 def history_of(store: Store, saga_type: str, saga_id: str) -> list[Entry]:

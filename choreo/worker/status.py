@@ -9,7 +9,7 @@ from choreo.outcome import CANCEL
 from choreo.participant.status import Cancellation, Status, Wait
 from choreo.ports import Entry, Scheduled
 from choreo.protocol import Action, Instance, Role
-from choreo.worker.entries import rebuild
+from choreo.replay import rebuild
 
 _WHY = {"queued": "queued", "running": "executing", "waiting": "retry", "dead": "dead-letter"}
 

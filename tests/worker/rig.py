@@ -13,11 +13,11 @@ from choreo.event import event_name
 from choreo.kafka.cloudevents import headers_of, read
 from choreo.ports import DeadLetter, Entry, Log, Record
 from choreo.protocol import Instance
+from choreo.replay import rebuild
 from choreo.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.connection import StoreConnection
-from choreo.worker.entries import rebuild
 from tests.worker.trip import EVENTS, STEPS
 
 NOON = 1_700_000_000_000

@@ -31,12 +31,12 @@ from choreo.protocol import (
     Undo,
     fold,
 )
+from choreo.replay import INPUT_NAMES, input_of, rebuild
 from choreo.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.case import Case, Cause
 from choreo.worker.connection import StoreConnection
-from choreo.worker.entries import INPUT_NAMES, input_of, rebuild
 from choreo.worker.rows import Rows
 from tests.worker.conftest import Rigs
 from tests.worker.rig import ManualClock

@@ -1,12 +1,12 @@
-"""The protocol's inputs as rows of the saga log, and the saga back from its rows."""
+"""The protocol's inputs as rows of the saga log, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from choreo.entry import Entry
 from choreo.envelope import Envelope
-from choreo.ports import Entry
 from choreo.protocol import (
     Begin,
     Buried,
@@ -15,11 +15,8 @@ from choreo.protocol import (
     Due,
     Ended,
     Input,
-    Instance,
     Observed,
     Requeued,
-    Role,
-    fold,
 )
 
 INPUT_NAMES: dict[type, str] = {
@@ -67,20 +64,6 @@ def envelope_of(entry: Entry) -> Envelope:
 def input_of(entry: Entry) -> Input:
     """Give what the protocol was told when an entry was written."""
     return envelope_of(entry) if entry.input == "event" else _INPUTS[entry.input](entry)
-
-
-def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
-    """Fold a saga's log: the same rows always give the same saga.
-
-    What a step did that the service doesn't declare any more is passed over.
-    """
-    saga = Instance()
-    for entry in entries:
-        if entry.input in ("begin", "ended") and entry.step not in role.action:
-            continue
-        if entry.input:
-            saga, _ = fold(role, saga, input_of(entry))
-    return saga
 
 
 def local_fields(told: Any) -> tuple[str, str, str, str, str]:
