@@ -11,11 +11,10 @@ from choreo.event import Aborted, Earlier, event
 from choreo.participant import Context, External, Participant, all_of
 from choreo.retry import Retry
 from choreo.saga import Saga
+from choreo.version import __version__
 
 if TYPE_CHECKING:
     from choreo.worker.connect import connect
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Aborted",
@@ -28,6 +27,7 @@ __all__ = [
     "Permanent",
     "Retry",
     "Saga",
+    "__version__",
     "all_of",
     "connect",
     "event",

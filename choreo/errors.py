@@ -79,6 +79,10 @@ class LogError(ChoreoError):
     """Raised when the Kafka cluster can't be reached or refuses what choreo needs."""
 
 
+class ManifestError(ChoreoError):
+    """Raised when a manifest can't be read, or is none."""
+
+
 class Permanent(Exception):
     """Raise it in a handler when trying again is useless: the step's failure event is published.
 

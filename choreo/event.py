@@ -127,6 +127,15 @@ def event_name(cls: type) -> str:
     return event_type(cls).name
 
 
+def short_name(event_type: str) -> str:
+    """Give an event's name without its namespace.
+
+    >>> short_name("shop.OrderCreated")
+    'OrderCreated'
+    """
+    return event_type.rpartition(".")[2]
+
+
 @event(namespace="choreo")
 class Aborted:
     """Given to a compensation that no other step's event called: a leaf's, or one after a timeout.

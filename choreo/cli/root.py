@@ -7,14 +7,18 @@ from typing import Any, NoReturn
 
 import click
 
-from choreo import __version__
 from choreo.cli import output
 from choreo.cli.demo import demo
 from choreo.cli.dlq import dlq
+from choreo.cli.graph import graph
+from choreo.cli.manifest import manifest
+from choreo.cli.rule import rule
 from choreo.cli.run import run
 from choreo.cli.schemas import schemas
 from choreo.cli.topics import topics
+from choreo.cli.verify import verify
 from choreo.errors import ChoreoError
+from choreo.version import __version__
 
 INTERRUPTED = 130
 
@@ -72,5 +76,5 @@ def choreo(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, topics, schemas, dlq, demo):
+for command in (run, topics, schemas, verify, graph, manifest, rule, dlq, demo):
     choreo.add_command(command)

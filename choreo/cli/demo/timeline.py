@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from choreo.event import short_name
 from choreo.ports import Entry
 
 
@@ -63,9 +64,5 @@ def _event(entry: Entry, cause: Entry) -> str:
     """Say what a transition published, else what caused it."""
     if entry.input == "deferred":
         return f"{entry.note}: will be tried again"
-    published = _short(entry.event_type) if entry.event_id else f"on {_short(cause.event_type)}"
+    published = short_name(entry.event_type) if entry.event_id else f"on {short_name(cause.event_type)}"
     return f"{published} ({entry.note})" if entry.note else published
-
-
-def _short(name: str) -> str:
-    return name.rpartition(".")[2]

@@ -1,0 +1,132 @@
+"""The choreography that a command is about: modules, participants, manifests, folders, or the project's."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from choreo.cli.project import nearest_project
+from choreo.cli.target import load_module, load_participant, participants_of
+from choreo.errors import ConfigurationError, ManifestError
+from choreo.participant import Participant
+
+if TYPE_CHECKING:
+    from choreo.choreography import Choreography
+    from choreo.manifest import Manifest
+    from choreo.verify import Unreadable
+
+SUFFIX = ".choreo.json"
+"""How a manifest's file name ends: that is how a folder's are found."""
+
+
+def choreography_named(names: Sequence[str]) -> Choreography:
+    """Give the choreography of what is named, or of ``modules`` in ``[tool.choreo]``.
+
+    Code is imported only for names that are no files. Raises `ConfigurationError` where nothing is named,
+    `ManifestError` where a participant is named twice, and as importing and reading do.
+    """
+    from choreo.choreography import choreography_of
+
+    wanted = names or tuple(nearest_project().get("modules") or ())
+    if not wanted:
+        raise ConfigurationError(
+            "nothing to verify is named",
+            hint="give modules, manifests or folders of them, or modules = [...] in [tool.choreo]",
+        )
+    with redirect_stdout(sys.stderr):  # what a module prints when it is imported is none of our output
+        found = [manifest for name in dict.fromkeys(wanted) for manifest in _manifests(name)]
+    if not found:
+        raise ConfigurationError(
+            f"no participant is declared in {', '.join(wanted)}", hint="name the modules of the participants"
+        )
+    _refuse_twice(found)
+    return choreography_of(found)
+
+
+def declared(name: str) -> list[Participant]:
+    """Give the participants of ``MODULE:PARTICIPANT``, of a module, or of a package and its modules."""
+    if ":" in name:
+        return [load_participant(name)]
+    module = load_module(name)
+    found = {id(each): each for _, each in participants_of(module)}
+    for info in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        if not info.name.startswith("__"):
+            inner = load_module(f"{name}.{info.name}")
+            found.update({id(each): each for _, each in participants_of(inner)})
+    return list(found.values())
+
+
+def manifest_from(participant: Participant) -> Manifest:
+    """Give the manifest of a declared participant, its files named as seen from the project's folder.
+
+    Raises `SchemaError` when an event has no Avro schema.
+    """
+    from choreo.avro import define, schema_of
+    from choreo.event import event_name
+    from choreo.manifest import SchemaEntry, manifest_of
+
+    schemas = {}
+    for cls in participant.events:
+        schema = schema_of(cls)
+        schemas[event_name(cls)] = SchemaEntry(schema, define(schema).fingerprint)
+    return manifest_of(participant, schemas, locate=_located)
+
+
+def compare(written: Any, read: Any) -> Sequence[Unreadable]:
+    """Say what of a writer's records a reader's schema can't read."""
+    from choreo.avro import define, unreadable
+    from choreo.verify import Unreadable
+
+    return [Unreadable(*problem) for problem in unreadable(define(written), define(read))]
+
+
+def _manifests(name: str) -> Iterable[Manifest]:
+    path = Path(name)
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix == ".json":
+        return [_read(path)]
+    return [manifest_from(participant) for participant in declared(name)]
+
+
+def _folder(path: Path) -> list[Manifest]:
+    files = sorted(path.glob(f"*{SUFFIX}"))
+    if not files:
+        raise ManifestError(
+            f"{path} holds no manifest (*{SUFFIX})", hint="write one: choreo manifest MODULE:PARTICIPANT"
+        )
+    return [_read(file) for file in files]
+
+
+def _read(path: Path) -> Manifest:
+    from choreo.manifest import MAX_BYTES, read_manifest
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ManifestError(f"{path}: can't be read: {error.strerror}") from None
+    return read_manifest(content, str(path))
+
+
+def _located(file: str) -> str:
+    """Name a file so that it is the same on every machine where it can be."""
+    project = nearest_project().file
+    base = project.parent if project else Path.cwd()
+    return Path(os.path.relpath(os.path.realpath(file), os.path.realpath(base))).as_posix()
+
+
+def _refuse_twice(manifests: Sequence[Manifest]) -> None:
+    seen: dict[str, Manifest] = {}
+    for manifest in manifests:
+        other = seen.setdefault(manifest.participant, manifest)
+        if other is not manifest:
+            raise ManifestError(
+                f"{manifest.participant} is given twice: {other.origin} and {manifest.origin}",
+                hint="name each participant once, as a module or as a manifest",
+            )

@@ -1,0 +1,35 @@
+"""``choreo graph``."""
+
+from __future__ import annotations
+
+import click
+
+from choreo.cli.choreographies import choreography_named
+
+
+@click.command(short_help="Draw the event graph of sagas.")
+@click.argument("names", metavar="[MODULE|MANIFEST|FOLDER]...", nargs=-1)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "mermaid", "dot", "json"]),
+    default="table",
+    show_default=True,
+    help="The saga canvas, a flowchart for Markdown, Graphviz, or data.",
+)
+def graph(names: tuple[str, ...], form: str) -> None:
+    """Draw what leads to what: each saga's steps, what triggers and what undoes them.
+
+    \b
+    Examples:
+      choreo graph shop
+      choreo graph manifests --format mermaid
+    """
+    from choreo import canvas
+
+    sagas = choreography_named(names).sagas
+    if form == "json":
+        click.echo(canvas.as_json(sagas))
+        return
+    write = {"table": canvas.table, "mermaid": canvas.mermaid, "dot": canvas.dot}[form]
+    click.echo("\n\n".join(write(each) for each in sagas))

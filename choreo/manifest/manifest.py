@@ -1,0 +1,123 @@
+"""``Manifest`` and its parts: names, places and times, no code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Alternatives = tuple[frozenset[str], ...]
+"""What calls a handler: any of several sets of event types, each of which must have come whole."""
+
+
+@dataclass(frozen=True)
+class SagaEntry:
+    """The contract of a saga, as one participant knows it."""
+
+    name: str
+    topic: str
+    version: int
+    starts: str
+    completes: str
+    fails: str
+    aborts: str = ""
+
+
+@dataclass(frozen=True)
+class Emission:
+    """The events that a handler may emit: those that mean success, and those that mean failure."""
+
+    successes: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RetryEntry:
+    """How often an attempt is repeated, and after which pauses, in milliseconds."""
+
+    attempts: int
+    delay_ms: int
+    factor: float
+    longest_ms: int
+
+
+@dataclass(frozen=True)
+class HandlerEntry:
+    """One handler: ``task`` and ``step`` as in `choreo.participant.Handler`, times in milliseconds.
+
+    ``place`` is ``file:line``, the file as the project names it. ``results`` are the success events that a
+    compensation undoes (empty: all), ``aborted`` says whether it admits an `Aborted`, ``optional_result``
+    whether it can run without what its action returned. ``earlier`` are the events that the handler takes
+    from before; ``derived`` says that a compensation names no event and leaves its trigger to rule R7.
+    """
+
+    name: str
+    task: str
+    step: str
+    saga: str
+    place: str
+    trigger: Alternatives
+    emits: Emission = field(default_factory=Emission)
+    kind: str = ""
+    timeout_ms: int | None = None
+    within_ms: int | None = None
+    retry: RetryEntry | None = None
+    results: frozenset[str] = frozenset()
+    aborted: bool = False
+    optional_result: bool = False
+    earlier: frozenset[str] = frozenset()
+    runs: str = "inside"
+    partial: bool = False
+    derived: bool = False
+
+    @property
+    def participant(self) -> str:
+        """Who declares it."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class ExternalEntry:
+    """An event that crosses to (``export``) or from (``import``) a topic that isn't a saga's."""
+
+    event: str
+    saga: str
+    topic: str
+    direction: str
+
+
+@dataclass(frozen=True)
+class SchemaEntry:
+    """An event's Avro schema, its fingerprint in hex, and earlier versions that the log may still hold."""
+
+    schema: Any
+    fingerprint: str
+    earlier: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """``# choreo: ignore[CHO204] reason`` at ``place``: a rule that is not to be reported there."""
+
+    rule: str
+    place: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that one participant declares. ``schemas`` has an entry for each event type.
+
+    ``choreo`` and ``code`` are the versions of choreo and of the participant's own code. ``origin`` says
+    where it was read, for messages; it is no part of the manifest.
+    """
+
+    participant: str
+    sagas: tuple[SagaEntry, ...]
+    handlers: tuple[HandlerEntry, ...]
+    external: tuple[ExternalEntry, ...] = ()
+    schemas: Mapping[str, SchemaEntry] = field(default_factory=dict)
+    suppressions: tuple[Suppression, ...] = ()
+    choreo: str = ""
+    code: str = ""
+    origin: str = ""

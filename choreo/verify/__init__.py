@@ -1,0 +1,15 @@
+"""``choreo verify``: what can be proved of a choreography before it is deployed. Pure; no I/O here.
+
+A choreography is put together from manifests; rules look at it, and run it with the same
+`choreo.protocol.fold` that the worker runs. The comparison of Avro schemas and the clock are handed down.
+
+What choreo's runtime gives is assumed, and proved elsewhere, by fault injection: an atomic local transaction,
+dedupe by event id, a relay that publishes in the end. Under these a crash, a restart and a repeated delivery
+add no state, so only failures, orders, deadlines, cancellations and dead letters are looked at.
+"""
+
+from choreo.verify.finding import Finding, Level, TraceLine
+from choreo.verify.schemas import Compare, Unreadable
+from choreo.verify.verdict import Scope, Verdict, verify
+
+__all__ = ["Compare", "Finding", "Level", "Scope", "TraceLine", "Unreadable", "Verdict", "verify"]

@@ -1,0 +1,20 @@
+"""How a verdict is written: for people, for scripts, for code review, for build servers."""
+
+from collections.abc import Callable
+
+from choreo.verify.report.as_json import as_json
+from choreo.verify.report.github import github
+from choreo.verify.report.junit import junit
+from choreo.verify.report.sarif import sarif
+from choreo.verify.report.text import text
+from choreo.verify.verdict import Verdict
+
+FORMATS: dict[str, Callable[[Verdict], str]] = {
+    "text": text,
+    "json": as_json,
+    "sarif": sarif,
+    "junit": junit,
+    "github": github,
+}
+
+__all__ = ["FORMATS"]

@@ -1,0 +1,32 @@
+"""For scripts: everything that a verdict says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from choreo.verify.finding import Finding
+from choreo.verify.verdict import Verdict
+
+
+def as_json(verdict: Verdict) -> str:
+    """Write a verdict as a JSON object."""
+    return json.dumps(
+        {
+            "findings": [_finding(finding) for finding in verdict.findings],
+            "errors": verdict.errors,
+            "warnings": verdict.warnings,
+            "scope": {**verdict.scope._asdict(), "text": str(verdict.scope)},
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        **finding._asdict(),
+        "fingerprint": finding.fingerprint,
+        "related": [{"place": place, "what": what} for place, what in finding.related],
+        "trace": [line._asdict() for line in finding.trace],
+    }

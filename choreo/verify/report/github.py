@@ -1,0 +1,33 @@
+"""For GitHub: workflow commands that put each finding beside the line it is about.
+
+Source: GitHub documentation, "Workflow commands for GitHub Actions".
+"""
+
+from __future__ import annotations
+
+from choreo.verify.finding import Finding
+from choreo.verify.verdict import Verdict
+
+
+def github(verdict: Verdict) -> str:
+    """Write a command for each finding, then the scope."""
+    lines = [_command(finding) for finding in verdict.findings]
+    return "\n".join([*lines, f"verified {verdict.scope}"])
+
+
+def _command(finding: Finding) -> str:
+    file, _, line = finding.place.rpartition(":")
+    body = "\n".join(
+        filter(None, (finding.message, finding.why, f"help: {finding.help}" if finding.help else ""))
+    )
+    where = f"file={_property(file)},line={line}," if file else ""
+    title = _property(f"{finding.rule} {finding.name}")
+    return f"::{finding.level} {where}title={title}::{_data(body)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,35 @@
+"""ambiguous-compensation: two compensations undo one success event.
+
+Why it is bad: which one is called would be chance.
+
+How to mend it: one compensation for all success events of a step, or one for each, told apart by its result
+parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.event import short_name
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find success events that more than one compensation claims."""
+    for step in case.graph.steps.values():
+        for success in step.successes:
+            claims = [undo for undo in step.undos if not undo.results or success in undo.results]
+            if len(claims) > 1:
+                yield Finding(
+                    "CHO202",
+                    "ambiguous-compensation",
+                    "error",
+                    case.graph.name,
+                    f"`{claims[0].name}` and `{claims[1].name}` both undo {short_name(success)}",
+                    claims[1].place,
+                    why="one of them would be called, by chance",
+                    help="drop one, or annotate each with the success event that it undoes",
+                    steps=(step.name, success),
+                    related=((claims[0].place, f"`{claims[0].name}`"),),
+                )
