@@ -15,6 +15,9 @@ from tests.bench.work import Work, at_work, seconds_until
 
 STEP = "inventory.reserve_inventory"
 
+_BETWEEN = timedelta(milliseconds=5)
+"""The pause between two orders."""
+
 
 @event(namespace="shop")
 class ReservationOverdue:
@@ -50,11 +53,12 @@ def measure(where: Site, armed: int, fired: int, events: int, rounds: int) -> di
 def _lateness(where: Site, armed: int, fired: int) -> list[float]:
     """Give by how many milliseconds each fires after its time."""
     times: list[float] = []
-    with at_work(where, _overseer(timedelta(seconds=3), times)) as work:
+    # None may pass before all are armed, however busy the machine is.
+    with at_work(where, _overseer(3 * fired * _BETWEEN + timedelta(seconds=3), times)) as work:
         _arm(work, armed)
         for _ in range(fired):
             work.feed.order(work.topic)
-            time.sleep(0.005)  # orders come one by one, so deadlines pass one by one
+            time.sleep(_BETWEEN.total_seconds())  # orders come one by one, so deadlines pass one by one
         work.feed.flush()
         work.until_done(fired)
         due = [row.due for row in work.store.due(time.time_ns() // 1_000_000 + 60_000, fired)]

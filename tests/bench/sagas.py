@@ -21,9 +21,10 @@ from tests.bench.site import Site
 
 
 class Example(NamedTuple):
-    """An example: its saga, who takes part, how one that succeeds is started, and how those are counted.
+    """An example: its saga, who takes part, how one that succeeds is started, and where its end is written.
 
-    ``bench`` is the name of its figures; ``in_flight`` bounds the sagas that run at the same time.
+    ``bench`` is the name of its figures; ``table`` has the ``status`` of each saga, ``completed`` or ``failed`` by
+    these words; ``in_flight`` bounds the sagas that run at the same time.
     """
 
     bench: str
@@ -32,7 +33,9 @@ class Example(NamedTuple):
     starter: Participant
     others: tuple[str, ...]
     start: Callable[[str], str]
-    counts: str
+    table: str
+    completed: str
+    failed: str
     in_flight: int
 
 
@@ -43,7 +46,9 @@ ORDERS = Example(
     orders,
     ("inventory", "payments", "shipping", "notifications"),
     lambda name: place_order(OrderCreated(name, "ada", "apple", 1, 100, "home")),
-    "select count(*) from orders where status = 'fulfilled'",
+    "orders",
+    "fulfilled",
+    "failed",
     1_000_000,
 )
 TRAVEL = Example(
@@ -53,8 +58,10 @@ TRAVEL = Example(
     agency,
     ("hotel", "flight", "car"),
     lambda name: request_trip(TripRequested(name, "ada", "Grand", "CH 1", "compact")),
-    "select count(*) from trips where status = 'booked'",
-    100,  # a trip that waits longer than its deadlines would fail
+    "trips",
+    "booked",
+    "failed",
+    20,  # a trip that waits longer than its deadlines fails
 )
 
 
@@ -66,7 +73,7 @@ class PromptAirline(Airline):
 
 
 def measure(where: Site, example: Example, count: int) -> dict[str, Any]:
-    """Give the sagas completed a second."""
+    """Give the sagas that ended a second, and how many of them failed: by a deadline, on a busy machine."""
     names = (example.starter.name, *example.others)
     where.create(example.saga.topic)
     starter = where.folder / f"{example.starter.name}.db"
@@ -76,34 +83,42 @@ def measure(where: Site, example: Example, count: int) -> dict[str, Any]:
         for name in names:
             target = f"{example.package}.{name}:{name}"
             running.enter_context(process(*run_arguments(where, target, where.folder / f"{name}.db")))
-        completed = running.enter_context(_counting(example, starter))
-        _run(example, completed, ["warm-up"], 0)
+        counted = running.enter_context(_counting(example, starter))
+        _run(example, counted, ["warm-up"], 0)
         begun = time.perf_counter()
-        _run(example, completed, [f"saga-{number}" for number in range(count)], 1)
+        _run(example, counted, [f"saga-{number}" for number in range(count)], 1)
         seconds = time.perf_counter() - begun
+        failed = counted(example.failed)
     return {
         "bench": example.bench,
         "broker": where.broker,
         "sagas_per_s": round(count / seconds, 1),
         "participants": len(names),
         "sagas": count,
+        "failed": failed,
     }
 
 
-def _run(example: Example, completed: Callable[[], int], names: list[str], before: int) -> None:
-    """Start sagas, and wait until all are completed; ``before`` is the number of those that were."""
+def _run(example: Example, counted: Callable[..., int], names: list[str], before: int) -> None:
+    """Start sagas, and wait until all have ended; ``before`` is the number of those that had."""
+
+    def ended() -> int:
+        return counted(example.completed, example.failed)
+
     for started, name in enumerate(names, before):
         if started >= example.in_flight:
-            _wait(lambda started=started: completed() > started - example.in_flight)  # type: ignore[misc]
+            _wait(lambda started=started: ended() > started - example.in_flight)  # type: ignore[misc]
         example.start(name)
-    _wait(lambda: completed() == before + len(names))
+    _wait(lambda: ended() == before + len(names))
 
 
 @contextmanager
-def _counting(example: Example, path: Path) -> Iterator[Callable[[], int]]:
+def _counting(example: Example, path: Path) -> Iterator[Callable[..., int]]:
     store = SQLiteStore(path)
     try:
-        yield lambda: int(store.db.execute(example.counts).fetchone()[0])
+        yield lambda *status: sum(
+            store.db.table(example.table).count_where("status = ?", [s]) for s in status
+        )
     finally:
         store.close()
 
