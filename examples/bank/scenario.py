@@ -11,7 +11,7 @@ from .destination import destination
 from .ledger import LIMIT, ledger
 from .source import request_transfer, source
 
-MONEY = 200_000_100
+MONEY = 20_000_000_100
 """What is on all accounts together, in cents, whatever happens."""
 
 

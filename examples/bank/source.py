@@ -15,7 +15,7 @@ from .contract import (
 )
 
 source = Participant(
-    "source", sagas=[bank_transfer], prepare=opening(alice=100_000_000, bob=100_000_000, zoe=100)
+    "source", sagas=[bank_transfer], prepare=opening(alice=10_000_000_000, bob=10_000_000_000, zoe=100)
 )
 
 

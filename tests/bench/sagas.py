@@ -23,8 +23,8 @@ from tests.bench.site import Site
 class Example(NamedTuple):
     """An example: its saga, who takes part, how one that succeeds is started, and where its end is written.
 
-    ``bench`` is the name of its figures; ``table`` has the ``status`` of each saga, ``completed`` or ``failed`` by
-    these words; ``in_flight`` bounds the sagas that run at the same time.
+    ``bench`` is the name of its figures; ``completed`` and ``failed`` are the words for it in the column
+    ``status`` of ``table``; ``in_flight`` bounds the sagas that run at the same time.
     """
 
     bench: str

@@ -21,7 +21,8 @@ STEPS = ("debit_source", "create_transfer_record", "credit_destination", "settle
 def transfer(transfer_id: str, amount: int, fails_at: str = "") -> TransferRequested:
     """Give a transfer from alice to carol, or as little different from it as makes a step fail.
 
-    Where the ledger is to refuse it, the amount is larger by the ledger's limit.
+    Where the ledger is to refuse it, the amount is larger by the ledger's limit: alice has enough for all
+    that are under way at the same time.
     """
     return TransferRequested(
         transfer_id,
