@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeVar
 from urllib.parse import unquote
@@ -73,9 +73,10 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(self.server.cancel(unquote(self.path.split("/")[2])))
 
     def _answer(self, status: int, body: bytes = b"") -> None:
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):  # who asked may have given up waiting
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: this is a demo's stub."""
