@@ -65,7 +65,7 @@ def test_the_demo_of_a_bank_transfer_comes_to_the_point_of_no_return(folder: Pat
     assert "✗" not in done.stdout
     for told in (
         "SettlementRefused (the account of mallory is frozen)",
-        "199,975,410 + 24,690 = 200,000,100 cents",
+        "19,999,975,410 + 24,690 = 20,000,000,100 cents",
         "no transfer is half done: 2 done, 2 void",
     ):
         assert told in done.stdout
