@@ -34,6 +34,10 @@ class AnyOf(AllOf):
         return " | ".join(map(_written, self.parts))
 
 
+NOTHING = AnyOf(())
+"""What calls a compensation that names no event: nothing, until the choreography says what."""
+
+
 def all_of(*parts: Any) -> AllOf:
     """Join conditions: a handler is called once all have come, in any order.
 

@@ -10,7 +10,7 @@ from choreo.event import event_name
 from choreo.outcome import START
 from choreo.participant import refusals
 from choreo.participant.clashes import refuse_clashes, refuse_twins
-from choreo.participant.condition import event_classes, trigger_of
+from choreo.participant.condition import NOTHING, event_classes, trigger_of
 from choreo.participant.handler import Handler, Task
 from choreo.participant.options import Options, read_options
 from choreo.participant.outside import is_partial, refuse_database, where_it_runs
@@ -18,6 +18,7 @@ from choreo.participant.signature import (
     condition_of,
     hints_of,
     name_of,
+    names_no_event,
     parameters_of,
     place_of,
     refuse_unplain,
@@ -82,7 +83,8 @@ class Declarations:
         hints = hints_of(function)
         parameters = parameters_of(function, hints, subject.results)
         returned = returned_classes(hints, options.emits)
-        condition = condition_of(parameters, options.on)
+        derived = task == "compensation" and names_no_event(parameters, options.on)
+        condition = NOTHING if derived else condition_of(parameters, options.on)
         callers = tuple(dict.fromkeys(event_classes(condition)))
         refuse_twins((*self.events, *callers, *returned, *options.fails))
         trigger = trigger_of(condition)
@@ -109,6 +111,7 @@ class Declarations:
             within=options.within,
             runs=runs,
             partial=is_partial(options, task, runs),
+            derived=derived,
         )
 
     def _subject(self, task: Task, name: str, options: Options) -> Subject:

@@ -68,7 +68,8 @@ class Handler:
     ``emits`` maps the full names of the events that it may return to their classes, ``fails`` are those
     of them that mean failure, the first being the answer to a refusal. ``runs`` says where it runs: in the
     local transaction, or outside of any as a coroutine or in a thread of its own. ``partial``: an attempt
-    that raised may have had effects outside.
+    that raised may have had effects outside. ``derived``: a compensation that names no event; what calls it
+    follows from the whole choreography.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Handler:
     callers: tuple[type, ...] = ()
     runs: Runs = "inside"
     partial: bool = False
+    derived: bool = False
 
     @property
     def is_outside(self) -> bool:

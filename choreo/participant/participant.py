@@ -13,7 +13,7 @@ from choreo.participant.clashes import refuse_twice
 from choreo.participant.declarations import Declarations
 from choreo.participant.external import External, externals_of, refuse_unfit
 from choreo.participant.handler import Handler, Task
-from choreo.participant.roles import role_of
+from choreo.participant.roles import Edges, role_of
 from choreo.participant.status import Status
 from choreo.participant.transaction import Connection, Transaction
 from choreo.protocol import Role
@@ -70,6 +70,7 @@ class Participant:
         self.external = externals_of(name, external, self.sagas)
         self._exports = _exports(self.external)
         self._declarations = Declarations(name, self.sagas, self.retry)
+        self._edges: dict[str, Edges] = {}
         self._connection: Connection | None = None
 
     def __repr__(self) -> str:
@@ -99,11 +100,28 @@ class Participant:
     def roles(self) -> dict[str, Role]:
         """Give the protocol's view of each saga, by the saga's name.
 
-        Raises `DeclarationError` when an action that needs a compensation has none, and for an external
-        event that the handlers leave nobody to emit, or to end.
+        Raises `DeclarationError` when an action that needs a compensation has none, for a compensation that
+        names no event where `derive` has not said what calls it, and for an external event that the handlers
+        leave nobody to emit, or to end.
         """
         refuse_unfit(self.name, self.external, self.handlers)
-        return {saga.name: role_of(self.name, saga, self.handlers) for saga in self.sagas}
+        return {
+            saga.name: role_of(self.name, saga, self.handlers, self._edges.get(saga.name, {}))
+            for saga in self.sagas
+        }
+
+    @property
+    def is_derived(self) -> bool:
+        """Say whether it has a compensation that names no event: the choreography says then what calls it."""
+        return any(handler.derived for handler in self.handlers)
+
+    def derive(self, saga: str, edges: Edges) -> None:
+        """Take from the choreography of a saga what calls the compensations that name no event.
+
+        ``edges`` are the reverse edges of the graph: of each step, by the success event that it emitted, the
+        ends of the steps that this event triggered. ``choreo run`` and `choreo.connect` do it.
+        """
+        self._edges[saga] = edges
 
     @overload
     def action(self, function: F, /) -> F: ...
@@ -172,7 +190,8 @@ class Participant:
         """Declare the compensation of an action of this participant: it undoes what the action did.
 
         ``of``: the decorated action, its name, or ``saga.start``. What calls it are its event
-        parameters; `Aborted` alone for a step that no later step can fail. A parameter annotated with
+        parameters; `Aborted` alone for a step that no later step can fail; and where it names no event,
+        what the whole choreography says (see `derive`). A parameter annotated with
         the action's success event takes that event. ``ignore``: exceptions that mean "already gone".
         ``answer`` builds the compensated event where no attempt did, as it builds an action's failure.
         An ``async def``, or ``blocking=True``, runs outside of any transaction, as an action may.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from choreo.errors import DeclarationError
 from choreo.event import event_name
@@ -24,16 +24,25 @@ def contract_of(saga: Saga) -> Contract:
     )
 
 
-def role_of(participant: str, saga: Saga, handlers: Iterable[Handler]) -> Role:
+Edges = Mapping[str, Mapping[str, Trigger]]
+"""Of each step, by the success event that it emitted: what calls its compensation (rule R7)."""
+
+
+def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Edges) -> Role:
     """Give the protocol's view of a participant in a saga.
 
-    Raises `DeclarationError` when an action that needs a compensation has none.
+    ``edges`` say what calls the compensations that name no event themselves.
+
+    Raises `DeclarationError` when an action that needs a compensation has none, and for a compensation that
+    nothing calls.
     """
     own = [handler for handler in handlers if handler.saga is saga]
+    successes = {handler.step: tuple(handler.successes) for handler in own if handler.task == "action"}
+    successes[START] = (event_name(saga.starts),)
     undos: dict[str, list[Undo]] = {}
     for handler in own:
         if handler.task == "compensation":
-            undos.setdefault(handler.step, []).append(_undo(handler))
+            undos.setdefault(handler.step, []).extend(_undos(handler, successes[handler.step], edges))
     actions = [_action(handler, undos) for handler in own if handler.task == "action"]
     if START in undos:
         actions.append(Action(START, Trigger(), "start", undo=tuple(undos[START])))
@@ -47,9 +56,30 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler]) -> Role:
     )
 
 
-def _undo(handler: Handler) -> Undo:
+def _undos(handler: Handler, successes: Iterable[str], edges: Edges) -> Iterable[Undo]:
+    """Give a compensation as the protocol knows it: once for all success events that the same calls."""
     result = handler.result_parameter
-    return Undo(handler.trigger, next(iter(handler.emits)), frozenset(result.types if result else ()))
+    results = frozenset(result.types if result else ())
+    answer = next(iter(handler.emits))
+    if not handler.derived:
+        return (Undo(handler.trigger, answer, results),)
+    served: dict[Trigger, set[str]] = {}
+    for success in results or successes:
+        served.setdefault(_derived(handler, success, edges), set()).add(success)
+    if len(served) == 1:
+        return (Undo(next(iter(served)), answer, results),)
+    return (Undo(trigger, answer, frozenset(each)) for trigger, each in served.items())
+
+
+def _derived(handler: Handler, success: str, edges: Edges) -> Trigger:
+    try:
+        return edges[handler.step][success]
+    except KeyError:
+        raise DeclarationError(
+            f"{handler.place}: {handler.name} names no event, and no choreography says what calls it after "
+            f"{success}",
+            hint="run `choreo verify --lock` and commit choreography.json, or name the events that call it",
+        ) from None
 
 
 def _action(handler: Handler, undos: dict[str, list[Undo]]) -> Action:

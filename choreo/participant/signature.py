@@ -207,15 +207,20 @@ def returned_classes(hints: dict[str, Any], emits: Any) -> list[type]:
     return members
 
 
+def names_no_event(parameters: tuple[Parameter, ...], on: Any) -> bool:
+    """Say whether a declaration leaves open what calls the handler."""
+    return on is None and not any(parameter.is_caller for parameter in parameters)
+
+
 def condition_of(parameters: tuple[Parameter, ...], on: Any) -> Any:
     """Give the condition that calls a handler: ``on``, or its event parameters, several being a join."""
     if on is not None:
         return on
-    callers = [parameter for parameter in parameters if parameter.is_caller]
-    if not callers:
+    if names_no_event(parameters, on):
         raise DeclarationError(
             "nothing calls it", hint="annotate a parameter with the event that calls it, or give on="
         )
+    callers = [parameter for parameter in parameters if parameter.is_caller]
     for parameter in callers:
         if parameter.optional:
             raise DeclarationError(

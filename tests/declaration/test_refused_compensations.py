@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from choreo import Aborted, Participant, event
+from choreo import Aborted, Context, Participant, event
+from choreo.protocol import Trigger, Undo
 from tests.declaration.refusal import refused
 from tests.declaration.shop import (
     BackorderDropped,
@@ -161,12 +162,52 @@ def test_a_compensated_event_that_is_not_its_own_is_refused(inventory: Participa
         inventory.compensation(of=reserve)(release)
 
 
-def test_a_compensation_that_nothing_calls_is_refused(inventory: Participant) -> None:
-    """The result of the action says what was done, not when to undo it."""
-    with refused("nothing calls it", hint="annotate a parameter with the event that calls it"):
+def test_a_compensation_that_names_no_event_waits_for_the_choreography(inventory: Participant) -> None:
+    """What calls it follows from the steps after its action, which others declare."""
+    inventory.compensation(of=reserve)(release)
 
-        @inventory.compensation(of=reserve)
-        def release(event: Reserved) -> Released: ...
+    @inventory.compensation(of=choose)
+    def drop(ctx: Context) -> BackorderDropped: ...
+
+    assert inventory.is_derived
+    packed, backordered = Trigger.of("shop.PaymentFailed"), Trigger.of("shop.Refunded")
+    with refused("inventory.drop names no event", hint="choreo verify --lock"):
+        inventory.roles()
+    inventory.derive("shopping", {"inventory.choose": {"shop.Packed": packed}})
+    with refused("no choreography says what calls it after shop.Backordered", hint="choreo verify --lock"):
+        inventory.roles()
+    edges = {"shop.Packed": packed, "shop.Backordered": backordered}
+    inventory.derive("shopping", {"inventory.choose": edges})
+    assert inventory.roles()["shopping"].action["inventory.choose"].undo == (
+        Undo(packed, "shop.BackorderDropped", frozenset({"shop.Packed"})),
+        Undo(backordered, "shop.BackorderDropped", frozenset({"shop.Backordered"})),
+    )
+    inventory.derive("shopping", {"inventory.choose": dict.fromkeys(edges, packed)})
+    (undo,) = inventory.roles()["shopping"].action["inventory.choose"].undo
+    assert undo == Undo(packed, "shop.BackorderDropped")
+
+
+def test_what_names_its_events_is_never_derived(inventory: Participant) -> None:
+    """The choreography's word is for those that say nothing."""
+    inventory.compensation(of=reserve)(release)
+
+    @inventory.compensation(of=choose)
+    def drop(event: PaymentFailed) -> BackorderDropped: ...
+
+    inventory.derive("shopping", {"inventory.choose": {}})
+    assert not inventory.is_derived
+    (undo,) = inventory.roles()["shopping"].action["inventory.choose"].undo
+    assert undo.trigger == Trigger.of("shop.PaymentFailed")
+
+
+@pytest.mark.parametrize("task", ["action", "observer"])
+def test_only_a_compensation_may_name_no_event(inventory: Participant, task: str) -> None:
+    """Nothing could say what calls anything else."""
+
+    def look(ctx: Context) -> None: ...
+
+    with refused("nothing calls it", hint="annotate a parameter with the event that calls it"):
+        getattr(inventory, task)(look)
 
 
 def test_a_parameter_that_mixes_result_and_trigger_is_refused(inventory: Participant) -> None:
