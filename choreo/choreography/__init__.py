@@ -2,18 +2,28 @@
 
 from choreo.choreography.choreography import Choreography, choreography_of
 from choreo.choreography.graph import SagaGraph
-from choreo.choreography.reverse import Wanted, wanted
+from choreo.choreography.lock import Lock, LockedSaga, lock_of
+from choreo.choreography.locking import read_lock, write_lock
+from choreo.choreography.reverse import Slots, Wanted, reverse_edges, trigger_of, wanted
 from choreo.choreography.roles import role_of, role_of_all, roles_of
 from choreo.choreography.step import Step
 
 __all__ = [
     "Choreography",
+    "Lock",
+    "LockedSaga",
     "SagaGraph",
+    "Slots",
     "Step",
     "Wanted",
     "choreography_of",
+    "lock_of",
+    "read_lock",
+    "reverse_edges",
     "role_of",
     "role_of_all",
     "roles_of",
+    "trigger_of",
     "wanted",
+    "write_lock",
 ]

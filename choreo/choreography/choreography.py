@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from choreo.choreography.graph import SagaGraph
+from choreo.choreography.resolution import resolved
 from choreo.choreography.step import Step
 from choreo.event import short_name
 from choreo.manifest import ExternalEntry, HandlerEntry, Manifest, SagaEntry
@@ -33,15 +34,17 @@ def _graph(name: str, manifests: Sequence[Manifest]) -> SagaGraph:
     handlers = tuple(h for each in taking_part for h in each.handlers if h.saga == name)
     external = [(each.participant, e) for each in taking_part for e in each.external if e.saga == name]
     steps = (*_steps(contract, handlers), *_imported(contract, external))
-    return SagaGraph(
-        contract,
-        tuple(each.participant for each in taking_part),
-        {step.name: step for step in steps},
-        tuple(handler for handler in handlers if handler.task == "deadline"),
-        tuple(handler for handler in handlers if handler.task == "observer"),
-        frozenset(entry.event for _, entry in external if entry.direction == "import"),
-        frozenset(entry.event for _, entry in external if entry.direction == "export"),
-        handlers,
+    return resolved(
+        SagaGraph(
+            contract,
+            tuple(each.participant for each in taking_part),
+            {step.name: step for step in steps},
+            tuple(handler for handler in handlers if handler.task == "deadline"),
+            tuple(handler for handler in handlers if handler.task == "observer"),
+            frozenset(entry.event for _, entry in external if entry.direction == "import"),
+            frozenset(entry.event for _, entry in external if entry.direction == "export"),
+            handlers,
+        )
     )
 
 

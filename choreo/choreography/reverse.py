@@ -1,14 +1,26 @@
-"""Rule R7: the reverse edges of the graph say what calls each compensation, for every shape of a saga."""
+"""Rule R7: the reverse edges of the graph say what calls each compensation, for every shape of a saga.
+
+The compensation of a step waits for every step that its success event triggers and that can fail: for
+its failure, or for the confirmation of its compensation. A half-filled join answers too (R4), so joins,
+forks within forks and merges need no rule of their own; where a step has several success events, each has
+its own edges.
+
+Source: Garcia-Molina and Salem, *Sagas* (SIGMOD 1987), section 7, "Parallel sagas".
+"""
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from choreo.choreography.graph import SagaGraph
 from choreo.choreography.step import Step
 from choreo.event import short_name
-from choreo.manifest import Alternatives
+from choreo.manifest import Alternatives, in_order
+from choreo.protocol import Trigger
+
+Slots = tuple[frozenset[str], ...]
+"""What calls a compensation: of every slot any one event. No slots: the saga's first failure calls it."""
 
 
 class Wanted(NamedTuple):
@@ -27,10 +39,13 @@ class Wanted(NamedTuple):
 
     @property
     def alternatives(self) -> Alternatives:
-        """The same as a condition: every combination of answers."""
-        if self.is_leaf:
-            return ()
-        return tuple(frozenset(choice) for choice in product(*(names for _, names in self.answers)))
+        """The same as a condition: every combination of answers, none for a leaf."""
+        return in_order(trigger_of(self.slots).alternatives)
+
+    @property
+    def slots(self) -> Slots:
+        """The answers alone, a slot for each successor."""
+        return tuple(frozenset(names) for _, names in self.answers)
 
     def annotation(self) -> str:
         """Write it as it stands in the code."""
@@ -46,3 +61,18 @@ def wanted(graph: SagaGraph, success: str) -> Wanted:
     """Give what has to call the compensation of the step that emits a success event."""
     successors = graph.successors(success)
     return Wanted(success, tuple((step, (*step.failures, *step.answers)) for step in successors))
+
+
+def reverse_edges(graph: SagaGraph, step: str) -> Mapping[str, Slots]:
+    """Give what calls the compensation of a step, by the success event that it emitted."""
+    return {success: wanted(graph, success).slots for success in graph.steps[step].successes}
+
+
+def trigger_of(slots: Slots) -> Trigger:
+    """Give the protocol's trigger; it is empty for a leaf.
+
+    >>> trigger = trigger_of((frozenset({"PaymentFailed", "PaymentRefunded"}), frozenset({"SeatCancelled"})))
+    >>> trigger.satisfied({"PaymentRefunded"}), trigger.satisfied({"PaymentRefunded", "SeatCancelled"})
+    (False, True)
+    """
+    return Trigger.all_of(*(Trigger.of(*sorted(slot)) for slot in slots)) if slots else Trigger()

@@ -5,6 +5,8 @@ never executed. Files, schemas and versions are handed down by who may look for 
 """
 
 from choreo.manifest.declared import manifest_of
+from choreo.manifest.document import MAX_BYTES, Document
+from choreo.manifest.fields import Fields
 from choreo.manifest.manifest import (
     Alternatives,
     Emission,
@@ -15,23 +17,28 @@ from choreo.manifest.manifest import (
     SagaEntry,
     SchemaEntry,
     Suppression,
+    in_order,
 )
-from choreo.manifest.reading import MAX_BYTES, read_manifest
-from choreo.manifest.writing import FORMAT, write_manifest
+from choreo.manifest.reading import read_manifest, saga_from
+from choreo.manifest.writing import digest_of, write_manifest
 
 __all__ = [
-    "FORMAT",
     "MAX_BYTES",
     "Alternatives",
+    "Document",
     "Emission",
     "ExternalEntry",
+    "Fields",
     "HandlerEntry",
     "Manifest",
     "RetryEntry",
     "SagaEntry",
     "SchemaEntry",
     "Suppression",
+    "digest_of",
+    "in_order",
     "manifest_of",
     "read_manifest",
+    "saga_from",
     "write_manifest",
 ]

@@ -15,6 +15,7 @@ from choreo.manifest.manifest import (
     SagaEntry,
     SchemaEntry,
     Suppression,
+    in_order,
 )
 from choreo.participant import External, Handler, Participant
 from choreo.saga import Saga
@@ -72,7 +73,7 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         step=handler.step,
         saga=handler.saga.name,
         place=f"{locate(handler.place.file)}:{handler.place.line}",
-        trigger=tuple(handler.trigger.alternatives),
+        trigger=in_order(handler.trigger.alternatives),
         emits=Emission(tuple(handler.successes), tuple(event_name(cls) for cls in handler.fails)),
         kind=handler.kind if handler.task == "action" else "",
         timeout_ms=_ms(handler.timeout),
@@ -84,6 +85,7 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         earlier=handler.earlier,
         runs=handler.runs,
         partial=handler.partial,
+        derived=handler.task == "compensation" and not handler.callers,
     )
 
 

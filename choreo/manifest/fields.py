@@ -5,84 +5,103 @@ from __future__ import annotations
 from typing import Any
 
 from choreo.errors import ManifestError
-
-ANEW = "write it anew: choreo manifest MODULE:PARTICIPANT"
+from choreo.manifest.manifest import Alternatives, in_order
 
 _MAX_ITEMS = 10_000
 _MAX_TEXT = 2_000
+_MAX_JOIN = 1_000
 
 
 class Fields:
-    """The fields of one object; ``where`` says which, for messages.
+    """The fields of one object; ``where`` says which, and ``hint`` what to do about it, for messages.
 
     Every method raises `ManifestError` where the field is not what it should be.
     """
 
-    def __init__(self, given: Any, where: str) -> None:
-        if not isinstance(given, dict):
-            raise ManifestError(f"{where}: not an object", hint=ANEW)
+    def __init__(self, given: Any, where: str, hint: str) -> None:
+        if not isinstance(given, dict) or len(given) > _MAX_ITEMS:
+            raise ManifestError(f"{where}: not an object of at most {_MAX_ITEMS} fields", hint=hint)
         self._given = given
         self._where = where
+        self._hint = hint
+
+    def names(self) -> list[str]:
+        """Give the names of all fields."""
+        return [self._text(name, name) for name in self._given]
 
     def text(self, name: str, choices: tuple[str, ...] = ()) -> str:
         """Take a text, one of ``choices`` where there are any."""
-        value = self._given.get(name)
-        if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
-            raise self.refusal(name, f"a text of at most {_MAX_TEXT} printable characters")
+        value = self._text(name, self._given.get(name))
         if choices and value not in choices:
-            raise self.refusal(name, f"one of {', '.join(filter(None, choices))}")
+            raise self._refusal(name, f"one of {', '.join(filter(None, choices))}")
         return value
 
     def count(self, name: str) -> int:
         """Take a whole number that is not negative."""
         value = self._given.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
-            raise self.refusal(name, "a whole number")
+            raise self._refusal(name, "a whole number")
         return value
 
     def count_or_none(self, name: str) -> int | None:
         """Take a whole number, or nothing."""
-        return None if self._given.get(name) is None else self.count(name)
+        return self.count(name) if self.has(name) else None
 
     def number(self, name: str) -> float:
         """Take a number that is not negative."""
         value = self._given.get(name)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 2**53:
-            raise self.refusal(name, "a number")
+            raise self._refusal(name, "a number")
         return float(value)
 
     def flag(self, name: str) -> bool:
         """Take true or false."""
         value = self._given.get(name)
         if not isinstance(value, bool):
-            raise self.refusal(name, "true or false")
+            raise self._refusal(name, "true or false")
         return value
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Take a list of texts."""
-        return tuple(Fields({name: each}, self._where).text(name) for each in self.items(name))
 
     def items(self, name: str) -> list[Any]:
         """Take a list."""
         value = self._given.get(name)
         if not isinstance(value, list) or len(value) > _MAX_ITEMS:
-            raise self.refusal(name, f"a list of at most {_MAX_ITEMS}")
+            raise self._refusal(name, f"a list of at most {_MAX_ITEMS}")
         return value
 
-    def each(self, name: str) -> list[Fields]:
-        """Take a list of objects."""
-        return [Fields(item, f"{self._where}: {name}[{at}]") for at, item in enumerate(self.items(name))]
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Take a list of texts."""
+        return tuple(self._text(name, each) for each in self.items(name))
+
+    def alternatives(self, name: str) -> Alternatives:
+        """Take what calls a handler: any of several sets of event types."""
+        return in_order(self.sets(name))
+
+    def sets(self, name: str) -> tuple[frozenset[str], ...]:
+        """Take a list of sets of texts, none of them empty."""
+        options = self.items(name)
+        for option in options:
+            if not isinstance(option, list) or not 0 < len(option) <= _MAX_JOIN:
+                raise self._refusal(name, "a list of lists of texts")
+        return tuple(frozenset(self._text(name, each) for each in option) for option in options)
 
     def within(self, name: str) -> Fields:
         """Take an object."""
-        return Fields(self._given.get(name), f"{self._where}: {name}")
+        return Fields(self._given.get(name), f"{self._where}: {name}", self._hint)
+
+    def each(self, name: str) -> list[Fields]:
+        """Take a list of objects."""
+        items = enumerate(self.items(name))
+        return [Fields(item, f"{self._where}: {name}[{at}]", self._hint) for at, item in items]
 
     def named(self, name: str) -> dict[str, Fields]:
         """Take an object whose values are objects."""
-        value = self._given.get(name)
-        if not isinstance(value, dict) or len(value) > _MAX_ITEMS:
-            raise self.refusal(name, f"an object of at most {_MAX_ITEMS} fields")
-        return {key: Fields(item, f"{self._where}: {name}.{key}") for key, item in value.items()}
+        inner = self.within(name)
+        return {key: inner.within(key) for key in inner.names()}
+
+    def texts_by_name(self, name: str) -> dict[str, str]:
+        """Take an object whose values are texts."""
+        inner = self.within(name)
+        return {key: inner.text(key) for key in inner.names()}
 
     def anything(self, name: str) -> Any:
         """Take whatever is there, unchecked."""
@@ -92,6 +111,10 @@ class Fields:
         """Say whether there is anything."""
         return self._given.get(name) is not None
 
-    def refusal(self, name: str, wanted: str) -> ManifestError:
-        """Make the error that a field is not what it should be."""
-        return ManifestError(f"{self._where}: {name} is not {wanted}", hint=ANEW)
+    def _text(self, name: str, value: Any) -> str:
+        if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
+            raise self._refusal(name[:80], f"a text of at most {_MAX_TEXT} printable characters")
+        return value
+
+    def _refusal(self, name: str, wanted: str) -> ManifestError:
+        return ManifestError(f"{self._where}: {name!r} is not {wanted}", hint=self._hint)

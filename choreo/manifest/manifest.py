@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Alternatives = tuple[frozenset[str], ...]
-"""What calls a handler: any of several sets of event types, each of which must have come whole."""
+"""What calls a handler: any of several sets of event types, each of which must have come whole.
+
+They are kept in the order of their names, so that two declarations of the same are equal.
+"""
+
+
+def in_order(alternatives: Iterable[frozenset[str]]) -> Alternatives:
+    """Put alternatives in their order."""
+    return tuple(sorted(alternatives, key=sorted))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from choreo.errors import ManifestError
-from choreo.manifest.fields import ANEW, Fields
+from choreo.manifest.fields import Fields
 from choreo.manifest.manifest import (
-    Alternatives,
     Emission,
     ExternalEntry,
     HandlerEntry,
@@ -18,10 +14,7 @@ from choreo.manifest.manifest import (
     SchemaEntry,
     Suppression,
 )
-from choreo.manifest.writing import FORMAT, hash_of
-
-MAX_BYTES = 8 * 1024 * 1024
-"""The size beyond which a manifest is refused."""
+from choreo.manifest.writing import DOCUMENT
 
 _TASKS = ("action", "compensation", "observer", "deadline")
 _KINDS = ("", "compensatable", "pivot", "retriable")
@@ -34,11 +27,10 @@ def read_manifest(content: bytes | str, where: str) -> Manifest:
     Raises `ManifestError` when it is too large, not JSON, of a newer format, was changed by hand, is no
     manifest of this choreo's, or speaks for another participant.
     """
-    given = _opened(content, where)
-    fields = Fields(given, where)
+    fields = DOCUMENT.opened(content, where)
     manifest = Manifest(
         fields.text("participant"),
-        tuple(_saga(each) for each in fields.each("sagas")),
+        tuple(saga_from(each) for each in fields.each("sagas")),
         tuple(_handler(each) for each in fields.each("handlers")),
         tuple(_external(each) for each in fields.each("external")),
         {name: _schema(each) for name, each in fields.named("schemas").items()},
@@ -51,34 +43,8 @@ def read_manifest(content: bytes | str, where: str) -> Manifest:
     return manifest
 
 
-def _opened(content: bytes | str, where: str) -> dict[str, Any]:
-    if len(content) > MAX_BYTES:
-        raise ManifestError(f"{where}: larger than {MAX_BYTES} bytes", hint="is it a manifest?")
-    try:
-        given = json.loads(content)
-    except (ValueError, RecursionError):
-        raise ManifestError(f"{where}: not JSON, or cut off", hint=ANEW) from None
-    if not isinstance(given, dict) or type(given.get("format")) is not int:
-        raise ManifestError(f"{where}: not a manifest of choreo's", hint=ANEW)
-    if given["format"] > FORMAT:
-        raise ManifestError(
-            f"{where}: of format {given['format']}; this choreo reads up to {FORMAT}",
-            hint="upgrade choreo here",
-        )
-    claimed = given.pop("hash", None)
-    if claimed != _hash(given, where):
-        raise ManifestError(f"{where}: the hash doesn't fit: it was changed by hand, or merged", hint=ANEW)
-    return given
-
-
-def _hash(given: dict[str, Any], where: str) -> str:
-    try:
-        return hash_of(given)
-    except RecursionError:
-        raise ManifestError(f"{where}: nested too deeply", hint=ANEW) from None
-
-
-def _saga(given: Fields) -> SagaEntry:
+def saga_from(given: Fields) -> SagaEntry:
+    """Read a saga's contract."""
     return SagaEntry(
         given.text("name"),
         given.text("topic"),
@@ -98,7 +64,7 @@ def _handler(given: Fields) -> HandlerEntry:
         step=given.text("step"),
         saga=given.text("saga"),
         place=given.text("place"),
-        trigger=_trigger(given),
+        trigger=given.alternatives("trigger"),
         emits=Emission(emits.texts("successes"), emits.texts("failures")),
         kind=given.text("kind", _KINDS),
         timeout_ms=given.count_or_none("timeout_ms"),
@@ -112,11 +78,6 @@ def _handler(given: Fields) -> HandlerEntry:
         partial=given.flag("partial"),
         derived=given.flag("derived"),
     )
-
-
-def _trigger(given: Fields) -> Alternatives:
-    options = given.items("trigger")
-    return tuple(frozenset(Fields({"trigger": each}, "trigger").texts("trigger")) for each in options)
 
 
 def _retry(given: Fields) -> RetryEntry:
@@ -150,5 +111,5 @@ def _refuse_foreign(manifest: Manifest) -> None:
         if not name.startswith(f"{manifest.participant}."):
             raise ManifestError(
                 f"{manifest.origin}: {manifest.participant} claims {name}, which is another participant's",
-                hint=ANEW,
+                hint=DOCUMENT.anew,
             )

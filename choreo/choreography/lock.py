@@ -1,0 +1,61 @@
+"""``Lock``: what was resolved from the whole choreography, for participants that are deployed one by one.
+
+Each repository commits it. A participant whose compensations name no event takes their triggers from here,
+and may only where what it declares is still what was locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from choreo.choreography.choreography import Choreography
+from choreo.choreography.graph import SagaGraph
+from choreo.choreography.reverse import Slots, reverse_edges
+from choreo.manifest import Manifest, SagaEntry, digest_of
+
+
+@dataclass(frozen=True)
+class LockedSaga:
+    """One saga of the lock: its contract, and the reverse edges of each step that is undone.
+
+    ``edges`` are by step and success event, as `choreo.choreography.reverse_edges` gives them.
+    """
+
+    contract: SagaEntry
+    participants: tuple[str, ...]
+    edges: Mapping[str, Mapping[str, Slots]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The choreography's lock. ``participants`` are the digests of what each declares."""
+
+    participants: Mapping[str, str]
+    sagas: tuple[LockedSaga, ...]
+    choreo: str = ""
+
+    def edges(self, saga: str, step: str) -> Mapping[str, Slots] | None:
+        """Give what calls a step's compensation, by success event; None for a step that it doesn't know."""
+        found = (each for each in self.sagas if each.contract.name == saga)
+        return next((each.edges.get(step) for each in found), None)
+
+    def is_stale(self, manifest: Manifest) -> bool:
+        """Say whether a participant declares something else than what was locked, or was not there."""
+        return self.participants.get(manifest.participant) != digest_of(manifest)
+
+
+def lock_of(choreography: Choreography, choreo: str = "") -> Lock:
+    """Lock a choreography; ``choreo`` is the version that does it."""
+    return Lock(
+        {manifest.participant: digest_of(manifest) for manifest in choreography.manifests},
+        tuple(_locked(graph) for graph in choreography.sagas),
+        choreo,
+    )
+
+
+def _locked(graph: SagaGraph) -> LockedSaga:
+    undone = sorted(step.name for step in graph.steps.values() if step.is_undone)
+    return LockedSaga(
+        graph.contract, graph.participants, {step: reverse_edges(graph, step) for step in undone}
+    )
