@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pkgutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from choreo.cli.documents import document_read
 from choreo.cli.project import nearest_project
 from choreo.cli.target import load_module, load_participant, participants_of
 from choreo.errors import ConfigurationError, ManifestError
@@ -38,14 +39,22 @@ def choreography_named(names: Sequence[str]) -> Choreography:
             "nothing to verify is named",
             hint="give modules, manifests or folders of them, or modules = [...] in [tool.choreo]",
         )
+    return choreography_of(_found(wanted, _manifests))
+
+
+def manifests_declared(targets: Iterable[str]) -> list[Manifest]:
+    """Give the manifests of the participants that modules declare. Raises as `choreography_named` does."""
+    return _found(targets, lambda target: map(manifest_from, declared(target)))
+
+
+def _found(names: Iterable[str], give: Callable[[str], Iterable[Manifest]]) -> list[Manifest]:
     with redirect_stdout(sys.stderr):  # what a module prints when it is imported is none of our output
-        found = [manifest for name in dict.fromkeys(wanted) for manifest in _manifests(name)]
+        found = _each_once(manifest for name in dict.fromkeys(names) for manifest in give(name))
     if not found:
         raise ConfigurationError(
-            f"no participant is declared in {', '.join(wanted)}", hint="name the modules of the participants"
+            f"no participant is declared in {', '.join(names)}", hint="name the modules of the participants"
         )
-    _refuse_twice(found)
-    return choreography_of(found)
+    return found
 
 
 def declared(name: str) -> list[Participant]:
@@ -104,14 +113,14 @@ def _folder(path: Path) -> list[Manifest]:
 
 
 def _read(path: Path) -> Manifest:
-    from choreo.manifest import MAX_BYTES, read_manifest
+    from choreo.manifest import read_manifest
 
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ManifestError(f"{path}: can't be read: {error.strerror}") from None
-    return read_manifest(content, str(path))
+        return read_manifest(document_read(path), str(path))
+    except FileNotFoundError:
+        raise ManifestError(
+            f"{path}: no such file", hint="write it: choreo manifest MODULE:PARTICIPANT"
+        ) from None
 
 
 def _located(file: str) -> str:
@@ -121,12 +130,14 @@ def _located(file: str) -> str:
     return Path(os.path.relpath(os.path.realpath(file), os.path.realpath(base))).as_posix()
 
 
-def _refuse_twice(manifests: Sequence[Manifest]) -> None:
-    seen: dict[str, Manifest] = {}
+def _each_once(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Give each participant once; a module may hold what another module declares."""
+    found: dict[str, Manifest] = {}
     for manifest in manifests:
-        other = seen.setdefault(manifest.participant, manifest)
-        if other is not manifest:
+        other = found.setdefault(manifest.participant, manifest)
+        if other != manifest:
             raise ManifestError(
                 f"{manifest.participant} is given twice: {other.origin} and {manifest.origin}",
                 hint="name each participant once, as a module or as a manifest",
             )
+    return list(found.values())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from choreo.cli.choreographies import SUFFIX, declared, manifest_from
+from choreo.cli.choreographies import SUFFIX, manifests_declared
+from choreo.cli.documents import document_written
 from choreo.errors import ConfigurationError
 
 
@@ -36,20 +37,24 @@ def manifest(context: click.Context, targets: tuple[str, ...], output: Path | No
 
     if check and output is None:
         raise ConfigurationError("--check compares with files", hint="name their folder with --output")
-    stale = 0
-    for participant in (each for target in targets for each in declared(target)):
-        text = write_manifest(manifest_from(participant))
-        if output is None:
+    texts = {each.participant: write_manifest(each) for each in manifests_declared(targets)}
+    if output is None:
+        for text in texts.values():
             click.echo(text, nl=False)
-            continue
-        path = output / f"{participant.name}{SUFFIX}"
-        if check:
-            is_stale = not path.is_file() or path.read_text() != text
-            stale += is_stale
-            click.echo(f"{path}: {'not up to date' if is_stale else 'up to date'}")
-            continue
-        output.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        return
+    files = {output / f"{name}{SUFFIX}": text for name, text in texts.items()}
+    if check:
+        context.exit(_compare(files))
+    for path, text in files.items():
+        document_written(path, text)
         click.echo(f"wrote {path}")
-    if stale:
-        context.exit(1)
+
+
+def _compare(files: dict[Path, str]) -> int:
+    """Say which files are not up to date, and give the exit code."""
+    stale = 0
+    for path, text in files.items():
+        fits = path.is_file() and path.read_bytes() == text.encode()
+        stale += not fits
+        click.echo(f"{path}: {'up to date' if fits else 'not up to date'}")
+    return 1 if stale else 0

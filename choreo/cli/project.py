@@ -21,6 +21,7 @@ KEYS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "embedded": ((bool,), "true or false"),
     "from": ((str, datetime), "a text or a time"),
     "schemas": _TEXT,
+    "lock": _TEXT,
     "partitions": _COUNT,
     "replication": _COUNT,
     "modules": ((list,), "a list of texts"),
@@ -28,7 +29,7 @@ KEYS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 }
 """The keys that are known, the types of their values, and what to call those in a message."""
 
-_PATHS: Final = ("store", "schemas")
+_PATHS: Final = ("store", "schemas", "lock")
 
 
 class Project(NamedTuple):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from choreo.cli import output
 from choreo.cli.choreographies import choreography_named, compare
+from choreo.cli.locks import lock_file, lock_read, lock_written
+from choreo.version import __version__
+
+if TYPE_CHECKING:
+    from choreo.verify import Verdict
 
 FORMATS = ("text", "json", "sarif", "junit", "github")
 
@@ -16,30 +22,48 @@ FORMATS = ("text", "json", "sarif", "junit", "github")
 @click.argument("names", metavar="[MODULE|MANIFEST|FOLDER]...", nargs=-1)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Let warnings fail, too.")
+@click.option("--lock", is_flag=True, help="Write choreography.json, for compensations that name no event.")
 @click.pass_context
-def verify(context: click.Context, names: tuple[str, ...], form: str, strict: bool) -> None:
+def verify(context: click.Context, names: tuple[str, ...], form: str, strict: bool, lock: bool) -> None:
     """Prove that every run of every saga ends, and that every rollback is whole and in order.
 
     It needs the declarations of all participants: modules, which are imported, or their manifests, which are
     only read; without a name, the modules of [tool.choreo]. It needs neither Kafka nor a database.
 
-    Exits with 0 when nothing was found, 1 for errors (with --strict for warnings), 2 for wrong input.
+    A compensation may name no event: what calls it follows from the others. With --lock that is written to
+    choreography.json, which each repository commits; from then on, verify says when it is out of date.
+
+    Exits with 0 when nothing was found, 1 for errors (with --strict for warnings), 2 for wrong input, 3
+    when a limit was reached before all was looked at.
 
     \b
     Examples:
       choreo verify shop.orders shop.payments shop.stock
       choreo verify shop                       a package: all its modules
       choreo verify manifests                  a folder of manifests: no code is imported
+      choreo verify manifests --lock           write what derived triggers come to
       choreo verify shop.orders other/payments.choreo.json --format sarif > verify.sarif
     """
     from choreo.verify import verify as examine
+
+    choreography, path = choreography_named(names), lock_file()
+    known = None if lock else lock_read(path)
+    verdict = examine(choreography, compare=compare, lock=known, clock=time.perf_counter)
+    _say(verdict, form)
+    if verdict.errors or (strict and verdict.findings):
+        context.exit(1)
+    if lock:
+        from choreo.choreography import lock_of
+
+        lock_written(path, lock_of(choreography, __version__))
+        click.echo(f"wrote {path}", err=True)
+
+
+def _say(verdict: Verdict, form: str) -> None:
     from choreo.verify.report import FORMATS as writers
     from choreo.verify.report.text import text
 
-    verdict = examine(choreography_named(names), compare=compare, clock=time.perf_counter)
     if form == "text":
         click.echo(text(verdict, lambda words, colour: click.style(words, fg=colour)), color=output.colour())
     else:
         click.echo(writers[form](verdict))
-    if verdict.errors or (strict and verdict.findings):
-        context.exit(1)

@@ -44,8 +44,13 @@ def manifest_of(
         tuple(suppressions),
         __version__,
         code,
-        participant.name,
+        _origin(participant, locate),
     )
+
+
+def _origin(participant: Participant, locate: Callable[[str], str]) -> str:
+    files = (f"{participant.name} of {locate(handler.place.file)}" for handler in participant.handlers)
+    return next(files, participant.name)
 
 
 def _saga(saga: Saga) -> SagaEntry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from choreo.choreography import Choreography, SagaGraph, Step, role_of_all
+from choreo.choreography import Choreography, Lock, SagaGraph, Step, role_of_all
 from choreo.outcome import START
 from choreo.verify.run import Run, Scenario, run
 from choreo.verify.schemas import Compare, same
@@ -14,10 +14,13 @@ from choreo.verify.schemas import Compare, same
 class Case:
     """What the rules look at; everything is worked out once, when a rule first asks for it."""
 
-    def __init__(self, choreography: Choreography, graph: SagaGraph, compare: Compare = same) -> None:
+    def __init__(
+        self, choreography: Choreography, graph: SagaGraph, compare: Compare = same, lock: Lock | None = None
+    ) -> None:
         self.choreography = choreography
         self.graph = graph
         self.compare = compare
+        self.lock = lock
 
     @cached_property
     def emitted(self) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from choreo.choreography import Choreography
+from choreo.choreography import Choreography, Lock
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding
 from choreo.verify.rules import OF_RUNS, RULES, id_of
@@ -52,18 +52,23 @@ class Verdict(NamedTuple):
 
 
 def verify(
-    choreography: Choreography, *, compare: Compare = same, clock: Callable[[], float] = _no_clock
+    choreography: Choreography,
+    *,
+    compare: Compare = same,
+    lock: Lock | None = None,
+    clock: Callable[[], float] = _no_clock,
 ) -> Verdict:
     """Look at every saga of a choreography.
 
-    ``compare`` says what of a writer's schema a reader's can't read; ``clock`` gives seconds.
+    ``compare`` says what of a writer's schema a reader's can't read; ``lock`` is the
+    choreography's, where there is one; ``clock`` gives seconds.
 
     >>> from choreo.choreography import choreography_of
     >>> verify(choreography_of([])).findings
     ()
     """
     begun = clock()
-    cases = [Case(choreography, graph, compare) for graph in choreography.sagas]
+    cases = [Case(choreography, graph, compare, lock) for graph in choreography.sagas]
     findings = sorted(
         (finding for case in cases for finding in _findings(case)),
         key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message),

@@ -1,0 +1,1 @@
+"""``choreo verify``: manifests, choreographies, the engine, the rules, the reports."""

@@ -19,9 +19,7 @@ def choreography_from(saga: Saga, *, derived: bool = False, cancellable: bool = 
 
 def manifests_of(saga: Saga, *, derived: bool = False, cancellable: bool = False) -> list[Manifest]:
     """Give a manifest for whoever starts the saga, and one for each step."""
-    contract = SagaEntry(
-        saga.name, saga.name, 1, STARTED, COMPLETES, FAILS, CANCELLED if cancellable else ""
-    )
+    contract = SagaEntry(saga.name, saga.name, 1, STARTED, COMPLETES, FAILS, CANCELLED if cancellable else "")
     return [
         Manifest(participant, (contract,), tuple(_derived(each) if derived else each for each in handlers))
         for participant, handlers in _handlers(saga).items()

@@ -135,7 +135,9 @@ def test_another_s_step_can_t_be_claimed() -> None:
     assert "claims payments.charge" in refused(changed(claim("name")))
 
 
-@pytest.mark.parametrize("text", ["null", "[]", "7", '"x"', "{}", '{"format": "1"}', '{"format": true}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "text", ["null", "[]", "7", '"x"', "{}", '{"format": "1"}', '{"format": true}', b"\xff\xfe"]
+)
 def test_other_json_is_refused(text: bytes | str) -> None:
     """Whatever it is."""
     refused(text)

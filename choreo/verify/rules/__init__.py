@@ -30,6 +30,7 @@ from choreo.verify.rules import (
     cho303,
     cho304,
     cho501,
+    cho701,
 )
 
 RULES: tuple[ModuleType, ...] = (
@@ -55,6 +56,7 @@ RULES: tuple[ModuleType, ...] = (
     cho303,
     cho304,
     cho501,
+    cho701,
     # What looks at runs comes last: where the graph itself is wrong, they would only repeat it.
     cho106,
     cho111,

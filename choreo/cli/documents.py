@@ -1,0 +1,35 @@
+"""Manifests and locks as files: read with a limit, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from choreo.errors import ManifestError
+
+
+def document_read(path: Path) -> bytes:
+    """Read a document, one byte beyond the limit at most.
+
+    Raises `FileNotFoundError` where there is none, and `ManifestError` where it can't be read.
+    """
+    from choreo.manifest import MAX_BYTES
+
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ManifestError(f"{path}: can't be read: {error.strerror}") from None
+
+
+def document_written(path: Path, text: str) -> None:
+    """Write a document. Raises `ManifestError` where it can't be."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        raise ManifestError(f"{path}: can't be written: {error.strerror}") from None
