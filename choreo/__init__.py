@@ -4,16 +4,17 @@ One saga, one topic, one order: participants decorate event handlers, share noth
 topic, and whatever has to be agreed is decided by the order of its events.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ChoreoError, DeclarationError, Permanent
 from choreo.event import Aborted, Earlier, event
-from choreo.participant import Context, External, Participant, all_of
-from choreo.retry import Retry
-from choreo.saga import Saga
 from choreo.version import __version__
 
 if TYPE_CHECKING:
+    from choreo.participant import Context, External, Participant, all_of
+    from choreo.retry import Retry
+    from choreo.saga import Saga
     from choreo.worker.connect import connect
 
 __all__ = [
@@ -34,10 +35,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # `connect` needs the store and Avro; a module that only declares handlers should not load them.
-    if name == "connect":
-        from choreo.worker.connect import connect
+# Loaded when they are asked for: a module that only declares handlers needs no store, and a run of pytest
+# that only finds our plugin needs nothing. (`event` is a module's name, too: it can't be one of them.)
+_HOMES = {
+    "Context": "choreo.participant",
+    "External": "choreo.participant",
+    "Participant": "choreo.participant",
+    "Retry": "choreo.retry",
+    "Saga": "choreo.saga",
+    "all_of": "choreo.participant",
+    "connect": "choreo.worker.connect",
+}
 
-        return connect
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'choreo' has no attribute {name!r}")

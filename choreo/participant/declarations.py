@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -51,6 +52,12 @@ class Declarations:
     def handlers(self) -> tuple[Handler, ...]:
         """Every handler, in the order of declaration."""
         return tuple(self._handlers.values())
+
+    def changed(self, change: Callable[[Handler], Handler]) -> Declarations:
+        """Give a copy with what ``change`` makes of each handler."""
+        twin = copy.copy(self)
+        twin._handlers = {name: change(handler) for name, handler in self._handlers.items()}
+        return twin
 
     @property
     def events(self) -> tuple[type, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -249,8 +250,23 @@ class Participant:
         """
         return self._decorator("deadline", function, options)
 
-    def connect(self, connection: Connection) -> None:
-        """Give the participant its way to its store; ``choreo.connect`` does this."""
+    def twin(self, change: Callable[[Handler], Handler]) -> Participant:
+        """Give a participant that differs in what ``change`` makes of each handler; it is not connected.
+
+        A test kit so gets between the worker and the service's functions.
+        """
+        twin = copy.copy(self)
+        twin._declarations = self._declarations.changed(change)
+        twin._connection = None
+        return twin
+
+    @property
+    def connection(self) -> Connection | None:
+        """Its way to its store, if it has one."""
+        return self._connection
+
+    def connect(self, connection: Connection | None) -> None:
+        """Give the participant its way to its store, or take it; ``choreo.connect`` does this."""
         self._connection = connection
 
     def transaction(self) -> AbstractContextManager[Transaction]:

@@ -11,3 +11,7 @@ class Clock(Protocol):
     def now(self) -> int:
         """Give the milliseconds since the epoch."""
         ...
+
+    def monotonic(self) -> float:
+        """Give the seconds of a clock that never goes back, whatever happens to the other: for durations."""
+        ...

@@ -18,14 +18,17 @@ from choreo.store.migrations import migrate
 _KEPT_STATEMENTS = 256
 
 
-def open_database(path: str | Path, busy_timeout: float) -> Database:
+def open_database(path: str | Path, busy_timeout: float, image: bytes = b"") -> Database:
     """Open the database at ``path``, durable and up to date; make it where there is none.
 
-    ``busy_timeout`` is in seconds. Raises `StoreError` with a hint, whatever is wrong with the file.
+    ``busy_timeout`` is in seconds; ``image`` is what a database in memory begins with. Raises `StoreError`
+    with a hint, whatever is wrong with the file.
     """
     name = str(path)
     if name != ":memory:":
         _check_path(Path(path))
+        if image:
+            raise StoreError(f"{name} is a file: only a database in memory begins with an image")
     try:
         connection = sqlite3.connect(
             name,
@@ -37,6 +40,8 @@ def open_database(path: str | Path, busy_timeout: float) -> Database:
     except sqlite3.Error as error:
         raise refusal(name, error) from error
     try:
+        if image:
+            connection.deserialize(image)
         return _prepared(connection, name, busy_timeout)
     except sqlite3.Error as error:
         connection.close()

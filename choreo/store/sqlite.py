@@ -71,6 +71,8 @@ class SQLiteStore:
     Use it from the thread that made it. Opening raises `StoreError` with a hint; later `StoreError`
     is raised when the database is locked too long, or fails.
 
+    ``image`` is what `image` gave of another store: one in memory so begins as a copy of it.
+
     Rows of the saga log, the outbox and the schedule are written together when the turn ends, or when
     something asks for them.
 
@@ -85,9 +87,9 @@ class SQLiteStore:
     >>> store.close()
     """
 
-    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0) -> None:
+    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, image: bytes = b"") -> None:
         self._path = str(path)
-        self._db = open_database(path, busy_timeout)
+        self._db = open_database(path, busy_timeout, image)
         self._connection: sqlite3.Connection = self._db.conn
         guard = Guard()
         guard.watch(self._connection)
@@ -258,6 +260,10 @@ class SQLiteStore:
         """Say, cheaply, whether another connection has committed since the last call."""
         before, self._data_version = self._data_version, self._rows(_DATA_VERSION)[0][0]
         return bool(before != self._data_version)
+
+    def image(self) -> bytes:
+        """Give the whole database as it is on disk, or would be."""
+        return self._connection.serialize()
 
     def close(self) -> None:
         """Close the database; closing twice does no harm."""

@@ -58,10 +58,12 @@ class _Change(NamedTuple):
 class MemoryBroker:
     """The broker: topics by name, made on first use with ``partitions`` partitions.
 
-    ``clock`` gives the records' timestamps; without one it is the machine's.
+    ``clock`` gives the records' timestamps; without one it is the machine's. A store made with one broker
+    is refused by one of another ``name``, which is unique where none is given.
     """
 
-    def __init__(self, partitions: int = 4, clock: Clock | None = None) -> None:
+    def __init__(self, partitions: int = 4, clock: Clock | None = None, name: str = "") -> None:
+        self.name = name or f"memory-{id(self):x}"
         self._partitions = partitions
         self._clock = clock
         self._topics: dict[str, list[_Tape]] = {}
@@ -84,6 +86,11 @@ class MemoryBroker:
         """Give every record ever appended, in that order; of one topic if it is named."""
         with self.changed:
             return [each for each in self._appended if topic in ("", each.topic)]
+
+    @property
+    def latest(self) -> Record | None:
+        """The record that was appended last, if there is one."""
+        return self._appended[-1] if self._appended else None
 
     def append(
         self,
@@ -204,7 +211,7 @@ class MemoryLog:
         """Name the broker; raises `LogError` during an outage."""
         if not self._broker.up:
             raise LogError("the broker in memory is stopped")
-        return f"memory-{id(self._broker):x}"
+        return self._broker.name
 
     def subscribe(
         self,
@@ -257,6 +264,12 @@ class MemoryLog:
         """Leave the group; what waits out an outage is thrown away."""
         self._waiting.clear()
         self._broker.expel(self)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `take` would bring a record, or the acknowledgement of a publication."""
+        with self._broker.changed:
+            return self._broker.up and bool(self._acknowledged or self._has_more())
 
     def _take(self, limit: int) -> Taken:
         if self.fenced:

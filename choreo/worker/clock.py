@@ -11,3 +11,7 @@ class SystemClock:
     def now(self) -> int:
         """Give the milliseconds since the epoch."""
         return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Give the seconds of a clock that never goes back."""
+        return time.monotonic()

@@ -23,13 +23,19 @@ class StoreConnection:
     """Opens transactions and looks sagas up, with one store for each thread that asks."""
 
     def __init__(
-        self, participant: Participant, open_store: Callable[[], Store], codec: Codec, clock: Clock
+        self,
+        participant: Participant,
+        open_store: Callable[[], Store],
+        codec: Codec,
+        clock: Clock,
+        new_id: Callable[[], str] | None = None,
     ) -> None:
         self._participant = participant
         self._roles = participant.roles()
         self._open_store = open_store
         self._codec = codec
         self._clock = clock
+        self._new_id = new_id
         self._local = threading.local()
 
     @contextmanager
@@ -37,7 +43,9 @@ class StoreConnection:
         """Open a transaction on the calling thread's store."""
         store = self._store()
         with store.turn(), store.savepoint(), self._marked():
-            yield LocalTransaction(self._participant, self._roles, store, self._codec, self._clock)
+            yield LocalTransaction(
+                self._participant, self._roles, store, self._codec, self._clock, self._new_id
+            )
 
     def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
         """Say where a saga stands; None for one that this participant never heard of."""

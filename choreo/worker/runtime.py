@@ -18,7 +18,7 @@ from choreo.retry import Retry
 from choreo.worker.agenda import Agenda, in_time_until
 from choreo.worker.attempt import Attempt, attempt, outcome, prepare
 from choreo.worker.binding import Binding
-from choreo.worker.calls import Call, Finished
+from choreo.worker.call import Call, Finished
 from choreo.worker.case import UNKNOWN_HANDLER, Case, Cause, unknown_handler, unreadable_record
 from choreo.worker.folding import Folding
 from choreo.worker.handlers import Handlers

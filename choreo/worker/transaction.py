@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from choreo import telemetry
@@ -22,16 +22,26 @@ from choreo.worker.sagas import history_of
 
 
 class LocalTransaction:
-    """An open transaction of a participant's store; see `choreo.participant.Transaction`."""
+    """An open transaction of a participant's store; see `choreo.participant.Transaction`.
+
+    ``new_id`` makes the id of a saga that was given none; `new_saga_id` where it isn't given itself.
+    """
 
     def __init__(
-        self, participant: Participant, roles: Mapping[str, Role], store: Store, codec: Codec, clock: Clock
+        self,
+        participant: Participant,
+        roles: Mapping[str, Role],
+        store: Store,
+        codec: Codec,
+        clock: Clock,
+        new_id: Callable[[], str] | None = None,
     ) -> None:
         self._participant = participant
         self._roles = roles
         self._store = store
         self._codec = codec
         self._clock = clock
+        self._new_id = new_id or new_saga_id
 
     @property
     def db(self) -> Any:
@@ -47,7 +57,7 @@ class LocalTransaction:
                 hint=f"declare @{self._participant.name}.compensation(of=….start) that returns "
                 f"{event_name(saga.fails)}",
             )
-        chosen = new_saga_id() if saga_id is None else checked_saga_id(saga_id)
+        chosen = self._new_id() if saga_id is None else checked_saga_id(saga_id)
         self.emit(saga, chosen, START, "start", event)
         return chosen
 

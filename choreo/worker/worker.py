@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Partition, Record, Store
 from choreo.retry import Retry
-from choreo.worker.calls import Calls, Finished
+from choreo.worker.call import Finished, Runner
+from choreo.worker.calls import Calls
 from choreo.worker.outgoing import publication
 from choreo.worker.runtime import Runtime
+from choreo.worker.threads import Threads
 
 log = logging.getLogger("choreo.worker")
 
@@ -56,6 +57,7 @@ class Worker:
 
     `run` loops until `stop` is called, from another thread or a signal handler; `turn` is one round of
     it, for whoever wants to drive the loop. Any error leaves it: the caller starts anew (crash-only).
+    ``runner`` runs the handlers that are called outside of the transaction; in threads where none is given.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Worker:
         codec: Codec,
         clock: Clock,
         options: Options = Options(),
+        runner: Runner | None = None,
     ) -> None:
         self._participant = participant
         self._store = store
@@ -81,7 +84,7 @@ class Worker:
             sagas_in_memory=options.sagas_in_memory,
             schema_retry=options.schema_retry,
         )
-        self._calls = Calls(options.calls)
+        self._calls = Calls(options.calls, runner or Threads())
         self._has_calls = any(handler.is_outside for handler in participant.handlers)
         self._backlog: deque[Record] = deque()
         self._acknowledged: list[int] = []
@@ -128,6 +131,18 @@ class Worker:
     def is_live(self) -> bool:
         """Say whether all that the log held at the assignment has been folded."""
         return self._runtime.live
+
+    @property
+    def wakes_at(self) -> int | None:
+        """Give the time (ms) at which it has something to do, whatever the log brings; None where it hasn't.
+
+        What another process asks for in the store is not in it before the next turn.
+        """
+        if not self._runtime.live:
+            return None
+        if self._backlog or self._calls.have_finished or self._calls.extended():
+            return self._clock.now()
+        return self._next_due
 
     def turn(self) -> int:
         """Go round once: take, transact, give. Give the number of items that were done."""
@@ -179,7 +194,7 @@ class Worker:
         due = self._runtime.live and self._is_anything_due()
         if not self._backlog and not self._acknowledged and not due and not (finished or extended):
             return 0
-        deadline = time.monotonic() + self._options.turn_seconds
+        deadline = self._clock.monotonic() + self._options.turn_seconds
         done = 0
         with self._store.turn():
             if self._acknowledged:
@@ -188,7 +203,7 @@ class Worker:
             while self._backlog and done < self._options.turn_items:
                 self._fold(self._backlog.popleft())
                 done += 1
-                if time.monotonic() > deadline:
+                if self._clock.monotonic() > deadline:
                     break
             self._advance(before)
             for each in finished:
@@ -250,7 +265,7 @@ class Worker:
         for row in rows:
             self._runtime.run_due(row)
             done += 1
-            if time.monotonic() > deadline:
+            if self._clock.monotonic() > deadline:
                 break
         return done
 
@@ -263,7 +278,7 @@ class Worker:
             self._log.publish([publication(row) for row in rows])
             self._published = rows[-1].seq
             self._in_flight += len(rows)
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if now - self._committed >= 1:
             self._log.commit(self._positions)
             self._committed = now

@@ -473,7 +473,7 @@ def test_a_participant_without_calls_has_no_event_loop(rig: Rigs, make: Hotel) -
     """Nor one that has made none yet."""
     before = threading.active_count()
     rigged = rig(make(Provider()))
-    assert rigged.worker._calls._coroutines is None
+    assert rigged.worker._calls._runner._coroutines is None
     assert threading.active_count() == before
 
 

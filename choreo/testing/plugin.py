@@ -1,0 +1,25 @@
+"""The pytest plugin. It is loaded in every run of pytest: it imports nothing but pytest before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from choreo.testing.harness import Harness, Opened
+
+
+@pytest.fixture
+def saga_harness() -> Iterator[Opened]:
+    """Open participants in memory, on virtual time: ``saga_harness(orders, payments)``.
+
+    Options are those of `choreo.testing.Simulation`: ``folder=tmp_path`` keeps the databases in files.
+    """
+    from choreo.testing.harness import opening
+
+    harnesses: list[Harness] = []
+    yield opening(harnesses)
+    for harness in reversed(harnesses):
+        harness.close()

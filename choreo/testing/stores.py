@@ -1,0 +1,81 @@
+"""The real store in a simulation: in memory or in a file, with places at which a test can make it fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from choreo.errors import StoreError
+from choreo.ports import Entry
+from choreo.store import SQLiteStore
+
+
+class Crash(BaseException):
+    """The process of a participant ends here, as ``kill -9`` ends it. No handler can catch it."""
+
+
+def open_store(folder: Path | None, name: str) -> SQLiteStore:
+    """Open a participant's database: in memory, or in a file of the folder."""
+    if folder is not None:
+        return SQLiteStore(folder / f"{name}.db")
+    return SQLiteStore(":memory:", image=_empty_store())
+
+
+@cache
+def _empty_store() -> bytes:
+    """Make the tables once: every other store in memory begins as a copy."""
+    store = SQLiteStore(":memory:")
+    try:
+        return store.image()
+    finally:
+        store.close()
+
+
+class FragileStore:
+    """A store as the worker sees it; what isn't overridden here is the real one's.
+
+    ``crashes_at`` ``"commit"`` or ``"publish"`` ends the process at the end of the turn, before or after its
+    commit; ``breaks`` makes the next write fail; ``before_turn`` is called when a turn is about to begin.
+    Each happens once. ``was_touched`` says that somebody else has written.
+    """
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self.crashes_at = ""
+        self.breaks = False
+        self.before_turn: Callable[[], None] | None = None
+        self.was_touched = False
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Open the turn, and crash at its end if that is due."""
+        stalled, self.before_turn = self.before_turn, None
+        if stalled:
+            stalled()
+        with self._store.turn():
+            yield
+            self._crash_at("commit")
+        self._crash_at("publish")
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add to the saga log, or fail."""
+        if self.breaks:
+            self.breaks = False
+            raise StoreError("the disk is full, says the test")
+        self._store.append(entries)
+
+    def changed(self) -> bool:
+        """Say whether anybody else has written, on this connection too."""
+        touched, self.was_touched = self.was_touched, False
+        return self._store.changed() or touched
+
+    def _crash_at(self, point: str) -> None:
+        if self.crashes_at == point:
+            self.crashes_at = ""
+            raise Crash(point)

@@ -1,0 +1,95 @@
+"""``Threads``: runs coroutines on one event loop in a thread of its own, and what blocks in a thread each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextlib import suppress
+
+from choreo.worker.call import Call, Finished
+
+
+class Threads:
+    """Implements `choreo.worker.call.Runner`.
+
+    Coroutines share one event loop, started with the first of them. A function that blocks gets a daemon
+    thread: unlike a pool's, it doesn't keep the process from ending while a call hangs.
+    """
+
+    def __init__(self) -> None:
+        self.finished: deque[Finished] = deque()
+        self._coroutines: _Coroutines | None = None
+
+    def start(self, call: Call) -> None:
+        """Let a call go."""
+        if call.handler.runs == "thread":
+            name = f"choreo-{call.handler.name}"
+            threading.Thread(target=self._block, args=(call,), name=name, daemon=True).start()
+            return
+        if self._coroutines is None:
+            self._coroutines = _Coroutines(self.finished)
+        self._coroutines.start(call)
+
+    def cancel(self, call: Call) -> None:
+        """Cancel a coroutine; a thread can't be."""
+        if call.handler.runs == "coroutine" and self._coroutines is not None:
+            self._coroutines.cancel(call)
+
+    def stop(self, seconds: float) -> None:
+        """Cancel the coroutines, and wait ``seconds`` at most until they have ended; abandon the threads."""
+        if self._coroutines is not None:
+            self._coroutines.stop(seconds)
+            self._coroutines = None
+
+    def _block(self, call: Call) -> None:
+        self.finished.append(call.blocking())
+
+
+class _Coroutines:
+    """The event loop's thread; what ends there is added to ``finished``."""
+
+    def __init__(self, finished: deque[Finished]) -> None:
+        self._finished = finished
+        self._tasks: dict[Call, asyncio.Task[Finished]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="choreo-calls", daemon=True)
+        self._thread.start()
+
+    def start(self, call: Call) -> None:
+        self._loop.call_soon_threadsafe(self._launch, call)
+
+    def cancel(self, call: Call) -> None:
+        self._loop.call_soon_threadsafe(self._cancel, call)
+
+    def stop(self, seconds: float) -> None:
+        ended = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
+        with suppress(TimeoutError):
+            ended.result(seconds)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(seconds)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def _launch(self, call: Call) -> None:
+        task = self._loop.create_task(call.awaited())
+        self._tasks[call] = task
+        task.add_done_callback(lambda done: self._landed(call, done))
+
+    def _landed(self, call: Call, task: asyncio.Task[Finished]) -> None:
+        del self._tasks[call]
+        if task.cancelled():  # before its first step
+            self._finished.append(Finished(call, error=asyncio.CancelledError()))
+        else:
+            self._finished.append(task.result())
+
+    def _cancel(self, call: Call) -> None:
+        if call in self._tasks:
+            self._tasks[call].cancel()
+
+    async def _end_all(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
