@@ -27,6 +27,7 @@ def test_a_run_that_does_not_use_it_loads_nothing_of_choreo() -> None:
         "choreo.event",
         "choreo.testing",
         "choreo.testing.plugin",
+        "choreo.version",
     }
     assert len(loaded) < 12, loaded
 
