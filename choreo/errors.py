@@ -75,6 +75,10 @@ class Fenced(StoreError):
     """Raised when another worker moved the positions of this store: this one must stop."""
 
 
+class ReplayError(ChoreoError):
+    """Raised when a saga can't be replayed: it isn't known, or its rows can't be read."""
+
+
 class LogError(ChoreoError):
     """Raised when the Kafka cluster can't be reached or refuses what choreo needs."""
 

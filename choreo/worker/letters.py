@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Literal
 
 from choreo.ports import Clock, DeadLetter, Scheduled, Store
@@ -27,13 +28,30 @@ def settle(
 
     The worker does it in its next turn, or when it starts. Gives False where somebody else was faster.
     """
-    task = REQUEUE if how == "requeued" else DISCARD
     with store.turn():
-        if not store.close_dead_letter(letter.id, how, comment, now):
-            return False
-        if letter.saga_type:  # else it belongs to no saga: nothing can be done but to close it
-            store.schedule((Scheduled(letter.saga_id, letter.saga_type, task, str(letter.id), "", _AT_ONCE),))
+        return ask(store, letter, how, comment, now)
+
+
+def ask(
+    store: Store, letter: DeadLetter, how: Literal["requeued", "discarded"], comment: str, now: int
+) -> bool:
+    """Do what `settle` does, inside the caller's own turn."""
+    if not store.close_dead_letter(letter.id, how, comment, now):
+        return False
+    if letter.saga_type:  # else it belongs to no saga: nothing can be done but to close it
+        task = REQUEUE if how == "requeued" else DISCARD
+        store.schedule((Scheduled(letter.saga_id, letter.saga_type, task, str(letter.id), "", _AT_ONCE),))
     return True
+
+
+def times_requeued(letters: Iterable[DeadLetter], letter: DeadLetter) -> int:
+    """Count how often the work of a letter, one of ``letters``, has been requeued already."""
+    return sum(each.state == "requeued" and _work(each) == _work(letter) for each in letters)
+
+
+def _work(letter: DeadLetter) -> tuple[str | int, ...]:
+    who = (letter.saga_id, letter.saga_type, letter.task, letter.name, letter.event_id)
+    return who if letter.event_id else (*who, letter.topic, letter.partition, letter.offset)
 
 
 class Letters:

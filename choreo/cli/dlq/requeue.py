@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from choreo.cli.dlq.asking import ask_for_all
 from choreo.cli.dlq.selection import Filter, Found, chosen, filtered
 from choreo.cli.stores import open_stores, stores
-
-if TYPE_CHECKING:
-    from choreo.ports import DeadLetter
 
 
 @click.command(short_help="Try dead letters again.")
@@ -58,18 +54,9 @@ def requeue(
 
 
 def _objection(found: Found, limit: int) -> str:
+    from choreo.worker.letters import times_requeued
+
     if not found.letter.saga_type:
         return "it belongs to no saga, so there is nothing to try again"
-    times = _times(found)
+    times = times_requeued(found.opened.store.dead_letters(), found.letter)
     return f"requeued {times} times already; edit it, or raise --limit" if times >= limit else ""
-
-
-def _times(found: Found) -> int:
-    """Count how often the same work has been requeued."""
-    letters = found.opened.store.dead_letters()
-    return sum(each.state == "requeued" and _work(each) == _work(found.letter) for each in letters)
-
-
-def _work(letter: DeadLetter) -> tuple[str | int, ...]:
-    who = (letter.saga_id, letter.saga_type, letter.task, letter.name, letter.event_id)
-    return who if letter.event_id else (*who, letter.topic, letter.partition, letter.offset)

@@ -1,0 +1,1 @@
+"""Tests of replaying a saga log: folding it again, resuming, what-if, rebuilding."""
