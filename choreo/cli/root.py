@@ -12,6 +12,7 @@ from choreo.cli.demo import demo
 from choreo.cli.dlq import dlq
 from choreo.cli.graph import graph
 from choreo.cli.manifest import manifest
+from choreo.cli.replay import replay
 from choreo.cli.rule import rule
 from choreo.cli.run import run
 from choreo.cli.schemas import schemas
@@ -76,5 +77,5 @@ def choreo(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, topics, schemas, verify, graph, manifest, rule, dlq, demo):
+for command in (run, topics, schemas, verify, graph, manifest, rule, dlq, replay, demo):
     choreo.add_command(command)

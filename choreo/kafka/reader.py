@@ -120,7 +120,7 @@ class Reader:
         for message in messages:
             error = message.error()
             if error is None:
-                records.append(_record(message))
+                records.append(record_of(message))
             elif error.code() == KafkaError._PARTITION_EOF:
                 ended.append(Partition(message.topic() or "", message.partition() or 0))
             else:
@@ -210,7 +210,8 @@ class Reader:
             _log.info("reading: %s", error.str())
 
 
-def _record(message: Message) -> Record:
+def record_of(message: Message) -> Record:
+    """Give a message as a record; one whose headers can't be taken apart goes on without."""
     try:
         headers = message.headers()
     except (UnicodeError, SystemError):  # a name that isn't UTF-8: the record goes on without headers

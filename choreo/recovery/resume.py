@@ -142,9 +142,7 @@ class _Resuming:
     def _requeue(self, letter: DeadLetter) -> bool:
         times = times_requeued(self._saga.letters, letter)
         if times >= self._limit:
-            self._left.append(
-                f"dead letter {letter.id} was requeued {times} times already: edit or discard it"
-            )
+            self._left.append(f"dead letter {letter.id} was requeued {times} times: edit or discard it")
             return False
         return self._dry_run or ask(self._store, letter, "requeued", _COMMENT, self._now)
 

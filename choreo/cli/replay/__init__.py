@@ -1,0 +1,26 @@
+"""``choreo replay``: a participant's saga log folded again, resumed, tried with new code, rebuilt."""
+
+from __future__ import annotations
+
+import click
+
+from choreo.cli.replay.fold import fold
+from choreo.cli.replay.resume import resume
+
+
+@click.group(short_help="Replay sagas from a participant's log.")
+def replay() -> None:
+    """Replay sagas from a participant's log: check it, and go on from it.
+
+    Works on the store of one participant, whether its worker runs or not; MODULE:PARTICIPANT says whose,
+    as for `choreo run`. Every way has a --dry-run, or changes nothing anyhow.
+
+    \b
+    Examples:
+      choreo replay fold shop.orders:orders o-1          is the store what its log says?
+      choreo replay resume shop.orders:orders o-1        do again what was lost
+    """
+
+
+for command in (fold, resume):
+    replay.add_command(command)

@@ -1,0 +1,112 @@
+"""``choreo replay fold``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from choreo.cli import output, settings
+from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
+
+if TYPE_CHECKING:
+    from choreo.ports import Entry
+    from choreo.recovery import Remembered
+
+_EXIT = {"clean": 0, "inconclusive": 3, "findings": 1}
+"""The verdicts, the better first, and their exit codes."""
+
+
+@click.command(short_help="Compare a saga's log with what the store says.")
+@target
+@saga_ids
+@settings.store
+@with_topic
+@as_json
+@click.option("--dry-run", is_flag=True, help="Changes nothing here: it never writes.")
+@click.pass_context
+def fold(
+    context: click.Context,
+    /,
+    target: str,
+    saga_ids: tuple[str, ...],
+    store: str,
+    form: str,
+    **_given: Any,
+) -> None:
+    """Fold a saga's log again, row by row, and compare each row with what the fold gives.
+
+    Then what the saga owes is compared with the schedule, the dead letters and the outbox. Exits with 1
+    for any difference, and with 3 where an event was published and has not come back: --topic tells
+    whether it is there. Nothing is written.
+
+    \b
+    Examples:
+      choreo replay fold shop.orders:orders o-1
+      choreo replay fold shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092 --format json
+    """
+    from choreo.recovery import remembered
+
+    with subject_of(target, store) as subject:
+        topic = ids_in_topic(context, subject.participant, saga_ids)
+        reports = []
+        for saga_id in dict.fromkeys(saga_ids):
+            with subject.store.turn():
+                found = remembered(subject.participant, subject.store, saga_id)
+            reports += [_report(each, topic, asked=context.params["topic"]) for each in found]
+    if form == "json":
+        click.echo(json.dumps(reports, indent=2))
+    else:
+        for report in reports:
+            _show(report)
+    context.exit(_EXIT[max((report["verdict"] for report in reports), key=list(_EXIT).index)])
+
+
+def _report(saga: Remembered, topic: Collection[str], *, asked: bool) -> dict[str, Any]:
+    differences = [each._asdict() | {"text": str(each)} for each in saga.differences()]
+    lost = [f"{entry.event_type} of {entry.step}" for entry in saga.unpublished(topic)]
+    verdict = "findings" if differences or (lost and asked) else "inconclusive" if lost else "clean"
+    return {
+        "saga_id": saga.saga_id,
+        "saga_type": saga.role.contract.saga,
+        "participant": saga.role.participant,
+        "state": saga.replay.saga.state,
+        "rows": [_row(number, entry) for number, entry in enumerate(saga.entries, 1)],
+        "differences": differences,
+        "lost" if asked else "unconfirmed": lost,
+        "verdict": verdict,
+    }
+
+
+def _row(number: int, entry: Entry) -> dict[str, Any]:
+    kept = ("input", "step", "old_state", "new_state", "saga_state", "event_type", "outcome", "note")
+    return {"row": number} | {name: getattr(entry, name) for name in kept}
+
+
+def _show(report: dict[str, Any]) -> None:
+    """Write one saga, a line for each row; what is different stands below its row."""
+    of_row: dict[int, list[str]] = {}
+    for each in report["differences"]:
+        of_row.setdefault(each["row"], []).append(each["text"])
+    click.echo(
+        f"{report['participant']}: saga {report['saga_id']} ({report['saga_type']}) is {report['state']}"
+    )
+    width = max(len(row["step"]) for row in report["rows"])
+    for row in report["rows"]:
+        states = f"{row['old_state']} → {row['new_state']}"
+        line = f"{row['row']:>4}  {row['input'] or '·':<9}  {row['step']:<{width}}  {states:<27}"
+        click.echo(f"{line}{row['saga_state']}{' (void)' if row['note'] == 'void' else ''}")
+        _mark(of_row.pop(row["row"], []))
+    _mark([text for texts in of_row.values() for text in texts])
+    _mark([f"{what} is neither in the outbox nor in the topic" for what in report.get("lost", ())])
+    for what in report.get("unconfirmed", ()):
+        click.echo(f"      {what} was published, and has not come back: --topic tells whether it is there")
+    count = len(report["differences"]) + len(report.get("lost", ()))
+    click.echo(f"{len(report['rows'])} rows, {count or 'no'} difference{'' if count == 1 else 's'}")
+
+
+def _mark(texts: list[str]) -> None:
+    for text in texts:
+        click.secho(f"      ✗ {text}", fg="red", color=output.colour())

@@ -1,0 +1,104 @@
+"""``choreo replay resume``."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from choreo.cli import output, settings
+from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
+
+if TYPE_CHECKING:
+    from choreo.recovery import Resumed
+
+
+@click.command(short_help="Do again what a saga's store has lost.")
+@target
+@saga_ids
+@settings.store
+@with_topic
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many times the same dead letter's work may be requeued.",
+)
+@as_json
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_context
+def resume(
+    context: click.Context,
+    /,
+    target: str,
+    saga_ids: tuple[str, ...],
+    store: str,
+    limit: int,
+    form: str,
+    dry_run: bool,
+    **_given: Any,
+) -> None:
+    """Go on from the last good step: ask again for whatever a saga owes and its store has lost.
+
+    What was published here and did not come back is published again, with the same id, so that it counts
+    once; what had not finished is due again; dead letters are requeued. It is written in one transaction, and
+    the worker does it in its next turn, or when it is started. Repeating it, or asking where nothing was
+    lost, does no harm. Exits with 1 where something could not be asked for.
+
+    \b
+    Examples:
+      choreo replay resume shop.orders:orders o-1 --dry-run
+      choreo replay resume shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092
+    """
+    from choreo.recovery import resume as resume_saga
+
+    done: list[tuple[str, Resumed]] = []
+    with subject_of(target, store) as subject:
+        topic = ids_in_topic(context, subject.participant, saga_ids)
+        for saga_id in dict.fromkeys(saga_ids):
+            now = time.time_ns() // 1_000_000
+            results = resume_saga(
+                subject.participant, subject.store, saga_id, now, topic=topic, limit=limit, dry_run=dry_run
+            )
+            done += [(saga_id, result) for result in results]
+    if form == "json":
+        click.echo(json.dumps([_report(saga_id, result) for saga_id, result in done], indent=2))
+    else:
+        for saga_id, result in done:
+            _show(saga_id, result, dry_run)
+    context.exit(1 if any(result.left for _, result in done) else 0)
+
+
+def _report(saga_id: str, result: Resumed) -> dict[str, Any]:
+    return {
+        "saga_id": saga_id,
+        "saga_type": result.saga_type,
+        "state": result.state,
+        "published": [entry.event_type for entry in result.published],
+        "due": [str(work) for work in result.due],
+        "requeued": [letter.id for letter in result.requeued],
+        "left": result.left,
+    }
+
+
+def _show(saga_id: str, result: Resumed, dry_run: bool) -> None:
+    would = "would be " if dry_run else ""
+    title = f"saga {saga_id} ({result.saga_type}) is {result.state}"
+    if result.is_idle:
+        click.echo(f"{title}: nothing to resume")
+        return
+    click.echo(f"{title}:")
+    for entry in result.published:
+        click.echo(f"  {entry.event_type} of {entry.step}: {would}published again")
+    for work in result.due:
+        click.echo(f"  {work}: {would}due again")
+    for letter in result.requeued:
+        click.echo(f"  dead letter {letter.id}, {letter.task} {letter.name}: {would}requeued")
+    for why in result.left:
+        output.notice(f"  left alone: {why}")
+    if not dry_run and (result.published or result.due or result.requeued):
+        click.echo("  the worker does it in its next turn, or when it is started")

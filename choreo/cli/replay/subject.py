@@ -1,0 +1,88 @@
+"""Whose log is replayed, from which store, and what the topic holds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from choreo.cli import logs, settings
+from choreo.cli.stores import open_stores
+from choreo.cli.target import load_participant
+from choreo.errors import StoreMismatch
+from choreo.participant import Participant
+
+if TYPE_CHECKING:
+    from choreo.store import SQLiteStore
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+target = click.argument("target", metavar="MODULE:PARTICIPANT")
+saga_ids = click.argument("saga_ids", metavar="SAGA_ID...", nargs=-1, required=True)
+as_json = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, JSON for scripts.",
+)
+_topic = click.option(
+    "--topic", is_flag=True, help="Look into the saga's topic, too, on the cluster of --bootstrap."
+)
+
+
+def with_topic(function: F) -> F:
+    """Declare the options that let a command look into the topic."""
+    return _topic(settings.cluster(function))
+
+
+class Subject(NamedTuple):
+    """A participant, and its store."""
+
+    participant: Participant
+    path: str
+    store: SQLiteStore
+
+
+@contextmanager
+def subject_of(target: str, store: str) -> Iterator[Subject]:
+    """Open a participant's store, which must be there and be its own.
+
+    Raises `ConfigurationError` where there is none, `StoreMismatch` for the store of somebody else.
+    """
+    participant = load_participant(target)
+    path = store.replace("{participant}", participant.name)
+    with open_stores([path]) as (opened,):
+        if opened.participant not in ("", participant.name):
+            raise StoreMismatch(
+                f"the store {path} belongs to {opened.participant!r}, not to {participant.name!r}",
+                hint="name the participant's own with --store",
+            )
+        yield Subject(participant, path, opened.store)
+
+
+def ids_in_topic(context: click.Context, participant: Participant, saga_ids: Sequence[str]) -> frozenset[str]:
+    """Give the ids of the events that the topics hold of some sagas; none where nobody asked."""
+    if not context.params["topic"]:
+        return frozenset()
+    cluster = settings.chosen_cluster(context)
+    from choreo.kafka.tape import tape_of
+
+    topics = [saga.topic for saga in participant.sagas]
+    with logs.quiet("choreo.kafka"), tape_of(cluster.bootstrap, topics, cluster.kafka) as tape:
+        return frozenset(_ids(tape.records(), frozenset(each.encode() for each in saga_ids)))
+
+
+def _ids(records: Any, keys: frozenset[bytes]) -> Iterator[str]:
+    from choreo.errors import HeadersError
+    from choreo.kafka import read
+
+    for record in records:
+        if record.key in keys:
+            try:
+                yield read(record).id
+            except HeadersError:  # nobody reads it as an event
+                continue

@@ -1,0 +1,145 @@
+"""``choreo replay``: on a store whose worker runs in the same test, as it would in another process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import assert_refused, invoke
+from tests.cli.conftest import WriteModule, quiz
+from tests.worker.rig import Rig
+from tests.worker.services import hotel
+from tests.worker.trip import FlightFull, HotelBooked, HotelCancelled, TripBooked, TripRequested
+
+HOTEL = """
+from tests.worker.services import hotel as make
+hotel = make()
+"""
+
+
+@pytest.fixture
+def rigged(folder: Path) -> Iterator[Rig]:
+    """Open a hotel that has booked a room; its worker goes on while commands look at its store."""
+    rig = Rig(hotel(), folder)
+    rig.open()
+    rig.feed(TripRequested("t"))
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def target(write_module: WriteModule) -> str:
+    """Give the participant as the command line names it."""
+    return f"{write_module(HOTEL)}:hotel"
+
+
+def by_hand(folder: Path, *statements: str) -> None:
+    """Change a store as no release does."""
+    with closing(sqlite3.connect(folder / "hotel.db", timeout=10)) as connection, connection:
+        for (name,) in connection.execute("select name from sqlite_schema where type = 'trigger'").fetchall():
+            connection.execute(f"drop trigger {name}")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_fold_shows_every_row_and_finds_nothing(rigged: Rig, target: str) -> None:
+    told = invoke("replay", "fold", target, "s1")
+    assert told.exit_code == 0, told.output
+    lines = told.stdout.splitlines()
+    assert lines[0] == "hotel: saga s1 (trip) is pending"
+    assert lines[2].split() == ["2", "ended", "hotel.book", "pending", "→", "completed", "started"]
+    assert lines[-1] == "3 rows, no differences"
+
+
+def test_fold_names_the_row_that_is_wrong(rigged: Rig, target: str, folder: Path) -> None:
+    by_hand(folder, "update saga_log set new_state = 'failed' where id = 2")
+    told = invoke("replay", "fold", target, "s1")
+    assert told.exit_code == 1
+    assert "      ✗ row 2: hotel.book: new_state is failed, folded it is completed" in told.stdout
+    (report,) = json.loads(invoke("replay", "fold", target, "s1", "--format", "json").stdout)
+    assert [(each["row"], each["what"]) for each in report["differences"]] == [(2, "new_state")]
+    assert report["verdict"] == "findings"
+
+
+def test_fold_cannot_say_where_an_event_is_that_did_not_come_back(
+    rigged: Rig, target: str, folder: Path
+) -> None:
+    """Only the topic can."""
+    by_hand(folder, "delete from saga_log where id = 3")
+    told = invoke("replay", "fold", target, "s1")
+    assert told.exit_code == 3
+    assert "trip.HotelBooked of hotel.book was published, and has not come back" in told.stdout
+
+
+def test_resume_does_what_was_lost_while_the_worker_runs(rigged: Rig, target: str, folder: Path) -> None:
+    rigged.feed(TripBooked("x"), saga_id="s0")
+    worker = rigged.worker
+    worker._give = lambda: None  # type: ignore[method-assign]
+    rigged.feed(FlightFull("t", "full"))
+    by_hand(folder, "delete from outbox")
+    del worker._give  # type: ignore[method-assign]
+    tried = invoke("replay", "resume", target, "s1", "--dry-run")
+    assert "trip.HotelCancelled of hotel.book: would be published again" in tried.stdout
+    rigged.settle()
+    assert rigged.published() == [HotelBooked("t")]
+    told = invoke("replay", "resume", target, "s1", "s0")
+    assert told.exit_code == 0, told.output
+    assert "  trip.HotelCancelled of hotel.book: published again\n" in told.stdout
+    assert "saga s0 (trip) is completed: nothing to resume" in told.stdout
+    rigged.settle()
+    assert rigged.published() == [HotelBooked("t"), HotelCancelled("t")]
+    (report,) = json.loads(invoke("replay", "resume", target, "s1", "--format", "json").stdout)
+    assert (report["published"], report["due"], report["left"]) == ([], [], [])
+
+
+def test_resume_says_what_it_left_alone(rigged: Rig, target: str, folder: Path) -> None:
+    rigged.close()
+    by_hand(folder, "delete from saga_log where id = 3", "update saga_log set payload = null where id = 2")
+    told = invoke("replay", "resume", target, "s1")
+    assert told.exit_code == 1
+    assert (
+        "left alone: trip.HotelBooked of hotel.book can't be published again: its body is gone" in told.stderr
+    )
+
+
+@pytest.mark.parametrize("command", ["fold", "resume"])
+def test_wrong_input_is_one_clear_line_and_changes_nothing(
+    rigged: Rig, target: str, folder: Path, write_module: WriteModule, command: str
+) -> None:
+    """An unknown saga, another's store, no store, a row that can't be read."""
+    sage = f"{write_module(quiz())}:sage"
+    before = list(rigged.store.db.query("select * from schedule union all select * from schedule"))
+    for arguments, words in (
+        ((target, "nobody"), ("hotel knows no saga nobody",)),
+        ((sage, "s1", "--store", "hotel.db"), ("belongs to 'hotel'", "sage")),
+        ((target, "s1", "--store", "none.db"), ("there is no file none.db",)),
+        ((target, "s1", "--topic"), ("no Kafka cluster is named",)),
+        (("nowhere:hotel", "s1"), ("there is no module nowhere",)),
+    ):
+        told = invoke("replay", command, *arguments)
+        assert_refused(told.exit_code, told.stderr, *words)
+    by_hand(folder, "update saga_log set input = 'frobnicate' where id = 2")
+    told = invoke("replay", command, target, "s1")
+    assert_refused(told.exit_code, told.stderr, "row 2 of saga s1 can't be folded: frobnicate of hotel.book")
+    assert list(rigged.store.db.query("select * from schedule union all select * from schedule")) == before
+    rigged.close()
+    (folder / "hotel.db").write_bytes(b"SQLite format 3\0" + b"rubbish" * 100)
+    told = invoke("replay", command, target, "s1")
+    assert_refused(told.exit_code, told.stderr, "hotel.db")
+
+
+def test_an_embedded_topic_is_looked_into(rigged: Rig, target: str, folder: Path) -> None:
+    """What the topic holds isn't published again."""
+    from choreo.kafka import EmbeddedBroker
+
+    with EmbeddedBroker() as broker:
+        by_hand(folder, "delete from saga_log where id = 3")
+        cluster = ("--topic", "--bootstrap", broker.bootstrap, "--kafka", "allow.auto.create.topics=true")
+        told = invoke("replay", "fold", target, "s1", *cluster)
+        assert told.exit_code == 1, told.output
+        assert "is neither in the outbox nor in the topic" in told.stdout
