@@ -1,6 +1,7 @@
 """A choreography: the whole event graph of each saga, put together from manifests. Pure; no I/O here."""
 
 from choreo.choreography.choreography import Choreography, choreography_of
+from choreo.choreography.derivation import derive, derive_from
 from choreo.choreography.graph import SagaGraph
 from choreo.choreography.lock import Lock, LockedSaga, lock_of
 from choreo.choreography.locking import read_lock, write_lock
@@ -17,6 +18,8 @@ __all__ = [
     "Step",
     "Wanted",
     "choreography_of",
+    "derive",
+    "derive_from",
     "lock_of",
     "read_lock",
     "reverse_edges",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from choreo.cli.documents import document_read
 from choreo.cli.project import nearest_project
-from choreo.cli.target import load_module, load_participant, participants_of
+from choreo.cli.target import load_modules, load_participant, participants_of
 from choreo.errors import ConfigurationError, ManifestError
 from choreo.participant import Participant
 
@@ -61,13 +60,8 @@ def declared(name: str) -> list[Participant]:
     """Give the participants of ``MODULE:PARTICIPANT``, of a module, or of a package and its modules."""
     if ":" in name:
         return [load_participant(name)]
-    module = load_module(name)
-    found = {id(each): each for _, each in participants_of(module)}
-    for info in pkgutil.iter_modules(getattr(module, "__path__", ())):
-        if not info.name.startswith("__"):
-            inner = load_module(f"{name}.{info.name}")
-            found.update({id(each): each for _, each in participants_of(inner)})
-    return list(found.values())
+    found = (each for module in load_modules(name) for _, each in participants_of(module))
+    return list(dict.fromkeys(found))
 
 
 def manifest_from(participant: Participant) -> Manifest:

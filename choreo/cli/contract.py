@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from choreo.cli.project import nearest_project
-from choreo.cli.target import load_module, load_participant, participants_of
+from choreo.cli.target import load_modules, load_participant, participants_of
 from choreo.errors import ConfigurationError
 from choreo.event import Aborted, is_event
 
@@ -35,7 +35,7 @@ def _events_of_one(target: str) -> Iterator[type]:
     if ":" in target:
         yield from load_participant(target).events
         return
-    module = load_module(target)
-    yield from (value for value in vars(module).values() if is_event(value))
-    for _, participant in participants_of(module):
+    modules = load_modules(target)
+    yield from (value for module in modules for value in vars(module).values() if is_event(value))
+    for _, participant in (each for module in modules for each in participants_of(module)):
         yield from participant.events

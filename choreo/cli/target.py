@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -37,6 +38,13 @@ def load_module(name: str) -> ModuleType:
         raise
     except BaseException as error:
         raise _not_imported(name, error) from None
+
+
+def load_modules(name: str) -> list[ModuleType]:
+    """Import a module; of a package, the modules directly in it, too. Raises `ConfigurationError`."""
+    module = load_module(name)
+    inside = [each.name for each in pkgutil.iter_modules(getattr(module, "__path__", ()))]
+    return [module, *(load_module(f"{name}.{each}") for each in inside if not each.startswith("__"))]
 
 
 def load_participant(target: str) -> Participant:

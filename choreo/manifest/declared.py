@@ -90,7 +90,7 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         earlier=handler.earlier,
         runs=handler.runs,
         partial=handler.partial,
-        derived=handler.task == "compensation" and not handler.callers,
+        derived=handler.derived,
     )
 
 

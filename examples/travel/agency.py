@@ -8,17 +8,11 @@ from choreo import Context, Participant, Permanent, all_of
 
 from .contract import (
     CarRented,
-    CarReturned,
     CarTimedOut,
-    CarUnavailable,
     RoomBooked,
-    RoomCancelled,
     RoomTimedOut,
-    RoomUnavailable,
     SeatBooked,
-    SeatCancelled,
     SeatTimedOut,
-    SeatUnavailable,
     TripBooked,
     TripCancelled,
     TripFailed,
@@ -91,10 +85,7 @@ def send_vouchers(event: TripPaid, ctx: Context) -> TripBooked:
     return TripBooked(event.trip_id)
 
 
-@agency.compensation(
-    of=trip.start,
-    on=all_of(RoomUnavailable | RoomCancelled, SeatUnavailable | SeatCancelled, CarUnavailable | CarReturned),
-)
+@agency.compensation(of=trip.start)
 def fail_trip(requested: TripRequested, ctx: Context) -> TripFailed:
     ctx.db.execute("update trips set status = 'failed' where trip_id = ?", [requested.trip_id])
     return TripFailed(requested.trip_id)

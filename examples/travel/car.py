@@ -2,9 +2,9 @@
 
 from sqlite_utils import Database
 
-from choreo import Aborted, Context, Participant, Permanent
+from choreo import Context, Participant, Permanent
 
-from .contract import CarRented, CarReturned, CarUnavailable, TripNotPaid, TripRequested, trip
+from .contract import CarRented, CarReturned, CarUnavailable, TripRequested, trip
 
 PRICE = 9_900
 
@@ -28,7 +28,7 @@ def rent_car(event: TripRequested, ctx: Context) -> CarRented:
 
 
 @car.compensation(of=rent_car)
-def return_car(event: TripNotPaid | Aborted, rented: CarRented, ctx: Context) -> CarReturned:
+def return_car(rented: CarRented, ctx: Context) -> CarReturned:
     ctx.db.execute(
         "update cars set free = free + 1 where model = (select model from rentals where trip_id = ?)",
         [rented.trip_id],

@@ -8,9 +8,9 @@ import os
 from datetime import timedelta
 from urllib.parse import quote
 
-from choreo import Aborted, Context, Participant, Retry
+from choreo import Context, Participant, Retry
 
-from .contract import SeatBooked, SeatCancelled, SeatUnavailable, TripNotPaid, TripRequested, trip
+from .contract import SeatBooked, SeatCancelled, SeatUnavailable, TripRequested, trip
 
 PRICE = 35_000
 
@@ -27,7 +27,7 @@ async def book_seat(event: TripRequested, ctx: Context) -> SeatBooked | SeatUnav
 
 
 @flight.compensation(of=book_seat)
-async def cancel_seat(event: TripNotPaid | Aborted, booked: SeatBooked | None, ctx: Context) -> SeatCancelled:
+async def cancel_seat(booked: SeatBooked | None, ctx: Context) -> SeatCancelled:
     # Without `booked` nobody knows whether there is a booking: an answer of the airline may have been lost.
     await _ask("DELETE", f"/bookings/{quote(ctx.saga_id, safe='')}")
     return SeatCancelled(ctx.saga_id)

@@ -2,9 +2,9 @@
 
 from sqlite_utils import Database
 
-from choreo import Aborted, Context, Participant, Permanent
+from choreo import Context, Participant, Permanent
 
-from .contract import RoomBooked, RoomCancelled, RoomUnavailable, TripNotPaid, TripRequested, trip
+from .contract import RoomBooked, RoomCancelled, RoomUnavailable, TripRequested, trip
 
 PRICE = 20_000
 
@@ -28,7 +28,7 @@ def book_room(event: TripRequested, ctx: Context) -> RoomBooked:
 
 
 @hotel.compensation(of=book_room)
-def cancel_room(event: TripNotPaid | Aborted, booked: RoomBooked, ctx: Context) -> RoomCancelled:
+def cancel_room(booked: RoomBooked, ctx: Context) -> RoomCancelled:
     ctx.db.execute(
         "update rooms set free = free + 1 where hotel = (select hotel from stays where trip_id = ?)",
         [booked.trip_id],

@@ -16,7 +16,7 @@ from examples.orders.orders import orders, place_order
 from examples.travel.agency import agency, request_trip
 from examples.travel.airline import Airline, serving
 from examples.travel.contract import TripRequested, trip
-from tests.bench.processes import process, run_arguments
+from tests.bench.processes import ROOT, process, run_arguments
 from tests.bench.site import Site
 
 
@@ -77,7 +77,7 @@ def measure(where: Site, example: Example, count: int) -> dict[str, Any]:
     names = (example.starter.name, *example.others)
     where.create(example.saga.topic)
     starter = where.folder / f"{example.starter.name}.db"
-    choreo.connect(example.starter, starter)
+    choreo.connect(example.starter, starter, lock=ROOT / "examples/choreography.json")
     with ExitStack() as running:
         running.enter_context(serving(PromptAirline()))
         for name in names:

@@ -37,7 +37,8 @@ class Town(Books):
         subprocess.run(create, cwd=ROOT, check=True, capture_output=True)
         for participant in participants:
             self.start(participant.name)
-        choreo.connect(starter, folder / f"{starter.name}.db")
+        lock = ROOT / "examples/choreography.json" if starter.is_derived else None
+        choreo.connect(starter, folder / f"{starter.name}.db", lock=lock)
         self.until(lambda: all((folder / f"{p.name}.db").exists() for p in participants), 60)
         self.stores = {p.name: SQLiteStore(folder / f"{p.name}.db") for p in participants}
 

@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from choreo.choreography import derive
 from choreo.ports import Publication
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options
@@ -157,6 +158,7 @@ class Trips(Stage):
         self.gate = Gate(plans)
         idle = 0.0 if leg.name == "memory" else 0.002
         options = Options(idle_seconds=idle, calls=1000)
+        derive(PARTICIPANTS)
         super().__init__(leg, folder, topic, PARTICIPANTS, options=options, change=self.gate, clock=clock)
 
     def request(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from choreo.choreography import derive
 from choreo.errors import ChoreoError
 from choreo.kafka import KafkaLog
 from choreo.participant import Participant
@@ -39,6 +40,7 @@ class Stage:
         self._paths = {each.name: folder / f"{each.name}.db" for each in participants}
         self._threads = [threading.Thread(target=self._run, args=(each,)) for each in participants]
         self._participants = participants
+        derive(participants)
         self._workers: dict[str, Worker] = {}
         self._failure: Exception | None = None
         self._failed = threading.Event()
