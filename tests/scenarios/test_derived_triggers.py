@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from choreo import all_of
-from choreo.choreography import derive
+from choreo import Participant, all_of
+from choreo.choreography import choreography_of, derive, derive_from, lock_of
+from choreo.errors import ManifestError
+from choreo.manifest import manifest_of
 from choreo.participant.condition import trigger_of
 from choreo.protocol import Trigger
 from examples.travel import contract as told
-from examples.travel.agency import request_trip
+from examples.travel.agency import agency, request_trip
 from examples.travel.airline import serving
 from examples.travel.contract import TripRequested, trip
+from examples.travel.hotel import hotel
 from examples.travel.scenario import balance
 from tests.broker.kafka import Broker
 from tests.scenarios.shop import compensated
@@ -128,6 +131,19 @@ def test_a_lock_that_was_cut_or_edited_is_refused(tmp_path: Path, change, compla
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("locked", "complaint"),
+    [((), "agency is not in the lock"), (("other",), "agency has changed since the choreography was locked")],
+)
+def test_a_lock_of_another_choreography_is_refused(locked: tuple[str, ...], complaint: str) -> None:
+    """The participant that is to run by it declares something else."""
+    others = [Participant("agency", sagas=[trip]) for _ in locked]
+    lock = lock_of(choreography_of(manifest_of(each, {}) for each in (*others, hotel)))
+    derive_from(lock, hotel)
+    with pytest.raises(ManifestError, match=complaint):
+        derive_from(lock, agency)
 
 
 def test_the_examples_lock_is_up_to_date() -> None:
