@@ -7,6 +7,7 @@ from choreo.entry import Entry
 from choreo.ports.clock import Clock
 from choreo.ports.codec import Codec
 from choreo.ports.log import Assignment, Log, Partition, Publication, Record, Taken
+from choreo.ports.saga_log import SagaLog
 from choreo.ports.store import (
     DeadLetter,
     Lane,
@@ -28,6 +29,7 @@ __all__ = [
     "Partition",
     "Publication",
     "Record",
+    "SagaLog",
     "Scheduled",
     "Store",
     "Taken",

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from choreo.entry import Entry
 from choreo.ports.log import Partition
+from choreo.ports.saga_log import SagaLog
 
 
 class Unpublished(NamedTuple):
@@ -103,6 +104,11 @@ class Store(Protocol):
     @property
     def store_id(self) -> str:
         """A random id given when the store was made; a copied file keeps it."""
+        ...
+
+    @property
+    def saga_log(self) -> SagaLog:
+        """The saga log as its keeper sees it: checked, exported, thinned out."""
         ...
 
     def turn(self) -> AbstractContextManager[None]:

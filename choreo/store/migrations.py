@@ -14,7 +14,7 @@ from choreo.errors import StoreError
 
 migrations = Migrations("choreo")
 
-NAMES = ("0001_tables", "0002_lanes", "0003_letters")
+NAMES = ("0001_tables", "0002_lanes", "0003_letters", "0004_chain")
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
 TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
@@ -165,6 +165,12 @@ CREATE TABLE choreo_store (
 ) STRICT
 """
 
+# The chain shows what was changed; this only keeps it from happening by mistake.
+_REFUSE_UNLESS_UNLOCKED = """
+CREATE TRIGGER saga_log_refuses_{verb} BEFORE {verb} ON saga_log WHEN NOT (SELECT unlocked FROM choreo_store)
+BEGIN SELECT RAISE(ABORT, 'saga_log is append-only'); END
+"""
+
 
 @migrations(name=NAMES[0])
 def tables(db: Database) -> None:
@@ -199,3 +205,22 @@ def letters(db: Database) -> None:
     connection.execute("ALTER TABLE dead_letters ADD COLUMN edited BLOB")
     # Nearly always empty: what is due asks it each time.
     connection.execute("CREATE INDEX dead_letters_edited ON dead_letters (saga_id) WHERE edited IS NOT NULL")
+
+
+@migrations(name=NAMES[3])
+def chain(db: Database) -> None:
+    """Link the rows of a saga, and let the log's keeper take payloads and old sagas out of it.
+
+    Rows of before stay as they are, as a big log can't be rewritten in one transaction: those of a saga
+    that goes on are sealed by its next row, which follows the link that they would have; for those of
+    a saga that had ended, nothing vouches.
+    """
+    connection = db.conn
+    for column in ("salt", "digest", "link"):
+        connection.execute(f"ALTER TABLE saga_log ADD COLUMN {column} BLOB")
+    connection.execute("ALTER TABLE choreo_store ADD COLUMN unchained INTEGER NOT NULL DEFAULT 0")
+    connection.execute("ALTER TABLE choreo_store ADD COLUMN unlocked INTEGER NOT NULL DEFAULT 0")
+    connection.execute("UPDATE choreo_store SET unchained = ifnull((SELECT max(id) FROM saga_log), 0)")
+    for verb in ("UPDATE", "DELETE"):
+        connection.execute(f"DROP TRIGGER saga_log_refuses_{verb}")
+        connection.execute(_REFUSE_UNLESS_UNLOCKED.format(verb=verb))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 
 from choreo.entry import Entry
 from choreo.ports.store import Scheduled, Unpublished
 from choreo.store.bulk import Insertion
+from choreo.store.heads import Heads
 
-_ENTRIES = Insertion("saga_log", Entry._fields)
+_ENTRIES = Insertion("saga_log", (*Entry._fields, "salt", "link"))
 _UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1])  # the database gives the seq
 _SCHEDULED = Insertion(
     "schedule",
@@ -17,7 +19,7 @@ _SCHEDULED = Insertion(
     " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
     " until = excluded.until",
 )
-UNWRITABLE = (sqlite3.Error, UnicodeError, OverflowError)
+UNWRITABLE = (sqlite3.Error, struct.error, UnicodeError, OverflowError, TypeError)
 """What is raised for rows that can't be written: the database's errors, and Python's for odd values."""
 
 _DELETE_UNPUBLISHED = "DELETE FROM outbox WHERE seq = ?"
@@ -40,7 +42,8 @@ class Pending:
     is then rolled back, `undo` makes those of before the savepoint pending again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
         self.entries: list[Entry] = []
         self.unpublished: list[Unpublished] = []
         self.acknowledged: list[int] = []
@@ -61,12 +64,21 @@ class Pending:
 
     def undo(self, mark: Mark) -> None:
         """Forget what came after ``mark``; what was written after it is taken as not written."""
+        self._heads.forget(self.entries[mark[4][0] : self._written[0]])
         entries, unpublished, acknowledged, changes, self._written = mark
         del self.entries[entries:]
         del self.unpublished[unpublished:]
         del self.acknowledged[acknowledged:]
         del self.changes[changes:]
         self._sagas_upto = min(self._sagas_upto, entries)
+
+    def begin(self) -> None:
+        """Begin a turn, whose transaction is open already."""
+        self._heads.begin()
+
+    def committed(self) -> None:
+        """Take what was written as there to stay."""
+        self._written = (0, *self._written[1:])
 
     def clear(self) -> None:
         """Forget everything: the turn is over."""
@@ -89,11 +101,18 @@ class Pending:
         upto = self.mark()[:4]
         if upto == self._written:
             return
-        _ENTRIES.write(connection, self.entries[entries:])
+        self._write_entries(connection, self.entries[entries:])
         _UNPUBLISHED.write(connection, [row[:-1] for row in self.unpublished[unpublished:]])
         connection.executemany(_DELETE_UNPUBLISHED, [(seq,) for seq in self.acknowledged[acknowledged:]])
         _write_changes(connection, self.changes[changes:])
         self._written = upto
+
+    def _write_entries(self, connection: sqlite3.Connection, entries: list[Entry]) -> None:
+        try:
+            _ENTRIES.write(connection, self._heads.chained(entries))
+        except BaseException:
+            self._heads.forget(entries)
+            raise
 
 
 def _write_changes(connection: sqlite3.Connection, changes: list[Scheduled | Appointment]) -> None:

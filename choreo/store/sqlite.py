@@ -13,11 +13,14 @@ from sqlite_utils import Database
 from choreo.entry import Entry
 from choreo.errors import Fenced, StoreMismatch
 from choreo.ports.log import Partition
+from choreo.ports.saga_log import SagaLog
 from choreo.ports.store import DeadLetter, Lane, LetterState, Scheduled, Unpublished
 from choreo.store.failure import refusal
 from choreo.store.guard import Guard
+from choreo.store.heads import Heads
 from choreo.store.opening import open_database
 from choreo.store.pending import UNWRITABLE, Pending
+from choreo.store.saga_log import SQLiteSagaLog
 from choreo.store.turn import Savepoint, Turn
 
 
@@ -93,9 +96,11 @@ class SQLiteStore:
         self._connection: sqlite3.Connection = self._db.conn
         guard = Guard()
         guard.watch(self._connection)
-        self._pending = Pending()
+        self._heads = Heads(self._connection)
+        self._pending = Pending(self._heads)
         self._turn = Turn(self._path, self._connection, guard, self._pending)
         self._savepoint = Savepoint(self._turn, self._connection, guard, self._pending)
+        self._saga_log = SQLiteSagaLog(self._path, self._connection)
         self._store_id = str(self._rows(_OWNER)[0][0])
         self._data_version = self._rows(_DATA_VERSION)[0][0]
 
@@ -108,6 +113,11 @@ class SQLiteStore:
     def store_id(self) -> str:
         """A random id given when the store was made; a copied file keeps it."""
         return self._store_id
+
+    @property
+    def saga_log(self) -> SagaLog:
+        """The saga log as its keeper sees it."""
+        return self._saga_log
 
     def turn(self) -> AbstractContextManager[None]:
         """Open the one transaction of a turn: committed at the end, rolled back on an exception.
@@ -135,7 +145,10 @@ class SQLiteStore:
         """Give a saga's entries, oldest first."""
         if self._pending.concerns(saga_id):
             self._write()
-        return [Entry._make(row) for row in self._rows(_HISTORY, saga_id)]
+        entries = [Entry._make(row) for row in self._rows(_HISTORY, saga_id)]
+        if not entries:
+            self._heads.new(saga_id)
+        return entries
 
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
         """Give the kept body of the saga's first counted event of that type; None where there is none."""

@@ -49,6 +49,7 @@ class Turn:
                 raise StoreError("a transaction is open already", hint="commit it before the turn")
             self._guard.renew(self._connection)
             self._connection.execute(_BEGIN)
+            self._pending.begin()
         except sqlite3.Error as error:
             raise refusal(self._path, error) from error
         self._guard.phase = "turn"
@@ -72,6 +73,7 @@ class Turn:
         self._guard.phase = "ending"
         # commit() is prepared anew each time, so there is no COMMIT that a handler could be handed.
         self._connection.commit()
+        self._pending.committed()
 
     def _end(self) -> None:
         self._pending.clear()

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 
+from choreo.chain import NOTHING, Row, digest_of, first_misfit, link_of
 from choreo.errors import Fenced, StoreError, StoreMismatch, TransactionControl
 from choreo.ports import DeadLetter, Entry, Partition, Scheduled, Store, Unpublished
 
@@ -32,6 +33,17 @@ def unpublished(event_id: str = "e1") -> Unpublished:
 def scheduled(saga_id: str = "s1", due: int = 10, **others: object) -> Scheduled:
     given = {"task": "action", "name": "reserve", "event_id": "e1", **others}
     return Scheduled(saga_id, "shop", due=due, **given)  # type: ignore[arg-type]
+
+
+def check_chain(store: Store, saga_id: str = "s1") -> list[Row]:
+    """Hold a saga's chain to the law, row by row; give its rows."""
+    rows, before = list(store.saga_log.chain(saga_id)), NOTHING
+    for row in rows:
+        assert len(row.salt or b"") == (0 if row.entry.payload is None else 16)
+        assert row.link == link_of(before, row.entry, digest_of(row.entry.payload, row.salt))
+        before = row.link
+    assert first_misfit(rows) is None
+    return rows
 
 
 class StoreConformance:
@@ -103,6 +115,69 @@ class StoreConformance:
             store.append([entry(payload=b""), entry(payload=b"second")])
         assert store.payload("s1", "shop.OrderCreated") == b""
         assert store.payload("s1", "shop.Paid") == b"paid"
+
+    def test_every_row_is_linked_to_those_before_it_in_its_saga(self, store: Store, other: Store) -> None:
+        """By whichever connection, within a turn and across turns; equal payloads have other salts."""
+        with store.turn():
+            store.append([entry(payload=b"a"), entry("s2", payload=b"b"), entry(payload=b"a")])
+            assert store.history("s1")
+            store.append([entry(note="a note — ✓\x1f"), entry("s2")])
+        with other.turn():
+            other.append([entry(note="other"), entry("s3")])
+        with store.turn():
+            store.append([entry(note="again"), entry("s3"), entry("s4")])
+        rows = check_chain(store)
+        assert [row.entry for row in rows] == list(store.history("s1"))
+        assert [len(check_chain(store, saga)) for saga in ("s2", "s3", "s4")] == [2, 2, 1]
+        assert rows[0].salt != rows[1].salt
+        assert list(other.saga_log.chain("s1")) == rows
+        assert (
+            len({row.link for saga in ("s1", "s2", "s3", "s4") for row in store.saga_log.chain(saga)}) == 10
+        )
+
+    def test_the_chain_holds_after_what_was_undone(self, store: Store, other: Store) -> None:
+        """A row follows the last one that is there, whatever was written and undone meanwhile."""
+        with store.turn():
+            store.append([entry(note="1")])
+            with suppress(ZeroDivisionError), store.savepoint():
+                store.append([entry(note="undone"), entry("s2", note="undone")])
+                store.history("s1")
+                _ = 1 / 0
+            store.append([entry(note="2")])
+            with suppress(ZeroDivisionError), store.savepoint():
+                with store.savepoint():
+                    store.append([entry(note="undone")])
+                    store.history("s1")
+                store.append([entry(note="undone")])
+                _ = 1 / 0
+        with suppress(ZeroDivisionError), store.turn():
+            store.append([entry(note="undone"), entry("s2", note="undone")])
+            store.history("s1")
+            _ = 1 / 0
+        with suppress(StoreError), store.turn():
+            store.append([entry(note="undone"), entry(note="\ud800")])
+        with store.turn():
+            store.append([entry(note="3"), entry("s2")])
+        assert [row.entry.note for row in check_chain(store)] == ["1", "2", "3"]
+        assert len(check_chain(store, "s2")) == 1
+
+    def test_the_chain_holds_between_writers(self, store: Store, other: Store) -> None:
+        """Whatever a connection remembers, another one may have gone on."""
+        writers = (store, other, store, store, other, other, store)
+        for number, writer in enumerate(writers):
+            assert len(writer.history("s1")) == number
+            with writer.turn():
+                writer.append([entry(note=str(number), payload=b"x")])
+        assert len(check_chain(store)) == len(writers)
+
+    def test_saga_ids_are_given_in_pages(self, store: Store) -> None:
+        """In their order, each once."""
+        with store.turn():
+            store.append([entry(f"s{n % 7}") for n in range(20)])
+        assert list(store.saga_log.sagas("", 3)) == ["s0", "s1", "s2"]
+        assert list(store.saga_log.sagas("s4", 9)) == ["s5", "s6"]
+        assert not store.saga_log.sagas("s6", 9)
+        assert store.saga_log.unchained == 0
 
     def test_the_outbox_numbers_its_rows_in_order(self, store: Store) -> None:
         """``seq`` grows; ``after`` and ``limit`` page through."""
