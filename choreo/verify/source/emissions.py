@@ -1,0 +1,135 @@
+"""What a handler may return, through the functions of its project: the event classes, and what can't be told."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from choreo.manifest.remark import Link
+from choreo.verify.source.module import FunctionNode
+from choreo.verify.source.origins import Defined, Origins, unquoted
+from choreo.verify.source.scope import InstanceOf, Scope, own_nodes
+
+_LONGEST = 12
+_SAME = {"dataclasses.replace", "copy.copy", "copy.deepcopy", "copy.replace"}
+"""Functions that return what their first argument is."""
+
+
+class Returned(NamedTuple):
+    """One thing that may be returned: an ``event`` by its full name; where that is empty, ``what`` it is instead.
+
+    ``what`` is empty as well where it can't be told.
+    """
+
+    event: str
+    what: str
+    chain: tuple[Link, ...]
+
+
+def returned(
+    origins: Origins, function: FunctionNode, scope: Scope, events: Mapping[str, str]
+) -> list[Returned]:
+    """Give all that a function may return; ``events`` maps classes, by dotted name, to events' full names."""
+    return list(_Walk(origins, events).through(Defined(function, scope, function.name), ()))
+
+
+class _Walk:
+    def __init__(self, origins: Origins, events: Mapping[str, str]) -> None:
+        self._origins = origins
+        self._events = events
+        self._seen: set[int] = set()
+
+    def through(self, where: Defined, chain: tuple[Link, ...]) -> Iterator[Returned]:
+        """Give what each ``return`` of a function gives."""
+        if id(where.function) in self._seen or len(chain) > _LONGEST:
+            return
+        self._seen.add(id(where.function))
+        scope = where.scope.within(where.function)
+        for node in own_nodes(where.function):
+            if isinstance(node, ast.Return):
+                module = scope.module
+                link = Link(f"{module.file}:{node.lineno}", module.line(node.lineno))
+                yield from self._value(node.value, scope, (*chain, link))
+        self._seen.discard(id(where.function))
+
+    def _value(
+        self, value: ast.expr | None, scope: Scope, chain: tuple[Link, ...], depth: int = 0
+    ) -> Iterator[Returned]:
+        if depth > _LONGEST:
+            yield Returned("", "", chain)
+            return
+        match value:
+            case None | ast.Constant(value=None):
+                yield Returned("", "None", chain)
+            case ast.Constant() | ast.Dict() | ast.List() | ast.Tuple() | ast.Set() | ast.JoinedStr():
+                yield Returned("", f"a {type(_plain(value)).__name__}", chain)
+            case ast.IfExp(body=one, orelse=other):
+                yield from self._value(one, scope, chain, depth + 1)
+                yield from self._value(other, scope, chain, depth + 1)
+            case ast.BoolOp(values=several):
+                for each in several:
+                    yield from self._value(each, scope, chain, depth + 1)
+            case ast.Await(value=inner) | ast.NamedExpr(value=inner):
+                yield from self._value(inner, scope, chain, depth + 1)
+            case ast.Call():
+                yield from self._call(value, scope, chain, depth)
+            case ast.Name(id=name):
+                yield from self._name(name, scope, chain, depth)
+            case _:
+                yield Returned("", "", chain)
+
+    def _name(self, name: str, scope: Scope, chain: tuple[Link, ...], depth: int) -> Iterator[Returned]:
+        values = scope.names.get(name, ("",))
+        for value in values:
+            if isinstance(value, InstanceOf):
+                yield from self._annotated(value.annotation, scope, chain)
+            elif isinstance(value, ast.expr):
+                yield from self._value(value, scope, chain, depth + 1)
+            else:
+                yield Returned("", "", chain)
+
+    def _call(self, call: ast.Call, scope: Scope, chain: tuple[Link, ...], depth: int) -> Iterator[Returned]:
+        origin = self._origins.of(call.func, scope)
+        if origin in self._events:
+            yield Returned(self._events[origin], "", chain)
+        elif origin == "typing.cast" and call.args:
+            yield from self._annotated(call.args[0], scope, chain)
+        elif origin in _SAME and call.args:
+            yield from self._value(call.args[0], scope, chain, depth + 1)
+        else:
+            yield from self._function(call, origin, scope, chain)
+
+    def _function(
+        self, call: ast.Call, origin: str, scope: Scope, chain: tuple[Link, ...]
+    ) -> Iterator[Returned]:
+        """Look into a function of the project; where it doesn't tell, its annotation does."""
+        defined = self._origins.function(call.func, scope)
+        if defined is None:
+            maker = self._events.get(origin.rpartition(".")[0], "")  # a class method of an event
+            yield Returned(maker, "", chain)
+            return
+        found = list(self.through(defined, chain))
+        if found and all(each.event or each.what for each in found):
+            yield from found
+        elif defined.function.returns is not None:
+            yield from self._annotated(defined.function.returns, defined.scope, chain)
+        else:
+            yield Returned("", "", chain)
+
+    def _annotated(self, annotation: ast.expr, scope: Scope, chain: tuple[Link, ...]) -> Iterator[Returned]:
+        plain = unquoted(annotation)
+        if isinstance(plain, ast.BinOp):
+            yield from self._annotated(plain.left, scope, chain)
+            yield from self._annotated(plain.right, scope, chain)
+        elif isinstance(plain, ast.Subscript) and isinstance(plain.slice, ast.expr):
+            yield from self._annotated(plain.slice, scope, chain)  # Earlier[X], Optional[X]
+        else:
+            origin = self._origins.of(plain, scope._replace(names={}))
+            yield Returned(self._events.get(origin, ""), "", chain)
+
+
+def _plain(value: ast.expr) -> object:
+    if isinstance(value, ast.Constant):
+        return value.value
+    return {ast.Dict: {}, ast.List: [], ast.Tuple: (), ast.Set: set()}.get(type(value), "")

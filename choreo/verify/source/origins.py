@@ -1,0 +1,216 @@
+"""``Origins``: of an expression, the dotted name of where it comes from, followed through the project's own modules.
+
+A call is written ``()``: after ``client = httpx.Client()``, ``client.post`` is ``httpx.Client().post``. Where it
+can't be told, the name is empty, never guessed.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from choreo.verify.source.module import FunctionNode, Module
+from choreo.verify.source.scope import Bound, InstanceOf, Scope, own_nodes
+
+_DEEPEST = 25
+"""Names that lead on to names more often than that are given up."""
+
+
+class Defined(NamedTuple):
+    """A function of the project, and the scope that it stands in."""
+
+    function: FunctionNode
+    scope: Scope
+    name: str
+
+
+class Origins:
+    """Follows names through modules that were parsed."""
+
+    def __init__(self, modules: Mapping[str, Module]) -> None:
+        self._modules = modules
+        self._known: dict[tuple[int, str], str] = {}
+        self._kept: list[object] = []
+
+    def of(self, expression: ast.expr, scope: Scope, depth: int = 0) -> str:
+        """Give the dotted name of where a value comes from; empty where that can't be told."""
+        if depth > _DEEPEST:
+            return ""
+        match expression:
+            case ast.Name(id=name):
+                return self._of_name(name, scope, depth + 1)
+            case ast.Attribute(value=value, attr=attribute):
+                origin = self.of(value, scope, depth + 1)
+                return self._followed(f"{origin}.{attribute}", depth + 1) if origin else ""
+            case ast.Call(func=called):
+                origin = self.of(called, scope, depth + 1)
+                return self._followed(f"{origin}()", depth + 1) if origin else ""
+            case ast.Await(value=value) | ast.NamedExpr(value=value):
+                return self.of(value, scope, depth + 1)
+        return ""
+
+    def declaration(self, expression: ast.expr, scope: Scope, depth: int = 0) -> ast.expr | None:
+        """Give the expression that a name was bound to where it was first bound, in whichever module."""
+        if not isinstance(expression, ast.Name) or depth > _DEEPEST:
+            return expression
+        values = scope.names.get(expression.id) or (scope.module.names.get(expression.id, ""),)
+        value = values[0]
+        if isinstance(value, ast.expr):
+            return self.declaration(value, scope, depth + 1)
+        module, name = self._split(value) if isinstance(value, str) else (None, "")
+        if module is None or not name:
+            return None
+        return self.declaration(ast.Name(name), Scope(module), depth + 1)
+
+    def function(self, expression: ast.expr, scope: Scope) -> Defined | None:
+        """Give the function of the project that a called expression names: a method, a class's ``__init__``."""
+        if isinstance(expression, ast.Name):
+            for value in scope.names.get(expression.id, ()):
+                if isinstance(value, FunctionNode):
+                    return Defined(value, scope, expression.id)
+        return self.defined(self.of(expression, scope))
+
+    def defined(self, origin: str) -> Defined | None:
+        """Give the function of the project that has this origin."""
+        module, rest = self._split(origin)
+        if module is None:
+            return None
+        name = rest.replace("()", "")
+        if name in module.classes:
+            name = f"{name}.__init__"
+        found = module.functions.get(name)
+        if found is None:
+            return None
+        owner, _, short = name.rpartition(".")
+        return Defined(found, Scope(module, owner), owner if short == "__init__" else name)
+
+    def _of_name(self, name: str, scope: Scope, depth: int) -> str:
+        if name in scope.names:
+            return self._once(
+                scope.names,
+                name,
+                lambda: (self._of_bound(value, scope, depth) for value in scope.names[name]),
+            )
+        module = scope.module
+        if name in module.functions or name in module.classes or name in module.names:
+            return self._followed(f"{module.name}.{name}", depth)
+        return name if hasattr(builtins, name) else ""
+
+    def _of_bound(self, value: Bound, scope: Scope, depth: int) -> str:
+        if isinstance(value, str):
+            return self._followed(value, depth)
+        if isinstance(value, InstanceOf):
+            return self._instance(value.annotation, scope, depth)
+        if isinstance(value, FunctionNode):
+            return ""
+        return self.of(value, scope, depth + 1)
+
+    def _instance(self, annotation: ast.expr, scope: Scope, depth: int) -> str:
+        origin = self.of(unquoted(annotation), scope._replace(names={}), depth)
+        return f"{origin}()" if origin else ""
+
+    def _followed(self, origin: str, depth: int) -> str:
+        """Replace a name that one of the project's modules got from elsewhere by that."""
+        if depth > _DEEPEST:
+            return ""
+        module, rest = self._split(origin)
+        if module is None or not rest:
+            return origin
+        for length, (head, tail) in enumerate(_prefixes(rest)):
+            name = head.replace("()", "")
+            if name in module.names:
+                return self._joined(self._value(module, name, head, depth), tail, depth)
+            made = self._made(module, head, length, depth)
+            if made:
+                return self._joined(made, tail, depth)
+        return origin
+
+    def _joined(self, origin: str, tail: str, depth: int) -> str:
+        return self._followed(origin + tail, depth + 1) if origin else ""
+
+    def _value(self, module: Module, name: str, head: str, depth: int) -> str:
+        value = module.names[name]
+        owner = name.rpartition(".")[0]
+        origin = value if isinstance(value, str) else self.of(value, Scope(module, owner), depth + 1)
+        called = head[len(head.rstrip("()")) :]
+        return self._followed(origin, depth + 1) + called if origin else ""
+
+    def _made(self, module: Module, head: str, length: int, depth: int) -> str:
+        """Give what a function of the project returns, or an attribute that a class of it sets on itself."""
+        name = head.replace("()", "")
+        function = module.functions.get(name)
+        if function is not None and head.endswith("()"):
+            owner = name.rpartition(".")[0]
+            return self._returned(function, Scope(module, owner), depth)
+        owner, _, attribute = name.rpartition(".")
+        if length and owner in module.classes and function is None:
+            return self._attribute(module, owner, attribute, depth)
+        return ""
+
+    def _returned(self, function: FunctionNode, scope: Scope, depth: int) -> str:
+        if function.returns is not None:
+            return self._instance(function.returns, scope, depth)
+        inner = scope.within(function)
+        values = (node.value for node in own_nodes(function) if isinstance(node, ast.Return) and node.value)
+        return self._once(function, "", lambda: (self.of(value, inner, depth + 1) for value in values))
+
+    def _attribute(self, module: Module, owner: str, attribute: str, depth: int) -> str:
+        def found() -> Iterator[str]:
+            for name, method in module.functions.items():
+                if name.rpartition(".")[0] != owner:
+                    continue
+                for node in own_nodes(method):
+                    if isinstance(node, ast.Assign) and any(_is_own(each, attribute) for each in node.targets):
+                        yield self.of(node.value, Scope(module, owner).within(method), depth + 1)
+
+        return self._once(module, f"{owner}.{attribute}", found)
+
+    def _once(self, about: object, name: str, compute: Callable[[], Iterator[str]]) -> str:
+        """Give the first origin that is known, worked out once; what leads back to itself has none."""
+        key = (id(about), name)
+        if key not in self._known:
+            self._kept.append(about)  # or its id could become another's
+            self._known[key] = ""
+            self._known[key] = next(filter(None, compute()), "")
+        return self._known[key]
+
+    def _split(self, origin: str) -> tuple[Module | None, str]:
+        """Split an origin into the module of the project that it begins with, and the rest."""
+        for head, tail in reversed(list(_prefixes(origin))):
+            if head in self._modules:
+                return self._modules[head], tail.removeprefix(".")
+        return None, ""
+
+
+def unquoted(annotation: ast.expr) -> ast.expr:
+    """Give an annotation without the quotes, and without ``| None`` and ``Annotated``."""
+    match annotation:
+        case ast.Constant(value=str(text)):
+            try:
+                return unquoted(ast.parse(text, mode="eval").body)
+            except (SyntaxError, ValueError):
+                return annotation
+        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
+            return unquoted(left)
+        case ast.Subscript(value=ast.Name(id="Optional")):
+            return unquoted(annotation.slice)
+    return annotation
+
+
+def _is_own(target: ast.expr, attribute: str) -> bool:
+    return (
+        isinstance(target, ast.Attribute)
+        and target.attr == attribute
+        and isinstance(target.value, ast.Name)
+        and target.value.id == "self"
+    )
+
+
+def _prefixes(origin: str) -> Iterator[tuple[str, str]]:
+    """Give each beginning of a dotted name, and what follows it."""
+    parts = origin.split(".")
+    for count in range(1, len(parts) + 1):
+        head = ".".join(parts[:count])
+        yield head, origin[len(head) :]
