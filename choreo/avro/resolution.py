@@ -193,7 +193,9 @@ class _Rules:
         return from_union
 
     def _into_union(self, writer: Schema, reader: list[Schema], path: str) -> Convert | None:
-        branch = next((b for b in map(self._reader, reader) if not _mismatch(writer, b)), None)
+        matching = [b for b in map(self._reader, reader) if not _mismatch(writer, b)]
+        # The same type before one that it can be promoted to: bytes are read as bytes where both are there.
+        branch = next((b for b in matching if _kind(b) == _kind(writer)), next(iter(matching), None))
         if branch is None:
             names = ", ".join(_title(self._reader(b)) for b in reader)
             return self._refuse(path, f"{_article(writer)} was written, only {names} can be read")

@@ -120,7 +120,7 @@ class Schemas:
         symbols = schema["symbols"]
         match self._chance.randrange(4):
             case 0:
-                symbols.append(f"N{len(symbols)}")
+                symbols.append(next(name for name in "NOPQ" if name not in symbols))
             case 1 if len(symbols) > 1:
                 symbols.remove(self._chance.choice(symbols))
             case 2:
