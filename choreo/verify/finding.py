@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from choreo.manifest import HandlerEntry
+from choreo.manifest.remark import Link
+from choreo.outcome import START
+
 Level = Literal["error", "warning"]
+
+NOWHERE = Link("", "")
+"""The place of what stands in nobody's code."""
 
 
 class TraceLine(NamedTuple):
@@ -18,22 +25,48 @@ class TraceLine(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One finding. ``place`` is ``file:line``; ``related`` are other places, each with what stands there."""
+    """One finding. ``where`` is the line that it is about, ``related`` are other lines that play a part.
+
+    ``help`` says in a sentence what mends it, ``paste`` is code that does. ``steps`` name what it is about, so
+    that it is known again when lines have moved.
+    """
 
     rule: str
     name: str
     level: Level
     saga: str
     message: str
-    place: str = ""
+    where: Link = NOWHERE
     why: str = ""
     help: str = ""
+    paste: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
-    related: tuple[tuple[str, str], ...] = ()
+    related: tuple[Link, ...] = ()
     scenario: str = ""
     trace: tuple[TraceLine, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """``file:line``, or nothing."""
+        return self.where.place
 
     @property
     def fingerprint(self) -> str:
         """What stays the same when lines move: rule, saga and steps."""
         return "/".join((self.rule, self.saga, *self.steps))
+
+
+def at(handler: HandlerEntry | None) -> Link:
+    """Give the line where a handler is declared, and how its decorator reads there."""
+    if handler is None:
+        return NOWHERE
+    participant, _, function = handler.name.partition(".")
+    match handler.task:
+        case "compensation":
+            of = START if handler.step == START else handler.step.partition(".")[2]
+            text = f"@{participant}.compensation(of={of})"
+        case "deadline":
+            text = f'@{participant}.deadline(of="{handler.step}")'
+        case task:
+            text = f"@{participant}.{task}  def {function}"
+    return Link(handler.place, text)

@@ -1,10 +1,17 @@
 """unknown-event: a handler waits for an event that no other manifest knows.
 
-Why it is bad: nobody will ever publish it, so the handler is never called. Mostly its name is misspelt, or
-the class was copied under another namespace.
+Why it is bad: nobody will ever publish it, so the handler is never called. Mostly its name is misspelt, or the class
+was copied under another namespace.
 
-How to mend it: import the event class from the saga's contract, or add the manifest of the participant that
-emits it.
+For example, where the contract says `PaymentProcessed`:
+
+    @event(namespace="shop")
+    class PaymentProcesed: ...                       # a class of its own, with a slip
+
+    @shipping.action(fails=ShipmentFailed)
+    def create(event: PaymentProcesed, ctx: Context) -> ShipmentCreated: ...
+
+How to mend it: import the event class from the saga's contract, or add the manifest of the participant that emits it.
 """
 
 from __future__ import annotations
@@ -14,34 +21,39 @@ from difflib import get_close_matches
 
 from choreo.event import short_name
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+from choreo.verify.unmended import waits_for_missing_undo
+
+RULE = Rule(__name__, __doc__ or "", "error", unless=("CHO112", "CHO702"))
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Find the triggers that only one participant has ever heard of."""
     graph = case.graph
     for name, handlers in sorted(graph.consumers.items()):
-        if name in case.emitted or name in graph.imports or _is_known_elsewhere(case, name, handlers[0].name):
+        if name in case.emitted or name in graph.imports or is_known_elsewhere(case, name):
             continue
         meant = get_close_matches(name, sorted(case.emitted), 1, 0.6)
         for handler in handlers:
-            yield Finding(
-                "CHO101",
-                "unknown-event",
-                "error",
+            if waits_for_missing_undo(graph, handler):
+                continue
+            yield RULE.finding(
                 graph.name,
                 f"`{handler.name}` waits for {name}, which no other participant knows",
-                handler.place,
+                at(handler),
                 why="nothing emits it, so the handler is never called",
                 help=f"did you mean {meant[0]}?"
                 if meant
-                else f"who emits {short_name(name)}? its manifest is missing",
+                else f"give the manifest of whoever emits {short_name(name)}, too",
                 steps=(handler.name, name),
             )
 
 
-def _is_known_elsewhere(case: Case, name: str, handler: str) -> bool:
-    owner = handler.partition(".")[0]
+def is_known_elsewhere(case: Case, name: str) -> bool:
+    """Say whether anybody knows an event but those who wait for it."""
+    waiting = {handler.participant for handler in case.graph.consumers.get(name, ())}
     return any(
-        name in manifest.schemas for manifest in case.choreography.manifests if manifest.participant != owner
+        name in manifest.schemas and manifest.participant not in waiting
+        for manifest in case.choreography.manifests
     )

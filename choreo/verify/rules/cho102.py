@@ -1,7 +1,12 @@
 """phantom-event: a handler waits for an event that is known, and that nothing emits.
 
-Why it is bad: the handler is never called. Mostly a step was removed, or emits another event now, and who
-waits for it was not told.
+Why it is bad: the handler is never called. Mostly a step was removed, or emits another event now, and who waits for it
+was not told.
+
+For example, where no handler returns `PaymentSettled` any more:
+
+    @shipping.action(fails=ShipmentFailed)
+    def create(event: PaymentSettled, ctx: Context) -> ShipmentCreated: ...
 
 How to mend it: let a handler emit it, declare it `External`, or drop it from the trigger.
 """
@@ -11,26 +16,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
-from choreo.verify.rules import cho101
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+from choreo.verify.rules.cho101 import is_known_elsewhere
+from choreo.verify.unmended import waits_for_missing_undo
+
+RULE = Rule(__name__, __doc__ or "", "error", unless=("CHO112", "CHO702"))
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find the triggers that are declared somewhere, and emitted nowhere."""
+    """Find the triggers that are declared somewhere, and emitted nowhere in this saga."""
     graph = case.graph
-    unknown = {finding.steps[1] for finding in cho101.check(case)}
     for name, handlers in sorted(graph.consumers.items()):
-        if name in case.emitted or name in graph.imports or name in unknown:
+        if name in case.emitted or name in graph.imports or not is_known_elsewhere(case, name):
             continue
+        if elsewhere(case, name):
+            continue  # CHO401 says where
         for handler in handlers:
-            yield Finding(
-                "CHO102",
-                "phantom-event",
-                "error",
+            if waits_for_missing_undo(graph, handler):
+                continue
+            yield RULE.finding(
                 graph.name,
                 f"`{handler.name}` waits for {name}, which nothing emits",
-                handler.place,
+                at(handler),
                 why="the event is declared, but no action, compensation or deadline returns it",
                 help="let a handler emit it, import it as External, or drop it from the trigger",
                 steps=(handler.name, name),
             )
+
+
+def elsewhere(case: Case, name: str) -> str:
+    """Give another saga in which an event is emitted; empty where there is none."""
+    sagas = (graph for graph in case.choreography.sagas if graph.name != case.graph.name)
+    return next((graph.name for graph in sagas if name in graph.outcome), "")

@@ -2,6 +2,11 @@
 
 Why it is bad: every saga of this type stays open for ever.
 
+For example, where the saga `completes=OrderFulfilled`, and the last step returns something else:
+
+    @shipping.action(kind="retriable")
+    def notify(event: ShipmentCreated, ctx: Context) -> CustomerNotified: ...
+
 How to mend it: let the last step emit the saga's `completes` event.
 """
 
@@ -9,8 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from choreo.event import short_name
+from choreo.outcome import START
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
+from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.rule import UNCLEAR, Rule
+
+RULE = Rule(__name__, __doc__ or "", "error", unless=(*UNCLEAR, "CHO108", "CHO401"))
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -20,14 +30,13 @@ def check(case: Case) -> Iterator[Finding]:
     if completes in case.reachable:
         return
     what = "is emitted only where nothing leads" if completes in case.emitted else "is emitted by nobody"
-    yield Finding(
-        "CHO105",
-        "no-end-reachable",
-        "error",
+    undos = graph.steps[START].undos
+    starts = graph.consumers.get(graph.contract.starts, [])
+    yield RULE.finding(
         graph.name,
         f"saga {graph.name!r} never completes",
-        graph.steps["start"].place,
-        why=f"{completes} {what}",
-        help="let the last step emit it",
+        at(undos[0]) if undos else at(starts[0]) if starts else NOWHERE,
+        why=f"{short_name(completes)} {what}",
+        help=f"let the last step emit {short_name(completes)}",
         steps=(completes,),
     )

@@ -2,8 +2,16 @@
 
 Why it is bad: money or stock stays in between, and nobody is told. Whoever waits, waits for ever.
 
-How to mend it: the trace ends where nothing moves any more. Let somebody react to its last event, or let
-the step that waits be called by what really comes.
+For example, a choice of which one answer leads nowhere, though the saga is not at its end:
+
+    @stock.action(fails=Unavailable)
+    def reserve(event: OrderCreated, ctx: Context) -> Reserved | Backordered: ...
+
+    @payments.action(fails=PaymentFailed)
+    def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...    # and after Backordered?
+
+How to mend it: the trace ends where nothing moves any more. Let somebody react to its last event, or let the step that
+waits be called by what really comes.
 """
 
 from __future__ import annotations
@@ -12,12 +20,15 @@ from collections.abc import Iterator
 
 from choreo.event import short_name
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
+from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.rule import Rule
 from choreo.verify.run import Run
+
+RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find runs that end without an end; the shortest of those that stop at the same event."""
+    """Find runs that stop without an end; the shortest of those that stop at the same event."""
     seen: dict[str, tuple[Run, int]] = {}
     for run in case.runs:
         if run.end or not run.log:
@@ -33,18 +44,15 @@ def check(case: Case) -> Iterator[Finding]:
 def _finding(case: Case, run: Run, last: int) -> Finding:
     event = run.log[last]
     step = case.graph.steps.get(event.step)
-    waiting = f"; {', '.join(f'`{each}`' for each in run.waiting)} still waits" if run.waiting else ""
-    return Finding(
-        "CHO106",
-        "stuck-state",
-        "error",
+    waits = f"; {' and '.join(f'`{each}`' for each in run.waiting)} still wait" if run.waiting else ""
+    contract = case.graph.contract
+    return RULE.finding(
         case.graph.name,
         f"the saga stops after {short_name(event.type)} and never ends",
-        step.place if step else "",
-        why=f"no handler goes on from there{waiting}",
-        help=f"let a handler react to {short_name(event.type)}, "
-        f"up to {short_name(case.graph.contract.completes)} or "
-        f"{short_name(case.graph.contract.fails)}",
+        at(step.handler or next(iter(step.undos), None)) if step else NOWHERE,
+        why=f"no handler goes on from there{waits}",
+        help=f"let a handler react to {short_name(event.type)}, up to {short_name(contract.completes)} or "
+        f"{short_name(contract.fails)}",
         steps=(event.step, event.type),
         scenario=run.scenario.title,
         trace=run.lines(run.cone(last), {last: "<- nothing moves any more"}),

@@ -2,49 +2,60 @@
 
 Why it is bad: the handler is never called, and the saga stops before it.
 
-How to mend it: join outcomes of different steps; for one *or* the other, write `A | B`.
+For example, where `charge` answers the one or the other:
+
+    @shipping.action(fails=ShipmentFailed)
+    def create(paid: PaymentProcessed, deferred: PaymentDeferred, ctx: Context) -> ShipmentCreated: ...
+
+How to mend it: join outcomes of steps that all run; for the one *or* the other, write `A | B`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
+from choreo.event import short_name
+from choreo.manifest import HandlerEntry
 from choreo.outcome import COMPENSATED, TIMED_OUT
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule(
+    __name__, __doc__ or "", "error", unless=("CHO101", "CHO102", "CHO107", "CHO109", "CHO112", "CHO401")
+)
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find joins of which every alternative asks for two outcomes of one step."""
-    graph = case.graph
-    for handler in graph.handlers:
-        if not handler.trigger or not all(len(option) > 1 for option in handler.trigger):
-            continue
-        rivals = [_rivals(case, option) for option in handler.trigger]
-        if not all(rivals):
-            continue
-        first, second, step = rivals[0]
-        yield Finding(
-            "CHO108",
-            "starved-join",
-            "error",
-            graph.name,
-            f"`{handler.name}` waits for {first} and {second}, which never come both",
-            handler.place,
-            why=f"they are two outcomes of `{step}`, which has one",
-            help="write A | B for one or the other",
-            steps=(handler.name,),
-        )
+    """Find joins of which every alternative asks for two outcomes that exclude each other."""
+    for handler in case.graph.handlers:
+        if handler.task != "compensation" and handler.trigger:
+            rivals = [_rivals(case, option) for option in handler.trigger]
+            if all(rivals):
+                yield _finding(case, handler, rivals[0])
 
 
-def _rivals(case: Case, option: frozenset[str]) -> tuple[str, ...]:
-    """Give two events of a join that exclude each other, and the step whose outcomes they are."""
-    seen: dict[str, str] = {}
-    for name in sorted(option):
-        step, outcome = case.graph.outcome.get(name, ("", ""))
-        if not step or outcome in (COMPENSATED, TIMED_OUT):
+def _finding(case: Case, handler: HandlerEntry, rivals: tuple[str, str, str]) -> Finding:
+    first, second, why = rivals
+    return RULE.finding(
+        case.graph.name,
+        f"`{handler.name}` waits for {short_name(first)} and {short_name(second)}, which never come both",
+        at(handler),
+        why=why,
+        help=f"write {short_name(first)} | {short_name(second)} for the one or the other",
+        steps=(handler.name,),
+    )
+
+
+def _rivals(case: Case, option: frozenset[str]) -> tuple[str, str, str] | None:
+    """Give two events of a join that exclude each other, and why they do."""
+    for first, second in combinations(sorted(option), 2):
+        (one, how), (other, otherwise) = (case.graph.outcome.get(name, ("", "")) for name in (first, second))
+        if not one or not other or {how, otherwise} & {COMPENSATED, TIMED_OUT}:
             continue
-        if step in seen:
-            return seen[step], name, step
-        seen[step] = name
-    return ()
+        if one == other:
+            return first, second, f"they are two outcomes of `{one}`, which has one"
+        if case.are_exclusive(case.graph.steps[one], case.graph.steps[other]):
+            return first, second, f"a choice before them leads to `{one}` or to `{other}`"
+    return None

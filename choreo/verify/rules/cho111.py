@@ -2,7 +2,15 @@
 
 Why it is bad: some participants act on the one, some on the other, until they read that the second is void.
 
-How to mend it: the steps that publish the ends must stand one behind the other, or on a choice.
+For example, a deadline on one branch, while the other goes on to the end:
+
+    @orders.action(kind="retriable")
+    def close(event: Shipped, ctx: Context) -> OrderFulfilled: ...       # does not wait for the invoice
+
+    @orders.deadline(of="billing.invoice", within=timedelta(days=1))
+    def invoice_is_late(event: OrderCreated, ctx: Context) -> InvoiceTimedOut: ...
+
+How to mend it: let what publishes the good end wait for whatever can still fail.
 """
 
 from __future__ import annotations
@@ -11,7 +19,10 @@ from collections.abc import Iterator
 
 from choreo.event import short_name
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
+from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -19,20 +30,18 @@ def check(case: Case) -> Iterator[Finding]:
     contract = case.graph.contract
     for run in case.runs:
         numbers = {event.type: number for number, event in enumerate(run.log)}
-        if contract.completes in numbers and contract.fails in numbers:
-            both = (numbers[contract.completes], numbers[contract.fails])
-            step = case.graph.steps.get(run.log[both[0]].step)
-            yield Finding(
-                "CHO111",
-                "both-ends",
-                "error",
-                case.graph.name,
-                f"{short_name(contract.completes)} and {short_name(contract.fails)} are published in one run",
-                step.place if step else "",
-                why="nothing orders the one behind the other",
-                help=f"let what emits {short_name(contract.completes)} wait for whatever can still fail",
-                steps=(run.log[both[0]].step,),
-                scenario=run.scenario.title,
-                trace=run.lines(run.cone(*both)),
-            )
-            return
+        if contract.completes not in numbers or contract.fails not in numbers:
+            continue
+        both = (numbers[contract.completes], numbers[contract.fails])
+        step = case.graph.steps.get(run.log[both[0]].step)
+        yield RULE.finding(
+            case.graph.name,
+            f"{short_name(contract.completes)} and {short_name(contract.fails)} are published in one run",
+            at(step.handler) if step else NOWHERE,
+            why="nothing orders the one behind the other",
+            help=f"let what emits {short_name(contract.completes)} wait for whatever can still fail",
+            steps=(run.log[both[0]].step,),
+            scenario=run.scenario.title,
+            trace=run.lines(run.cone(*both)),
+        )
+        return

@@ -1,6 +1,14 @@
-"""open-at-end: the saga may complete while a step that can be undone still runs.
+"""open-at-end: the saga may complete while a step that can be undone is still open.
 
 Why it is bad: if that step fails after the end, nothing rolls back: the saga is over.
+
+For example, a branch that nobody waits for:
+
+    @billing.action(fails=InvoiceFailed)
+    def invoice(event: OrderCreated, ctx: Context) -> Invoiced: ...
+
+    @orders.action(kind="retriable")
+    def close(event: Shipped, ctx: Context) -> OrderFulfilled: ...       # may come before Invoiced
 
 How to mend it: join that branch before the step that emits `completes`.
 """
@@ -10,35 +18,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.event import short_name
-from choreo.outcome import SUCCEEDED
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+from choreo.verify.rules.cho110 import after_the_end
+
+RULE = Rule(__name__, __doc__ or "", "warning", of_runs=True)
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find, in runs that complete, successes that the end did not wait for."""
+    """Find, in runs that complete, successes of steps that can fail which the end does not wait for."""
     told: set[str] = set()
-    for run in case.runs:
-        end = next((n for n, e in enumerate(run.log) if e.type == case.graph.contract.completes), -1)
-        if run.end != "completed" or end < 0:
+    completes = case.graph.contract.completes
+    for run, number in after_the_end(case):
+        event = run.log[number]
+        step = case.graph.steps.get(event.step)
+        if event.step in told or step is None or not step.can_fail:
             continue
-        for number, event in enumerate(run.log):
-            step = case.graph.steps.get(event.step)
-            is_open = step and step.can_fail and event.outcome == SUCCEEDED and not run.is_before(number, end)
-            if not is_open or number == end or event.step in told:
-                continue
-            told.add(event.step)
-            yield Finding(
-                "CHO114",
-                "open-at-end",
-                "warning",
-                case.graph.name,
-                f"the saga may complete while `{event.step}` still runs",
-                step.place if step else "",
-                why=f"{short_name(case.graph.contract.completes)} does not wait for it; if it fails later, "
-                "nothing rolls back",
-                help=f"join {short_name(event.type)} before {short_name(case.graph.contract.completes)}",
-                steps=(event.step,),
-                scenario=run.scenario.title,
-                trace=run.lines(sorted({*run.cone(end), *run.cone(number)})),
-            )
+        told.add(event.step)
+        end = next(n for n, each in enumerate(run.log) if each.type == completes)
+        yield RULE.finding(
+            case.graph.name,
+            f"the saga may complete while `{event.step}` is still open",
+            at(step.handler),
+            why=f"{short_name(completes)} does not wait for it; if it fails later, nothing rolls back",
+            help=f"join {short_name(event.type)} before {short_name(completes)}",
+            steps=(event.step,),
+            scenario=run.scenario.title,
+            trace=run.lines(sorted({*run.cone(end), *run.cone(number)})),
+        )

@@ -1,48 +1,59 @@
 """missing-compensation: a step can't be undone.
 
-Why it is bad: when a later step fails, what this one did stays: money charged, stock reserved.
+Why it is bad: when a later step fails, what this one did stays: money charged, stock reserved. The start of a saga has a
+compensation, too: it ends the saga in its `fails` event; without it a saga that fails stays open for ever.
 
-How to mend it: declare `@participant.compensation(of=…)`, or say that the step is a pivot or retriable. The
-start has a compensation, too: it ends the saga in its `fails` event.
+For example, a compensatable action, and nothing that undoes it:
+
+    @payments.action(fails=PaymentFailed)
+    def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...
+
+How to mend it: declare `@participant.compensation(of=…)`, or say that the step is a pivot or retriable. The help gives
+the code, with what has to call it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from choreo.choreography import Step
 from choreo.event import short_name
 from choreo.outcome import START
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
+from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.mend import compensation
+from choreo.verify.rule import Rule
+from choreo.verify.unmended import not_undone
+
+RULE = Rule(__name__, __doc__ or "", "error", unless=("CHO107", "CHO109", "CHO112", "CHO702"))
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Find success events of compensatable steps, and of the start, that no compensation undoes."""
     graph = case.graph
-    for step in graph.steps.values():
-        if not step.is_undone:
-            continue
-        for success in step.successes:
-            if step.undo_of(success):
-                continue
-            of = f"{graph.name}.start" if step.name == START else step.name
-            yield Finding(
-                "CHO201",
-                "missing-compensation",
-                "error",
-                graph.name,
-                f"nothing undoes `{of}` after {short_name(success)}",
-                step.place or _any_place(case),
-                why="the saga could not end when a later step fails"
-                if step.name == START
-                else "a later failure would leave behind what it did",
-                help=f"declare a compensation of the start that returns {short_name(graph.contract.fails)}"
-                if step.name == START
-                else f"declare one with compensation(of={step.name.partition('.')[2]}), or another kind",
-                steps=(step.name, success),
-            )
+    for step, success in not_undone(graph):
+        is_start = step.name == START
+        of = f"{graph.name}.start" if is_start else step.name
+        first = next(iter(graph.consumers.get(graph.contract.starts, [])), None)
+        yield RULE.finding(
+            graph.name,
+            f"nothing undoes `{of}` after {short_name(success)}",
+            at(step.handler or next(iter(step.undos), None) or first) or NOWHERE,
+            why="the saga could not end when a later step fails"
+            if is_start
+            else "a later failure would leave behind what it did",
+            help=f"declare a compensation that ends the saga in {short_name(graph.contract.fails)}:"
+            if is_start
+            else "declare a compensation, or another kind of step:",
+            paste=compensation(graph, step, success, _owner(case, step)),
+            steps=(step.name, success),
+        )
 
 
-def _any_place(case: Case) -> str:
-    starts = case.graph.consumers.get(case.graph.contract.starts, [])
-    return starts[0].place if starts else ""
+def _owner(case: Case, step: Step) -> str:
+    """Give who declares the compensation; of the start, who looks at how the saga ended."""
+    if step.participant:
+        return step.participant
+    ends = {case.graph.contract.completes, case.graph.contract.fails}
+    watching = [each.participant for each in case.graph.observers if ends & frozenset().union(*each.trigger)]
+    return (watching or list(case.graph.participants))[0]

@@ -2,8 +2,15 @@
 
 Why it is bad: which one is called would be chance.
 
-How to mend it: one compensation for all success events of a step, or one for each, told apart by its result
-parameter.
+For example:
+
+    @payments.compensation(of=charge)
+    def refund(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> Refunded: ...
+
+    @payments.compensation(of=charge)
+    def credit(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> Credited: ...
+
+How to mend it: one compensation for all success events of a step, or one for each, told apart by its result parameter.
 """
 
 from __future__ import annotations
@@ -12,7 +19,10 @@ from collections.abc import Iterator
 
 from choreo.event import short_name
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule(__name__, __doc__ or "", "error")
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -21,15 +31,12 @@ def check(case: Case) -> Iterator[Finding]:
         for success in step.successes:
             claims = [undo for undo in step.undos if not undo.results or success in undo.results]
             if len(claims) > 1:
-                yield Finding(
-                    "CHO202",
-                    "ambiguous-compensation",
-                    "error",
+                yield RULE.finding(
                     case.graph.name,
                     f"`{claims[0].name}` and `{claims[1].name}` both undo {short_name(success)}",
-                    claims[1].place,
+                    at(claims[1]),
                     why="one of them would be called, by chance",
                     help="drop one, or annotate each with the success event that it undoes",
                     steps=(step.name, success),
-                    related=((claims[0].place, f"`{claims[0].name}`"),),
+                    related=(at(claims[0]),),
                 )

@@ -1,0 +1,80 @@
+"""The mend of a compensation, as code to paste: its ``def`` line with the triggers that rule R7 gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.choreography import SagaGraph, Step, Wanted, wanted
+from choreo.event import short_name
+from choreo.manifest import HandlerEntry
+from choreo.manifest.manifest import ParameterEntry
+from choreo.outcome import START
+from choreo.verify.naming import class_name, lines_of_class, participle
+
+ABORTED = "Aborted"
+
+
+def signature(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> tuple[str, ...]:
+    """Give the ``def`` line of a compensation that is called by what has to call it."""
+    aborted = undo.aborted or any(deadline.step == step.name for deadline in graph.deadlines)
+    names = [each.name for each in undo.parameters if each.role == "event"] or ["event"]
+    events = list(_events(needs, names, aborted))
+    others = [_written(each) for each in undo.parameters if each.role != "event"]
+    if not undo.parameters:
+        others = ["…"]
+    returned = " | ".join(short_name(name) for name in undo.emits.successes)
+    begin = "async def" if undo.runs == "coroutine" else "def"
+    function = undo.name.partition(".")[2]
+    line = f"{begin} {function}({', '.join([*events, *others])}) -> {returned}:"
+    return (line,) if not _is_overridden(undo) else (f"# without on= in its decorator:\n{line}",)
+
+
+def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tuple[str, ...]:
+    """Give a whole compensation for a step that has none for one of its success events."""
+    needs = wanted(graph, success)
+    watched = any(deadline.step == step.name for deadline in graph.deadlines)
+    partial = bool(step.handler and step.handler.partial)
+    events = _events(needs, ["event"], watched or partial)
+    function = step.name.partition(".")[2] or f"fail_{graph.name.replace('-', '_')}"
+    if step.name == START:
+        of, returned, prelude = "saga.start", short_name(graph.contract.fails), ()
+        done = "started"
+    else:
+        of, returned, done = function, f"{class_name(function)}Undone", participle(short_name(success))
+        prelude, function = lines_of_class(returned, graph.contract.starts), f"undo_{function}"
+    result = f"{done}: {short_name(success)}{' | None' if partial else ''}"
+    head = f"@{owner}.compensation(of={of})"
+    line = f"def {function}({', '.join([*events, result, 'ctx: Context'])}) -> {returned}: ..."
+    return (*prelude, head, line)
+
+
+def _events(needs: Wanted, names: list[str], aborted: bool) -> Iterator[str]:
+    """Write a parameter for each step whose answer is waited for."""
+    if needs.is_leaf:
+        yield f"{names[0]}: {ABORTED}"
+        return
+    taken = list(names)
+    for number, (step, answers) in enumerate(needs.answers):
+        own = step.name.partition(".")[2]
+        name = taken[number] if number < len(taken) else f"{own}_ended"
+        classes = [short_name(answer) for answer in answers] + ([ABORTED] if aborted else [])
+        yield f"{name}: {' | '.join(classes)}"
+
+
+def _written(parameter: ParameterEntry) -> str:
+    if parameter.role == "context":
+        return f"{parameter.name}: Context"
+    classes = " | ".join(short_name(name) for name in parameter.types)
+    if parameter.role == "earlier":
+        classes = f"Earlier[{classes}]"
+    return f"{parameter.name}: {classes}{' | None' if parameter.optional else ''}"
+
+
+def _is_overridden(undo: HandlerEntry) -> bool:
+    """Say whether ``on=`` calls it otherwise than its parameters say."""
+    slots = [frozenset(each.types) for each in undo.parameters if each.role == "event" and each.types]
+    if not undo.parameters or undo.derived:
+        return False
+    named = frozenset().union(*slots)
+    is_join = any(len(option) > 1 for option in undo.trigger)
+    return named != frozenset().union(*undo.trigger) or is_join != (len(slots) > 1)
