@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from choreo.cli.documents import document_read
 from choreo.cli.project import nearest_project
+from choreo.cli.sources import named, seen_of
 from choreo.cli.target import load_modules, load_participant, participants_of
 from choreo.errors import ConfigurationError, ManifestError
 from choreo.participant import Participant
@@ -73,11 +73,24 @@ def manifest_from(participant: Participant) -> Manifest:
     from choreo.event import event_name
     from choreo.manifest import SchemaEntry, manifest_of
 
+    base = _base()
     schemas = {}
     for cls in participant.events:
         schema = schema_of(cls)
         schemas[event_name(cls)] = SchemaEntry(schema, define(schema).fingerprint)
-    return manifest_of(participant, schemas, locate=_located)
+    seen = seen_of(participant, base)
+    return manifest_of(
+        participant,
+        schemas,
+        locate=lambda file: named(file, base),
+        suppressions=seen.suppressions,
+        remarks=seen.remarks,
+    )
+
+
+def _base() -> Path:
+    project = nearest_project().file
+    return project.parent if project else Path.cwd()
 
 
 def compare(written: Any, read: Any) -> Sequence[Unreadable]:
@@ -115,13 +128,6 @@ def _read(path: Path) -> Manifest:
         raise ManifestError(
             f"{path}: no such file", hint="write it: choreo manifest MODULE:PARTICIPANT"
         ) from None
-
-
-def _located(file: str) -> str:
-    """Name a file so that it is the same on every machine where it can be."""
-    project = nearest_project().file
-    base = project.parent if project else Path.cwd()
-    return Path(os.path.relpath(os.path.realpath(file), os.path.realpath(base))).as_posix()
 
 
 def _each_once(manifests: Iterable[Manifest]) -> list[Manifest]:

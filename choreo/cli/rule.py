@@ -19,20 +19,19 @@ def rule(name: str) -> None:
       choreo rule
       choreo rule CHO204
     """
-    from choreo.verify.rules import RULES, id_of, name_of, page_of
+    from choreo.verify.rules import RULES
 
-    known = {id_of(each): each for each in RULES}
+    known = {each.id: each for each in RULES}
     if not name:
-        for each in sorted(known):
-            click.echo(f"{each}  {name_of(known[each])}")
+        for each in RULES:
+            click.echo(f"{each.id}  {each.name:<28} {each.level:<8} {each.summary}")
         return
-    wanted = name.upper()
-    by_name = {name_of(each): key for key, each in known.items()}
-    wanted = by_name.get(name.lower(), wanted)
+    by_name = {each.name: each.id for each in RULES}
+    wanted = by_name.get(name.lower(), name.upper())
     if wanted not in known:
-        close = get_close_matches(wanted, known, 1)
+        close = get_close_matches(wanted, known, 1) or get_close_matches(name.lower(), by_name, 1)
         raise ConfigurationError(
             f"there is no rule {name}",
             hint=f"did you mean {close[0]}?" if close else "`choreo rule` lists all",
         )
-    click.echo(f"{wanted} {page_of(known[wanted])}")
+    click.echo(f"{wanted} {known[wanted].page.strip()}")

@@ -17,7 +17,9 @@ from choreo.manifest.manifest import (
     Suppression,
     in_order,
 )
-from choreo.participant import External, Handler, Participant
+from choreo.manifest.parameter import ParameterEntry
+from choreo.manifest.remark import Remark
+from choreo.participant import External, Handler, Parameter, Participant
 from choreo.saga import Saga
 from choreo.version import __version__
 
@@ -28,12 +30,14 @@ def manifest_of(
     *,
     locate: Callable[[str], str] = str,
     suppressions: Iterable[Suppression] = (),
+    remarks: Iterable[Remark] = (),
     code: str = "",
 ) -> Manifest:
     """Give the manifest of a participant.
 
     ``schemas`` are those of its events, by full name; ``locate`` gives a source file the name that it has
-    in the project; ``code`` is the version of the participant's code.
+    in the project; ``code`` is the version of the participant's code; ``suppressions`` and ``remarks`` are
+    what its source says.
     """
     return Manifest(
         participant.name,
@@ -45,6 +49,7 @@ def manifest_of(
         __version__,
         code,
         _origin(participant, locate),
+        tuple(remarks),
     )
 
 
@@ -91,7 +96,15 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         runs=handler.runs,
         partial=handler.partial,
         derived=handler.derived,
+        parameters=tuple(_parameter(each) for each in handler.parameters),
     )
+
+
+def _parameter(parameter: Parameter) -> ParameterEntry:
+    if parameter.is_context:
+        return ParameterEntry(parameter.name, "context")
+    role = "result" if parameter.is_result else "earlier" if parameter.is_earlier else "event"
+    return ParameterEntry(parameter.name, role, parameter.types, parameter.optional)
 
 
 def _retry(handler: Handler) -> RetryEntry:

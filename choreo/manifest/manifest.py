@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from choreo.manifest.parameter import ParameterEntry
+from choreo.manifest.remark import Remark
+
 Alternatives = tuple[frozenset[str], ...]
 """What calls a handler: any of several sets of event types, each of which must have come whole.
 
@@ -77,6 +80,7 @@ class HandlerEntry:
     runs: str = "inside"
     partial: bool = False
     derived: bool = False
+    parameters: tuple[ParameterEntry, ...] = ()
 
     @property
     def participant(self) -> str:
@@ -117,7 +121,8 @@ class Manifest:
     """All that one participant declares. ``schemas`` has an entry for each event type.
 
     ``choreo`` and ``code`` are the versions of choreo and of the participant's own code. ``origin`` says
-    where it was read, for messages; it is no part of the manifest.
+    where it was read, for messages; it is no part of the manifest. ``remarks`` are what the bodies of its
+    handlers were found to do.
     """
 
     participant: str
@@ -129,3 +134,4 @@ class Manifest:
     choreo: str = ""
     code: str = ""
     origin: str = ""
+    remarks: tuple[Remark, ...] = ()

@@ -14,6 +14,8 @@ from choreo.manifest.manifest import (
     SchemaEntry,
     Suppression,
 )
+from choreo.manifest.parameter import ROLES, ParameterEntry
+from choreo.manifest.remark import Link, Remark
 from choreo.manifest.writing import DOCUMENT
 
 _TASKS = ("action", "compensation", "observer", "deadline")
@@ -38,6 +40,7 @@ def read_manifest(content: bytes | str, where: str) -> Manifest:
         fields.text("choreo"),
         fields.text("code"),
         where,
+        tuple(_remark(each) for each in fields.each("remarks")),
     )
     _refuse_foreign(manifest)
     return manifest
@@ -77,6 +80,13 @@ def _handler(given: Fields) -> HandlerEntry:
         runs=given.text("runs", _RUNS),
         partial=given.flag("partial"),
         derived=given.flag("derived"),
+        parameters=tuple(_parameter(each) for each in given.each("parameters")),
+    )
+
+
+def _parameter(given: Fields) -> ParameterEntry:
+    return ParameterEntry(
+        given.text("name"), given.text("role", ROLES), given.texts("types"), given.flag("optional")
     )
 
 
@@ -103,10 +113,25 @@ def _suppression(given: Fields) -> Suppression:
     return Suppression(given.text("rule"), given.text("place"), given.text("reason"))
 
 
+def _remark(given: Fields) -> Remark:
+    return Remark(
+        given.text("rule"),
+        given.text("handler"),
+        _link(given.within("where")),
+        given.text("about"),
+        given.text("what"),
+        tuple(_link(each) for each in given.each("chain")),
+    )
+
+
+def _link(given: Fields) -> Link:
+    return Link(given.text("place"), given.text("text"))
+
+
 def _refuse_foreign(manifest: Manifest) -> None:
-    """Refuse what claims another participant's handler or step."""
+    """Refuse what claims another participant's handler or step; a foreign compensation is CHO210's matter."""
     names = [handler.name for handler in manifest.handlers]
-    names += [h.step for h in manifest.handlers if h.task in ("action", "compensation") and h.step != "start"]
+    names += [handler.step for handler in manifest.handlers if handler.task == "action"]
     for name in names:
         if not name.startswith(f"{manifest.participant}."):
             raise ManifestError(

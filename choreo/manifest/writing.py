@@ -6,6 +6,7 @@ from typing import Any
 
 from choreo.manifest.document import Document, hash_of
 from choreo.manifest.manifest import HandlerEntry, Manifest, SchemaEntry
+from choreo.manifest.remark import Remark
 
 DOCUMENT = Document("a manifest of choreo's", 1, "write it anew: choreo manifest MODULE:PARTICIPANT")
 
@@ -22,6 +23,7 @@ def write_manifest(manifest: Manifest) -> str:
             "external": [dict(vars(each)) for each in manifest.external],
             "schemas": {name: _schema(entry) for name, entry in manifest.schemas.items()},
             "suppressions": [dict(vars(each)) for each in manifest.suppressions],
+            "remarks": [_remark(each) for each in manifest.remarks],
         }
     )
 
@@ -59,4 +61,10 @@ def _handler(handler: HandlerEntry) -> dict[str, Any]:
         "retry": dict(vars(handler.retry)) if handler.retry else None,
         "results": sorted(handler.results),
         "earlier": sorted(handler.earlier),
+        "parameters": [{**vars(each), "types": list(each.types)} for each in handler.parameters],
     }
+
+
+def _remark(remark: Remark) -> dict[str, Any]:
+    where, chain = remark.where._asdict(), [link._asdict() for link in remark.chain]
+    return {**remark._asdict(), "where": where, "chain": chain}

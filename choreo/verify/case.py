@@ -58,10 +58,10 @@ class Case:
             if other.name == step.name or not other.trigger:
                 continue
             related = other.name in self.after[step.name] or step.name in self.after[other.name]
-            if not related and not self._are_exclusive(step, other):
+            if not related and not self.are_exclusive(step, other):
                 yield other
 
-    def _are_exclusive(self, one: Step, other: Step) -> bool:
+    def are_exclusive(self, one: Step, other: Step) -> bool:
         """Say whether a choice of some step before them leads to the one or to the other."""
         for step in self.graph.steps.values():
             if len(step.successes) < 2:

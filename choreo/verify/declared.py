@@ -22,7 +22,8 @@ class Declared(NamedTuple):
 
 
 def declared(case: Case) -> Iterator[Declared]:
-    """Give every compensation of every success event that can come; derived triggers are right by themselves."""
+    """Give every compensation of every success event that can come; derived triggers are right by
+    themselves."""
     for step in case.graph.steps.values():
         if not step.is_undone:
             continue
@@ -38,7 +39,11 @@ def too_early(case: Case, each: Declared) -> tuple[frozenset[str], list[Step]] |
     for option in each.undo.trigger or (frozenset[str](),):
         if not option <= known:
             continue  # CHO101 and CHO102 say why
-        late = [step for step, answers in each.needs.answers if option.isdisjoint({*answers, *timeouts(case, step)})]
+        late = [
+            step
+            for step, answers in each.needs.answers
+            if option.isdisjoint({*answers, *timeouts(case, step)})
+        ]
         if late or (each.needs.is_leaf and option and not _says_failure(case, option)):
             return option, late
     return None
@@ -52,7 +57,9 @@ def lacking(case: Case, each: Declared) -> list[frozenset[str]]:
     if each.needs.is_leaf:
         needs = _first_failures(case, each.step) if each.undo.trigger else ()
         return [frozenset({name}) for name in needs if not _calls(each.undo, frozenset({name}))]
-    return [option for option in each.needs.alternatives if each.undo.trigger and not _calls(each.undo, option)]
+    return [
+        option for option in each.needs.alternatives if each.undo.trigger and not _calls(each.undo, option)
+    ]
 
 
 def timeouts(case: Case, step: Step) -> frozenset[str]:

@@ -27,8 +27,8 @@ class TraceLine(NamedTuple):
 class Finding(NamedTuple):
     """One finding. ``where`` is the line that it is about, ``related`` are other lines that play a part.
 
-    ``help`` says in a sentence what mends it, ``paste`` is code that does. ``steps`` name what it is about, so
-    that it is known again when lines have moved.
+    ``help`` says in a sentence what mends it, ``paste`` is code that does. ``steps`` name what it is about,
+    so that it is known again when lines have moved.
     """
 
     rule: str

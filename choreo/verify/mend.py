@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from choreo.choreography import SagaGraph, Step, Wanted, wanted
 from choreo.event import short_name
 from choreo.manifest import HandlerEntry
-from choreo.manifest.manifest import ParameterEntry
+from choreo.manifest.parameter import ParameterEntry
 from choreo.outcome import START
 from choreo.verify.naming import class_name, lines_of_class, participle
 
@@ -36,8 +36,9 @@ def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tupl
     partial = bool(step.handler and step.handler.partial)
     events = _events(needs, ["event"], watched or partial)
     function = step.name.partition(".")[2] or f"fail_{graph.name.replace('-', '_')}"
+    prelude: tuple[str, ...] = ()
     if step.name == START:
-        of, returned, prelude = "saga.start", short_name(graph.contract.fails), ()
+        of, returned = "saga.start", short_name(graph.contract.fails)
         done = "started"
     else:
         of, returned, done = function, f"{class_name(function)}Undone", participle(short_name(success))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from choreo.manifest.remark import Link
+from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, Level
+
+Check = Callable[[Case], Iterator[Finding]]
+"""Gives what a rule finds in one saga."""
 
 UNCLEAR = ("CHO101", "CHO102", "CHO104", "CHO107", "CHO109", "CHO112", "CHO702")
 """What makes a graph another one than was meant: rules that compare its parts would only repeat it."""
@@ -17,8 +21,8 @@ UNCLEAR = ("CHO101", "CHO102", "CHO104", "CHO107", "CHO109", "CHO112", "CHO702")
 class Rule:
     """One rule. Its module's name is its id, and its module's docstring its page, which begins with its name.
 
-    ``unless`` names the rules whose findings, in the same saga, explain what this one would say: one cause, one
-    finding. ``of_runs``: it looks at runs, which say nothing new of a graph in which there is an error.
+    ``unless`` names the rules whose findings, in the same saga, explain what this one would say: one cause,
+    one finding. ``of_runs``: it looks at runs, which say nothing new of a graph in which there is an error.
     """
 
     module: str
@@ -42,9 +46,12 @@ class Rule:
         """What it finds, in one sentence."""
         return " ".join(self.page.partition("\n\n")[0].partition(":")[2].split())
 
-    def is_silenced(self, found: Iterable[Finding]) -> bool:
-        """Say whether what was found already makes asking superfluous."""
-        return any(each.rule in self.unless or (self.of_runs and each.level == "error") for each in found)
+    def is_silenced(self, found: Iterable[Finding], kept: Iterable[Finding]) -> bool:
+        """Say whether what was found already makes asking superfluous; ``kept`` is what of it will be
+        reported."""
+        if self.of_runs and any(each.level == "error" for each in kept):
+            return True
+        return any(each.rule in self.unless for each in found)
 
     def finding(
         self, saga: str, message: str, where: Link = NOWHERE, *, why: str, help: str, **more: Any

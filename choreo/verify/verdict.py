@@ -8,7 +8,8 @@ from typing import NamedTuple
 from choreo.choreography import Choreography, Lock
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding
-from choreo.verify.rules import OF_RUNS, RULES, id_of
+from choreo.verify.policy import Levels, Policy
+from choreo.verify.rules import CHECKS
 from choreo.verify.schemas import Compare, same
 
 
@@ -56,12 +57,14 @@ def verify(
     *,
     compare: Compare = same,
     lock: Lock | None = None,
+    levels: Levels | None = None,
     clock: Callable[[], float] = _no_clock,
 ) -> Verdict:
     """Look at every saga of a choreography.
 
     ``compare`` says what of a writer's schema a reader's can't read; ``lock`` is the
-    choreography's, where there is one; ``clock`` gives seconds.
+    choreography's, where there is one; ``levels`` sets rules to another level, or off; ``clock`` gives
+    seconds.
 
     >>> from choreo.choreography import choreography_of
     >>> verify(choreography_of([])).findings
@@ -69,8 +72,9 @@ def verify(
     """
     begun = clock()
     cases = [Case(choreography, graph, compare, lock) for graph in choreography.sagas]
+    policy = Policy(choreography.manifests, levels or {})
     findings = sorted(
-        (finding for case in cases for finding in _findings(case)),
+        (*(finding for case in cases for finding in _findings(case, policy)), *policy.leftovers()),
         key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message),
     )
     runs = [run for case in cases if "runs" in vars(case) for run in case.runs]
@@ -84,14 +88,16 @@ def verify(
     return Verdict(tuple(findings), scope, choreography)
 
 
-def _findings(case: Case) -> list[Finding]:
+def _findings(case: Case, policy: Policy) -> list[Finding]:
+    """Ask every rule that nothing found before makes superfluous."""
     found: list[Finding] = []
-    for rule in RULES:
-        # One cause, one finding: runs of a graph that is wrong would only repeat what is wrong with it.
-        if id_of(rule) in OF_RUNS and any(each.level == "error" for each in found):
-            continue
-        found += rule.check(case)
-    return found
+    kept: list[Finding] = []
+    for rule, check in CHECKS:
+        if not rule.is_silenced(found, kept):
+            new = list(check(case))
+            found += new
+            kept += policy.judged(new)
+    return kept
 
 
 def _count(number: int, what: str) -> str:

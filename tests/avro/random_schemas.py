@@ -153,7 +153,11 @@ class Schemas:
             case 0 if isinstance(schema, str):
                 return self._chance.choice(PRIMITIVES)
             case 1:
-                return [schema] if schema == "null" else self._chance.choice([["null", schema], [schema, "null"]])
+                return (
+                    [schema]
+                    if schema == "null"
+                    else self._chance.choice([["null", schema], [schema, "null"]])
+                )
         return self._type(1)
 
 

@@ -37,8 +37,11 @@ payments = Participant("payments", sagas=[])
 """
 
 
-def look(body: str, *, head: str = "", inside: bool = True, task: str = "action", **others: str) -> list[Remark]:
-    """Look at one handler, ``charge``, whose module is ``shop.payments``; ``others`` are modules beside it."""
+def look(
+    body: str, *, head: str = "", inside: bool = True, task: str = "action", **others: str
+) -> list[Remark]:
+    """Look at one handler, ``charge``, whose module is ``shop.payments``; ``others`` are modules beside
+    it."""
     text = HEAD + dedent(head) + "\n" + dedent(body)
     line = text[: text.index("@payments.")].count("\n") + 1
     emits = () if task == "observer" else ("shop.Done", "shop.Failed")
@@ -48,7 +51,7 @@ def look(body: str, *, head: str = "", inside: bool = True, task: str = "action"
         Source("shop.contract", "shop/contract.py", CONTRACT),
         *(Source(f"shop.{name}", f"shop/{name}.py", dedent(source)) for name, source in others.items()),
     ]
-    return examine(sources, [subject], EVENTS)
+    return list(examine({source.module: source for source in sources}, [subject], EVENTS).remarks)
 
 
 def rules(remarks: list[Remark]) -> list[str]:
@@ -278,7 +281,10 @@ def test_an_undeclared_event_is_found_through_a_function() -> None:
     makers = "from .contract import Asked\ndef make(event):\n    return Asked(1)\n"
     found = look(returning("return make(event)"), head="from .makers import make", makers=makers)
 
-    assert [(remark.rule, remark.about) for remark in found] == [("CHO601", "shop.Asked"), ("CHO602", "shop.Done")]
+    assert [(remark.rule, remark.about) for remark in found] == [
+        ("CHO601", "shop.Asked"),
+        ("CHO602", "shop.Done"),
+    ]
     assert [link.text for link in found[0].chain] == ["return Asked(1)"]
 
 
@@ -325,7 +331,12 @@ def test_a_handler_that_importing_does_not_register_is_found() -> None:
 
 def test_handlers_of_others_are_not_missed_here() -> None:
     """Another participant's module may lie in the same folder."""
-    other = 'from choreo import Participant\nstock = Participant("stock", sagas=[])\n@stock.action\ndef reserve(): ...\n'
+    other = """
+        from choreo import Participant
+        stock = Participant("stock", sagas=[])
+        @stock.action
+        def reserve(): ...
+    """
 
     assert look(GOOD.format("pass"), other=other) == []
 
@@ -333,7 +344,10 @@ def test_handlers_of_others_are_not_missed_here() -> None:
 def test_names_that_lead_in_circles_end() -> None:
     """However they are knotted."""
     knots = "\n".join(f"    x{n} = x{(n + 1) % 9}\n    x{n} = x{(n + 4) % 9}" for n in range(9))
-    body = f"@payments.action\ndef charge(event: Asked, ctx: Context) -> Done:\n{knots}\n    x1.post(1)\n    return Done(1)\n"
+    body = (
+        "@payments.action\ndef charge(event: Asked, ctx: Context) -> Done:\n"
+        f"{knots}\n    x1.post(1)\n    return Done(1)\n"
+    )
     ring = "from .ring import b as a, a as b\ndef f(): return g()\ndef g(): return f()\n"
 
     assert look(body) == []
@@ -348,12 +362,12 @@ def test_text_that_is_no_python_is_one_line() -> None:
 
 def test_suppressions_are_comments_not_strings() -> None:
     """Several rules, a reason, in any case."""
-    text = dedent('''
+    text = dedent("""
         x = "# choreo: ignore[CHO204] no comment"
         @a  # choreo: ignore[cho204, CHO103] because
         # choreo: ignore
         # choreo: ignore[CHO301]
-    ''')
+    """)
 
     assert [tuple(each) for each in comments(text)] == [
         (3, ("CHO204", "CHO103"), "because"),

@@ -27,6 +27,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {
         **finding._asdict(),
         "fingerprint": finding.fingerprint,
-        "related": [{"place": place, "what": what} for place, what in finding.related],
+        "where": finding.where._asdict(),
+        "related": [link._asdict() for link in finding.related],
         "trace": [line._asdict() for line in finding.trace],
     }

@@ -10,17 +10,19 @@ from choreo.verify.verdict import Verdict
 
 
 def github(verdict: Verdict) -> str:
-    """Write a command for each finding, then the scope."""
+    """Write a command for each finding, then the scope.
+
+    What a name or a message holds can't end the command, or begin another one.
+    """
     lines = [_command(finding) for finding in verdict.findings]
     return "\n".join([*lines, f"verified {verdict.scope}"])
 
 
 def _command(finding: Finding) -> str:
     file, _, line = finding.place.rpartition(":")
-    body = "\n".join(
-        filter(None, (finding.message, finding.why, f"help: {finding.help}" if finding.help else ""))
-    )
-    where = f"file={_property(file)},line={line}," if file else ""
+    mend = "\n".join(filter(None, (finding.help, *finding.paste)))
+    body = "\n".join(filter(None, (finding.message, finding.why, f"help: {mend}" if mend else "")))
+    where = f"file={_property(file)},line={_property(line)}," if file else ""
     title = _property(f"{finding.rule} {finding.name}")
     return f"::{finding.level} {where}title={title}::{_data(body)}"
 

@@ -5,36 +5,55 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from choreo.verify.finding import Finding
-from choreo.verify.report.text import finding_lines, plain
-from choreo.verify.rules import RULES, id_of, name_of
+from choreo.verify.report.text import told
+from choreo.verify.rule import Rule
+from choreo.verify.rules import RULES
 from choreo.verify.verdict import Verdict
+
+_UNFIT = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
+"""Characters that XML 1.0 can't hold, even escaped."""
 
 
 def junit(verdict: Verdict) -> str:
-    """Write a verdict; warnings are no failures."""
-    found: dict[tuple[str, str], list[Finding]] = {}
-    for finding in verdict.findings:
-        if finding.level == "error":
-            found.setdefault((finding.saga, finding.rule), []).append(finding)
-    cases = [(graph.name, rule) for graph in verdict.choreography.sagas for rule in RULES]
-    suite = ElementTree.Element(
-        "testsuite",
-        name="choreo verify",
-        tests=str(len(cases)),
-        failures=str(len(found)),
-        errors="0",
-        skipped="0",
-        time=f"{verdict.scope.seconds:.3f}",
-    )
-    for saga, rule in cases:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=f"choreo.{saga}", name=f"{id_of(rule)} {name_of(rule)}", time="0"
-        )
-        for finding in found.get((saga, id_of(rule)), [])[:1]:
-            failure = ElementTree.SubElement(case, "failure", message=finding.message, type=finding.rule)
-            told = found[saga, id_of(rule)]
-            failure.text = "\n\n".join("\n".join(finding_lines(each, plain)) for each in told)
-    suites = ElementTree.Element("testsuites")
-    suites.append(suite)
-    ElementTree.indent(suites)
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True)
+    """Write a verdict; a warning is output of its case, not a failure."""
+    cases = [_case(verdict, saga, rule) for saga in _sagas(verdict) for rule in RULES]
+    counts: dict[str, str] = {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.find("failure") is not None for case in cases)),
+        "errors": "0",
+        "skipped": "0",
+        "time": f"{verdict.scope.seconds:.3f}",
+    }
+    root = ElementTree.Element("testsuites", {"name": "choreo verify", **counts})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": "choreo verify", **counts})
+    suite.extend(cases)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
+
+
+def _sagas(verdict: Verdict) -> list[str]:
+    """Give the sagas, and the empty name where a finding is of none."""
+    names = [graph.name for graph in verdict.choreography.sagas]
+    return names + sorted({finding.saga for finding in verdict.findings} - set(names))
+
+
+def _case(verdict: Verdict, saga: str, rule: Rule) -> ElementTree.Element:
+    found = [each for each in verdict.findings if (each.saga, each.rule) == (saga, rule.id)]
+    title = f"choreo.{saga}" if saga else "choreo"
+    case = ElementTree.Element("testcase", classname=title, name=f"{rule.id} {rule.name}", time="0")
+    errors = [each for each in found if each.level == "error"]
+    warnings = [each for each in found if each.level != "error"]
+    if errors:
+        failure = ElementTree.SubElement(case, "failure", message=_fit(errors[0].message), type=rule.id)
+        failure.text = _texts(errors)
+    if warnings:
+        ElementTree.SubElement(case, "system-out").text = _texts(warnings)
+    return case
+
+
+def _texts(findings: list[Finding]) -> str:
+    return _fit("\n\n".join("\n".join(told(each)) for each in findings))
+
+
+def _fit(text: str) -> str:
+    return text.translate(_UNFIT)

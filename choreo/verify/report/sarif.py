@@ -1,76 +1,86 @@
-"""For code review tools: SARIF 2.1.0 (OASIS standard), the trace as a code flow."""
+"""For code review tools: SARIF 2.1.0, the trace as a code flow, lines in other repositories as related ones.
+
+Source: OASIS, *Static Analysis Results Interchange Format (SARIF) Version 2.1.0* (2020).
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from choreo.verify.finding import Finding
-from choreo.verify.rules import RULES, id_of, name_of, page_of
+from choreo.manifest.remark import Link
+from choreo.verify.finding import Finding, TraceLine
+from choreo.verify.rule import Rule
+from choreo.verify.rules import RULES
 from choreo.verify.verdict import Verdict
 from choreo.version import __version__
+
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")
+"""Bytes that stand for themselves in the path of a URI: RFC 3986, section 2.3."""
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def sarif(verdict: Verdict) -> str:
     """Write a verdict as a SARIF log with one run."""
-    rules = [
-        {
-            "id": id_of(rule),
-            "name": name_of(rule),
-            "shortDescription": {"text": page_of(rule).partition("\n")[0]},
-            "fullDescription": {"text": page_of(rule)},
-        }
-        for rule in RULES
-    ]
-    places = {
-        handler.name: handler.place for graph in verdict.choreography.sagas for handler in graph.handlers
+    driver = {"name": "choreo", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
+    places = {step.name: step.place for graph in verdict.choreography.sagas for step in graph.steps.values()}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(finding, places) for finding in verdict.findings],
+        "properties": {"scope": str(verdict.scope)},
     }
-    places |= {
-        step.name: step.place
-        for graph in verdict.choreography.sagas
-        for step in graph.steps.values()
-        if step.place
-    }
-    driver = {"name": "choreo", "version": __version__, "rules": rules}
-    results = [_result(finding, places) for finding in verdict.findings]
-    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
+    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=False)
 
 
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "name": "".join(word.capitalize() for word in rule.name.split("-")),
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.page.strip()},
+        "help": {"text": f"{rule.page.strip()}\n\nchoreo rule {rule.id}"},
+        "defaultConfiguration": {"level": rule.level},
+    }
+
+
 def _result(finding: Finding, places: dict[str, str]) -> dict[str, Any]:
-    text = "\n".join(filter(None, (finding.message, finding.why, finding.help)))
+    words = (finding.message, finding.why, finding.help, *finding.paste)
     result: dict[str, Any] = {
         "ruleId": finding.rule,
+        "ruleIndex": next(number for number, rule in enumerate(RULES) if rule.id == finding.rule),
         "level": finding.level,
-        "message": {"text": text},
+        "message": {"text": "\n".join(filter(None, words))},
         "partialFingerprints": {"choreo/v1": finding.fingerprint},
-        "locations": [_location(finding.place)] if finding.place else [],
+        "locations": [_location(finding.where)] if finding.place else [],
     }
-    if finding.related:
+    related = [link for link in finding.related if link.place]
+    if related:
         result["relatedLocations"] = [
-            {**_location(place), "id": number, "message": {"text": what}}
-            for number, (place, what) in enumerate(finding.related, 1)
+            {**_location(link), "id": number} for number, link in enumerate(related, 1)
         ]
     if finding.trace:
-        result["codeFlows"] = [
-            {"threadFlows": [{"locations": [_flow(line, places) for line in finding.trace]}]}
-        ]
+        steps = [{"location": _step(line, places)} for line in finding.trace]
+        flow = {"message": {"text": finding.scenario}, "threadFlows": [{"locations": steps}]}
+        result["codeFlows"] = [flow]
     return result
 
 
-def _flow(line: Any, places: dict[str, str]) -> dict[str, Any]:
-    message = {"text": f"{line.step} {line.what}: {line.consumed} -> {line.emitted} {line.remark}".rstrip()}
-    place = places.get(line.step, "")
-    return {"location": {**(_location(place) if place else {}), "message": message}}
+def _step(line: TraceLine, places: dict[str, str]) -> dict[str, Any]:
+    text = f"{line.step} {line.what}: {line.consumed} -> {line.emitted} {line.remark}".rstrip()
+    return _location(Link(places.get(line.step, ""), text))
 
 
-def _location(place: str) -> dict[str, Any]:
-    file, _, line = place.rpartition(":")
-    return {
-        "physicalLocation": {
-            "artifactLocation": {"uri": file},
-            "region": {"startLine": int(line) if line.isdigit() and int(line) else 1},
-        }
-    }
+def _location(link: Link) -> dict[str, Any]:
+    told = {"message": {"text": link.text}} if link.text else {}
+    if not link.place:
+        return told
+    file, _, line = link.place.rpartition(":")
+    region = {"startLine": max(int(line), 1) if line.isdigit() else 1}
+    return {"physicalLocation": {"artifactLocation": {"uri": _uri(file)}, "region": region}, **told}
+
+
+def _uri(file: str) -> str:
+    return "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in file.encode())

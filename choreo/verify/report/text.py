@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from choreo.manifest.remark import Link
 from choreo.verify.finding import Finding, TraceLine
 from choreo.verify.verdict import Verdict
 
@@ -11,6 +12,7 @@ Paint = Callable[[str, str], str]
 """Colours a text: ``paint("error", "red")``."""
 
 _COLOURS = {"error": "red", "warning": "yellow"}
+_MARKS = {"ok": "green", "FAILED": "red", "LATE": "red", "undone": "yellow", "refused": "yellow"}
 
 
 def plain(text: str, colour: str) -> str:
@@ -21,7 +23,7 @@ def plain(text: str, colour: str) -> str:
 
 def text(verdict: Verdict, paint: Paint = plain) -> str:
     """Write a verdict."""
-    lines = [line for finding in verdict.findings for line in (*finding_lines(finding, paint), "")]
+    lines = [line for finding in verdict.findings for line in (*told(finding, paint), "")]
     errors, warnings = verdict.errors, verdict.warnings
     lines.append(f"verified {verdict.scope}")
     counts = f"{errors} error{'' if errors == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}"
@@ -29,29 +31,39 @@ def text(verdict: Verdict, paint: Paint = plain) -> str:
     return "\n".join(lines)
 
 
-def finding_lines(finding: Finding, paint: Paint) -> Iterator[str]:
-    """Write one finding, line by line."""
-    label = paint(f"{finding.level}[{finding.rule}]", _COLOURS[finding.level])
-    yield f"{label} {finding.name}: {finding.message}"
-    if finding.place:
-        yield f"  --> {finding.place}"
-    for place, what in finding.related:
-        yield f"  ::: {place}  {what}"
+def told(finding: Finding, paint: Paint = plain) -> Iterator[str]:
+    """Give the lines of one finding."""
+    head = paint(f"{finding.level}[{finding.rule}]", _COLOURS[finding.level])
+    yield f"{head} {finding.name}: {finding.message}"
+    yield from _places(finding)
     if finding.why:
-        yield f"  why    {finding.why}"
+        yield f"  why    {finding.why}."
     if finding.trace:
         yield f"  trace  ({finding.scenario})"
-        yield from _trace(finding.trace)
+        yield from _trace(finding.trace, paint)
     if finding.help:
         yield f"  help   {finding.help}"
+        yield from (f"           {line}".rstrip() for line in finding.paste)
 
 
-def _trace(lines: tuple[TraceLine, ...]) -> Iterator[str]:
+def _places(finding: Finding) -> Iterator[str]:
+    links = [(" -->", finding.where)] if finding.place else []
+    links += [(" :::", link) for link in finding.related if link.place]
+    width = max((len(link.place) for _, link in links), default=0)
+    for arrow, link in links:
+        yield f" {arrow} {_beside(link, width)}"
+
+
+def _beside(link: Link, width: int) -> str:
+    return f"{link.place:{width}}  {link.text}".rstrip()
+
+
+def _trace(lines: tuple[TraceLine, ...], paint: Paint) -> Iterator[str]:
     step = max(len(line.step) for line in lines)
     what = max(len(line.what) for line in lines)
     consumed = max(len(line.consumed) for line in lines)
+    emitted = max(len(line.emitted) for line in lines)
     for number, line in enumerate(lines, 1):
-        row = (
-            f"{number:3} {line.step:{step}}  {line.what:{what}}  {line.consumed:{consumed}} -> {line.emitted}"
-        )
-        yield f"  {row}  {line.remark}".rstrip()
+        mark = paint(f"{line.what:{what}}", _MARKS.get(line.what, "reset"))
+        row = f"  {number:3} {line.step:{step}}   {mark}   {line.consumed:{consumed}} -> "
+        yield f"{row}{line.emitted:{emitted}}     {line.remark}".rstrip()

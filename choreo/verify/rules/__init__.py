@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
+from choreo.verify.rule import Check, Rule
 from choreo.verify.rules import (
     cho101,
     cho102,
@@ -14,6 +13,7 @@ from choreo.verify.rules import (
     cho107,
     cho108,
     cho109,
+    cho110,
     cho111,
     cho112,
     cho113,
@@ -22,62 +22,82 @@ from choreo.verify.rules import (
     cho202,
     cho203,
     cho204,
+    cho205,
+    cho206,
+    cho207,
     cho208,
     cho209,
+    cho210,
+    cho211,
     cho212,
     cho301,
     cho302,
     cho303,
     cho304,
+    cho401,
     cho501,
+    cho502,
+    cho503,
+    cho505,
+    cho601,
+    cho602,
+    cho603,
+    cho604,
+    cho605,
+    cho606,
     cho701,
+    cho702,
+    cho901,
+    cho902,
+    cho903,
 )
 
-RULES: tuple[ModuleType, ...] = (
+_GRAPH = (
+    cho112,
+    cho702,
     cho101,
     cho102,
-    cho103,
-    cho104,
-    cho105,
-    cho107,
-    cho108,
     cho109,
-    cho112,
+    cho107,
+    cho104,
+    cho401,
+    cho108,
+    cho105,
+    cho103,
     cho113,
     cho201,
     cho202,
+    cho208,
+    cho210,
     cho203,
     cho204,
-    cho208,
     cho209,
+    cho211,
     cho212,
     cho301,
     cho302,
     cho303,
     cho304,
     cho501,
+    cho502,
+    cho503,
+    cho505,
+    cho601,
+    cho602,
+    cho603,
+    cho604,
+    cho605,
+    cho606,
     cho701,
-    # What looks at runs comes last: where the graph itself is wrong, they would only repeat it.
-    cho106,
-    cho111,
-    cho114,
 )
-"""Every rule, in the order in which they are asked."""
+_RUNS = (cho106, cho110, cho111, cho114, cho205, cho206, cho207)
+_VERDICT = (cho901, cho902, cho903)
 
-OF_RUNS = frozenset({"CHO106", "CHO111", "CHO114"})
-"""The rules that look at runs; they are not asked where the graph has an error."""
+CHECKS: tuple[tuple[Rule, Check], ...] = tuple((rule.RULE, rule.check) for rule in (*_GRAPH, *_RUNS))
+"""Every rule that looks at a saga, in the order in which they are asked: what explains comes before what it
+explains."""
 
-
-def id_of(rule: ModuleType) -> str:
-    """Give a rule's id: CHO204."""
-    return rule.__name__.rpartition(".")[2].upper()
-
-
-def name_of(rule: ModuleType) -> str:
-    """Give a rule's name: compensation-order."""
-    return (rule.__doc__ or "").partition(":")[0]
-
-
-def page_of(rule: ModuleType) -> str:
-    """Give a rule's page: what it does, why it matters, how to mend it."""
-    return (rule.__doc__ or "").strip()
+RULES: tuple[Rule, ...] = tuple(
+    sorted((*(rule for rule, _ in CHECKS), *(rule.RULE for rule in _VERDICT)), key=lambda rule: rule.id)
+)
+"""Every rule there is, by its id."""

@@ -1,7 +1,7 @@
 """unknown-event: a handler waits for an event that no other manifest knows.
 
-Why it is bad: nobody will ever publish it, so the handler is never called. Mostly its name is misspelt, or the class
-was copied under another namespace.
+Why it is bad: nobody will ever publish it, so the handler is never called. Mostly its name is misspelt, or
+the class was copied under another namespace.
 
 For example, where the contract says `PaymentProcessed`:
 
@@ -11,7 +11,8 @@ For example, where the contract says `PaymentProcessed`:
     @shipping.action(fails=ShipmentFailed)
     def create(event: PaymentProcesed, ctx: Context) -> ShipmentCreated: ...
 
-How to mend it: import the event class from the saga's contract, or add the manifest of the participant that emits it.
+How to mend it: import the event class from the saga's contract, or add the manifest of the participant that
+emits it.
 """
 
 from __future__ import annotations

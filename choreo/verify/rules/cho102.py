@@ -1,7 +1,7 @@
 """phantom-event: a handler waits for an event that is known, and that nothing emits.
 
-Why it is bad: the handler is never called. Mostly a step was removed, or emits another event now, and who waits for it
-was not told.
+Why it is bad: the handler is never called. Mostly a step was removed, or emits another event now, and who
+waits for it was not told.
 
 For example, where no handler returns `PaymentSettled` any more:
 

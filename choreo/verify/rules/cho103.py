@@ -1,14 +1,15 @@
 """orphan-event: an event is emitted, and nobody waits for it.
 
-Why it is bad: the work ends in nothing; mostly a consumer was removed, or never written. An observer counts as a
-consumer, and so does whoever takes it as `Earlier`.
+Why it is bad: the work ends in nothing; mostly a consumer was removed, or never written. An observer counts
+as a consumer, and so does whoever takes it as `Earlier`.
 
 For example, where no handler takes `LabelPrinted`:
 
     @shipping.action(fails=LabelFailed)
     def print_label(event: ShipmentCreated, ctx: Context) -> LabelPrinted: ...
 
-How to mend it: consume it, export it as `External`, or, if the step has no consequence, make that plain by an observer.
+How to mend it: consume it, export it as `External`, or, if the step has no consequence, make that plain by
+an observer.
 """
 
 from __future__ import annotations

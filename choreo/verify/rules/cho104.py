@@ -1,4 +1,5 @@
-"""unreachable-handler: what a handler waits for is emitted, but nothing that the saga's start leads to brings it about.
+"""unreachable-handler: what a handler waits for is emitted, but nothing that the saga's start leads to
+brings it about.
 
 Why it is bad: the handler is never called. Of a join every slot must be reachable.
 

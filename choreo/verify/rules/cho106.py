@@ -10,8 +10,8 @@ For example, a choice of which one answer leads nowhere, though the saga is not 
     @payments.action(fails=PaymentFailed)
     def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...    # and after Backordered?
 
-How to mend it: the trace ends where nothing moves any more. Let somebody react to its last event, or let the step that
-waits be called by what really comes.
+How to mend it: the trace ends where nothing moves any more. Let somebody react to its last event, or let
+the step that waits be called by what really comes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """cycle: a step is triggered by its own consequence.
 
-Why it is bad: a step runs at most once in a saga, so the second time it is not called, and the saga stops there.
+Why it is bad: a step runs at most once in a saga, so the second time it is not called, and the saga stops
+there.
 
 For example, a check that sends the order round again:
 

@@ -32,7 +32,7 @@ def check(case: Case) -> Iterator[Finding]:
     for handler in case.graph.handlers:
         if handler.task != "compensation" and handler.trigger:
             rivals = [_rivals(case, option) for option in handler.trigger]
-            if all(rivals):
+            if rivals[0] and all(rivals):
                 yield _finding(case, handler, rivals[0])
 
 

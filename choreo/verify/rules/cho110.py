@@ -1,7 +1,7 @@
 """leftover-message: an outcome may come after the saga's end, and is then dispatched to nobody.
 
-Why it is bad: what is void is recorded and not acted on. Whoever observes that event sees it in some sagas and not in
-others, by chance.
+Why it is bad: what is void is recorded and not acted on. Whoever observes that event sees it in some sagas
+and not in others, by chance.
 
 For example, two retriable steps after the pivot, of which one ends the saga:
 
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from choreo.event import short_name
 from choreo.outcome import SUCCEEDED
 from choreo.verify.case import Case
-from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
 from choreo.verify.run import Run
 
@@ -34,15 +34,15 @@ def check(case: Case) -> Iterator[Finding]:
     for run, number in after_the_end(case):
         event = run.log[number]
         step = case.graph.steps.get(event.step)
-        if event.step in told or step is None or step.can_fail:
+        if event.step in told or step is None or step.handler is None or step.can_fail:
             continue
         told.add(event.step)
         end = short_name(case.graph.contract.completes)
         yield RULE.finding(
             case.graph.name,
             f"{short_name(event.type)} may come after {end}",
-            at(step.handler) if step.handler else NOWHERE,
-            why=f"{end} does not wait for `{event.step}`, and what comes after the end is dispatched to nobody",
+            at(step.handler),
+            why=f"{end} does not wait for `{event.step}`, and after the end nothing is dispatched",
             help=f"join {short_name(event.type)} before {end}, or let an observer of {end} do that work",
             steps=(event.step,),
         )

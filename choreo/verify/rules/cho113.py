@@ -1,7 +1,8 @@
 """hidden-orchestrator: one participant's events trigger nearly all actions of the others.
 
-Why it is bad: it is an orchestrator that nobody calls so: every change of the flow is a change of it, and when it is down
-nothing moves. Then rather have one openly. Reported from 80 % of the others' actions on, of at least three others.
+Why it is bad: it is an orchestrator that nobody calls so: every change of the flow is a change of it, and
+when it is down nothing moves. Then rather have one openly. Reported from 80 % of the others' actions on, of
+at least three others.
 
 For example, where `desk` turns every answer into the next command:
 

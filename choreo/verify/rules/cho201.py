@@ -1,15 +1,16 @@
 """missing-compensation: a step can't be undone.
 
-Why it is bad: when a later step fails, what this one did stays: money charged, stock reserved. The start of a saga has a
-compensation, too: it ends the saga in its `fails` event; without it a saga that fails stays open for ever.
+Why it is bad: when a later step fails, what this one did stays: money charged, stock reserved. The start of
+a saga has a compensation, too: it ends the saga in its `fails` event; without it a saga that fails stays
+open for ever.
 
 For example, a compensatable action, and nothing that undoes it:
 
     @payments.action(fails=PaymentFailed)
     def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...
 
-How to mend it: declare `@participant.compensation(of=…)`, or say that the step is a pivot or retriable. The help gives
-the code, with what has to call it.
+How to mend it: declare `@participant.compensation(of=…)`, or say that the step is a pivot or retriable. The
+help gives the code, with what has to call it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ For example:
     @payments.compensation(of=charge)
     def credit(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> Credited: ...
 
-How to mend it: one compensation for all success events of a step, or one for each, told apart by its result parameter.
+How to mend it: one compensation for all success events of a step, or one for each, told apart by its result
+parameter.
 """
 
 from __future__ import annotations

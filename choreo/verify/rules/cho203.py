@@ -1,15 +1,15 @@
 """uncompensated-path: a compensation exists, and in some scenario nothing calls it.
 
-Why it is bad: what the step did stays, and everything before it waits for ever for its confirmation. This is the step
-whose failure reaches nobody.
+Why it is bad: what the step did stays, and everything before it waits for ever for its confirmation. This
+is the step whose failure reaches nobody.
 
 For example, where `charge` may fail, too:
 
     @inventory.compensation(of=reserve)
     def release(event: PaymentRefunded, reserved: Reserved, ctx: Context) -> Released: ...
 
-How to mend it: a compensation is called by every step that its action's success triggers: by its failure, or by the
-confirmation of its compensation. The help gives the line.
+How to mend it: a compensation is called by every step that its action's success triggers: by its failure,
+or by the confirmation of its compensation. The help gives the line.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
         case.graph.name,
         f"`{each.undo.name}` is not called by {names}",
         at(each.undo),
-        why=f"`{each.step.name}` was done before {' and '.join(f'`{name}`' for name in owners)} ended so, and "
-        "must be undone then, too",
+        why=f"`{each.step.name}` was done before {' and '.join(f'`{name}`' for name in owners)}, and must be "
+        "undone then, too",
         help=f"trigger `{each.undo.name.partition('.')[2]}` by every end of what comes after its step:",
         paste=signature(case.graph, each.step, each.undo, each.needs),
         steps=(each.undo.name, *sorted(wrong)),

@@ -1,8 +1,8 @@
 """compensation-order: a compensation may run before that of a later step.
 
-Why it is bad: the later step may still be running, or may need what this one takes away: stock is released while the
-customer is still charged for it. The textbook choreography, in which everybody reacts to ShipmentFailed at once, has
-this.
+Why it is bad: the later step may still be running, or may need what this one takes away: stock is released
+while the customer is still charged for it. The textbook choreography, in which everybody reacts to
+ShipmentFailed at once, has this.
 
 For example, where `charge` came after `reserve`:
 
@@ -12,8 +12,8 @@ For example, where `charge` came after `reserve`:
     @payments.compensation(of=charge)
     def refund(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> PaymentRefunded: ...
 
-How to mend it: a compensation is called by the *end* of the steps that its action triggered: by their failure, or by
-the confirmation of their compensation, of all of them. The help gives the line.
+How to mend it: a compensation is called by the *end* of the steps that its action triggered: by their
+failure, or by the confirmation of their compensation, of all of them. The help gives the line.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step
     if late:
         other = late[0].undos[0].name if late[0].undos else late[0].name
         message = f"`{undo.name}` may run before `{other}`"
-        why = f"{called_by} calls it, but `{late[0].name}` came after `{step.name}`, so it must be undone first"
+        why = (
+            f"{called_by} calls it, but `{late[0].name}` came after `{step.name}`, so it must be undone first"
+        )
     else:
         message = f"`{undo.name}` is called by {called_by}, which is no failure"
         why = f"`{step.name}` would be undone in a saga that goes well"

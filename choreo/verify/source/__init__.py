@@ -6,8 +6,8 @@ not guessed.
 """
 
 from choreo.verify.source.comments import Comment, comments
-from choreo.verify.source.examine import examine
+from choreo.verify.source.examine import Seen, examine
 from choreo.verify.source.module import Source
 from choreo.verify.source.subject import Subject
 
-__all__ = ["Comment", "Source", "Subject", "comments", "examine"]
+__all__ = ["Comment", "Seen", "Source", "Subject", "comments", "examine"]

@@ -1,4 +1,5 @@
-"""What a handler calls, through the functions of its project: each forbidden call with the chain that leads to it."""
+"""What a handler calls, through the functions of its project: each forbidden call with the chain that leads
+to it."""
 
 from __future__ import annotations
 

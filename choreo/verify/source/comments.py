@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import tokenize
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ def comments(text: str) -> Iterator[Comment]:
     if "choreo:" not in text:
         return
     try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        for token in tokenize.generate_tokens(iter(text.splitlines(keepends=True)).__next__):
             if token.type == tokenize.COMMENT and (found := _COMMENT.match(token.string)):
                 rules = re.split(r"[,\s]+", (found["rules"] or "").strip())
                 yield Comment(

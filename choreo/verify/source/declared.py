@@ -15,7 +15,8 @@ _PARTICIPANT = {"choreo.Participant()", "choreo.participant.Participant()"}
 
 
 class Declared(NamedTuple):
-    """A decorated function: ``participant`` is the name that its decorator's participant has in the source."""
+    """A decorated function: ``participant`` is the name that its decorator's participant has in the
+    source."""
 
     participant: str
     function: str

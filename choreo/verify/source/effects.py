@@ -5,9 +5,6 @@ from __future__ import annotations
 import ast
 import re
 
-
-
-
 _OUTSIDE = {
     "waits for another service": (
         r"(requests|httpx)\.(get|post|put|patch|delete|head|options|request|stream)",

@@ -1,4 +1,5 @@
-"""What a handler may return, through the functions of its project: the event classes, and what can't be told."""
+"""What a handler may return, through the functions of its project: the event classes, and what can't be
+told."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _SAME = {"dataclasses.replace", "copy.copy", "copy.deepcopy", "copy.replace"}
 
 
 class Returned(NamedTuple):
-    """One thing that may be returned: an ``event`` by its full name; where that is empty, ``what`` it is instead.
+    """One thing that may be returned: an ``event`` by its full name; where that is empty, ``what`` it is
+    instead.
 
     ``what`` is empty as well where it can't be told.
     """
@@ -59,25 +61,17 @@ class _Walk:
         if depth > _LONGEST:
             yield Returned("", "", chain)
             return
-        match value:
-            case None | ast.Constant(value=None):
-                yield Returned("", "None", chain)
-            case ast.Constant() | ast.Dict() | ast.List() | ast.Tuple() | ast.Set() | ast.JoinedStr():
-                yield Returned("", f"a {type(_plain(value)).__name__}", chain)
-            case ast.IfExp(body=one, orelse=other):
-                yield from self._value(one, scope, chain, depth + 1)
-                yield from self._value(other, scope, chain, depth + 1)
-            case ast.BoolOp(values=several):
-                for each in several:
-                    yield from self._value(each, scope, chain, depth + 1)
-            case ast.Await(value=inner) | ast.NamedExpr(value=inner):
-                yield from self._value(inner, scope, chain, depth + 1)
-            case ast.Call():
-                yield from self._call(value, scope, chain, depth)
-            case ast.Name(id=name):
-                yield from self._name(name, scope, chain, depth)
-            case _:
-                yield Returned("", "", chain)
+        if isinstance(value, (ast.Await, ast.NamedExpr)):
+            yield from self._value(value.value, scope, chain, depth + 1)
+        elif isinstance(value, (ast.IfExp, ast.BoolOp)):
+            for each in _choices(value):
+                yield from self._value(each, scope, chain, depth + 1)
+        elif isinstance(value, ast.Call):
+            yield from self._call(value, scope, chain, depth)
+        elif isinstance(value, ast.Name):
+            yield from self._name(value.id, scope, chain, depth)
+        else:
+            yield Returned("", _title(value), chain)
 
     def _name(self, name: str, scope: Scope, chain: tuple[Link, ...], depth: int) -> Iterator[Returned]:
         values = scope.names.get(name, ("",))
@@ -129,7 +123,15 @@ class _Walk:
             yield Returned(self._events.get(origin, ""), "", chain)
 
 
-def _plain(value: ast.expr) -> object:
+def _choices(value: ast.IfExp | ast.BoolOp) -> list[ast.expr]:
+    return [value.body, value.orelse] if isinstance(value, ast.IfExp) else value.values
+
+
+def _title(value: ast.expr | None) -> str:
+    """Say what a value is that is no event; empty where it can't be told."""
+    if value is None or (isinstance(value, ast.Constant) and value.value is None):
+        return "None"
     if isinstance(value, ast.Constant):
-        return value.value
-    return {ast.Dict: {}, ast.List: [], ast.Tuple: (), ast.Set: set()}.get(type(value), "")
+        return f"a {type(value.value).__name__}"
+    literals = {ast.Dict: "a dict", ast.List: "a list", ast.Tuple: "a tuple", ast.JoinedStr: "a str"}
+    return literals.get(type(value), "")

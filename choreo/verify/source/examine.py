@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
+from choreo.manifest import Suppression
 from choreo.manifest.remark import Link, Remark
 from choreo.verify.source import effects
-from choreo.verify.source.calls import Judge, Reached, reached
+from choreo.verify.source.calls import Reached, reached
 from choreo.verify.source.declared import declared
 from choreo.verify.source.emissions import Returned, returned
-from choreo.verify.source.module import Module, Source
+from choreo.verify.source.module import Module, Modules, Source
 from choreo.verify.source.origins import Origins
 from choreo.verify.source.subject import Subject, find
+from choreo.verify.source.suppressed import suppressions
 
 
-def examine(
-    sources: Iterable[Source], subjects: Sequence[Subject], events: Mapping[str, str]
-) -> list[Remark]:
-    """Look at the bodies of handlers, through the functions of their project that they call.
+class Seen(NamedTuple):
+    """What the source of one participant says: what its bodies do, and what it wants to hear nothing of."""
 
-    ``events`` maps event classes, by their dotted Python names, to the events' full names. Nothing is
-    imported or run. Raises `ConfigurationError` where a source is not Python.
+    remarks: tuple[Remark, ...]
+    suppressions: tuple[Suppression, ...]
+
+
+def examine(sources: Mapping[str, Source], subjects: Sequence[Subject], events: Mapping[str, str]) -> Seen:
+    """Look at the bodies of one participant's handlers, through the functions of its project that they call.
+
+    ``sources`` are the project's modules by name, looked up only as far as they are needed; ``events`` maps
+    event classes, by their dotted Python names, to the events' full names. Nothing is imported or run.
+    Raises `ConfigurationError` where a source is not Python.
     """
-    modules = {source.module: Module(source) for source in sources}
+    modules = Modules(sources)
+    return Seen(tuple(_remarks(modules, subjects, events)), tuple(suppressions(modules, subjects)))
+
+
+def _remarks(modules: Modules, subjects: Sequence[Subject], events: Mapping[str, str]) -> list[Remark]:
     origins = Origins(modules)
     remarks = [
         remark
@@ -32,7 +45,7 @@ def examine(
         if subject.module in modules
         for remark in _of(subject, modules[subject.module], origins, events)
     ]
-    return remarks + list(_unregistered(origins, modules.values(), subjects))
+    return remarks + list(_unregistered(origins, modules, subjects))
 
 
 def _of(subject: Subject, module: Module, origins: Origins, events: Mapping[str, str]) -> Iterator[Remark]:
@@ -94,14 +107,12 @@ def _dead(subject: Subject, emitted: set[str], module: Module) -> Iterator[Remar
             yield Remark("CHO602", subject.name, place, event, "", ())
 
 
-def _unregistered(
-    origins: Origins, modules: Iterable[Module], subjects: Sequence[Subject]
-) -> Iterator[Remark]:
-    """Decorated functions of these participants that importing did not register."""
+def _unregistered(origins: Origins, modules: Modules, subjects: Sequence[Subject]) -> Iterator[Remark]:
+    """Decorated functions of this participant, in the packages of its handlers, that were not registered."""
     participants = {subject.participant for subject in subjects}
     known = {(subject.name, subject.task) for subject in subjects}
-    for module in modules:
-        for each in declared(origins, module):
+    for name in modules.beside({subject.module for subject in subjects}):
+        for each in declared(origins, modules[name]):
             name = f"{each.participant}.{each.function}"
             if each.participant in participants and (name, each.task) not in known:
                 yield Remark("CHO604", name, Link(each.place, each.text), each.task, "", ())

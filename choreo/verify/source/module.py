@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import NamedTuple
 
 from choreo.errors import ConfigurationError
@@ -12,6 +12,9 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 MAX_CHARACTERS = 2_000_000
 """The length beyond which a source file is not looked into."""
+
+_WIDEST = 120
+"""Characters of a line that a report shows."""
 
 
 class Source(NamedTuple):
@@ -28,7 +31,8 @@ class Source(NamedTuple):
 
 
 class Module:
-    """One parsed file: its functions and classes by qualified name, its other names by what they are bound to.
+    """One parsed file: its functions and classes by qualified name, its other names by what they are bound
+    to.
 
     Raises `ConfigurationError` for text that isn't Python.
     """
@@ -45,8 +49,9 @@ class Module:
         self._take(self.tree.body, "")
 
     def line(self, number: int) -> str:
-        """Give a line as it is written, without its indentation; empty where there is none."""
-        return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+        """Give a line as it is written, its spaces evened out; empty where there is none."""
+        text = self.lines[number - 1] if 0 < number <= len(self.lines) else ""
+        return "".join(each for each in " ".join(text.split())[:_WIDEST] if each.isprintable())
 
     def _take(self, body: list[ast.stmt], prefix: str) -> None:
         for statement in statements(body):
@@ -57,6 +62,33 @@ class Module:
                 self._take(statement.body, f"{prefix}{statement.name}.")
             else:
                 self.names.update((prefix + name, value) for name, value in bound(statement, self.package))
+
+
+class Modules(Mapping[str, Module]):
+    """The modules of a project by name, each parsed when it is first asked for."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources = sources
+        self._parsed: dict[str, Module] = {}
+
+    def __getitem__(self, name: str) -> Module:
+        if name not in self._parsed:
+            self._parsed[name] = Module(self._sources[name])
+        return self._parsed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sources
+
+    def beside(self, names: Set[str]) -> Iterator[str]:
+        """Give the modules that lie in one package with any of these."""
+        packages = {name.rpartition(".")[0] for name in names}
+        yield from (name for name in self if name in names or name.rpartition(".")[0] in packages - {""})
 
 
 def _parsed(source: Source) -> ast.Module:
@@ -83,25 +115,27 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 def bound(statement: ast.stmt, package: str) -> Iterator[tuple[str, str | ast.expr]]:
     """Give the names that a statement binds, each with a dotted name or with the expression that it gets."""
-    match statement:
-        case ast.Import():
-            for alias in statement.names:
-                yield alias.asname or alias.name.partition(".")[0], (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
-        case ast.ImportFrom():
-            for alias in statement.names:
-                yield alias.asname or alias.name, f"{_absolute(statement, package)}.{alias.name}"
-        case ast.Assign():
-            for target in statement.targets:
-                if isinstance(target, ast.Name):
-                    yield target.id, statement.value
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            yield name, value
-        case ast.With() | ast.AsyncWith():
-            for item in statement.items:
-                if isinstance(item.optional_vars, ast.Name):
-                    yield item.optional_vars.id, item.context_expr
+    if isinstance(statement, ast.Import):
+        for alias in statement.names:
+            top = alias.name.partition(".")[0]
+            yield (alias.asname, alias.name) if alias.asname else (top, top)
+    elif isinstance(statement, ast.ImportFrom):
+        for alias in statement.names:
+            yield alias.asname or alias.name, f"{_absolute(statement, package)}.{alias.name}"
+    else:
+        for target, value in _assigned(statement):
+            if isinstance(target, ast.Name) and value is not None:
+                yield target.id, value
+
+
+def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.expr | None, ast.expr | None]]:
+    """Give what a statement assigns, and to what."""
+    if isinstance(statement, ast.Assign):
+        yield from ((target, statement.value) for target in statement.targets)
+    elif isinstance(statement, ast.AnnAssign):
+        yield statement.target, statement.value
+    elif isinstance(statement, (ast.With, ast.AsyncWith)):
+        yield from ((item.optional_vars, item.context_expr) for item in statement.items)
 
 
 def _absolute(statement: ast.ImportFrom, package: str) -> str:

@@ -1,7 +1,8 @@
-"""``Origins``: of an expression, the dotted name of where it comes from, followed through the project's own modules.
+"""``Origins``: of an expression, the dotted name of where it comes from, followed through the project's own
+modules.
 
-A call is written ``()``: after ``client = httpx.Client()``, ``client.post`` is ``httpx.Client().post``. Where it
-can't be told, the name is empty, never guessed.
+A call is written ``()``: after ``client = httpx.Client()``, ``client.post`` is ``httpx.Client().post``.
+Where it can't be told, the name is empty, never guessed.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Origins:
         return self.declaration(ast.Name(name), Scope(module), depth + 1)
 
     def function(self, expression: ast.expr, scope: Scope) -> Defined | None:
-        """Give the function of the project that a called expression names: a method, a class's ``__init__``."""
+        """Give the function of the project that a called expression names: a method, a class's
+        ``__init__``."""
         if isinstance(expression, ast.Name):
             for value in scope.names.get(expression.id, ()):
                 if isinstance(value, FunctionNode):
@@ -162,7 +164,9 @@ class Origins:
                 if name.rpartition(".")[0] != owner:
                     continue
                 for node in own_nodes(method):
-                    if isinstance(node, ast.Assign) and any(_is_own(each, attribute) for each in node.targets):
+                    if isinstance(node, ast.Assign) and any(
+                        _is_own(each, attribute) for each in node.targets
+                    ):
                         yield self.of(node.value, Scope(module, owner).within(method), depth + 1)
 
         return self._once(module, f"{owner}.{attribute}", found)

@@ -63,7 +63,8 @@ def _parameters(function: FunctionNode, scope: Scope) -> Iterator[tuple[str, Bou
 
 
 def own_nodes(function: FunctionNode) -> Iterator[ast.AST]:
-    """Give every node of a function's body in the order of the lines, without functions defined inside of it."""
+    """Give every node of a function's body in the order of the lines, without functions defined inside of
+    it."""
     waiting: list[ast.AST] = list(reversed(function.body))
     while waiting:
         node = waiting.pop()

@@ -13,8 +13,9 @@ from choreo.verify.source.scope import Scope
 class Subject(NamedTuple):
     """One handler: what it is, where it stands, and what it declares that it emits, by full names.
 
-    ``line`` is the first of its function, decorators included. ``inside``: it runs inside the local transaction.
-    ``failures`` are those of ``emits`` that mean failure; the first is the answer that needs no ``return``.
+    ``line`` is the first of its function, decorators included. ``inside``: it runs inside the local
+    transaction. ``failures`` are those of ``emits`` that mean failure; the first is the answer that needs
+    no ``return``.
     """
 
     name: str
@@ -38,10 +39,15 @@ class Subject(NamedTuple):
 
 def find(module: Module, line: int) -> tuple[FunctionNode, Scope] | None:
     """Give the function that begins at a line, with its scope; None where the text has none there."""
-    for function, scope in _functions(module.tree.body, Scope(module)):
+    for function, scope in functions(module):
         if first_line(function) == line:
             return function, scope
     return None
+
+
+def functions(module: Module) -> Iterator[tuple[FunctionNode, Scope]]:
+    """Give every function of a module with its scope, outer ones first."""
+    yield from _functions(module.tree.body, Scope(module))
 
 
 def first_line(function: FunctionNode) -> int:

@@ -1,0 +1,78 @@
+"""Who reads which event, with which schema: the edges on which Avro schemas have to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from choreo.manifest import HandlerEntry, Manifest
+from choreo.verify.case import Case
+
+
+class Reading(NamedTuple):
+    """One event that one participant reads: the handler that needs it, and how both sides describe it.
+
+    ``written`` is the writer's schema of today, ``earlier`` those that the log may still hold.
+    """
+
+    event: str
+    writer: str
+    reader: str
+    handler: HandlerEntry
+    written: Any
+    read: Any
+    earlier: tuple[Any, ...]
+
+
+def readings(case: Case) -> Iterator[Reading]:
+    """Give every edge between a writer and a reader that both have a schema; each reader of an event once."""
+    manifests = {manifest.participant: manifest for manifest in case.choreography.manifests}
+    for event, (step, _) in sorted(case.graph.outcome.items()):
+        writer = _writer(case, event, step)
+        for handler in _readers(case, event):
+            reader = manifests[handler.participant].schemas.get(event)
+            written = manifests[writer].schemas.get(event) if writer in manifests else None
+            if reader is None:
+                continue
+            source = written or reader
+            retained = _retained(case, event)
+            yield Reading(event, writer, handler.participant, handler, source.schema, reader.schema, retained)
+
+
+def _writer(case: Case, event: str, step: str) -> str:
+    """Give who publishes an event: of a timeout, who set the deadline."""
+    for deadline in case.graph.deadlines:
+        if event in deadline.emits.successes:
+            return deadline.participant
+    return case.graph.steps[step].participant if step in case.graph.steps else ""
+
+
+def _readers(case: Case, event: str) -> list[HandlerEntry]:
+    found: dict[str, HandlerEntry] = {}
+    for handler in case.graph.handlers:
+        if event in frozenset().union(*handler.trigger) | handler.earlier | handler.results:
+            found.setdefault(handler.participant, handler)
+    return list(found.values())
+
+
+def _retained(case: Case, event: str) -> tuple[Any, ...]:
+    """Give every earlier version that anybody keeps, each once."""
+    versions: list[Any] = []
+    for manifest in case.choreography.manifests:
+        entry = manifest.schemas.get(event)
+        versions += [each for each in (entry.earlier if entry else ()) if each not in versions]
+    return tuple(versions)
+
+
+def enums(manifest: Manifest, event: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Give the enums in an event's schema that have no default, with their symbols."""
+    entry = manifest.schemas.get(event)
+    waiting = [entry.schema] if entry else []
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if part.get("type") == "enum" and "default" not in part:
+                yield str(part.get("name", "")), tuple(map(str, part.get("symbols", ())))
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
