@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from choreo.choreography import derive
 from choreo.errors import Permanent
 from choreo.kafka.cloudevents import read
 from choreo.participant import Context, Handler, Participant
@@ -69,6 +70,7 @@ class Simulation:
         self._count = 0
         self._ids = random.Random(0)
         self._connected = [(each, each.connection) for each in participants]
+        derive(participants)
         try:
             for each in participants:
                 self._seat(each, folder)
