@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from choreo.chain import NOTHING, SALT_BYTES, Row, digest_of, head_of, link_of
 from choreo.entry import Entry
@@ -24,10 +24,14 @@ class Heads:
 
     What it remembers holds while nobody else writes: `begin` forgets all when another connection did, and
     `forget` what an undone write has taught it. It starts anew when it knows more than ``limit``.
+    ``chance`` gives so many random bytes, for the salts.
     """
 
-    def __init__(self, connection: sqlite3.Connection, limit: int = _LIMIT) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, limit: int = _LIMIT, chance: Callable[[int], bytes] = os.urandom
+    ) -> None:
         self._connection = connection
+        self._chance = chance
         self._limit = limit
         self._known: dict[str, bytes] = {}
         self._data_version = 0
@@ -52,7 +56,7 @@ class Heads:
     def chained(self, entries: Sequence[Entry]) -> list[Chained]:
         """Give rows with their salts and links, in their order, which is the one they must be written in."""
         rows: list[Chained] = []
-        known, chance = self._known, os.urandom(SALT_BYTES * len(entries))
+        known, chance = self._known, self._chance(SALT_BYTES * len(entries))
         for number, entry in enumerate(entries):
             saga_id, payload = entry[0], entry.payload
             before = known.get(saga_id) or self._head(saga_id)

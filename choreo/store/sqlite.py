@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ class SQLiteStore:
     Use it from the thread that made it. Opening raises `StoreError` with a hint; later `StoreError`
     is raised when the database is locked too long, or fails.
 
-    ``image`` is what `image` gave of another store: one in memory so begins as a copy of it.
+    ``image`` is what `image` gave of another store: one in memory so begins as a copy of it. ``chance`` gives
+    random bytes.
 
     Rows of the saga log, the outbox and the schedule are written together when the turn ends, or when
     something asks for them.
@@ -90,13 +92,20 @@ class SQLiteStore:
     >>> store.close()
     """
 
-    def __init__(self, path: str | Path, *, busy_timeout: float = 5.0, image: bytes = b"") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        busy_timeout: float = 5.0,
+        image: bytes = b"",
+        chance: Callable[[int], bytes] = os.urandom,
+    ) -> None:
         self._path = str(path)
         self._db = open_database(path, busy_timeout, image)
         self._connection: sqlite3.Connection = self._db.conn
         guard = Guard()
         guard.watch(self._connection)
-        self._heads = Heads(self._connection)
+        self._heads = Heads(self._connection, chance=chance)
         self._pending = Pending(self._heads)
         self._turn = Turn(self._path, self._connection, guard, self._pending)
         self._savepoint = Savepoint(self._turn, self._connection, guard, self._pending)

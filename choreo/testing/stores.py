@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,10 +19,11 @@ class Crash(BaseException):
 
 
 def open_store(folder: Path | None, name: str) -> SQLiteStore:
-    """Open a participant's database: in memory, or in a file of the folder."""
+    """Open a participant's database, in memory or in a file of the folder; chance is always the same."""
+    chance = random.Random(name).randbytes
     if folder is not None:
-        return SQLiteStore(folder / f"{name}.db")
-    return SQLiteStore(":memory:", image=_empty_store())
+        return SQLiteStore(folder / f"{name}.db", chance=chance)
+    return SQLiteStore(":memory:", image=_empty_store(), chance=chance)
 
 
 @cache
