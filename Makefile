@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage fuzz kills clean
+.PHONY: help demo test check bench coverage fuzz kills whatif clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with m
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers
 	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py
+
+whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
+	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/recovery/test_whatif.py -k many_sagas
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from choreo.cli.documents import document_read, document_written
 from choreo.cli.project import nearest_project
+from choreo.participant import Participant
 
 if TYPE_CHECKING:
     from choreo.choreography import Lock
@@ -40,3 +41,17 @@ def lock_written(path: Path, lock: Lock) -> None:
     from choreo.choreography import write_lock
 
     document_written(path, write_lock(lock))
+
+
+def derived(participant: Participant) -> Participant:
+    """Tell a participant whose compensations name no event what calls them, where there is a lock.
+
+    Raises `DeclarationError` where nothing does, before anything is made or started.
+    """
+    path = lock_file()
+    if participant.is_derived and path.is_file():
+        from choreo.worker.lock import derive_by
+
+        derive_by(path, participant)
+    participant.roles()
+    return participant

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from choreo.cli import logs, settings, tracing
-from choreo.cli.locks import lock_file
+from choreo.cli.locks import derived
 from choreo.cli.signals import stopping_on_signals
 from choreo.cli.target import load_participant
 from choreo.errors import ConfigurationError, StoreMismatch
@@ -47,8 +47,7 @@ def run(
       choreo run shop.orders:orders --embedded
       choreo run shop.payments:payments --kafka security.protocol=SSL --from 2026-01-31T12:00:00Z
     """
-    participant = load_participant(target)
-    _derive(participant)
+    participant = derived(load_participant(target))
     chosen = settings.chosen_cluster(context)
     path = store.replace("{participant}", participant.name)
     folder = _schema_folder(schemas)
@@ -56,19 +55,6 @@ def run(
     tracing.set_up(participant.name)
     with _address(chosen) as address, _explained(chosen, path):
         _work(participant, path, chosen._replace(bootstrap=address), folder, start)
-
-
-def _derive(participant: Participant) -> None:
-    """Tell a participant whose compensations name no event what calls them, where there is a lock.
-
-    Raises `DeclarationError` where nothing does, before anything is made or started.
-    """
-    path = lock_file()
-    if participant.is_derived and path.is_file():
-        from choreo.worker.lock import derive_by
-
-        derive_by(path, participant)
-    participant.roles()
 
 
 def _schema_folder(named: str | None) -> Path:

@@ -137,6 +137,10 @@ class Store(Protocol):
         """Give a saga's entries, oldest first."""
         ...
 
+    def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Give entries of all sagas, each with its number, from the one after ``after`` on, oldest first."""
+        ...
+
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
         """Give the kept body of the saga's first counted event of that type; None where there is none.
 

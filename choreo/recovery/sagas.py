@@ -65,14 +65,23 @@ def _replayed(role: Role, store: Store, saga_id: str, entries: Sequence[Entry]) 
         replay.take(entry)
     replay.close()
     name = role.contract.saga
-    letters = [each for each in store.dead_letters() if (each.saga_id, each.saga_type) == (saga_id, name)]
-    rows = [each for each in store.scheduled(saga_id) if each.saga_type == name]
-    kept = Kept(
+    letters = letters_of(store, saga_id, name)
+    return Remembered(role, saga_id, entries, replay, kept_of(store, saga_id, name, letters), letters)
+
+
+def letters_of(store: Store, saga_id: str, saga_type: str) -> list[DeadLetter]:
+    """Give a saga's dead letters, open or closed."""
+    return [each for each in store.dead_letters() if (each.saga_id, each.saga_type) == (saga_id, saga_type)]
+
+
+def kept_of(store: Store, saga_id: str, saga_type: str, letters: Sequence[DeadLetter]) -> Kept:
+    """Give what the tables beside the log hold of a saga, whose dead letters these are."""
+    rows = [each for each in store.scheduled(saga_id) if each.saga_type == saga_type]
+    return Kept(
         frozenset(_due(rows, letters)),
         frozenset(row.event_id for row in outbox_of(store, saga_id)),
         {(place.topic, place.number): acts_from for place, (_, acts_from) in store.joined().items()},
     )
-    return Remembered(role, saga_id, entries, replay, kept, letters)
 
 
 def outbox_of(store: Store, saga_id: str) -> Iterator[Unpublished]:

@@ -32,6 +32,7 @@ def _columns(fields: Iterable[str]) -> str:
 _LETTER_FIELDS = DeadLetter._fields[:-1]  # all but the id, which the database gives
 
 _HISTORY = f"SELECT {_columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
+_ROWS = f"SELECT id, {_columns(Entry._fields)} FROM saga_log WHERE id > ? ORDER BY id LIMIT ?"
 _PAYLOAD = """
 SELECT payload FROM saga_log
 WHERE saga_id = ? AND event_type = ? AND payload IS NOT NULL AND note <> 'void' ORDER BY id LIMIT 1
@@ -158,6 +159,11 @@ class SQLiteStore:
         if not entries:
             self._heads.new(saga_id)
         return entries
+
+    def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Give entries of all sagas, each with its number, from the one after ``after`` on, oldest first."""
+        self._write()
+        return [(row[0], Entry._make(row[1:])) for row in self._rows(_ROWS, after, limit)]
 
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
         """Give the kept body of the saga's first counted event of that type; None where there is none."""

@@ -23,16 +23,24 @@ from choreo.worker.bodies import encode
 MAX_REASON = 1_000
 """The longest reason that is published and kept, in characters."""
 
+ALREADY_GONE = "already gone"
+"""The reason of a compensation that found nothing to undo."""
+
 Verdict = Literal["returned", "ignored", "permanent", "transient", "unreadable", "unknown-fingerprint"]
 
 
 class Attempt(NamedTuple):
-    """How an attempt went; ``type`` and ``body`` are those of the event that it returned."""
+    """How an attempt went; ``type`` and ``body`` are those of the event that it returned.
+
+    ``at`` is the time that the handler was told, in milliseconds, so that its row has the same; 0 where it
+    ran outside of the transaction.
+    """
 
     verdict: Verdict
     type: str = ""
     body: bytes = b""
     reason: str = ""
+    at: int = 0
 
 
 def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, context: Context) -> Attempt:
@@ -80,7 +88,7 @@ def _failed(handler: Handler, context: Context, error: BaseException) -> Attempt
         context.log.error("%s: %s", handler.name, error)
         return Attempt("permanent", reason=type(error).__name__)
     if isinstance(error, handler.ignore):
-        return Attempt("ignored", reason="already gone")
+        return Attempt("ignored", reason=ALREADY_GONE)
     if isinstance(error, Permanent):
         return Attempt("permanent", reason=_text(error) or "failed for good")
     return _transient(handler, context, error)

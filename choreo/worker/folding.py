@@ -85,7 +85,7 @@ class Folding:
         if decisions and decisions[0] == _DUPLICATE:
             return
         self.sagas.put(case.role, case.saga_id, after)
-        rows = Rows(case, before, after, told, self._clock.now())
+        rows = Rows(case, before, after, told, emitted.at or self._clock.now())
         self._carry_out_all(case, rows, after, decisions, emitted)
 
     def answer(self, case: Case, step: str) -> None:

@@ -15,6 +15,9 @@ from choreo.worker.attempt import Attempt
 from choreo.worker.case import Case
 from choreo.worker.folding import Folding
 
+TIMED_OUT, GAVE_UP = "timed out", "gave up after"
+"""How the reason begins of a step whose time was over, and of one whose attempts are used up."""
+
 
 class Results:
     """Takes the results of attempts, inside the turn.
@@ -52,12 +55,12 @@ class Results:
         """End a step whose time is over, before an attempt or during one."""
         progress = self._folding.sagas.get(case.role, case.saga_id).step(handler.step)
         begun = progress.activity == "running" or progress.attempt > 0
-        self._fail_step(case, handler, "timed out", partly=handler.partial and begun)
+        self._fail_step(case, handler, TIMED_OUT, partly=handler.partial and begun)
 
     def _returned(self, case: Case, handler: Handler, result: Attempt) -> None:
         tell = self._folding.tell
         if handler.task == "observer":
-            tell(case, Observed(handler.name))
+            tell(case, Observed(handler.name), result)
         elif handler.task == "deadline":
             tell(case, Due(handler.name), result)
         elif handler.task == "compensation":
@@ -69,7 +72,7 @@ class Results:
     def _retry(self, case: Case, handler: Handler, tried: int, result: Attempt) -> None:
         endless = handler.task == "action" and handler.kind == "retriable"
         if tried >= handler.retry.attempts and not endless:
-            self._fail(case, handler, f"gave up after {tried} attempts: {result.reason}", tried)
+            self._fail(case, handler, f"{GAVE_UP} {tried} attempts: {result.reason}", tried)
         else:
             self._postpone(case, handler, handler.retry.pause(tried), tried, result.reason)
 

@@ -273,7 +273,7 @@ class Runtime:
             span = telemetry.handling(handler.name, case.saga_id, handler.step, traceparent)
         with span:
             result = attempt(self._store, self._codec, handler, binding, context)
-            self._results.take(case, handler, result, tried)
+            self._results.take(case, handler, result._replace(at=now), tried)
 
     def _refuse_stranger(self, record: Record, envelope: Envelope) -> None:
         expected = self._topics.get(record.topic)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from choreo.cli import logs, settings
+from choreo.cli.locks import derived
 from choreo.cli.stores import open_stores
 from choreo.cli.target import load_participant
 from choreo.errors import StoreMismatch
@@ -53,7 +54,7 @@ def subject_of(target: str, store: str) -> Iterator[Subject]:
 
     Raises `ConfigurationError` where there is none, `StoreMismatch` for the store of somebody else.
     """
-    participant = load_participant(target)
+    participant = derived(load_participant(target))
     path = store.replace("{participant}", participant.name)
     with open_stores([path]) as (opened,):
         if opened.participant not in ("", participant.name):

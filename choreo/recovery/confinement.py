@@ -1,0 +1,164 @@
+"""Watching a handler while it runs: what it asks of the clock or of chance, and what it does outside.
+
+Two of Python's own hooks see it, whatever library stands between: a profile function is called before every
+call of a built-in (`sys.setprofile`), and an audit hook before every effect (PEP 578), which it can refuse. A
+library in C that opens a socket by itself is seen by neither.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import sysconfig
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from types import FrameType
+from typing import Any
+
+_CLOCKS: dict[Any, str] = {
+    getattr(time, name): f"time.{name}"
+    for name in (
+        "time",
+        "time_ns",
+        "monotonic",
+        "monotonic_ns",
+        "perf_counter",
+        "perf_counter_ns",
+        "localtime",
+    )
+}
+_CLOCKS |= {os.urandom: "os.urandom", getattr(uuid, "_generate_time_safe", None): "uuid.uuid1"}
+_NOW = frozenset(("now", "utcnow", "today"))
+_CHANCE = frozenset(("random", "getrandbits"))
+
+_EFFECTS = (
+    "socket.connect",
+    "socket.bind",
+    "socket.sendto",
+    "socket.sendmsg",
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "os.kill",
+    "os.remove",
+    "os.rename",
+    "os.mkdir",
+    "os.rmdir",
+    "os.truncate",
+    "sqlite3.connect",
+)
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+
+_EXCUSED = frozenset(("logging", "importlib", "_frozen_importlib", "warnings", "sqlite_utils", "choreo"))
+_LIBRARY = (sysconfig.get_path("stdlib"), "<frozen")
+_INSTALLED = ("site-packages", "dist-packages")
+
+
+class ReachesOutside(Exception):
+    """Raised in a handler in place of an effect outside, which does not happen."""
+
+
+class Seen:
+    """What was seen of one run: ``chances`` and ``effects``, each with its place in the code."""
+
+    def __init__(self) -> None:
+        self.chances: dict[str, None] = {}
+        self.effects: dict[str, None] = {}
+
+
+_watched: Seen | None = None
+
+
+@contextmanager
+def watching() -> Iterator[Seen]:
+    """Watch what runs inside the block, in this process; effects outside are refused meanwhile."""
+    global _watched
+    _install()
+    seen = _watched = Seen()
+    before = sys.getprofile()
+    sys.setprofile(_profile_for(seen))
+    try:
+        yield seen
+    finally:
+        sys.setprofile(before)
+        _watched = None
+
+
+def _profile_for(seen: Seen) -> Callable[[FrameType, str, Any], None]:
+    def profile(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call":
+            name = _chance(called)
+            if name and (place := _place(frame, name)):
+                seen.chances[place] = None
+
+    return profile
+
+
+def _chance(called: Any) -> str:
+    """Name a built-in that gives another result each time; empty for any other."""
+    owner = getattr(called, "__self__", None)
+    if isinstance(owner, type):
+        return (
+            f"{owner.__name__}.{called.__name__}"
+            if issubclass(owner, date) and called.__name__ in _NOW
+            else ""
+        )
+    if isinstance(owner, random.Random):
+        return f"random.{called.__name__}" if called.__name__ in _CHANCE else ""
+    try:
+        return _CLOCKS.get(called, "")
+    except TypeError:  # a method of something that can't be hashed
+        return ""
+
+
+_installed = False
+
+
+def _install() -> None:
+    """Add the audit hook, once: it can never be removed, and does nothing while nobody is watched."""
+    global _installed
+    if not _installed:
+        sys.addaudithook(_audit)
+        _installed = True
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    seen = _watched
+    if seen is None or not _is_effect(event, arguments):
+        return
+    place = _place(sys._getframe(1), event)
+    if place:
+        seen.effects[place] = None
+        raise ReachesOutside(place)
+
+
+def _is_effect(event: str, arguments: tuple[Any, ...]) -> bool:
+    if event == "open":
+        return bool(isinstance(arguments[2], int) and arguments[2] & _WRITING)
+    return event in _EFFECTS
+
+
+def _place(frame: FrameType | None, name: str) -> str:
+    """Say where a handler's own code called for it, and by what name of the library; empty if it did not."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] in _EXCUSED:  # choreo itself called the handler
+            return ""
+        if not _is_library(frame.f_code.co_filename):
+            return f"{name} at {frame.f_code.co_filename}:{frame.f_lineno}"
+        name = f"{module}.{frame.f_code.co_name}"
+        frame = frame.f_back
+    return ""
+
+
+def _is_library(file: str) -> bool:
+    """Say whether code is Python's own; a service may be installed below it."""
+    return file.startswith(_LIBRARY) and not any(name in file for name in _INSTALLED)
