@@ -40,13 +40,18 @@ def copy_of(base: Path, store: SQLiteStore) -> Iterator[Snapshot]:
         _copy(base, path)
         with closing(SQLiteStore(path)) as copied:
             copied.db.execute("PRAGMA synchronous = OFF")  # nobody will miss it
-            last = copied.db.execute("SELECT ifnull(max(id), 0) FROM saga_log").fetchone()[0]
+            last = last_row(copied)
             if copied.store_id != store.store_id or _row(copied, last) != _row(store, last):
                 raise ConfigurationError(
                     f"{base} is not an earlier state of the store",
                     hint="make one with `sqlite3 STORE '.backup BASE'`, or by a copy while no worker runs",
                 )
             yield Snapshot(copied, last)
+
+
+def last_row(store: SQLiteStore) -> int:
+    """Give the number of the last row of a saga log; 0 where it has none."""
+    return int(store.db.execute("SELECT ifnull(max(id), 0) FROM saga_log").fetchone()[0])
 
 
 def _copy(base: Path, target: Path) -> None:

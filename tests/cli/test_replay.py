@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.command import assert_refused, invoke
 from tests.cli.conftest import WriteModule, quiz
+from tests.recovery.conftest import saved
 from tests.worker.rig import Rig
 from tests.worker.services import hotel
 from tests.worker.trip import FlightFull, HotelBooked, HotelCancelled, TripBooked, TripRequested
@@ -105,6 +106,68 @@ def test_resume_says_what_it_left_alone(rigged: Rig, target: str, folder: Path) 
     assert (
         "left alone: trip.HotelBooked of hotel.book can't be published again: its body is gone" in told.stderr
     )
+
+
+STRICTER = """
+from choreo import Context, Permanent
+from tests.worker import services
+from tests.worker.trip import HotelBooked, HotelFull, TripRequested
+
+hotel = services.hotel()
+hotel._declarations = services.Participant("hotel", sagas=[services.trip])._declarations
+
+
+@hotel.action(fails=HotelFull)
+def book(event: TripRequested, ctx: Context) -> HotelBooked | HotelFull:
+    return HotelBooked(event.trip, room=2)
+
+
+@hotel.compensation(of=book)
+def cancel(event: services.FlightFull, booked: HotelBooked, ctx: Context) -> services.HotelCancelled:
+    raise Permanent("too late")
+"""
+
+
+def test_what_if_shows_what_a_deploy_would_change(
+    rigged: Rig, target: str, write_module: WriteModule
+) -> None:
+    """Without a base it guesses nothing; with one, or with code that needs none, it compares."""
+    told = invoke("replay", "what-if", target, "s1")
+    assert (told.exit_code, told.stdout) == (0, "1 saga: 1 needs a base; no differences\n")
+    stricter = f"{write_module(STRICTER)}:hotel"
+    rigged.feed(TripRequested("t"), saga_id="s2")
+    for arguments, count in ((("s1",), 1), (("--all",), 2), (("--all", "--since", "2000-01-01"), 2)):
+        told = invoke("replay", "what-if", stricter, *arguments)
+        assert told.exit_code == 1, told.output
+        assert (
+            "saga s1, row 2: hotel.book\n  - HotelBooked(room=1, …)\n  + HotelBooked(room=2, …)\n"
+            in told.stdout
+        )
+        assert told.stdout.endswith(f"{count} compared; {count} difference{'s' * (count > 1)}\n")
+    assert invoke("replay", "what-if", stricter, "--all", "--since", "2040-01-01").exit_code == 0
+    report = json.loads(invoke("replay", "what-if", stricter, "s1", "--format", "json").stdout)
+    assert [(each["row"], each["now"]) for each in report["changes"]] == [(2, "HotelBooked(room=2, …)")]
+
+
+def test_what_if_works_on_a_copy_of_the_base(rigged: Rig, target: str, folder: Path) -> None:
+    """Of the store while its worker runs; the base stays as it is."""
+    base = saved(folder / "hotel.db")
+    before = base.read_bytes()
+    rigged.feed(TripRequested("t"), saga_id="s2")
+    rigged.feed(FlightFull("t", "full"))
+    told = invoke("replay", "what-if", target, "--all", "--base", str(base))
+    assert (told.exit_code, told.stdout) == (0, "2 sagas: 2 compared; no differences\n")
+    assert base.read_bytes() == before
+    assert rigged.effects() == ["action", "compensation"]
+    for arguments, words in (
+        ((), ("which sagas?",)),
+        (("s1", "--all"), ("which sagas?",)),
+        (("s9",), ("hotel knows no saga s9",)),
+        (("--all", "--base", "none.db"), ("there is no file none.db",)),
+        (("--all", "--base", __file__), ("can't be used as a base",)),
+    ):
+        told = invoke("replay", "what-if", target, *arguments)
+        assert_refused(told.exit_code, told.stderr, *words)
 
 
 @pytest.mark.parametrize("command", ["fold", "resume"])

@@ -6,6 +6,7 @@ import click
 
 from choreo.cli.replay.fold import fold
 from choreo.cli.replay.resume import resume
+from choreo.cli.replay.what_if import what_if
 
 
 @click.group(short_help="Replay sagas from a participant's log.")
@@ -19,8 +20,9 @@ def replay() -> None:
     Examples:
       choreo replay fold shop.orders:orders o-1          is the store what its log says?
       choreo replay resume shop.orders:orders o-1        do again what was lost
+      choreo replay what-if shop.orders:orders --all     would today's code do the same?
     """
 
 
-for command in (fold, resume):
+for command in (fold, resume, what_if):
     replay.add_command(command)

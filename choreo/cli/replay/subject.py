@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_PAGE = 1_000
+"""Saga ids that are asked for at a time."""
+
 target = click.argument("target", metavar="MODULE:PARTICIPANT")
 saga_ids = click.argument("saga_ids", metavar="SAGA_ID...", nargs=-1, required=True)
 as_json = click.option(
@@ -46,6 +49,13 @@ class Subject(NamedTuple):
     participant: Participant
     path: str
     store: SQLiteStore
+
+    def sagas(self) -> Iterator[str]:
+        """Give the ids of all sagas in the store."""
+        after = ""
+        while found := self.store.saga_log.sagas(after, _PAGE):
+            yield from found
+            after = found[-1]
 
 
 @contextmanager

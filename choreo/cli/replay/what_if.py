@@ -1,0 +1,149 @@
+"""``choreo replay what-if``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from choreo.cli import output, settings
+from choreo.cli.replay.subject import Subject, as_json, subject_of, target
+from choreo.errors import ConfigurationError, ReplayError
+
+if TYPE_CHECKING:
+    from choreo.recovery.whatif import WhatIf
+
+_SHOWN = 50
+"""How many differences are written one by one; JSON has them all."""
+
+
+@click.command("what-if", short_help="Run today's handlers on what was recorded.")
+@target
+@click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
+@settings.store
+@click.option("--all", "everything", is_flag=True, help="Every saga in the store.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="TIME",
+    help="With --all: only those that began since then (local time).",
+)
+@click.option("--base", type=Path, metavar="SNAPSHOT", help="An earlier copy of the store; it is copied.")
+@settings.schemas
+@as_json
+@click.option("--dry-run", is_flag=True, help="Changes nothing here: it never writes.")
+@click.pass_context
+def what_if(
+    context: click.Context,
+    /,
+    target: str,
+    saga_ids: tuple[str, ...],
+    store: str,
+    everything: bool,
+    since: datetime | None,
+    base: Path | None,
+    schemas: str | None,
+    form: str,
+    **_given: Any,
+) -> None:
+    """Run the handlers of today's code on the events of the record, and compare what they return.
+
+    The regression test for a deploy. Nothing is published, nothing is written, and what a handler tries to do
+    outside is refused and reported. Calls (async def, blocking=True) are not made: their results are taken
+    from the record. Handlers that use ctx.db run on a copy of --base, which is thrown away, after all that
+    the store did since that snapshot, in its order; without a base they are counted and not guessed.
+    Exits with 1 for any difference.
+
+    \b
+    Examples:
+      choreo replay what-if shop.orders:orders o-1
+      choreo replay what-if shop.orders:orders --all --since 2026-01-31 --base monday.db
+    """
+    if bool(saga_ids) == everything:
+        raise ConfigurationError("which sagas?", hint="name them, or give --all, which --since can narrow")
+    with subject_of(target, store) as subject:
+        wanted = _wanted(subject, saga_ids, since)
+        whatif = _tried(subject, wanted, base, schemas)
+    if form == "json":
+        click.echo(json.dumps(_report(whatif, len(wanted)), indent=2))
+    else:
+        _show(whatif, len(wanted))
+    context.exit(1 if whatif.changes else 0)
+
+
+def _wanted(subject: Subject, saga_ids: Sequence[str], since: datetime | None) -> list[str]:
+    """Give the sagas that are meant. Raises `ReplayError` for one that the store doesn't know."""
+    if not saga_ids:
+        return [each for each in subject.sagas() if since is None or _begun(subject, each) >= since]
+    for saga_id in saga_ids:
+        if not subject.store.history(saga_id):
+            name = subject.participant.name
+            raise ReplayError(f"{name} knows no saga {saga_id}", hint="see `choreo sagas`")
+    return list(dict.fromkeys(saga_ids))
+
+
+def _begun(subject: Subject, saga_id: str) -> datetime:
+    """Say when the participant first heard of a saga."""
+    return datetime.fromtimestamp(subject.store.history(saga_id)[0].recorded_at / 1000)
+
+
+def _tried(subject: Subject, wanted: list[str], base: Path | None, schemas: str | None) -> WhatIf:
+    """Try the sagas, with a bar on a terminal."""
+    from choreo.avro import AvroCodec
+    from choreo.recovery.snapshot import copy_of, empty, last_row
+    from choreo.recovery.whatif import WhatIf
+
+    participant, store = subject.participant, subject.store
+    codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
+    with copy_of(base, store) if base else empty() as scratch, scratch.store.turn():
+        whatif = WhatIf(
+            participant, codec, store, scratch.store, has_base=bool(base), wanted=frozenset(wanted)
+        )
+        if base and participant.prepare:
+            participant.prepare(scratch.store.db)
+        if base:
+            with _bar(last_row(store)) as bar:
+                for number in whatif.take_all(scratch.last):
+                    bar.update(number - bar.pos)
+        else:
+            with _bar(len(wanted)) as bar:
+                for saga_id in wanted:
+                    whatif.take_saga(saga_id)
+                    bar.update(1)
+    return whatif
+
+
+def _bar(length: int) -> Any:
+    return click.progressbar(length=length, label="what if", file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
+def _report(whatif: WhatIf, sagas: int) -> dict[str, Any]:
+    return {
+        "sagas": sagas,
+        "counts": dict(whatif.counts),
+        "changes": [each._asdict() for each in whatif.changes],
+        "nondeterministic": {name: list(places) for name, places in whatif.chances.items()},
+    }
+
+
+def _show(whatif: WhatIf, sagas: int) -> None:
+    for each in whatif.changes[:_SHOWN]:
+        where = f"saga {each.saga_id}, row {each.row}" if each.row else f"saga {each.saga_id}"
+        click.secho(f"{where}: {each.step}", bold=True, color=output.colour())
+        click.secho(f"  - {each.recorded}", fg="red", color=output.colour())
+        click.secho(f"  + {each.now}", fg="green", color=output.colour())
+    if len(whatif.changes) > _SHOWN:
+        click.echo(f"… and {len(whatif.changes) - _SHOWN} more (--format json has them all)")
+    for name, places in whatif.chances.items():
+        click.echo(f"nondeterministic: {name} calls {', '.join(places)}")
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(whatif.counts.items())) or "no handler ran"
+    click.echo(f"{_many(sagas, 'saga')}: {counts}; {_many(len(whatif.changes), 'difference')}")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
