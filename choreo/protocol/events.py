@@ -35,8 +35,9 @@ def happened(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -
 def _react(
     role: Role, saga: Instance, event: Envelope, was_aborted: bool, was_failing: bool, out: list[Decision]
 ) -> None:
-    _disarm(role, saga, event, out)
-    _call_compensations(role, saga, event, bool(saga.failing) and not was_failing, out)
+    first_failure = bool(saga.failing) and not was_failing
+    _disarm(role, saga, event, first_failure, out)
+    _call_compensations(role, saga, event, first_failure, out)
     if saga.end or (saga.aborted and not was_aborted):  # after the calls: what is refused here answers once
         steps.refuse_what_waits(role, saga, out)
     for action in role.triggered_by.get(event.type, ()):
@@ -124,11 +125,10 @@ def _arm(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> No
             out.append(Arm(deadline.name))
 
 
-def _disarm(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+def _disarm(role: Role, saga: Instance, event: Envelope, first_failure: bool, out: list[Decision]) -> None:
     """A deadline can only abort its saga: it is over with the outcome it watches, a failure, or the end."""
-    for deadline in role.deadlines:
-        if saga.deadlines.get(deadline.name) != "armed":
-            continue
-        if event.step == deadline.of or saga.end or saga.failing:
+    over = role.deadlines if saga.end or first_failure else role.watching.get(event.step, ())
+    for deadline in over:
+        if saga.deadlines.get(deadline.name) == "armed":
             saga.deadlines[deadline.name] = "over"
             out.append(Disarm(deadline.name))

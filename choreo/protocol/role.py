@@ -105,7 +105,9 @@ class Role:
     observed_by: dict[str, list[Observer]] = field(init=False, repr=False, compare=False)
     armed_by: dict[str, list[Deadline]] = field(init=False, repr=False, compare=False)
     deadline: dict[str, Deadline] = field(init=False, repr=False, compare=False)
+    watching: dict[str, list[Deadline]] = field(init=False, repr=False, compare=False)
     leaves: tuple[Action, ...] = field(init=False, repr=False, compare=False)
+    joins: tuple[Action, ...] = field(init=False, repr=False, compare=False)
     handles: frozenset[str] = field(init=False, repr=False, compare=False)
     """Every event type whose body this participant may need."""
 
@@ -119,7 +121,9 @@ class Role:
         put("undone_by", _index(self.actions, _calls))
         put("observed_by", _index(self.observers, lambda observer: observer.trigger.types))
         put("armed_by", _index(self.deadlines, lambda deadline: deadline.after.types))
+        put("watching", _index(self.deadlines, lambda deadline: frozenset((deadline.of,))))
         put("leaves", tuple(a for a in self.actions if any(undo.is_leaf for undo in a.undo)))
+        put("joins", tuple(a for a in self.actions if any(len(each) > 1 for each in a.trigger.alternatives)))
         indexes = (self.triggered_by, self.undone_by, self.observed_by, self.armed_by)
         put("handles", self.reads.union(*indexes))
 

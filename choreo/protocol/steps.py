@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from choreo.outcome import COMPENSATED, FAILED, TIMED_OUT, StepState
 from choreo.protocol.decisions import Answer, Bury, Decision, Drop, Moved, Queue
-from choreo.protocol.instance import Instance, Progress
+from choreo.protocol.instance import PENDING, Instance, Progress
 from choreo.protocol.role import Action, Role, Undo
 
 
@@ -65,14 +65,13 @@ def answer(saga: Instance, action: Action, out: list[Decision], reason: str) -> 
 
 def refuse_what_waits(role: Role, saga: Instance, out: list[Decision]) -> None:
     """At the abort or the end: half-filled joins, what is queued and what backs off end there (R4, R8)."""
-    for action in role.actions:
-        if not action.can_fail:
-            continue
-        progress = saga.step(action.step)
-        if progress.activity in ("queued", "waiting") and progress.state != "compensating":
-            out.append(Drop("action", action.step))
-            give_up(saga, action, out)
-        elif progress == Progress() and action.trigger.touched(saga.types):
+    for name, progress in list(saga.steps.items()):
+        waits = progress.activity in ("queued", "waiting") and progress.state != "compensating"
+        if waits and role.action[name].can_fail:
+            out.append(Drop("action", name))
+            give_up(saga, role.action[name], out)
+    for action in role.joins:
+        if action.can_fail and saga.step(action.step) == PENDING and action.trigger.touched(saga.types):
             if saga.end:
                 refuse(saga, action, out)
             else:

@@ -55,4 +55,8 @@ class Trigger(NamedTuple):
 
 def _minimal(options: Iterable[frozenset[str]]) -> tuple[frozenset[str], ...]:
     unique = list(dict.fromkeys(options))
-    return tuple(option for option in unique if not any(other < option for other in unique))
+    shortest = min(map(len, unique), default=0)
+    smaller = [option for option in unique if len(option) < max(map(len, unique))]
+    return tuple(
+        option for option in unique if len(option) == shortest or not any(other < option for other in smaller)
+    )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from choreo.choreography import Choreography, Lock, SagaGraph, Step, role_of_all
+from choreo.choreography import Choreography, Lock, SagaGraph, Step
 from choreo.outcome import START
-from choreo.verify.run import Run, Scenario, run
+from choreo.verify.budget import DEFAULT, Budget, Clock, Meter, no_clock
+from choreo.verify.causal import causal_runs
+from choreo.verify.model import Model
+from choreo.verify.run import Run
 from choreo.verify.schemas import Compare, same
 
 
@@ -15,12 +18,20 @@ class Case:
     """What the rules look at; everything is worked out once, when a rule first asks for it."""
 
     def __init__(
-        self, choreography: Choreography, graph: SagaGraph, compare: Compare = same, lock: Lock | None = None
+        self,
+        choreography: Choreography,
+        graph: SagaGraph,
+        compare: Compare = same,
+        lock: Lock | None = None,
+        budget: Budget = DEFAULT,
+        clock: Clock = no_clock,
     ) -> None:
         self.choreography = choreography
         self.graph = graph
         self.compare = compare
         self.lock = lock
+        self.budget = budget
+        self.meter = Meter(budget, clock)
 
     @cached_property
     def emitted(self) -> frozenset[str]:
@@ -78,42 +89,14 @@ class Case:
         )
 
     @cached_property
+    def model(self) -> Model:
+        """The saga as the engine runs it."""
+        return Model(self.graph)
+
+    @cached_property
     def runs(self) -> tuple[Run, ...]:
         """One causal run of each scenario."""
-        role = role_of_all(self.graph)
-        return tuple(run(self.graph, role, scenario) for scenario in self._scenarios())
-
-    def _scenarios(self) -> Iterator[Scenario]:
-        for choices in self._choices():
-            good = Scenario(_title("nothing fails", choices), choices=choices)
-            done = run(self.graph, role_of_all(self.graph), good)
-            yield good
-            executed = {event.step for event in done.log}
-            yield from self._failures(executed, choices)
-            for deadline in self.graph.deadlines:
-                if deadline.step in executed:
-                    title = _title(f"{deadline.step} answers after {deadline.name}", choices)
-                    yield Scenario(title, late=deadline.name, choices=choices)
-            if self.graph.contract.aborts:
-                for number in range(1, len(done.log) + 1):
-                    last = done.log[number - 1].step
-                    yield Scenario(
-                        _title(f"cancelled after {last}", choices), cancelled_at=number, choices=choices
-                    )
-
-    def _failures(self, executed: set[str], choices: dict[str, str]) -> Iterator[Scenario]:
-        for step in self.graph.steps.values():
-            if step.name in executed and step.can_fail and step.trigger:
-                for failure in step.failures:
-                    title = _title(f"{step.name} fails", choices)
-                    yield Scenario(title, step.name, failure, choices=choices)
-
-    def _choices(self) -> Iterator[dict[str, str]]:
-        """Give the first success of every step, then every other success of one step."""
-        yield {}
-        for step in self.graph.steps.values():
-            for success in step.successes[1:]:
-                yield {step.name: success}
+        return tuple(causal_runs(self.model, self.budget.troubles, self.meter))
 
 
 def _closure(name: str, direct: dict[str, set[str]]) -> set[str]:
@@ -125,9 +108,3 @@ def _closure(name: str, direct: dict[str, set[str]]) -> set[str]:
             found.add(each)
             waiting.extend(direct.get(each, ()))
     return found
-
-
-def _title(what: str, choices: dict[str, str]) -> str:
-    if not choices:
-        return what
-    return f"{what}; {', '.join(f'{step} answers {event}' for step, event in choices.items())}"

@@ -1,0 +1,148 @@
+"""Causal runs: one for each scenario: what every step answers, and one thing that goes wrong.
+
+Runs that begin alike are run once: where something may go otherwise, a path parts from the one on which it
+does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+from choreo.outcome import SUCCEEDED
+from choreo.protocol import Begin, Buried, Ended, Queue, Requeued
+from choreo.verify.budget import Meter
+from choreo.verify.model import Model
+from choreo.verify.path import Cause, Held, Path
+from choreo.verify.run import Run
+
+
+def causal_runs(model: Model, troubles: int, meter: Meter) -> Iterator[Run]:
+    """Give the runs of all scenarios with at most so many ``troubles``, the one without any first.
+
+    It ends early when the ``meter`` says so.
+    """
+    waiting = _beginnings(model, troubles)
+    while waiting and not meter.is_empty:
+        path = waiting.pop()
+        run = path.go()
+        waiting += reversed(path.parted)
+        meter.count(len(run.written) - path.shared)
+        yield run
+
+
+def _beginnings(model: Model, troubles: int) -> list[_ScenarioPath]:
+    path = _ScenarioPath(model, troubles)
+    early = path.fork()
+    path.start()
+    if not (model.graph.contract.aborts and troubles):
+        return [path]
+    early.cancel("cancelled before it starts", Cause())
+    early.start()
+    return [early, path]
+
+
+class _ScenarioPath(Path):
+    """A path from which others part, as long as something may still go wrong."""
+
+    def __init__(self, model: Model, troubles: int) -> None:
+        super().__init__(model)
+        self.parted: list[_ScenarioPath] = []
+        self._known: dict[tuple[object, ...], tuple[Run, int, int]] = {}
+        self.shared = 0
+        self._left = troubles
+        self._is_prompt = False
+
+    def fork(self) -> Self:
+        twin = super().fork()
+        twin.parted = []
+        twin.shared = len(self.run.written)
+        return twin
+
+    def cancel(self, title: str, cause: Cause) -> None:
+        """Let a cancellation come next."""
+        self._goes_wrong(title)
+        self.append(*self.model.cancelling, cause)
+
+    def on_action(self, step: str, cause: Cause) -> None:
+        if self._left:
+            self._fail(step, cause)
+            self._bury(step, cause)
+            for deadline in self.model.role.watching.get(step, ()):
+                if deadline.after.satisfied(self.saga.types):
+                    self._come_late(step, deadline.name, cause)
+        first, *others = self.model.graph.steps[step].successes or ("",)
+        for success in others:
+            path = self._part()
+            path._answer(step, success, cause, is_choice=True)
+        self._answer(step, first, cause, is_choice=bool(others))
+
+    def on_read(self, cause: Cause) -> None:
+        if self._left and self.model.graph.contract.aborts and not (self.saga.cancelled or self.saga.end):
+            last = self.run.written[cause.events[0]].step
+            self._part().cancel(f"cancelled after {last}", cause)
+
+    def on_armed(self, name: str) -> None:
+        step = self.model.role.deadline[name].of
+        if self._left and step not in self.saga.steps and not self.due:
+            path = self._part()
+            path._goes_wrong(f"{name} passes before {step} is called")
+            path.due = name
+
+    def on_expired(self) -> None:
+        if self._is_prompt and self.held:
+            self.release()
+
+    def is_known(self) -> bool:
+        position = len(self.run.written)
+        run, there, left = self._known.setdefault(self.rest, (self.run, position, self._left))
+        if run is self.run or left < self._left:
+            return False
+        self.run.join(run, there)
+        return True
+
+    def _part(self) -> Self:
+        path = self.fork()
+        self.parted.append(path)
+        return path
+
+    def _goes_wrong(self, title: str) -> None:
+        known = self.run.scenario
+        self._left -= 1
+        self.run.scenario = known._replace(troubles=(*known.troubles, title))
+
+    def _answer(self, step: str, success: str, cause: Cause, *, is_choice: bool) -> None:
+        known = self.run.scenario
+        if is_choice:
+            self.run.scenario = known._replace(choices=(*known.choices, (step, success)))
+        self.tell(Ended(step, SUCCEEDED, success), cause)
+
+    def _fail(self, step: str, cause: Cause) -> None:
+        for told in self.model.failures(self.model.role.action[step]):
+            path = self._part()
+            how = "raises" if told.how == "partial" else "fails"
+            path._goes_wrong(f"{step} {how}")
+            path.tell(told, cause)
+
+    def _bury(self, step: str, cause: Cause) -> None:
+        """Let the step become a dead letter, which is requeued when nothing else moves."""
+        path = self._part()
+        path._goes_wrong(f"{step} is a dead letter for a while")
+        path.tell(Begin(step), cause)
+        path.tell(Buried(step), cause)
+        path.held.append(Held(step, Requeued(step), cause))
+
+    def _come_late(self, step: str, deadline: str, cause: Cause) -> None:
+        """Let a deadline pass before the step begins; while it works; and long before it answers."""
+        success = next(iter(self.model.graph.steps[step].successes), "")
+        reply = Ended(step, SUCCEEDED, success)
+        for how in ("is called late for", "answers just after", "answers long after"):
+            path = self._part()
+            path._goes_wrong(f"{step} {how} {deadline}")
+            path._is_prompt = how == "answers just after"
+            path.due = deadline
+            if how == "is called late for":
+                path.held.append(Held(step, Queue("action", step), cause))
+            else:
+                path.tell(Begin(step), cause)
+                path.held.append(Held(step, reply, cause))

@@ -1,0 +1,235 @@
+"""``Path``: a run under way. Whatever the protocol decides is done at once, before anything else is read.
+
+So as much as possible has been done by the time something goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple, Self
+
+from choreo.outcome import COMPENSATED, START, SUCCEEDED, TIMED_OUT, Outcome
+from choreo.protocol import (
+    Answer,
+    Arm,
+    Bury,
+    Decision,
+    Drop,
+    Due,
+    Ended,
+    Expire,
+    Input,
+    Instance,
+    Observed,
+    Publish,
+    Queue,
+    Trigger,
+    fold_into,
+)
+from choreo.verify.model import Model
+from choreo.verify.run import Happened, Run, Scenario
+
+
+class Cause(NamedTuple):
+    """Why something is done: the events that led to it, and how much was read when it began."""
+
+    events: tuple[int, ...] = ()
+    begun: int = 0
+
+
+class Held(NamedTuple):
+    """A step that is kept waiting: what it will be told, or the decision that it has not begun on yet."""
+
+    step: str
+    then: Input | Queue
+    cause: Cause
+
+
+class Path:
+    """A run of a saga in which nothing goes wrong; who knows of troubles overrides the ``on_`` methods."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.run = Run(Scenario())
+        self.saga = Instance()
+        self.read = 0
+        self.held: list[Held] = []
+        self.due = ""
+        self._todo: deque[tuple[Decision, Cause]] = deque()
+        self._numbers: dict[str, int] = {}
+        self._imported = 0
+
+    def fork(self) -> Self:
+        """Give a path that is here now, and goes its own way."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        run = self.run
+        twin.run = Run(run.scenario, run.written.copy(), dead=run.dead.copy(), valid=run.valid.copy())
+        twin.saga = self.saga.copy()
+        twin.held = self.held.copy()
+        twin._todo = self._todo.copy()
+        twin._numbers = self._numbers.copy()
+        return twin
+
+    def start(self) -> None:
+        """Let the saga begin."""
+        starts = self.model.graph.contract.starts
+        self.tell(Ended(START, SUCCEEDED, starts), Cause())
+        if not self._todo:  # nobody owns the start
+            self.append(START, SUCCEEDED, starts, Cause())
+
+    def go(self) -> Run:
+        """Go on until nothing moves any more, or all that comes is known."""
+        while self._goes_on():
+            pass
+        run, saga = self.run, self.saga
+        if run.joined:
+            return run
+        run.end, run.aborted = saga.end, saga.aborted
+        for action in self.model.role.actions:
+            progress = saga.step(action.step)
+            if progress.state == "pending" and action.trigger.touched(saga.types):
+                run.waiting.append(action.step)
+        return run
+
+    def _goes_on(self) -> bool:
+        while self._todo:
+            self._obey(*self._todo.popleft())
+        if self.due:
+            self._pass_deadline()
+        elif not self.held and self.is_known():
+            return False
+        elif self.read < len(self.run.written):
+            self._read_next()
+        elif self.held:
+            self.release()
+        else:
+            return self._import()
+        return True
+
+    def _read_next(self) -> None:
+        number, saga = self.read, self.saga
+        event = self.run.written[number]
+        known = len(saga.outcomes) + len(saga.compensated)
+        self.read = number + 1
+        cause = Cause((number,), self.read)
+        self.tell(self.model.envelope(event.step, event.outcome, event.type), cause)
+        if len(saga.outcomes) + len(saga.compensated) > known:
+            self.run.valid.add(number)
+            self._numbers.setdefault(event.type, number)
+            self.on_read(cause)
+
+    def _pass_deadline(self) -> None:
+        name, self.due = self.due, ""
+        self.tell(Due(name), Cause((self.read - 1,), self.read))
+
+    def release(self) -> None:
+        """Let what was held longest go on."""
+        step, then, cause = self.held.pop(0)
+        later = Cause(tuple(sorted({*cause.events, self.read - 1})), cause.begun)
+        if isinstance(then, Queue):
+            self.work(then.task, step, later)
+        else:
+            self.tell(then, later)
+
+    def _import(self) -> bool:
+        """Let the next event from outside come, now that everything waits; say whether there was one."""
+        steps = self.model.imported
+        if self.saga.end or self._imported == len(steps):
+            return False
+        step = steps[self._imported]
+        self._imported += 1
+        self.append(step.name, SUCCEEDED, step.successes[0], Cause())
+        return True
+
+    def tell(self, told: Input, cause: Cause) -> None:
+        """Fold an input; what is decided is done before anything that was decided earlier."""
+        decisions = fold_into(self.model.role, self.saga, told)
+        self._todo.extendleft((decision, cause) for decision in reversed(decisions))
+
+    def _obey(self, decision: Decision, cause: Cause) -> None:
+        match decision:
+            case Queue(task, name):
+                self.work(task, name, cause)
+            case Publish(step, outcome, name):
+                self.append(step, outcome, name, cause)
+            case Answer(step, outcome, name, reason):
+                self.append(step, outcome, name, cause, reason)
+            case Expire(name):
+                deadline = self.model.role.deadline[name]
+                self.append(deadline.of, TIMED_OUT, deadline.answer, cause)
+                self.on_expired()
+            case Arm(name):
+                self.on_armed(name)
+            case Drop(_, name):
+                self.held = [each for each in self.held if each.step != name]
+            case Bury(_, name, _):
+                self.run.dead.append(name)
+
+    def work(self, task: str, name: str, cause: Cause) -> None:
+        """Do what was queued."""
+        if task == "observer":
+            self.tell(Observed(name), cause)
+        elif task == "compensation":
+            undo = self.model.graph.steps[name].undo_of(self.saga.step(name).result)
+            trigger = Trigger(undo.trigger) if undo else Trigger()
+            answer = next(iter(undo.emits.successes), "") if undo else ""
+            self.tell(Ended(name, COMPENSATED, answer), self._because(trigger, cause))
+        elif task == "action":
+            self.on_action(name, self._because(self.model.role.action[name].trigger, cause))
+
+    def append(self, step: str, outcome: Outcome, event: str, cause: Cause, remark: str = "") -> None:
+        """Write an event to the log."""
+        log = self.run.written
+        past = 1 << len(log)
+        for number in cause.events:
+            past |= log[number].past
+        log.append(Happened(event, step, outcome, cause.events, remark, past, cause.begun, self.read))
+
+    def _because(self, trigger: Trigger, cause: Cause) -> Cause:
+        """Give all events that a join was waiting for, of which the last has just come."""
+        for option in trigger.alternatives:
+            if len(option) > 1 and option <= self.saga.types:
+                numbers = {self._numbers[name] for name in option if name in self._numbers}
+                return Cause(tuple(sorted(numbers.union(cause.events))), cause.begun)
+        return cause
+
+    @property
+    def rest(self) -> tuple[object, ...]:
+        """All that what comes depends on, once everything decided is done; equal paths go on alike.
+
+        On the way back nothing is called any more that isn't done yet, so what has come to nothing doesn't
+        matter: only what is still to be undone does, and what it has heard of.
+        """
+        saga, unread = self.saga, tuple(event.type for event in self.run.written[self.read :])
+        if not self._goes_back():
+            known = (saga.types, saga.seen, saga.steps.items(), saga.deadlines.items())
+            return (*map(frozenset, known), saga.end, saga.cancelled, unread, self._imported)
+        done = {step: each for step, each in saga.steps.items() if each.state == "completed"}
+        heard = frozenset(event for step in done for event in self.model.calls[step] if event in saga.types)
+        return (frozenset(done.items()), heard, unread, saga.end, saga.pivoted, self._imported)
+
+    def _goes_back(self) -> bool:
+        if not self.saga.failing or self.model.goes_on_in_rollback:
+            return False
+        return all(event.outcome != SUCCEEDED for event in self.run.written[self.read :])
+
+    # What may go otherwise
+
+    def is_known(self) -> bool:
+        """Say whether another path has been here: then this one need not go on."""
+        return False
+
+    def on_action(self, step: str, cause: Cause) -> None:
+        """Let an action answer: with its first success event, here."""
+        success = next(iter(self.model.graph.steps[step].successes), "")
+        self.tell(Ended(step, SUCCEEDED, success), cause)
+
+    def on_read(self, cause: Cause) -> None:
+        """An event that counts was read."""
+
+    def on_armed(self, name: str) -> None:
+        """A deadline was armed."""
+
+    def on_expired(self) -> None:
+        """A deadline has just passed."""
