@@ -22,9 +22,35 @@ FORMATS = ("text", "json", "sarif", "junit", "github")
 @click.argument("names", metavar="[MODULE|MANIFEST|FOLDER]...", nargs=-1)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Let warnings fail, too.")
+@click.option("--deep", is_flag=True, help="Let two things go wrong in one run, not one.")
+@click.option(
+    "--states",
+    type=click.IntRange(min=1),
+    default=200_000,
+    show_default=True,
+    metavar="N",
+    help="Look at so many states of a saga at most.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=2.0,
+    show_default=True,
+    metavar="S",
+    help="Search a saga's orders so long at most.",
+)
 @click.option("--lock", is_flag=True, help="Write choreography.json, for compensations that name no event.")
 @click.pass_context
-def verify(context: click.Context, names: tuple[str, ...], form: str, strict: bool, lock: bool) -> None:
+def verify(
+    context: click.Context,
+    names: tuple[str, ...],
+    form: str,
+    strict: bool,
+    deep: bool,
+    states: int,
+    seconds: float,
+    lock: bool,
+) -> None:
     """Prove that every run of every saga ends, and that every rollback is whole and in order.
 
     It needs the declarations of all participants: modules, which are imported, or their manifests, which are
@@ -44,19 +70,31 @@ def verify(context: click.Context, names: tuple[str, ...], form: str, strict: bo
       choreo verify manifests --lock           write what derived triggers come to
       choreo verify shop.orders other/payments.choreo.json --format sarif > verify.sarif
     """
+    from choreo.verify import Budget
     from choreo.verify import verify as examine
 
     choreography, path = choreography_named(names), lock_file()
     known = None if lock else lock_read(path)
-    verdict = examine(choreography, compare=compare, lock=known, clock=time.perf_counter)
+    budget = Budget(2 if deep else 1, states, seconds)
+    verdict = examine(choreography, compare=compare, lock=known, budget=budget, clock=time.perf_counter)
     _say(verdict, form)
-    if verdict.errors or (strict and verdict.findings):
-        context.exit(1)
+    code = exit_code(verdict, strict=strict)
+    if code:
+        context.exit(code)
     if lock:
         from choreo.choreography import lock_of
 
         lock_written(path, lock_of(choreography, __version__))
         click.echo(f"wrote {path}", err=True)
+
+
+def exit_code(verdict: Verdict, *, strict: bool) -> int:
+    """Give 1 where something was found, 3 where nothing was and not all was looked at, else 0."""
+    if verdict.errors:
+        return 1
+    if verdict.scope.unfinished:
+        return 3
+    return 1 if strict and verdict.findings else 0
 
 
 def _say(verdict: Verdict, form: str) -> None:

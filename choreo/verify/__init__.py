@@ -8,8 +8,21 @@ dedupe by event id, a relay that publishes in the end. Under these a crash, a re
 add no state, so only failures, orders, deadlines, cancellations and dead letters are looked at.
 """
 
+from choreo.verify.budget import Budget
 from choreo.verify.finding import Finding, Level, TraceLine
 from choreo.verify.schemas import Compare, Unreadable
-from choreo.verify.verdict import Scope, Verdict, verify
+from choreo.verify.scope import Scope, Unfinished
+from choreo.verify.verdict import Verdict, verify
 
-__all__ = ["Compare", "Finding", "Level", "Scope", "TraceLine", "Unreadable", "Verdict", "verify"]
+__all__ = [
+    "Budget",
+    "Compare",
+    "Finding",
+    "Level",
+    "Scope",
+    "TraceLine",
+    "Unfinished",
+    "Unreadable",
+    "Verdict",
+    "verify",
+]

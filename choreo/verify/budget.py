@@ -17,8 +17,8 @@ def no_clock() -> float:
 class Budget(NamedTuple):
     """The limits for one saga.
 
-    In a run, ``troubles`` things may go wrong: failures for good, deadlines that pass, cancellations. What is
-    searched has ``states`` at most, and everything together takes ``seconds``.
+    In a run, ``troubles`` things may go wrong: failures for good, deadlines that pass, cancellations. No more
+    than ``states`` are looked at; the search, which looks at orders, takes ``seconds`` at most.
     """
 
     troubles: int = 1
@@ -36,9 +36,13 @@ class Meter:
     def __init__(self, budget: Budget, clock: Clock) -> None:
         self._budget = budget
         self._clock = clock
-        self._begun = clock()
+        self._until: float | None = None
         self.states = 0
         self.exhausted = ""
+
+    def time(self) -> None:
+        """Begin to count the time, too."""
+        self._until = self._clock() + self._budget.seconds
 
     def count(self, states: int = 1) -> None:
         """Note how many states more were visited."""
@@ -50,6 +54,6 @@ class Meter:
         if not self.exhausted:
             if self.states > self._budget.states:
                 self.exhausted = f"{self._budget.states:,} states"
-            elif self._clock() - self._begun > self._budget.seconds:
+            elif self._until is not None and self._clock() > self._until:
                 self.exhausted = f"{self._budget.seconds:g} s"
         return bool(self.exhausted)

@@ -10,6 +10,7 @@ from choreo.outcome import START
 from choreo.verify.budget import DEFAULT, Budget, Clock, Meter, no_clock
 from choreo.verify.causal import causal_runs
 from choreo.verify.model import Model
+from choreo.verify.properties import Broken, broken
 from choreo.verify.run import Run
 from choreo.verify.schemas import Compare, same
 
@@ -97,6 +98,23 @@ class Case:
     def runs(self) -> tuple[Run, ...]:
         """One causal run of each scenario."""
         return tuple(causal_runs(self.model, self.budget.troubles, self.meter))
+
+    @cached_property
+    def whole_runs(self) -> tuple[Run, ...]:
+        """The runs that went their own way to the end: enough for whoever looks for what no run may do."""
+        return tuple(run for run in self.runs if not run.is_repeat)
+
+    @cached_property
+    def broken(self) -> dict[str, list[Broken]]:
+        """The properties that runs break, by VERIFY's number; of each step the first run that does."""
+        found: dict[tuple[str, str], Broken] = {}
+        for run in self.whole_runs:
+            for each in broken(self.graph, run):
+                found.setdefault((each.property, each.step), each)
+        by_property: dict[str, list[Broken]] = {}
+        for each in found.values():
+            by_property.setdefault(each.property, []).append(each)
+        return by_property
 
 
 def _closure(name: str, direct: dict[str, set[str]]) -> set[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Self
 
-from choreo.outcome import SUCCEEDED
+from choreo.outcome import CANCEL, SUCCEEDED
 from choreo.protocol import Begin, Buried, Ended, Queue, Requeued
 from choreo.verify.budget import Meter
 from choreo.verify.model import Model
 from choreo.verify.path import Cause, Held, Path
+from choreo.verify.rest import Rest
 from choreo.verify.run import Run
 
 
@@ -48,7 +49,7 @@ class _ScenarioPath(Path):
     def __init__(self, model: Model, troubles: int) -> None:
         super().__init__(model)
         self.parted: list[_ScenarioPath] = []
-        self._known: dict[tuple[object, ...], tuple[Run, int, int]] = {}
+        self._known: dict[Rest, tuple[Run, int, int]] = {}
         self.shared = 0
         self._left = troubles
         self._is_prompt = False
@@ -77,8 +78,14 @@ class _ScenarioPath(Path):
             path._answer(step, success, cause, is_choice=True)
         self._answer(step, first, cause, is_choice=bool(others))
 
+    @property
+    def _may_be_cancelled(self) -> bool:
+        if not self.model.graph.contract.aborts or self.saga.cancelled or self.saga.end:
+            return False
+        return all(event.step != CANCEL for event in self.run.written[self.read :])
+
     def on_read(self, cause: Cause) -> None:
-        if self._left and self.model.graph.contract.aborts and not (self.saga.cancelled or self.saga.end):
+        if self._left and self._may_be_cancelled:
             last = self.run.written[cause.events[0]].step
             self._part().cancel(f"cancelled after {last}", cause)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple, Self
 
+from choreo.manifest import HandlerEntry
 from choreo.outcome import COMPENSATED, START, SUCCEEDED, TIMED_OUT, Outcome
 from choreo.protocol import (
     Answer,
@@ -27,6 +28,7 @@ from choreo.protocol import (
     fold_into,
 )
 from choreo.verify.model import Model
+from choreo.verify.rest import Rest, rest_of
 from choreo.verify.run import Happened, Run, Scenario
 
 
@@ -126,11 +128,10 @@ class Path:
     def release(self) -> None:
         """Let what was held longest go on."""
         step, then, cause = self.held.pop(0)
-        later = Cause(tuple(sorted({*cause.events, self.read - 1})), cause.begun)
         if isinstance(then, Queue):
-            self.work(then.task, step, later)
+            self.work(then.task, step, cause._replace(begun=self.read))
         else:
-            self.tell(then, later)
+            self.tell(then, cause)
 
     def _import(self) -> bool:
         """Let the next event from outside come, now that everything waits; say whether there was one."""
@@ -172,9 +173,8 @@ class Path:
             self.tell(Observed(name), cause)
         elif task == "compensation":
             undo = self.model.graph.steps[name].undo_of(self.saga.step(name).result)
-            trigger = Trigger(undo.trigger) if undo else Trigger()
             answer = next(iter(undo.emits.successes), "") if undo else ""
-            self.tell(Ended(name, COMPENSATED, answer), self._because(trigger, cause))
+            self.tell(Ended(name, COMPENSATED, answer), self._called(name, undo, cause))
         elif task == "action":
             self.on_action(name, self._because(self.model.role.action[name].trigger, cause))
 
@@ -187,32 +187,31 @@ class Path:
         log.append(Happened(event, step, outcome, cause.events, remark, past, cause.begun, self.read))
 
     def _because(self, trigger: Trigger, cause: Cause) -> Cause:
-        """Give all events that a join was waiting for, of which the last has just come."""
+        """Give all events that something was waiting for, of which the last has just come."""
+        whole = cause
         for option in trigger.alternatives:
-            if len(option) > 1 and option <= self.saga.types:
+            if option <= self.saga.types:
                 numbers = {self._numbers[name] for name in option if name in self._numbers}
-                return Cause(tuple(sorted(numbers.union(cause.events))), cause.begun)
-        return cause
+                whole = cause._replace(events=tuple(sorted(numbers.union(cause.events))))
+                if not numbers.isdisjoint(cause.events):
+                    break
+        return whole
+
+    def _called(self, step: str, undo: HandlerEntry | None, cause: Cause) -> Cause:
+        """Give all events that called a compensation: its trigger's, its timeout, or the first failure."""
+        if self.saga.outcomes.get(step) == TIMED_OUT:
+            event = next(e.type for e in self.run.written if (e.step, e.outcome) == (step, TIMED_OUT))
+        elif undo and undo.trigger:
+            return self._because(Trigger(undo.trigger), cause)
+        else:
+            event = next((e.type for e in self.run.written if e.step == self.saga.failing), "")
+        numbers = {self._numbers[event]} if event in self._numbers else set()
+        return cause._replace(events=tuple(sorted(numbers.union(cause.events))))
 
     @property
-    def rest(self) -> tuple[object, ...]:
-        """All that what comes depends on, once everything decided is done; equal paths go on alike.
-
-        On the way back nothing is called any more that isn't done yet, so what has come to nothing doesn't
-        matter: only what is still to be undone does, and what it has heard of.
-        """
-        saga, unread = self.saga, tuple(event.type for event in self.run.written[self.read :])
-        if not self._goes_back():
-            known = (saga.types, saga.seen, saga.steps.items(), saga.deadlines.items())
-            return (*map(frozenset, known), saga.end, saga.cancelled, unread, self._imported)
-        done = {step: each for step, each in saga.steps.items() if each.state == "completed"}
-        heard = frozenset(event for step in done for event in self.model.calls[step] if event in saga.types)
-        return (frozenset(done.items()), heard, unread, saga.end, saga.pivoted, self._imported)
-
-    def _goes_back(self) -> bool:
-        if not self.saga.failing or self.model.goes_on_in_rollback:
-            return False
-        return all(event.outcome != SUCCEEDED for event in self.run.written[self.read :])
+    def rest(self) -> Rest:
+        """All that what comes depends on."""
+        return rest_of(self.model, self.saga, self.run.written[self.read :], self._imported)
 
     # What may go otherwise
 

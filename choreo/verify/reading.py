@@ -27,9 +27,10 @@ class Reading(NamedTuple):
 def readings(case: Case) -> Iterator[Reading]:
     """Give every edge between a writer and a reader that both have a schema; each reader of an event once."""
     manifests = {manifest.participant: manifest for manifest in case.choreography.manifests}
+    readers = _readers(case)
     for event, (step, _) in sorted(case.graph.outcome.items()):
         writer = _writer(case, event, step)
-        for handler in _readers(case, event):
+        for handler in readers.get(event, {}).values():
             reader = manifests[handler.participant].schemas.get(event)
             written = manifests[writer].schemas.get(event) if writer in manifests else None
             if reader is None:
@@ -47,12 +48,13 @@ def _writer(case: Case, event: str, step: str) -> str:
     return case.graph.steps[step].participant if step in case.graph.steps else ""
 
 
-def _readers(case: Case, event: str) -> list[HandlerEntry]:
-    found: dict[str, HandlerEntry] = {}
+def _readers(case: Case) -> dict[str, dict[str, HandlerEntry]]:
+    """Give who reads each event: of each participant its first handler that does."""
+    found: dict[str, dict[str, HandlerEntry]] = {}
     for handler in case.graph.handlers:
-        if event in frozenset().union(*handler.trigger) | handler.earlier | handler.results:
-            found.setdefault(handler.participant, handler)
-    return list(found.values())
+        for event in frozenset().union(*handler.trigger) | handler.earlier | handler.results:
+            found.setdefault(event, {}).setdefault(handler.participant, handler)
+    return found
 
 
 def _retained(case: Case, event: str) -> tuple[Any, ...]:

@@ -58,7 +58,8 @@ class Run:
 
     ``valid`` are the numbers of the events that counted; ``waiting`` the steps that were called and never
     began, ``dead`` those that the protocol buried. ``written`` is the log as far as it was run: where it had
-    come to what an earlier run, ``joined``, had come to after so many events, the rest is that one's.
+    come to what an earlier run, ``joined``, had come to after so many events, the rest is that one's, and the
+    run ``is_repeat``: it breaks nothing that the other doesn't.
     """
 
     scenario: Scenario
@@ -69,6 +70,7 @@ class Run:
     valid: set[int] = field(default_factory=set)
     aborted: bool = False
     joined: tuple[Run, int] | None = None
+    is_repeat: bool = False
 
     @property
     def log(self) -> list[Happened]:
@@ -85,6 +87,7 @@ class Run:
     def join(self, other: Run, position: int) -> None:
         """End as another run did from there on, that had written so many events by then."""
         self.joined = (other, position)
+        self.is_repeat = True
         self.end, self.aborted = other.end, other.aborted
         self.waiting, self.dead = other.waiting.copy(), [*self.dead, *other.dead]
 

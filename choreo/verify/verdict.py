@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.choreography import Choreography, Lock
+from choreo.verify.budget import DEFAULT, Budget, Clock, no_clock
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding
 from choreo.verify.policy import Levels, Policy
-from choreo.verify.rules import CHECKS
+from choreo.verify.rules import CHECKS, cho901
 from choreo.verify.schemas import Compare, same
-
-
-def _no_clock() -> float:
-    return 0.0
-
-
-class Scope(NamedTuple):
-    """How much was looked at, so that a clean verdict can be judged."""
-
-    participants: int
-    sagas: int
-    scenarios: int
-    events: int
-    seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"{_count(self.participants, 'participant')}, {_count(self.sagas, 'saga')}: "
-            f"{_count(self.scenarios, 'scenario')}, {self.events} events, {self.seconds:.2f} s; complete for "
-            "1 failure, 1 deadline or 1 cancellation, by causal order"
-        )
+from choreo.verify.scope import Scope, scope_of
 
 
 class Verdict(NamedTuple):
@@ -58,34 +39,27 @@ def verify(
     compare: Compare = same,
     lock: Lock | None = None,
     levels: Levels | None = None,
-    clock: Callable[[], float] = _no_clock,
+    budget: Budget = DEFAULT,
+    clock: Clock = no_clock,
 ) -> Verdict:
     """Look at every saga of a choreography.
 
     ``compare`` says what of a writer's schema a reader's can't read; ``lock`` is the
-    choreography's, where there is one; ``levels`` sets rules to another level, or off; ``clock`` gives
-    seconds.
+    choreography's, where there is one; ``levels`` sets rules to another level, or off; ``budget``
+    limits what is looked at of each saga; ``clock`` gives seconds.
 
     >>> from choreo.choreography import choreography_of
     >>> verify(choreography_of([])).findings
     ()
     """
     begun = clock()
-    cases = [Case(choreography, graph, compare, lock) for graph in choreography.sagas]
+    cases = [Case(choreography, graph, compare, lock, budget, clock) for graph in choreography.sagas]
     policy = Policy(choreography.manifests, levels or {})
     findings = sorted(
         (*(finding for case in cases for finding in _findings(case, policy)), *policy.leftovers()),
         key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message),
     )
-    runs = [run for case in cases if "runs" in vars(case) for run in case.runs]
-    scope = Scope(
-        len(choreography.manifests),
-        len(cases),
-        len(runs),
-        sum(len(run.log) for run in runs),
-        clock() - begun,
-    )
-    return Verdict(tuple(findings), scope, choreography)
+    return Verdict(tuple(findings), scope_of(cases, budget, clock() - begun), choreography)
 
 
 def _findings(case: Case, policy: Policy) -> list[Finding]:
@@ -97,8 +71,14 @@ def _findings(case: Case, policy: Policy) -> list[Finding]:
             new = list(check(case))
             found += new
             kept += policy.judged(new)
-    return kept
+    return kept + list(policy.judged(_unfinished(case)))
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _unfinished(case: Case) -> Iterator[Finding]:
+    if case.meter.exhausted:
+        yield cho901.RULE.finding(
+            case.graph.name,
+            f"not every run of {case.graph.name} was looked at: {case.meter.exhausted} were reached",
+            why="what was not looked at is not proved",
+            help="give it more room with --states and --seconds",
+        )

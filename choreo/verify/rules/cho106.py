@@ -30,7 +30,7 @@ RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 def check(case: Case) -> Iterator[Finding]:
     """Find runs that stop without an end; the shortest of those that stop at the same event."""
     seen: dict[str, tuple[Run, int]] = {}
-    for run in case.runs:
+    for run in case.whole_runs:
         if run.end or not run.log:
             continue
         last = max(run.valid, default=0)

@@ -50,7 +50,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 def after_the_end(case: Case) -> Iterator[tuple[Run, int]]:
     """Give the successes that, in a run that completes, are not ordered before the end."""
-    for run in case.runs:
+    for run in case.whole_runs:
         end = next((n for n, e in enumerate(run.log) if e.type == case.graph.contract.completes), -1)
         if run.end != "completed" or end < 0:
             continue

@@ -28,7 +28,7 @@ RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 def check(case: Case) -> Iterator[Finding]:
     """Find a run in which both ends stand in the log."""
     contract = case.graph.contract
-    for run in case.runs:
+    for run in case.whole_runs:
         numbers = {event.type: number for number, event in enumerate(run.log)}
         if contract.completes not in numbers or contract.fails not in numbers:
             continue

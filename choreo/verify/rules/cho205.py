@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
@@ -27,20 +26,16 @@ RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 
 def check(case: Case) -> Iterator[Finding]:
     """Find runs in which a step is confirmed undone before it has any outcome."""
-    for step in case.graph.steps.values():
-        for run in case.runs:
-            undone = run.index(step.name, COMPENSATED)
-            ends = [run.index(step.name, outcome) for outcome in (SUCCEEDED, FAILED, TIMED_OUT)]
-            if undone < 0 or any(0 <= end < undone for end in ends):
-                continue
-            yield RULE.finding(
-                case.graph.name,
-                f"`{step.name}` is undone before it was done",
-                at(next(iter(step.undos), step.handler)),
-                why="a compensation must wait for its action, or bar it",
-                help="report it as a defect of choreo's, with this trace",
-                steps=(step.name,),
-                scenario=run.scenario.title,
-                trace=run.lines(run.cone(undone)),
-            )
-            break
+    for each in case.broken.get("P11", ()):
+        what = f"`{each.step}` is undone before it was done"
+        step = case.graph.steps[each.step]
+        yield RULE.finding(
+            case.graph.name,
+            what,
+            at(next(iter(step.undos), step.handler)),
+            why="a compensation must wait for its action, or bar it",
+            help="report it as a defect of choreo's, with this trace",
+            steps=(each.step,),
+            scenario=each.run.scenario.title,
+            trace=each.run.lines(each.run.cone(*each.numbers)),
+        )

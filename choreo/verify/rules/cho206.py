@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
@@ -26,20 +25,16 @@ RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 
 def check(case: Case) -> Iterator[Finding]:
     """Find runs in which a step succeeds after it had failed, or was undone."""
-    for step in case.graph.steps.values():
-        for run in case.runs:
-            done = run.index(step.name, SUCCEEDED)
-            before = [run.index(step.name, outcome) for outcome in (FAILED, COMPENSATED)]
-            if done < 0 or not any(0 <= number < done for number in before):
-                continue
-            yield RULE.finding(
-                case.graph.name,
-                f"`{step.name}` takes effect after it was undone or refused",
-                at(step.handler),
-                why="nothing undoes it any more",
-                help="report it as a defect of choreo's, with this trace",
-                steps=(step.name,),
-                scenario=run.scenario.title,
-                trace=run.lines(run.cone(done)),
-            )
-            break
+    for each in case.broken.get("P12", ()):
+        what = f"`{each.step}` takes effect after it was undone or refused"
+        step = case.graph.steps[each.step]
+        yield RULE.finding(
+            case.graph.name,
+            what,
+            at(step.handler),
+            why="nothing undoes it any more",
+            help="report it as a defect of choreo's, with this trace",
+            steps=(each.step,),
+            scenario=each.run.scenario.title,
+            trace=each.run.lines(each.run.cone(*each.numbers)),
+        )
