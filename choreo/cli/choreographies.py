@@ -12,7 +12,7 @@ from choreo.cli.documents import document_read
 from choreo.cli.project import nearest_project
 from choreo.cli.sources import named, seen_of
 from choreo.cli.target import load_modules, load_participant, participants_of
-from choreo.errors import ConfigurationError, ManifestError
+from choreo.errors import ChoreoError, ConfigurationError, ManifestError
 from choreo.participant import Participant
 
 if TYPE_CHECKING:
@@ -44,6 +44,26 @@ def choreography_named(names: Sequence[str]) -> Choreography:
 def manifests_declared(targets: Iterable[str]) -> list[Manifest]:
     """Give the manifests of the participants that modules declare. Raises as `choreography_named` does."""
     return _found(targets, lambda target: map(manifest_from, declared(target)))
+
+
+def choreography_known(names: Sequence[str]) -> Choreography | None:
+    """Give the choreography, its schemas left out, for commands that only tell more where they have it.
+
+    What is named is had, or it raises as `choreography_named` does. What the project names is had if it can
+    be; None where it can't, or where it declares no participant.
+    """
+    from choreo.choreography import choreography_of
+    from choreo.manifest import manifest_of
+
+    def outlines(name: str) -> Iterable[Manifest]:
+        return _manifests(name, lambda participant: manifest_of(participant, {}))
+
+    if names:
+        return choreography_of(_found(names, outlines))
+    try:
+        return choreography_of(_found(tuple(nearest_project().get("modules") or ()), outlines))
+    except ChoreoError:
+        return None
 
 
 def _found(names: Iterable[str], give: Callable[[str], Iterable[Manifest]]) -> list[Manifest]:
@@ -101,13 +121,13 @@ def compare(written: Any, read: Any) -> Sequence[Unreadable]:
     return [Unreadable(*problem) for problem in unreadable(define(written), define(read))]
 
 
-def _manifests(name: str) -> Iterable[Manifest]:
+def _manifests(name: str, describe: Callable[[Participant], Manifest] = manifest_from) -> Iterable[Manifest]:
     path = Path(name)
     if path.is_dir():
         return _folder(path)
     if path.suffix == ".json":
         return [_read(path)]
-    return [manifest_from(participant) for participant in declared(name)]
+    return [describe(participant) for participant in declared(name)]
 
 
 def _folder(path: Path) -> list[Manifest]:

@@ -15,8 +15,10 @@ from choreo.cli.manifest import manifest
 from choreo.cli.replay import replay
 from choreo.cli.rule import rule
 from choreo.cli.run import run
+from choreo.cli.sagas import sagas
 from choreo.cli.schemas import schemas
 from choreo.cli.topics import topics
+from choreo.cli.trace import trace
 from choreo.cli.verify import verify
 from choreo.errors import ChoreoError
 from choreo.version import __version__
@@ -77,5 +79,5 @@ def choreo(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, topics, schemas, verify, graph, manifest, rule, dlq, replay, demo):
+for command in (run, topics, schemas, verify, graph, manifest, rule, sagas, trace, dlq, replay, demo):
     choreo.add_command(command)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from choreo.store import SQLiteStore
+    from choreo.store.reading import StoreReader
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,6 +67,25 @@ def open_stores(named: Sequence[str]) -> Iterator[list[Opened]]:
     finally:
         for each in opened:
             each.store.close()
+
+
+@contextmanager
+def open_readers(named: Sequence[str]) -> Iterator[list[StoreReader]]:
+    """Open the stores that the option names to read them, in the order of their participants' names.
+
+    Raises `ConfigurationError` where a file is missing, is no store of choreo's, or where two are of one
+    participant: which would be believed? Nothing is made or changed, and no worker waits.
+    """
+    from choreo.store.reading import StoreReader
+
+    opened: list[StoreReader] = []
+    try:
+        for path in _paths(named):
+            opened.append(StoreReader(path))
+        yield sorted(opened, key=lambda each: each.participant)
+    finally:
+        for each in opened:
+            each.close()
 
 
 def _paths(named: Sequence[str]) -> list[str]:

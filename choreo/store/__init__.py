@@ -4,6 +4,18 @@ It may be the file that the service keeps its own tables in, so that a handler's
 committed together.
 """
 
-from choreo.store.sqlite import SQLiteStore
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from choreo.store.sqlite import SQLiteStore
 
 __all__ = ["SQLiteStore"]
+
+
+def __getattr__(name: str) -> Any:
+    # A command that only reads must not load what a worker writes with: it shows in how soon it answers.
+    if name == "SQLiteStore":
+        from choreo.store.sqlite import SQLiteStore
+
+        return SQLiteStore
+    raise AttributeError(f"module 'choreo.store' has no attribute {name!r}")

@@ -1,0 +1,158 @@
+"""``choreo sagas``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import click
+
+from choreo.cli.accounts import Teller, graphs
+from choreo.cli.duration import Duration
+from choreo.cli.stores import open_readers, stores
+from choreo.outcome import SagaState
+
+if TYPE_CHECKING:
+    from choreo.store.reading import Head
+    from choreo.story import Story
+
+_STATES = get_args(SagaState)
+_ENDED = ("completed", "failed")
+
+
+class Filter(NamedTuple):
+    """What sagas must have in common; what is empty or zero matters not. Times are in milliseconds."""
+
+    states: tuple[str, ...]
+    saga_type: str
+    participant: str
+    older_than: int
+    stuck_for: int
+
+    @property
+    def goes_on(self) -> bool:
+        """Say whether only sagas that have not ended are meant."""
+        return bool(self.stuck_for) or (bool(self.states) and not set(self.states).intersection(_ENDED))
+
+    def may_admit(self, head: Head, now: int) -> bool:
+        """Say, by one store's last row alone, whether that store would admit a saga."""
+        return (
+            (not self.states or head.state in self.states)
+            and self.saga_type in ("", head.saga_type)
+            and head.time <= now - self.stuck_for
+        )
+
+    def admits(self, story: Story) -> bool:
+        """Say whether a saga is meant."""
+        return (
+            (not self.states or story.state in self.states)
+            and self.saga_type in ("", story.saga_type)
+            and self.participant in ("", *concerned(story))
+            and story.began <= story.now - self.older_than
+            and (not self.stuck_for or is_stuck(story, self.stuck_for))
+        )
+
+
+def is_stuck(story: Story, after: int) -> bool:
+    """Say whether nothing has happened for so many milliseconds, though the saga has not ended."""
+    return not story.is_ended and story.now - story.last >= after
+
+
+def concerned(story: Story) -> list[str]:
+    """Give whom a saga waits for; once it has ended, who took part."""
+    return list(story.participants) if story.is_ended else [debt.who for debt in story.owed]
+
+
+@click.command(short_help="List sagas: where they stand, and what they wait for.")
+@stores
+@graphs
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(_STATES), help="Of a state; may be repeated."
+)
+@click.option("--type", "saga_type", default="", metavar="NAME", help="Of one type of saga.")
+@click.option(
+    "--participant",
+    default="",
+    metavar="NAME",
+    help="That wait for one participant; of those that have ended, that it took part in.",
+)
+@click.option("--older-than", type=Duration(), default=0, help="That began so long ago, or longer: 2h.")
+@click.option(
+    "--stuck", is_flag=True, help="That have not ended, and in which nothing happens; exits with 1."
+)
+@click.option(
+    "--threshold",
+    type=Duration(),
+    default="10m",
+    show_default=True,
+    help="How long nothing must have happened in a stuck saga.",
+)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
+def sagas(
+    context: click.Context,
+    /,
+    stores: Sequence[str],
+    graphs: Sequence[str],
+    stuck: bool,
+    threshold: int,
+    limit: int,
+    form: str,
+    **wanted: Any,
+) -> None:
+    """List sagas, those that moved last first: where they stand, what they wait for, and who owes it.
+
+    Of sagas that have not ended (--stuck, --state pending), those that moved longest ago come first. Reads
+    participants' stores, whether their workers run or not, and changes nothing.
+
+    \b
+    Examples:
+      choreo sagas
+      choreo sagas --stuck --threshold 30m
+      choreo sagas --state compensating --participant payments --format json | jq '.[].saga_id'
+    """
+    meant = Filter(**wanted, stuck_for=max(threshold, 1) if stuck else 0)
+    with open_readers(stores) as readers:
+        teller = Teller(readers, graphs)
+        stories = list(islice(_chosen(teller, meant), limit + 1))
+    _show(stories[:limit], threshold, form)
+    if len(stories) > limit and form == "text":
+        click.echo(f"… and more: --limit shows more than {limit}", err=True)
+    if stuck and stories:
+        context.exit(1)
+
+
+def _chosen(teller: Teller, meant: Filter) -> Iterator[Story]:
+    seen: set[str] = set()
+    for head in _candidates(teller, meant):
+        if head.saga_id not in seen and meant.may_admit(head, teller.now):
+            seen.add(head.saga_id)
+            yield from (story for story in teller.stories(head.saga_id) if meant.admits(story))
+
+
+def _candidates(teller: Teller, meant: Filter) -> Iterable[Head]:
+    """Give every store's sagas, merged by time: whoever has read furthest knows best how a saga stands."""
+    if meant.goes_on:
+        return merge(*(reader.going_on() for reader in teller.readers), key=lambda head: head.time)
+    return merge(*(reader.latest() for reader in teller.readers), key=lambda head: -head.time)
+
+
+def _show(stories: Sequence[Story], threshold: int, form: str) -> None:
+    from choreo.canvas.stories.summary import as_row, summary_data
+
+    if form == "json":
+        data = [{**summary_data(each), "stuck": is_stuck(each, threshold)} for each in stories]
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    if not stories:
+        click.echo("no such sagas")
+        return
+    from choreo.canvas.stories.lines import columns
+
+    head = ("SAGA", "TYPE", "STATE", "AGE", "LAST", "WAITS FOR")
+    for line in columns([head, *(as_row(each) for each in stories)]):
+        click.echo(line)

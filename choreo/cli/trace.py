@@ -1,0 +1,69 @@
+"""``choreo trace``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from choreo.cli.accounts import Teller, graphs
+from choreo.cli.stores import open_readers, stores
+
+if TYPE_CHECKING:
+    from choreo.story import Story
+
+TONES = {"good": "green", "bad": "red", "back": "yellow", "busy": "blue"}
+"""The terminal's colours for a story's tones."""
+
+
+@click.command(short_help="Tell a saga's whole story.")
+@click.argument("saga_id")
+@stores
+@graphs
+@click.option("--type", "saga_type", default="", metavar="NAME", help="Its type, where several have the id.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "mermaid", "html"]),
+    default="text",
+    show_default=True,
+    help="Lines, data, a sequence diagram for Markdown, or a page to open and to mail.",
+)
+def trace(saga_id: str, stores: Sequence[str], graphs: Sequence[str], saga_type: str, form: str) -> None:
+    """Tell a saga's whole story, across participants: what happened, in the order of its topic; what was
+    refused, void, retried or undone, and why; what it waits for, and who owes it.
+
+    Reads participants' stores, whether their workers run or not, and changes nothing.
+
+    \b
+    Examples:
+      choreo trace order-4711
+      choreo trace order-4711 --store /var/lib/orders.db --store /var/lib/payments.db
+      choreo trace order-4711 --graph shop --format html > order-4711.html
+    """
+    with open_readers(stores) as readers:
+        story = Teller(readers, graphs).story(saga_id, saga_type)
+    if form == "text":
+        _print(story)
+    elif form == "json":
+        from choreo.canvas.stories.listing import as_data
+
+        click.echo(json.dumps(as_data(story), indent=2, ensure_ascii=False))
+    elif form == "mermaid":
+        from choreo.canvas.stories.sequence import sequence
+
+        click.echo(sequence(story))
+    else:
+        from choreo.canvas.stories.page import page
+
+        click.echo(page(story), nl=False)
+
+
+def _print(story: Story) -> None:
+    from choreo.canvas.stories.lines import lines
+
+    for line in lines(story):
+        before, part, after = line.text.partition(line.part) if line.part else (line.text, "", "")
+        click.echo(f"{before}{click.style(part, fg=TONES.get(line.tone)) if part else ''}{after}")

@@ -1,0 +1,146 @@
+"""A participant's store, read only: while its worker runs, after it, or from a backup."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from choreo.entry import Entry
+from choreo.errors import StoreError
+from choreo.store.failure import refusal
+from choreo.story import Account, Letter, Planned
+
+_PATIENCE = 5.0
+"""Seconds to wait where a checkpoint has the file for a moment."""
+
+_ENTRIES = f"""
+SELECT {", ".join(f'"{name}"' for name in Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id
+"""
+_PLANNED = "SELECT saga_type, task, name, due, attempt, lane FROM schedule WHERE saga_id = ? ORDER BY due, id"
+_LETTERS = """
+SELECT saga_type, id, task, name, reason, detail, recorded_at, state, comment
+FROM dead_letters WHERE saga_id = ? ORDER BY id
+"""
+_UNSENT = "SELECT event_id FROM outbox WHERE saga_id = ?"
+_OWNER = "SELECT participant FROM choreo_store"
+
+_HEAD = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_at"
+# From the newest row back: no more is read than what is taken.
+_LATEST = f"""
+SELECT {_HEAD} FROM saga_log AS row
+WHERE row.id < ? AND NOT EXISTS (
+    SELECT 1 FROM saga_log AS newer WHERE newer.saga_id = row.saga_id AND newer.id > row.id
+)
+ORDER BY row.id DESC LIMIT ?
+"""
+# Among many ended sagas the few that go on are found by the index alone, which holds each saga's last row.
+_GOING_ON = f"""
+SELECT {_HEAD} FROM (SELECT max(id) AS last FROM saga_log GROUP BY saga_id) AS heads
+CROSS JOIN saga_log AS row ON row.id = heads.last
+WHERE row.saga_state NOT IN ('completed', 'failed') ORDER BY row.id
+"""
+_PAGE = 200
+_AFTER = "SELECT DISTINCT saga_id FROM saga_log WHERE saga_id >= ? ORDER BY saga_id LIMIT ?"
+_BEFORE = "SELECT DISTINCT saga_id FROM saga_log WHERE saga_id < ? ORDER BY saga_id DESC LIMIT ?"
+_BEYOND = 2**62
+
+
+class Head(NamedTuple):
+    """Where a saga stands by its last row in one store; ``time`` is in milliseconds since the epoch."""
+
+    row: int
+    saga_id: str
+    saga_type: str
+    state: str
+    time: int
+
+
+class StoreReader:
+    """Reads one store; opened read-only, it never waits for the worker, nor the worker for it.
+
+    Raises `StoreError` where the file can't be read, or isn't a store of this choreo's.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = str(path)
+        uri = f"{Path(path).resolve().as_uri()}?mode=ro"
+        try:
+            self._connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+        except sqlite3.Error as error:
+            raise refusal(self.path, error) from error
+        try:
+            self.participant = str(self._rows(_OWNER)[0][0] or Path(path).stem)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def accounts(self, saga_id: str) -> dict[str, Account]:
+        """Give all that the store says of a saga, at one moment, by the type of saga."""
+        with self._snapshot():
+            entries = [Entry._make(row) for row in self._rows(_ENTRIES, saga_id)]
+            if not entries:
+                return {}
+            planned, letters = self._rows(_PLANNED, saga_id), self._rows(_LETTERS, saga_id)
+            unsent = frozenset(row[0] for row in self._rows(_UNSENT, saga_id))
+        return {
+            saga_type: Account(
+                self.participant,
+                [entry for entry in entries if entry.saga_type == saga_type],
+                [Planned._make(row[1:]) for row in planned if row[0] == saga_type],
+                [Letter._make(row[1:]) for row in letters if row[0] == saga_type],
+                unsent,
+                self.path,
+            )
+            for saga_type in dict.fromkeys(entry.saga_type for entry in entries)
+        }
+
+    def latest(self) -> Iterator[Head]:
+        """Give the sagas in the order in which they moved last, the newest first; as many as are taken."""
+        before = _BEYOND
+        while rows := self._rows(_LATEST, before, _PAGE):
+            yield from map(Head._make, rows)
+            before = rows[-1][0]
+
+    def going_on(self) -> Iterator[Head]:
+        """Give the sagas that have not ended, those that moved longest ago first."""
+        yield from map(Head._make, self._rows(_GOING_ON))
+
+    def near(self, saga_id: str, limit: int) -> list[str]:
+        """Give ids of sagas that come close to an id in the order of the index, and of the latest ones."""
+        found = [*self._rows(_AFTER, saga_id, limit), *self._rows(_BEFORE, saga_id, limit)]
+        latest = [head.saga_id for head in map(Head._make, self._rows(_LATEST, _BEYOND, limit))]
+        return [*(row[0] for row in found), *latest]
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        self._rows("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.rollback()
+
+    def _rows(self, sql: str, *values: object) -> Sequence[Any]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such" in str(error):
+                raise StoreError(
+                    f"{self.path} is not a store of this version of choreo's: {error}",
+                    hint="a worker of this version brings it up to date when it starts",
+                ) from error
+            raise refusal(self.path, error) from error
+        except sqlite3.Error as error:
+            raise refusal(self.path, error) from error

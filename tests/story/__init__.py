@@ -1,0 +1,1 @@
+"""The story of a saga, as all its participants tell it."""

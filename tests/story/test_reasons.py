@@ -1,0 +1,169 @@
+"""Why: what a story says of refusals, void outcomes, retries, deadlines and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from choreo import Permanent, Retry
+from choreo.store import SQLiteStore
+from choreo.story import Story, tell
+from choreo.story.moment import Moment
+from choreo.worker.letters import settle
+from tests.story.travelled import accounts_in, story_of
+from tests.worker.rig import Rig
+from tests.worker.services import Script, hotel
+from tests.worker.trip import FlightFull, TripRequested
+
+NO = Permanent("the hotel says no")
+
+
+def moments(story: Story, step: str) -> list[Moment]:
+    return [moment for moment in story.moments if moment.step == step]
+
+
+def test_a_late_reply_is_void_because_of_the_timeout(travelled: Path) -> None:
+    """It says which outcome came first, and where that lies."""
+    story = story_of(travelled, "late")
+    timed_out = next(each for each in moments(story, "car.rent_car") if each.what == "timed out")
+    late = next(each for each in moments(story, "car.rent_car") if each.what == "completed")
+    (void,) = [message for message in story.messages if message.void]
+    assert timed_out.message is not None
+    assert (void.name, void.void) == ("CarRented", f"the step timed out before, {timed_out.message.at}")
+    assert (timed_out.participant, timed_out.why) == ("agency", "the deadline agency.car_is_late passed")
+    assert late.message == void
+
+
+def test_a_refusal_says_what_aborted_the_saga(travelled: Path) -> None:
+    """A failure, a timeout or a cancellation."""
+    for name, words in (
+        ("full", "aborted by hotel.book_room failed @"),
+        ("late", "aborted by car.rent_car timed out @"),
+        ("cancelled", "aborted by the cancellation @"),
+    ):
+        story = story_of(travelled, name)
+        (charge,) = moments(story, "agency.charge")
+        assert charge.what == "refused"
+        assert charge.why.startswith(words)
+        assert f"aborted by {story.aborted_by}" == charge.why
+
+
+def test_attempts_are_counted_and_say_why_they_failed(travelled: Path) -> None:
+    """And what was done in vain is undone before the step fails."""
+    story = story_of(travelled, "mute")
+    seat = moments(story, "flight.book_seat")
+    assert [(each.what, each.attempt) for each in seat] == [
+        ("executing", 0),
+        ("retrying", 1),
+        ("retrying", 2),
+        ("compensating", 0),
+        ("failed", 0),
+    ]
+    assert seat[1].why == "ConnectionError"
+    assert seat[3].why == "gave up after 3 attempts: ConnectionError"
+    assert seat[4].message is not None
+    assert seat[4].message.name == "SeatUnavailable"
+
+
+def test_latency_counts_from_the_record_that_caused_it(travelled: Path) -> None:
+    """The deadline passed when it was due."""
+    story = story_of(travelled, "late")
+    (passed,) = [each for each in story.moments if each.what == "timed out"]
+    start = story.messages[0]
+    assert passed.took == passed.time - start.time
+    assert passed.took >= 2_000
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """Open a hotel that can't cancel, and let a trip fail."""
+    rig = Rig(hotel(cancel=Script([NO])), tmp_path)
+    rig.open()
+    rig.feed(TripRequested("t"))
+    rig.clock.advance(60)
+    rig.feed(FlightFull("t", "full"))
+    yield rig
+    rig.close()
+
+
+def story_in(rig: Rig) -> Story:
+    return tell(accounts_in(rig.path.parent, "s1"), rig.clock.now())
+
+
+def test_a_dead_letter_is_told_and_owed(rig: Rig) -> None:
+    """With its number, its reason, and for how long it has been waiting."""
+    rig.clock.advance(30)
+    story = story_in(rig)
+    assert (story.moments[-1].what, story.moments[-1].why) == ("dead letter", "#1 gave-up: the hotel says no")
+    debt = story.owed[0]
+    assert (debt.who, debt.what, debt.why) == ("hotel", "hotel.book", "dead letter")
+    assert debt.detail == "#1 gave-up: the hotel says no"
+    assert debt.since == rig.clock.now() - 30_000
+
+
+@pytest.mark.parametrize(("how", "what"), [("requeued", "requeued"), ("discarded", "discarded")])
+def test_what_somebody_did_about_a_dead_letter_is_told(rig: Rig, how: str, what: str) -> None:
+    """In their words."""
+    (letter,) = rig.letters()
+    with closing(SQLiteStore(rig.path)) as store:
+        settle(store, letter, how, "called them", rig.clock.now())  # type: ignore[arg-type]
+    waiting = story_in(rig)
+    assert [(each.why, each.what) for each in waiting.owed] == [("queued", "dead letter #1")]
+    rig.settle()
+    story = story_in(rig)
+    (told,) = [moment for moment in story.moments if moment.what == what]
+    assert told.why == "#1: called them"
+    assert story.moments[-1].new_state == "compensated"
+
+
+def test_a_step_that_backs_off_says_until_when(tmp_path: Path) -> None:
+    """And how often it has failed."""
+    rig = Rig(hotel(book=Script([ConnectionError()]), retry=Retry(attempts=3)), tmp_path)
+    rig.open()
+    rig.feed(TripRequested("t"))
+    story = story_in(rig)
+    (debt,) = story.owed
+    assert (debt.who, debt.what, debt.why, debt.detail) == (
+        "hotel",
+        "hotel.book",
+        "retry",
+        "its action failed 1 times",
+    )
+    assert debt.until is not None
+    assert debt.until > rig.clock.now()
+    rig.close()
+    overdue = tell(accounts_in(tmp_path, "s1"), rig.clock.now() + 10**6)
+    assert [each.why for each in overdue.owed] == ["queued"]
+
+
+def test_an_event_that_is_published_and_not_acknowledged_is_owed_by_its_outbox(tmp_path: Path) -> None:
+    """Where the broker is away, say."""
+    rig = Rig(hotel(), tmp_path)
+    rig.open()
+    rig.append(TripRequested("t"))
+    publish = rig.worker._log.publish
+    rig.worker._log.publish = lambda publications: None  # type: ignore[method-assign]
+    rig.worker.turn()
+    (debt,) = story_in(rig).owed
+    assert (debt.who, debt.what, debt.why) == ("hotel", "HotelBooked", "outbox")
+    rig.worker._log.publish = publish  # type: ignore[method-assign]
+    rig.close()
+
+
+def test_without_a_graph_it_is_who_keeps_the_last_event_s_body(tmp_path: Path) -> None:
+    """Only who handles an event keeps it; where nobody does, nobody here knows who is to answer."""
+    rig = Rig(hotel(), tmp_path)
+    rig.open()
+    rig.append(TripRequested("t"))
+    rig.settle()
+    (debt,) = story_in(rig).owed
+    assert (debt.who, debt.why, debt.detail) == ("", "answer", "an answer to HotelBooked @1")
+    accounts = accounts_in(tmp_path, "s1")
+    rows = [row for row in accounts[0].entries if row.input == "event"]
+    flight = accounts[0]._replace(participant="flight", entries=[rows[0], rows[1]._replace(payload=b"kept")])
+    (debt,) = tell([*accounts, flight], rig.clock.now()).owed
+    assert (debt.who, debt.why) == ("flight", "answer")
+    rig.close()

@@ -1,0 +1,56 @@
+"""Which trips there are, and reading what their stores say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from choreo.choreography import SagaGraph, choreography_of
+from choreo.entry import Entry
+from choreo.manifest import manifest_of
+from choreo.store.reading import StoreReader
+from choreo.story import Account, Story, tell
+from tests.scenarios.trips import PARTICIPANTS, Plan
+from tests.worker.rig import NOON
+
+PLANS = {
+    "booked": Plan(),
+    "full": Plan(hotel="full"),
+    "not paid": Plan(traveller="bob"),
+    "late": Plan(car="late"),
+    "hangs": Plan(flight="hangs"),
+    "mute": Plan(flight="mute"),
+    "cancelled": Plan(car="slow", cancelled="midway"),
+    "cancelled at once": Plan(cancelled="at once"),
+}
+LATER = NOON + 3_600_000
+
+
+def accounts_in(folder: Path, saga_id: str) -> list[Account]:
+    """Give what all stores of a folder say of a saga."""
+    found = []
+    for path in sorted(folder.glob("*.db")):
+        with StoreReader(path) as reader:
+            found += reader.accounts(saga_id).values()
+    return found
+
+
+def story_of(folder: Path, name: str, graph: SagaGraph | None = None) -> Story:
+    """Tell one of the trips."""
+    return tell(accounts_in(folder, PLANS[name].trip_id), LATER, graph)
+
+
+def graph_of_trips() -> SagaGraph:
+    """Give the graph of the travel example."""
+    (graph,) = choreography_of(manifest_of(each, {}) for each in PARTICIPANTS).sagas
+    return graph
+
+
+def shortened(accounts: Sequence[Account], keep: Callable[[Entry], bool]) -> list[Account]:
+    """Cut every account off before the first row that isn't kept, as if nothing had been written since."""
+    cut = []
+    for account in accounts:
+        rows = list(account.entries)
+        end = next((number for number, row in enumerate(rows) if not keep(row)), len(rows))
+        cut.append(account._replace(entries=rows[:end]))
+    return cut
