@@ -35,7 +35,9 @@ class _Seen:
         counted = [message for message in messages if not message.void]
         self.times = {message.type: message.time for message in counted}
         self.types = set(self.times)
-        self.outcomes = {m.step: (m.outcome, m.type) for m in counted if m.outcome != COMPENSATED}
+        # What completes in vain, after a failure, is void, and yet its step's outcome: it is undone (R8).
+        vain = [message for message in messages if message.void and message.type == graph.contract.completes]
+        self.outcomes = {m.step: (m.outcome, m.type) for m in (*vain, *counted) if m.outcome != COMPENSATED}
         self.compensated = {message.step for message in counted if message.outcome == COMPENSATED}
         self.failed = any(outcome in (FAILED, TIMED_OUT) for outcome, _ in self.outcomes.values())
         pivoted = any(m.kind == PIVOT and m.outcome == SUCCEEDED for m in counted)

@@ -148,3 +148,13 @@ def test_a_choice_that_timed_out_may_answer_for_either_result() -> None:
     ]
     assert owes.gives == one.answers
     assert len(one.answers) == 2
+
+
+def test_what_completes_in_vain_is_undone() -> None:
+    """The saga had failed; the step was done all the same. Found as the one above."""
+    beside, last = shapes.step("A", STARTED), shapes.last("B", STARTED)
+    saga = Saga("vain", (beside, last))
+    messages = messages_of(saga, (STARTED, beside.failure, *last.results))
+    assert messages[-1].void
+    owes = [each for each in ahead(graph_of(saga), messages) if not each.needs]
+    assert [(each.task, each.gives) for each in owes] == [("compensation", last.answers)]
