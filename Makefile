@@ -41,6 +41,7 @@ coverage: $(READY) ## branch coverage of protocol, store and worker
 	$(BIN)/python -m coverage report --include='choreo/protocol/*,choreo/store/*,choreo/worker/*' --fail-under=95 --show-missing
 
 fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
+	JOBS=$(JOBS) $(BIN)/python -m tests.verify 10000
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/kafka/test_cloudevents.py
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers

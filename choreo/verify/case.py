@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 
-from choreo.choreography import Choreography, Lock, SagaGraph, Step
+from choreo.choreography import Choreography, Lock, SagaGraph
 from choreo.outcome import START
 from choreo.verify.budget import DEFAULT, Budget, Clock, Meter, no_clock
 from choreo.verify.causal import causal_runs
 from choreo.verify.model import Model
+from choreo.verify.order import Order
 from choreo.verify.properties import Broken, broken
 from choreo.verify.run import Run
 from choreo.verify.schemas import Compare, same
@@ -56,38 +56,9 @@ class Case:
                 return frozenset(found)
 
     @cached_property
-    def after(self) -> dict[str, frozenset[str]]:
-        """Of each step, the steps that its success leads to."""
-        direct = {
-            step.name: {each.name for name in step.successes for each in self.graph.triggered.get(name, ())}
-            for step in self.graph.steps.values()
-        }
-        return {name: frozenset(_closure(name, direct)) for name in direct}
-
-    def beside(self, step: Step) -> Iterator[Step]:
-        """Give the steps on parallel branches: neither before nor after, and in one run with it."""
-        for other in self.graph.steps.values():
-            if other.name == step.name or not other.trigger:
-                continue
-            related = other.name in self.after[step.name] or step.name in self.after[other.name]
-            if not related and not self.are_exclusive(step, other):
-                yield other
-
-    def are_exclusive(self, one: Step, other: Step) -> bool:
-        """Say whether a choice of some step before them leads to the one or to the other."""
-        for step in self.graph.steps.values():
-            if len(step.successes) < 2:
-                continue
-            leads = [{name for name in step.successes if self._leads(name, each)} for each in (one, other)]
-            if all(leads) and leads[0].isdisjoint(leads[1]):
-                return True
-        return False
-
-    def _leads(self, event: str, step: Step) -> bool:
-        return any(
-            step.name == each.name or step.name in self.after[each.name]
-            for each in self.graph.triggered.get(event, ())
-        )
+    def order(self) -> Order:
+        """What comes before, after and beside what."""
+        return Order(self.graph)
 
     @cached_property
     def model(self) -> Model:
@@ -115,14 +86,3 @@ class Case:
         for each in found.values():
             by_property.setdefault(each.property, []).append(each)
         return by_property
-
-
-def _closure(name: str, direct: dict[str, set[str]]) -> set[str]:
-    found: set[str] = set()
-    waiting = list(direct.get(name, ()))
-    while waiting:
-        each = waiting.pop()
-        if each not in found:
-            found.add(each)
-            waiting.extend(direct.get(each, ()))
-    return found

@@ -29,9 +29,9 @@ def check(case: Case) -> Iterator[Finding]:
     """Find steps that lead back to themselves; each cycle once."""
     told: set[frozenset[str]] = set()
     for step in case.graph.steps.values():
-        if step.name not in case.after[step.name]:
+        if step.name not in case.order.after[step.name]:
             continue
-        cycle = frozenset(name for name in case.after[step.name] if step.name in case.after[name])
+        cycle = frozenset(name for name in case.order.after[step.name] if step.name in case.order.after[name])
         if cycle in told:
             continue
         told.add(cycle)

@@ -56,6 +56,6 @@ def _rivals(case: Case, option: frozenset[str]) -> tuple[str, str, str] | None:
             continue
         if one == other:
             return first, second, f"they are two outcomes of `{one}`, which has one"
-        if case.are_exclusive(case.graph.steps[one], case.graph.steps[other]):
+        if case.order.are_exclusive(case.graph.steps[one], case.graph.steps[other]):
             return first, second, f"a choice before them leads to `{one}` or to `{other}`"
     return None

@@ -18,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.event import short_name
+from choreo.manifest import SagaEntry
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, at
 from choreo.verify.rule import Rule
+from choreo.verify.run import Run
 
 RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 
@@ -30,7 +32,7 @@ def check(case: Case) -> Iterator[Finding]:
     contract = case.graph.contract
     for run in case.whole_runs:
         numbers = {event.type: number for number, event in enumerate(run.log)}
-        if contract.completes not in numbers or contract.fails not in numbers:
+        if contract.completes not in numbers or contract.fails not in numbers or _in_vain(run, contract):
             continue
         both = (numbers[contract.completes], numbers[contract.fails])
         step = case.graph.steps.get(run.log[both[0]].step)
@@ -45,3 +47,9 @@ def check(case: Case) -> Iterator[Finding]:
             trace=run.lines(run.cone(*both)),
         )
         return
+
+
+def _in_vain(run: Run, contract: SagaEntry) -> bool:
+    """Say whether the good end came first and did not count, since a step had failed (rule R8)."""
+    types = [event.type for event in run.log]
+    return run.end == "failed" and types.index(contract.completes) < types.index(contract.fails)

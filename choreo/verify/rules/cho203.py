@@ -18,9 +18,10 @@ from collections.abc import Iterator
 
 from choreo.event import short_name
 from choreo.verify.case import Case
-from choreo.verify.declared import Declared, declared, lacking, shown_by, too_early
+from choreo.verify.declared import Declared, declared, shown_by
 from choreo.verify.finding import Finding, TraceLine, at
 from choreo.verify.mend import signature
+from choreo.verify.rollback import lacking, too_early
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.run import Run
 

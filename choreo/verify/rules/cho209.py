@@ -33,8 +33,8 @@ def check(case: Case) -> Iterator[Finding]:
     for final in case.graph.steps.values():
         if final.kind not in (PIVOT, RETRIABLE):
             continue
-        after = [case.graph.steps[name] for name in sorted(case.after[final.name])]
-        for where, steps in (("after", after), ("beside", list(case.beside(final)))):
+        after = [case.graph.steps[name] for name in sorted(case.order.after[final.name])]
+        for where, steps in (("after", after), ("beside", list(case.order.beside(final)))):
             for step in steps:
                 if step.can_fail and not {step.name, final.name} <= told:
                     told |= {step.name, final.name}

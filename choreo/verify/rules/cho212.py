@@ -38,8 +38,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _can_be_undone(case: Case, step: Step) -> bool:
-    others = [case.graph.steps[name] for name in case.after[step.name]] + list(case.beside(step))
-    return bool(step.handler and step.handler.partial) or any(other.can_fail for other in others)
+    return bool(step.handler and step.handler.partial) or any(map(case.order.may_be_undone, step.successes))
 
 
 def _finding(case: Case, step: Step) -> Finding:

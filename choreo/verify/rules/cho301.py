@@ -36,7 +36,7 @@ def check(case: Case) -> Iterator[Finding]:
             for each in graph.consumers.get(name, ())
             if each.task != "observer"
         } - {step.participant}
-        if not waiting or step.name in watched or watched & case.after[step.name]:
+        if not waiting or step.name in watched or watched & case.order.after[step.name]:
             continue
         verb = "wait" if len(waiting) > 1 else "waits"
         yield RULE.finding(

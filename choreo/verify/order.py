@@ -1,0 +1,128 @@
+"""``Order``: what comes before, after and beside what in a saga, whichever way it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from choreo.choreography import SagaGraph, Step
+from choreo.manifest import HandlerEntry
+
+
+class Order:
+    """The order of the steps of one saga, read off its triggers; nothing runs."""
+
+    def __init__(self, graph: SagaGraph) -> None:
+        self._graph = graph
+        self._left: dict[str, frozenset[str]] = {}
+
+    @cached_property
+    def after(self) -> dict[str, frozenset[str]]:
+        """Of each step, the steps that its success leads to."""
+        return {
+            step.name: frozenset().union(*(self._led_to(name, "") for name in step.successes))
+            for step in self._graph.steps.values()
+        }
+
+    def beside(self, step: Step) -> Iterator[Step]:
+        """Give the steps that may still run when this one does, and whose outcome it doesn't wait for.
+
+        A step before it by one way only (``A | B``) is beside it, too: it may come by the other way.
+        """
+        for other in self._graph.steps.values():
+            if other.name == step.name or not other.trigger or other.name in self.after[step.name]:
+                continue
+            if not self.is_surely_before(other, step) and not self.are_exclusive(other, step):
+                yield other
+
+    def is_surely_before(self, one: Step, other: Step) -> bool:
+        """Say whether the other step is never triggered but after the success of the one."""
+        if other.name not in self.after[one.name]:
+            return False
+        left = self._without(one)
+        return not any(option <= left for option in other.trigger)
+
+    def may_be_undone(self, *successes: str) -> bool:
+        """Say whether anything can still go wrong when these success events have all come."""
+        steps = [self._graph.outcome[success][0] for success in successes]
+        return any(True for success in successes for _ in self.first_failures(success, steps))
+
+    def first_failures(self, success: str, settled: Sequence[str] = ()) -> Iterator[str]:
+        """Give the events by which a rollback may begin after a success; steps ``settled`` have succeeded."""
+        step = self._graph.steps[self._graph.outcome[success][0]]
+        after = (self._graph.steps[name] for name in sorted(self._led_to(success, "")))
+        for each in (*after, *self.beside(step)):
+            if each.name not in settled:
+                yield from each.failures
+        for deadline in self._graph.deadlines:
+            if deadline.step != step.name and self._is_open(deadline, step):
+                yield from deadline.emits.successes
+
+    def possible(self, success: str) -> frozenset[str]:
+        """Give the events that can come in a saga in which a success event comes."""
+        step = self._graph.steps[self._graph.outcome[success][0]]
+        done = [each for each in self._graph.steps.values() if self.is_surely_before(each, step)]
+        late = [each for each in self._graph.deadlines if not self._is_open(each, step)]
+        never = (name for deadline in late for name in deadline.emits.successes)
+        return self._come(step, success).difference(never, *(each.failures for each in done))
+
+    def _is_open(self, deadline: HandlerEntry, step: Step) -> bool:
+        """Say whether a deadline may still pass when a step has succeeded."""
+        watched = self._graph.steps.get(deadline.step)
+        if watched is None or self.is_surely_before(watched, step):
+            return False
+        ways = self._ways_without(watched, step)
+        return not ways or any(option <= come for come in ways for option in deadline.trigger)
+
+    def _ways_without(self, one: Step, other: Step) -> list[frozenset[str]]:
+        """Give the events that can come by each choice that excludes the one and leads to the other."""
+        return [self._come(choice, name) for choice, names in self._exclusions(one, other) for name in names]
+
+    def _without(self, step: Step) -> frozenset[str]:
+        """Give the events that can still come when a step never succeeds."""
+        if step.name not in self._left:
+            self._left[step.name] = self._come(step)
+        return self._left[step.name]
+
+    def _come(self, chosen: Step, success: str = "") -> frozenset[str]:
+        """Give the events that can come; a half-filled join can only be refused."""
+        graph = self._graph
+        late = (name for deadline in graph.deadlines for name in deadline.emits.successes)
+        come = {graph.contract.starts, graph.contract.aborts, *graph.imports, *late}
+        come -= set(chosen.successes) - {success}
+        waiting = list(come)
+        while waiting:
+            for step in graph.triggered.get(waiting.pop(), ()):
+                new = set() if step is chosen and success else set(step.failures)
+                if any(option <= come for option in step.trigger):
+                    new |= {*step.answers, *((success,) if step is chosen else step.successes)} - {""}
+                waiting += new - come
+                come |= new
+        return frozenset(come)
+
+    def are_exclusive(self, one: Step, other: Step) -> bool:
+        """Say whether a choice leads to the one step, or else to the other without the one."""
+        return any(True for _ in self._exclusions(one, other))
+
+    def _exclusions(self, one: Step, other: Step) -> Iterator[tuple[Step, set[str]]]:
+        """Give each such choice, and its success events that lead to the other."""
+        for step in self._choices:
+            to_one = {name for name in step.successes if one.name in self._led_to(name, "")}
+            to_other = {name for name in step.successes if other.name in self._led_to(name, one.name)}
+            if step.name != one.name and to_one and to_other and to_one.isdisjoint(to_other):
+                yield step, to_other
+
+    @cached_property
+    def _choices(self) -> list[Step]:
+        return [step for step in self._graph.steps.values() if len(step.successes) > 1]
+
+    def _led_to(self, event: str, left_out: str) -> set[str]:
+        """Give the steps that an event leads to, one step leading nowhere."""
+        found: set[str] = set()
+        waiting = [event]
+        while waiting:
+            for step in self._graph.triggered.get(waiting.pop(), ()):
+                if step.name not in found:
+                    found.add(step.name)
+                    waiting.extend(step.successes if step.name != left_out else ())
+        return found

@@ -1,0 +1,347 @@
+"""One participant as the naive search sees it: every state that it may be in, every move from there.
+
+Roles are read from the manifests anew, without the engine's help: the oracle shares with what it judges
+the protocol's `fold` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from choreo import protocol
+from choreo.envelope import Envelope, event_id
+from choreo.manifest import HandlerEntry, Manifest, SagaEntry
+from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT
+from choreo.protocol import (
+    Action,
+    Begin,
+    Buried,
+    Contract,
+    Deadline,
+    Due,
+    Ended,
+    Input,
+    Instance,
+    Observed,
+    Observer,
+    Requeued,
+    Role,
+    Trigger,
+    Undo,
+)
+
+
+class Saying(NamedTuple):
+    """An event as the log holds it."""
+
+    step: str
+    outcome: str
+    type: str
+    kind: str
+
+
+class Effect(NamedTuple):
+    """What a move did to a step: ``did``, ``may have done``, ``did nothing`` after all, or ``undid`` it.
+
+    ``causes`` are the event types, known by then, that play a part in the step's trigger.
+    """
+
+    what: str
+    step: str
+    causes: frozenset[str] = frozenset()
+
+
+class Option(NamedTuple):
+    """A move: what it costs of the budget, where it leads, what it did; ``wrong`` where it must not be."""
+
+    label: str
+    costs: str
+    after: int
+    effects: tuple[Effect, ...] = ()
+    wrong: str = ""
+
+
+class State(NamedTuple):
+    """What one participant knows, is busy with, and has not yet published."""
+
+    saga: int = 0
+    queued: frozenset[tuple[str, str]] = frozenset()
+    running: frozenset[tuple[str, str]] = frozenset()
+    armed: frozenset[str] = frozenset()
+    outbox: tuple[Saying, ...] = ()
+
+
+class Wrong(Exception):
+    """Something that must not happen happened; the text begins with the property that it breaks."""
+
+
+def role_of(manifest: Manifest, saga: SagaEntry) -> Role:
+    """Give the protocol's view of a participant, from its manifest."""
+    own = [handler for handler in manifest.handlers if handler.saga == saga.name]
+    undoing = [handler for handler in own if handler.task == "compensation"]
+    undos = {h.step: tuple(_undo(each) for each in undoing if each.step == h.step) for h in own}
+    actions = [
+        Action(
+            h.step,
+            Trigger(h.trigger),
+            h.kind,  # type: ignore[arg-type]
+            next(iter(h.emits.failures), ""),
+            undos[h.step],
+            h.partial,
+        )
+        for h in own
+        if h.task == "action"
+    ]
+    if START in undos:
+        actions.append(Action(START, Trigger(), "start", undo=undos[START]))
+    return Role(
+        manifest.participant,
+        Contract(saga.name, saga.starts, saga.completes, saga.fails, saga.aborts, saga.version),
+        tuple(actions),
+        tuple(Observer(h.name, Trigger(h.trigger)) for h in own if h.task == "observer"),
+        tuple(
+            Deadline(h.name, h.step, Trigger(h.trigger), h.emits.successes[0])
+            for h in own
+            if h.task == "deadline"
+        ),
+        frozenset().union(*(h.earlier for h in own)),
+    )
+
+
+def written_out(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """Give every compensation that names no event what rule R7 says calls it, for each success event."""
+    actions = {h.step: h for m in manifests for h in m.handlers if h.task == "action"}
+    undos = [h for m in manifests for h in m.handlers if h.task == "compensation"]
+    starts = {saga.name: saga.starts for m in manifests for saga in m.sagas}
+
+    def calls(saga: str, success: str) -> Trigger:
+        after = [a for a in actions.values() if a.saga == saga and a.kind != "retriable"]
+        ends = [
+            [*a.emits.failures, *(undo.emits.successes[0] for undo in undos if undo.step == a.step)]
+            for a in after
+            if any(success in option for option in a.trigger)
+        ]
+        return Trigger.all_of(*(Trigger.of(*names) for names in ends)) if ends else Trigger()
+
+    def each(handler: HandlerEntry) -> Iterator[HandlerEntry]:
+        if not handler.derived or (handler.step != START and handler.step not in actions):
+            yield handler
+            return
+        done = (starts[handler.saga],) if handler.step == START else actions[handler.step].emits.successes
+        for success in done:
+            if not handler.results or success in handler.results:
+                trigger = calls(handler.saga, success).alternatives
+                yield replace(handler, derived=False, trigger=trigger, results=frozenset((success,)))
+
+    return [replace(m, handlers=tuple(out for h in m.handlers for out in each(h))) for m in manifests]
+
+
+def _undo(handler: HandlerEntry) -> Undo:
+    return Undo(Trigger(handler.trigger), next(iter(handler.emits.successes), ""), handler.results)
+
+
+class Seat:
+    """A participant's states, by number, and its moves from each: worked out once, looked up ever after."""
+
+    def __init__(self, manifest: Manifest, saga: SagaEntry, kinds: dict[str, str]) -> None:
+        self.name = manifest.participant
+        self.saga = saga
+        self.role = role_of(manifest, saga)
+        own = [h for h in manifest.handlers if h.saga == saga.name]
+        self.actions = {h.step: h for h in own if h.task == "action"}
+        self.undos = [h for h in own if h.task == "compensation"]
+        self._kinds = kinds
+        self._instances: list[Instance] = [Instance()]
+        self._instance_of: dict[Any, int] = {self._instances[0].key(): 0}
+        self.states: list[State] = [State()]
+        self._number: dict[State, int] = {State(): 0}
+        self._options: dict[int, list[Option]] = {}
+        self._read: dict[tuple[int, Saying], Option] = {}
+
+    def knows(self, number: int) -> Instance:
+        """Give the saga as the participant knows it in a state."""
+        return self._instances[self.states[number].saga]
+
+    def options(self, number: int) -> list[Option]:
+        """Give what the participant may do by itself in a state."""
+        if number not in self._options:
+            self._options[number] = list(dict.fromkeys(self._moves(number)))
+        return self._options[number]
+
+    def read(self, number: int, event: Saying) -> Option:
+        """Let the participant read an event."""
+        key = number, event
+        if key not in self._read:
+            envelope = self.envelope(event)
+            label = f"{self.name} reads {event.type}"
+            self._read[key] = self._option(label, "", number, lambda s: self._tell(s, envelope))
+        return self._read[key]
+
+    def begin(self, number: int) -> Option:
+        """Let the participant start the saga."""
+        told = Ended(START, SUCCEEDED, self.saga.starts)
+        return self._option("starts", "", number, lambda s: self._tell(s, told), Effect("did", START))
+
+    def published(self, number: int) -> tuple[int, Saying]:
+        """Let the participant publish what is next."""
+        state = self.states[number]
+        return self._at(state._replace(outbox=state.outbox[1:])), state.outbox[0]
+
+    def envelope(self, event: Saying) -> Envelope:
+        """Give an event as the protocol reads it."""
+        return Envelope(
+            event_id("s", event.step, event.outcome, event.type),
+            "somebody",
+            event.type,
+            0,
+            "s",
+            self.saga.name,
+            self.saga.version,
+            event.step,
+            event.outcome,  # type: ignore[arg-type]
+            event.kind,  # type: ignore[arg-type]
+        )
+
+    def _at(self, state: State) -> int:
+        number = self._number.setdefault(state, len(self.states))
+        if number == len(self.states):
+            self.states.append(state)
+        return number
+
+    def _option(self, label: str, costs: str, number: int, go: Any, *effects: Effect) -> Option:
+        try:
+            return Option(label, costs, self._at(go(self.states[number])), effects)
+        except Wrong as wrong:
+            return Option(label, costs, number, effects, str(wrong))
+
+    def _moves(self, number: int) -> Iterator[Option]:
+        state = self.states[number]
+        for name in sorted(state.armed):
+            yield self._option(f"{name} is due", "d", number, lambda s, n=name: self._tell(s, Due(n)))
+        for task, name in sorted(state.running):
+            yield from self._endings(number, state, task, name)
+        for task, name in sorted(state.queued):
+            yield from self._begins(number, task, name)
+        for name, progress in self.knows(number).steps.items():
+            if progress.activity == "dead":
+                told = Requeued(name)
+                yield self._option(f"{name} is requeued", "", number, lambda s, t=told: self._tell(s, t))
+
+    def _begins(self, number: int, task: str, name: str) -> Iterator[Option]:
+        """Begin a step, and end it at once where its handler runs inside the transaction."""
+        begun = self._option(f"{task} {name} begins", "", number, lambda s: self._begin(s, task, name))
+        after = self.states[begun.after]
+        handler = self.actions.get(name) if task == "action" else self._undo_handler(number, name)
+        if begun.wrong or (task, name) not in after.running or (handler and handler.runs != "inside"):
+            yield begun
+            return
+        yield from self._endings(begun.after, after, task, name)
+
+    def _begin(self, state: State, task: str, name: str) -> State:
+        return self._tell(state._replace(queued=state.queued - {(task, name)}), Begin(name))
+
+    def _endings(self, number: int, state: State, task: str, name: str) -> Iterator[Option]:
+        def end(label: str, costs: str, told: Input, effect: Effect) -> Option:
+            def go(before: State) -> State:
+                return self._tell(before._replace(running=before.running - {(task, name)}), told)
+
+            return self._option(label, costs, number, go, effect)
+
+        yield end(f"{task} {name} is buried", "l", Buried(name), Effect("paused", name))
+        if task == "compensation":
+            yield self._compensates(number, name, end)
+            return
+        action = self.actions[name]
+        saga, types = self.knows(number), frozenset().union(*action.trigger)
+        did = Effect("did", name, types & saga.types)
+        if not action.emits.successes:
+            yield Option(f"{name} returns", "", number, (), f"P5: {name} has nothing to return")
+        for success in action.emits.successes:
+            yield end(f"{name} returns {success}", "", Ended(name, SUCCEEDED, success), did)
+        if action.kind == "retriable":
+            return
+        nothing = Effect("did nothing", name)
+        for failure in action.emits.failures:
+            yield end(f"{name} returns {failure}", "f", Ended(name, FAILED, failure), nothing)
+        effect = did._replace(what="may have done") if action.partial else nothing
+        told = Ended(name, FAILED, "", "partial" if action.partial else "raised")
+        yield end(f"{name} raises", "f", told, effect)
+
+    def _compensates(self, number: int, name: str, end: Any) -> Option:
+        handler = self._undo_handler(number, name)
+        saga = self.knows(number)
+        if handler is None:
+            return Option(f"{name} is compensated", "", number, (), f"P7: nothing undoes {name}")
+        label, effect = f"{handler.name} undoes {name}", Effect("undid", name)
+        called = any(option <= saga.types for option in handler.trigger)
+        if not called and not handler.aborted:
+            return Option(
+                label, "", number, (), f"P9: {handler.name} admits no Aborted, and no event called it"
+            )
+        if not saga.step(name).result and not handler.optional_result:
+            return Option(label, "", number, (), f"P9: {handler.name} needs a result, and there is none")
+        answer = handler.emits.successes[0] if handler.emits.successes else ""
+        option: Option = end(label, "", Ended(name, COMPENSATED, answer), effect)
+        return option
+
+    def _undo_handler(self, number: int, name: str) -> HandlerEntry | None:
+        """Choose as the worker does: the only one, or the one for what the step had emitted."""
+        those = [handler for handler in self.undos if handler.step == name]
+        if len({handler.name for handler in those}) == 1:
+            return those[0]
+        result = self.knows(number).step(name).result
+        return next((handler for handler in those if result in handler.results), None)
+
+    def _tell(self, state: State, told: Input) -> State:
+        saga, decisions = protocol.fold(self.role, self._instances[state.saga], told)
+        number = self._instance_of.setdefault(saga.key(), len(self._instances))
+        if number == len(self._instances):
+            self._instances.append(saga)
+        state = state._replace(saga=number)
+        for decision in decisions:
+            state = self._obey(state, decision)
+        return state
+
+    def _obey(self, state: State, decision: Any) -> State:
+        match decision:
+            case protocol.Queue("observer", name):
+                return self._tell(state, Observed(name))
+            case protocol.Publish(step, outcome, name) | protocol.Answer(step, outcome, name):
+                return self._say(state, step, outcome, name)
+            case protocol.Expire(name):
+                deadline = self.role.deadline[name]
+                state = state._replace(armed=state.armed - {name})
+                return self._say(state, deadline.of, TIMED_OUT, deadline.answer)
+            case protocol.Bury() | protocol.Unowned():
+                raise Wrong(f"P29: {decision}, and nothing went wrong")
+        return _scheduled(state, decision)
+
+    def _say(self, state: State, step: str, outcome: str, name: str) -> State:
+        if not name:
+            raise Wrong(f"R5: {step} owes an event for {outcome}, and has none")
+        return state._replace(outbox=(*state.outbox, Saying(step, outcome, name, self._kinds.get(step, ""))))
+
+
+def _scheduled(state: State, decision: Any) -> State:
+    match decision:
+        case protocol.Queue(task, name):
+            return state._replace(queued=state.queued | {(task, name)})
+        case protocol.Drop(task, name):
+            return state._replace(queued=state.queued - {(task, name)})
+        case protocol.Run(task, name):
+            return state._replace(running=state.running | {(task, name)})
+        case protocol.Arm(name):
+            return state._replace(armed=state.armed | {name})
+        case protocol.Disarm(name):
+            return state._replace(armed=state.armed - {name})
+    return state
+
+
+def kinds_of(manifests: Sequence[Manifest], saga: str) -> dict[str, str]:
+    """Give the kind of every step of a saga, as its events say it."""
+    kinds = {START: "start"}
+    for manifest in manifests:
+        kinds.update({h.step: h.kind for h in manifest.handlers if h.task == "action" and h.saga == saga})
+    return kinds

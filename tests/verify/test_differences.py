@@ -1,0 +1,145 @@
+"""Where the naive search once differed from `choreo verify`: choreographies, and the rules they break."""
+
+from __future__ import annotations
+
+import pytest
+
+from .judging import errors_of
+from .notation import parsed
+
+CASES = {
+    "one compensation for both events of a choice": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo of p1.s1 result=S1A,S1B < S2Failed | S2Undone | S3Failed | S3Undone > S1Undone
+        p2.s2 < S1A > S2 / S2Failed
+        p2.undo of p2.s2 result=S2 < S4Failed > S2Undone
+        p3.s3 < S1B > S3 / S3Failed
+        p3.undo of p3.s3 result=S3 < S4Failed > S3Undone
+        p4.s4 pivot < S2 | S3 > Completed / S4Failed
+        p1.give_up of start < S1Failed | S1Undone > Failed
+        """,
+        [],
+    ),
+    "a good end that comes in vain": (
+        """
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < S3Failed | CompletedUndone > S1Undone
+        p1.s2 < Started > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 < S3Failed | CompletedUndone > S2Undone
+        p1.s3 < S1 | S2 > Completed / S3Failed
+        p1.undo3 of p1.s3 result=Completed < > CompletedUndone
+        p1.give_up of start derived < > Failed
+        """,
+        [],
+    ),
+    "an event from outside comes in the end": (
+        """
+        p1 imports X
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < S2Failed > S1Undone
+        p1.s2 pivot < S1 & X > Completed / S2Failed
+        p1.give_up of start < S1Failed | S1Undone > Failed
+        """,
+        [],
+    ),
+    "a pivot that doesn't wait for one of two ways to it": (
+        """
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < S3Failed > S1Undone
+        p1.s2 < Started > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 < S4Failed | S4Undone > S2Undone
+        p1.s4 < S2 > S4 / S4Failed
+        p1.undo4 of p1.s4 result=S4 < S3Failed > S4Undone
+        p1.s3 pivot < S1 | S4 > Completed / S3Failed
+        p1.give_up of start derived < > Failed
+        """,
+        ["CHO209"],
+    ),
+    "an answer that can never come need not be heard": (
+        """
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < S2Failed > S1Undone
+        p1.s2 < S1 > Completed / S2Failed
+        p1.undo2 of p1.s2 result=Completed < > CompletedUndone
+        p1.give_up of start < S1Failed | S1Undone > Failed
+        """,
+        [],
+    ),
+    "two branches that can't both be undone": (
+        """
+        Cancelled
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < > S1Undone
+        p2.s2 < Started > S2 / S2Failed
+        p2.undo2 of p2.s2 result=S2 < > S2Undone
+        p1.s3 retriable < S1 & S2 > Completed
+        p1.give_up of start < S1Failed & S2Failed | S1Failed & S2Undone | S1Undone & S2Failed > Failed
+        """,
+        [],
+    ),
+    "a leaf that hears of one failure, and not of the other": (
+        """
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < S3Failed > S1Undone
+        p1.s2 < Started > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 < S3Failed > S2Undone
+        p1.s3 pivot < S2 > Completed / S3Failed
+        p1.give_up of start derived < > Failed
+        """,
+        ["CHO203", "CHO209"],
+    ),
+    "a successor that comes behind another one": (
+        """
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < S2Failed | S2Undone > S1Undone
+        p1.s2 < S1 > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 < S3Failed > S2Undone
+        p1.s3 pivot < S1 & S2 > Completed / S3Failed
+        p1.give_up of start < S1Failed | S1Undone > Failed
+        """,
+        [],
+    ),
+    "the failure of the one branch settles the join behind the other": (
+        """
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < S3Failed > S1Undone
+        p1.s2 < Started > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 < S3Failed | S1Failed > S2Undone
+        p1.s3 pivot < S1 & S2 > Completed / S3Failed
+        p1.give_up of start derived < > Failed
+        """,
+        [],
+    ),
+    "the deadline of one way, when the saga goes the other": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo_a of p1.s1 result=S1A < S2Failed | S2Undone > S1AUndone
+        p1.undo_b of p1.s1 result=S1B < S3Failed > S1BUndone
+        p1.s2 < S1A > S2 / S2Failed
+        p1.late late p1.s2 < S1A > S2Late
+        p1.undo2 of p1.s2 result=S2 < S3Failed > S2Undone
+        p1.s3 < S2 | S1B > Completed / S3Failed
+        p1.undo3 of p1.s3 result=Completed < > CompletedUndone
+        p1.give_up of start < S1Failed | S1AUndone | S1BUndone > Failed
+        """,
+        [],
+    ),
+    "a saga that nobody starts": (
+        """
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < S3Failed | S2Failed > S1Undone
+        p1.s2 < S1 > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 < S3Failed > S2Undone
+        p1.s3 pivot < S2 > Completed / S3Failed
+        """,
+        ["CHO201", "CHO204"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_verify_sees_it_as_the_naive_search_does(name: str) -> None:
+    """No error that no run shows, and none missed that one does."""
+    text, rules = CASES[name]
+    assert {finding.rule for finding in errors_of(tuple(parsed(text)))} == set(rules)

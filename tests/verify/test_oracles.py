@@ -1,0 +1,151 @@
+"""`choreo verify` says what a search without any wit says, of random choreographies right and wrong."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from choreo.choreography import choreography_of, roles_of
+from tests.protocol import sagas
+from tests.protocol.explore import Budget as Explored
+from tests.protocol.explore import Machine, explore
+from tests.protocol.sagas import Saga, chain
+
+from . import naive
+from .graphs import manifests_of
+from .growth import grow
+from .judging import judge
+from .notation import parsed, written
+from .seats import role_of, written_out
+
+SEEDS = int(os.environ.get("CHOREO_SEEDS", "160"))
+PARTS = 8
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_verify_and_the_naive_search_agree(part: int) -> None:
+    """Of random choreographies, half of them spoilt: nothing missed, and nothing made up."""
+    for seed in range(part, SEEDS, PARTS):
+        try:
+            both = judge(seed)
+        except naive.TooLarge:
+            continue
+        assert both.agrees, str(both)
+
+
+def test_the_verified_roles_are_those_of_the_manifests() -> None:
+    """The engine's protocol roles, and the oracle's, read from the same manifests on their own."""
+    for seed in range(300):
+        manifests = grow(seed)
+        (graph,) = choreography_of(manifests).sagas
+        own = {each.participant: role_of(each, each.sagas[0]) for each in written_out(manifests)}
+        for role in roles_of(graph):
+            assert _shape(role) == _shape(own[role.participant])
+
+
+def _shape(role: object) -> object:
+    return {
+        (each.step, frozenset(each.trigger.alternatives), each.kind, each.failure, each.partial)
+        for each in role.actions  # type: ignore[attr-defined]
+    } | {
+        (each.step, result, frozenset(undo.trigger.alternatives), undo.answer)
+        for each in role.actions  # type: ignore[attr-defined]
+        for undo in each.undo
+        for result in undo.results
+    }
+
+
+def test_what_is_written_is_read_again() -> None:
+    """A difference can be pasted into a test."""
+    for seed in range(100):
+        text = written(grow(seed))
+        assert written(parsed(text)) == text
+
+
+CHAIN = """
+    a.one < Started > One / OneFailed
+    a.undo_one of a.one result=One < TwoFailed | CompletedUndone > OneUndone
+    b.two < One > Completed / TwoFailed
+    b.undo_two of b.two result=Completed <  > CompletedUndone
+    o.give_up of start result=Started < OneFailed | OneUndone > Failed
+"""
+JOIN = """
+    a.one < Started > One / OneFailed
+    a.undo_one of a.one result=One < EndFailed > OneUndone
+    b.two < Started > Two / TwoFailed
+    b.undo_two of b.two result=Two < EndFailed > TwoUndone
+    o.end pivot < One & Two > Completed / EndFailed
+    o.give_up of start derived < > Failed
+"""
+CHOICE = """
+    a.one < Started > Big Small / OneFailed
+    a.undo_big of a.one result=Big < TwoFailed | TwoUndone > BigUndone
+    a.undo_small of a.one result=Small < EndFailed > SmallUndone
+    b.two < Big > Two / TwoFailed
+    b.undo_two of b.two result=Two < EndFailed > TwoUndone
+    o.end pivot < Two | Small > Completed / EndFailed
+    o.give_up of start result=Started < OneFailed | BigUndone | SmallUndone > Failed
+"""
+LATE = CHAIN + "o.late late b.two < Started > TwoLate"
+GONE = "Cancelled\n" + CHAIN
+
+GOLDEN = {
+    "chain": (CHAIN, 212),
+    "join": (JOIN, 1_640),
+    "choice": (CHOICE, 536),
+    "deadline": (LATE, 1_815),
+    "cancellation": (GONE, 1_837),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_naive_search_visits_every_state(name: str) -> None:
+    """As many as ever: a move that gets lost, or a new one, shows."""
+    text, states = GOLDEN[name]
+    manifests = parsed(text)
+    found = naive.Search(manifests, manifests[0].sagas[0]).run(naive.Budget(), 100_000)
+    assert (found.wrong, found.ends) == ("", {"completed", "failed"})
+    assert found.states == states
+
+
+@pytest.mark.parametrize(
+    ("saga", "failures", "deadlines", "cancellations"),
+    [
+        (chain(2), 1, 0, 0),
+        (chain(1), 1, 0, 1),
+        (chain(1).with_watch("A"), 0, 1, 0),
+        (chain(2).with_watch("B", far=True), 0, 1, 0),
+        (sagas.RETRIABLE_TAIL, 0, 0, 1),
+        (sagas.MERGE, 0, 0, 0),
+        (sagas.JOIN, 1, 0, 0),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_two_explorers_count_the_same(saga: Saga, failures: int, deadlines: int, cancellations: int) -> None:
+    """The protocol's own explorer, without its reduction, was written apart from this one."""
+    explored = explore(
+        Machine(saga, reduce=False),
+        Explored(failures=failures, deadlines=deadlines, cancellations=cancellations),
+    )
+    manifests = manifests_of(saga, cancellable=True)
+    budget = naive.Budget(failures, deadlines, cancellations)
+    assert naive.Search(manifests, manifests[0].sagas[0]).run(budget, 100_000).states == explored.states
+
+
+WRONG = {
+    "P6": CHAIN.replace("TwoFailed | Comp", "Comp"),
+    "P10": CHAIN.replace("OneFailed | OneUndone", "OneFailed | TwoFailed"),
+    "P28": JOIN.replace("One & Two > C", "One | Two > C"),
+    "P9": LATE.replace("result=Completed <  >", "result=Completed no-aborted < Never >"),
+    "R5": LATE.replace("b.undo_two of", "a.undo_two of"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_naive_search_finds_what_is_wrong(name: str) -> None:
+    """Each property is broken by a saga that is nearly right."""
+    manifests = parsed(WRONG[name])
+    found = naive.Search(manifests, manifests[0].sagas[0]).run(naive.Budget(), 100_000)
+    assert found.property == name, found.wrong
+    assert found.way
