@@ -76,8 +76,9 @@ class Path:
     def start(self) -> None:
         """Let the saga begin."""
         starts = self.model.graph.contract.starts
-        self.tell(Ended(START, SUCCEEDED, starts), Cause())
-        if not self._todo:  # nobody owns the start
+        if self.model.role.owns_start:
+            self.tell(Ended(START, SUCCEEDED, starts), Cause())
+        else:
             self.append(START, SUCCEEDED, starts, Cause())
 
     def go(self) -> Run:
