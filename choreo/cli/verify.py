@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from choreo.cli import output
 from choreo.cli.choreographies import choreography_named, compare
+from choreo.cli.documents import document_written
 from choreo.cli.locks import lock_file, lock_read, lock_written
 from choreo.version import __version__
 
@@ -39,6 +41,12 @@ FORMATS = ("text", "json", "sarif", "junit", "github")
     metavar="S",
     help="Search a saga's orders so long at most.",
 )
+@click.option(
+    "--traces",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write each finding's run, for choreo simulate.",
+)
 @click.option("--lock", is_flag=True, help="Write choreography.json, for compensations that name no event.")
 @click.pass_context
 def verify(
@@ -49,6 +57,7 @@ def verify(
     deep: bool,
     states: int,
     seconds: float,
+    traces: Path | None,
     lock: bool,
 ) -> None:
     """Prove that every run of every saga ends, and that every rollback is whole and in order.
@@ -78,6 +87,8 @@ def verify(
     budget = Budget(2 if deep else 1, states, seconds)
     verdict = examine(choreography, compare=compare, lock=known, budget=budget, clock=time.perf_counter)
     _say(verdict, form)
+    if traces:
+        _write_traces(verdict, traces)
     code = exit_code(verdict, strict=strict)
     if code:
         context.exit(code)
@@ -85,7 +96,17 @@ def verify(
         from choreo.choreography import lock_of
 
         lock_written(path, lock_of(choreography, __version__))
-        click.echo(f"wrote {path}", err=True)
+        output.notice(f"wrote {path}")
+
+
+def _write_traces(verdict: Verdict, folder: Path) -> None:
+    from choreo.verify.trace import write_trace
+
+    found = (finding.schedule for finding in verdict.findings if finding.schedule)
+    for number, trace in enumerate(found, 1):
+        path = folder / f"{number}-{trace.rule}.json"
+        document_written(path, write_trace(trace))
+        output.notice(f"wrote {path}")
 
 
 def exit_code(verdict: Verdict, *, strict: bool) -> int:

@@ -9,7 +9,8 @@ add no state, so only failures, orders, deadlines, cancellations and dead letter
 """
 
 from choreo.verify.budget import Budget
-from choreo.verify.finding import Finding, Level, TraceLine
+from choreo.verify.finding import Finding, Level
+from choreo.verify.run import TraceLine
 from choreo.verify.schemas import Compare, Unreadable
 from choreo.verify.scope import Scope, Unfinished
 from choreo.verify.verdict import Verdict, verify

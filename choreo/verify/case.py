@@ -75,6 +75,10 @@ class Case:
         """The runs that went their own way to the end: enough for whoever looks for what no run may do."""
         return tuple(run for run in self.runs if not run.is_repeat)
 
+    def run_of(self, scenario: str) -> Run | None:
+        """Give the run of a scenario, by its title."""
+        return next((run for run in self.runs if run.scenario.title == scenario), None)
+
     @cached_property
     def broken(self) -> dict[str, list[Broken]]:
         """The properties that runs break, by VERIFY's number; of each step the first run that does."""

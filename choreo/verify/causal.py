@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Self
 
+from choreo.event import short_name
 from choreo.outcome import CANCEL, SUCCEEDED
 from choreo.protocol import Begin, Buried, Ended, Queue, Requeued
 from choreo.verify.budget import Meter
@@ -63,7 +64,7 @@ class _ScenarioPath(Path):
     def cancel(self, title: str, cause: Cause) -> None:
         """Let a cancellation come next."""
         self._goes_wrong(title)
-        self.append(*self.model.cancelling, cause)
+        self.append(*self.model.cancelling, cause._replace(how="cancellation"))
 
     def on_action(self, step: str, cause: Cause) -> None:
         if self._left:
@@ -125,11 +126,13 @@ class _ScenarioPath(Path):
         self.tell(Ended(step, SUCCEEDED, success), cause)
 
     def _fail(self, step: str, cause: Cause) -> None:
-        for told in self.model.failures(self.model.role.action[step]):
+        ways = self.model.failures(self.model.role.action[step])
+        for told in ways:
             path = self._part()
             how = "raises" if told.how == "partial" else "fails"
-            path._goes_wrong(f"{step} {how}")
-            path.tell(told, cause)
+            several = sum(each.how == told.how for each in ways) > 1
+            path._goes_wrong(f"{step} {how}{f' with {short_name(told.type)}' if several else ''}")
+            path.tell(told, cause._replace(how="raised") if told.how == "partial" else cause)
 
     def _bury(self, step: str, cause: Cause) -> None:
         """Let the step become a dead letter, which is requeued when nothing else moves."""
@@ -137,7 +140,7 @@ class _ScenarioPath(Path):
         path._goes_wrong(f"{step} is a dead letter for a while")
         path.tell(Begin(step), cause)
         path.tell(Buried(step), cause)
-        path.held.append(Held(step, Requeued(step), cause))
+        path.held.append(Held(step, Requeued(step), cause._replace(how="requeued")))
 
     def _come_late(self, step: str, deadline: str, cause: Cause) -> None:
         """Let a deadline pass before the step begins; while it works; and long before it answers."""

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 from choreo.manifest import HandlerEntry
 from choreo.manifest.remark import Link
 from choreo.outcome import START
+from choreo.verify.run import TraceLine
+from choreo.verify.trace import Trace
 
 Level = Literal["error", "warning"]
 
@@ -14,21 +16,12 @@ NOWHERE = Link("", "")
 """The place of what stands in nobody's code."""
 
 
-class TraceLine(NamedTuple):
-    """One step of a run that shows the finding: ``what`` is ok, FAILED, undone, refused or late."""
-
-    step: str
-    what: str
-    consumed: str
-    emitted: str
-    remark: str = ""
-
-
 class Finding(NamedTuple):
     """One finding. ``where`` is the line that it is about, ``related`` are other lines that play a part.
 
     ``help`` says in a sentence what mends it, ``paste`` is code that does. ``steps`` name what it is about,
-    so that it is known again when lines have moved.
+    so that it is known again when lines have moved. ``trace`` is for people; ``schedule`` is the whole run,
+    to be run again.
     """
 
     rule: str
@@ -44,6 +37,7 @@ class Finding(NamedTuple):
     related: tuple[Link, ...] = ()
     scenario: str = ""
     trace: tuple[TraceLine, ...] = ()
+    schedule: Trace | None = None
 
     @property
     def place(self) -> str:

@@ -9,7 +9,7 @@ from collections import deque
 from typing import NamedTuple, Self
 
 from choreo.manifest import HandlerEntry
-from choreo.outcome import COMPENSATED, START, SUCCEEDED, TIMED_OUT, Outcome
+from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT, Outcome
 from choreo.protocol import (
     Answer,
     Arm,
@@ -33,10 +33,11 @@ from choreo.verify.run import Happened, Run, Scenario
 
 
 class Cause(NamedTuple):
-    """Why something is done: the events that led to it, and how much was read when it began."""
+    """Why something is done: the events that led to it, how much was read when it began, how it is done."""
 
     events: tuple[int, ...] = ()
     begun: int = 0
+    how: str = "handler"
 
 
 class Held(NamedTuple):
@@ -76,10 +77,11 @@ class Path:
     def start(self) -> None:
         """Let the saga begin."""
         starts = self.model.graph.contract.starts
+        cause = Cause(how="start")
         if self.model.role.owns_start:
-            self.tell(Ended(START, SUCCEEDED, starts), Cause())
+            self.tell(Ended(START, SUCCEEDED, starts), cause)
         else:
-            self.append(START, SUCCEEDED, starts, Cause())
+            self.append(START, SUCCEEDED, starts, cause)
 
     def go(self) -> Run:
         """Go on until nothing moves any more, or all that comes is known."""
@@ -141,7 +143,7 @@ class Path:
             return False
         step = steps[self._imported]
         self._imported += 1
-        self.append(step.name, SUCCEEDED, step.successes[0], Cause())
+        self.append(step.name, SUCCEEDED, step.successes[0], Cause(how="outside"))
         return True
 
     def tell(self, told: Input, cause: Cause) -> None:
@@ -156,10 +158,11 @@ class Path:
             case Publish(step, outcome, name):
                 self.append(step, outcome, name, cause)
             case Answer(step, outcome, name, reason):
-                self.append(step, outcome, name, cause, reason)
+                how = "raised" if cause.how == "raised" and outcome == FAILED else "runtime"
+                self.append(step, outcome, name, cause._replace(how=how), reason)
             case Expire(name):
                 deadline = self.model.role.deadline[name]
-                self.append(deadline.of, TIMED_OUT, deadline.answer, cause)
+                self.append(deadline.of, TIMED_OUT, deadline.answer, cause._replace(how="deadline"))
                 self.on_expired()
             case Arm(name):
                 self.on_armed(name)
@@ -185,7 +188,9 @@ class Path:
         past = 1 << len(log)
         for number in cause.events:
             past |= log[number].past
-        log.append(Happened(event, step, outcome, cause.events, remark, past, cause.begun, self.read))
+        log.append(
+            Happened(event, step, outcome, cause.events, remark, past, cause.begun, self.read, cause.how)
+        )
 
     def _because(self, trigger: Trigger, cause: Cause) -> Cause:
         """Give all events that something was waiting for, of which the last has just come."""
@@ -200,6 +205,7 @@ class Path:
 
     def _called(self, step: str, undo: HandlerEntry | None, cause: Cause) -> Cause:
         """Give all events that called a compensation: its trigger's, its timeout, or the first failure."""
+        cause = cause._replace(begun=self.read, how="raised" if cause.how == "raised" else "handler")
         if self.saga.outcomes.get(step) == TIMED_OUT:
             event = next(e.type for e in self.run.written if (e.step, e.outcome) == (step, TIMED_OUT))
         elif undo and undo.trigger:

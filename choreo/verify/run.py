@@ -13,19 +13,32 @@ from typing import NamedTuple
 
 from choreo.event import short_name
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT, Outcome
-from choreo.verify.finding import TraceLine
 
 REFUSED = "the saga is aborted"
 """The reason that the protocol gives an answer that nobody worked for."""
 
+HOW = ("start", "handler", "raised", "requeued", "runtime", "deadline", "cancellation", "outside")
+"""What may bring an event about; `choreo.verify.trace` tells them apart."""
+
 _WORDS = {SUCCEEDED: "ok", FAILED: "FAILED", COMPENSATED: "undone", TIMED_OUT: "LATE"}
+
+
+class TraceLine(NamedTuple):
+    """One step of a run that shows the finding: ``what`` is ok, FAILED, undone, refused or late."""
+
+    step: str
+    what: str
+    consumed: str
+    emitted: str
+    remark: str = ""
 
 
 class Happened(NamedTuple):
     """One event of a run's log: its step, its outcome, and the numbers of the events that caused it.
 
     ``past`` are the events that came before it causally, itself included: bit n stands for event n. When the
-    step began, and when it ended, its participant had read ``begun`` and ``read`` events of the log.
+    step began, and when it ended, its participant had read ``begun`` and ``read`` events of the log. ``how``
+    it came about is one of `HOW`.
     """
 
     type: str
@@ -36,6 +49,7 @@ class Happened(NamedTuple):
     past: int = 0
     begun: int = 0
     read: int = 0
+    how: str = "handler"
 
 
 class Scenario(NamedTuple):

@@ -13,6 +13,8 @@ from choreo.verify.policy import Levels, Policy
 from choreo.verify.rules import CHECKS, cho901
 from choreo.verify.schemas import Compare, same
 from choreo.verify.scope import Scope, scope_of
+from choreo.verify.trace import trace_of
+from choreo.version import __version__
 
 
 class Verdict(NamedTuple):
@@ -68,10 +70,16 @@ def _findings(case: Case, policy: Policy) -> list[Finding]:
     kept: list[Finding] = []
     for rule, check in CHECKS:
         if not rule.is_silenced(found, kept):
-            new = list(check(case))
+            new = [_with_schedule(case, finding) for finding in check(case)]
             found += new
             kept += policy.judged(new)
     return kept + list(policy.judged(_unfinished(case)))
+
+
+def _with_schedule(case: Case, finding: Finding) -> Finding:
+    """Add the whole run that a finding shows, so that it can be run again."""
+    run = case.run_of(finding.scenario) if finding.scenario else None
+    return finding._replace(schedule=trace_of(case.graph, run, finding.rule, __version__)) if run else finding
 
 
 def _unfinished(case: Case) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from choreo.verify.finding import Finding
+from choreo.verify.trace import plain
 from choreo.verify.verdict import Verdict
 
 
@@ -30,4 +31,5 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "where": finding.where._asdict(),
         "related": [link._asdict() for link in finding.related],
         "trace": [line._asdict() for line in finding.trace],
+        "schedule": plain(finding.schedule) if finding.schedule else None,
     }
