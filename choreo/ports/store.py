@@ -116,7 +116,8 @@ class Store(Protocol):
 
         Raises `StoreError` when the database stays locked, when a turn is open already, or when the
         transaction was lost or can't be committed; `TransactionControl` when something inside, but
-        outside of a savepoint, tried to commit or roll back. Either way nothing was committed.
+        outside of a savepoint, tried to commit or roll back; `Fenced` when another worker has claimed
+        the store since this one did. In any case nothing was committed.
         """
         ...
 
@@ -178,6 +179,13 @@ class Store(Protocol):
 
     def next_due(self, lane: Lane = "turn") -> int | None:
         """Say when the next row of a lane is due; None where there is none."""
+        ...
+
+    def claim(self) -> None:
+        """Take the store over, inside a turn: who claimed it before is fenced from its next turn on.
+
+        One that never claims it, as a web process that starts sagas, is never fenced.
+        """
         ...
 
     def recall(self) -> None:

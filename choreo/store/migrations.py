@@ -14,7 +14,7 @@ from choreo.errors import StoreError
 
 migrations = Migrations("choreo")
 
-NAMES = ("0001_tables", "0002_lanes", "0003_letters", "0004_chain")
+NAMES = ("0001_tables", "0002_lanes", "0003_letters", "0004_chain", "0005_claims")
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
 TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
@@ -224,3 +224,9 @@ def chain(db: Database) -> None:
     for verb in ("UPDATE", "DELETE"):
         connection.execute(f"DROP TRIGGER saga_log_refuses_{verb}")
         connection.execute(_REFUSE_UNLESS_UNLOCKED.format(verb=verb))
+
+
+@migrations(name=NAMES[4])
+def claims(db: Database) -> None:
+    """Note which worker has the store, so that one that was replaced is fenced."""
+    db.conn.execute("ALTER TABLE choreo_store ADD COLUMN claimed_by TEXT")

@@ -16,6 +16,7 @@ from choreo.errors import Fenced, StoreMismatch
 from choreo.ports.log import Partition
 from choreo.ports.saga_log import SagaLog
 from choreo.ports.store import DeadLetter, Lane, LetterState, Scheduled, Unpublished
+from choreo.store.claim import Claim
 from choreo.store.failure import refusal
 from choreo.store.guard import Guard
 from choreo.store.heads import Heads
@@ -108,7 +109,8 @@ class SQLiteStore:
         guard.watch(self._connection)
         self._heads = Heads(self._connection, chance=chance)
         self._pending = Pending(self._heads)
-        self._turn = Turn(self._path, self._connection, guard, self._pending)
+        self._claim = Claim(self._connection, chance)
+        self._turn = Turn(self._path, self._connection, guard, self._pending, self._claim)
         self._savepoint = Savepoint(self._turn, self._connection, guard, self._pending)
         self._saga_log = SQLiteSagaLog(self._path, self._connection)
         self._store_id = str(self._rows(_OWNER)[0][0])
@@ -134,7 +136,7 @@ class SQLiteStore:
 
         Raises `StoreError` when the database stays locked, when a turn is open already, or when a
         statement inside ended the transaction; `TransactionControl` when one outside of a savepoint
-        tried to.
+        tried to; `Fenced` when another worker has claimed the store since we did.
         """
         return self._turn
 
@@ -212,6 +214,14 @@ class SQLiteStore:
         self._write()
         rows = self._rows(_NEXT_DUE, lane)
         return rows[0][0] if rows else None
+
+    def claim(self) -> None:
+        """Take the store over: who claimed it before is fenced from its next turn on."""
+        self._turn.require("claim")
+        try:
+            self._claim.take()
+        except sqlite3.Error as error:
+            raise refusal(self._path, error) from error
 
     def recall(self) -> None:
         """Put what was out back among what waits to be called."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from choreo.errors import StoreError, TransactionControl
+from choreo.store.claim import Claim
 from choreo.store.failure import refusal
 from choreo.store.guard import Guard
 from choreo.store.pending import UNWRITABLE, Mark, Pending
@@ -21,11 +22,14 @@ _ROLLBACK = "ROLLBACK TO choreo_item"
 class Turn:
     """Begins a transaction on entering; on leaving, writes what is pending and commits, or rolls back."""
 
-    def __init__(self, path: str, connection: sqlite3.Connection, guard: Guard, pending: Pending) -> None:
+    def __init__(
+        self, path: str, connection: sqlite3.Connection, guard: Guard, pending: Pending, claim: Claim
+    ) -> None:
         self._path = path
         self._connection = connection
         self._guard = guard
         self._pending = pending
+        self._claim = claim
 
     @property
     def is_open(self) -> bool:
@@ -48,11 +52,19 @@ class Turn:
             if self._connection.in_transaction:
                 raise StoreError("a transaction is open already", hint="commit it before the turn")
             self._guard.renew(self._connection)
-            self._connection.execute(_BEGIN)
+            self._begin()
             self._pending.begin()
         except sqlite3.Error as error:
             raise refusal(self._path, error) from error
         self._guard.phase = "turn"
+
+    def _begin(self) -> None:
+        self._connection.execute(_BEGIN)
+        try:
+            self._claim.check()
+        except BaseException:
+            self._connection.rollback()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

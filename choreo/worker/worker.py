@@ -102,6 +102,7 @@ class Worker:
         """
         with self._store.turn():
             self._store.bind(self._log.cluster_id(), self._participant.name)
+            self._store.claim()  # before what the last worker had out is recalled
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)
             self._store.recall()

@@ -278,6 +278,42 @@ class StoreConformance:
         assert [row.saga_id for row in store.due(9, 9, "call")] == ["s2", "s1"]
         assert store.next_due("out") is None
 
+    def test_who_claimed_a_store_is_fenced_once_another_one_does(self, store: Store, other: Store) -> None:
+        """At its next turn, whatever it was about to do; the one that claimed last goes on."""
+        with store.turn():
+            store.claim()
+        with store.turn():
+            store.append([entry()])
+        with other.turn():
+            other.claim()
+        with pytest.raises(Fenced, match="another worker") as fenced, store.turn():
+            raise AssertionError("the turn was opened")
+        assert fenced.value.hint
+        with other.turn():
+            other.append([entry()])
+        assert len(store.history("s1")) == 2
+
+    def test_who_never_claimed_a_store_is_never_fenced(self, store: Store, other: Store) -> None:
+        """As a web process that starts sagas beside the worker."""
+        with other.turn():
+            other.claim()
+        with store.turn():
+            store.append([entry()])
+        with other.turn():
+            other.append([entry()])
+
+    def test_a_claim_that_was_not_committed_fences_nobody(self, store: Store, other: Store) -> None:
+        """The one that has the store keeps it; the other one is refused."""
+        with store.turn():
+            store.claim()
+        with pytest.raises(RuntimeError), other.turn():
+            other.claim()
+            raise RuntimeError
+        with store.turn():
+            store.append([entry()])
+        with pytest.raises(Fenced), other.turn():
+            raise AssertionError("the turn was opened")
+
     def test_positions_move_by_compare_and_set(self, store: Store, other: Store) -> None:
         """A worker that didn't see the last move is fenced, and its turn undone."""
         with store.turn():

@@ -336,12 +336,14 @@ def test_a_database_that_was_restored_from_a_backup_is_refused(rig: Rigs) -> Non
 def test_a_worker_whose_positions_another_one_moved_is_fenced_and_repeats_nothing(rig: Rigs) -> None:
     """Two workers on one store, both believing that the partition is theirs."""
     book = Script()
-    shop = rig(hotel(book))
+    shop = rig(hotel(book), opened=False)
     twin_log = shop.broker.log("twin")  # a group of its own: the broker fences nobody
     store = SQLiteStore(shop.path)
     twin = Worker(shop.participant, store, twin_log, shop.codec, shop.clock, shop.options)
     twin.start()
     twin.turn()
+    store._claim._token = ""  # as if it had none: the positions alone must do, too
+    shop.open()
     shop.feed(TripRequested("t"))
     with pytest.raises(Fenced, match="is not at 0 any more"):
         twin.turn()
