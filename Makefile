@@ -40,9 +40,13 @@ coverage: $(READY) ## branch coverage of protocol, store and worker
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --include='choreo/protocol/*,choreo/store/*,choreo/worker/*' --fail-under=95 --show-missing
 
+.PHONY: faults
+faults: $(READY) ## a fault at each point of the turn, of each kind, in each task, on real Kafka: the whole matrix
+	$(BIN)/python -m tests.faults
+
 fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
 	JOBS=$(JOBS) $(BIN)/python -m tests.verify 10000
-	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/kafka/test_cloudevents.py
+	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/fuzz tests/kafka/test_cloudevents.py
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers
 	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py

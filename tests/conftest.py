@@ -17,7 +17,7 @@ from tests.broker.shared import shared_broker
 LEGS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
 
 
-def _unavailable(error: Exception) -> None:
+def unavailable(error: Exception) -> None:
     """Skip loudly; on CI a missing broker is a failure, or nobody would notice."""
     reason = f"no real Kafka here: {error}"
     if os.environ.get("CI", "").lower() == "true":
@@ -37,7 +37,7 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         address = session.__enter__()
     except (Unavailable, BrokerFailed) as error:
-        _unavailable(error)
+        unavailable(error)
     try:
         yield address
     finally:
@@ -51,7 +51,7 @@ def kafka_broker(tmp_path: Path) -> Iterator[Broker]:
     try:
         broker.start()
     except (Unavailable, BrokerFailed) as error:
-        _unavailable(error)
+        unavailable(error)
     yield broker
     broker.kill()
 

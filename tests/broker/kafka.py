@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -25,10 +26,11 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
@@ -38,6 +40,7 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=500
 num.network.threads=2
 num.io.threads=2
 """
@@ -48,11 +51,16 @@ class BrokerFailed(Exception):
 
 
 class Broker:
-    """A broker that can be started, stopped, killed and started again on the same address and data."""
+    """A broker that can be started, stopped, killed and started again on the same address and data.
 
-    def __init__(self, home: Path) -> None:
+    It can be reached through other ports, too, which lead to its ``entrances``, a port for a port: who
+    comes in by one is told that the broker lives at the port that leads there.
+    """
+
+    def __init__(self, home: Path, through: Sequence[int] = ()) -> None:
         self.home = home
-        self.port, self._controller = _free_ports(2)
+        self.port, self._controller, *self.entrances = _free_ports(2 + len(through))
+        self._through = through
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -86,7 +94,14 @@ class Broker:
 
     def _format(self, config: Path) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        text = PROPERTIES.format(port=self.port, controller=self._controller, data=self.home / "data")
+        names = ["PLAINTEXT", *(f"LINE{number}" for number in range(len(self._through)))]
+        text = PROPERTIES.format(
+            controller=self._controller,
+            data=self.home / "data",
+            listeners=_listeners(names, [self.port, *self.entrances]),
+            advertised=_listeners(names, [self.port, *self._through]),
+            protocols=",".join(f"{name}:PLAINTEXT" for name in names),
+        )
         config.write_text(text)
         tool = self._spawn("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(config))
         if tool.wait(READY_DEADLINE):
@@ -134,6 +149,10 @@ class Broker:
 
     def _tail(self) -> str:
         return (self.home / "broker.log").read_text(errors="replace")[-2000:]
+
+
+def _listeners(names: Sequence[str], ports: Sequence[int]) -> str:
+    return ",".join(f"{name}://127.0.0.1:{port}" for name, port in zip(names, ports, strict=True))
 
 
 def _free_ports(count: int) -> list[int]:

@@ -13,12 +13,17 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def main(parent: int, command: list[str]) -> None:
-    """Tie ourselves to ``parent``, then become ``command``."""
+def tie(parent: int) -> None:
+    """Let this process be killed as soon as ``parent`` ends; at once where it has already."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before we were tied to it
+        if os.getppid() != parent:
             sys.exit(1)
+
+
+def main(parent: int, command: list[str]) -> None:
+    """Tie ourselves to ``parent``, then become ``command``."""
+    tie(parent)
     os.execv(command[0], command)
 
 

@@ -1,0 +1,1 @@
+"""Spoilt records: bodies and headers damaged in every way, through the whole worker."""
