@@ -1,12 +1,4 @@
-"""Pictures of a choreography: the saga canvas as a table, Mermaid, Graphviz, JSON. Pure; no I/O here.
+"""Pictures: of a choreography's graphs, and of the stories of its sagas. Pure; no I/O here.
 
-Each takes a saga's graph and gives text.
+Each takes what it draws as data and gives text.
 """
-
-from choreo.canvas.dot import dot
-from choreo.canvas.edges import Edge, edges
-from choreo.canvas.listing import as_json
-from choreo.canvas.mermaid import mermaid
-from choreo.canvas.table import Row, rows, table
-
-__all__ = ["Edge", "Row", "as_json", "dot", "edges", "mermaid", "rows", "table"]

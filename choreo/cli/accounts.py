@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from choreo.cli.choreographies import choreography_known
+from choreo.cli.project import nearest_project
 from choreo.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,10 +44,7 @@ class Teller:
         refuse_twice(readers)
         self.readers = readers
         self.now = now()
-        choreography = choreography_known(graphs)
-        self._graphs: dict[str, SagaGraph] = (
-            {graph.name: graph for graph in choreography.sagas} if choreography else {}
-        )
+        self._graphs = _graphs_of(graphs)
 
     def stories(self, saga_id: str) -> list[Story]:
         """Tell the saga of an id: one for each type that has it, which is nearly always one."""
@@ -80,6 +77,16 @@ class Teller:
         )
         of_type = f" of the type {saga_type!r}" if saga_type else ""
         return ConfigurationError(f"no saga {saga_id!r}{of_type} is known in {where}", hint=hint)
+
+
+def _graphs_of(names: Sequence[str]) -> dict[str, SagaGraph]:
+    """Give the graphs by their sagas' names: those that are named, or what the project has of them."""
+    if not names and not nearest_project().get("modules"):
+        return {}
+    from choreo.cli.choreographies import choreography_known
+
+    choreography = choreography_known(names)
+    return {graph.name: graph for graph in choreography.sagas} if choreography else {}
 
 
 def refuse_twice(readers: Iterable[StoreReader]) -> None:

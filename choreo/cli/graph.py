@@ -25,11 +25,11 @@ def graph(names: tuple[str, ...], form: str) -> None:
       choreo graph shop
       choreo graph manifests --format mermaid
     """
-    from choreo import canvas
+    from choreo.canvas import graphs
 
     sagas = choreography_named(names).sagas
     if form == "json":
-        click.echo(canvas.as_json(sagas))
+        click.echo(graphs.as_json(sagas))
         return
-    write = {"table": canvas.table, "mermaid": canvas.mermaid, "dot": canvas.dot}[form]
+    write = {"table": graphs.table, "mermaid": graphs.mermaid, "dot": graphs.dot}[form]
     click.echo("\n\n".join(write(each) for each in sagas))

@@ -8,18 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from choreo.cli import output
-from choreo.cli.demo import demo
-from choreo.cli.dlq import dlq
-from choreo.cli.graph import graph
-from choreo.cli.manifest import manifest
-from choreo.cli.replay import replay
-from choreo.cli.rule import rule
-from choreo.cli.run import run
-from choreo.cli.sagas import sagas
-from choreo.cli.schemas import schemas
-from choreo.cli.topics import topics
-from choreo.cli.trace import trace
-from choreo.cli.verify import verify
+from choreo.cli.commands import Commands
 from choreo.errors import ChoreoError
 from choreo.version import __version__
 
@@ -79,5 +68,19 @@ def choreo(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (run, topics, schemas, verify, graph, manifest, rule, sagas, trace, dlq, replay, demo):
-    choreo.add_command(command)
+choreo.commands = Commands(
+    {
+        "run": "choreo.cli.run:run",
+        "topics": "choreo.cli.topics:topics",
+        "schemas": "choreo.cli.schemas:schemas",
+        "verify": "choreo.cli.verify:verify",
+        "graph": "choreo.cli.graph:graph",
+        "manifest": "choreo.cli.manifest:manifest",
+        "rule": "choreo.cli.rule:rule",
+        "sagas": "choreo.cli.sagas:sagas",
+        "trace": "choreo.cli.trace:trace",
+        "dlq": "choreo.cli.dlq:dlq",
+        "replay": "choreo.cli.replay:replay",
+        "demo": "choreo.cli.demo:demo",
+    }
+)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from choreo.choreography import SagaGraph, Step
 from choreo.event import short_name
-from choreo.manifest import Alternatives
 from choreo.outcome import CANCEL, COMPENSATED, FAILED, PIVOT, SUCCEEDED, TIMED_OUT
 from choreo.story.moment import Message
+
+if TYPE_CHECKING:  # a story without a graph doesn't need what graphs are made of
+    from choreo.choreography import SagaGraph, Step
+    from choreo.manifest import Alternatives
 
 
 class Ahead(NamedTuple):

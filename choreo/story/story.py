@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from choreo.choreography import SagaGraph
 from choreo.entry import Entry
 from choreo.outcome import CANCEL, FAILED, TIMED_OUT, SagaState
 from choreo.story.account import Account, refuse_corrupt
@@ -15,6 +15,9 @@ from choreo.story.moment import Message, Moment
 from choreo.story.moments import moments_of
 from choreo.story.order import merged
 from choreo.story.owing import Debt, by_bodies, owed
+
+if TYPE_CHECKING:
+    from choreo.choreography import SagaGraph
 
 ENDED = ("completed", "failed")
 """The states of a saga that goes no further."""

@@ -6,9 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.bench import calls, deadlines, footprint, hop, participant, sagas, waiting
+from tests.bench import calls, deadlines, footprint, hop, participant, sagas, trace, waiting
 from tests.bench.site import Site, site
 
 
@@ -41,6 +43,11 @@ def main() -> None:
             if options.only in ("", name):
                 with site(broker) as where:  # each on a broker of its own: a killed process leaves its group
                     show(measure(where))
+    if options.only in ("", "trace"):
+        with TemporaryDirectory(prefix="choreo-bench-") as folder:
+            sizes = (1_000, 10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
+            for figures in trace.measure(Path(folder), sizes, 3 if quick else 9):
+                show(figures)
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from choreo.canvas.edges import edges
-from choreo.canvas.table import rows
+from choreo.canvas.graphs.edges import edges
+from choreo.canvas.graphs.table import rows
 from choreo.choreography import SagaGraph
 
 

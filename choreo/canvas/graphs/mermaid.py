@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from choreo.canvas.edges import edges, ends
+from choreo.canvas.graphs.edges import edges, ends
 from choreo.choreography import SagaGraph
 from choreo.event import short_name
 
