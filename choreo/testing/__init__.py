@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from choreo.testing.harness import Harness
+    from choreo.testing.invariants import check
+    from choreo.testing.matrix import failure_matrix
     from choreo.testing.simulation import Budget, Simulation
     from choreo.testing.violation import Violation
 
@@ -18,10 +20,12 @@ _HOMES = {
     "Harness": "harness",
     "Simulation": "simulation",
     "Violation": "violation",
+    "check": "invariants",
+    "failure_matrix": "matrix",
 }
 """In which module of the kit each name lives."""
 
-__all__ = ["Budget", "Harness", "Simulation", "Violation"]
+__all__ = ["Budget", "Harness", "Simulation", "Violation", "check", "failure_matrix"]
 
 
 def __getattr__(name: str) -> Any:

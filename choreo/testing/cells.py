@@ -1,0 +1,216 @@
+"""The cells of a failure matrix: which faults make sense for which handler, and what has to happen first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from choreo.event import event, event_name
+from choreo.outcome import COMPENSATABLE, RETRIABLE, START
+from choreo.participant import Context, Handler, Participant
+from choreo.saga import Saga
+from choreo.testing.faults import (
+    FAULTS,
+    BrokenStore,
+    CrashBeforeCommit,
+    CrashBeforePublish,
+    Duplicate,
+    Fault,
+    LateReply,
+    PermanentFailure,
+    Poison,
+    Takeover,
+    Timeout,
+    TransientFailure,
+)
+
+_ANY: tuple[type[Fault], ...] = (PermanentFailure, TransientFailure, CrashBeforeCommit, BrokenStore)
+_BY_EVENT: tuple[type[Fault], ...] = (Takeover, Duplicate, Poison)
+"""These strike the event that calls the handler."""
+
+_OVERDUE = timedelta(seconds=1)
+
+
+class Strike(NamedTuple):
+    """A fault that is to strike a handler."""
+
+    fault: type[Fault]
+    target: Handler
+
+
+class Cell(NamedTuple):
+    """One case of a matrix: a fault, its handler, and what must fail before so that the handler is called."""
+
+    name: str
+    strikes: tuple[Strike, ...]
+
+    @property
+    def kind(self) -> str:
+        """The fault's name, empty where nothing goes wrong."""
+        return self.strikes[-1].fault.kind if self.strikes else ""
+
+    @property
+    def target(self) -> Handler | None:
+        """The handler that it is about."""
+        return self.strikes[-1].target if self.strikes else None
+
+    @property
+    def overseen(self) -> tuple[Handler, ...]:
+        """The steps whose reply is to come late."""
+        return tuple(strike.target for strike in self.strikes if strike.fault is LateReply)
+
+    def faults(self) -> list[Fault]:
+        """Make the faults, which have struck nobody yet."""
+        return [strike.fault(strike.target) for strike in self.strikes]
+
+
+def cells_of(participants: Sequence[Participant]) -> list[Cell]:
+    """Give the matrix: every handler, with every fault that makes sense for it; first of all, none.
+
+    What makes no sense is left out: a timeout where there is none, a late reply of a step on which nobody can
+    set a deadline, a handler that nothing in these participants could call.
+    """
+    handlers = in_order([handler for each in participants for handler in each.handlers])
+    names = Names(handlers)
+    cells = [Cell("calm", ())]
+    for handler in handlers:
+        before = provocation(handler, handlers)
+        if before is None:
+            continue
+        for fault in faults_for(handler, handlers, before):
+            cells.append(Cell(f"{names.of(handler)}-{fault.kind}", (*before, Strike(fault, handler))))
+    return cells
+
+
+def faults_for(
+    handler: Handler, handlers: Sequence[Handler], before: Sequence[Strike] = ()
+) -> list[type[Fault]]:
+    """Give the faults that make sense for a handler, in the order of a matrix."""
+    wanted = {*_ANY}
+    if handler.task != "observer":
+        wanted.add(CrashBeforePublish)
+    if handler.trigger.alternatives and not any(strike.fault is LateReply for strike in before):
+        wanted.update(_BY_EVENT)
+    if handler.task == "deadline":
+        wanted.update(_BY_EVENT)
+    if handler.task == "action" and handler.timeout is not None:
+        wanted.add(Timeout)
+    if handler.task == "action" and can_be_late(handler, handlers):
+        wanted.add(LateReply)
+    return [fault for fault in FAULTS.values() if fault in wanted]
+
+
+def provocation(handler: Handler, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
+    """Give what must fail so that a handler is called at all; None where nothing could call it."""
+    if handler.task == "compensation":
+        return _abort(handler.step, handlers)
+    if handler.task == "deadline":
+        watched = _action(handler.step, handlers)
+        return (Strike(LateReply, watched),) if watched else None
+    if handler.task == "observer":
+        ways = [_emission(name, handlers) for name in sorted(handler.trigger.types)]
+        found = [way for way in ways if way is not None]
+        return min(found, key=len, default=None)
+    return ()
+
+
+def _abort(step: str, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
+    """Give what calls the compensation of a step: the failure of what comes next, or a deadline on it."""
+    action = _action(step, handlers)
+    results = action.successes if action else {event_name(handlers[0].saga.starts)}
+    for next_one in handlers:
+        can_fail = next_one.task == "action" and next_one.kind != RETRIABLE
+        if can_fail and not next_one.trigger.types.isdisjoint(results):
+            return (Strike(PermanentFailure, next_one),)
+    if action and can_be_late(action, handlers):
+        return (Strike(LateReply, action),)
+    return None
+
+
+def _emission(name: str, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
+    """Give what must fail so that an event is emitted."""
+    if any(name == event_name(handler.saga.starts) for handler in handlers):
+        return ()
+    for handler in handlers:
+        if name in handler.emits and handler.task == "action":
+            return () if name in handler.successes else (Strike(PermanentFailure, handler),)
+        if name in handler.emits:
+            return provocation(handler, handlers)
+    return None
+
+
+def can_be_late(action: Handler, handlers: Sequence[Handler]) -> bool:
+    """Say whether a deadline of others may pass on a step: one does, or its compensation admits one."""
+    if action.kind != COMPENSATABLE:
+        return False
+    if is_watched(action, handlers):
+        return True
+    undos = [each for each in handlers if each.task == "compensation" and each.step == action.step]
+    parameters = [parameter for undo in undos for parameter in undo.event_parameters]
+    return all(parameter.admits_aborted or parameter.optional for parameter in parameters)
+
+
+def is_watched(action: Handler, handlers: Iterable[Handler]) -> bool:
+    """Say whether somebody has set a deadline on a step."""
+    return any(each.task == "deadline" and each.step == action.step for each in handlers)
+
+
+def overseer(action: Handler) -> Participant:
+    """Make a participant that sets a deadline on a step, as others may."""
+    saga: Saga = action.saga
+
+    class Overdue:
+        """The step has not answered in time."""
+
+        saga_id: str
+
+    overdue = event(namespace=saga.namespaces[0], name="ChoreoOverdue")(Overdue)
+    made = Participant("overseer", sagas=[saga])
+
+    def is_late(ctx: Context) -> object:
+        return overdue(ctx.saga_id)  # type: ignore[call-arg]
+
+    is_late.__annotations__ = {"ctx": Context, "return": overdue}
+    made.deadline(of=action.step, after=saga.starts, within=_OVERDUE)(is_late)
+    return made
+
+
+def in_order(handlers: Sequence[Handler]) -> list[Handler]:
+    """Sort handlers by the way from the start: actions by causal order, each followed by its compensation."""
+    actions = [handler for handler in handlers if handler.task == "action"]
+    known = {event_name(handler.saga.starts) for handler in handlers}
+    sorted_actions: list[Handler] = []
+    while actions:
+        ready = [handler for handler in actions if handler.trigger.touched(known)] or actions
+        sorted_actions += ready
+        known.update(name for handler in ready for name in handler.successes)
+        actions = [handler for handler in actions if handler not in ready]
+    return [*_with_undo(sorted_actions, handlers)]
+
+
+def _with_undo(actions: Iterable[Handler], handlers: Sequence[Handler]) -> Iterator[Handler]:
+    done: list[str] = []
+    for action in actions:
+        yield action
+        yield from (each for each in handlers if each.task == "compensation" and each.step == action.step)
+        done.append(action.step)
+    yield from (each for each in handlers if each.task == "compensation" and each.step == START)
+    yield from (each for each in handlers if each.task in ("deadline", "observer"))
+
+
+def _action(step: str, handlers: Iterable[Handler]) -> Handler | None:
+    return next((each for each in handlers if each.task == "action" and each.step == step), None)
+
+
+class Names:
+    """Short names of handlers: the function's alone, where no two participants have one of that name."""
+
+    def __init__(self, handlers: Iterable[Handler]) -> None:
+        short = [handler.name.partition(".")[2] for handler in handlers]
+        self._twice = {name for name in short if short.count(name) > 1}
+
+    def of(self, handler: Handler) -> str:
+        """Give a handler's short name."""
+        short = handler.name.partition(".")[2]
+        return handler.name if short in self._twice else short

@@ -1,0 +1,155 @@
+"""``failure_matrix``: a test case for every handler of a saga and everything that can go wrong with it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from choreo.errors import ConfigurationError
+from choreo.participant import Participant
+from choreo.testing.cells import Cell, cells_of, is_watched, overseer
+from choreo.testing.choices import Seeded
+from choreo.testing.faults import FAULTS
+from choreo.testing.harness import Harness
+from choreo.testing.invariants import check
+from choreo.testing.violation import Violation, require
+
+Invariant = Callable[[Mapping[str, Any]], object]
+"""Is given every participant's database, by name, once nothing moves; raises, or gives False, where it is hurt."""
+
+_FAIL = ("permanent", "timeout", "late_reply")
+_HARMLESS = ("crash_before_commit", "crash_before_publish", "takeover", "duplicate", "store_error")
+
+
+def failure_matrix(
+    *participants: Participant,
+    invariant: Invariant | None = None,
+    faults: Sequence[str] = tuple(FAULTS),
+    seed: int | None = None,
+) -> Callable[[Callable[..., object]], Callable[..., None]]:
+    """Make a test case for each handler of these participants and each fault that makes sense for it.
+
+    It decorates the function that starts the saga (or several). The function may take ``harness``, and fixtures.
+    Each case runs it in memory, lets the fault strike, waits until nothing moves, and checks the invariants of
+    `choreo.testing.invariants`, and ``invariant``: the service's own. Cases are called by handler and fault, so
+    that ``pytest -k reserve_inventory-timeout`` runs one:
+
+    ``permanent``, ``transient`` (the handler raises), ``timeout`` (its own time is over), ``late_reply`` (its
+    success comes after a deadline), ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it stalls,
+    another process takes its place, it goes on), ``duplicate``, ``poison`` (nobody can read the event that
+    calls it), ``store_error``; ``calm`` is the case in which nothing goes wrong. What becomes a dead letter is
+    requeued. A handler that the function's saga never calls is skipped, and says so.
+
+    ``faults`` chooses some of these; ``seed`` lets each case go a random way instead of the calm one. Raises
+    `ConfigurationError` for a fault that doesn't exist.
+
+    >>> from choreo.testing import failure_matrix
+    >>> from examples.orders.contract import OrderCreated
+    >>> from examples.orders.orders import orders, place_order
+    >>> from examples.orders.inventory import inventory
+    >>> @failure_matrix(orders, inventory)
+    ... def test_order():
+    ...     place_order(OrderCreated("o-1", "ada", "apple", 1, 100, "12 Elm Street"))
+    >>> [case.name for case in test_order.pytestmark[0].args[1]][1:4]
+    ['reserve_inventory-permanent', 'reserve_inventory-transient', 'reserve_inventory-timeout']
+    """
+    _refuse_unknown(faults)
+    cells = [cell for cell in cells_of(participants) if cell.kind in ("", *faults)]
+
+    def decorate(begin: Callable[..., object]) -> Callable[..., None]:
+        run = _Runs(participants, begin, invariant, seed)
+
+        def test(choreo_cell: Cell, **fixtures: Any) -> None:
+            run.cell(choreo_cell, fixtures)
+
+        names = [name for name in inspect.signature(begin).parameters if name != "harness"]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters = [inspect.Parameter(name, keyword) for name in ("choreo_cell", *names)]
+        test.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        for attribute in ("__name__", "__doc__", "__module__", "__qualname__"):
+            setattr(test, attribute, getattr(begin, attribute))
+        marked = pytest.mark.parametrize("choreo_cell", cells, ids=[cell.name for cell in cells])(test)
+        return marked  # type: ignore[no-any-return]
+
+    return decorate
+
+
+class _Runs:
+    """Runs the cells of one matrix."""
+
+    def __init__(
+        self,
+        participants: Sequence[Participant],
+        begin: Callable[..., object],
+        invariant: Invariant | None,
+        seed: int | None,
+    ) -> None:
+        self._participants = participants
+        self._begin = begin
+        self._invariant = invariant
+        self._seed = seed
+        self._takes_harness = "harness" in inspect.signature(begin).parameters
+        self._calm: list[str] | None = None
+
+    def cell(self, cell: Cell, fixtures: Mapping[str, Any]) -> None:
+        """Run one, and check everything. Raises `Violation`."""
+        overseers = [overseer(each) for each in cell.overseen if not is_watched(each, self._handlers())]
+        chooser = None if self._seed is None else Seeded(self._seed)
+        with Harness([*self._participants, *overseers], faults=cell.faults(), chooser=chooser) as harness:
+            self._run(harness, fixtures)
+            missed = [fault for fault in harness.faults if not fault.has_struck]
+            if missed:
+                pytest.skip(f"this saga never gets to {missed[0]!r}")
+            check(harness)
+            self._check_ends(cell, harness, fixtures)
+            self._check_invariant(harness)
+
+    def _handlers(self) -> list[Any]:
+        return [handler for each in self._participants for handler in each.handlers]
+
+    def _run(self, harness: Harness, fixtures: Mapping[str, Any]) -> None:
+        self._begin(**fixtures, **({"harness": harness} if self._takes_harness else {}))
+        harness.run()
+        if not harness.sagas():
+            where = Path(inspect.getfile(self._begin)).name
+            raise ConfigurationError(
+                f"{where}: {self._begin.__name__} has started no saga", hint="start one in it: tx.start(…)"
+            )
+
+    def _check_ends(self, cell: Cell, harness: Harness, fixtures: Mapping[str, Any]) -> None:
+        """Check how a saga ended, where the fault alone decides it."""
+        ends = _ends(harness)
+        if len(ends) > 1 or not cell.strikes:
+            return
+        first = cell.strikes[0]
+        fails = first.target.task == "action" and first.target.kind != "retriable"
+        if fails and first.fault.kind in _FAIL:
+            require(ends == ["failed"], f"{first.target.name} failed, and the saga has {ends[0]}")
+        elif cell.kind in _HARMLESS and not fixtures:
+            require(ends == self._calm_ends(), f"{cell.kind} has changed how the saga ends")
+
+    def _calm_ends(self) -> list[str]:
+        """Give how sagas end when nothing goes wrong; only where starting them changes nothing but databases."""
+        if self._calm is None:
+            with Harness(self._participants) as harness:
+                self._run(harness, {})
+                self._calm = _ends(harness)
+        return self._calm
+
+    def _check_invariant(self, harness: Harness) -> None:
+        if self._invariant is not None and self._invariant(harness.databases) is False:
+            raise Violation(f"{getattr(self._invariant, '__name__', 'the invariant')} does not hold")
+
+
+def _ends(harness: Harness) -> list[str]:
+    return [harness.state(saga_id) for _, saga_id in harness.sagas()]
+
+
+def _refuse_unknown(faults: Sequence[str]) -> None:
+    for fault in faults:
+        if fault not in FAULTS:
+            raise ConfigurationError(f"{fault!r} is no fault", hint=f"one of {', '.join(FAULTS)}")

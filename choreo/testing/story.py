@@ -1,0 +1,70 @@
+"""``Story``: a saga read from its log alone, by a few lines that share nothing with the protocol they check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from choreo.envelope import Envelope
+from choreo.event import event_name
+from choreo.outcome import COMPENSATED, FAILED, PIVOT, SUCCEEDED, TIMED_OUT
+from choreo.saga import Saga
+
+
+class Story:
+    """What the log says of one saga: of each step the first outcome counts, and the first end ends it.
+
+    ``counted`` are the events that count, ``outcomes`` the first outcome of each step, ``ends`` the events
+    that end the saga: exactly one, if all is well.
+    """
+
+    def __init__(self, saga: Saga, envelopes: Iterable[Envelope]) -> None:
+        self.saga = saga
+        self.envelopes = list(envelopes)
+        self.counted: list[Envelope] = []
+        self.outcomes: dict[str, Envelope] = {}
+        self.compensated: dict[str, Envelope] = {}
+        self.end = ""
+        self._is_failing = False
+        self._is_past_pivot = False
+        for envelope in self.envelopes:
+            self._read(envelope)
+
+    def __str__(self) -> str:
+        lines = []
+        for place, envelope in enumerate(self.envelopes, 1):
+            void = "" if envelope in self.counted else "  (void)"
+            source = f"{envelope.source}: " if envelope.source != envelope.step.partition(".")[0] else ""
+            lines.append(f"  {place:3} {source}{envelope.step} {envelope.outcome}: {envelope.type}{void}")
+        return "\n".join(lines)
+
+    @property
+    def types(self) -> set[str]:
+        """The types of the events that count."""
+        return {envelope.type for envelope in self.counted}
+
+    @property
+    def answered(self) -> set[str]:
+        """The steps of which the log holds any outcome, whether it counts or not."""
+        return {envelope.step for envelope in self.envelopes}
+
+    def is_timed_out(self, step: str) -> bool:
+        """Say whether a deadline passed before the step answered."""
+        return step in self.outcomes and self.outcomes[step].outcome == TIMED_OUT
+
+    def _read(self, envelope: Envelope) -> None:
+        if self.end or any(envelope.id == each.id for each in self.counted):
+            return
+        known = self.compensated if envelope.outcome == COMPENSATED else self.outcomes
+        if envelope.step in known:
+            return
+        known[envelope.step] = envelope
+        self._is_failing = self._is_failing or envelope.outcome in (FAILED, TIMED_OUT)
+        if envelope.kind == PIVOT and envelope.outcome == SUCCEEDED:
+            self._is_past_pivot = True
+        if envelope.type == event_name(self.saga.completes):
+            if self._is_failing and not self._is_past_pivot:
+                return
+            self.end = "completed"
+        if envelope.type == event_name(self.saga.fails):
+            self.end = "failed"
+        self.counted.append(envelope)

@@ -1,0 +1,1 @@
+"""The examples, tested as a user would test them."""
