@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from choreo.event import event_name
-from choreo.outcome import COMPENSATABLE, START
+from choreo.outcome import START
 from choreo.participant import Handler
 from choreo.saga import Saga
 from choreo.testing.effects import Effect
@@ -110,8 +110,8 @@ def check_undone(handlers: list[Handler], effects: list[Effect], story: Story) -
             require(step not in undone, f"{step} is undone, and the saga completes")
         if not handler.partial:
             require(is_done or step not in undone, f"{step} is undone and was not done")
-        if handler.kind == COMPENSATABLE and story.end == "failed" and step in undone:
-            require(step in story.compensated or not is_done, f"{step} is undone and tells nobody")
+        if step in undone and not handler.partial:
+            require(step in story.compensated, f"{step} is undone and tells nobody")
 
 
 def check_order(handlers: list[Handler], effects: list[Effect]) -> None:
@@ -133,7 +133,7 @@ def check_answers(handlers: list[Handler], story: Story) -> None:
         return
     for handler in handlers:
         asked = handler.task == "action" and handler.kind != "retriable"
-        if asked and handler.trigger.satisfied(story.types):
+        if asked and any(option <= story.types for option in handler.trigger.alternatives):
             require(handler.step in story.answered, f"{handler.step} was asked for and has never answered")
 
 

@@ -18,8 +18,9 @@ from choreo.testing.harness import Harness
 from choreo.testing.invariants import check
 from choreo.testing.violation import Violation, require
 
-Invariant = Callable[[Mapping[str, Any]], object]
-"""Is given every participant's database, by name, once nothing moves; raises, or gives False, where it is hurt."""
+Invariant = Callable[..., object]
+"""Is given every participant's database, by name, and fixtures by their names, once nothing moves. It raises, or
+gives False, where it is hurt."""
 
 _FAIL = ("permanent", "timeout", "late_reply")
 _HARMLESS = ("crash_before_commit", "crash_before_publish", "takeover", "duplicate", "store_error")
@@ -66,7 +67,8 @@ def failure_matrix(
         def test(choreo_cell: Cell, **fixtures: Any) -> None:
             run.cell(choreo_cell, fixtures)
 
-        names = [name for name in inspect.signature(begin).parameters if name != "harness"]
+        names = dict.fromkeys((*_parameters(begin), *_parameters(invariant)[1:]))
+        names.pop("harness", None)
         keyword = inspect.Parameter.KEYWORD_ONLY
         parameters = [inspect.Parameter(name, keyword) for name in ("choreo_cell", *names)]
         test.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -92,7 +94,8 @@ class _Runs:
         self._begin = begin
         self._invariant = invariant
         self._seed = seed
-        self._takes_harness = "harness" in inspect.signature(begin).parameters
+        self._parameters = _parameters(begin)
+        self._invariant_parameters = _parameters(invariant)[1:]
         self._calm: list[str] | None = None
 
     def cell(self, cell: Cell, fixtures: Mapping[str, Any]) -> None:
@@ -106,13 +109,14 @@ class _Runs:
                 pytest.skip(f"this saga never gets to {missed[0]!r}")
             check(harness)
             self._check_ends(cell, harness, fixtures)
-            self._check_invariant(harness)
+            self._check_invariant(harness, fixtures)
 
     def _handlers(self) -> list[Any]:
         return [handler for each in self._participants for handler in each.handlers]
 
     def _run(self, harness: Harness, fixtures: Mapping[str, Any]) -> None:
-        self._begin(**fixtures, **({"harness": harness} if self._takes_harness else {}))
+        given = {**fixtures, "harness": harness}
+        self._begin(**{name: given[name] for name in self._parameters})
         harness.run()
         if not harness.sagas():
             where = Path(inspect.getfile(self._begin)).name
@@ -140,9 +144,16 @@ class _Runs:
                 self._calm = _ends(harness)
         return self._calm
 
-    def _check_invariant(self, harness: Harness) -> None:
-        if self._invariant is not None and self._invariant(harness.databases) is False:
+    def _check_invariant(self, harness: Harness, fixtures: Mapping[str, Any]) -> None:
+        if self._invariant is None:
+            return
+        given = {name: fixtures[name] for name in self._invariant_parameters}
+        if self._invariant(harness.databases, **given) is False:
             raise Violation(f"{getattr(self._invariant, '__name__', 'the invariant')} does not hold")
+
+
+def _parameters(function: Callable[..., object] | None) -> list[str]:
+    return list(inspect.signature(function).parameters) if function else []
 
 
 def _ends(harness: Harness) -> list[str]:

@@ -19,21 +19,14 @@ SEATS = {"CH 1": 100_000, "CH 2 full": 0, "CH 3 late": 100_000, "CH 4 slow": 100
 SECONDS = {"CH 3 late": 3.0, "CH 4 slow": 1.2, "CH 5 mute": 0.05}
 
 
-class Airline(ThreadingHTTPServer):
-    """The airline's books. A booking takes its time; the answers of a ``mute`` flight never arrive."""
-
-    request_queue_size = 256
+class Books:
+    """The airline's books: who has a seat on which flight."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Request)
         self.seats = dict(SEATS)
         self.bookings: dict[str, str] = {}
         self._cancelled: set[str] = set()
         self._lock = threading.Lock()
-
-    def wait(self, name: str, flight: str) -> None:
-        """Take the time that a booking takes."""
-        time.sleep(SECONDS.get(flight, 0.2))
 
     def book(self, name: str, flight: str) -> int:
         """Book a seat, once; give the status to answer with."""
@@ -54,6 +47,20 @@ class Airline(ThreadingHTTPServer):
             if name in self.bookings:
                 self.seats[self.bookings.pop(name)] += 1
             return 204
+
+
+class Airline(Books, ThreadingHTTPServer):
+    """The airline, over HTTP. A booking takes its time; the answers of a ``mute`` flight never arrive."""
+
+    request_queue_size = 256
+
+    def __init__(self) -> None:
+        Books.__init__(self)
+        ThreadingHTTPServer.__init__(self, ("127.0.0.1", 0), _Request)
+
+    def wait(self, name: str, flight: str) -> None:
+        """Take the time that a booking takes."""
+        time.sleep(SECONDS.get(flight, 0.2))
 
 
 class _Request(BaseHTTPRequestHandler):

@@ -1,6 +1,7 @@
 """The flight desk: books seats with the airline, which is slow, and elsewhere. Nothing of it is kept here.
 
-The environment says where the airline is: ``AIRLINE=host:port``. In the demo that is `airline.py`.
+The environment says where the airline is: ``AIRLINE=host:port``. In the demo that is `airline.py`; a test puts
+a stub in the place of `ask`.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ flight = Participant("flight", sagas=[trip], retry=Retry(attempts=3, delay=timed
 @flight.action(fails=SeatUnavailable, timeout=timedelta(seconds=30))
 async def book_seat(event: TripRequested, ctx: Context) -> SeatBooked | SeatUnavailable:
     # The booking is called by the saga's id: however often it is asked for, the airline books one seat.
-    status = await _ask("PUT", f"/bookings/{quote(ctx.saga_id, safe='')}/{quote(event.flight, safe='')}")
+    status = await ask("PUT", f"/bookings/{quote(ctx.saga_id, safe='')}/{quote(event.flight, safe='')}")
     if status == 201:
         return SeatBooked(event.trip_id, PRICE)
     return SeatUnavailable(event.trip_id, f"no seat left on {event.flight}")  # returned: nothing was done
@@ -29,11 +30,11 @@ async def book_seat(event: TripRequested, ctx: Context) -> SeatBooked | SeatUnav
 @flight.compensation(of=book_seat)
 async def cancel_seat(booked: SeatBooked | None, ctx: Context) -> SeatCancelled:
     # Without `booked` nobody knows whether there is a booking: an answer of the airline may have been lost.
-    await _ask("DELETE", f"/bookings/{quote(ctx.saga_id, safe='')}")
+    await ask("DELETE", f"/bookings/{quote(ctx.saga_id, safe='')}")
     return SeatCancelled(ctx.saga_id)
 
 
-async def _ask(method: str, path: str) -> int:
+async def ask(method: str, path: str) -> int:
     """Send the airline a request; give the status of its answer. Yours would be one line of an HTTP client.
 
     Raises `ConnectionError` where there is no answer, or one that means "try again".

@@ -36,7 +36,16 @@ def trip(
     return begin
 
 
-def balance(databases: Mapping[str, Database]) -> Iterator[Check]:
+def ask_airline() -> Mapping[str, str]:
+    """Ask the airline for its bookings."""
+    with urlopen(f"http://{os.environ['AIRLINE']}/bookings", timeout=10) as answer:
+        bookings: dict[str, str] = json.load(answer)
+    return bookings
+
+
+def balance(
+    databases: Mapping[str, Database], bookings: Callable[[], Mapping[str, str]] = ask_airline
+) -> Iterator[Check]:
     """Compare what the agency, the hotel, the airline and the car rental have in their books."""
     status = dict(databases["agency"].execute("select trip_id, status from trips").fetchall())
     booked = {trip_id for trip_id, state in status.items() if state == "booked"}
@@ -47,7 +56,7 @@ def balance(databases: Mapping[str, Database]) -> Iterator[Check]:
     )
     yield _kept("rooms", databases["hotel"], "rooms", "stays", booked)
     yield _kept("cars", databases["car"], "cars", "rentals", booked)
-    seats = set(_bookings())
+    seats = set(bookings())
     yield Check("the airline keeps seats for booked trips only", f"{len(seats)} seats", seats == booked)
     yield _money(databases["agency"], booked)
 
@@ -72,13 +81,6 @@ def _money(db: Database, booked: set[str]) -> Check:
         f"{left:,} + {paid:,} = {left + paid:,} cents",
         left + paid == 100_000_100 and payers == booked,
     )
-
-
-def _bookings() -> dict[str, str]:
-    """Ask the airline for its bookings."""
-    with urlopen(f"http://{os.environ['AIRLINE']}/bookings", timeout=10) as answer:
-        bookings: dict[str, str] = json.load(answer)
-    return bookings
 
 
 scenario = Scenario(
