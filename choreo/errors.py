@@ -44,7 +44,12 @@ class IncompatibleSchema(SchemaError):
 
 
 class BodyError(ChoreoError):
-    """Raised when the body of a record can't be decoded; it becomes a dead letter."""
+    """Raised when the body of a record can't be decoded; it becomes a dead letter.
+
+    ``event_type`` names the event, where it is one of several that a handler takes.
+    """
+
+    event_type = ""
 
 
 class UnknownFingerprint(BodyError):

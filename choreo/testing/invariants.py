@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 def check(harness: Harness) -> None:
     """Check everything. Raises `Violation` with the saga's story and the way there.
 
-    Nothing waits: no publication, nothing scheduled, no record unread, no dead letter. Of each saga: it has one
-    end, on which all agree; every effect was there once at most; where it failed, what was done is undone, in
-    the strict reverse of the causal order; whoever was asked has answered; an event that comes twice changes
-    nothing.
+    Nothing waits: no publication, nothing scheduled, no record unread, no dead letter. Of each saga: it has
+    one end, on which all agree; every effect was there once at most; where it failed, what was done is
+    undone, in the strict reverse of the causal order; whoever was asked has answered; an event that comes
+    twice changes nothing.
     """
     try:
         check_quiet(harness)
@@ -82,9 +82,7 @@ def check_end(harness: Harness, story: Story, saga_id: str) -> None:
         require(state == story.end, f"it has {story.end}, and {name} says it is {state}")
 
 
-def check_once(
-    harness: Harness, handlers: Iterable[Handler], effects: list[Effect], saga_id: str
-) -> None:
+def check_once(harness: Harness, handlers: Iterable[Handler], effects: list[Effect], saga_id: str) -> None:
     """What is done inside of the transaction is done once at most; what comes twice changes nothing."""
     for handler in handlers:
         times = sum(effect.handler == handler.name for effect in effects)
@@ -138,7 +136,7 @@ def check_answers(handlers: list[Handler], story: Story) -> None:
 
 
 def _is_done(handlers: list[Handler], effect: Effect) -> bool:
-    """Say whether an effect is an action's that went well: a failure that is returned says nothing was done."""
+    """Say whether an effect is that of an action that went well: a failure that is returned did nothing."""
     return any(
         handler.name == effect.handler and handler.task == "action" and effect.result in handler.successes
         for handler in handlers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from choreo.ports import DeadLetter
-from choreo.worker.letters import settle
+from choreo.worker.letters import settle, times_requeued
 
 if TYPE_CHECKING:
     from choreo.testing.seat import Seat
@@ -28,7 +28,11 @@ def open_letters(simulation: Simulation) -> list[tuple[Seat, DeadLetter]]:
 
 def settle_all(simulation: Simulation) -> bool:
     """Requeue every open dead letter, its event mended; say whether there was one."""
-    found = [each for each in open_letters(simulation) if _may_be_requeued(*each)]
+    found = [
+        (seat, letter)
+        for seat, letter in open_letters(simulation)
+        if times_requeued(seat.store.dead_letters(), letter) < MAX_REQUEUES
+    ]
     for seat, letter in found:
         for fault in simulation.faults:
             whole = fault.mends(letter)
@@ -39,10 +43,3 @@ def settle_all(simulation: Simulation) -> bool:
         seat.fragile.was_touched = True
         simulation.trace.append(f"{seat.name}: dead letter {letter.id} ({letter.reason}) is requeued")
     return bool(found)
-
-
-def _may_be_requeued(seat: Seat, letter: DeadLetter) -> bool:
-    work = (letter.saga_id, letter.task, letter.name, letter.event_id)
-    before = [each for each in seat.store.dead_letters() if each.state == "requeued"]
-    same = [each for each in before if (each.saga_id, each.task, each.name, each.event_id) == work]
-    return len(same) < MAX_REQUEUES

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from choreo.choreography import derive
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
 from choreo.testing.cells import Cell, cells_of, is_watched, overseer
@@ -19,8 +20,8 @@ from choreo.testing.invariants import check
 from choreo.testing.violation import Violation, require
 
 Invariant = Callable[..., object]
-"""Is given every participant's database, by name, and fixtures by their names, once nothing moves. It raises, or
-gives False, where it is hurt."""
+"""Is given every participant's database, by name, and fixtures by their names, once nothing moves. It
+raises, or gives False, where it is hurt."""
 
 _FAIL = ("permanent", "timeout", "late_reply")
 _HARMLESS = ("crash_before_commit", "crash_before_publish", "takeover", "duplicate", "store_error")
@@ -34,16 +35,16 @@ def failure_matrix(
 ) -> Callable[[Callable[..., object]], Callable[..., None]]:
     """Make a test case for each handler of these participants and each fault that makes sense for it.
 
-    It decorates the function that starts the saga (or several). The function may take ``harness``, and fixtures.
-    Each case runs it in memory, lets the fault strike, waits until nothing moves, and checks the invariants of
-    `choreo.testing.invariants`, and ``invariant``: the service's own. Cases are called by handler and fault, so
-    that ``pytest -k reserve_inventory-timeout`` runs one:
+    It decorates the function that starts the saga (or several). The function may take ``harness``, and
+    fixtures. Each case runs it in memory, lets the fault strike, waits until nothing moves, and checks the
+    invariants of `choreo.testing.check`, and ``invariant``: the service's own. Cases are called by handler
+    and fault, so that ``pytest -k reserve_inventory-timeout`` runs one:
 
     ``permanent``, ``transient`` (the handler raises), ``timeout`` (its own time is over), ``late_reply`` (its
-    success comes after a deadline), ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it stalls,
-    another process takes its place, it goes on), ``duplicate``, ``poison`` (nobody can read the event that
-    calls it), ``store_error``; ``calm`` is the case in which nothing goes wrong. What becomes a dead letter is
-    requeued. A handler that the function's saga never calls is skipped, and says so.
+    success comes after a deadline), ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it
+    stalls, another process takes its place, it goes on), ``duplicate``, ``poison`` (nobody can read the event
+    that calls it), ``store_error``; ``calm`` is the case in which nothing goes wrong. What becomes a dead
+    letter is requeued. A handler that the function's saga never calls is skipped, and says so.
 
     ``faults`` chooses some of these; ``seed`` lets each case go a random way instead of the calm one. Raises
     `ConfigurationError` for a fault that doesn't exist.
@@ -59,6 +60,7 @@ def failure_matrix(
     ['reserve_inventory-permanent', 'reserve_inventory-transient', 'reserve_inventory-timeout']
     """
     _refuse_unknown(faults)
+    derive(participants)
     cells = [cell for cell in cells_of(participants) if cell.kind in ("", *faults)]
 
     def decorate(begin: Callable[..., object]) -> Callable[..., None]:
@@ -74,8 +76,8 @@ def failure_matrix(
         test.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         for attribute in ("__name__", "__doc__", "__module__", "__qualname__"):
             setattr(test, attribute, getattr(begin, attribute))
-        marked = pytest.mark.parametrize("choreo_cell", cells, ids=[cell.name for cell in cells])(test)
-        return marked  # type: ignore[no-any-return]
+        mark = pytest.mark.parametrize("choreo_cell", cells, ids=[cell.name for cell in cells])
+        return mark(test)  # type: ignore[no-any-return]
 
     return decorate
 
@@ -133,11 +135,11 @@ class _Runs:
         fails = first.target.task == "action" and first.target.kind != "retriable"
         if fails and first.fault.kind in _FAIL:
             require(ends == ["failed"], f"{first.target.name} failed, and the saga has {ends[0]}")
-        elif cell.kind in _HARMLESS and not fixtures:
+        elif cell.kind in _HARMLESS and not fixtures:  # else another run might spoil what they hold
             require(ends == self._calm_ends(), f"{cell.kind} has changed how the saga ends")
 
     def _calm_ends(self) -> list[str]:
-        """Give how sagas end when nothing goes wrong; only where starting them changes nothing but databases."""
+        """Give how sagas end when nothing goes wrong."""
         if self._calm is None:
             with Harness(self._participants) as harness:
                 self._run(harness, {})

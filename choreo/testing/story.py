@@ -1,4 +1,4 @@
-"""``Story``: a saga read from its log alone, by a few lines that share nothing with the protocol they check."""
+"""``Story``: a saga read from its log alone, by lines that share nothing with the protocol they check."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ Verdict = Literal["returned", "ignored", "permanent", "transient", "unreadable",
 
 
 class Attempt(NamedTuple):
-    """How an attempt went; ``type`` and ``body`` are those of the event that it returned.
+    """How an attempt went; ``type`` and ``body`` are those of the event that it returned; where
+    an event can't be read, ``type`` is that one's.
 
     ``at`` is the time that the handler was told, in milliseconds, so that its row has the same; 0 where it
     ran outside of the transaction.
@@ -78,9 +79,9 @@ def prepare(handler: Handler, binding: Binding, context: Context) -> list[Any] |
     try:
         return binding.arguments(handler, context)
     except UnknownFingerprint as error:
-        return Attempt("unknown-fingerprint", reason=str(error))
+        return Attempt("unknown-fingerprint", error.event_type, reason=str(error))
     except BodyError as error:
-        return Attempt("unreadable", reason=str(error))
+        return Attempt("unreadable", error.event_type, reason=str(error))
 
 
 def _failed(handler: Handler, context: Context, error: BaseException) -> Attempt:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from choreo.entry import Entry
 from choreo.errors import BodyError
 from choreo.event import Aborted
 from choreo.participant import Context, Handler, Parameter
@@ -22,16 +24,19 @@ class Binding:
         self._saga_id = saga_id
         self._saga = saga
         self._cause = cause
+        self._work = ("", "")
 
     def arguments(self, handler: Handler, context: Context) -> list[Any]:
         """Give a handler's arguments, in order. Raises `BodyError` where a body can't be used."""
+        self._work = (handler.task, handler.known_as)
         return [
             context if parameter.is_context else self._argument(handler, parameter)
             for parameter in handler.parameters
         ]
 
-    def events(self, types: frozenset[str]) -> list[Any]:
-        """Give those of these events that the saga has had, decoded."""
+    def events(self, types: frozenset[str], step: str) -> list[Any]:
+        """Give those of these events that the saga has had, decoded, for an answer of a step."""
+        self._work = ("action", step)
         return [self._event(name) for name in sorted(types & self._saga.types)]
 
     def _argument(self, handler: Handler, parameter: Parameter) -> Any:
@@ -62,7 +67,29 @@ class Binding:
 
     def _event(self, name: str) -> Any:
         mine = name == self._cause.envelope.type
-        body = self._cause.body if mine else self._store.payload(self._saga_id, name)
+        try:
+            return self._decoded(name, self._cause.body if mine else self._payload(name))
+        except BodyError as error:
+            mended = None if mine else self._edited(name)
+            if mended is not None:
+                return self._decoded(name, mended)
+            error.event_type = name
+            raise
+
+    def _decoded(self, name: str, body: bytes | None) -> Any:
         if body is not None:
             refuse_too_long(name, body)
         return self._codec.decode(name, body)
+
+    def _payload(self, name: str) -> bytes | None:
+        return self._store.payload(self._saga_id, name)
+
+    def _edited(self, name: str) -> bytes | None:
+        """Give what somebody has written, for this very work, in the place of an event that came before."""
+        event_id = next((each.event_id for each in self._entries(name)), "")
+        return self._store.edited(self._saga_id, *self._work, event_id)
+
+    def _entries(self, name: str) -> Iterator[Entry]:
+        for entry in self._store.history(self._saga_id):
+            if entry.input == "event" and entry.event_type == name and entry.note != "void":
+                yield entry

@@ -35,11 +35,11 @@ from choreo.worker.agenda import Agenda
 from choreo.worker.attempt import Attempt
 from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
-from choreo.worker.case import Case, dead_letter
+from choreo.worker.case import Case, Cause, dead_letter
 from choreo.worker.handlers import Handlers
 from choreo.worker.outgoing import outbox_rows
 from choreo.worker.rows import Rows
-from choreo.worker.sagas import Sagas
+from choreo.worker.sagas import Sagas, history_of
 
 log = logging.getLogger("choreo.worker")
 
@@ -105,17 +105,26 @@ class Folding:
         )
         self.tell(case, Buried(name, reason))
 
+    def case_of(self, case: Case, event_type: str) -> Case:
+        """Give the case as if it were caused by another event that its saga has had."""
+        if event_type in ("", case.cause.envelope.type):
+            return case
+        entries = history_of(self._store, case.saga_type, case.saga_id)
+        found = (each for each in entries if each.input == "event" and each.event_type == event_type)
+        entry = next((each for each in found if each.note != "void"), None)
+        return case if entry is None else case._replace(cause=Cause.remembered(entry))
+
     def _carry_out_all(
         self, case: Case, rows: Rows, saga: Instance, decisions: Iterable[Decision], emitted: Attempt
     ) -> None:
-        followups: list[Queue | Bury] = []
+        followups: list[tuple[Case, Queue | Bury]] = []
         for decision in decisions:
             followups += self._carry_out(case, rows, saga, decision, emitted)
         self._store.append(rows.entries())
-        for followup in reversed(followups):
+        for about, followup in reversed(followups):
             if isinstance(followup, Bury):
                 reason, _, detail = followup.reason.partition(": ")
-                self.bury(case, followup.task, followup.name, reason, detail, 0)
+                self.bury(about, followup.task, followup.name, reason, detail, 0)
             else:
                 self.todo.append((case, followup))
 
@@ -138,7 +147,7 @@ class Folding:
 
     def _carry_out(
         self, case: Case, rows: Rows, saga: Instance, decision: Decision, emitted: Attempt
-    ) -> Iterable[Queue | Bury]:
+    ) -> Iterable[tuple[Case, Queue | Bury]]:
         """Do what belongs to the input's own rows; give back what comes after them."""
         match decision:
             case Moved():
@@ -151,7 +160,7 @@ class Folding:
             case Answer():
                 return self._answer_or_wait(case, rows, saga, decision)
             case Queue() | Bury():
-                return (decision,)
+                return ((case, decision),)
             case Ignored():
                 rows.void()
             case _:
@@ -188,25 +197,30 @@ class Folding:
         rows.published(envelope, body)
         self._store.enqueue(outbox_rows(envelope, (case.topic, *self._exports(name)), body))
 
-    def _answer_or_wait(self, case: Case, rows: Rows, saga: Instance, answer: Answer) -> Iterable[Bury]:
+    def _answer_or_wait(
+        self, case: Case, rows: Rows, saga: Instance, answer: Answer
+    ) -> Iterable[tuple[Case, Bury]]:
         self._agenda.drop(case, "answer", answer.step)
         if self.live:
             return self._answer(case, rows, saga, answer)
         self._agenda.put(case, "answer", answer.step, self._clock.now())
         return ()
 
-    def _answer(self, case: Case, rows: Rows, saga: Instance, answer: Answer) -> list[Bury]:
+    def _answer(self, case: Case, rows: Rows, saga: Instance, answer: Answer) -> list[tuple[Case, Bury]]:
         """Build and publish an answer that no handler wrote, from the events that triggered the step."""
         action = case.role.action[answer.step]
         types = action.trigger.types if answer.step != START else frozenset((case.role.contract.starts,))
         try:
             cls, build_answer = self._handlers.answer(answer.step, answer.type)
-            sources = Binding(self._store, self._codec, case.saga_id, saga, case.cause).events(types)
+            sources = Binding(self._store, self._codec, case.saga_id, saga, case.cause).events(
+                types, answer.step
+            )
             body = encode(self._codec, build(cls, sources, answer.reason, build_answer))
         except StoreError:
             raise  # the turn's transaction is lost
         except Exception as error:  # the body of an event, or what the service's own answer= does
             detail = error if isinstance(error, ChoreoError) else type(error).__name__
-            return [Bury("action", answer.step, f"unanswerable: {detail}")]
+            about = self.case_of(case, getattr(error, "event_type", ""))
+            return [(about, Bury("action", answer.step, f"unanswerable: {detail}"))]
         self._publish(case, rows, answer.step, answer.outcome, answer.type, body)
         return []

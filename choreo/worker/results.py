@@ -40,7 +40,7 @@ class Results:
         if result.verdict == "returned":
             self._returned(case, handler, result)
         elif result.verdict == "unreadable":
-            self._bury(case, handler, "unreadable-body", result.reason, tried)
+            self._bury_event(case, handler, result, "unreadable-body", tried)
         elif result.verdict == "unknown-fingerprint":
             self._await_schema(case, handler, waited + 1, result)
         elif result.verdict == "ignored":
@@ -78,7 +78,7 @@ class Results:
 
     def _await_schema(self, case: Case, handler: Handler, waited: int, result: Attempt) -> None:
         if waited >= self._schema_retry.attempts:
-            self._bury(case, handler, result.verdict, result.reason, waited)
+            self._bury_event(case, handler, result, result.verdict, waited)
         else:
             self._postpone(case, handler, self._schema_retry.pause(waited), -waited, result.reason)
 
@@ -102,6 +102,12 @@ class Results:
     def _fail_step(self, case: Case, handler: Handler, reason: str, *, partly: bool) -> None:
         how: Literal["raised", "partial"] = "partial" if partly else "raised"
         self._folding.tell(case, Ended(handler.step, FAILED, "", how, reason))
+
+    def _bury_event(self, case: Case, handler: Handler, result: Attempt, reason: str, tried: int) -> None:
+        """Keep a dead letter of the event that can't be read; it need not be the one that called a step."""
+        if handler.is_of_step:
+            case = self._folding.case_of(case, result.type)
+        self._bury(case, handler, reason, result.reason, tried)
 
     def _bury(self, case: Case, handler: Handler, reason: str, detail: str, tried: int) -> None:
         self._folding.bury(case, handler.task, handler.known_as, reason, detail, tried)

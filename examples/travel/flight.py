@@ -1,7 +1,7 @@
 """The flight desk: books seats with the airline, which is slow, and elsewhere. Nothing of it is kept here.
 
-The environment says where the airline is: ``AIRLINE=host:port``. In the demo that is `airline.py`; a test puts
-a stub in the place of `ask`.
+The environment says where the airline is: ``AIRLINE=host:port``. In the demo that is `airline.py`; a test
+puts a stub in the place of `ask`.
 """
 
 import asyncio

@@ -263,3 +263,26 @@ def test_a_call_whose_compensation_was_requeued_is_made(rig: Rigs, make: Hotel) 
     asked(rigged, undo, 2)
     undo.answer(None)
     until(rigged, lambda: rigged.published()[1:] == [HotelCancelled("s1")])
+
+
+def test_a_join_whose_earlier_event_cannot_be_read_is_mended_by_that_event(rig: Rigs) -> None:
+    """The letter is about the event that is spoiled, not about the one that came last; and so is the next."""
+    seen: list[Any] = []
+    participant = Participant("ticket", sagas=[trip], prepare=prepare)
+
+    @participant.action(kind="retriable")
+    def send(hotel: HotelBooked, flight: FlightBooked, ctx: Context) -> TripBooked:
+        seen.append((hotel, flight))
+        return TripBooked(hotel.trip)
+
+    rigged = rig(participant)
+    rigged.feed(TripRequested("t"))
+    rigged.append(HotelBooked("t"), body=b"spoiled")
+    rigged.append(FlightBooked("t"), body=b"spoiled")
+    rigged.settle()
+    first = ask(rigged, edited=HotelBooked("t", room=7))
+    assert first.event_type == "trip.HotelBooked"
+    second = ask(rigged, edited=FlightBooked("t"))
+    assert second.event_type == "trip.FlightBooked"
+    assert seen == [(HotelBooked("t", room=7), FlightBooked("t"))]
+    assert open_letters(rigged) == []
