@@ -1,35 +1,48 @@
-"""What participants' stores say of sagas, for the commands that tell of them."""
+"""What participants' stores, and the sagas' topics, say of sagas: for the commands that tell of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from choreo.cli import settings
 from choreo.cli.project import nearest_project
+from choreo.cli.stores import open_readers, stores
 from choreo.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from choreo.choreography import SagaGraph
-    from choreo.store.reading import StoreReader
-    from choreo.story import Account, Story
+    from choreo.story import Account, Source, Story
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NEAR = 50
-"""How many ids of each store an unknown one is compared with."""
+"""How many ids of each source an unknown one is compared with."""
 
-graphs = click.option(
+_graph = click.option(
     "--graph",
     "graphs",
     multiple=True,
     metavar="MODULE|MANIFEST|FOLDER",
     help="What says how the saga goes on; may be repeated. Default: the modules of [tool.choreo].",
 )
-"""The option that says where the saga's graph comes from."""
+_topic = click.option(
+    "--topic",
+    is_flag=True,
+    help="Read the sagas' topics, on the cluster of --bootstrap, instead of stores; or beside those that "
+    "--store names. Nobody's position moves.",
+)
+
+
+def accounts(function: F) -> F:
+    """Declare the options that say where sagas are read."""
+    return stores(_graph(_topic(settings.cluster(function))))
 
 
 def now() -> int:
@@ -38,21 +51,21 @@ def now() -> int:
 
 
 class Teller:
-    """Tells sagas from stores, and from their graphs where those can be had."""
+    """Tells sagas from several sources, and from their graphs where those can be had."""
 
-    def __init__(self, readers: Sequence[StoreReader], graphs: Sequence[str]) -> None:
-        refuse_twice(readers)
-        self.readers = readers
+    def __init__(self, sources: Sequence[Source], graphs: Mapping[str, SagaGraph]) -> None:
+        _refuse_twice(sources)
+        self.sources = sources
         self.now = now()
-        self._graphs = _graphs_of(graphs)
+        self._graphs = graphs
 
     def stories(self, saga_id: str) -> list[Story]:
         """Tell the saga of an id: one for each type that has it, which is nearly always one."""
         from choreo.story import tell
 
         sides: dict[str, list[Account]] = {}
-        for reader in self.readers:
-            for saga_type, account in reader.accounts(saga_id).items():
+        for source in self.sources:
+            for saga_type, account in source.accounts(saga_id).items():
                 sides.setdefault(saga_type, []).append(account)
         return [tell(each, self.now, self._graphs.get(name)) for name, each in sorted(sides.items())]
 
@@ -69,14 +82,31 @@ class Teller:
         return found[0]
 
     def _unknown(self, saga_id: str, saga_type: str) -> ConfigurationError:
-        where = ", ".join(reader.path for reader in self.readers)
-        known = dict.fromkeys(each for reader in self.readers for each in reader.near(saga_id, _NEAR))
+        where = ", ".join(source.path for source in self.sources)
+        known = dict.fromkeys(each for source in self.sources for each in source.near(saga_id, _NEAR))
         close = get_close_matches(saga_id, list(known), n=1, cutoff=0.6)
-        hint = (
-            f"did you mean {close[0]}?" if close else "see `choreo sagas`, or name other stores: --store PATH"
-        )
+        hint = f"did you mean {close[0]}?" if close else "list them with `choreo sagas`, or name other stores"
         of_type = f" of the type {saga_type!r}" if saga_type else ""
         return ConfigurationError(f"no saga {saga_id!r}{of_type} is known in {where}", hint=hint)
+
+
+@contextmanager
+def telling(context: click.Context) -> Iterator[Teller]:
+    """Open the sources that a command's options name. Raises as opening and reading them does."""
+    given = context.params
+    graphs = _graphs_of(given["graphs"])
+    if not given["topic"]:
+        with open_readers(given["stores"]) as readers:
+            yield Teller(readers, graphs)
+        return
+    from choreo.cli.topic import topics_of
+
+    topics = topics_of(settings.chosen_cluster(context), graphs)
+    if context.get_parameter_source("stores") in (ParameterSource.DEFAULT, None):
+        yield Teller([topics], graphs)
+        return
+    with open_readers(given["stores"]) as readers:
+        yield Teller([*readers, topics], graphs)
 
 
 def _graphs_of(names: Sequence[str]) -> dict[str, SagaGraph]:
@@ -89,13 +119,13 @@ def _graphs_of(names: Sequence[str]) -> dict[str, SagaGraph]:
     return {graph.name: graph for graph in choreography.sagas} if choreography else {}
 
 
-def refuse_twice(readers: Iterable[StoreReader]) -> None:
+def _refuse_twice(sources: Iterable[Source]) -> None:
     """Raise `ConfigurationError` where two stores are of one participant: which would be believed?"""
-    seen: dict[str, StoreReader] = {}
-    for reader in readers:
-        other = seen.setdefault(reader.participant, reader)
-        if other is not reader:
+    seen: dict[str, Source] = {}
+    for source in sources:
+        other = seen.setdefault(source.participant, source)
+        if other is not source:
             raise ConfigurationError(
-                f"{other.path} and {reader.path} are both stores of {reader.participant}",
+                f"{other.path} and {source.path} are both stores of {source.participant}",
                 hint="is one a copy? Name those that count: --store PATH",
             )

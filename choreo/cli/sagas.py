@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import click
 
-from choreo.cli.accounts import Teller, graphs
+from choreo.cli.accounts import Teller, accounts, telling
 from choreo.cli.duration import Duration
-from choreo.cli.stores import open_readers, stores
 from choreo.outcome import SagaState
 
 if TYPE_CHECKING:
-    from choreo.store.reading import Head
-    from choreo.story import Story
+    from choreo.story import Head, Story
 
 _STATES = get_args(SagaState)
 _ENDED = ("completed", "failed")
@@ -67,8 +65,7 @@ def concerned(story: Story) -> list[str]:
 
 
 @click.command(short_help="List sagas: where they stand, and what they wait for.")
-@stores
-@graphs
+@accounts
 @click.option(
     "--state", "states", multiple=True, type=click.Choice(_STATES), help="Of a state; may be repeated."
 )
@@ -96,28 +93,30 @@ def concerned(story: Story) -> list[str]:
 def sagas(
     context: click.Context,
     /,
-    stores: Sequence[str],
-    graphs: Sequence[str],
+    states: tuple[str, ...],
+    saga_type: str,
+    participant: str,
+    older_than: int,
     stuck: bool,
     threshold: int,
     limit: int,
     form: str,
-    **wanted: Any,
+    **_sources: Any,
 ) -> None:
     """List sagas, those that moved last first: where they stand, what they wait for, and who owes it.
 
     Of sagas that have not ended (--stuck, --state pending), those that moved longest ago come first. Reads
-    participants' stores, whether their workers run or not, and changes nothing.
+    participants' stores, whether their workers run or not, or the topics, and changes nothing.
 
     \b
     Examples:
       choreo sagas
       choreo sagas --stuck --threshold 30m
       choreo sagas --state compensating --participant payments --format json | jq '.[].saga_id'
+      choreo sagas --topic --bootstrap kafka:9092 --graph shop
     """
-    meant = Filter(**wanted, stuck_for=max(threshold, 1) if stuck else 0)
-    with open_readers(stores) as readers:
-        teller = Teller(readers, graphs)
+    meant = Filter(states, saga_type, participant, older_than, max(threshold, 1) if stuck else 0)
+    with telling(context) as teller:
         stories = list(islice(_chosen(teller, meant), limit + 1))
     _show(stories[:limit], threshold, form)
     if len(stories) > limit and form == "text":
@@ -137,8 +136,8 @@ def _chosen(teller: Teller, meant: Filter) -> Iterator[Story]:
 def _candidates(teller: Teller, meant: Filter) -> Iterable[Head]:
     """Give every store's sagas, merged by time: whoever has read furthest knows best how a saga stands."""
     if meant.goes_on:
-        return merge(*(reader.going_on() for reader in teller.readers), key=lambda head: head.time)
-    return merge(*(reader.latest() for reader in teller.readers), key=lambda head: -head.time)
+        return merge(*(source.going_on() for source in teller.sources), key=lambda head: head.time)
+    return merge(*(source.latest() for source in teller.sources), key=lambda head: -head.time)
 
 
 def _show(stories: Sequence[Story], threshold: int, form: str) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from choreo.cli.accounts import Teller, graphs
-from choreo.cli.stores import open_readers, stores
+from choreo.cli.accounts import accounts, telling
 
 if TYPE_CHECKING:
     from choreo.story import Story
@@ -20,8 +18,7 @@ TONES = {"good": "green", "bad": "red", "back": "yellow", "busy": "blue"}
 
 @click.command(short_help="Tell a saga's whole story.")
 @click.argument("saga_id")
-@stores
-@graphs
+@accounts
 @click.option("--type", "saga_type", default="", metavar="NAME", help="Its type, where several have the id.")
 @click.option(
     "--format",
@@ -31,20 +28,22 @@ TONES = {"good": "green", "bad": "red", "back": "yellow", "busy": "blue"}
     show_default=True,
     help="Lines, data, a sequence diagram for Markdown, or a page to open and to mail.",
 )
-def trace(saga_id: str, stores: Sequence[str], graphs: Sequence[str], saga_type: str, form: str) -> None:
+@click.pass_context
+def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **_sources: Any) -> None:
     """Tell a saga's whole story, across participants: what happened, in the order of its topic; what was
     refused, void, retried or undone, and why; what it waits for, and who owes it.
 
-    Reads participants' stores, whether their workers run or not, and changes nothing.
+    Reads participants' stores, whether their workers run or not, or the topic, and changes nothing.
 
     \b
     Examples:
       choreo trace order-4711
       choreo trace order-4711 --store /var/lib/orders.db --store /var/lib/payments.db
       choreo trace order-4711 --graph shop --format html > order-4711.html
+      choreo trace order-4711 --topic --bootstrap kafka:9092 --graph shop
     """
-    with open_readers(stores) as readers:
-        story = Teller(readers, graphs).story(saga_id, saga_type)
+    with telling(context) as teller:
+        story = teller.story(saga_id, saga_type)
     if form == "text":
         _print(story)
     elif form == "json":

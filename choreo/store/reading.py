@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from choreo.entry import Entry
 from choreo.errors import StoreError
 from choreo.store.failure import refusal
-from choreo.story import Account, Letter, Planned
+from choreo.story import Account, Head, Letter, Planned
 
 _PATIENCE = 5.0
 """Seconds to wait where a checkpoint has the file for a moment."""
@@ -46,16 +46,6 @@ _PAGE = 200
 _AFTER = "SELECT DISTINCT saga_id FROM saga_log WHERE saga_id >= ? ORDER BY saga_id LIMIT ?"
 _BEFORE = "SELECT DISTINCT saga_id FROM saga_log WHERE saga_id < ? ORDER BY saga_id DESC LIMIT ?"
 _BEYOND = 2**62
-
-
-class Head(NamedTuple):
-    """Where a saga stands by its last row in one store; ``time`` is in milliseconds since the epoch."""
-
-    row: int
-    saga_id: str
-    saga_type: str
-    state: str
-    time: int
 
 
 class StoreReader:

@@ -5,8 +5,21 @@ order leaves open. `choreo.canvas` draws what is told here.
 """
 
 from choreo.story.account import Account, Letter, Planned
+from choreo.story.head import Head, Source
 from choreo.story.moment import Message, Moment, Place
 from choreo.story.owing import Debt
 from choreo.story.story import Story, tell
 
-__all__ = ["Account", "Debt", "Letter", "Message", "Moment", "Place", "Planned", "Story", "tell"]
+__all__ = [
+    "Account",
+    "Debt",
+    "Head",
+    "Letter",
+    "Message",
+    "Moment",
+    "Place",
+    "Planned",
+    "Source",
+    "Story",
+    "tell",
+]

@@ -22,7 +22,9 @@ def gather(accounts: Iterable[Account]) -> list[Message]:
             known = first.get(entry.event_id)
             if known is None or place_of(entry) < place_of(known):
                 first[entry.event_id] = entry
-            read.setdefault(entry.event_id, {}).setdefault(account.participant, entry.recorded_at)
+            readers = read.setdefault(entry.event_id, {})
+            if account.participant:  # else it is the topic's own: nobody has read it yet
+                readers.setdefault(account.participant, entry.recorded_at)
             if entry.note == "void":
                 void.add(entry.event_id)
     rows = sorted(first.values(), key=place_of)

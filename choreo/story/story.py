@@ -85,7 +85,7 @@ def tell(accounts: Sequence[Account], now: int, graph: SagaGraph | None = None) 
         refuse_corrupt(account.entries, account.source or f"the store of {account.participant}")
     messages = gather(accounts)
     moments = _explained(merged(messages, [moments_of(each, messages) for each in accounts]), messages)
-    last = _furthest(accounts, messages)
+    last = _furthest(accounts)
     under_way = [each.message for each in moments if each.message and each.message.place is None]
     remains = ahead(graph, messages, under_way) if graph else []
     debts = owed(accounts, messages, moments, remains, now)
@@ -96,7 +96,11 @@ def tell(accounts: Sequence[Account], now: int, graph: SagaGraph | None = None) 
         last.saga_type,
         last.saga_version,
         last.saga_state,  # type: ignore[arg-type]
-        tuple(dict.fromkeys([m.participant for m in moments] + [a.participant for a in accounts])),
+        tuple(
+            dict.fromkeys(
+                [m.participant for m in moments] + [a.participant for a in accounts if a.participant]
+            )
+        ),
         tuple(messages),
         tuple(moments),
         tuple(debts),
@@ -107,11 +111,15 @@ def tell(accounts: Sequence[Account], now: int, graph: SagaGraph | None = None) 
     )
 
 
-def _furthest(accounts: Sequence[Account], messages: Sequence[Message]) -> Entry:
-    """Give the last row of the participant that has read most: it knows best where the saga stands."""
-    return max(
-        accounts, key=lambda each: sum(each.participant in message.read for message in messages)
-    ).entries[-1]
+def _participants(accounts: Sequence[Account], moments: Sequence[Moment]) -> tuple[str, ...]:
+    """Give everybody in the order in which they came in, those who only looked on last."""
+    names = [*(moment.participant for moment in moments), *(account.participant for account in accounts)]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _furthest(accounts: Sequence[Account]) -> Entry:
+    """Give the last row of who has read most: it knows best where the saga stands."""
+    return max(accounts, key=lambda each: sum(row.input == "event" for row in each.entries)).entries[-1]
 
 
 def _abort(messages: Sequence[Message]) -> str:

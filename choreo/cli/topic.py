@@ -1,0 +1,62 @@
+"""The sagas' topics, read from their beginning to their end, for the commands that tell of sagas."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from choreo.cli import logs
+from choreo.cli.settings import Cluster
+from choreo.errors import ConfigurationError, HeadersError
+
+if TYPE_CHECKING:
+    from choreo.choreography import SagaGraph
+    from choreo.ports import Record
+    from choreo.story.topic import Event, Topics
+
+
+def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Topics:
+    """Read the topics of the sagas whose graphs are known.
+
+    Raises `ConfigurationError` where none is: the topic alone doesn't say which event ends a saga.
+    """
+    if not graphs:
+        raise ConfigurationError(
+            "nothing says which sagas there are, on which topics",
+            hint="name modules or manifests: --graph shop, or modules in [tool.choreo]",
+        )
+    from choreo.choreography import role_of_all
+    from choreo.kafka.tape import tape_of
+    from choreo.story.topic import Topics
+
+    contracts = {name: role_of_all(graph).contract for name, graph in graphs.items()}
+    topics = sorted({graph.contract.topic for graph in graphs.values()})
+    with logs.quiet("choreo.kafka"), tape_of(cluster.bootstrap, topics, cluster.kafka) as tape:
+        total = sum(each.high - each.low for each in tape.partitions)
+        with _progress(tape.records(), total) as records:
+            return Topics(contracts, _events(records))
+
+
+def _events(records: Iterable[Record]) -> Iterator[Event]:
+    """Give the records that are events; what nobody could read is no part of any story."""
+    from choreo.kafka import read
+    from choreo.story import Place
+    from choreo.story.topic import Event
+
+    for record in records:
+        try:
+            envelope = read(record)
+        except HeadersError:
+            continue
+        yield Event(envelope, Place(record.topic, record.partition, record.offset), record.timestamp)
+
+
+def _progress(records: Iterable[Record], total: int) -> Any:
+    """Show how far the reading has come, where somebody watches."""
+    if not sys.stderr.isatty():
+        return nullcontext(records)
+    return click.progressbar(records, length=total, label="reading", file=sys.stderr, show_pos=True)

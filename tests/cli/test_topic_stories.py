@@ -1,0 +1,97 @@
+"""``--topic``: sagas listed and traced by the log itself, on the embedded broker and on a real Kafka."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.orders.contract import order_fulfilment
+from tests.broker.leg import KafkaLeg, Leg
+from tests.cli.command import assert_refused, invoke
+from tests.scenarios.shop import Shop, scenarios
+
+KAFKA = pytest.param("kafka", marks=pytest.mark.kafka)
+
+
+@pytest.fixture
+def shop(broker_leg: Leg, folder: Path, topic: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """Place orders that succeed or fail at each step, then one that nobody works on."""
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    opened = Shop(broker_leg, folder)
+    placed = [opened.place(each.order) for each in scenarios()]
+    opened.until_quiet(placed)
+    opened.place(scenarios("late")[0].order)
+    opened.workers = {"orders": opened.workers["orders"]}
+    opened.until(lambda: opened.history("orders", "late-none")[-1].input == "event")
+    yield opened
+    opened.close()
+
+
+def topic_of(leg: Leg) -> tuple[str, ...]:
+    assert isinstance(leg, KafkaLeg)
+    fast = ("--kafka", "fetch.wait.max.ms=2") if leg.embedded else ()
+    return ("--topic", "--bootstrap", leg.bootstrap, "--graph", "examples.orders", *fast)
+
+
+@pytest.mark.parametrize("broker_leg", ["embedded", KAFKA], indirect=True)
+def test_the_topic_tells_what_the_stores_tell(shop: Shop, broker_leg: Leg, folder: Path) -> None:
+    """The same events, states and ends; only what happened inside of the participants is not there."""
+    source = topic_of(broker_leg)
+    for scenario in scenarios():
+        saga_id = scenario.order.order_id
+        by_stores = json.loads(invoke("trace", saga_id, "--format", "json").stdout)
+        by_topic = json.loads(invoke("trace", saga_id, "--format", "json", *source).stdout)
+        for event in (*by_stores["events"], *by_topic["events"]):
+            event.pop("read")
+        assert by_topic["events"] == by_stores["events"]
+        assert by_topic["state"] == by_stores["state"]
+        assert by_topic["aborted_by"] == by_stores["aborted_by"]
+        assert {each["told_by"] for each in by_topic["moments"]} == {"log"}
+        both = invoke("trace", saga_id, *source, "--store", "orders.db").stdout
+        assert "no store of" in both
+
+
+@pytest.mark.parametrize("broker_leg", ["embedded", KAFKA], indirect=True)
+def test_the_topic_lists_sagas_and_who_owes_what_comes_next(shop: Shop, broker_leg: Leg) -> None:
+    """By the graph: the topic knows nobody's schedule."""
+    source = topic_of(broker_leg)
+    told = json.loads(invoke("sagas", "--format", "json", *source).stdout)
+    assert len(told) == 6
+    states = {each["saga_id"]: each["state"] for each in told}
+    assert [states[each.order.order_id] for each in scenarios()] == [
+        "failed" if each.fails_at else "completed" for each in scenarios()
+    ]
+    (late,) = json.loads(invoke("sagas", "--format", "json", "--stuck", "--threshold", "1ms", *source).stdout)
+    assert late["saga_id"] == "late-none"
+    assert late["waits_for"][0]["why"] == "answer"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sagas", "--topic", "--bootstrap", "127.0.0.1:1"), "nothing says which sagas there are"),
+        (("sagas", "--topic", "--graph", "examples.orders"), "no Kafka cluster is named"),
+        (
+            ("trace", "x", "--topic", "--bootstrap", "127.0.0.1:1", "--graph", "examples.orders"),
+            "could not read the topics",
+        ),
+    ],
+)
+def test_a_topic_that_cannot_be_read_is_one_clear_line(arguments: tuple[str, ...], words: str) -> None:
+    """With what to do about it."""
+    told = invoke(*arguments)
+    assert told.exit_code == 2
+    assert len(told.stderr.splitlines()) == 1
+    assert words in told.stderr
+
+
+@pytest.mark.parametrize("broker_leg", ["embedded"], indirect=True)
+def test_an_unknown_saga_of_the_topic(shop: Shop, broker_leg: Leg) -> None:
+    """One that is close is offered."""
+    told = invoke("trace", "o-nine", *topic_of(broker_leg))
+    assert_refused(
+        told.exit_code, told.stderr, "no saga 'o-nine' is known in the topics of", "did you mean o-none?"
+    )
