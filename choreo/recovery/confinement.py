@@ -7,6 +7,7 @@ library in C that opens a socket by itself is seen by neither.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import sys
@@ -79,17 +80,23 @@ _watched: Seen | None = None
 
 @contextmanager
 def watching() -> Iterator[Seen]:
-    """Watch what runs inside the block, in this process; effects outside are refused meanwhile."""
+    """Watch what runs inside the block, in this process; effects outside are refused meanwhile.
+
+    No garbage is collected meanwhile: what hangs on the collector would look like the handler's doing.
+    """
     global _watched
     _install()
     seen = _watched = Seen()
-    before = sys.getprofile()
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()
     sys.setprofile(_profile_for(seen))
     try:
         yield seen
     finally:
         sys.setprofile(before)
         _watched = None
+        if collects:
+            gc.enable()
 
 
 def _profile_for(seen: Seen) -> Callable[[FrameType, str, Any], None]:
