@@ -45,6 +45,13 @@ class Step:
         """Give the compensation that undoes what a success event says was done."""
         return next((undo for undo in self.undos if not undo.results or success in undo.results), None)
 
+    def undo_after(self, result: str) -> HandlerEntry | None:
+        """Give the compensation that runs after a success event, or, where there was none, at all.
+
+        An action that raised has no result; with several compensations it is refused at declaration then.
+        """
+        return self.undo_of(result) or next(iter(self.undos), None)
+
     @cached_property
     def answers(self) -> tuple[str, ...]:
         """The events that confirm its compensation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 from choreo.choreography import Choreography, Lock, SagaGraph
@@ -13,6 +14,9 @@ from choreo.verify.order import Order
 from choreo.verify.properties import Broken, broken
 from choreo.verify.run import Run
 from choreo.verify.schemas import Compare, same
+from choreo.verify.script import run_of
+from choreo.verify.search import Search
+from choreo.verify.slices import slices
 
 
 class Case:
@@ -90,3 +94,17 @@ class Case:
         for each in found.values():
             by_property.setdefault(each.property, []).append(each)
         return by_property
+
+    @cached_property
+    def searched(self) -> tuple[Broken, ...]:
+        """What the search of every slice finds."""
+        self.meter.time()
+        return tuple(self._search())
+
+    def _search(self) -> Iterator[Broken]:
+        for part in slices(self.graph):
+            model = Model(part)
+            dead = Search(model, self.budget.troubles).run(self.meter)
+            if dead:
+                run = run_of(model, dead.way)
+                yield Broken(dead.property, dead.step, run, (len(run.log) - 1,))

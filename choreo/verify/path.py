@@ -87,15 +87,25 @@ class Path:
         """Go on until nothing moves any more, or all that comes is known."""
         while self._goes_on():
             pass
+        return self.run if self.run.joined else self.finish()
+
+    def finish(self) -> Run:
+        """Give the run, and what is left in it."""
         run, saga = self.run, self.saga
-        if run.joined:
-            return run
         run.end, run.aborted = saga.end, saga.aborted
         for action in self.model.role.actions:
             progress = saga.step(action.step)
             if progress.state == "pending" and action.trigger.touched(saga.types):
                 run.waiting.append(action.step)
         return run
+
+    def settle(self) -> None:
+        """Do what is decided, and read what was written, until there is no more of either."""
+        while self._todo or self.read < len(self.run.written):
+            if self._todo:
+                self._obey(*self._todo.popleft())
+            else:
+                self._read_next()
 
     def _goes_on(self) -> bool:
         while self._todo:
@@ -176,11 +186,11 @@ class Path:
         if task == "observer":
             self.tell(Observed(name), cause)
         elif task == "compensation":
-            undo = self.model.graph.steps[name].undo_of(self.saga.step(name).result)
+            undo = self.model.graph.steps[name].undo_after(self.saga.step(name).result)
             answer = next(iter(undo.emits.successes), "") if undo else ""
             self.tell(Ended(name, COMPENSATED, answer), self._called(name, undo, cause))
         elif task == "action":
-            self.on_action(name, self._because(self.model.role.action[name].trigger, cause))
+            self.on_action(name, self.because(self.model.role.action[name].trigger, cause))
 
     def append(self, step: str, outcome: Outcome, event: str, cause: Cause, remark: str = "") -> None:
         """Write an event to the log."""
@@ -192,7 +202,7 @@ class Path:
             Happened(event, step, outcome, cause.events, remark, past, cause.begun, self.read, cause.how)
         )
 
-    def _because(self, trigger: Trigger, cause: Cause) -> Cause:
+    def because(self, trigger: Trigger, cause: Cause) -> Cause:
         """Give all events that something was waiting for, of which the last has just come."""
         whole = cause
         for option in trigger.alternatives:
@@ -209,7 +219,7 @@ class Path:
         if self.saga.outcomes.get(step) == TIMED_OUT:
             event = next(e.type for e in self.run.written if (e.step, e.outcome) == (step, TIMED_OUT))
         elif undo and undo.trigger:
-            return self._because(Trigger(undo.trigger), cause)
+            return self.because(Trigger(undo.trigger), cause)
         else:
             event = next((e.type for e in self.run.written if e.step == self.saga.failing), "")
         numbers = {self._numbers[event]} if event in self._numbers else set()

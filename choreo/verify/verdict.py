@@ -8,9 +8,10 @@ from typing import NamedTuple
 from choreo.choreography import Choreography, Lock
 from choreo.verify.budget import DEFAULT, Budget, Clock, no_clock
 from choreo.verify.case import Case
+from choreo.verify.confirmation import confirmed
 from choreo.verify.finding import Finding
 from choreo.verify.policy import Levels, Policy
-from choreo.verify.rules import CHECKS, cho901
+from choreo.verify.rules import CHECKS, OF_PROPERTY, cho901
 from choreo.verify.schemas import Compare, same
 from choreo.verify.scope import Scope, scope_of
 from choreo.verify.trace import trace_of
@@ -73,6 +74,8 @@ def _findings(case: Case, policy: Policy) -> list[Finding]:
             new = [_with_schedule(case, finding) for finding in check(case)]
             found += new
             kept += policy.judged(new)
+    if not any(finding.level == "error" for finding in found):  # of a wrong graph it would only repeat that
+        kept += policy.judged(confirmed(case, OF_PROPERTY))
     return kept + list(policy.judged(_unfinished(case)))
 
 

@@ -101,3 +101,13 @@ RULES: tuple[Rule, ...] = tuple(
     sorted((*(rule for rule, _ in CHECKS), *(rule.RULE for rule in _VERDICT)), key=lambda rule: rule.id)
 )
 """Every rule there is, by its id."""
+
+OF_PROPERTY: dict[str, Rule] = {
+    "P6": cho106.RULE,
+    "P9": cho203.RULE,
+    "P10": cho204.RULE,
+    "P15": cho111.RULE,
+    "P16": cho106.RULE,
+    "P29": cho106.RULE,
+}
+"""The rule that reports a property which some order of events breaks, by VERIFY's number."""

@@ -1,0 +1,48 @@
+"""What the rules have let pass, confirmed on runs and in every order, by the rule whose property it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Broken
+from choreo.verify.rule import Rule
+from choreo.verify.trace import trace_of
+from choreo.version import __version__
+
+WORDS = {
+    "P6": "the saga never ends",
+    "P9": "`{0}` was done and is never undone",
+    "P10": "`{0}` is undone before what came after it",
+    "P15": "`{0}` is undone, and the saga completes",
+    "P16": "`{0}` is left halfway",
+    "P29": "`{0}` becomes a dead letter, and nothing is wrong",
+}
+"""What it says of a saga that a property is broken, and of which step."""
+
+
+def confirmed(case: Case, rules: Mapping[str, Rule]) -> Iterator[Finding]:
+    """Give what breaks a property in a run, or in an order that the search has found."""
+    told: set[str] = set()
+    on_runs = (each for name in ("P9", "P10") for each in case.broken.get(name, ()))
+    for each in (*on_runs, *case.searched):
+        if each.property not in told:
+            told.add(each.property)
+            yield _finding(case, each, rules[each.property])
+
+
+def _finding(case: Case, each: Broken, rule: Rule) -> Finding:
+    step = case.graph.steps.get(each.step)
+    run = each.run
+    return rule.finding(
+        case.graph.name,
+        WORDS[each.property].format(each.step),
+        at((step.handler or next(iter(step.undos), None)) if step else None),
+        why="the graph alone doesn't show it: it takes this order of events",
+        help="follow the trace; if nothing in it is wrong, report it as a defect of choreo's",
+        steps=(each.step,),
+        scenario=run.scenario.title,
+        trace=run.lines(run.cone(*each.numbers)),
+        schedule=trace_of(case.graph, run, rule.id, __version__),
+    )

@@ -1,0 +1,211 @@
+"""The search: every order of small sagas and of slices; it finds what breaks the protocol's rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from choreo.choreography import SagaGraph
+from choreo.protocol import Instance, Trigger, events, steps
+from choreo.verify import Budget, verify
+from choreo.verify.budget import Meter, no_clock
+from choreo.verify.model import Model
+from choreo.verify.script import run_of
+from choreo.verify.search import Dead, Search
+from choreo.verify.slices import slices
+from tests.protocol import sagas
+from tests.protocol.sagas import Saga, chain, last, step
+from tests.protocol.test_exploration import SHAPES
+
+from .graphs import choreography_from
+
+
+def graph_of(saga: Saga, *, cancellable: bool = True) -> SagaGraph:
+    (graph,) = choreography_from(saga, cancellable=cancellable).sagas
+    return graph
+
+
+def searched(saga: Saga, troubles: int = 1, *, cancellable: bool = True) -> tuple[Dead | None, int]:
+    meter = Meter(Budget(troubles), no_clock)
+    return Search(Model(graph_of(saga, cancellable=cancellable)), troubles).run(meter), meter.states
+
+
+def branches(width: int, length: int) -> Saga:
+    """Give a fork of so many branches of so many steps, and a join."""
+    found, ends = [], []
+    for branch in range(width):
+        on = sagas.STARTED
+        for number in range(length):
+            found.append(step(f"B{branch}x{number}", on))
+            on = f"B{branch}x{number}Done"
+        ends.append(Trigger.of(on))
+    return Saga(f"branches-{width}-{length}", (*found, last("Z", Trigger.all_of(*ends))))
+
+
+# The worlds of each shape, without and with a cancellation.
+COUNTS = {
+    "chain-1": (6, 13),
+    "chain-2": (11, 25),
+    "chain-3": (17, 40),
+    "join": (29, 79),
+    "leaf": (45, 113),
+    "pivot-last": (11, 25),
+    "pivot-middle": (13, 29),
+    "retriable-tail": (8, 17),
+    "retriable-fork": (16, 33),
+    "choice": (29, 69),
+    "bypass": (23, 54),
+    "merge": (61, 155),
+    "shortcut": (17, 43),
+    "choice-into-joins": (58, 208),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_correct_sagas_have_no_wrong_world(name: str) -> None:
+    """And the number of their worlds is known, so that a change of the engine shows."""
+    found = [searched(SHAPES[name], cancellable=cancellable) for cancellable in (False, True)]
+    assert [dead for dead, _ in found] == [None, None]
+    assert tuple(states for _, states in found) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_deadlines_and_partial_effects_find_their_end(name: str) -> None:
+    """On every step that may have them, near and far, together with a failure and a cancellation."""
+    saga = SHAPES[name]
+    compensatable = [each.name for each in saga.steps if each.kind == "compensatable"]
+    for watched in compensatable:
+        for far in (False, True):
+            dead, _ = searched(saga.with_watch(watched, far).with_partial(*compensatable))
+            assert dead is None
+
+
+def test_two_of_each_trouble_find_their_end() -> None:
+    """What `--deep` looks at."""
+    for saga in (chain(3).with_watch("B").with_watch("C", far=True), sagas.JOIN.with_watch("A"), sagas.MERGE):
+        assert searched(saga, 2)[0] is None
+
+
+# Without a rule of the protocol, the search finds what goes wrong.
+
+
+def finds(saga: Saga, *properties: str) -> Dead:
+    dead, _ = searched(saga)
+    assert dead
+    assert dead.property in properties
+    return dead
+
+
+def test_without_the_abort_a_join_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R4 off."""
+    monkeypatch.setattr(Instance, "aborted", property(lambda saga: False))
+    finds(sagas.JOIN, "P6", "P16")
+
+
+def test_without_an_answer_the_rollback_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R5 off; the way that is found can be told as a run, event by event."""
+    monkeypatch.setattr(steps, "answer", lambda saga, action, out, reason: None)
+    dead = finds(chain(2), "P6")
+    run = run_of(Model(graph_of(chain(2))), dead.way)
+    assert run.end == ""
+    assert run.scenario.title == "cancelled"
+    assert [event.type for event in run.log][-1] != sagas.FAILS
+
+
+def test_without_the_first_outcome_a_late_success_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R3 off: a step that can't be refused is done after the saga has failed."""
+    monkeypatch.setattr(events, "_counts", lambda role, saga, event: not saga.end)
+    assert finds(sagas.RETRIABLE_TAIL.with_watch("A"), "P9").step == "b.do"
+
+
+def test_without_the_vain_end_a_rollback_completes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R8 off: the saga completes although a branch beside failed."""
+
+    def every_end_counts(contract: Any, saga: Instance, event_type: str) -> bool:
+        ends = {contract.completes: "completed", contract.fails: "failed"}
+        saga.end = ends.get(event_type, saga.end)
+        return True
+
+    monkeypatch.setattr(events, "_is_no_vain_end", every_end_counts)
+    finds(sagas.LEAF, "P15", "P9")
+
+
+def test_too_early_an_undo_is_found_by_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R7 off: the textbook's compensations, which any failure calls."""
+
+    def any_failure(saga: Saga, result: str) -> Trigger:
+        return Trigger.of(*(each.failure for each in saga.steps if each.can_fail))
+
+    monkeypatch.setattr(Saga, "reverse_edges", any_failure)
+    finds(Saga("eager", chain(3).steps), "P10")
+
+
+# Slices
+
+
+@pytest.mark.parametrize(("width", "length"), [(2, 5), (3, 3), (6, 2), (8, 4)])
+def test_alike_branches_make_one_slice(width: int, length: int) -> None:
+    """However many there are, and however long."""
+    (part,) = slices(graph_of(branches(width, length)))
+    assert sorted(set(part.steps) - {"cancel"}) == [
+        "b0x0.do",
+        "b0x1.do",
+        "b1x0.do",
+        "b1x1.do",
+        "start",
+        "z.do",
+    ]
+
+
+def test_a_long_chain_is_cut_short() -> None:
+    """Two of its steps, and the last, stand for all."""
+    (part,) = slices(graph_of(chain(20), cancellable=False))
+    assert len(part.steps) == 4
+
+
+def test_what_is_watched_or_partial_is_not_cut_out() -> None:
+    """Nor are choices and pivots: the search needs them."""
+    (part,) = slices(graph_of(chain(12).with_watch("F").with_partial("H"), cancellable=False))
+    assert {"f.do", "h.do"} <= set(part.steps)
+    assert len(part.deadlines) == 1
+
+
+def test_branches_that_differ_meet_each_other_in_pairs() -> None:
+    """Three sorts of branches: three pairs, and one more of two that are alike."""
+    wide = branches(6, 1)
+    mixed = Saga("mixed", wide.steps).with_partial("B0x0").with_watch("B1x0")
+    parts = list(slices(graph_of(mixed)))
+    assert len(parts) == 4
+    assert all(len(part.steps) == 4 for part in parts)
+
+
+def test_both_answers_of_a_choice_are_in_some_slice() -> None:
+    """A choice on a branch is cut to what leads on, each answer in a slice of its own."""
+    fork = [step(f"F{number}", sagas.STARTED) for number in range(6)]
+    chosen = (step("A", sagas.STARTED, "A1", "A2"), step("B", "A1"), step("C", "A2"))
+    ends = [Trigger.of("BDone", "CDone"), *(Trigger.of(f"{each.name}Done") for each in fork)]
+    saga = Saga("chosen", (*chosen, *fork, last("Z", Trigger.all_of(*ends)))).with_partial("C")
+    parts = list(slices(graph_of(saga)))
+    kept = [set(part.steps) for part in parts]
+    assert any({"a.do", "b.do"} <= names for names in kept)
+    assert any({"a.do", "c.do"} <= names for names in kept)
+
+
+def test_a_wide_saga_is_looked_at_in_few_states() -> None:
+    """Eight branches of four steps: runs of every scenario, and one slice."""
+    verdict = verify(choreography_from(branches(8, 4), cancellable=True))
+    assert not verdict.errors
+    assert verdict.scope.states < 3_000
+    assert not verdict.scope.unfinished
+
+
+@pytest.mark.parametrize("budget", [Budget(states=20), Budget(seconds=0.5)])
+def test_a_limit_that_is_reached_is_a_finding_of_its_own(budget: Budget) -> None:
+    """Inconclusive, with the limit, and never a silent pass."""
+    ticks = iter(range(10_000_000))
+    verdict = verify(choreography_from(branches(3, 2)), budget=budget, clock=lambda: float(next(ticks)))
+    assert [finding.rule for finding in verdict.findings if finding.rule.startswith("CHO9")] == ["CHO901"]
+    assert verdict.scope.unfinished
+    assert "inconclusive: branches-3-2 stopped at" in str(verdict.scope)
+    assert "complete for" not in str(verdict.scope)
