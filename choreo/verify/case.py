@@ -44,6 +44,15 @@ class Case:
         return frozenset(self.graph.outcome)
 
     @cached_property
+    def settled(self) -> frozenset[str]:
+        """Every event of which it need not be asked who emits it.
+
+        Of the saga's ends, CHO105 and CHO201 ask that.
+        """
+        contract = self.graph.contract
+        return self.emitted | self.graph.imports | {contract.completes, contract.fails}
+
+    @cached_property
     def reachable(self) -> frozenset[str]:
         """Every event that can come, in some run."""
         graph = self.graph
@@ -63,6 +72,23 @@ class Case:
     def order(self) -> Order:
         """What comes before, after and beside what."""
         return Order(self.graph)
+
+    @cached_property
+    def circles(self) -> tuple[tuple[str, ...], ...]:
+        """Steps that lead back to themselves, each circle once, with the one that is led into first."""
+        after = self.order.after
+        found: dict[frozenset[str], tuple[str, ...]] = {}
+        for name in self.graph.steps:
+            if name in after[name]:
+                members = [each for each in self.graph.steps if each in after[name] and name in after[each]]
+                found.setdefault(frozenset(members), tuple(sorted(members, key=self._is_within)))
+        return tuple(found.values())
+
+    def _is_within(self, name: str) -> bool:
+        """Say whether nothing from outside of its circle triggers a step."""
+        trigger = frozenset[str]().union(*self.graph.steps[name].trigger)
+        owners = {self.graph.outcome[event][0] for event in trigger if event in self.graph.outcome}
+        return owners <= self.order.after[name]
 
     @cached_property
     def model(self) -> Model:

@@ -63,7 +63,6 @@ _GRAPH = (
     cho401,
     cho108,
     cho105,
-    cho103,
     cho113,
     cho201,
     cho202,
@@ -90,7 +89,7 @@ _GRAPH = (
     cho606,
     cho701,
 )
-_RUNS = (cho106, cho110, cho111, cho114, cho205, cho206, cho207)
+_RUNS = (cho106, cho103, cho110, cho111, cho114, cho205, cho206, cho207)
 _VERDICT = (cho901, cho902, cho903)
 
 CHECKS: tuple[tuple[Rule, Check], ...] = tuple((rule.RULE, rule.check) for rule in (*_GRAPH, *_RUNS))

@@ -33,7 +33,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find the triggers that only one participant has ever heard of."""
     graph = case.graph
     for name, handlers in sorted(graph.consumers.items()):
-        if name in case.emitted or name in graph.imports or is_known_elsewhere(case, name):
+        if name in case.settled or is_known_elsewhere(case, name):
             continue
         meant = get_close_matches(name, sorted(case.emitted), 1, 0.6)
         for handler in handlers:
@@ -52,9 +52,5 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def is_known_elsewhere(case: Case, name: str) -> bool:
-    """Say whether anybody knows an event but those who wait for it."""
-    waiting = {handler.participant for handler in case.graph.consumers.get(name, ())}
-    return any(
-        name in manifest.schemas and manifest.participant not in waiting
-        for manifest in case.choreography.manifests
-    )
+    """Say whether more than one participant knows an event."""
+    return sum(name in manifest.schemas for manifest in case.choreography.manifests) > 1

@@ -28,10 +28,8 @@ def check(case: Case) -> Iterator[Finding]:
     """Find the triggers that are declared somewhere, and emitted nowhere in this saga."""
     graph = case.graph
     for name, handlers in sorted(graph.consumers.items()):
-        if name in case.emitted or name in graph.imports or not is_known_elsewhere(case, name):
-            continue
-        if elsewhere(case, name):
-            continue  # CHO401 says where
+        if name in case.settled or not is_known_elsewhere(case, name) or elsewhere(case, name):
+            continue  # CHO101 and CHO401 say so
         for handler in handlers:
             if waits_for_missing_undo(graph, handler):
                 continue

@@ -20,9 +20,9 @@ from choreo.event import short_name
 from choreo.outcome import CANCEL
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
-from choreo.verify.rule import Rule
+from choreo.verify.rule import UNCLEAR, Rule
 
-RULE = Rule(__name__, __doc__ or "", "warning", unless=("CHO101", "CHO102", "CHO112", "CHO401", "CHO702"))
+RULE = Rule(__name__, __doc__ or "", "warning", unless=(*UNCLEAR, "CHO105", "CHO106", "CHO401"))
 
 
 def check(case: Case) -> Iterator[Finding]:

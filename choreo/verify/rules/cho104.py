@@ -1,5 +1,4 @@
-"""unreachable-handler: what a handler waits for is emitted, but nothing that the saga's start leads to
-brings it about.
+"""unreachable-handler: steps wait for each other, and nothing from the saga's start calls the first of them.
 
 Why it is bad: the handler is never called. Of a join every slot must be reachable.
 
@@ -24,24 +23,24 @@ from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
 
 RULE = Rule(
-    __name__, __doc__ or "", "error", unless=("CHO101", "CHO102", "CHO107", "CHO112", "CHO401", "CHO702")
+    __name__, __doc__ or "", "error", unless=("CHO101", "CHO102", "CHO109", "CHO112", "CHO401", "CHO702")
 )
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find handlers whose events nothing can bring about from the saga's start."""
+    """Find circles of steps that nothing from the start leads into; what waits for them is a consequence."""
     graph = case.graph
-    for handler in graph.handlers:
-        names = frozenset().union(*handler.trigger)
-        if not handler.trigger or any(option <= case.reachable for option in handler.trigger):
+    for names in case.circles:
+        first, *others = (graph.steps[name] for name in names)
+        if any(option <= case.reachable for name in names for option in graph.steps[name].trigger):
             continue
-        missing = sorted(short_name(name) for name in names - case.reachable)
-        if names <= case.emitted | graph.imports:
-            yield RULE.finding(
-                graph.name,
-                f"`{handler.name}` is never called",
-                at(handler),
-                why=f"nothing that the saga's start leads to brings about {', '.join(missing)}",
-                help="let an event that can come call it, or drop it",
-                steps=(handler.name,),
-            )
+        missing = sorted(short_name(name) for name in frozenset().union(*first.trigger) - case.reachable)
+        yield RULE.finding(
+            graph.name,
+            f"`{first.name}` is never called",
+            at(first.handler),
+            why=f"nothing that the saga's start leads to brings about {', '.join(missing)}",
+            help="let an event that can come call it, or drop it",
+            steps=tuple(names),
+            related=tuple(at(other.handler) for other in others),
+        )

@@ -26,24 +26,20 @@ RULE = Rule(__name__, __doc__ or "", "error", unless=("CHO109", "CHO112"))
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find steps that lead back to themselves; each cycle once."""
-    told: set[frozenset[str]] = set()
-    for step in case.graph.steps.values():
-        if step.name not in case.order.after[step.name]:
-            continue
-        cycle = frozenset(name for name in case.order.after[step.name] if step.name in case.order.after[name])
-        if cycle in told:
-            continue
-        told.add(cycle)
-        others = sorted(cycle - {step.name})
+    """Find circles of steps that the saga runs into; each once."""
+    graph = case.graph
+    for names in case.circles:
+        first, *others = (graph.steps[name] for name in names)
+        if not any(option <= case.reachable for name in names for option in graph.steps[name].trigger):
+            continue  # nothing leads into it: CHO104
         yield RULE.finding(
-            case.graph.name,
-            f"`{step.name}` is triggered by its own consequence",
-            at(step.handler),
-            why=f"it leads to {', '.join(f'`{name}`' for name in others)}, and that leads back"
+            graph.name,
+            f"`{first.name}` is triggered by its own consequence",
+            at(first.handler),
+            why=f"it leads to {', '.join(f'`{other.name}`' for other in others)}, and that leads back"
             if others
             else "its own event triggers it",
             help="retry inside of the step, or start another saga",
-            steps=tuple(sorted(cycle)),
-            related=tuple(at(case.graph.steps[name].handler) for name in others),
+            steps=tuple(sorted(names)),
+            related=tuple(at(other.handler) for other in others),
         )

@@ -1,16 +1,15 @@
-"""both-ends: one run publishes the saga's good end and its bad one.
+"""both-ends: both ends of a saga count, or it completes although something of it was undone.
 
-Why it is bad: some participants act on the one, some on the other, until they read that the second is void.
+Why it is bad: some participants act on the one, some on the other; goods are shipped whose payment was
+given back. The protocol makes it impossible: the first end in the log counts, and after a failure a saga
+that has not passed its pivot can't complete. This rule holds the protocol to it, on the model of your saga.
 
-For example, a deadline on one branch, while the other goes on to the end:
+For example, a run that ends twice:
 
-    @orders.action(kind="retriable")
-    def close(event: Shipped, ctx: Context) -> OrderFulfilled: ...       # does not wait for the invoice
+    4 mail.confirm   ok       Shipped  -> OrderFulfilled
+    5 orders.fail    undone   Released -> OrderFailed
 
-    @orders.deadline(of="billing.invoice", within=timedelta(days=1))
-    def invoice_is_late(event: OrderCreated, ctx: Context) -> InvoiceTimedOut: ...
-
-How to mend it: let what publishes the good end wait for whatever can still fail.
+How to mend it: it is a defect of choreo's: report it, with the trace.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.event import short_name
-from choreo.manifest import SagaEntry
+from choreo.outcome import COMPENSATED
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, at
 from choreo.verify.rule import Rule
@@ -28,28 +27,29 @@ RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find a run in which both ends stand in the log."""
+    """Find a run in which `completes` counts, and `fails` or a compensation counts as well."""
     contract = case.graph.contract
     for run in case.whole_runs:
-        numbers = {event.type: number for number, event in enumerate(run.log)}
-        if contract.completes not in numbers or contract.fails not in numbers or _in_vain(run, contract):
+        good = next((n for n in sorted(run.valid) if run.log[n].type == contract.completes), -1)
+        bad = _undone(run, contract.fails)
+        if run.end != "completed" or good < 0 or bad < 0:
             continue
-        both = (numbers[contract.completes], numbers[contract.fails])
-        step = case.graph.steps.get(run.log[both[0]].step)
+        step = case.graph.steps.get(run.log[good].step)
         yield RULE.finding(
             case.graph.name,
-            f"{short_name(contract.completes)} and {short_name(contract.fails)} are published in one run",
+            f"{short_name(contract.completes)} counts, and so does {short_name(run.log[bad].type)}",
             at(step.handler) if step else NOWHERE,
-            why="nothing orders the one behind the other",
-            help=f"let what emits {short_name(contract.completes)} wait for whatever can still fail",
-            steps=(run.log[both[0]].step,),
+            why="a saga that completes has nothing undone",
+            help="report it as a defect of choreo's, with this trace",
+            steps=(run.log[good].step,),
             scenario=run.scenario.title,
-            trace=run.lines(run.cone(*both)),
+            trace=run.lines(run.cone(good, bad)),
         )
         return
 
 
-def _in_vain(run: Run, contract: SagaEntry) -> bool:
-    """Say whether the good end came first and did not count, since a step had failed (rule R8)."""
-    types = [event.type for event in run.log]
-    return run.end == "failed" and types.index(contract.completes) < types.index(contract.fails)
+def _undone(run: Run, fails: str) -> int:
+    """Give the first event that counts and says that something failed for good; -1 where there is none."""
+    numbers = sorted(run.valid)
+    told = (n for n in numbers if run.log[n].type == fails or run.log[n].outcome == COMPENSATED)
+    return next(told, -1)

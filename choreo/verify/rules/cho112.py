@@ -15,27 +15,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.verify.case import Case
-from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
 
 RULE = Rule(__name__, __doc__ or "", "error")
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find contracts of this saga that differ from the first."""
-    graph = case.graph
-    ours = vars(graph.contract)
-    for manifest in case.choreography.manifests:
-        for saga in manifest.sagas:
-            if saga.name != graph.name or saga == graph.contract:
-                continue
-            differing = [name for name, value in vars(saga).items() if ours[name] != value]
-            own = next((each for each in manifest.handlers if each.saga == saga.name), None)
+    """Find contracts of this saga that differ from the one that most participants know."""
+    name = case.graph.name
+    known = [(manifest, saga) for manifest in case.choreography.manifests for saga in manifest.sagas]
+    known = [(manifest, saga) for manifest, saga in known if saga.name == name]
+    usual = max((saga for _, saga in known), key=[saga for _, saga in known].count)
+    first = next(manifest for manifest, saga in known if saga == usual)
+    for manifest, saga in known:
+        differing = [field for field, value in vars(saga).items() if vars(usual)[field] != value]
+        own = next((each for each in manifest.handlers if each.saga == name), None)
+        if differing:
             yield RULE.finding(
-                graph.name,
-                f"{graph.participants[0]} and {manifest.participant} disagree on saga {graph.name!r}",
-                at(own) if own else NOWHERE,
-                why="; ".join(f"{name}: {ours[name]!r} and {vars(saga)[name]!r}" for name in differing),
+                name,
+                f"{manifest.participant} and {first.participant} disagree on saga {name!r}",
+                at(own),
+                why="; ".join(
+                    f"{each}: {vars(saga)[each]!r} and {vars(usual)[each]!r}" for each in differing
+                ),
                 help="import the Saga from one shared module",
                 steps=(manifest.participant,),
             )

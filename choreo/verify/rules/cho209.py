@@ -28,20 +28,29 @@ RULE = Rule(__name__, __doc__ or "", "error", unless=UNCLEAR)
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find steps that can fail behind a pivot or a retriable step, or beside one."""
+    """Find steps that can fail behind a pivot or a retriable step, or beside one; one finding for each such
+    one."""
     told: set[str] = set()
     for final in case.graph.steps.values():
         if final.kind not in (PIVOT, RETRIABLE):
             continue
-        after = [case.graph.steps[name] for name in sorted(case.order.after[final.name])]
-        for where, steps in (("after", after), ("beside", list(case.order.beside(final)))):
-            for step in steps:
-                if step.can_fail and not {step.name, final.name} <= told:
-                    told |= {step.name, final.name}
-                    yield _finding(case, final, step, where)
+        wrong = [step for step in _after_and_beside(case, final) if step.can_fail and step.name not in told]
+        if wrong:
+            told |= {final.name, *(step.name for step in wrong)}
+            yield _finding(case, final, wrong)
 
 
-def _finding(case: Case, final: Step, step: Step, where: str) -> Finding:
+def _after_and_beside(case: Case, final: Step) -> list[Step]:
+    """Give what comes after a step, the next ones first, and what runs beside it."""
+    steps = case.graph.steps
+    next_ones = [step for success in final.successes for step in case.graph.triggered.get(success, ())]
+    later = [steps[name] for name in steps if name in case.order.after[final.name]]
+    return list(dict.fromkeys((*next_ones, *later, *case.order.beside(final))))
+
+
+def _finding(case: Case, final: Step, wrong: list[Step]) -> Finding:
+    step = wrong[0]
+    where = "after" if step.name in case.order.after[final.name] else "beside"
     function = step.name.partition(".")[2]
     return RULE.finding(
         case.graph.name,
@@ -51,5 +60,5 @@ def _finding(case: Case, final: Step, step: Step, where: str) -> Finding:
         help=f"put `{function}` before `{final.name}`, or, if it can be retried until it succeeds:",
         paste=(f'@{step.participant}.action(kind="retriable")', f"def {function}(…): …"),
         steps=(final.name, step.name),
-        related=(at(final.handler),),
+        related=(at(final.handler), *(at(other.handler) for other in wrong[1:])),
     )

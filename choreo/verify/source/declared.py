@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from choreo.verify.source.module import FunctionNode, Module
+from choreo.manifest.remark import Link
+from choreo.verify.source.module import Module
 from choreo.verify.source.origins import Origins
 from choreo.verify.source.scope import Scope
 
@@ -15,36 +16,36 @@ _PARTICIPANT = {"choreo.Participant()", "choreo.participant.Participant()"}
 
 
 class Declared(NamedTuple):
-    """A decorated function: ``participant`` is the name that its decorator's participant has in the
-    source."""
+    """A decorated function: ``participant`` is the expression that made its decorator's participant."""
 
-    participant: str
-    function: str
+    participant: ast.Call
+    name: str
     task: str
-    place: str
-    text: str
+    line: int
+    where: Link
 
 
 def declared(origins: Origins, module: Module) -> Iterator[Declared]:
     """Give every function of a module that a participant's decorator stands on, nested ones too."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, FunctionNode):
-            for decorator in node.decorator_list:
-                called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                if isinstance(called, ast.Attribute) and called.attr in _DECORATORS:
-                    name = _participant(origins, called.value, module)
-                    if name:
-                        line = node.decorator_list[0].lineno
-                        place = f"{module.file}:{line}"
-                        yield Declared(name, node.name, called.attr, place, module.line(line))
+    for function, decorator in module.decorated:
+        if decorator.attr not in _DECORATORS:
+            continue
+        made = _participant(origins, decorator.value, module)
+        if made:
+            line = function.decorator_list[0].lineno
+            where = Link(f"{module.file}:{line}", module.line(line))
+            yield Declared(made, f"{_name(made)}.{function.name}", decorator.attr, line, where)
 
 
-def _participant(origins: Origins, owner: ast.expr, module: Module) -> str:
-    """Give the name of the participant that an expression is, as its declaration says it."""
+def _participant(origins: Origins, owner: ast.expr, module: Module) -> ast.Call | None:
+    """Give the call that made the participant which an expression is."""
     scope = Scope(module)
     if origins.of(owner, scope) not in _PARTICIPANT:
-        return ""
-    call = origins.declaration(owner, scope)
-    if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant):
-        return str(call.args[0].value)
-    return ""
+        return None
+    made = origins.declaration(owner, scope)
+    return made if isinstance(made, ast.Call) else None
+
+
+def _name(made: ast.Call) -> str:
+    named = made.args[0] if made.args else None
+    return str(named.value) if isinstance(named, ast.Constant) else "?"

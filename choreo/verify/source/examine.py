@@ -108,11 +108,15 @@ def _dead(subject: Subject, emitted: set[str], module: Module) -> Iterator[Remar
 
 
 def _unregistered(origins: Origins, modules: Modules, subjects: Sequence[Subject]) -> Iterator[Remark]:
-    """Decorated functions of this participant, in the packages of its handlers, that were not registered."""
-    participants = {subject.participant for subject in subjects}
-    known = {(subject.name, subject.task) for subject in subjects}
-    for name in modules.beside({subject.module for subject in subjects}):
-        for each in declared(origins, modules[name]):
-            name = f"{each.participant}.{each.function}"
-            if each.participant in participants and (name, each.task) not in known:
-                yield Remark("CHO604", name, Link(each.place, each.text), each.task, "", ())
+    """Decorated functions of this very participant, in the packages of its handlers, that were not
+    registered.
+
+    Another participant of the same name, in a module beside, is another one.
+    """
+    known = {(subject.module, subject.line) for subject in subjects}
+    beside = modules.beside({subject.module for subject in subjects})
+    found = [(name, each) for name in beside for each in declared(origins, modules[name])]
+    own = {id(each.participant) for name, each in found if (name, each.line) in known}
+    for name, each in found:
+        if id(each.participant) in own and (name, each.line) not in known:
+            yield Remark("CHO604", each.name, each.where, each.task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Set
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from choreo.errors import ConfigurationError
@@ -53,6 +54,17 @@ class Module:
         text = self.lines[number - 1] if 0 < number <= len(self.lines) else ""
         return "".join(each for each in " ".join(text.split())[:_WIDEST] if each.isprintable())
 
+    @cached_property
+    def decorated(self) -> tuple[tuple[FunctionNode, ast.Attribute], ...]:
+        """Every function with a decorator that is an attribute of something, as a participant's are."""
+        found = []
+        for node in ast.walk(self.tree):
+            for decorator in node.decorator_list if isinstance(node, FunctionNode) else ():
+                called = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if isinstance(called, ast.Attribute):
+                    found.append((node, called))
+        return tuple(found)
+
     def _take(self, body: list[ast.stmt], prefix: str) -> None:
         for statement in statements(body):
             if isinstance(statement, FunctionNode):
@@ -73,7 +85,7 @@ class Modules(Mapping[str, Module]):
 
     def __getitem__(self, name: str) -> Module:
         if name not in self._parsed:
-            self._parsed[name] = Module(self._sources[name])
+            self._parsed[name] = _module(self._sources[name])
         return self._parsed[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -89,6 +101,12 @@ class Modules(Mapping[str, Module]):
         """Give the modules that lie in one package with any of these."""
         packages = {name.rpartition(".")[0] for name in names}
         yield from (name for name in self if name in names or name.rpartition(".")[0] in packages - {""})
+
+
+@lru_cache(maxsize=4096)
+def _module(source: Source) -> Module:
+    """Parse a text once, though several participants of a project ask for it."""
+    return Module(source)
 
 
 def _parsed(source: Source) -> ast.Module:

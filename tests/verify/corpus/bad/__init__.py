@@ -1,0 +1,1 @@
+"""Choreographies with one defect each."""

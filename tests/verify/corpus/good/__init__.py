@@ -1,0 +1,1 @@
+"""Choreographies that are right, though something like them is not."""
