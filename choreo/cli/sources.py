@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from choreo.participant import Handler, Participant
 if TYPE_CHECKING:
     from choreo.verify.source import Seen, Source, Subject
 
-_OWN = Path(__file__).parents[1]
+_OWN = os.path.join(str(Path(__file__).parents[1]), "")
 
 
 def seen_of(participant: Participant, base: Path) -> Seen:
@@ -35,24 +36,17 @@ class Sources(Mapping[str, "Source"]):
 
     def __init__(self, base: Path, modules: Iterable[str]) -> None:
         self._base = base
-        self._files = {name: file for name, file in _imported() if _is_of_project(file, base)}
+        self._files = dict(_imported(str(base), len(sys.modules)))
         for name in modules:
             file = _file_of(name)
-            if file is not None:
-                self._files.setdefault(name, file)
-                self._files = {**_beside(name, file), **self._files}
+            if file:
+                self._files = {**_beside(name, Path(file)), name: file, **self._files}
 
     def __getitem__(self, name: str) -> Source:
         from choreo.verify.source import Source
 
         file = self._files[name]
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                f"{file}: can't be read: {error}", hint="is it Python in UTF-8?"
-            ) from None
-        return Source(name, named(file, self._base), text)
+        return Source(name, named(file, self._base), _text(file, os.stat(file).st_mtime_ns))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -89,28 +83,36 @@ def _events(sources: Sources, participant: Participant) -> dict[str, str]:
     return {f"{cls.__module__}.{cls.__qualname__}": event_name(cls) for cls in classes}
 
 
-def _imported() -> Iterator[tuple[str, Path]]:
-    for name in list(sys.modules):
-        file = _file_of(name)
-        if file is not None:
-            yield name, file
+@lru_cache(maxsize=8)
+def _imported(base: str, _count: int) -> dict[str, str]:
+    """Give the files of the project's imported modules; looked up again when more have been imported."""
+    files = ((name, _file_of(name)) for name in list(sys.modules))
+    return {name: file for name, file in files if file and _is_of_project(file, base)}
 
 
-def _file_of(name: str) -> Path | None:
+def _file_of(name: str) -> str:
     file = getattr(sys.modules.get(name), "__file__", None)
-    return Path(file) if file and file.endswith(".py") and os.path.isfile(file) else None
+    return file if file and file.endswith(".py") and os.path.isfile(file) else ""
 
 
-def _beside(name: str, file: Path) -> dict[str, Path]:
+def _beside(name: str, file: Path) -> dict[str, str]:
     """Give the modules of the same package, imported or not."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     if not package:
         return {}
     others = (each for each in sorted(file.parent.glob("*.py")) if each.stem.isidentifier())
-    return {f"{package}.{each.stem}": each for each in others if each.name != "__init__.py"}
+    return {f"{package}.{each.stem}": str(each) for each in others if each.name != "__init__.py"}
 
 
-def _is_of_project(file: Path, base: Path) -> bool:
+def _is_of_project(file: str, base: str) -> bool:
     """Say whether a file is the project's own: neither installed, nor choreo's."""
-    own = _OWN in file.parents and _OWN / "examples" not in file.parents
-    return base in file.parents and "site-packages" not in file.parts and not own
+    own = file.startswith(_OWN) and not file.startswith(os.path.join(_OWN, "examples", ""))
+    return file.startswith(os.path.join(base, "")) and "site-packages" not in file and not own
+
+
+@lru_cache(maxsize=4096)
+def _text(file: str, _modified: int) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: can't be read: {error}", hint="is it Python in UTF-8?") from None

@@ -6,38 +6,51 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from choreo.manifest import HandlerEntry, Manifest
+from choreo.manifest.remark import Link
 from choreo.verify.case import Case
+from choreo.verify.finding import at
 
 
 class Reading(NamedTuple):
-    """One event that one participant reads: the handler that needs it, and how both sides describe it.
+    """One event that is read by one schema: the handlers that do, and how both sides describe the event.
 
     ``written`` is the writer's schema of today, ``earlier`` those that the log may still hold.
     """
 
     event: str
     writer: str
-    reader: str
-    handler: HandlerEntry
+    handlers: tuple[HandlerEntry, ...]
     written: Any
     read: Any
     earlier: tuple[Any, ...]
 
+    @property
+    def readers(self) -> str:
+        """The participants that read it so."""
+        return " and ".join(handler.participant for handler in self.handlers)
+
+    @property
+    def others(self) -> tuple[Link, ...]:
+        """Where the handlers but the first are declared."""
+        return tuple(at(handler) for handler in self.handlers[1:])
+
 
 def readings(case: Case) -> Iterator[Reading]:
-    """Give every edge between a writer and a reader that both have a schema; each reader of an event once."""
+    """Give every edge between a writer and its readers; those that read by the same schema are one."""
     manifests = {manifest.participant: manifest for manifest in case.choreography.manifests}
     readers = _readers(case)
     for event, (step, _) in sorted(case.graph.outcome.items()):
         writer = _writer(case, event, step)
+        written = manifests[writer].schemas.get(event) if writer in manifests else None
+        by_schema: dict[str, list[HandlerEntry]] = {}
         for handler in readers.get(event, {}).values():
-            reader = manifests[handler.participant].schemas.get(event)
-            written = manifests[writer].schemas.get(event) if writer in manifests else None
-            if reader is None:
-                continue
-            source = written or reader
-            retained = _retained(case, event)
-            yield Reading(event, writer, handler.participant, handler, source.schema, reader.schema, retained)
+            entry = manifests[handler.participant].schemas.get(event)
+            if entry is not None:
+                by_schema.setdefault(repr(entry.schema), []).append(handler)
+        for handlers in by_schema.values():
+            read = manifests[handlers[0].participant].schemas[event].schema
+            source = written.schema if written else read
+            yield Reading(event, writer, tuple(handlers), source, read, _retained(case, event))
 
 
 def _writer(case: Case, event: str, step: str) -> str:

@@ -13,6 +13,7 @@ from tests.verify.corpus.case import CorpusCase, cases
 BAD, GOOD = cases("bad"), cases("good")
 
 ELSEWHERE = {
+    "CHO111": "test_impossible.py",
     "CHO205": "test_impossible.py",
     "CHO206": "test_impossible.py",
     "CHO207": "test_impossible.py",

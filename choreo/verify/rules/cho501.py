@@ -38,9 +38,10 @@ def check(case: Case) -> Iterator[Finding]:
         if problems:
             yield RULE.finding(
                 case.graph.name,
-                f"{each.reader} can't read the {short_name(each.event)} that {each.writer} writes",
-                at(each.handler),
+                f"{each.readers} can't read the {short_name(each.event)} that {each.writer} writes",
+                at(each.handlers[0]),
                 why="; ".join(map(str, problems[:3])),
                 help="give new fields a default, widen types only, and deploy readers first",
-                steps=(each.reader, each.event),
+                steps=(each.readers, each.event),
+                related=each.others,
             )

@@ -36,10 +36,11 @@ def check(case: Case) -> Iterator[Finding]:
             if problems:
                 yield RULE.finding(
                     case.graph.name,
-                    f"{each.reader} can't read an earlier version of {short_name(each.event)}",
-                    at(each.handler),
+                    f"{each.readers} can't read an earlier version of {short_name(each.event)}",
+                    at(each.handlers[0]),
                     why="; ".join(map(str, problems[:3])),
                     help="give new fields a default, or delete the version once no log holds it",
-                    steps=(each.reader, each.event),
+                    steps=(each.readers, each.event),
+                    related=each.others,
                 )
                 break

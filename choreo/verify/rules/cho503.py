@@ -36,11 +36,12 @@ def check(case: Case) -> Iterator[Finding]:
             if lossy:
                 yield RULE.finding(
                     case.graph.name,
-                    f"{each.reader} reads bytes of {short_name(each.event)} as a string",
-                    at(each.handler),
+                    f"bytes of {short_name(each.event)} are read as a string by {each.readers}",
+                    at(each.handlers[0]),
                     why=str(lossy[0]),
                     help="read them as bytes",
-                    steps=(each.reader, each.event),
+                    steps=(each.readers, each.event),
+                    related=each.others,
                 )
                 break
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.event import short_name
+from choreo.manifest import HandlerEntry
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
-from choreo.verify.reading import enums, readings
+from choreo.verify.reading import Reading, enums, readings
 from choreo.verify.rule import Rule
 
 RULE = Rule(__name__, __doc__ or "", "warning")
@@ -29,18 +30,21 @@ def check(case: Case) -> Iterator[Finding]:
     manifests = {manifest.participant: manifest for manifest in case.choreography.manifests}
     told: set[str] = set()
     for each in readings(case):
-        if each.reader == each.writer:
-            continue
-        for name, symbols in enums(manifests[each.reader], each.event):
-            if name in told:
-                continue
-            told.add(name)
-            yield RULE.finding(
-                case.graph.name,
-                f"{short_name(each.event)} has the enum {short_name(name)}, which has no default",
-                at(each.handler),
-                why=f"{each.reader} could not read a symbol that {each.writer or 'its writer'} adds to "
-                f"{', '.join(symbols)}",
-                help="add a member UNKNOWN: it becomes the default",
-                steps=(name,),
-            )
+        foreign = [handler for handler in each.handlers if handler.participant != each.writer]
+        for handler in foreign[:1]:
+            for name, symbols in enums(manifests[handler.participant], each.event):
+                if name not in told:
+                    told.add(name)
+                    yield _finding(case, each, handler, name, symbols)
+
+
+def _finding(case: Case, each: Reading, reader: HandlerEntry, name: str, symbols: tuple[str, ...]) -> Finding:
+    return RULE.finding(
+        case.graph.name,
+        f"{short_name(each.event)} has the enum {short_name(name)}, which has no default",
+        at(reader),
+        why=f"{reader.participant} could not read a symbol that {each.writer or 'its writer'} adds to "
+        f"{', '.join(symbols)}",
+        help="add a member UNKNOWN: it becomes the default",
+        steps=(name,),
+    )

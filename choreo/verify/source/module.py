@@ -57,12 +57,11 @@ class Module:
     @cached_property
     def decorated(self) -> tuple[tuple[FunctionNode, ast.Attribute], ...]:
         """Every function with a decorator that is an attribute of something, as a participant's are."""
-        found = []
+        found: list[tuple[FunctionNode, ast.Attribute]] = []
         for node in ast.walk(self.tree):
-            for decorator in node.decorator_list if isinstance(node, FunctionNode) else ():
-                called = decorator.func if isinstance(decorator, ast.Call) else decorator
-                if isinstance(called, ast.Attribute):
-                    found.append((node, called))
+            if isinstance(node, FunctionNode):
+                called = (each.func if isinstance(each, ast.Call) else each for each in node.decorator_list)
+                found += [(node, each) for each in called if isinstance(each, ast.Attribute)]
         return tuple(found)
 
     def _take(self, body: list[ast.stmt], prefix: str) -> None:

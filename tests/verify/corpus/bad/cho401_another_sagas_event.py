@@ -1,6 +1,6 @@
 """A handler of the order waits for an event of the returns, which are a saga of their own."""
 
-from choreo import Context, Participant, Saga, event
+from choreo import Aborted, Context, Participant, Saga, event
 from tests.verify.corpus.contract import order
 from tests.verify.corpus.parts import mail, orders, payments, shipping, stock  # noqa: F401
 
@@ -26,7 +26,7 @@ reporting = Participant("reporting", sagas=[order])
 
 
 @depot.compensation(of=returns.start)
-def fail(event: NotReturned, asked: ReturnAsked, ctx: Context) -> NotReturned: ...
+def fail(event: Aborted, asked: ReturnAsked, ctx: Context) -> NotReturned: ...
 
 
 @depot.action(kind="retriable")
