@@ -1,4 +1,4 @@
-"""What the protocol makes impossible is still looked for: in runs that are forged here, as none can be had."""
+"""What the protocol makes impossible is still looked for: in runs that are forged here."""
 
 from __future__ import annotations
 
