@@ -39,7 +39,7 @@ def page(story: Story) -> str:
     """Write the page."""
     title = f"{story.saga_type} {story.saga_id}: {headline(story)}"
     drawn = layout(story)
-    look = style(drawn.width)
+    look = style(drawn.width, len(story.moments))
     digest = b64encode(sha256(look.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     parts = [
@@ -155,10 +155,9 @@ def _detail(moment: Moment) -> str:
         place = message.place
         parts.append(f"{place.topic}[{place.partition}]@{place.offset}")
         read = [f"{who} {span(time - message.time)}" for who, time in sorted(message.read.items())]
-        parts.append(f"read by {', '.join(read)}")
-    if message:
-        parts.append(message.id)
-    return f'<br><span class="quiet">{escape(" · ".join(parts))}</span>'
+        parts += [f"read by {', '.join(read)}"] if read else []
+    identity = f' <span class="id">· {escape(message.id)}</span>' if message else ""
+    return f'<br><span class="quiet">{escape(" · ".join(parts))}{identity}</span>'
 
 
 def _remarks(story: Story) -> Iterator[str]:

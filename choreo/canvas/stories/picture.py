@@ -102,7 +102,8 @@ def _bar(bar: Bar) -> str:
 
 def _arrow(arrow: Arrow) -> str:
     source, target = arrow.source, arrow.target
-    kind = f"arrow {arrow.tone}{' void' if arrow.void else ''}"
+    void, late = " void" * arrow.void, " late" * (target.what == "timed out")
+    kind = f"arrow {arrow.tone}{void}{late} m{source.number} m{target.number}"
     return f'<path class="{kind}" d="{_curve(source, target)}" marker-end="url(#to-{arrow.tone})"/>'
 
 

@@ -1,10 +1,28 @@
 """The look of a story's page: light and dark, on screen and on paper."""
 
+_POINTED = 300
+"""For so many boxes there are rules that show what a pointer is on; no page is as long as that."""
 
-def style(width: float) -> str:
-    """Give the style sheet of a page whose picture is so many pixels wide: it may shrink, then it scrolls."""
+
+def style(width: float, boxes: int) -> str:
+    """Give the style sheet of a page with so many boxes, in a picture so many pixels wide.
+
+    The picture may shrink, then it scrolls. What leads to a box and from it stands out while the pointer
+    is on it, and so does the box of a line.
+    """
     narrow, wide = round(width * 0.8), round(width)
-    return f"{_STYLE}@media screen {{ svg.story {{ min-width: {narrow}px; max-width: {wide}px; }} }}\n"
+    fit = f"@media screen {{ svg.story {{ min-width: {narrow}px; max-width: {wide}px; }} }}"
+    return "\n".join(
+        [_STYLE.strip(), fit, *(_pointed(number) for number in range(1, boxes + 1)[:_POINTED]), ""]
+    )
+
+
+def _pointed(number: int) -> str:
+    box = f'a[href="#m{number}"]'
+    return (
+        f"figure:has({box}:is(:hover, :focus)) .arrow:not(.m{number}) {{ opacity: .1; }} "
+        f"main:has(#m{number}:hover) {box} .box {{ stroke-width: 3.2; }}"
+    )
 
 
 _STYLE = """
@@ -53,7 +71,7 @@ line.pause { stroke: var(--lane); stroke-width: 1; stroke-dasharray: 1 5; stroke
 .arrow.calm { stroke: var(--calm); } .arrow.busy { stroke: var(--busy); }
   .arrow.good { stroke: var(--calm); }
 .arrow.bad { stroke: var(--bad); } .arrow.back { stroke: var(--back); stroke-dasharray: 6 4; }
-.arrow.void { opacity: .4; }
+.arrow.void { opacity: .4; } .arrow.late { stroke-dasharray: 1 5; stroke-linecap: round; }
 .head.calm, .head.good { fill: var(--calm); } .head.busy { fill: var(--busy); }
   .head.bad { fill: var(--bad); }
 .head.back { fill: var(--back); }
@@ -66,7 +84,7 @@ line.pause { stroke: var(--lane); stroke-width: 1; stroke-dasharray: 1 5; stroke
 .moment .event, .moment .why { text-anchor: middle; font-size: 11.5px; stroke: var(--card);
   stroke-width: 5px;
   stroke-linejoin: round; paint-order: stroke; }
-.moment .event { fill: var(--ink); } .moment .event.void { text-decoration: line-through; }
+.moment .event { fill: var(--ink); } .moment .event.void { stroke: none; text-decoration: line-through; }
 .moment .why { fill: var(--soft); }
 .calm .box { fill: var(--calm-fill); stroke: var(--calm); } .calm .icon { stroke: var(--calm); }
 .busy .box { fill: var(--busy-fill); stroke: var(--busy); } .busy .icon { stroke: var(--busy); }
@@ -100,6 +118,8 @@ footer { margin-top: 34px; color: var(--soft); font-size: 13px; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   main { max-width: none; padding: 0; } .card { overflow: visible; }
   svg.story { max-width: 100%; min-width: 0; }
+  table { font-size: 11px; } th, td { padding: 4px 6px; } th, .quiet { font-size: 9px; }
+  td.move { white-space: normal; } .id { display: none; }
   tr, dl { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; } }
 @page { margin: 14mm; }
 """
