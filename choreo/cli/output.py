@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from io import TextIOWrapper
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from choreo.canvas.stories.lines import Line
+
+_TONES = {"good": "green", "bad": "red", "back": "yellow", "busy": "blue"}
+"""The terminal's colours for the tones of a story."""
 
 
 def colour() -> bool | None:
@@ -24,6 +32,14 @@ def error(message: str, hint: str = "") -> None:
 def notice(message: str) -> None:
     """Write a line on stderr that is neither an error nor a log line."""
     click.echo(message, err=True, color=colour())
+
+
+def tell(lines: Iterable[Line], indent: str = "") -> None:
+    """Write the lines of a story, what matters in them in its colour."""
+    for line in lines:
+        before, part, after = line.text.partition(line.part) if line.part else (line.text, "", "")
+        coloured = click.style(part, fg=_TONES.get(line.tone)) if part else ""
+        click.echo(f"{indent}{before}{coloured}{after}")
 
 
 def tolerate_narrow_encodings() -> None:

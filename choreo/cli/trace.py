@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from choreo.cli import output
 from choreo.cli.accounts import accounts, telling
-
-if TYPE_CHECKING:
-    from choreo.story import Story
-
-TONES = {"good": "green", "bad": "red", "back": "yellow", "busy": "blue"}
-"""The terminal's colours for a story's tones."""
 
 
 @click.command(short_help="Tell a saga's whole story.")
@@ -45,7 +40,9 @@ def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **
     with telling(context) as teller:
         story = teller.story(saga_id, saga_type)
     if form == "text":
-        _print(story)
+        from choreo.canvas.stories.lines import lines
+
+        output.tell(lines(story))
     elif form == "json":
         from choreo.canvas.stories.listing import as_data
 
@@ -58,11 +55,3 @@ def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **
         from choreo.canvas.stories.page import page
 
         click.echo(page(story), nl=False)
-
-
-def _print(story: Story) -> None:
-    from choreo.canvas.stories.lines import lines
-
-    for line in lines(story):
-        before, part, after = line.text.partition(line.part) if line.part else (line.text, "", "")
-        click.echo(f"{before}{click.style(part, fg=TONES.get(line.tone)) if part else ''}{after}")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from choreo.cli.demo import command
 from choreo.cli.demo.stage import DemoFailed, Stage
-from choreo.cli.demo.timeline import Line, timeline
 from choreo.cli.scenario import Check, Scenario, Story
 from choreo.kafka import EmbeddedBroker
-from choreo.ports import Entry
 from examples.orders.scenario import scenario
 from tests.cli.command import execute
 
@@ -24,10 +21,10 @@ def test_the_demo_tells_every_saga_and_balances(folder: Path) -> None:
     assert "✗" not in done.stdout
     for told in (
         "saga order-1 completed",
-        "InventoryUnavailable (not enough pear in stock)",
-        "PaymentFailed (insufficient funds)",
-        "ShipmentFailed (no carrier goes there)",
-        "ConnectionError: will be tried again",
+        "not enough pear in stock",
+        "insufficient funds",
+        "no carrier goes there",
+        "attempt 2 failed: ConnectionError",
         "saga order-5-slow completed",
         "money: ada, bob and the shop have together what they had",
     ):
@@ -38,8 +35,9 @@ def test_the_demo_tells_every_saga_and_balances(folder: Path) -> None:
 def test_the_demo_undoes_in_reverse_order(folder: Path) -> None:
     told = execute("demo", "orders", folder=folder).stdout
     saga = told[told.index("No carrier goes there") : told.index("saga order-4")]
-    undone = [line.split()[2] for line in saga.splitlines() if "compensated" in line]
-    assert undone == ["payments", "inventory", "orders"]
+    undone = [line for line in saga.splitlines() if "→ compensated" in line]
+    for line, participant in zip(undone, ["payments", "inventory", "orders"], strict=True):
+        assert f"  {participant}  " in line
 
 
 def test_the_demo_of_a_trip_tells_of_what_runs_in_parallel(folder: Path) -> None:
@@ -48,8 +46,8 @@ def test_the_demo_of_a_trip_tells_of_what_runs_in_parallel(folder: Path) -> None
     assert "✗" not in done.stdout
     for told in (
         "saga trip-1 completed",
-        "RoomUnavailable (no room free in the Seaview)",
-        "TripNotPaid (not enough money)",
+        "no room free in the Seaview",
+        "not enough money",
         "SeatTimedOut",
         "gave up after 3 attempts: ConnectionError",
         "TripCancelled",
@@ -64,7 +62,7 @@ def test_the_demo_of_a_bank_transfer_comes_to_the_point_of_no_return(folder: Pat
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert "✗" not in done.stdout
     for told in (
-        "SettlementRefused (the account of mallory is frozen)",
+        "the account of mallory is frozen",
         "19,999,975,410 + 24,690 = 20,000,000,100 cents",
         "no transfer is half done: 2 done, 2 void",
     ):
@@ -89,34 +87,3 @@ def test_a_saga_that_does_not_end_is_an_error(embedded_broker: EmbeddedBroker, f
         with pytest.raises(DemoFailed, match="has not ended") as caught:
             stage.wait_for_end("nobody-started-it")
     assert caught.value.exit_code == 1
-
-
-def entry(at: int, step: str, told: str = "", **fields: Any) -> Entry:
-    return Entry("s-1", "quiz", 1, "started", at, told, step, "pending", "completed", **fields)
-
-
-def test_a_timeline_tells_each_step_once_by_its_owner() -> None:
-    start: dict[str, Any] = {"event_id": "e1", "event_type": "quiz.Asked", "offset": 0}
-    answer: dict[str, Any] = {"event_id": "e2", "event_type": "quiz.Answered", "offset": 1}
-    histories = {
-        "sage": [
-            entry(1003, "start", "event", **start),
-            entry(1003, "sage.ponder", "begin")._replace(new_state="pending"),
-            entry(1004, "sage.ponder", "deferred", note="TimeoutError"),
-            entry(1005, "sage.ponder", "ended", **{**answer, "offset": -1}, causation_id="e1"),
-            entry(1007, "sage.ponder", "event", **answer),
-        ],
-        "host": [
-            entry(1000, "start", "ended", **{**start, "offset": -1}),
-            entry(1002, "start", "event", **start),
-            entry(1008, "sage.ponder", "event", **answer),
-            entry(1008, "host.applaud", "observed"),
-        ],
-    }
-    moves = ("pending", "completed")
-    assert timeline(histories) == [
-        Line(0, "host", "start", *moves, "Asked"),
-        Line(4, "sage", "ponder", *moves, "TimeoutError: will be tried again"),
-        Line(5, "sage", "ponder", *moves, "Answered"),
-        Line(8, "host", "applaud", *moves, "on Answered"),
-    ]

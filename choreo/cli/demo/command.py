@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from choreo.cli import logs
+from choreo.cli import logs, output
+from choreo.cli.accounts import now
 from choreo.cli.demo.examples import scenario_of
 from choreo.cli.scenario import Check, Scenario, Story
 
 if TYPE_CHECKING:
     from choreo.cli.demo.stage import Stage
-    from choreo.cli.demo.timeline import Line
 
 DEADLINE = 30.0
 """Seconds in which the participants must be ready, and in which each saga must end."""
-
-_COLOURS = {
-    "completed": "green",
-    "failed": "red",
-    "refused": "red",
-    "compensating": "yellow",
-    "compensated": "yellow",
-}
 
 
 @click.command(short_help="Show an example, whole, in one process.")
@@ -72,27 +63,19 @@ def _show(scenario: Scenario) -> bool:
 
 
 def _play(stage: Stage, story: Story) -> bool:
-    from choreo.cli.demo.timeline import timeline
+    from choreo.canvas.stories.lines import moments
+    from choreo.canvas.stories.words import headline
+    from choreo.story import tell
 
     click.echo(click.style(f"\n{story.title}", bold=True))
     saga_id = story.begin()
     state = stage.wait_for_end(saga_id)
-    lines = timeline(stage.histories(saga_id))
-    for line in _table(lines):
-        click.echo(line)
+    told = tell(stage.accounts(saga_id), now())
+    output.tell(moments(told), "  ")
     right = state == story.ends
     expected = "" if right else f", but should have {story.ends}"
-    click.echo(f"  {_mark(right)} saga {saga_id} {_coloured(state, 0)} in {lines[-1].ms} ms{expected}")
+    click.echo(f"  {_mark(right)} saga {saga_id} {headline(told)}{expected}")
     return right
-
-
-def _table(lines: Sequence[Line]) -> Iterator[str]:
-    """Lay lines out in columns."""
-    participant, step, old, new = (max(len(str(line[column])) for line in lines) for column in range(1, 5))
-    for line in lines:
-        move = f"{_coloured(line.old_state, -old)} → {_coloured(line.new_state, new)}"
-        row = f"{line.ms:>6} ms  {line.participant:<{participant}}  {line.step:<{step}}  {move}  {line.event}"
-        yield row.rstrip()
 
 
 def _show_check(check: Check) -> bool:
@@ -102,9 +85,3 @@ def _show_check(check: Check) -> bool:
 
 def _mark(holds: bool) -> str:
     return click.style("✓", fg="green") if holds else click.style("✗", fg="red")
-
-
-def _coloured(state: str, width: int) -> str:
-    """Give a state in its colour, padded to a width; to the right where that is negative."""
-    text = f"{state:>{-width}}" if width < 0 else f"{state:<{width}}"
-    return click.style(text, fg=_COLOURS[state]) if state in _COLOURS else text

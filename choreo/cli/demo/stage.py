@@ -13,8 +13,8 @@ from choreo.choreography import derive
 from choreo.errors import ChoreoError
 from choreo.kafka import KafkaLog
 from choreo.participant import Participant
-from choreo.ports import Entry
 from choreo.store import SQLiteStore
+from choreo.story import Account
 from choreo.worker import Worker
 from choreo.worker.compose import open_worker
 from choreo.worker.connect import connect
@@ -73,9 +73,9 @@ class Stage:
         """Every participant's database, by its name."""
         return {name: store.db for name, store in self._stores.items()}
 
-    def histories(self, saga_id: str) -> dict[str, Sequence[Entry]]:
+    def accounts(self, saga_id: str) -> list[Account]:
         """Give what every participant's saga log says of a saga."""
-        return {name: store.history(saga_id) for name, store in self._stores.items()}
+        return [Account(name, store.history(saga_id)) for name, store in self._stores.items()]
 
     def wait_for_end(self, saga_id: str) -> str:
         """Wait until the saga has ended in every participant's log; give its state.
@@ -89,9 +89,7 @@ class Stage:
         return states.pop()
 
     def _states(self, saga_id: str) -> set[str]:
-        return {
-            entries[-1].saga_state if entries else "unknown" for entries in self.histories(saga_id).values()
-        }
+        return {each.entries[-1].saga_state if each.entries else "unknown" for each in self.accounts(saga_id)}
 
     def _is_live(self) -> bool:
         return len(self._workers) == len(self._threads) and all(w.is_live for w in self._workers.values())
