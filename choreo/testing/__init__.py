@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from choreo.testing.exploration import explore
     from choreo.testing.harness import Harness
     from choreo.testing.invariants import check
     from choreo.testing.matrix import failure_matrix
@@ -21,11 +22,12 @@ _HOMES = {
     "Simulation": "simulation",
     "Violation": "violation",
     "check": "invariants",
+    "explore": "exploration",
     "failure_matrix": "matrix",
 }
 """In which module of the kit each name lives."""
 
-__all__ = ["Budget", "Harness", "Simulation", "Violation", "check", "failure_matrix"]
+__all__ = ["Budget", "Harness", "Simulation", "Violation", "check", "explore", "failure_matrix"]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,11 @@ class SimulatedCalls:
         return bool(self._blocking) or (self._loop is not None and self._loop.is_ready)
 
     @property
+    def has_any(self) -> bool:
+        """Whether any call is out."""
+        return bool(self._blocking or self._tasks or self.finished)
+
+    @property
     def wakes_at(self) -> int | None:
         """When a step would do something, in milliseconds since the epoch; None where a call never would."""
         return self._loop.wakes_at if self._loop else None

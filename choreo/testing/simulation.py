@@ -44,7 +44,8 @@ class Simulation:
     """Runs participants; the run is a function of them, of what the test asks for, and of the choices alone.
 
     ``faults`` strike where they are to; ``budget`` says what may happen besides, by choice. ``folder``: keep
-    the databases in files there. Use it from one thread, and `close` it.
+    the databases in files there. Use it from one thread, and `close` it. Where it ``reduces``, a participant that
+    can only read on does so at once: that commutes with whatever the others do.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Simulation:
         folder: Path | None = None,
         partitions: int = 1,
         most_moves: int = 20_000,
+        reduces: bool = False,
     ) -> None:
         self.choices = Recorded(chooser or Calm())
         self.clock = VirtualClock()
@@ -67,6 +69,9 @@ class Simulation:
         self.seats: dict[str, Seat] = {}
         self._left = budget
         self._most_moves = most_moves
+        self._reduces = reduces
+        self._past: dict[str, int] = {each.name: 0 for each in participants}
+        self._log_so_far = 0
         self._count = 0
         self._ids = random.Random(0)
         self._connected = [(each, each.connection) for each in participants]
@@ -97,6 +102,18 @@ class Simulation:
             if len(self.trace) > self._most_moves:
                 raise Violation(f"the simulation doesn't come to rest in {self._most_moves} moves")
 
+    def fingerprint(self) -> tuple[Any, ...]:
+        """Give what is equal for two simulations that can't be told apart from here on.
+
+        Of each participant it is what has happened to it, in its order: two runs that differ only in the order
+        of moves of different participants are one (Mazurkiewicz, *Trace theory*, 1987).
+        """
+        seats = tuple(
+            (self._past[name], len(seat.wire.in_flight), seat.rests_until)
+            for name, seat in self.seats.items()
+        )
+        return seats, self._log_so_far, self.clock.now(), self._left
+
     def _seat(self, participant: Participant, folder: Path | None) -> None:
         store = open_store(folder, participant.name)
         effects = self.effects[participant.name] = Effects(store, self._next_place)
@@ -114,7 +131,7 @@ class Simulation:
         while True:
             moves = self._moves()
             if moves:
-                moves += self._mishaps()
+                moves = self._alone(moves) or [*moves, *self._mishaps()]
                 break
             if self._mend():
                 continue
@@ -131,6 +148,19 @@ class Simulation:
         moves += [Move("calls", seat.name) for seat in seats if self._may_call(seat)]
         moves += [Move("turns", seat.name) for seat in seats if seat.is_ready]
         return moves
+
+    def _alone(self, moves: list[Move]) -> list[Move]:
+        """Give the one move that need not be tried after any other, if there is one."""
+        if not self._reduces or self._left.crashes:
+            return []
+        reads = (move for move in moves if move.what == "turns" and self._only_reads(self.seats[move.who]))
+        return [move for move, _ in zip(reads, range(1), strict=False)]
+
+    def _only_reads(self, seat: Seat) -> bool:
+        if seat.calls.has_any:
+            return False
+        wakes_at = seat.worker.wakes_at
+        return wakes_at is None or (wakes_at > self.clock.now() and not self._left.leaps)
 
     def _mishaps(self) -> list[Move]:
         left, moves = self._left, []
@@ -165,13 +195,24 @@ class Simulation:
                 self._repeat_latest()
             case "crashes":
                 self._left = self._left._replace(crashes=self._left.crashes - 1)
+                self._remember(move.who, "crashes")
                 self.seats[move.who].crash()
             case "delivers":
                 self._deliver(self.seats[move.who])
             case "calls":
+                self._remember(move.who, "calls")
                 self.seats[move.who].step_call()
             case _:
-                self.seats[move.who].turn()
+                self._turn(self.seats[move.who])
+
+    def _turn(self, seat: Seat) -> None:
+        before = sum(seat.store.positions().values()), seat.worker.wakes_at
+        seat.turn()
+        if before != (sum(seat.store.positions().values()), seat.worker.wakes_at):
+            self._remember(seat.name, "turns")  # else it has only heard that something has arrived
+
+    def _remember(self, name: str, what: str) -> None:
+        self._past[name] = hash((self._past[name], what, self.clock.now(), self._left))
 
     def _pass_time(self) -> None:
         if self._moves():
@@ -188,12 +229,14 @@ class Simulation:
         record = self.broker.latest
         assert record is not None
         self.trace[-1] += f" {read(record).type}"
+        self._log_so_far = hash((self._log_so_far, record.partition, record.offset, record.headers))
         for fault in self.faults:
             fault.arrived(self, record)
 
     def _repeat_latest(self) -> None:
         if self.broker.latest:
             self.broker.repeat(self.broker.latest)
+            self._log_so_far = hash((self._log_so_far, "is repeated"))
 
     def _mend(self) -> bool:
         """Let faults do what they do once nothing moves any more; settle the dead letters that they made."""
