@@ -18,6 +18,7 @@ from choreo.testing.faults import (
     Duplicate,
     Fault,
     LateReply,
+    LateTimeout,
     PermanentFailure,
     Poison,
     Takeover,
@@ -58,7 +59,8 @@ class Cell(NamedTuple):
     @property
     def overseen(self) -> tuple[Handler, ...]:
         """The steps whose reply is to come late."""
-        return tuple(strike.target for strike in self.strikes if strike.fault is LateReply)
+        late = (strike for strike in self.strikes if strike.fault in (LateReply, LateTimeout))
+        return tuple(strike.target for strike in late)
 
     def faults(self) -> list[Fault]:
         """Make the faults, which have struck nobody yet."""
@@ -97,7 +99,7 @@ def faults_for(
     if handler.task == "action" and handler.timeout is not None:
         wanted.add(Timeout)
     if handler.task == "action" and can_be_late(handler, handlers):
-        wanted.add(LateReply)
+        wanted.update((LateReply, LateTimeout))
     return [fault for fault in FAULTS.values() if fault in wanted]
 
 

@@ -90,7 +90,7 @@ def explore(
     >>> from examples.orders.inventory import inventory
     >>> order = OrderCreated("o-1", "ada", "pear", 50, 100, "12 Elm Street")
     >>> print(explore(orders, inventory, begin=lambda: place_order(order), budget=Budget(repeats=1)))
-    4 runs, 10 states: 4 failed
+    9 runs, 8 states: 9 failed
     """
     plan = Plan(participants, begin, budget, invariant)
     if schedule:

@@ -23,6 +23,7 @@ class Fault:
     """Something that goes wrong with one handler, ``target``; a subclass says what.
 
     ``has_struck`` says that it has happened: a test whose fault never struck has shown nothing.
+    ``lets_go``: nothing that it waits for will happen any more, so it holds nothing back.
     ``makes_letters``: what it strikes ends in the dead letters, and goes on once they are requeued.
     """
 
@@ -32,6 +33,7 @@ class Fault:
     def __init__(self, target: Handler) -> None:
         self.target = target
         self.has_struck = False
+        self.lets_go = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.target.name})"
@@ -162,6 +164,35 @@ class LateReply(Fault):
             self.has_struck = True
 
 
+class LateTimeout(Fault):
+    """The deadline passes on a step that has succeeded: its answer comes just before the timeout."""
+
+    kind = "late_timeout"
+
+    def __init__(self, target: Handler) -> None:
+        super().__init__(target)
+        self._has_fired: set[str] = set()
+        self._has_answered: set[str] = set()
+
+    def holds(self, seat: Seat, publication: Publication) -> bool:
+        """Keep the success until the timeout is on its way, and the timeout until the success is there."""
+        headers = {name: value.decode() for name, value in publication.headers}
+        if headers["ce_step"] != self.target.step:
+            return False
+        saga_id, outcome = headers["ce_subject"], headers["ce_outcome"]
+        if outcome == TIMED_OUT:
+            self._has_fired.add(saga_id)
+            return saga_id not in self._has_answered
+        return outcome == SUCCEEDED and saga_id not in self._has_fired
+
+    def arrived(self, simulation: Simulation, record: Record) -> None:
+        """Note that the step has answered."""
+        envelope = read(record)
+        if envelope.step == self.target.step and envelope.outcome == SUCCEEDED:
+            self._has_answered.add(envelope.saga_id)
+            self.has_struck = True
+
+
 class CrashBeforeCommit(Fault):
     """The process ends when the handler has done its work, and nothing of it is committed."""
 
@@ -264,6 +295,7 @@ FAULTS: dict[str, type[Fault]] = {
         TransientFailure,
         Timeout,
         LateReply,
+        LateTimeout,
         CrashBeforeCommit,
         CrashBeforePublish,
         Takeover,

@@ -63,6 +63,7 @@ def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
     ]
     try:
         check_end(harness, story, saga_id)
+        check_winners(harness, story, saga_id)
         check_once(harness, own, effects, saga_id)
         check_undone(own, effects, story)
         check_order(own, effects)
@@ -80,6 +81,18 @@ def check_end(harness: Harness, story: Story, saga_id: str) -> None:
         entries = [each for each in seat.store.history(saga_id) if each.saga_type == story.saga.name]
         state = entries[-1].saga_state if entries else "unknown"
         require(state == story.end, f"it has {story.end}, and {name} says it is {state}")
+
+
+def check_winners(harness: Harness, story: Story, saga_id: str) -> None:
+    """Everybody has read the same winners: what is void in the log is void for all, and nothing else is."""
+    counted = {envelope.id for envelope in story.counted}
+    for name, seat in harness.seats.items():
+        for entry in seat.store.history(saga_id):
+            if entry.input == "event" and entry.saga_type == story.saga.name:
+                is_void = entry.note == "void"
+                said = "void" if is_void else "valid"
+                right = is_void != (entry.event_id in counted)
+                require(right, f"{name} takes {entry.event_type} of {entry.step} for {said}")
 
 
 def check_once(harness: Harness, handlers: Iterable[Handler], effects: list[Effect], saga_id: str) -> None:

@@ -41,10 +41,11 @@ def failure_matrix(
     and fault, so that ``pytest -k reserve_inventory-timeout`` runs one:
 
     ``permanent``, ``transient`` (the handler raises), ``timeout`` (its own time is over), ``late_reply`` (its
-    success comes after a deadline), ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it
-    stalls, another process takes its place, it goes on), ``duplicate``, ``poison`` (nobody can read the event
-    that calls it), ``store_error``; ``calm`` is the case in which nothing goes wrong. What becomes a dead
-    letter is requeued. A handler that the function's saga never calls is skipped, and says so.
+    success comes after a deadline), ``late_timeout`` (a deadline passes when it has answered already),
+    ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it stalls, another process takes its
+    place, it goes on), ``duplicate``, ``poison`` (nobody can read the event that calls it), ``store_error``;
+    ``calm`` is the case in which nothing goes wrong. What becomes a dead letter is requeued. A handler that
+    the function's saga never calls is skipped, and says so.
 
     ``faults`` chooses some of these; ``seed`` lets each case go a random way instead of the calm one. Raises
     `ConfigurationError` for a fault that doesn't exist.

@@ -5,11 +5,12 @@ Source: Zeller and Hildebrandt, *Simplifying and isolating failure-inducing inpu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from choreo.testing.choices import Schedule
 
 _MOST_RUNS = 400
+_SHIFTS = (0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5, -6, 6)
 
 
 def shrink(schedule: Schedule, fails: Callable[[Schedule], bool]) -> Schedule | None:
@@ -26,10 +27,7 @@ def shrink(schedule: Schedule, fails: Callable[[Schedule], bool]) -> Schedule | 
     while len(schedule.differs) > 1 and parts <= len(schedule.differs):
         shorter = _without_a_part(schedule, parts, runs)
         schedule, parts = (shorter, max(parts - 1, 2)) if shorter else (schedule, parts * 2)
-    for place, _ in schedule.differs:
-        without = Schedule.of({at: choice for at, choice in schedule.differs if at != place})
-        schedule = without if runs.still_fails(without) else schedule
-    return _lowered(schedule, runs)
+    return _lowered(_one_by_one(schedule, runs), runs)
 
 
 class _Runs:
@@ -51,6 +49,26 @@ def _without_a_part(schedule: Schedule, parts: int, runs: _Runs) -> Schedule | N
         if runs.still_fails(rest):
             return rest
     return None
+
+
+def _one_by_one(schedule: Schedule, runs: _Runs) -> Schedule:
+    """Leave single differences out until none can be left out any more."""
+    place = len(schedule.differs) - 1
+    while place >= 0:
+        shorter = next((each for each in _without(schedule, place) if runs.still_fails(each)), None)
+        if shorter is not None:
+            schedule, place = shorter, len(shorter.differs)
+        place -= 1
+    return schedule
+
+
+def _without(schedule: Schedule, place: int) -> Iterator[Schedule]:
+    """Leave one difference out; what follows it may so happen a few decisions earlier or later."""
+    earlier, later = schedule.differs[:place], schedule.differs[place + 1 :]
+    for shift in _SHIFTS if later else (0,):
+        moved = [(at + shift, choice) for at, choice in later]
+        if shift == 0 or moved[0][0] > max((at for at, _ in earlier), default=-1):
+            yield Schedule((*earlier, *moved))
 
 
 def _lowered(schedule: Schedule, runs: _Runs) -> Schedule:

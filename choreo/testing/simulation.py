@@ -44,8 +44,8 @@ class Simulation:
     """Runs participants; the run is a function of them, of what the test asks for, and of the choices alone.
 
     ``faults`` strike where they are to; ``budget`` says what may happen besides, by choice. ``folder``: keep
-    the databases in files there. Use it from one thread, and `close` it. Where it ``reduces``, a participant that
-    can only read on does so at once: that commutes with whatever the others do.
+    the databases in files there. Use it from one thread, and `close` it. Where it ``reduces``, a participant
+    that can only read on does so at once: that commutes with whatever the others do.
     """
 
     def __init__(
@@ -105,8 +105,8 @@ class Simulation:
     def fingerprint(self) -> tuple[Any, ...]:
         """Give what is equal for two simulations that can't be told apart from here on.
 
-        Of each participant it is what has happened to it, in its order: two runs that differ only in the order
-        of moves of different participants are one (Mazurkiewicz, *Trace theory*, 1987).
+        Of each participant it is what has happened to it, in its order: two runs that differ only in the
+        order of moves of different participants are one (Mazurkiewicz, *Trace theory*, 1987).
         """
         seats = tuple(
             (self._past[name], len(seat.wire.in_flight), seat.rests_until)
@@ -131,11 +131,13 @@ class Simulation:
         while True:
             moves = self._moves()
             if moves:
-                moves = self._alone(moves) or [*moves, *self._mishaps()]
+                moves = [*(self._alone(moves) or moves), *self._mishaps()]
                 break
             if self._mend():
                 continue
             time = self._next_time()
+            if time is None and self._let_go():
+                continue
             if time is None or (before is not None and time > before):
                 return None
             moves = [TIME]
@@ -151,16 +153,14 @@ class Simulation:
 
     def _alone(self, moves: list[Move]) -> list[Move]:
         """Give the one move that need not be tried after any other, if there is one."""
-        if not self._reduces or self._left.crashes:
+        if not self._reduces or self._left.crashes or (self._left.leaps and self._next_time() is not None):
             return []
         reads = (move for move in moves if move.what == "turns" and self._only_reads(self.seats[move.who]))
         return [move for move, _ in zip(reads, range(1), strict=False)]
 
     def _only_reads(self, seat: Seat) -> bool:
-        if seat.calls.has_any:
-            return False
         wakes_at = seat.worker.wakes_at
-        return wakes_at is None or (wakes_at > self.clock.now() and not self._left.leaps)
+        return not seat.calls.has_any and (wakes_at is None or wakes_at > self.clock.now())
 
     def _mishaps(self) -> list[Move]:
         left, moves = self._left, []
@@ -178,7 +178,8 @@ class Simulation:
     def _may_deliver(self, seat: Seat) -> bool:
         if not seat.wire.in_flight or self.clock.now() < seat.rests_until:
             return False
-        return not any(fault.holds(seat, seat.wire.in_flight[0]) for fault in self.faults)
+        first = seat.wire.in_flight[0]
+        return not any(fault.holds(seat, first) and not fault.lets_go for fault in self.faults)
 
     def _next_time(self) -> int | None:
         times = (seat.wakes_at for seat in self.seats.values())
@@ -206,9 +207,9 @@ class Simulation:
                 self._turn(self.seats[move.who])
 
     def _turn(self, seat: Seat) -> None:
-        before = sum(seat.store.positions().values()), seat.worker.wakes_at
+        before = seat.fragile.advances, seat.worker.wakes_at
         seat.turn()
-        if before != (sum(seat.store.positions().values()), seat.worker.wakes_at):
+        if before != (seat.fragile.advances, seat.worker.wakes_at):
             self._remember(seat.name, "turns")  # else it has only heard that something has arrived
 
     def _remember(self, name: str, what: str) -> None:
@@ -242,6 +243,13 @@ class Simulation:
         """Let faults do what they do once nothing moves any more; settle the dead letters that they made."""
         went_on = [fault for fault in self.faults if fault.goes_on(self)]
         return bool(went_on) or (any(fault.makes_letters for fault in self.faults) and settle_all(self))
+
+    def _let_go(self) -> bool:
+        """Deliver after all what waits for something that won't happen any more; say whether anything did."""
+        held = [fault for fault in self.faults if not fault.lets_go]
+        for fault in held:
+            fault.lets_go = True
+        return bool(held)
 
     def _on_taken(self, seat: Seat, records: Sequence[Record]) -> None:
         for fault in self.faults:

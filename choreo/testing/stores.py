@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from choreo.errors import StoreError
-from choreo.ports import Entry
+from choreo.ports import Entry, Partition
 from choreo.store import SQLiteStore
 
 
@@ -41,7 +41,8 @@ class FragileStore:
 
     ``crashes_at`` ``"commit"`` or ``"publish"`` ends the process at the end of the turn, before or after its
     commit; ``breaks`` makes the next write fail; ``before_turn`` is called when a turn is about to begin.
-    Each happens once. ``was_touched`` says that somebody else has written.
+    Each happens once. ``was_touched`` says that somebody else has written; ``advances`` counts how often a
+    position was moved.
     """
 
     def __init__(self, store: SQLiteStore) -> None:
@@ -49,6 +50,7 @@ class FragileStore:
         self.breaks = False
         self.before_turn: Callable[[], None] | None = None
         self.was_touched = False
+        self.advances = 0
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
@@ -71,6 +73,11 @@ class FragileStore:
             self.breaks = False
             raise StoreError("the disk is full, says the test")
         self._store.append(entries)
+
+    def advance(self, partition: Partition, expected: int, position: int) -> None:
+        """Move a position, and count it."""
+        self.advances += 1
+        self._store.advance(partition, expected, position)
 
     def changed(self) -> bool:
         """Say whether anybody else has written, on this connection too."""
