@@ -53,11 +53,15 @@ class Tape:
             self.close()
             raise
 
-    def records(self) -> Iterator[Record]:
-        """Give every record, in the order of each partition. Raises `LogError`."""
-        ends = {each.partition: each.high for each in self.partitions if each.low < each.high}
-        starts = [TopicPartition(*each.partition, each.low) for each in self.partitions]
-        self._consumer.assign([start for start in starts if Partition(start.topic, start.partition) in ends])
+    def records(self, begin: Mapping[Partition, int] | None = None) -> Iterator[Record]:
+        """Give every record, in the order of each partition; of those in ``begin`` only, from there on.
+
+        Raises `LogError`.
+        """
+        starts = begin if begin is not None else {each.partition: each.low for each in self.partitions}
+        ends = {each.partition: each.high for each in self.partitions if each.partition in starts}
+        ends = {place: end for place, end in ends.items() if starts[place] < end}
+        self._consumer.assign([TopicPartition(*place, starts[place]) for place in ends])
         while ends:
             message = self._consumer.poll(_PATIENCE)
             if message is None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from datetime import timedelta
 from typing import NamedTuple
 
 from choreo.errors import ReplayError
 from choreo.participant import Participant
 from choreo.ports import DeadLetter, Entry, Store
+from choreo.recovery.lost import PutBack
 from choreo.recovery.sagas import Remembered, remembered
-from choreo.replay import Work, envelope_of, lost_work
-from choreo.worker.agenda import Agenda, in_time_until
-from choreo.worker.case import Case, Cause, dead_letter
-from choreo.worker.handlers import Handlers
+from choreo.replay import Work, lost_work
 from choreo.worker.letters import ask, times_requeued
-from choreo.worker.outgoing import outbox_rows
 
 LIMIT = 5
 """How many times the same dead letter's work may be requeued."""
@@ -71,73 +67,44 @@ class _Resuming:
     def __init__(
         self, participant: Participant, store: Store, saga: Remembered, now: int, limit: int, dry_run: bool
     ) -> None:
-        self._participant = participant
         self._store = store
         self._saga = saga
         self._now = now
         self._limit = limit
         self._dry_run = dry_run
-        self._handlers = Handlers(participant)
-        self._agenda = Agenda(store, self._handlers)
-        self._contract = next(each for each in participant.sagas if each.name == saga.role.contract.saga)
+        self._put_back = PutBack(participant, store, saga, now)
         self._left: list[str] = []
 
     def do(self, topic: Container[str]) -> Resumed:
         """Ask for everything."""
         _refuse_broken(self._saga)
+        replay = self._saga.replay
         published = [entry for entry in self._saga.unpublished(topic) if self._publish(entry)]
-        due = [work for work in lost_work(self._saga.replay, self._saga.kept) if self._put(work)]
-        requeued = [
-            letter for letter in self._saga.letters if letter.state == "open" and self._requeue(letter)
-        ]
-        state = self._saga.replay.saga.state
-        return Resumed(self._contract.name, state, published, due, requeued, self._left)
+        due = [work for work in lost_work(replay, self._saga.kept) if self._put(work)]
+        letters = [letter for letter in self._saga.letters if letter.state == "open"]
+        requeued = [letter for letter in letters if self._requeue(letter)]
+        name = self._saga.role.contract.saga
+        return Resumed(name, replay.saga.state, published, due, requeued, self._left)
 
     def _publish(self, entry: Entry) -> bool:
         if entry.payload is None:
-            self._left.append(
-                f"{entry.event_type} of {entry.step} can't be published again: its body is gone"
-            )
+            what = f"{entry.event_type} of {entry.step}"
+            self._left.append(f"{what} can't be published again: its body is gone")
             return False
         if not self._dry_run:
-            # The row of a local result says how its step ended; the kind of its event is the step's own.
-            kind = self._saga.role.action[entry.step].kind if entry.input else entry.kind
-            envelope = envelope_of(entry._replace(kind=kind))
-            topics = (self._contract.topic, *self._participant.exports(entry.event_type))
-            self._store.enqueue(outbox_rows(envelope, topics, entry.payload))
+            self._put_back.publish(entry)
         return True
 
     def _put(self, work: Work) -> bool:
-        cause = self._saga.replay.events.get(work.event_id)
-        if cause is None:
+        if not self._put_back.is_possible(work):
             self._left.append(f"{work} can't be done again: the log does not hold the event that called it")
             return False
-        if not self._dry_run:
-            case = Case(self._saga.role, self._contract.topic, self._saga.saga_id, Cause.remembered(cause))
-            if work.is_dead:
-                self._bury(case, work)
-            else:
-                self._agenda.put(case, work.task, work.name, self._due(work, case), self._tried(work))
+        if not self._dry_run and work.is_dead:
+            letter = self._put_back.bury(work, "lost", "its dead letter was gone")
+            ask(self._store, letter, "requeued", _COMMENT, self._now)
+        elif not self._dry_run:
+            self._put_back.put(work)
         return True
-
-    def _bury(self, case: Case, work: Work) -> None:
-        """Make a dead letter anew that somebody has deleted, and requeue it."""
-        letter = dead_letter(case, work.task, work.name, "lost", "its dead letter was gone", self._now, 0)
-        ask(
-            self._store,
-            letter._replace(id=self._store.add_dead_letter(letter)),
-            "requeued",
-            _COMMENT,
-            self._now,
-        )
-
-    def _due(self, work: Work, case: Case) -> int:
-        if work.task != "deadline" or not self._handlers.knows(work.name):
-            return self._now
-        return in_time_until(self._handlers.named(work.name).within or timedelta(), case.cause)
-
-    def _tried(self, work: Work) -> int:
-        return self._saga.replay.saga.step(work.name).attempt
 
     def _requeue(self, letter: DeadLetter) -> bool:
         times = times_requeued(self._saga.letters, letter)

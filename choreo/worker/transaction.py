@@ -98,7 +98,7 @@ class LocalTransaction:
         )
         body = encode(self._codec, event)
         state = history[-1].saga_state if history else "started"
-        self._store.append((_entry(envelope, body, state),))
+        self._store.append((emitted_row(envelope, body, state),))
         self._store.enqueue(outbox_rows(envelope, (saga.topic, *self._participant.exports(name)), body))
 
     def _traceparent(self, step: str, saga_id: str) -> str:
@@ -107,7 +107,8 @@ class LocalTransaction:
             return telemetry.traceparent("")
 
 
-def _entry(envelope: Envelope, body: bytes, state: str) -> Entry:
+def emitted_row(envelope: Envelope, body: bytes, state: str) -> Entry:
+    """Give the row of an event that no handler returned: a start, a cancellation, an import."""
     starts = envelope.step == START
     return Entry(
         saga_id=envelope.saga_id,

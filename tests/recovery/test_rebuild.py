@@ -1,0 +1,247 @@
+"""Rebuilding: who lost a database gets the saga log, and its place in every saga, from the topic."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from choreo.errors import StoreMismatch
+from choreo.participant import Participant
+from choreo.ports import Entry
+from choreo.recovery.rebuild import Rebuilt, rebuild
+from choreo.store import SQLiteStore
+from examples.bank.contract import bank_transfer
+from examples.bank.source import request_transfer
+from examples.orders.contract import order_fulfilment
+from examples.travel.contract import trip
+from tests.broker.leg import MemoryLeg
+from tests.recovery.tapes import MemoryTape
+from tests.recovery.watching import differences
+from tests.scenarios import bank, trips
+from tests.scenarios.bank import Bank
+from tests.scenarios.shop import PARTICIPANTS, Shop, compensated, scenarios
+from tests.scenarios.test_travel import play
+from tests.scenarios.trips import every_plan, in_memory, travelling
+from tests.worker.rig import ManualClock
+
+NOT_IN_THE_TOPIC = {"recorded_at": 0, "note": "", "kind": ""}
+LOCAL = ("begin", "deferred", "buried", "requeued", "discarded")
+"""What only the lost file knew: attempts, and what became of them."""
+
+
+def rebuilt(participant: Participant, broker: Any, path: Path, **options: Any) -> Rebuilt:
+    """Rebuild into a file, and check that its logs hold together."""
+    with closing(SQLiteStore(path)) as store:
+        result = rebuild(participant, store, MemoryTape(broker, participant), 0, **options)
+        assert result.left == []
+        return result
+
+
+def determined(entries: Sequence[Entry]) -> Counter[Entry]:
+    """Give the rows of a saga that the topic determines, without what it doesn't tell."""
+    rows: Counter[Entry] = Counter()
+    began: set[str] = set()
+    for entry in entries:
+        if entry.input in ("begin", "deferred"):
+            began.add(entry.step)
+        if entry.input not in LOCAL:
+            row = entry._replace(**NOT_IN_THE_TOPIC)  # type: ignore[arg-type]
+            if row.step in began and row.old_state == "executing" and row.input == "ended":
+                row = row._replace(old_state="pending")  # that it was called first, only the file knew
+            rows[row if row.input == "event" else row._replace(saga_state="")] += 1
+    return rows
+
+
+def folded(entries: Sequence[Entry], owner: str) -> list[Entry]:
+    """Give the events of the log; where an own step stood meanwhile depends on when its call ended."""
+    rows = [entry._replace(recorded_at=0) for entry in entries if entry.input == "event"]
+    return [
+        row._replace(old_state="", new_state="") if row.step.startswith(f"{owner}.") else row for row in rows
+    ]
+
+
+@pytest.mark.parametrize("lost", PARTICIPANTS, ids=lambda each: each.name)
+def test_the_rebuilt_log_is_the_lost_one(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch, lost: Participant
+) -> None:
+    """In every row that the topic determines, for every failure index."""
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    leg = MemoryLeg()
+    with closing(Shop(leg, tmp_path)) as shop:
+        ids = [shop.place(each.order) for each in scenarios()]
+        shop.until_quiet(ids)
+        result = rebuilt(lost, leg.broker, tmp_path / "new.db")
+        assert result.due == {}
+        with closing(SQLiteStore(tmp_path / "new.db")) as store:
+            for saga_id in ids:
+                old, new = shop.history(lost.name, saga_id), store.history(saga_id)
+                assert determined(new) == determined(old)
+                assert new[-1].saga_state == old[-1].saga_state
+                assert all(each.note for each in new if each.input != "event")
+                assert differences(lost, store, saga_id) == []
+            assert store.positions() == shop.stores[lost.name].positions()
+            assert (store.next_due(), store.unpublished(0, 9)) == (None, [])
+            assert store.saga_log is not None
+
+
+@pytest.mark.parametrize("fails_at", ["", *bank.STEPS])
+def test_the_rebuilt_log_of_a_bank_is_the_lost_one(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch, fails_at: str
+) -> None:
+    monkeypatch.setattr(bank_transfer, "topic", topic)
+    leg = MemoryLeg()
+    with closing(Bank(leg, tmp_path, topic)) as banks:
+        banks.until_quiet([request_transfer(bank.transfer("t", 100, fails_at))])
+        for lost in bank.PARTICIPANTS:
+            rebuilt(lost, leg.broker, tmp_path / f"{lost.name}.new")
+            with closing(SQLiteStore(tmp_path / f"{lost.name}.new")) as store:
+                assert determined(store.history("t")) == determined(banks.history(lost.name, "t"))
+
+
+def test_the_rebuilt_logs_of_trips_are_the_lost_ones(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose branches are slow, late, full, cancelled; with calls, joins and deadlines of both sides."""
+    monkeypatch.setattr(trip, "topic", topic)
+    clock = ManualClock()
+    plans = random.Random(7).sample(every_plan(), 60)
+    leg = in_memory(clock)
+    with travelling(leg, tmp_path, topic, plans, clock) as stage:
+        play(stage)
+        for lost in trips.PARTICIPANTS:
+            path = tmp_path / f"{lost.name}.new"
+            assert rebuilt(lost, leg.broker, path).due == {}
+            with closing(SQLiteStore(path)) as store:
+                for plan in plans:
+                    old, new = stage.history(lost.name, plan.trip_id), store.history(plan.trip_id)
+                    assert folded(new, lost.name) == folded(old, lost.name)
+                    assert new[-1].saga_state == plan.end
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_sagas_in_flight_go_on(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Anybody loses its file at any moment, and goes on with a rebuilt one and a backup of its tables."""
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    chance, leg = random.Random(seed), MemoryLeg()
+    with closing(Shop(leg, tmp_path)) as shop:
+        placed = {shop.place(each.order): each for i in range(2) for each in scenarios(f"o{i}")}
+        for _ in range(chance.randint(0, 60)):
+            shop.workers[chance.choice(PARTICIPANTS).name].turn()
+        lost = chance.choice(PARTICIPANTS)
+        while shop.stores[lost.name].unpublished(0, 1):  # what it did was published: the backup is as late
+            shop.workers[lost.name].turn()
+        shop.workers.pop(lost.name)._log.close()
+        shop.stores.pop(lost.name).close()
+        (tmp_path / f"{lost.name}.db").rename(tmp_path / "backup.db")
+        rebuilt(lost, leg.broker, tmp_path / f"{lost.name}.db")
+        restore(tmp_path / "backup.db", tmp_path / f"{lost.name}.db")
+        shop.open(lost)
+        shop.until_quiet(list(placed))
+        for saga_id, scenario in placed.items():
+            assert shop.ends(saga_id) == {"failed" if scenario.fails_at else "completed"}
+            for name in shop.stores:
+                assert tuple(compensated(shop.history(name, saga_id))) == scenario.undone
+        balance = shop.balance()
+        if lost.name not in ("orders", "notifications"):  # whose observers are not run again
+            shop.assert_balance(fulfilled=sum(not each.fails_at for each in placed.values()))
+        assert balance["money"] + balance["stock"] > 0
+
+
+def restore(backup: Path, path: Path) -> None:
+    """Put back a service's own tables, as its own backup would."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("attach ? as old", [str(backup)])
+        ours = {"saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store"}
+        for name, sql in connection.execute(
+            "select name, sql from old.sqlite_schema where type = 'table' and name not like '%sqlite%'"
+        ).fetchall():
+            if name not in ours and not name.startswith("_"):
+                connection.execute(sql)
+                connection.execute(f"insert into main.{name} select * from old.{name}")
+        connection.commit()
+
+
+def test_an_interrupted_rebuild_goes_on_where_it_stopped(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a worker that starts on half of it refuses, as outcomes lie ahead that it does not know."""
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    monkeypatch.setattr("choreo.recovery.rebuild._BATCH", 7)
+    leg, lost, path = MemoryLeg(), PARTICIPANTS[1], tmp_path / "new.db"
+
+    class Stopped(Exception):
+        pass
+
+    def stop(count: int) -> None:
+        rounds.append(count)
+        if sum(rounds) > len(leg.broker.records()):  # in the second pass
+            raise Stopped
+
+    with closing(Shop(leg, tmp_path)) as shop:
+        ids = [shop.place(each.order) for each in scenarios()]
+        shop.until_quiet(ids)
+        rounds: list[int] = []
+        with pytest.raises(Stopped):
+            rebuilt(lost, leg.broker, path, progress=stop)
+        with closing(SQLiteStore(path)) as store:
+            assert 0 < sum(store.positions().values()) < sum(shop.stores[lost.name].positions().values())
+        shop.workers.pop(lost.name)._log.close()
+        shop.stores.pop(lost.name).close()
+        (tmp_path / f"{lost.name}.db").rename(tmp_path / "backup.db")
+        path.rename(tmp_path / f"{lost.name}.db")
+        with pytest.raises(StoreMismatch, match="that this store never produced"):
+            shop.open(lost)
+        shop.workers.pop(lost.name)._log.close()
+        shop.stores.pop(lost.name).close()
+        rebuilt(lost, leg.broker, tmp_path / f"{lost.name}.db")
+        shop.open(lost)
+        with closing(SQLiteStore(tmp_path / "backup.db")) as old:
+            for saga_id in ids:
+                assert determined(shop.history(lost.name, saga_id)) == determined(old.history(saga_id))
+
+
+def test_an_old_backup_is_brought_up_to_date(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file as it once was, in the midst of everything: what came after is taken from the topic."""
+    from tests.recovery.conftest import saved
+
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    leg = MemoryLeg()
+    with closing(Shop(leg, tmp_path)) as shop:
+        ids = [shop.place(each.order) for each in scenarios()]
+        for _ in range(2):
+            for worker in shop.workers.values():
+                worker.turn()
+        backups = {each.name: saved(tmp_path / f"{each.name}.db") for each in PARTICIPANTS}
+        shop.until_quiet(ids)
+        for lost in PARTICIPANTS:
+            result = rebuilt(lost, leg.broker, backups[lost.name])
+            assert (result.due, result.counts["events"] > 0) == ({}, True)
+            with closing(SQLiteStore(backups[lost.name])) as store:
+                for saga_id in ids:
+                    old, new = shop.history(lost.name, saga_id), store.history(saga_id)
+                    assert determined(new) == determined(old)
+                    assert differences(lost, store, saga_id) == []
+
+
+def test_a_store_of_another_cluster_or_participant_is_refused(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    leg = MemoryLeg()
+    with closing(Shop(leg, tmp_path)) as shop:
+        shop.until_quiet([shop.place(scenarios()[0].order)])
+        with pytest.raises(StoreMismatch, match="belongs to the participant 'orders'"):
+            rebuilt(PARTICIPANTS[1], leg.broker, tmp_path / "orders.db")
+        with pytest.raises(StoreMismatch, match="the store stands at offset"):
+            rebuilt(PARTICIPANTS[1], MemoryLeg().broker, tmp_path / "inventory.db")
