@@ -28,8 +28,15 @@ Start = Literal["earliest", "latest"] | datetime
 class Tape(Protocol):
     """The participant's topics, as `choreo.kafka.tape.Tape` gives them; they may be read more than once."""
 
-    cluster_id: str
-    partitions: Sequence[Assignment]
+    @property
+    def cluster_id(self) -> str:
+        """The cluster's name."""
+        ...
+
+    @property
+    def partitions(self) -> Sequence[Assignment]:
+        """The partitions, with their ends as they were when the tape was opened."""
+        ...
 
     def records(self, begin: Mapping[Partition, int]) -> Iterator[Record]:
         """Give every record from these offsets on, in the order of each partition."""

@@ -37,7 +37,7 @@ def copy_of(base: Path, store: SQLiteStore) -> Iterator[Snapshot]:
     """
     with TemporaryDirectory(prefix="choreo-") as folder:
         path = Path(folder) / "base.db"
-        _copy(base, path)
+        copy_database(base, path)
         with closing(SQLiteStore(path)) as copied:
             copied.db.execute("PRAGMA synchronous = OFF")  # nobody will miss it
             last = last_row(copied)
@@ -54,19 +54,19 @@ def last_row(store: SQLiteStore) -> int:
     return int(store.db.execute("SELECT ifnull(max(id), 0) FROM saga_log").fetchone()[0])
 
 
-def _copy(base: Path, target: Path) -> None:
-    if not base.is_file():
-        raise ConfigurationError(f"there is no file {base}", hint="--base names a copy of the store")
+def copy_database(source: Path, target: Path) -> None:
+    """Copy an SQLite database, which may be in use, by SQLite's own backup. Raises `ConfigurationError`."""
+    if not source.is_file():
+        raise ConfigurationError(f"there is no file {source}", hint="name a copy of the store")
     try:
         with (
-            closing(sqlite3.connect(f"{base.resolve().as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as given,
             closing(sqlite3.connect(target)) as copied,
         ):
-            source.execute("SELECT 1 FROM choreo_store")
-            source.backup(copied)
+            given.backup(copied)
     except sqlite3.Error as error:
         raise ConfigurationError(
-            f"{base} can't be used as a base: {error}", hint="it must be a copy of the store"
+            f"{source} can't be copied: {error}", hint="it must be an SQLite database"
         ) from None
 
 

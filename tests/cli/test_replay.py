@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
-from tests.cli.command import assert_refused, invoke
+from choreo.avro import AvroCodec
+from choreo.kafka import headers_of
+from tests.cli.command import Running, assert_refused, invoke
 from tests.cli.conftest import WriteModule, quiz
 from tests.recovery.conftest import saved
-from tests.worker.rig import Rig
+from tests.worker.rig import Rig, envelope_of
 from tests.worker.services import hotel
-from tests.worker.trip import FlightFull, HotelBooked, HotelCancelled, TripBooked, TripRequested
+from tests.worker.trip import (
+    EVENTS,
+    FlightBooked,
+    FlightFull,
+    HotelBooked,
+    HotelCancelled,
+    TripBooked,
+    TripRequested,
+)
 
 HOTEL = """
 from tests.worker.services import hotel as make
@@ -164,7 +177,7 @@ def test_what_if_works_on_a_copy_of_the_base(rigged: Rig, target: str, folder: P
         (("s1", "--all"), ("which sagas?",)),
         (("s9",), ("hotel knows no saga s9",)),
         (("--all", "--base", "none.db"), ("there is no file none.db",)),
-        (("--all", "--base", __file__), ("can't be used as a base",)),
+        (("--all", "--base", __file__), ("can't be copied",)),
     ):
         told = invoke("replay", "what-if", target, *arguments)
         assert_refused(told.exit_code, told.stderr, *words)
@@ -206,3 +219,91 @@ def test_an_embedded_topic_is_looked_into(rigged: Rig, target: str, folder: Path
         told = invoke("replay", "fold", target, "s1", *cluster)
         assert told.exit_code == 1, told.output
         assert "is neither in the outbox nor in the topic" in told.stdout
+
+
+def test_rebuild_makes_a_new_store_from_the_topic(folder: Path, write_module: WriteModule) -> None:
+    """Of a participant that ran on an embedded broker; the new file is there whole, or not at all."""
+    from choreo.kafka import EmbeddedBroker
+    from choreo.store import SQLiteStore
+
+    target = f"{write_module(OBSERVED)}:hotel"
+    with EmbeddedBroker() as broker:
+        publish(broker.bootstrap)
+        run = ("run", target, "--embedded", "--bootstrap", broker.bootstrap, "--store", "lost.db")
+        with Running(*run, folder=folder) as worker:
+            until(lambda: count(folder / "lost.db", "select count(*) from saga_log") == 6)
+            worker.signal(signal.SIGTERM)
+            assert worker.exit_code() == 0
+        cluster = ("--bootstrap", broker.bootstrap, "--store", "new.db")
+        told = invoke("replay", "rebuild", target, *cluster, "--dry-run")
+        assert told.exit_code == 0, told.output
+        assert "hotel: new.db would be rebuilt from trip: 4 events, 1 of them its own" in told.stdout
+        assert sorted(each.name for each in folder.glob("new.db*")) == []
+        told = invoke("replay", "rebuild", target, *cluster, "--observers")
+        assert told.exit_code == 0, told.output
+        assert "  to be done once the worker runs" not in told.stdout
+        assert "  observers: 1 runs" in told.stdout
+        assert sorted(each.name for each in folder.glob("new.db*")) == ["new.db"]
+        assert count(folder / "new.db", "select count(*) from seen") == 1
+        with closing(SQLiteStore("new.db")) as new, closing(SQLiteStore("lost.db")) as lost:
+            for saga_id in ("s1", "s2"):
+                mine, theirs = new.history(saga_id), lost.history(saga_id)
+                assert sorted(each.event_id for each in mine) == sorted(each.event_id for each in theirs)
+        assert invoke("replay", "fold", target, "s1", "--store", "new.db").exit_code == 0
+        for arguments, words in (
+            (cluster, ("there is a file new.db already",)),
+            ((*cluster[:2], "--store", "x.db", "--backup", "none.db"), ("there is no file none.db",)),
+            ((*cluster[:2], "--store", "x.db", "--backup", __file__), ("can't be copied",)),
+            (("--store", "x.db"), ("no Kafka cluster is named",)),
+        ):
+            told = invoke("replay", "rebuild", target, *arguments)
+            assert_refused(told.exit_code, told.stderr, *words)
+        assert not (folder / "x.db").exists()
+
+
+OBSERVED = """
+from choreo import Context
+from tests.worker.services import hotel as make
+from tests.worker.trip import FlightBooked
+
+hotel = make()
+hotel.prepare = lambda db: db.execute("create table if not exists seen (trip text)") and db.execute(
+    "create table if not exists effects (saga_id text, what text)"
+)
+
+
+@hotel.observer
+def look(event: FlightBooked, ctx: Context) -> None:
+    ctx.db.execute("insert into seen values (?)", [event.trip])
+"""
+
+
+def publish(bootstrap: str) -> None:
+    """Publish what others did in two sagas."""
+    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
+    codec = AvroCodec(EVENTS)
+    for saga_id, event in (
+        ("s1", TripRequested("t")),
+        ("s1", FlightBooked("t")),
+        ("s2", FlightFull("t", "no")),
+    ):
+        headers = headers_of(envelope_of(event, saga_id, 1_700_000_000_000))
+        producer.produce("trip", codec.encode(event), saga_id.encode(), headers=list(headers))
+    assert producer.flush(10) == 0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def count(path: Path, sql: str) -> int:
+    """Ask a database for a number; 0 while it isn't there."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(sql).fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0

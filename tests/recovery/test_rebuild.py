@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from choreo.errors import StoreMismatch
+from choreo.avro import AvroCodec
+from choreo.errors import ReplayError, StoreMismatch
 from choreo.participant import Participant
 from choreo.ports import Entry
+from choreo.recovery.observing import observe
 from choreo.recovery.rebuild import Rebuilt, rebuild
 from choreo.store import SQLiteStore
 from examples.bank.contract import bank_transfer
@@ -245,3 +247,25 @@ def test_a_store_of_another_cluster_or_participant_is_refused(
             rebuilt(PARTICIPANTS[1], leg.broker, tmp_path / "orders.db")
         with pytest.raises(StoreMismatch, match="the store stands at offset"):
             rebuilt(PARTICIPANTS[1], MemoryLeg().broker, tmp_path / "inventory.db")
+
+
+def test_observers_are_run_again_into_fresh_tables(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, in the order of the log, or none: one that fails changes nothing."""
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    leg, lost, path = MemoryLeg(), PARTICIPANTS[4], tmp_path / "new.db"
+    with closing(Shop(leg, tmp_path)) as shop:
+        shop.until_quiet([shop.place(each.order) for each in scenarios()])
+        rebuilt(lost, leg.broker, path)
+        with closing(SQLiteStore(path)) as store:
+            codec = AvroCodec(lost.events)
+            assert observe(lost, store, codec) == 3
+            mails = "select * from mails where subject = 'cancelled' order by order_id"
+            assert list(store.db.query(mails)) == list(shop.stores[lost.name].db.query(mails))
+            store.db.execute("delete from mails where order_id = 'o-reserve'")
+            with pytest.raises(
+                ReplayError, match="can't observe shop.OrderFailed of saga o-.*IntegrityError"
+            ):
+                observe(lost, store, codec)
+            assert len(list(store.db.query(mails))) == 2

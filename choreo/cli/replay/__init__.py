@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from choreo.cli.replay.fold import fold
+from choreo.cli.replay.rebuild import rebuild
 from choreo.cli.replay.resume import resume
 from choreo.cli.replay.what_if import what_if
 
@@ -21,8 +22,9 @@ def replay() -> None:
       choreo replay fold shop.orders:orders o-1          is the store what its log says?
       choreo replay resume shop.orders:orders o-1        do again what was lost
       choreo replay what-if shop.orders:orders --all     would today's code do the same?
+      choreo replay rebuild shop.orders:orders           the database is lost
     """
 
 
-for command in (fold, resume, what_if):
+for command in (fold, resume, what_if, rebuild):
     replay.add_command(command)

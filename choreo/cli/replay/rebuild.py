@@ -1,0 +1,116 @@
+"""``choreo replay rebuild``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from choreo.cli import logs, output, settings
+from choreo.cli.locks import derived
+from choreo.cli.replay.subject import target
+from choreo.cli.target import load_participant
+
+if TYPE_CHECKING:
+    from choreo.participant import Participant
+    from choreo.recovery.rebuild import Rebuilt
+    from choreo.store import SQLiteStore
+
+
+@click.command(short_help="Rebuild a lost store from the topics.")
+@target
+@settings.store
+@settings.cluster
+@settings.start
+@click.option(
+    "--backup",
+    type=Path,
+    metavar="FILE",
+    help="A copy of the lost file from an earlier day, or of the service's own tables, to begin with.",
+)
+@click.option("--observers", is_flag=True, help="Run the observers on all events, into empty tables.")
+@settings.schemas
+@click.option("--dry-run", is_flag=True, help="Do it in a temporary file, and only say what came of it.")
+@click.pass_context
+def rebuild(
+    context: click.Context,
+    /,
+    target: str,
+    store: str,
+    start: settings.Start,
+    backup: Path | None,
+    observers: bool,
+    schemas: str | None,
+    dry_run: bool,
+    **_cluster: Any,
+) -> None:
+    """Rebuild the store of a participant that lost its database: saga log, positions, what is due.
+
+    The topics are folded into a new file. No handler runs: what the topics hold of this participant is taken
+    as decided, and marked as rebuilt; what was called for and has no outcome there is due, and done once
+    the worker runs. The service's own tables are in no topic: restore them from a backup of their own, or
+    give --backup. Interrupted, it goes on when it is called again. Exits with 1 where a saga's events
+    do not fit together.
+
+    \b
+    Examples:
+      choreo replay rebuild shop.orders:orders --bootstrap kafka:9092 --store orders.db
+      choreo replay rebuild shop.orders:orders --bootstrap kafka:9092 --backup monday.db --dry-run
+    """
+    participant = derived(load_participant(target))
+    cluster = settings.chosen_cluster(context)
+    path = Path(store.replace("{participant}", participant.name))
+    from choreo.kafka.tape import tape_of
+    from choreo.recovery.rebuild import rebuild as rebuild_store
+    from choreo.recovery.workpiece import workpiece
+
+    with (
+        logs.quiet("choreo.kafka"),
+        tape_of(cluster.bootstrap, participant.topics, cluster.kafka) as tape,
+        # What observers did can't be told from what they have to do: with them, it begins anew.
+        workpiece(path, backup, anew=observers, dry_run=dry_run) as opened,
+    ):
+        records = sum(each.high - each.low for each in tape.partitions)
+        with _bar("reading the topics", 2 * records) as bar:
+            now = time.time_ns() // 1_000_000
+            result = rebuild_store(participant, opened, tape, now, start=start, progress=bar.update)
+        seen = _observe(participant, opened, schemas) if observers else None
+    _show(participant, result, seen, path, dry_run)
+    context.exit(1 if result.left else 0)
+
+
+def _observe(participant: Participant, store: SQLiteStore, schemas: str | None) -> int:
+    from choreo.avro import AvroCodec
+    from choreo.recovery.observing import observe
+    from choreo.recovery.snapshot import last_row
+
+    codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
+    with _bar("running the observers", last_row(store)) as bar:
+        return observe(participant, store, codec, bar.update)
+
+
+def _bar(label: str, length: int) -> Any:
+    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
+def _show(participant: Participant, result: Rebuilt, seen: int | None, path: Path, dry_run: bool) -> None:
+    counts = result.counts
+    done = "would be rebuilt" if dry_run else "rebuilt"
+    click.echo(
+        f"{participant.name}: {path} {done} from {', '.join(participant.topics)}: {counts['events']} events, "
+        f"{counts['own outcomes']} of them its own, taken as decided"
+    )
+    if counts["unreadable records"]:
+        click.echo(f"  {counts['unreadable records']} records can't be read: see `choreo dlq list`")
+    for work, count in sorted(result.due.items()):
+        click.echo(f"  to be done once the worker runs: {work}, {count} sagas")
+    if seen is not None:
+        click.echo(f"  observers: {seen} runs")
+    for each in result.left:
+        output.notice(f"  does not fit together: {each}")
+    click.echo(
+        "the service's own tables are in no topic: restore them from a backup before the worker starts"
+    )
