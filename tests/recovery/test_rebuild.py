@@ -264,8 +264,6 @@ def test_observers_are_run_again_into_fresh_tables(
             mails = "select * from mails where subject = 'cancelled' order by order_id"
             assert list(store.db.query(mails)) == list(shop.stores[lost.name].db.query(mails))
             store.db.execute("delete from mails where order_id = 'o-reserve'")
-            with pytest.raises(
-                ReplayError, match="can't observe shop.OrderFailed of saga o-.*IntegrityError"
-            ):
+            with pytest.raises(ReplayError, match=r"can't observe shop.OrderFailed of saga o-.*Integrity"):
                 observe(lost, store, codec)
             assert len(list(store.db.query(mails))) == 2
