@@ -31,7 +31,7 @@ _HEAD = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_at"
 # From the newest row back: no more is read than what is taken.
 _LATEST = f"""
 SELECT {_HEAD} FROM saga_log AS row
-WHERE row.id < ? AND NOT EXISTS (
+WHERE row.id < ? AND row.input <> 'pruned' AND NOT EXISTS (
     SELECT 1 FROM saga_log AS newer WHERE newer.saga_id = row.saga_id AND newer.id > row.id
 )
 ORDER BY row.id DESC LIMIT ?

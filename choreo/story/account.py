@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
+from choreo.chain import PRUNED
 from choreo.entry import Entry
 from choreo.errors import StoreError
 from choreo.outcome import Outcome, SagaState, StepState
@@ -56,7 +57,7 @@ class Account(NamedTuple):
 _STATES = frozenset(get_args(StepState))
 _SAGA_STATES = frozenset(get_args(SagaState))
 _OUTCOMES = frozenset((*get_args(Outcome), ""))
-_INPUTS = frozenset((*INPUT_NAMES.values(), ""))
+_INPUTS = frozenset((*INPUT_NAMES.values(), PRUNED, ""))
 
 
 def refuse_corrupt(entries: Iterable[Entry], source: str) -> None:

@@ -61,8 +61,9 @@ What = Literal[
     "requeued",
     "discarded",
     "passed",
+    "pruned",
 ]
-"""What a moment tells; ``passed`` is a deadline whose step had no outcome in time."""
+"""What a moment tells. ``passed``: a deadline whose step had no outcome in time; ``pruned``: a whole saga."""
 
 
 class Moment(NamedTuple):

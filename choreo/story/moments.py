@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from choreo.chain import PRUNED
 from choreo.entry import Entry
 from choreo.outcome import CANCEL, START, TIMED_OUT
 from choreo.story.account import Account, Letter
@@ -42,7 +43,7 @@ def _tells(entry: Entry) -> bool:
     return entry.old_state != entry.new_state or bool(entry.event_id) or entry.input in _ALWAYS
 
 
-_ALWAYS = ("deferred", "buried", "requeued", "discarded", "observed", "due")
+_ALWAYS = ("deferred", "buried", "requeued", "discarded", "observed", "due", PRUNED)
 
 
 def _belongs_to_the_last(told: list[Local], entry: Entry) -> bool:
@@ -76,7 +77,7 @@ def _moment(
         what,
         entry.old_state,
         entry.new_state,
-        entry.recorded_at,
+        entry.event_time if what == "pruned" else entry.recorded_at,
         entry.causation_id,
         entry.recorded_at - cause.time if cause else None,
         published,
@@ -106,6 +107,7 @@ _OF_INPUT: dict[str, What] = {
     "discarded": "discarded",
     "observed": "observed",
     "due": "passed",
+    PRUNED: "pruned",
 }
 _OF_STATE: dict[str, What] = {
     "pending": "requeued",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from choreo.chain import PRUNED
 from choreo.entry import Entry
 from choreo.outcome import CANCEL, FAILED, TIMED_OUT, SagaState
 from choreo.story.account import Account, refuse_corrupt
@@ -118,8 +119,13 @@ def _participants(accounts: Sequence[Account], moments: Sequence[Moment]) -> tup
 
 
 def _furthest(accounts: Sequence[Account]) -> Entry:
-    """Give the last row of who has read most: it knows best where the saga stands."""
-    return max(accounts, key=lambda each: sum(row.input == "event" for row in each.entries)).entries[-1]
+    """Give the last row of who has read most, or knows the end: it knows best where the saga stands."""
+
+    def known(account: Account) -> tuple[bool, int]:
+        rows = account.entries
+        return rows[-1].saga_state in ENDED, sum(row.input == "event" for row in rows)
+
+    return max(accounts, key=known).entries[-1]
 
 
 def _abort(messages: Sequence[Message]) -> str:
@@ -150,6 +156,9 @@ def _remarks(accounts: Sequence[Account], messages: Sequence[Message]) -> Iterat
         yield f"no store of {', '.join(unseen)} was looked at: the log alone tells what they did"
     if len({message.place[:2] for message in messages if message.place}) > 1:
         yield "its events lie on more than one partition, so their order is not certain"
+    pruned = [account.participant for account in accounts if account.entries[0].input == PRUNED]
+    if pruned:
+        yield f"its rows were pruned in the log of {', '.join(pruned)}: only its end is known there"
     for account in accounts:
         skew = max((m.time - m.read.get(account.participant, m.time) for m in messages), default=0)
         if skew >= _SKEW:

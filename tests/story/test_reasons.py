@@ -167,3 +167,20 @@ def test_without_a_graph_it_is_who_keeps_the_last_event_s_body(tmp_path: Path) -
     (debt,) = tell([*accounts, flight], rig.clock.now()).owed
     assert (debt.who, debt.why) == ("flight", "answer")
     rig.close()
+
+
+def test_of_a_saga_that_was_pruned_only_its_end_is_told(rig: Rig) -> None:
+    """Others may remember more."""
+    (account,) = accounts_in(rig.path.parent, "s1")
+    first = account.entries[0]
+    stone = first._replace(
+        saga_state="failed", input="pruned", step="", old_state="pending", new_state="pending", event_id=""
+    )
+    stone = stone._replace(offset=-1, event_time=first.recorded_at + 5_000, note="7 rows")
+    story = tell([account._replace(entries=[stone], letters=(), planned=())], rig.clock.now())
+    assert (story.state, [each.what for each in story.moments]) == ("failed", ["pruned"])
+    assert story.last == first.recorded_at + 5_000
+    assert "pruned in the log of hotel" in story.remarks[0]
+    both = tell([account._replace(participant="spa", entries=[stone]), account], rig.clock.now())
+    assert both.messages
+    assert both.state == "failed"

@@ -48,7 +48,7 @@ def moments(story: Story) -> Iterator[Line]:
         yield Line(row, move, TONES[moment.what])
 
 
-_UNSAID = ("dead letter", "requeued", "discarded", "observed", "passed")
+_UNSAID = ("dead letter", "requeued", "discarded", "observed", "passed", "pruned")
 """What states don't tell."""
 
 

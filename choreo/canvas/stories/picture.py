@@ -31,6 +31,7 @@ _SHARED = {
     "to do": "executing",
     "requeued": "retrying",
     "passed": "timed out",
+    "pruned": "executing",
 }
 
 

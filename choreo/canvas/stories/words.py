@@ -30,6 +30,7 @@ TONES: Mapping[What, Tone] = {
     "requeued": "busy",
     "discarded": "back",
     "passed": "calm",
+    "pruned": "calm",
 }
 STATE_TONES: Mapping[str, Tone] = {
     "started": "busy",
