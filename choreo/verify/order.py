@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from choreo.choreography import SagaGraph, Step
@@ -20,7 +20,7 @@ class Order:
     def after(self) -> dict[str, frozenset[str]]:
         """Of each step, the steps that its success leads to."""
         return {
-            step.name: frozenset().union(*(self._led_to(name, "") for name in step.successes))
+            step.name: frozenset().union(*(self._led_to(name) for name in step.successes))
             for step in self._graph.steps.values()
         }
 
@@ -50,7 +50,7 @@ class Order:
     def first_failures(self, success: str, settled: Sequence[str] = ()) -> Iterator[str]:
         """Give the events by which a rollback may begin after a success; steps ``settled`` have succeeded."""
         step = self._graph.steps[self._graph.outcome[success][0]]
-        after = (self._graph.steps[name] for name in sorted(self._led_to(success, "")))
+        after = (self._graph.steps[name] for name in sorted(self._led_to(success)))
         for each in (*after, *self.beside(step)):
             if each.name not in settled:
                 yield from each.failures
@@ -64,7 +64,7 @@ class Order:
         done = [each for each in self._graph.steps.values() if self.is_surely_before(each, step)]
         late = [each for each in self._graph.deadlines if not self._is_open(each, step)]
         never = (name for deadline in late for name in deadline.emits.successes)
-        return self._come(step, success).difference(never, *(each.failures for each in done))
+        return self._come({step.name: success}).difference(never, *(each.failures for each in done))
 
     def _is_open(self, deadline: HandlerEntry, step: Step) -> bool:
         """Say whether a deadline may still pass when a step has succeeded."""
@@ -76,26 +76,35 @@ class Order:
 
     def _ways_without(self, one: Step, other: Step) -> list[frozenset[str]]:
         """Give the events that can come by each choice that excludes the one and leads to the other."""
-        return [self._come(choice, name) for choice, names in self._exclusions(one, other) for name in names]
+        return [
+            self._come({choice.name: name})
+            for choice, names in self._exclusions(one, other)
+            for name in names
+        ]
 
     def _without(self, step: Step) -> frozenset[str]:
         """Give the events that can still come when a step never succeeds."""
         if step.name not in self._left:
-            self._left[step.name] = self._come(step)
+            self._left[step.name] = self._come({step.name: ""})
         return self._left[step.name]
 
-    def _come(self, chosen: Step, success: str = "") -> frozenset[str]:
-        """Give the events that can come; a half-filled join can only be refused."""
+    def _come(self, chosen: Mapping[str, str]) -> frozenset[str]:
+        """Give the events that can come where some steps succeed with one event only, or never (with "").
+
+        A half-filled join can only be refused.
+        """
         graph = self._graph
         late = (name for deadline in graph.deadlines for name in deadline.emits.successes)
-        come = {graph.contract.starts, graph.contract.aborts, *graph.imports, *late}
-        come -= set(chosen.successes) - {success}
+        never = {
+            name for step, kept in chosen.items() for name in graph.steps[step].successes if name != kept
+        }
+        come = {graph.contract.starts, graph.contract.aborts, *graph.imports, *late} - never
         waiting = list(come)
         while waiting:
             for step in graph.triggered.get(waiting.pop(), ()):
-                new = set() if step is chosen and success else set(step.failures)
+                new = set() if chosen.get(step.name) else set(step.failures)
                 if any(option <= come for option in step.trigger):
-                    new |= {*step.answers, *((success,) if step is chosen else step.successes)} - {""}
+                    new |= {*step.successes, *step.answers} - never
                 waiting += new - come
                 come |= new
         return frozenset(come)
@@ -107,22 +116,28 @@ class Order:
     def _exclusions(self, one: Step, other: Step) -> Iterator[tuple[Step, set[str]]]:
         """Give each such choice, and its success events that lead to the other."""
         for step in self._choices:
-            to_one = {name for name in step.successes if one.name in self._led_to(name, "")}
-            to_other = {name for name in step.successes if other.name in self._led_to(name, one.name)}
-            if step.name != one.name and to_one and to_other and to_one.isdisjoint(to_other):
+            to_one = {name for name in step.successes if one.name in self._led_to(name)}
+            if step.name == one.name or not to_one:
+                continue
+            to_other = {name for name in step.successes if self._comes_without(one, other, step, name)}
+            if to_other and to_one.isdisjoint(to_other):
                 yield step, to_other
+
+    def _comes_without(self, one: Step, other: Step, choice: Step, success: str) -> bool:
+        come = self._come({choice.name: success, one.name: ""})
+        return any(option <= come for option in other.trigger)
 
     @cached_property
     def _choices(self) -> list[Step]:
         return [step for step in self._graph.steps.values() if len(step.successes) > 1]
 
-    def _led_to(self, event: str, left_out: str) -> set[str]:
-        """Give the steps that an event leads to, one step leading nowhere."""
+    def _led_to(self, event: str) -> set[str]:
+        """Give the steps that an event leads to."""
         found: set[str] = set()
         waiting = [event]
         while waiting:
             for step in self._graph.triggered.get(waiting.pop(), ()):
                 if step.name not in found:
                     found.add(step.name)
-                    waiting.extend(step.successes if step.name != left_out else ())
+                    waiting.extend(step.successes)
         return found

@@ -68,14 +68,14 @@ def _still_open(case: Case, each: Declared, call: Answers) -> list[Step]:
     """Give the successors that may still be done when these events have come.
 
     A successor behind a step that failed, or is undone, can't be: it never came so far, or was undone first.
-    That a step is late is taken for its answer, which is CHO211's matter.
+    That a step is late is taken for its answer where it is named, which is CHO211's matter.
     """
     graph = case.graph
     settled = [graph.steps[graph.outcome[name][0]] for name in call if graph.outcome[name][1] != SUCCEEDED]
     return [
         step
         for step, answers in each.needs.answers
-        if call.isdisjoint({*answers, *timeouts(case, step)})
+        if call.isdisjoint({*answers, *(timeouts(case, step) if each.undo.trigger else ())})
         and not any(case.order.is_surely_before(other, step) for other in settled)
     ]
 
@@ -85,8 +85,8 @@ def _owed(case: Case, each: Declared) -> Iterator[tuple[str, ...]]:
     graph, order = case.graph, case.order
     known = {each.step.name, *(step.name for step, _ in each.needs.answers)}
     before = [step for step in graph.steps.values() if order.is_surely_before(step, each.step)]
-    single = [step.successes[0] for step in before if len(step.successes) == 1]
-    for step in dict.fromkeys(after for success in single for after in graph.successors(success)):
+    sure = [*graph.imports, *(step.successes[0] for step in before if len(step.successes) == 1)]
+    for step in dict.fromkeys(after for success in sure for after in graph.successors(success)):
         if step.name not in known and each.step.name not in order.after[step.name]:
             yield (*step.failures, *step.answers)
 

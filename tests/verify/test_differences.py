@@ -125,6 +125,33 @@ CASES = {
         """,
         [],
     ),
+    "a fork in one way of a choice, before a pivot": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo_a of p1.s1 result=S1A derived < > S1AUndone
+        p1.undo_b of p1.s1 result=S1B derived < > S1BUndone
+        p2.s2 < S1A > S2 / S2Failed
+        p2.undo2 of p2.s2 derived < > S2Undone
+        p3.s3 < S1A > S3 / S3Failed
+        p3.undo3 of p3.s3 derived < > S3Undone
+        p1.s4 < S2 & S3 > S4 / S4Failed
+        p1.undo4 of p1.s4 derived < > S4Undone
+        p4.s5 pivot < S4 | S1B > Completed / S5Failed
+        p1.give_up of start derived < > Failed
+        """,
+        [],
+    ),
+    "the deadline of the next step calls what names no event": (
+        """
+        p1.s1 < Started > S1 / S1Failed
+        p1.undo1 of p1.s1 result=S1 < > S1Undone
+        p1.s2 < S1 > Completed / S2Failed
+        p1.undo2 of p1.s2 result=Completed < S2Failed > CompletedUndone
+        p1.late late p1.s2 < S1 > S2Late
+        p1.give_up of start < S1Failed | S1Undone > Failed
+        """,
+        ["CHO204"],
+    ),
     "a saga that nobody starts": (
         """
         p1.s1 < Started > S1 / S1Failed

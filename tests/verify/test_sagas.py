@@ -1,0 +1,67 @@
+"""Correct sagas of every shape, as people write them: `choreo verify` finds nothing in any of them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from choreo.choreography import Choreography, choreography_of
+from choreo.cli.choreographies import compare, declared, manifest_from
+from choreo.verify import Finding, verify
+
+from . import naive, sagas
+
+SAGAS = sorted(path.stem for path in Path(sagas.__file__).parent.glob("[a-z]*.py"))
+
+WARNED = {
+    "leaf": {"CHO103": "that nobody waits for the spot in the garage is what makes it a leaf"},
+    "race": {"CHO114": "the offer that comes second is not waited for: that is what a race is"},
+    "choice_of_three": {"CHO113": "the broker chooses the way, and the road needs nobody else"},
+}
+"""What there is to be warned of in a saga that is right all the same, and why it is."""
+
+
+def choreography(name: str) -> Choreography:
+    """Give the choreography of one module."""
+    return choreography_of(map(manifest_from, declared(f"{sagas.__name__}.{name}")))
+
+
+def found(name: str) -> tuple[Finding, ...]:
+    return verify(choreography(name), compare=compare).findings
+
+
+def test_there_are_many() -> None:
+    """At least thirty shapes, each with a docstring that says which."""
+    assert len(SAGAS) >= 30
+    for name in SAGAS:
+        assert import_module(f"{sagas.__name__}.{name}").__doc__
+
+
+@pytest.mark.parametrize("name", SAGAS)
+def test_nothing_is_found_in_a_correct_saga(name: str) -> None:
+    """No error; no warning either, but for what `WARNED` explains."""
+    unexplained = [each for each in found(name) if each.rule not in WARNED.get(name, {})]
+    assert not unexplained, "\n".join(f"{each.rule} {each.message} ({each.where})" for each in unexplained)
+
+
+@pytest.mark.parametrize("name", WARNED)
+def test_what_is_explained_is_found(name: str) -> None:
+    """An explanation that nothing needs any more goes."""
+    assert {each.rule for each in found(name)} == set(WARNED[name])
+
+
+def test_the_naive_search_finds_nothing_either() -> None:
+    """One failure in every interleaving, of those that don't have too many."""
+    searched = 0
+    for name in SAGAS:
+        known = choreography(name)
+        for graph in known.sagas:
+            try:
+                verdict = naive.Search(known.manifests, graph.contract).run(naive.Budget(1, 0, 0), 5_000)
+            except naive.TooLarge:
+                continue
+            assert not verdict.wrong, "\n".join([name, verdict.wrong, *verdict.way])
+            searched += 1
+    assert searched >= 20
