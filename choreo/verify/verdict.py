@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.choreography import Choreography, Lock
+from choreo.event import short_name
 from choreo.verify.budget import DEFAULT, Budget, Clock, no_clock
 from choreo.verify.case import Case
 from choreo.verify.confirmation import confirmed
 from choreo.verify.finding import Finding
 from choreo.verify.policy import Levels, Policy
 from choreo.verify.rules import CHECKS, OF_PROPERTY, cho901
+from choreo.verify.run import TraceLine
 from choreo.verify.schemas import Compare, same
 from choreo.verify.scope import Scope, scope_of
 from choreo.verify.trace import trace_of
@@ -71,7 +73,7 @@ def _findings(case: Case, policy: Policy) -> list[Finding]:
     kept: list[Finding] = []
     for rule, check in CHECKS:
         if not rule.is_silenced(found, kept):
-            new = [_with_schedule(case, finding) for finding in check(case)]
+            new = [_with_run(case, finding) for finding in check(case)]
             found += new
             kept += policy.judged(new)
     if not any(finding.level == "error" for finding in found):  # of a wrong graph it would only repeat that
@@ -79,10 +81,21 @@ def _findings(case: Case, policy: Policy) -> list[Finding]:
     return kept + list(policy.judged(_unfinished(case)))
 
 
-def _with_schedule(case: Case, finding: Finding) -> Finding:
-    """Add the whole run that a finding shows, so that it can be run again."""
+def _with_run(case: Case, finding: Finding) -> Finding:
+    """Name the compensations in the run that a finding shows, and add it whole, to be run again."""
     run = case.run_of(finding.scenario) if finding.scenario else None
-    return finding._replace(schedule=trace_of(case.graph, run, finding.rule, __version__)) if run else finding
+    if run is None:
+        return finding
+    trace = tuple(line._replace(step=_done_by(case, line)) for line in finding.trace)
+    return finding._replace(trace=trace, schedule=trace_of(case.graph, run, finding.rule, __version__))
+
+
+def _done_by(case: Case, line: TraceLine) -> str:
+    """Give what did a line of a trace: the step, or, where it is undone, its compensation."""
+    step = case.graph.steps.get(line.step)
+    undos = step.undos if step and line.what == "undone" else ()
+    named = (undo.name for undo in undos if line.emitted in map(short_name, undo.emits.successes))
+    return next(named, line.step)
 
 
 def _unfinished(case: Case) -> Iterator[Finding]:

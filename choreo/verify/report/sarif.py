@@ -25,7 +25,9 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 def sarif(verdict: Verdict) -> str:
     """Write a verdict as a SARIF log with one run."""
     driver = {"name": "choreo", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
-    places = {step.name: step.place for graph in verdict.choreography.sagas for step in graph.steps.values()}
+    sagas = verdict.choreography.sagas
+    places = {step.name: step.place for graph in sagas for step in graph.steps.values()}
+    places |= {handler.name: handler.place for graph in sagas for handler in graph.handlers}
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",

@@ -32,19 +32,24 @@ def text(verdict: Verdict, paint: Paint = plain) -> str:
     return "\n".join(lines)
 
 
+def shown(words: str) -> str:
+    """Give words without what would move a terminal's cursor, or paint: names may come from anywhere."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in words)
+
+
 def told(finding: Finding, paint: Paint = plain) -> Iterator[str]:
     """Give the lines of one finding."""
     head = paint(f"{finding.level}[{finding.rule}]", _COLOURS[finding.level])
-    yield f"{head} {finding.name}: {finding.message}"
+    yield f"{head} {finding.name}: {shown(finding.message)}"
     yield from _places(finding)
     if finding.why:
-        yield f"  why    {finding.why}."
+        yield f"  why    {shown(finding.why)}."
     if finding.trace:
         yield f"  trace  ({finding.scenario})"
         yield from _trace(finding.trace, paint)
     if finding.help:
-        yield f"  help   {finding.help}"
-        yield from (f"           {line}".rstrip() for line in finding.paste)
+        yield f"  help   {shown(finding.help)}"
+        yield from (f"           {shown(line)}".rstrip() for line in finding.paste)
 
 
 def _places(finding: Finding) -> Iterator[str]:
@@ -56,7 +61,7 @@ def _places(finding: Finding) -> Iterator[str]:
 
 
 def _beside(link: Link, width: int) -> str:
-    return f"{link.place:{width}}  {link.text}".rstrip()
+    return shown(f"{link.place:{width}}  {link.text}").rstrip()
 
 
 def _trace(lines: tuple[TraceLine, ...], paint: Paint) -> Iterator[str]:
