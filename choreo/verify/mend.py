@@ -41,12 +41,26 @@ def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tupl
         of, returned = "saga.start", short_name(graph.contract.fails)
         done = "started"
     else:
-        of, returned, done = function, f"{class_name(function)}Undone", participle(short_name(success))
-        prelude, function = lines_of_class(returned, graph.contract.starts), f"undo_{function}"
+        of, done = function, participle(short_name(success))
+        returned = _awaited(graph, step) or f"{class_name(function)}Undone"
+        prelude = () if _awaited(graph, step) else lines_of_class(returned, graph.contract.starts)
+        function = f"undo_{function}"
     result = f"{done}: {short_name(success)}{' | None' if partial else ''}"
     head = f"@{owner}.compensation(of={of})"
     line = f"def {function}({', '.join([*events, result, 'ctx: Context'])}) -> {returned}: ..."
     return (*prelude, head, line)
+
+
+def _awaited(graph: SagaGraph, step: Step) -> str:
+    """Give the event that compensations before a step wait for already, and that nobody emits."""
+    before = [
+        each
+        for each in graph.steps.values()
+        if any(step in graph.successors(success) for success in each.successes)
+    ]
+    triggers = (option for each in before for undo in each.undos for option in undo.trigger)
+    missing = {name for option in triggers for name in option if name not in graph.outcome}
+    return short_name(missing.pop()) if len(missing) == 1 else ""
 
 
 def _events(needs: Wanted, names: list[str], aborted: bool) -> Iterator[str]:

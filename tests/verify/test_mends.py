@@ -1,0 +1,105 @@
+"""What a finding gives to paste is pasted, by the letter; afterwards the finding is gone."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cached_property
+from importlib import import_module, invalidate_caches
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from choreo.verify import Finding
+from tests.verify.corpus.case import FOLDER, CorpusCase, cases
+
+ROUNDS = 4
+"""A pasted compensation is a new answer, for which others must wait: the next finding, mended as well."""
+
+MENDABLE = [
+    case
+    for case in cases("bad")
+    if re.match("cho(201|203|204|211|302)_", case.file.stem) and "alter" not in case.text
+]
+IMPORTS = """
+
+from choreo import Aborted, event  # noqa: F401
+from tests.verify.corpus.contract import *  # noqa: F403
+"""
+
+
+class Draft(CorpusCase):
+    """A case of the corpus, and the parts that it shares, in a folder where they are edited."""
+
+    def __init__(self, text: str, parts: str, folder: Path, number: int) -> None:
+        self.name, self.folder, self.number, self.parts = f"draft_{number}", folder, number, parts
+        text = re.sub(r"(?<=from )(tests\.verify\.corpus\.parts|parts_\d+)", f"parts_{number}", text)
+        (folder / f"parts_{number}.py").write_text(parts)
+        (folder / f"{self.name}.py").write_text(text)
+        super().__init__(folder / f"{self.name}.py")
+
+    @cached_property
+    def module(self) -> ModuleType:
+        invalidate_caches()
+        return import_module(self.name)
+
+    def mended(self) -> Draft:
+        """Paste what the first finding that has something to paste gives."""
+        finding = next(each for each in self.verdict.findings if each.paste)
+        if finding.rule == "CHO201":
+            return Draft(*self._appended(finding.paste), self.folder, self.number + 1)
+        (line,) = finding.paste
+        if f"parts_{self.number}.py" in finding.place:
+            return Draft(self.text, retyped(self.parts, finding, line), self.folder, self.number + 1)
+        return Draft(retyped(self.text, finding, line), self.parts, self.folder, self.number + 1)
+
+    def _appended(self, paste: tuple[str, ...]) -> tuple[str, str]:
+        """Put a compensation at the end; a new event goes to what is shared, with the field all have."""
+        code = "\n".join(paste).replace("of=saga.start", "of=order.start")
+        declared, compensation = re.match(r"(@event.*?\n\n)?(.*)", code, re.DOTALL).groups()  # type: ignore[union-attr]
+        if not declared:
+            return f"{self.text}\n\n{compensation}\n", self.parts
+        (name,) = re.findall(r"class (\w+):", declared)
+        text = self.text.replace("from choreo import", f"from parts_0 import {name}\nfrom choreo import", 1)
+        event = re.sub(r'( +""".*""")', r"\1\n    order_id: str", declared)
+        parts = self.parts.replace("orders = P", f"from choreo import event\n\n{event}\n\norders = P", 1)
+        return f"{text}\n\n{compensation}\n", parts
+
+
+def retyped(text: str, finding: Finding, line: str) -> str:
+    """Put a ``def`` line in the place of the one that the finding is about."""
+    at = int(finding.place.rpartition(":")[2])
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    (found,) = [each for each in functions if each.decorator_list and each.decorator_list[0].lineno == at]
+    lines, body = text.splitlines(), found.body[0]
+    rest = lines[body.lineno - 1][body.col_offset :]
+    return "\n".join([*lines[: found.lineno - 1], f"{line} {rest}", *lines[body.end_lineno or 0 :]]) + "\n"
+
+
+def importing(text: str) -> str:
+    """Import whatever pasted code may name."""
+    head, _, rest = text.partition("\n\n")
+    return f"{head}{IMPORTS}{rest}"
+
+
+@pytest.mark.parametrize("case", MENDABLE, ids=str)
+def test_what_is_pasted_mends(case: CorpusCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Round by round, until nothing is found; the first finding doesn't come back."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in (f"{kind}_{number}" for kind in ("draft", "parts") for number in range(ROUNDS + 1)):
+        monkeypatch.delitem(__import__("sys").modules, name, raising=False)
+    draft = Draft(importing(case.text), (FOLDER / "parts.py").read_text(), tmp_path, 0)
+    first = next(each for each in draft.verdict.findings if each.paste)
+    for _ in range(ROUNDS):
+        draft = draft.mended()
+        assert first.fingerprint not in {each.fingerprint for each in draft.verdict.findings}
+        if not draft.verdict.findings:
+            return
+    pytest.fail(str([each.message for each in draft.verdict.findings]))
+
+
+def test_there_is_something_to_mend() -> None:
+    """In each family of findings that the reverse edges mend."""
+    assert {case.file.stem[:6] for case in MENDABLE} == {"cho201", "cho203", "cho204", "cho211", "cho302"}
+    assert len(MENDABLE) >= 17
