@@ -13,7 +13,7 @@ document" (1991).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from struct import Struct
 from typing import NamedTuple
@@ -82,11 +82,19 @@ def relink(before: bytes, row: Row) -> bytes:
     return link_of(before, row.entry, digest)
 
 
-def head_of(rows: Iterable[Row]) -> bytes:
-    """Give the link that a saga's next row follows; rows without one are linked as if they had it."""
-    head = NOTHING
+def links_of(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Give the links of a saga's rows, in order; those without one are linked as if they had it."""
+    link = NOTHING
     for row in rows:
-        head = relink(head, row) if row.link is None else row.link
+        link = relink(link, row) if row.link is None else row.link
+        yield link
+
+
+def head_of(rows: Iterable[Row]) -> bytes:
+    """Give the link that a saga's next row follows."""
+    head = NOTHING
+    for link in links_of(rows):
+        head = link
     return head
 
 

@@ -52,6 +52,10 @@ class BodyError(ChoreoError):
     event_type = ""
 
 
+class PayloadErased(BodyError):
+    """Raised when an event is needed whose payload somebody took out of the saga log for good."""
+
+
 class UnknownFingerprint(BodyError):
     """Raised when no known schema has the body's fingerprint; retried, as the writer may be newer."""
 
@@ -78,6 +82,10 @@ class StoreMismatch(StoreError):
 
 class Fenced(StoreError):
     """Raised when another worker moved the positions of this store: this one must stop."""
+
+
+class ArchiveError(ChoreoError):
+    """Raised when an export of a saga log, or a file of its heads, can't be read, or isn't whole."""
 
 
 class ReplayError(ChoreoError):

@@ -42,6 +42,15 @@ def tell(lines: Iterable[Line], indent: str = "") -> None:
         click.echo(f"{indent}{before}{coloured}{after}")
 
 
+def counted(number: int, noun: str) -> str:
+    """Give a number with its noun.
+
+    >>> counted(1, "saga"), counted(2_000, "saga")
+    ('1 saga', '2,000 sagas')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def tolerate_narrow_encodings() -> None:
     """Let a terminal that knows no arrows show something else, instead of failing."""
     for stream in (sys.stdout, sys.stderr):

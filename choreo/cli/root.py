@@ -80,6 +80,7 @@ choreo.commands = Commands(
         "sagas": "choreo.cli.sagas:sagas",
         "trace": "choreo.cli.trace:trace",
         "dlq": "choreo.cli.dlq:dlq",
+        "log": "choreo.cli.log:log",
         "replay": "choreo.cli.replay:replay",
         "demo": "choreo.cli.demo:demo",
     }

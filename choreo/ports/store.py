@@ -145,7 +145,7 @@ class Store(Protocol):
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
         """Give the kept body of the saga's first counted event of that type; None where there is none.
 
-        An entry counts unless its ``note`` is ``void``.
+        An entry counts unless its ``note`` is ``void``. Raises `PayloadErased` where there was one.
         """
         ...
 

@@ -50,6 +50,7 @@ from choreo.protocol.inputs import (
     Ended,
     Input,
     Observed,
+    Pruned,
     Requeued,
 )
 from choreo.protocol.instance import Instance, Progress
@@ -80,6 +81,7 @@ __all__ = [
     "Observed",
     "Observer",
     "Progress",
+    "Pruned",
     "Publish",
     "Queue",
     "Requeued",

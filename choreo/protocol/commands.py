@@ -5,7 +5,17 @@ from __future__ import annotations
 from choreo.outcome import COMPENSATED, SUCCEEDED, TIMED_OUT
 from choreo.protocol import steps
 from choreo.protocol.decisions import Answer, Bury, Decision, Expire, Publish, Queue, Run, Task
-from choreo.protocol.inputs import Begin, Buried, Deferred, Discarded, Due, Ended, Observed, Requeued
+from choreo.protocol.inputs import (
+    Begin,
+    Buried,
+    Deferred,
+    Discarded,
+    Due,
+    Ended,
+    Observed,
+    Pruned,
+    Requeued,
+)
 from choreo.protocol.instance import Instance, Progress
 from choreo.protocol.role import Action, Role
 
@@ -194,3 +204,8 @@ def due(role: Role, saga: Instance, told: Due, out: list[Decision]) -> None:
     if saga.deadlines.get(told.deadline) == "armed":
         saga.deadlines[told.deadline] = "fired"
         out.append(Expire(told.deadline))
+
+
+def pruned(role: Role, saga: Instance, told: Pruned, out: list[Decision]) -> None:
+    """The saga is only remembered to have ended: nothing that comes of it now can start anything."""
+    saga.end, saga.pruned = told.end, True

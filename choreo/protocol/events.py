@@ -12,7 +12,7 @@ from choreo.protocol.role import Contract, Role
 
 def happened(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
     """Fold one event of the log, in the log's order."""
-    if event.id in saga.seen:
+    if event.id in saga.seen or saga.pruned:
         out.append(Ignored("duplicate"))
         return
     saga.seen.add(event.id)

@@ -17,6 +17,7 @@ from choreo.protocol.inputs import (
     Ended,
     Input,
     Observed,
+    Pruned,
     Requeued,
 )
 from choreo.protocol.instance import Instance
@@ -34,6 +35,7 @@ _RULES: dict[type, _Rule] = {
     Discarded: commands.discarded,
     Observed: commands.observed,
     Due: commands.due,
+    Pruned: commands.pruned,
 }
 
 

@@ -75,4 +75,10 @@ class Due(NamedTuple):
     deadline: str
 
 
-Input = Envelope | Begin | Ended | Deferred | Buried | Requeued | Discarded | Observed | Due
+class Pruned(NamedTuple):
+    """What came before was taken out of the saga log; the saga had ended so, and nothing was left to do."""
+
+    end: Literal["completed", "failed"]
+
+
+Input = Envelope | Begin | Ended | Deferred | Buried | Requeued | Discarded | Observed | Due | Pruned

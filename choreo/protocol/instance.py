@@ -43,7 +43,8 @@ class Instance:
     """One saga as one participant knows it, folded from the log and its own local commands.
 
     ``types`` are the event types that counted, ``outcomes`` the first outcome of each step,
-    ``failing`` the step of the first failed or timed_out outcome, ``end`` how the saga ended.
+    ``failing`` the step of the first failed or timed_out outcome, ``end`` how the saga ended. ``pruned``:
+    it is only known that it has ended, so whatever comes is old news.
     Treat it as a value: `fold` copies before it writes.
     """
 
@@ -57,6 +58,7 @@ class Instance:
         "observers",
         "outcomes",
         "pivoted",
+        "pruned",
         "seen",
         "started",
         "steps",
@@ -69,6 +71,7 @@ class Instance:
         self.started = False
         self.cancelled = False
         self.pivoted = False
+        self.pruned = False
         self.failing = ""
         self.failing_outcome = ""
         self.end: Literal["", "completed", "failed"] = ""
@@ -87,6 +90,7 @@ class Instance:
         twin.started = self.started
         twin.cancelled = self.cancelled
         twin.pivoted = self.pivoted
+        twin.pruned = self.pruned
         twin.failing = self.failing
         twin.failing_outcome = self.failing_outcome
         twin.end = self.end
@@ -106,6 +110,7 @@ class Instance:
             self.started,
             self.cancelled,
             self.pivoted,
+            self.pruned,
             self.failing,
             self.failing_outcome,
             self.end,

@@ -16,6 +16,7 @@ from choreo.protocol import (
     Ended,
     Input,
     Observed,
+    Pruned,
     Requeued,
 )
 
@@ -40,6 +41,7 @@ _INPUTS: dict[str, Callable[[Entry], Input]] = {
     "discarded": lambda e: Discarded(e.step, e.note),
     "observed": lambda e: Observed(e.step),
     "due": lambda e: Due(e.step),
+    "pruned": lambda e: Pruned(e.saga_state),  # type: ignore[arg-type]
 }
 
 

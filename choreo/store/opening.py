@@ -71,6 +71,8 @@ def _prepared(connection: sqlite3.Connection, name: str, busy_timeout: float) ->
     # NORMAL would lose the last turns at a power loss, after the log has told others of them.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten with zeros: no builds of SQLite agree on whether it is.
+    connection.execute("PRAGMA secure_delete = ON")
     db = Database(connection, execute_plugins=False)
     migrate(db)
     return db

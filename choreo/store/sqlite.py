@@ -12,7 +12,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from choreo.entry import Entry
-from choreo.errors import Fenced, StoreMismatch
+from choreo.errors import Fenced, PayloadErased, StoreMismatch
 from choreo.ports.log import Partition
 from choreo.ports.saga_log import SagaLog
 from choreo.ports.store import DeadLetter, Lane, LetterState, Scheduled, Unpublished
@@ -36,7 +36,8 @@ _HISTORY = f"SELECT {_columns(Entry._fields)} FROM saga_log WHERE saga_id = ? OR
 _ROWS = f"SELECT id, {_columns(Entry._fields)} FROM saga_log WHERE id > ? ORDER BY id LIMIT ?"
 _PAYLOAD = """
 SELECT payload FROM saga_log
-WHERE saga_id = ? AND event_type = ? AND payload IS NOT NULL AND note <> 'void' ORDER BY id LIMIT 1
+WHERE saga_id = ? AND event_type = ? AND (payload IS NOT NULL OR digest IS NOT NULL) AND note <> 'void'
+ORDER BY id LIMIT 1
 """
 _UNPUBLISHED = f"SELECT {_columns(Unpublished._fields)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
 _SCHEDULED = f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY id"
@@ -112,7 +113,7 @@ class SQLiteStore:
         self._claim = Claim(self._connection, chance)
         self._turn = Turn(self._path, self._connection, guard, self._pending, self._claim)
         self._savepoint = Savepoint(self._turn, self._connection, guard, self._pending)
-        self._saga_log = SQLiteSagaLog(self._path, self._connection)
+        self._saga_log = SQLiteSagaLog(self._path, self._connection, self._turn, self._pending, self._heads)
         self._store_id = str(self._rows(_OWNER)[0][0])
         self._data_version = self._rows(_DATA_VERSION)[0][0]
 
@@ -168,10 +169,15 @@ class SQLiteStore:
         return [(row[0], Entry._make(row[1:])) for row in self._rows(_ROWS, after, limit)]
 
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
-        """Give the kept body of the saga's first counted event of that type; None where there is none."""
+        """Give the kept body of the saga's first counted event of that type; None where there is none.
+
+        Raises `PayloadErased` where there was one.
+        """
         if self._pending.concerns(saga_id):
             self._write()
         rows = self._rows(_PAYLOAD, saga_id, event_type)
+        if rows and rows[0][0] is None:
+            raise PayloadErased(f"{event_type}: the payload was erased")
         return rows[0][0] if rows else None
 
     def enqueue(self, rows: Iterable[Unpublished]) -> None:

@@ -33,7 +33,7 @@ def status_of(role: Role, entries: Sequence[Entry], scheduled: Iterable[Schedule
 
 def _is_of_step(role: Role, entry: Entry) -> bool:
     local_only = entry.step in role.deadline or any(entry.step == each.name for each in role.observers)
-    return entry.step != CANCEL and not local_only
+    return entry.step not in ("", CANCEL) and not local_only
 
 
 def _cancellation(saga: Instance, entries: Sequence[Entry]) -> Cancellation:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from choreo import telemetry
+from choreo.chain import PRUNED
 from choreo.envelope import Envelope, event_id
 from choreo.errors import ConfigurationError, DeclarationError
 from choreo.event import event_name
@@ -81,7 +82,7 @@ class LocalTransaction:
         name, now = event_name(type(event)), self._clock.now()
         identity = event_id(saga_id, step, SUCCEEDED, name)
         history = history_of(self._store, saga.name, saga_id)
-        if any(entry.event_id == identity for entry in history):
+        if any(entry.event_id == identity or entry.input == PRUNED for entry in history):
             return
         envelope = Envelope(
             identity,

@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
 from choreo.chain import NOTHING, Row, digest_of, first_misfit, link_of
-from choreo.errors import Fenced, StoreError, StoreMismatch, TransactionControl
+from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch, TransactionControl
 from choreo.ports import DeadLetter, Entry, Partition, Scheduled, Store, Unpublished
 
 Connect = Callable[[], Store]
@@ -22,8 +22,22 @@ ORDERS = Partition("orders", 0)
 
 
 def entry(saga_id: str = "s1", event_type: str = "shop.OrderCreated", **others: object) -> Entry:
-    given = {"step": "reserve", "old_state": "pending", "new_state": "executing", **others}
-    return Entry(saga_id, "shop", 1, "started", 1000, "event", event_type=event_type, **given)  # type: ignore[arg-type]
+    row = Entry(saga_id, "shop", 1, "started", 1000, "event", "reserve", "pending", "executing")
+    return row._replace(event_type=event_type, **others)  # type: ignore[arg-type]
+
+
+def ended(saga_id: str, **others: object) -> Entry:
+    return entry(saga_id, step="start", new_state="completed")._replace(
+        **{"saga_state": "completed", **others}  # type: ignore[arg-type]
+    )
+
+
+def ended_before(store: Store, time: int) -> Iterator[str]:
+    """Give all sagas that ended before a time."""
+    after: int | None = 0
+    while after is not None:
+        found, after = store.saga_log.ended(time, after)
+        yield from found
 
 
 def unpublished(event_id: str = "e1") -> Unpublished:
@@ -178,6 +192,127 @@ class StoreConformance:
         assert list(store.saga_log.sagas("s4", 9)) == ["s5", "s6"]
         assert not store.saga_log.sagas("s6", 9)
         assert store.saga_log.unchained == 0
+
+    def test_a_saga_is_at_rest_when_nothing_is_left_to_do(self, store: Store) -> None:
+        """It has ended, by every type that uses its id; nothing is due, unpublished or dead."""
+        log, letter = store.saga_log, DeadLetter("gave-up", "", 7, "dead")
+        with store.turn():
+            store.append(ended(saga) for saga in ("rest", "due", "out", "dead", "two"))
+            store.append([entry("begun"), entry("two")._replace(saga_type="other")])
+            store.schedule([scheduled("due", lane="out")])
+            store.enqueue([unpublished()._replace(saga_id="out")])
+            number = store.add_dead_letter(letter)
+        asked = ["rest", "due", "out", "dead", "two", "begun", "nowhere"]
+        assert log.restless(asked) == {
+            "due": "something is due for it",
+            "out": "an event of it is not published yet",
+            "dead": "a dead letter of it is open",
+            "two": "it has not ended",
+            "begun": "it has not ended",
+            "nowhere": "there is no such saga",
+        }
+        for saga in ("due", "begun", "nowhere"):
+            for change in (log.erase, lambda saga: log.prune(saga, 1)):
+                with pytest.raises(StoreError, match=saga), store.turn():
+                    change(saga)
+        with store.turn():
+            store.unschedule("due", "action", "reserve")
+            store.acknowledge([store.unpublished(0, 9)[0].seq])
+            store.close_dead_letter(number, "discarded", "by hand", 9)
+            store.append([ended("two", saga_type="other")])
+            assert log.erase("two") == 0
+        assert not log.restless(["rest", "due", "out", "dead", "two"])
+
+    def test_an_erased_payload_is_gone_and_the_chain_holds(self, store: Store, other: Store) -> None:
+        """Of the dead letters, too; what then asks for it is told so. Others keep theirs."""
+        letter = DeadLetter("gave-up", "", 7, "s1", value=b"ada", edited=b"ada")
+        with store.turn():
+            store.append(entry(saga, payload=b"ada") for saga in ("s1", "s2"))
+            store.append([entry(payload=None), ended("s1", event_type="shop.Done"), ended("s2")])
+            number = store.add_dead_letter(letter)
+            store.close_dead_letter(number, "discarded", "", 8)
+        links = [row.link for row in check_chain(store)]
+        with store.turn():
+            assert store.saga_log.erase("s1") == 2
+            assert store.saga_log.erase("s1") == 0
+            store.append([entry(payload=b"late", note="void")])
+        rows = list(store.saga_log.chain("s1"))
+        assert [row.link for row in rows[:-1]] == links
+        assert [row.entry.payload for row in rows] == [None, None, None, b"late"]
+        assert [len(row.digest or b"") for row in rows] == [32, 0, 0, 0]
+        assert [row.salt is None for row in rows] == [True, True, True, False]
+        assert first_misfit(rows) is None
+        with pytest.raises(PayloadErased):
+            other.payload("s1", "shop.OrderCreated")
+        assert store.payload("s1", "shop.Done") is None
+        assert store.payload("s2", "shop.OrderCreated") == b"ada"
+        kept = store.dead_letter(number)
+        assert kept is not None
+        assert (kept.value, kept.edited, kept.reason) == (None, None, "gave-up")
+
+    def test_of_a_pruned_saga_its_end_stays(self, store: Store, other: Store) -> None:
+        """One row a type; the chain goes on from what was taken out, whoever writes next."""
+        with store.turn():
+            store.append([entry(payload=b"ada"), entry(saga_type="other"), entry("s2")])
+            store.append([ended("s1"), ended("s1", saga_type="other", saga_state="failed"), ended("s2")])
+        *_, last = check_chain(store)
+        with other.turn():
+            other.append([entry("s3")])
+            assert other.saga_log.prune("s1", 5000) == 4
+            assert other.saga_log.prune("s1", 6000) == 0
+        with store.turn():
+            store.append([entry(note="void"), entry("s3")])
+        with other.turn():
+            other.append([entry(note="void")])
+        rows = list(store.saga_log.chain("s1"))
+        assert first_misfit(rows) is None
+        assert rows[0].digest == last.link
+        assert [(row.entry.saga_type, row.entry.saga_state, row.entry.input) for row in rows] == [
+            ("shop", "completed", "pruned"),
+            ("other", "failed", "pruned"),
+            *[("shop", "started", "event")] * 2,
+        ]
+        assert rows[0].entry.note == "2 rows"
+        assert (rows[0].entry.recorded_at, rows[0].entry.event_time) == (5000, 1000)
+        for saga in ("s2", "s3"):
+            assert len(check_chain(store, saga)) == 2
+
+    @pytest.mark.parametrize("inside", [False, True])
+    def test_what_was_erased_or_pruned_in_vain_is_there(self, store: Store, inside: bool) -> None:
+        """Undone with its turn or its savepoint; the log can't be changed afterwards either."""
+        with store.turn():
+            store.append(entry(saga, payload=b"ada") for saga in ("s1", "s2"))
+            store.append([ended("s1"), ended("s2")])
+        with suppress(ZeroDivisionError), store.turn():
+            with suppress(ZeroDivisionError) if inside else nullcontext(), store.savepoint():
+                store.saga_log.erase("s1")
+                store.saga_log.prune("s2", 7)
+                _ = 1 / 0
+            store.append([entry("s2", note="void")])
+        assert len(check_chain(store, "s1")) == 2
+        assert len(check_chain(store, "s2")) == 2 + inside
+        assert store.payload("s1", "shop.OrderCreated") == b"ada"
+
+    def test_sagas_that_ended_before_a_time_are_found(self, store: Store) -> None:
+        """By the time of their last row; in pages, each once; not those that go on, nor pruned ones."""
+        with store.turn():
+            store.append([entry("open"), ended("old"), ended("older"), ended("gone")])
+            store.append([ended("new", recorded_at=2000), ended("old", recorded_at=1001)])
+            store.append([entry("again"), ended("again"), entry("again", recorded_at=3000)])
+            store.saga_log.prune("gone", 1000)
+        assert list(ended_before(store, 1001)) == ["older"]
+        assert list(ended_before(store, 2001)) == ["older", "new", "old"]
+        assert not list(ended_before(store, 1000))
+
+    def test_what_was_deleted_can_be_scrubbed(self, store: Store) -> None:
+        """Any number of times; what is there stays."""
+        with store.turn():
+            store.append([entry(payload=b"x" * 10_000), ended("s1")])
+        with store.turn():
+            store.saga_log.erase("s1")
+        assert store.saga_log.scrub()
+        assert store.saga_log.scrub()
+        assert len(store.history("s1")) == 2
 
     def test_the_outbox_numbers_its_rows_in_order(self, store: Store) -> None:
         """``seq`` grows; ``after`` and ``limit`` page through."""

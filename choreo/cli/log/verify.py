@@ -1,0 +1,113 @@
+"""``choreo log verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from choreo.cli import output
+from choreo.cli.log.progress import progress
+from choreo.cli.stores import Opened, open_stores, stores
+from choreo.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from choreo.keeping import Finding, Verification
+
+
+@click.command(short_help="Check that nobody changed the log.")
+@click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
+@stores
+@click.option(
+    "--heads",
+    "heads",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="Heads that `choreo log heads` has written: a cut end and a removed saga show by them alone.",
+)
+@click.pass_context
+def verify(
+    context: click.Context, /, saga_ids: tuple[str, ...], stores: Sequence[str], heads: IO[str] | None
+) -> None:
+    """Check the chains of all sagas, or of some, and name the first row of each that doesn't fit.
+
+    A row that was changed, removed, inserted, put elsewhere or moved to another saga breaks its saga's chain.
+    That the end of a saga was cut, or a whole saga removed or written anew, shows by --heads alone; so
+    keep heads where those who can write the store can't. Exits with 1 for any finding.
+
+    \b
+    Examples:
+      choreo log verify
+      choreo log verify --store /var/lib/orders.db --heads /mnt/audit/heads-2026-11.jsonl
+    """
+    from choreo.keeping import Verification
+
+    found = 0
+    with open_stores(stores) as opened:
+        _refuse_unknown(opened, saga_ids)
+        checks = {each: Verification(each.store.saga_log) for each in opened}
+        for each, check in checks.items():
+            found += _show(each, _chains(each, check, saga_ids))
+        if heads is not None:
+            found += _check_heads(checks, heads)
+        for each, check in checks.items():
+            _sum_up(each, check)
+    click.echo(output.counted(found, "finding") if found else "no findings")
+    context.exit(1 if found else 0)
+
+
+def _refuse_unknown(opened: Sequence[Opened], saga_ids: Iterable[str]) -> None:
+    for saga_id in saga_ids:
+        if not any(each.store.saga_log.chain(saga_id) for each in opened):
+            raise ConfigurationError(
+                f"there is no saga {saga_id} in {', '.join(each.path for each in opened)}",
+                hint="was it removed? `--heads` tells",
+            )
+
+
+def _chains(opened: Opened, check: Verification, wanted: Sequence[str]) -> Iterable[Finding | None]:
+    from choreo.keeping import saga_ids
+
+    log = opened.store.saga_log
+    for saga_id in progress(wanted or saga_ids(log), opened.path):
+        yield check.check(saga_id)
+
+
+def _check_heads(checks: dict[Opened, Verification], file: IO[str]) -> int:
+    from choreo.keeping import read_heads
+
+    by_id = {each.store.store_id: each for each in checks}
+    found = 0
+    for head in progress(read_heads(file), "heads"):
+        opened = by_id.get(head.store_id)
+        if opened is None:
+            raise ConfigurationError(
+                f"{file.name} has heads of another store, {head.store_id}",
+                hint="name it, too: --store, once for each",
+            )
+        found += _show(opened, [checks[opened].check_head(head)])
+    return found
+
+
+def _show(opened: Opened, findings: Iterable[Finding | None]) -> int:
+    count = 0
+    for finding in findings:
+        if finding is not None:
+            count += 1
+            click.secho(f"{opened.participant or opened.path}: {finding}", fg="red", color=output.colour())
+    return count
+
+
+def _sum_up(opened: Opened, check: Verification) -> None:
+    counted = output.counted
+    parts = [f"{counted(check.sagas, 'saga')}, {counted(check.rows, 'row')} checked"]
+    if check.heads:
+        parts.append(f"{counted(check.heads, 'head')} compared")
+    if check.older:
+        parts.append(f"{counted(check.older, 'row')} older than the chain: nothing vouches for them")
+    if check.pruned:
+        parts.append(f"{counted(check.pruned, 'saga')} pruned")
+    if check.passed:
+        parts.append(f"{counted(check.passed, 'head')} of these not comparable any more")
+    click.echo(f"{opened.participant or opened.path}: {'; '.join(parts)}")

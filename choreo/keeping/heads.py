@@ -1,0 +1,85 @@
+"""Heads: the last links of all sagas, to be kept where whoever can write the store can't write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, NamedTuple
+
+from choreo.chain import head_of
+from choreo.errors import ArchiveError
+from choreo.ports import SagaLog
+
+_KIND = "choreo-heads"
+_VERSION = 1
+_HINT = "take another copy"
+_LONGEST = 4_096
+"""How many characters a line may have."""
+
+
+class Head(NamedTuple):
+    """Where the chain of a saga ended once: the link of its last row, in one store."""
+
+    store_id: str
+    saga_id: str
+    link: bytes
+
+
+def heads_of(log: SagaLog, store_id: str, saga_ids: Iterable[str]) -> Iterator[Head]:
+    """Give the heads of sagas, each as it stands at that moment."""
+    for saga_id in saga_ids:
+        if rows := log.chain(saga_id):
+            yield Head(store_id, saga_id, head_of(rows))
+
+
+def write_heads(heads: Iterable[Head], file: IO[str]) -> int:
+    """Write heads as JSON lines, the last of which says how many there are; give that number."""
+    count = 0
+    print(json.dumps({"kind": _KIND, "version": _VERSION}), file=file)
+    for head in heads:
+        count += 1
+        print(json.dumps([head.store_id, head.saga_id, head.link.hex()]), file=file)
+    print(json.dumps({"end": _KIND, "heads": count}), file=file)
+    return count
+
+
+def read_heads(file: IO[str]) -> Iterator[Head]:
+    """Read what `write_heads` wrote. Raises `ArchiveError` for what isn't that, or isn't whole."""
+    lines = _lines(file)
+    if next(lines, (0, None))[1] != {"kind": _KIND, "version": _VERSION}:
+        raise ArchiveError("this is no file of heads", hint="`choreo log heads` writes one")
+    count = 0
+    for number, value in lines:
+        if isinstance(value, dict):
+            _refuse_other_end(value, count, next(lines, None))
+            return
+        count += 1
+        yield _head(value, number)
+    raise ArchiveError(f"it ends after {count} heads, half-written", hint=_HINT)
+
+
+def _refuse_other_end(value: dict[str, Any], count: int, after: object) -> None:
+    if value != {"end": _KIND, "heads": count}:
+        raise ArchiveError(f"there must be {value.get('heads')} heads, not {count}", hint=_HINT)
+    if after is not None:
+        raise ArchiveError("more comes after the end", hint=_HINT)
+
+
+def _lines(file: IO[str]) -> Iterator[tuple[int, Any]]:
+    number = 0
+    while line := file.readline(_LONGEST):
+        number += 1
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError):
+            raise ArchiveError(f"line {number} is not JSON", hint=_HINT) from None
+
+
+def _head(value: Any, number: int) -> Head:
+    try:
+        store_id, saga_id, link = value
+        if isinstance(store_id, str) and isinstance(saga_id, str) and len(bytes.fromhex(link)) == 32:
+            return Head(store_id, saga_id, bytes.fromhex(link))
+    except (TypeError, ValueError):
+        pass
+    raise ArchiveError(f"line {number} is no head", hint=_HINT)

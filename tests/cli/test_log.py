@@ -1,0 +1,237 @@
+"""``choreo log``: on a store whose worker runs in the same test, as it would in another process."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from choreo import Participant, Permanent
+from choreo.cli import main
+from choreo.store import SQLiteStore
+from tests.cli.command import assert_refused, invoke
+from tests.worker.rig import Rig
+from tests.worker.services import Script, hotel
+from tests.worker.trip import FlightFull, HotelBooked, HotelCancelled, TripFailed, TripRequested
+
+DAY = 86_400
+TOLD = (TripRequested("ada-1815"), FlightFull("ada-1815", "full"), TripFailed("ada-1815", "full"))
+
+
+@pytest.fixture
+def rig(folder: Path) -> Iterator[Rig]:
+    """Open a hotel that has seen three trips fail, s1 to s3, and is in the middle of another, s4."""
+    rig = Rig(hotel(), folder)
+    rig.open()
+    for number in (1, 2, 3):
+        rig.feed(*TOLD, saga_id=f"s{number}")
+        rig.clock.advance(DAY)
+    rig.feed(TOLD[0], saga_id="s4")
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(autouse=True)
+def today(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command line have the rig's clock."""
+    monkeypatch.setattr("time.time_ns", lambda: rig.clock.now() * 1_000_000)
+
+
+def intrude(rig: Rig, *statements: str) -> None:
+    """Change the store's file as somebody does who has it."""
+    with closing(sqlite3.connect(rig.path, isolation_level=None)) as connection:
+        for verb in ("UPDATE", "DELETE"):
+            connection.execute(f"DROP TRIGGER IF EXISTS saga_log_refuses_{verb}")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_an_honest_log_verifies(rig: Rig) -> None:
+    """All sagas, or the ones that are named."""
+    told = invoke("log", "verify")
+    assert told.exit_code == 0
+    assert told.stdout == "hotel: 4 sagas, 27 rows checked\nno findings\n"
+    assert "1 saga, " in invoke("log", "verify", "s2").stdout
+
+
+def test_the_first_row_of_each_saga_that_does_not_fit_is_named(rig: Rig) -> None:
+    """And the exit code tells."""
+    (row,) = rig.store.db.execute("SELECT id FROM saga_log WHERE saga_id = 's2' LIMIT 1 OFFSET 2").fetchone()
+    intrude(rig, f"UPDATE saga_log SET note = 'x' WHERE id = {row}")
+    told = invoke("log", "verify")
+    assert told.exit_code == 1
+    first, *_, last = told.stdout.splitlines()
+    assert first == f"hotel: saga s2, row {row}: it was changed, or rows before it were removed"
+    assert last == "1 finding"
+    assert invoke("log", "verify", "s1").exit_code == 0
+
+
+def kept_heads(folder: Path) -> str:
+    (folder / "heads.jsonl").write_text(invoke("log", "heads").stdout)
+    return "heads.jsonl"
+
+
+def test_heads_show_what_was_cut_and_what_is_gone(rig: Rig, folder: Path) -> None:
+    """No chain shows it by itself; what came after the heads were kept does no harm."""
+    heads = kept_heads(folder)
+    rig.feed(*TOLD[1:], saga_id="s4")
+    told = invoke("log", "verify", "--heads", heads)
+    assert told.exit_code == 0
+    assert "4 heads compared" in told.stdout
+    last = "SELECT max(id) FROM saga_log WHERE saga_id = 's2'"
+    intrude(rig, f"DELETE FROM saga_log WHERE id = ({last})", "DELETE FROM saga_log WHERE saga_id = 's3'")
+    assert invoke("log", "verify").exit_code == 0
+    told = invoke("log", "verify", "--heads", heads)
+    assert told.exit_code == 1
+    assert "hotel: saga s2: its end was cut" in told.stdout
+    assert "hotel: saga s3: all its rows were removed" in told.stdout
+    assert "2 findings" in told.stdout
+
+
+def test_heads_outlive_erasing_and_pruning(rig: Rig, folder: Path) -> None:
+    """A head of before the saga's end can't be compared once the saga was pruned: that is said."""
+    early = kept_heads(folder)
+    rig.feed(*TOLD[1:], saga_id="s4")
+    assert invoke("log", "erase", "s1").exit_code == 0
+    rig.clock.advance(91 * DAY)
+    assert invoke("log", "prune", "--older-than", "90d").exit_code == 0
+    told = invoke("log", "verify", "--heads", early)
+    assert told.exit_code == 0
+    assert "4 sagas pruned; 1 head of these not comparable any more" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda text: "", "no file of heads"),
+        (lambda text: text[:-20], "not JSON"),
+        (lambda text: "\n".join(text.splitlines()[:-1]), "half-written"),
+        (lambda text: "\n".join(text.splitlines()[1:]), "no file of heads"),
+        (
+            lambda text: "".join(line + "\n" for line in text.splitlines() if "s2" not in line),
+            "4 heads, not 3",
+        ),
+        (lambda text: text + text, "more comes after the end"),
+        (lambda text: text.replace('"s2", "', '"s2", "zz'), "line 3 is no head"),
+        (lambda text: text.replace('"s2"', "2"), "line 3 is no head"),
+        (lambda text: "[" * 100_000, "not JSON"),
+        (lambda text: "{}", "no file of heads"),
+    ],
+)
+def test_heads_that_can_not_be_right_are_refused(rig: Rig, folder: Path, spoil: object, words: str) -> None:
+    """One clear line."""
+    heads = kept_heads(folder)
+    (folder / heads).write_text(spoil((folder / heads).read_text()))  # type: ignore[operator]
+    told = invoke("log", "verify", "--heads", heads)
+    assert_refused(told.exit_code, told.stderr, words)
+
+
+def test_heads_of_another_store_are_refused(rig: Rig, folder: Path) -> None:
+    """Those of several stores need all of them."""
+    other = Rig(Participant("spa", sagas=rig.participant.sagas), folder)
+    other.open()
+    other.feed(*TOLD)
+    heads = kept_heads(folder)
+    assert "spa: 1 saga," in invoke("log", "verify", "--heads", heads).stdout
+    told = invoke("log", "verify", "--heads", heads, "--store", "hotel.db")
+    assert_refused(told.exit_code, told.stderr, "heads of another store", "--store")
+    other.close()
+
+
+def test_erase_takes_the_payloads_of_the_sagas_that_are_named(rig: Rig, folder: Path) -> None:
+    """From the disk, too; a dry run only says so. The worker goes on, and the others keep theirs."""
+    (folder / "ada.txt").write_text("s1\n\n s2 \n")
+    told = invoke("log", "erase", "--file", "ada.txt", "--dry-run")
+    assert told.stdout == "hotel: 8 payloads of 2 sagas would be erased\n"
+    assert sum(entry.payload is not None for entry in rig.history("s1")) == 4
+    told = invoke("log", "erase", "--file", "ada.txt", "s3")
+    assert (told.exit_code, told.stdout) == (0, "hotel: 12 payloads of 3 sagas erased\n")
+    assert not any(entry.payload for saga in ("s1", "s2", "s3") for entry in rig.history(saga))
+    assert invoke("log", "verify").exit_code == 0
+    rig.feed(*TOLD[1:], saga_id="s4")
+    assert rig.published("s4") == [HotelBooked("ada-1815"), HotelCancelled("ada-1815")]
+    assert invoke("log", "erase", "s4").exit_code == 0
+    files = [file for file in folder.iterdir() if file.name.startswith("hotel.db")]
+    assert not any(b"ada-1815" in file.read_bytes() for file in files)
+    assert invoke("log", "erase", "s1", "--vacuum").stdout == "hotel: 0 payloads of 1 saga erased\n"
+
+
+def test_a_saga_that_is_not_at_rest_is_left_alone(folder: Path, rig: Rig) -> None:
+    """Also where it has ended, and a dead letter is open; settled ones are erased."""
+    rig.close()
+    rig = Rig(hotel(cancel=Script(last=Permanent("no"))), folder)
+    (folder / "hotel.db").unlink()
+    rig.open()
+    rig.feed(*TOLD)
+    told = invoke("log", "erase", "s1", "s9")
+    assert told.exit_code == 1
+    assert told.stderr.splitlines() == [
+        "hotel: saga s1: left alone: a dead letter of it is open",
+        "saga s9: left alone: there is no such saga",
+    ]
+    assert invoke("dlq", "discard", "1", "--because", "done").exit_code == 0
+    rig.settle()
+    assert invoke("log", "erase", "s1").exit_code == 0
+    assert [letter.value for letter in rig.letters()] == [None]
+    told = invoke("dlq", "show", "1")
+    assert told.exit_code == 0
+    rig.close()
+
+
+def test_prune_leaves_the_ends(rig: Rig) -> None:
+    """Of those that ended long enough ago; a dry run only says how many that are."""
+    rig.clock.advance(88.5 * DAY)
+    prune = ("log", "prune", "--older-than", "90d")
+    assert invoke(*prune, "--dry-run").stdout == "hotel: 2 sagas of 16 rows would be pruned\n"
+    assert len(rig.history("s1")) == 8
+    assert invoke(*prune).stdout == "hotel: 2 sagas of 16 rows pruned\n"
+    assert [len(rig.history(f"s{number}")) for number in (1, 2, 3, 4)] == [1, 1, 8, 3]
+    assert invoke(*prune).stdout == "hotel: 0 sagas of 0 rows pruned\n"
+    rig.feed(*TOLD, saga_id="s1")
+    assert rig.published("s1") == [HotelBooked("ada-1815"), HotelCancelled("ada-1815")]
+    assert invoke("log", "verify").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("verify", "--store", "nowhere.db"), "there is no file nowhere.db"),
+        (("verify", "s9"), "there is no saga s9 in hotel.db"),
+        (("verify", "--heads", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("erase",), "which sagas?"),
+        (("prune",), "--older-than"),
+        (("prune", "--older-than", "soon"), "not a span of time"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(rig: Rig, arguments: tuple[str, ...], words: str) -> None:
+    """Nothing is made or changed."""
+    told = CliRunner().invoke(main, ["log", *arguments])
+    assert_refused(told.exit_code, told.stderr, words)
+
+
+def test_a_damaged_file_is_one_clear_line(rig: Rig, folder: Path) -> None:
+    """SQLite itself can't read it any more."""
+    rig.store.saga_log.scrub()
+    rig.close()
+    content = bytearray((folder / "hotel.db").read_bytes())
+    page = 4096
+    store = SQLiteStore(folder / "hotel.db")
+    (root,) = store.db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'saga_log'").fetchone()
+    store.close()
+    content[(root - 1) * page : root * page] = b"\xff" * page
+    (folder / "hotel.db").write_bytes(content)
+    told = invoke("log", "verify")
+    assert_refused(told.exit_code, told.stderr, "hotel.db is damaged", "backup")
+
+
+def test_heads_are_json(rig: Rig) -> None:
+    """One list a saga, between a header and an end."""
+    lines = [json.loads(line) for line in invoke("log", "heads").stdout.splitlines()]
+    assert lines[0] == {"kind": "choreo-heads", "version": 1}
+    assert [line[:2] for line in lines[1:-1]] == [[rig.store.store_id, f"s{n}"] for n in (1, 2, 3, 4)]
+    assert lines[-1] == {"end": "choreo-heads", "heads": 4}
