@@ -44,6 +44,11 @@ coverage: $(READY) ## branch coverage of protocol, store and worker
 faults: $(READY) ## a fault at each point of the turn, of each kind, in each task, on real Kafka: the whole matrix
 	$(BIN)/python -m tests.faults
 
+.PHONY: soak
+MINUTES ?= 5
+soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills, pauses, rebalances, broker restarts
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
 fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
 	JOBS=$(JOBS) $(BIN)/python -m tests.verify 10000
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/fuzz tests/kafka/test_cloudevents.py

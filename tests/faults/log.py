@@ -1,12 +1,10 @@
-"""A log that knows the points of the turn, a log that spoils a body, and one more member of the group."""
+"""A log that knows the points of the turn, and one that spoils a body."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-
-from confluent_kafka import Consumer
 
 from choreo.errors import LogError
 from choreo.kafka import KafkaLog
@@ -109,15 +107,3 @@ class SpoilingLog:
     def _spoilt(self, each: Publication) -> Publication:
         starts = each.key == self._key and dict(each.headers)["ce_step"] == b"start"
         return each._replace(value=b"spoilt") if starts else each
-
-
-def join_and_leave(bootstrap: str, group: str, topic: str, seconds: float) -> None:
-    """Be a member of a group until some of its partitions are ours, then leave: two rebalances."""
-    settings = {"bootstrap.servers": bootstrap, "group.id": group, "session.timeout.ms": 6000}
-    guest = Consumer(settings)
-    ours: list[Any] = []
-    guest.subscribe([topic], on_assign=lambda _, partitions: ours.extend(partitions))
-    deadline = time.monotonic() + seconds
-    while not ours and time.monotonic() < deadline:
-        guest.poll(0.05)
-    guest.close()

@@ -26,9 +26,10 @@ from choreo.kafka import KafkaLog
 from choreo.store import SQLiteStore
 from choreo.worker import Worker
 from choreo.worker.clock import SystemClock
+from tests.broker.guest import join_and_leave
 from tests.broker.tether import tie
 from tests.faults.fuse import Aim, Fuse
-from tests.faults.log import SpoilingLog, StruckLog, join_and_leave
+from tests.faults.log import SpoilingLog, StruckLog
 from tests.faults.participants import Effect, Plan, participant, row
 from tests.faults.store import StruckStore
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,22 +16,29 @@ from tests.scenarios.shop import Books
 
 CHOREO = str(Path(sys.executable).with_name("choreo"))
 ROOT = Path(__file__).parents[2]
+TETHER = ROOT / "tests/broker/tether.py"
 
 
 class Town(Books):
     """Processes of ``choreo run``, which may be killed and started again.
 
     Each participant lives in the module of the package that has its name. The first one starts sagas,
-    from the test's process.
+    from the test's process. ``settings`` are librdkafka's, for every process.
     """
 
     def __init__(
-        self, bootstrap: str, folder: Path, package: str, participants: Sequence[Participant]
+        self,
+        bootstrap: str,
+        folder: Path,
+        package: str,
+        participants: Sequence[Participant],
+        settings: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._bootstrap = bootstrap
         self._folder = folder
         self._package = package
+        self._settings = [word for each in settings for word in ("--kafka", each)]
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         starter = participants[0]
         create = [CHOREO, "topics", "create", self._target(starter.name), "--bootstrap", bootstrap]
@@ -45,7 +53,8 @@ class Town(Books):
     def start(self, name: str) -> None:
         """Start a participant's process."""
         store = self._folder / f"{name}.db"
-        command = [CHOREO, "run", self._target(name), "--bootstrap", self._bootstrap, "--store", str(store)]
+        run = [CHOREO, "run", self._target(name), "--bootstrap", self._bootstrap, "--store", str(store)]
+        command = [sys.executable, str(TETHER), str(os.getpid()), *run, *self._settings]
         with (self._folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 

@@ -1,0 +1,117 @@
+"""The market's saga: its events, and how each participant writes down what it has done.
+
+orders    OrderPlaced  ............  fail_order  OrderFailed      (and `ship_is_late`, a deadline)
+stock     reserve      Reserved      release     Released
+payments  charge       Charged       refund      Refunded         (calls of the world)
+shipping  ship         Shipped       call_back   CalledBack
+mailer    confirm      OrderFulfilled
+"""
+
+from __future__ import annotations
+
+import os
+
+from sqlite_utils import Database
+
+from choreo import Context, Saga, event
+
+PLANS = ("fine", "fine", "fine", "slow", "no stock", "no money", "no way", "late")
+"""How an order may go: by its plan, where nothing else happens to it."""
+
+
+@event(namespace="market")
+class OrderPlaced:
+    order_id: str
+    plan: str
+
+
+@event(namespace="market")
+class OrderCancelled:
+    order_id: str
+
+
+@event(namespace="market")
+class Reserved:
+    order_id: str
+    plan: str
+
+
+@event(namespace="market")
+class OutOfStock:
+    order_id: str
+    reason: str
+
+
+@event(namespace="market")
+class Released:
+    order_id: str
+
+
+@event(namespace="market")
+class Charged:
+    order_id: str
+    plan: str
+
+
+@event(namespace="market")
+class ChargeRefused:
+    order_id: str
+    reason: str
+
+
+@event(namespace="market")
+class Refunded:
+    order_id: str
+
+
+@event(namespace="market")
+class Shipped:
+    order_id: str
+
+
+@event(namespace="market")
+class NoWay:
+    order_id: str
+    reason: str
+
+
+@event(namespace="market")
+class ShipmentLate:
+    order_id: str
+
+
+@event(namespace="market")
+class CalledBack:
+    order_id: str
+
+
+@event(namespace="market")
+class OrderFulfilled:
+    order_id: str
+
+
+@event(namespace="market")
+class OrderFailed:
+    order_id: str
+
+
+market = Saga(
+    "market", starts=OrderPlaced, completes=OrderFulfilled, fails=OrderFailed, aborts=OrderCancelled
+)
+
+
+def prepare(db: Database) -> None:
+    """Make the table of effects."""
+    db.execute("create table if not exists effects (saga_id text, what text)")
+
+
+def row(ctx: Context, what: str) -> None:
+    """Write an effect's row; nothing keeps it from being written twice but choreo."""
+    ctx.db.execute("insert into effects values (?, ?)", [ctx.saga_id, what])
+
+
+def call(ctx: Context, what: str) -> None:
+    """Do something in the world, which does it once for a key: a line of a file."""
+    world = os.open(os.environ["CHOREO_SOAK_WORLD"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(world, f"{ctx.idempotency_key} {ctx.saga_id} {what}\n".encode())
+    os.close(world)
