@@ -138,6 +138,9 @@ class Savepoint:
             self._execute(_RELEASE)
         except sqlite3.Error as failure:
             self._undo(mark)
+            # By "busy" SQLite says, of a savepoint, that a statement is still running: the handler's fault.
+            if getattr(failure, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise StoreError(f"a savepoint can't be closed: {failure}") from failure
             raise TransactionControl(
                 f"a statement was left unfinished inside a turn: {failure}",
                 hint="fetch all rows of a statement with RETURNING, or close its cursor",

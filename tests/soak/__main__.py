@@ -19,6 +19,7 @@ from tempfile import mkdtemp
 from choreo.errors import StoreError
 from tests.broker.jars import Unavailable
 from tests.broker.kafka import Broker, BrokerFailed
+from tests.broker.topic import ends_of, records_of
 from tests.soak.crowd import Crowd
 from tests.soak.ledger import Ledger, Verdict
 from tests.soak.market.contract import PLANS, OrderPlaced
@@ -48,7 +49,9 @@ class Soak:
             self._say()
             time.sleep(0.02)
         self._weather.clear()
-        return self._until(self._ledger.is_quiet, QUIET_SECONDS)
+        return self._until(
+            lambda: self._ledger.is_quiet(ends_of(self._crowd.bootstrap, "market")), QUIET_SECONDS
+        )
 
     @property
     def now(self) -> float:
@@ -105,10 +108,9 @@ def main() -> int:
         print("interrupted: every process has been ended", file=sys.stderr)
         rmtree(folder)
         return 130
-    trouble = [*verdict.lost, *verdict.double, *verdict.stuck, *verdict.wrong]
-    for said in trouble[:50]:
+    for said in verdict.violations[:50]:
         print(f"VIOLATION {said}")
-    if trouble:
+    if verdict.violations:
         print(f"what the processes said: {folder}")
         return 1
     rmtree(folder)
@@ -121,10 +123,10 @@ def _soak(asked: argparse.Namespace, folder: Path) -> Verdict:
         broker.start()
         stack.callback(broker.kill)
         crowd = stack.enter_context(closing(Crowd(broker, folder)))
-        ledger = Ledger(crowd.stores, broker.bootstrap, folder / "world")
+        ledger = Ledger(crowd.stores, folder / "world")
         soak = Soak(crowd, ledger, asked.seed, asked.rate)
         soak.run(asked.minutes * 60)
-        verdict = ledger.verdict()
+        verdict = ledger.verdict(records_of(broker.bootstrap, "market"))
         print(json.dumps(_line(asked, soak, crowd, ledger, verdict)), flush=True)
     return verdict
 

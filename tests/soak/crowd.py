@@ -33,6 +33,11 @@ class Crowd(Town):
         participants = [getattr(import_module(f"{PACKAGE}.{name}"), name) for name in NAMES]
         super().__init__(broker.bootstrap, folder, PACKAGE, participants, SETTINGS)
 
+    @property
+    def bootstrap(self) -> str:
+        """The broker's address."""
+        return self._broker.bootstrap
+
     def revive(self) -> None:
         """Start again whoever has ended."""
         for name, process in self._running.items():

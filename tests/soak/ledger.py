@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from choreo.envelope import Envelope
 from choreo.kafka import read
+from choreo.ports import Record
 from choreo.store import SQLiteStore
-from tests.broker.topic import ends_of, records_of
 
 _ENDED = "select distinct saga_id, saga_state from saga_log where saga_state in ('completed', 'failed')"
 _WAITING = "select (select count(*) from outbox) + (select count(*) from schedule)"
@@ -30,13 +30,17 @@ class Verdict(NamedTuple):
     stuck: list[str]
     wrong: list[str]
 
+    @property
+    def violations(self) -> list[str]:
+        """Everything that is not as it must be."""
+        return [*self.lost, *self.double, *self.stuck, *self.wrong]
+
 
 class Ledger:
-    """Looks at the market's databases, its topic, and the world's file."""
+    """Looks at the market's databases, and at the world's file."""
 
-    def __init__(self, stores: Mapping[str, SQLiteStore], bootstrap: str, world: Path) -> None:
+    def __init__(self, stores: Mapping[str, SQLiteStore], world: Path) -> None:
         self._stores = stores
-        self._bootstrap = bootstrap
         self._world = world
         self.placed: dict[str, str] = {}
         self.cancelled: set[str] = set()
@@ -45,23 +49,22 @@ class Ledger:
         """Count the sagas that have ended, as far as the orders know."""
         return len(self._ends("orders"))
 
-    def is_quiet(self) -> bool:
-        """Say whether all have ended for all, nothing waits, and all that the log holds has been folded."""
+    def is_quiet(self, log_ends: Mapping[int, int]) -> bool:
+        """Say whether all have ended for all, nothing waits, and each partition was folded to its end."""
         if any(store.db.execute(_WAITING).fetchone()[0] for store in self._stores.values()):
             return False
         if any(len(self._ends(name)) < len(self.placed) for name in self._stores):
             return False
-        ends = ends_of(self._bootstrap, "market")
         return all(
-            {each.number: at for each, at in store.positions().items()} == ends
+            {each.number: at for each, at in store.positions().items()} == log_ends
             for store in self._stores.values()
         )
 
-    def verdict(self) -> Verdict:
-        """Go through it all."""
-        records = [(read(record), record) for record in records_of(self._bootstrap, "market")]
+    def verdict(self, records: Sequence[Record]) -> Verdict:
+        """Go through it all; ``records`` is the whole topic."""
         firsts: dict[str, tuple[Envelope, tuple[int, int]]] = {}
-        for envelope, record in records:
+        for record in records:
+            envelope = read(record)
             firsts.setdefault(envelope.id, (envelope, (record.partition, record.offset)))
         ends = {name: self._ends(name) for name in self._stores}
         effects = self._effects()

@@ -158,6 +158,25 @@ def test_an_unfinished_statement_undoes_its_item_only(store: SQLiteStore) -> Non
     assert orders(store) == [3]
 
 
+def test_a_savepoint_that_the_disk_refuses_to_close_is_no_fault_of_the_handler(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is undone, and the turn must be left: its step has not failed, nor succeeded."""
+    real = store._savepoint._execute
+
+    def broken(sql: str) -> object:
+        if not sql.startswith("RELEASE"):
+            return real(sql)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    monkeypatch.setattr(store._savepoint, "_execute", broken)
+    with pytest.raises(StoreError, match="can't be closed: disk I/O error"), store.turn(), store.savepoint():
+        store.db["orders"].insert({"id": 1})
+    assert orders(store) == []
+
+
 def test_a_transaction_that_a_statement_rolls_back_loses_the_turn(store: SQLiteStore) -> None:
     """OR ROLLBACK can't be seen coming: but nothing half-done is committed."""
     store.db["orders"].insert({"id": 1})
