@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from glob import glob
+from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -36,8 +36,8 @@ stores = click.option(
     default=_default,
     show_envvar=True,
     metavar="PATH",
-    help="A participant's SQLite database; may be repeated. Default: every store among *.db in the working "
-    "directory, or as [tool.choreo] says.",
+    help="A participant's SQLite database, or a folder with several (*.db); may be repeated. Default: the "
+    "working directory, or as [tool.choreo] says.",
 )
 """The option that says which stores a command looks into."""
 
@@ -91,10 +91,9 @@ def open_readers(named: Sequence[str]) -> Iterator[list[StoreReader]]:
 def _paths(named: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     for name in named:
-        if _ANY in name:
-            found.update(
-                dict.fromkeys(path for path in sorted(glob(name.replace(_ANY, "*"))) if _is_store(path))
-            )
+        pattern = f"{escape(name)}/*.db" if Path(name).is_dir() else name.replace(_ANY, "*")
+        if pattern != name:
+            found.update(dict.fromkeys(path for path in sorted(glob(pattern)) if _is_store(path)))
         else:
             _refuse_other(name)
             found[name] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,14 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from choreo import Participant, Permanent
+from choreo import Participant, Permanent, connect
+from choreo.cli.target import load_participant
 from choreo.store import SQLiteStore
-from tests.cli.command import assert_refused, invoke
+from examples.orders.contract import OrderCreated
+from examples.orders.orders import place_order
+from tests.cli.command import Running, assert_refused, execute, invoke
 from tests.worker.rig import NOON, Rig
 from tests.worker.services import Script, hotel
 from tests.worker.trip import FlightFull, TripBooked, TripRequested
 
 NO = Permanent("the hotel says no")
+SHOP = "examples.orders"
 
 
 @pytest.fixture
@@ -118,6 +123,15 @@ def test_whoever_has_read_furthest_knows_how_a_saga_stands(rig: Rig, folder: Pat
     told = invoke("trace", "trip-booked").stdout
     assert "completed after" in told
     assert "spa" in told.partition("waits for")[2]
+
+
+def test_a_folder_means_every_store_in_it(rig: Rig, folder: Path) -> None:
+    """Whatever else lies there."""
+    (folder / "notes.db").write_text("no store")
+    assert listed("--store", ".") == listed("--store", "hotel.db")
+    (folder / "empty").mkdir()
+    told = invoke("sagas", "--store", "empty")
+    assert_refused(told.exit_code, told.stderr, "there is no store at empty")
 
 
 def test_trace_tells_the_story(rig: Rig) -> None:
@@ -226,3 +240,20 @@ def test_two_types_of_one_id_are_told_apart(rig: Rig, folder: Path) -> None:
     told = invoke("trace", "trip-booked")
     assert_refused(told.exit_code, told.stderr, "several types", "excursion, trip", "--type")
     assert invoke("trace", "trip-booked", "--type", "trip").exit_code == 0
+
+
+def test_stores_whose_workers_run_in_other_processes_are_read(folder: Path) -> None:
+    """While they write: the story is told again and again, until it has an end."""
+    with Running("run", f"{SHOP}.inventory:inventory", "--embedded", folder=folder, name="first") as first:
+        first.wait_for("inventory is live")
+        found = re.search(r"--bootstrap (\S+)", first.stdout)
+        assert found
+        joined = ("--embedded", "--bootstrap", found[1])
+        with Running("run", f"{SHOP}.orders:orders", *joined, folder=folder, name="second") as second:
+            second.wait_for("orders is live")
+            connect(load_participant(f"{SHOP}.orders:orders"), folder / "orders.db")
+            place_order(OrderCreated("o-1", "ada", "pear", 50, 500, "12 Elm Street"))
+            while "failed after" not in (told := execute("trace", "o-1", folder=folder).stdout):
+                assert second.is_running()
+    assert "not enough pear in stock" in told
+    assert "OrderFailed" in told

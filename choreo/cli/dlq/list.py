@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
+from choreo.cli.accounts import now
 from choreo.cli.dlq.selection import Filter, Found, filtered, letters_in
 from choreo.cli.stores import open_stores, stores
 
@@ -44,6 +43,8 @@ def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) 
 
 def as_json(found: Found) -> dict[str, Any]:
     """Give a letter as JSON can hold it; its body is not in it."""
+    from choreo.canvas.stories.words import moment_of
+
     letter = found.letter
     return {
         "number": letter.id,
@@ -59,19 +60,14 @@ def as_json(found: Found) -> dict[str, Any]:
         "event_id": letter.event_id,
         "event_type": letter.event_type,
         "attempts": letter.attempt,
-        "recorded_at": iso(letter.recorded_at),
+        "recorded_at": moment_of(letter.recorded_at),
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.offset,
         "edited": letter.edited is not None,
         "because": letter.comment,
-        "closed_at": iso(letter.closed_at) if letter.closed_at else None,
+        "closed_at": moment_of(letter.closed_at) if letter.closed_at else None,
     }
-
-
-def iso(milliseconds: int) -> str:
-    """Write a time in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _grouped(letters: Iterable[Found]) -> list[list[Found]]:
@@ -84,25 +80,18 @@ def _grouped(letters: Iterable[Found]) -> list[list[Found]]:
 
 
 def _show(group: Sequence[Found]) -> None:
+    from choreo.canvas.stories.words import span
+
     first = group[0].letter
     owner = group[0].opened.participant or "nobody yet"
     what = f"{first.task} {first.name}" if first.name else f"records of {first.topic}"
     state = "" if first.state == "open" else f", {first.state}"
     head = click.style(f"{first.reason}", fg="red" if first.state == "open" else None, bold=True)
-    oldest = _age(min(found.letter.recorded_at for found in group))
-    click.echo(f"{head}  {what} ({owner}): {len(group)}{state}, oldest {oldest}")
+    oldest = span(max(now() - min(found.letter.recorded_at for found in group), 0))
+    click.echo(f"{head}  {what} ({owner}): {len(group)}{state}, oldest {oldest} ago")
     for found in group[:_SHOWN]:
         letter = found.letter
         where = letter.saga_id or f"{letter.topic}[{letter.partition}]@{letter.offset}"
         click.echo(f"  #{letter.id}  {where}  {letter.detail}")
     if len(group) > _SHOWN:
         click.echo(f"  … and {len(group) - _SHOWN} more")
-
-
-def _age(recorded_at: int) -> str:
-    """Say how long ago something was, roughly."""
-    seconds = max(time.time() - recorded_at / 1000, 0)
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
