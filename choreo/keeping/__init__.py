@@ -4,6 +4,8 @@ It works on a store whose worker runs: each step is one short transaction, and a
 whole, before or after it.
 """
 
+from choreo.keeping.archive import Origin, records_of
+from choreo.keeping.files import check_export, fill, import_export, read_export, whole_file
 from choreo.keeping.heads import Head, heads_of, read_heads, write_heads
 from choreo.keeping.thinning import Thinned, erase, prune
 from choreo.keeping.verification import Finding, Verification, saga_ids
@@ -11,12 +13,19 @@ from choreo.keeping.verification import Finding, Verification, saga_ids
 __all__ = [
     "Finding",
     "Head",
+    "Origin",
     "Thinned",
     "Verification",
+    "check_export",
     "erase",
+    "fill",
     "heads_of",
+    "import_export",
     "prune",
+    "read_export",
     "read_heads",
+    "records_of",
     "saga_ids",
+    "whole_file",
     "write_heads",
 ]

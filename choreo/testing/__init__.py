@@ -13,21 +13,34 @@ if TYPE_CHECKING:
     from choreo.testing.harness import Harness
     from choreo.testing.invariants import check
     from choreo.testing.matrix import failure_matrix
+    from choreo.testing.recorded import Recorded, replay
     from choreo.testing.simulation import Budget, Simulation
     from choreo.testing.violation import Violation
 
 _HOMES = {
     "Budget": "simulation",
     "Harness": "harness",
+    "Recorded": "recorded",
     "Simulation": "simulation",
     "Violation": "violation",
     "check": "invariants",
     "explore": "exploration",
     "failure_matrix": "matrix",
+    "replay": "recorded",
 }
 """In which module of the kit each name lives."""
 
-__all__ = ["Budget", "Harness", "Simulation", "Violation", "check", "explore", "failure_matrix"]
+__all__ = [
+    "Budget",
+    "Harness",
+    "Recorded",
+    "Simulation",
+    "Violation",
+    "check",
+    "explore",
+    "failure_matrix",
+    "replay",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from choreo import Participant, Permanent
 from choreo.cli import main
+from choreo.errors import StoreMismatch
 from choreo.store import SQLiteStore
 from tests.cli.command import assert_refused, invoke
 from tests.worker.rig import Rig
@@ -197,9 +198,54 @@ def test_prune_leaves_the_ends(rig: Rig) -> None:
     assert invoke("log", "verify").exit_code == 0
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "log.avro"])
+def test_an_import_is_the_log_that_was_exported(rig: Rig, folder: Path, name: str) -> None:
+    """It verifies, by the heads of the original too, and no worker runs on it."""
+    heads = kept_heads(folder)
+    assert invoke("log", "export", "--output", name).exit_code == 0
+    arguments = ("log", "import", name, "--store", "copy.sqlite")
+    assert invoke(*arguments, "--dry-run").stdout == "copy.sqlite: the saga log of hotel would be there\n"
+    assert not (folder / "copy.sqlite").exists()
+    assert invoke(*arguments).stdout == "copy.sqlite: the saga log of hotel\n"
+    told = invoke("log", "verify", "--store", "copy.sqlite", "--heads", heads)
+    assert told.stdout == "hotel: 4 sagas, 27 rows checked; 4 heads compared\nno findings\n"
+    copy = SQLiteStore(folder / "copy.sqlite")
+    assert [list(copy.history(f"s{n}")) for n in (1, 2, 3, 4)] == [rig.history(f"s{n}") for n in (1, 2, 3, 4)]
+    with pytest.raises(StoreMismatch, match="imported"):
+        copy.bind("memory", "hotel")
+    copy.close()
+    again = invoke(*arguments)
+    assert_refused(again.exit_code, again.stderr, "copy.sqlite is there already")
+
+
+def test_some_sagas_go_through_a_pipe(rig: Rig, folder: Path) -> None:
+    """As JSON lines, unless Avro is asked for."""
+    told = invoke("log", "export", "s2", "s2")
+    assert [next(iter(json.loads(line))) for line in told.stdout.splitlines()] == [
+        "head",
+        *["row"] * 8,
+        "end",
+    ]
+    assert invoke("log", "export", "s2", "--format", "avro").stdout_bytes.startswith(b"Obj")
+
+
+def test_a_row_that_is_no_text_is_not_exported(rig: Rig, folder: Path) -> None:
+    """It is named; no file is left."""
+    intrude(rig, "UPDATE saga_log SET note = CAST(x'ff' AS TEXT) WHERE saga_id = 's2'")
+    for name in ("log.jsonl", "log.avro"):
+        told = invoke("log", "export", "--output", name)
+        assert_refused(told.exit_code, told.stderr, "saga s2, row", "no text", "choreo log verify")
+    assert not list(folder.glob("*log.*"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("export", "s9"), "there is no saga s9"),
+        (("export", "--output", "nowhere/log.jsonl"), "can't be written"),
+        (("import", "nowhere.jsonl", "--store", "x.db"), "nowhere.jsonl"),
+        (("import", "hotel.db", "--store", "x.db"), "can't be read"),
+        (("import", "hotel.db"), "--store"),
         (("verify", "--store", "nowhere.db"), "there is no file nowhere.db"),
         (("verify", "s9"), "there is no saga s9 in hotel.db"),
         (("verify", "--heads", "nowhere.jsonl"), "nowhere.jsonl"),

@@ -1,0 +1,107 @@
+"""Recorded sagas as test cases: does today's code still do what was done then?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from glob import glob
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from choreo.avro import AvroCodec
+from choreo.chain import PRUNED, Row
+from choreo.errors import ArchiveError, ConfigurationError
+from choreo.keeping import Origin, fill, read_export
+from choreo.participant import Participant
+from choreo.recovery.whatif import Changed, WhatIf
+from choreo.store import SQLiteStore
+
+_ENDED = ("completed", "failed")
+
+
+class Recorded(NamedTuple):
+    """One saga, as one participant's saga log recorded it; from ``path``."""
+
+    path: Path
+    origin: Origin
+    saga_id: str
+    rows: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path.stem}-{self.saga_id}"
+
+    @property
+    def participant(self) -> str:
+        """Whose log it is."""
+        return self.origin.participant
+
+    def changes(self, participant: Participant, schemas: str | Path = "schemas") -> list[Changed]:
+        """Give what today's code does differently: what it folds, and what its handlers return.
+
+        Handlers run on the recorded events, with effects refused; those that call the world are not called,
+        and those that use ``ctx.db`` are passed over. ``schemas`` holds what older events were
+        written with. Raises `ConfigurationError` for the log of another participant.
+        """
+        if participant.name != self.participant:
+            raise ConfigurationError(
+                f"{self.path} is the log of {self.participant}, not of {participant.name}",
+                hint="check it against the participant that recorded it",
+            )
+        codec = AvroCodec(participant.events, [Path(schemas)])
+        with closing(SQLiteStore(":memory:")) as record, closing(SQLiteStore(":memory:")) as scratch:
+            fill(record, self.origin, self.rows)
+            with scratch.turn():
+                whatif = WhatIf(participant, codec, record, scratch)
+                whatif.take_saga(self.saga_id)
+        # What a saga has yet to do stands in tables that are not in the export.
+        is_ended = self.rows[-1].entry.saga_state in _ENDED
+        return [each for each in whatif.changes if each.row or is_ended]
+
+    def check(self, participant: Participant, schemas: str | Path = "schemas") -> None:
+        """Fail where today's code does anything differently; see `changes`."""
+        __tracebackhide__ = True
+        changes = self.changes(participant, schemas)
+        if changes:
+            told = "\n  ".join(str(each) for each in changes)
+            raise AssertionError(f"{self.path}: today's code does not do what was recorded:\n  {told}")
+
+
+def replay(pattern: str) -> Callable[..., Recorded]:
+    """Give a pytest fixture that is each saga of some exports in turn; the path is the working directory's.
+
+    The exports are files of ``choreo log export``, JSON lines or Avro. In a test module::
+
+        recorded = choreo.testing.replay("tests/recorded/*.jsonl")
+
+        def test_todays_code_does_what_was_done(recorded):
+            recorded.check(payments)
+
+    Raises `ConfigurationError` where no file is there, and `ArchiveError` for one that isn't whole.
+    """
+    sagas = list(_load(pattern))
+
+    @pytest.fixture(params=sagas, ids=str)
+    def recorded(request: Any) -> Recorded:
+        saga: Recorded = request.param
+        return saga
+
+    return recorded
+
+
+def _load(pattern: str) -> Iterator[Recorded]:
+    paths = sorted(glob(pattern, recursive=True))
+    if not paths:
+        raise ConfigurationError(f"there is no file {pattern}", hint="write one with `choreo log export`")
+    for path in map(Path, paths):
+        with path.open("rb") as file:
+            try:
+                origin, rows = read_export(file)
+                for saga_id, of_saga in groupby(rows, lambda row: row.entry.saga_id):
+                    saga = Recorded(path, origin, saga_id, tuple(of_saga))
+                    if saga.rows[0].entry.input != PRUNED:
+                        yield saga
+            except ArchiveError as error:
+                raise ArchiveError(f"{path}: {error.message}", hint=error.hint) from None

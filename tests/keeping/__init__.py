@@ -1,0 +1,1 @@
+"""Keeping the saga log: exports, and what a kill in the middle of anything leaves."""
