@@ -59,5 +59,9 @@ kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rou
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
 	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/recovery/test_whatif.py -k many_sagas
 
+.PHONY: resumes
+resumes: $(READY) ## kill -9 at each point of the turn, rows lost by hand, and everybody resumes: 138 rounds on real Kafka
+	CHOREO_RESUMES=138 $(BIN)/python -m pytest -s tests/recovery/test_kills.py
+
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

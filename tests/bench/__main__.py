@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.bench import calls, deadlines, footprint, hop, participant, sagas, trace, waiting
+from tests.bench import calls, deadlines, fold, footprint, hop, participant, sagas, trace, waiting
 from tests.bench.site import Site, site
 
 
@@ -48,6 +48,9 @@ def main() -> None:
             sizes = (1_000, 10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
             for figures in trace.measure(Path(folder), sizes, 3 if quick else 9):
                 show(figures)
+    if options.only in ("", "fold"):
+        with TemporaryDirectory(prefix="choreo-bench-") as folder:
+            show(fold.measure(Path(folder), 100 if quick else 1_000, 3 if quick else 9))
 
 
 def show(figures: dict[str, Any]) -> None:

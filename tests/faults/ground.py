@@ -13,7 +13,7 @@ from threading import Event
 from tests.broker.kafka import Broker
 from tests.broker.lines import Lines
 from tests.faults.cells import Cell
-from tests.faults.trial import Place, Result, hold
+from tests.faults.trial import Care, Place, Result, hold
 
 Trial = tuple[Cell, int]
 """A cell and a seed."""
@@ -30,10 +30,10 @@ class Ground:
         self._folder = folder
         self._over = Event()
 
-    def hold_all(self, trials: Sequence[Trial]) -> Iterator[Result]:
+    def hold_all(self, trials: Sequence[Trial], care: Care | None = None) -> Iterator[Result]:
         """Give each trial's result as it comes; whoever stops asking ends those that have not begun."""
         with ThreadPoolExecutor(self._count, thread_name_prefix="trial") as pool:
-            coming = [pool.submit(self._hold, number, *each) for number, each in enumerate(trials)]
+            coming = [pool.submit(self._hold, number, *each, care) for number, each in enumerate(trials)]
             try:
                 for each in as_completed(coming):
                     yield each.result()
@@ -41,10 +41,10 @@ class Ground:
                 self._over.set()
                 pool.shutdown(cancel_futures=True)
 
-    def _hold(self, number: int, cell: Cell, seed: int) -> Result:
+    def _hold(self, number: int, cell: Cell, seed: int, care: Care | None) -> Result:
         place, folder = self._free.get(), self._folder / f"trial-{number}"
         try:
-            result = hold(cell, seed, place, folder)
+            result = hold(cell, seed, place, folder, care)
         finally:
             self._free.put(place)
         if not result.violations:

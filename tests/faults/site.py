@@ -132,6 +132,10 @@ class Site:
         """Kill a process; it is started again by the next wait."""
         self._running[name].kill()
 
+    def until_dead(self, name: str) -> None:
+        """Wait until a process that was killed has ended; it is started again by the next wait."""
+        self._running[name].join(self._seconds)
+
     def _have_joined(self) -> bool:
         return all(len(store.positions()) == PARTITIONS for store in self.stores.values())
 

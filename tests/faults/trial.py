@@ -41,7 +41,11 @@ class Place(NamedTuple):
     line: int
 
 
-def hold(cell: Cell, seed: int, place: Place, folder: Path) -> Result:
+Care = Callable[[Site, Sequence[JobAsked], random.Random], None]
+"""What somebody does to the site once the fault has struck."""
+
+
+def hold(cell: Cell, seed: int, place: Place, folder: Path, care: Care | None = None) -> Result:
     """Hold a trial. Whatever goes wrong is a violation; nothing is raised."""
     began = time.monotonic()
     folder.mkdir(parents=True)
@@ -54,6 +58,8 @@ def hold(cell: Cell, seed: int, place: Place, folder: Path) -> Result:
             chance.shuffle(jobs)
             site.ask(jobs)
             _strike(site, cell, seed, lambda: is_quiet(site, jobs))
+            if care is not None:
+                care(site, jobs, chance)
             site.until(lambda: is_quiet(site, jobs), "the sagas have not ended")
             found, again = violations(site, jobs), repeated(site)
     except Exception as error:

@@ -14,6 +14,8 @@ import pytest
 
 from choreo.avro import AvroCodec
 from choreo.errors import ReplayError, StoreMismatch
+from choreo.kafka import EmbeddedBroker
+from choreo.kafka.tape import tape_of
 from choreo.participant import Participant
 from choreo.ports import Entry
 from choreo.recovery.observing import observe
@@ -23,7 +25,7 @@ from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
 from examples.travel.contract import trip
-from tests.broker.leg import MemoryLeg
+from tests.broker.leg import KafkaLeg, MemoryLeg
 from tests.recovery.tapes import MemoryTape
 from tests.recovery.watching import differences
 from tests.scenarios import bank, trips
@@ -156,6 +158,34 @@ def test_sagas_in_flight_go_on(
         if lost.name not in ("orders", "notifications"):  # whose observers are not run again
             shop.assert_balance(fulfilled=sum(not each.fails_at for each in placed.values()))
         assert balance["money"] + balance["stock"] > 0
+
+
+def test_sagas_in_flight_go_on_where_kafka_speaks(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch, embedded_broker: EmbeddedBroker
+) -> None:
+    """The topics are read from a broker, by nobody's group."""
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    leg, lost = KafkaLeg(embedded_broker.bootstrap, embedded=True), PARTICIPANTS[2]
+    with closing(leg), closing(Shop(leg, tmp_path)) as shop:
+        ended = [shop.place(each.order) for each in scenarios("a")]
+        shop.until_quiet(ended)
+        placed = [shop.place(each.order) for each in scenarios("b")]
+        shop.until(lambda: all(shop.history("inventory", saga_id) for saga_id in placed))
+        shop.workers.pop(lost.name)._log.close()
+        old = {saga_id: shop.history(lost.name, saga_id) for saga_id in ended}
+        shop.stores.pop(lost.name).close()
+        (tmp_path / f"{lost.name}.db").rename(tmp_path / "backup.db")
+        with (
+            tape_of(leg.bootstrap, lost.topics) as tape,
+            closing(SQLiteStore(tmp_path / f"{lost.name}.db")) as store,
+        ):
+            rebuild(lost, store, tape, 0)
+            for saga_id in ended:
+                assert determined(store.history(saga_id)) == determined(old[saga_id])
+        restore(tmp_path / "backup.db", tmp_path / f"{lost.name}.db")
+        shop.open(lost)
+        shop.until_quiet([*ended, *placed], 60)
+        shop.assert_balance(fulfilled=4)
 
 
 def restore(backup: Path, path: Path) -> None:

@@ -1,0 +1,80 @@
+"""A tape: topics read from their beginning to where they end now, by nobody's group."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+import pytest
+from confluent_kafka import Producer
+
+from choreo.errors import ConfigurationError, LogError
+from choreo.kafka import EmbeddedBroker
+from choreo.kafka.tape import Tape, tape_of
+from choreo.ports import Partition
+from tests.broker.leg import KafkaLeg, Leg
+
+BROKERS = pytest.mark.parametrize(
+    "broker_leg", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True
+)
+
+
+def produce(leg: KafkaLeg, topic: str, count: int) -> None:
+    """Append records with the numbers from 0 on."""
+    producer = Producer({"bootstrap.servers": leg.bootstrap, "partitioner": "murmur2_random"})
+    for number in range(count):
+        headers = [("n", b"%d" % number)]
+        producer.produce(topic, b"%d" % number, b"saga-%d" % (number % 50), headers=headers)
+    assert producer.flush(20) == 0
+
+
+@BROKERS
+def test_every_record_comes_once_in_the_order_of_its_partition(broker_leg: Leg, topic: str) -> None:
+    """Twice where it is asked twice; from an offset on where one is given."""
+    assert isinstance(broker_leg, KafkaLeg)
+    broker_leg.create_topic(topic)
+    produce(broker_leg, topic, 2_000)
+    with tape_of(broker_leg.bootstrap, [topic]) as tape:
+        produce(broker_leg, topic, 10)  # comes too late
+        for _ in range(2):
+            records = list(tape.records())
+            assert sorted(int(each.value or b"") for each in records) == list(range(2_000))
+            for number in range(4):
+                offsets = [each.offset for each in records if each.partition == number]
+                assert offsets == sorted(offsets)
+        assert sum(each.high - each.low for each in tape.partitions) == 2_000
+        assert records[0].headers == [("n", records[0].value)]
+        begin = {each.partition: each.high - 1 for each in tape.partitions if each.high}
+        assert len(list(tape.records(begin))) == len(begin)
+        assert list(tape.records({Partition(topic, 0): tape.partitions[0].high})) == []
+
+
+@BROKERS
+def test_an_empty_topic_is_read_at_once(broker_leg: Leg, topic: str) -> None:
+    assert isinstance(broker_leg, KafkaLeg)
+    broker_leg.create_topic(topic)
+    begun = time.monotonic()
+    settings = {"allow.auto.create.topics": True}  # the embedded broker makes it when it is asked for
+    with tape_of(broker_leg.bootstrap, [topic], settings) as tape:
+        assert list(tape.records()) == []
+        assert len(tape.partitions) == 4
+        assert tape.cluster_id
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.kafka
+def test_a_topic_that_is_not_there_is_an_error(kafka_bootstrap: str, topic: str) -> None:
+    with pytest.raises(LogError, match=f"could not read {topic}"):
+        Tape(kafka_bootstrap, [topic])
+
+
+def test_a_cluster_that_does_not_answer_is_an_error() -> None:
+    with EmbeddedBroker() as broker:
+        address = broker.bootstrap
+    with pytest.raises(LogError, match="could not read the topics"):
+        Tape(address, ["t"])
+
+
+def test_settings_that_the_promise_depends_on_are_refused() -> None:
+    with pytest.raises(ConfigurationError), closing(Tape("localhost:1", ["t"], {"isolation.level": "x"})):
+        pass
