@@ -49,7 +49,10 @@ _SAGAS_IN_MEMORY = 20_000
 
 
 class Rebuilding:
-    """Folds records into a store, inside its turns; ``counts`` says what came of them."""
+    """Folds records into a store, inside its turns; ``counts`` says what came of them.
+
+    ``forgotten`` counts own outcomes of sagas whose beginning the topic has lost: they are passed over.
+    """
 
     def __init__(self, participant: Participant, store: Store, outcomes: Outcomes) -> None:
         self.counts: Counter[str] = Counter()
@@ -133,6 +136,11 @@ class Rebuilding:
         after, decisions = fold(case.role, before, told)
         if decisions and decisions[0] == Ignored("duplicate"):
             return
+        if decisions and type(decisions[0]) is Unowned:
+            if before.started:
+                raise _unexplained(case)
+            self.counts["forgotten"] += 1  # the topic's retention has deleted what called for it
+            return
         rows = Rows(case, before, after, told, at)
         for decision in decisions:
             self._carry_out(case, rows, decision)
@@ -159,8 +167,6 @@ class Rebuilding:
                 self._store.unschedule(case.saga_id, task, name)
             case Disarm(name):
                 self._store.unschedule(case.saga_id, "deadline", name)
-            case Unowned(step):
-                raise _unexplained(case, step)
 
     def _publish(self, case: Case, rows: Rows, step: str, outcome: str, name: str) -> None:
         """Note an event that the topic holds; an answer that it doesn't is owed, and given later."""
@@ -203,10 +209,10 @@ def _marked(entries: object) -> list[Entry]:
     return [row if row.input == "event" or row.note else row._replace(note=REBUILT) for row in rows]
 
 
-def _unexplained(case: Case, step: str) -> ReplayError:
+def _unexplained(case: Case) -> ReplayError:
     cause = case.cause
+    what = f"{case.topic}[{cause.partition}]@{cause.offset}: an outcome of {cause.envelope.step}"
     return ReplayError(
-        f"{case.topic}[{cause.partition}]@{cause.offset}: nothing in the topic explains this outcome of "
-        f"{step}, saga {case.saga_id}",
+        f"{what}, saga {case.saga_id}, that nothing in the topic explains",
         hint="was it another release of the service? rebuild with its code",
     )

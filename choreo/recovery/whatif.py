@@ -126,6 +126,9 @@ class WhatIf:
         if entry.note == TIMED_OUT or cause is None:
             self._count(entry, "taken from the record")
             return
+        if cause.payload is None:  # erased, or of an event that nobody here handled then
+            self._count(entry, "without a body")
+            return
         ran = self._rerun.run(entry, saga.replay.saga, cause, saga.attempts[entry.step])
         self._count(entry, ran.why or "compared")
         if self._is_wanted(entry.saga_id):

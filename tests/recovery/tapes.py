@@ -17,7 +17,11 @@ class MemoryTape:
         self.cluster_id = log.cluster_id()
         self.reads = 0
         self._broker = broker
-        places = [Partition(topic, number) for topic in participant.topics for number in range(4)]
+        places = [
+            Partition(topic, number)
+            for topic in participant.topics
+            for number in range(len(broker._tapes(topic)))
+        ]
         tapes = [(place, broker.tape(place)) for place in places]
         self.partitions = [Assignment(place, tape.low, tape.high) for place, tape in tapes]
 

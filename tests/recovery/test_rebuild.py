@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from choreo.errors import ReplayError, StoreMismatch
 from choreo.kafka import EmbeddedBroker
 from choreo.kafka.tape import tape_of
 from choreo.participant import Participant
-from choreo.ports import Entry
+from choreo.ports import Entry, Partition
 from choreo.recovery.observing import observe
 from choreo.recovery.rebuild import Rebuilt, rebuild
 from choreo.store import SQLiteStore
@@ -33,7 +34,11 @@ from tests.scenarios.bank import Bank
 from tests.scenarios.shop import PARTICIPANTS, Shop, compensated, scenarios
 from tests.scenarios.test_travel import play
 from tests.scenarios.trips import every_plan, in_memory, travelling
+from tests.worker.conftest import Rigs
 from tests.worker.rig import ManualClock
+from tests.worker.services import hotel
+from tests.worker.test_imports import booked, office, opened, told
+from tests.worker.trip import FlightFull, HotelBooked, HotelCancelled, TripRequested
 
 NOT_IN_THE_TOPIC = {"recorded_at": 0, "note": "", "kind": ""}
 LOCAL = ("begin", "deferred", "buried", "requeued", "discarded")
@@ -69,6 +74,11 @@ def folded(entries: Sequence[Entry], owner: str) -> list[Entry]:
     return [
         row._replace(old_state="", new_state="") if row.step.startswith(f"{owner}.") else row for row in rows
     ]
+
+
+def published(entries: Sequence[Entry]) -> set[str]:
+    """Give what was published from here."""
+    return {entry.event_id for entry in entries if entry.event_id and entry.input != "event"}
 
 
 @pytest.mark.parametrize("lost", PARTICIPANTS, ids=lambda each: each.name)
@@ -126,6 +136,7 @@ def test_the_rebuilt_logs_of_trips_are_the_lost_ones(
                 for plan in plans:
                     old, new = stage.history(lost.name, plan.trip_id), store.history(plan.trip_id)
                     assert folded(new, lost.name) == folded(old, lost.name)
+                    assert published(new) == published(old)
                     assert new[-1].saga_state == plan.end
 
 
@@ -297,3 +308,66 @@ def test_observers_are_run_again_into_fresh_tables(
             with pytest.raises(ReplayError, match=r"can't observe shop.OrderFailed of saga o-.*Integrity"):
                 observe(lost, store, codec)
             assert len(list(store.db.query(mails))) == 2
+
+
+def test_what_lies_before_a_participant_s_beginning_is_not_made_up_for(
+    tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--from`` means the same as when it first ran."""
+    monkeypatch.setattr(order_fulfilment, "topic", topic)
+    leg, late = MemoryLeg(), PARTICIPANTS[1]
+    with closing(Shop(leg, tmp_path)) as shop:
+        shop.workers.pop(late.name)._log.close()
+        saga_id = shop.place(scenarios()[0].order)
+        shop.until(lambda: bool(shop.history("payments", saga_id)))
+        moment = datetime.fromtimestamp(leg.broker.records()[-1].timestamp / 1000 + 1, UTC)
+        expected = {"action inventory.reserve_inventory": 1}
+        starts: dict[str, Any] = {"earliest": expected, "latest": {}}
+        for start, due in starts.items():
+            assert rebuilt(late, leg.broker, tmp_path / f"{start}.new", start=start).due == due
+        assert rebuilt(late, leg.broker, tmp_path / "moment.new", start=moment).due == {}
+        moment = datetime.fromtimestamp(0, UTC)
+        assert rebuilt(late, leg.broker, tmp_path / "epoch.new", start=moment).due == expected
+
+
+def test_what_was_imported_is_imported_once(rig: Rigs, tmp_path: Path) -> None:
+    """Its copy is in the saga's topic: reading the other topic again changes nothing."""
+    office_ = office(booked())
+    rigged = opened(rig, office_)
+    with office_.transaction() as tx:
+        saga_id = tx.start(TripRequested("t"), saga_id="t")
+    rigged.settle()
+    told(rigged, HotelBooked("t"))
+    old, records = rigged.history(saga_id), len(rigged.records())
+    rigged.close()
+    rigged.path.rename(tmp_path / "lost.db")
+    assert rebuilt(office_, rigged.broker, rigged.path).due == {}
+    rigged.open()
+    assert determined(rigged.history(saga_id)) == determined(old)
+    assert len(rigged.records()) == records
+    assert differences(office_, rigged.store, saga_id) == []
+
+
+def test_a_saga_whose_beginning_the_topic_has_lost_is_passed_over(rig: Rigs, tmp_path: Path) -> None:
+    """Nobody can say what was done in it; whoever asks for more gets a dead letter, and the others go on."""
+    rigged = rig(hotel())
+    rigged.feed(TripRequested("t"))
+    rigged.feed(TripRequested("u"), saga_id="s2")
+    rigged.broker.forget(Partition("trip", 0), 1)
+    rigged.close()
+    rigged.path.rename(tmp_path / "lost.db")
+    result = rebuilt(hotel(), rigged.broker, rigged.path)
+    assert (result.due, result.counts["forgotten"], result.counts["own outcomes"]) == ({}, 1, 1)
+    rigged.open()
+    rigged.feed(FlightFull("u", "full"), saga_id="s2")
+    assert rigged.published("s2") == [HotelBooked("u"), HotelCancelled("u")]
+
+
+def test_an_outcome_that_nothing_explains_stops_it(rig: Rigs, tmp_path: Path) -> None:
+    """Another release of the service was in charge; one line says where."""
+    rigged = rig(hotel())
+    rigged.feed(TripRequested("t"))
+    rigged.append(HotelCancelled("t"), source="hotel")
+    rigged.close()
+    with pytest.raises(ReplayError, match=r"trip\[0\]@2: an outcome of hotel.book, saga s1, that nothing"):
+        rebuilt(hotel(), rigged.broker, tmp_path / "new.db")

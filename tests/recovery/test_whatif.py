@@ -341,3 +341,15 @@ def test_attempts_count_as_they_did(tmp_path: Path, topic: str) -> None:
     with recorded(tmp_path, topic, third) as jobs:
         assert tried(doer(jobs, third), jobs.stores["doer"]).changes == []
     assert timedelta(0) == job.AT_ONCE.delay
+
+
+def test_what_was_erased_is_not_guessed(tmp_path: Path, topic: str) -> None:
+    """Nor taken for a difference."""
+    with recorded(tmp_path, topic) as jobs:
+        path = tmp_path / "doer.db"
+        with closing(sqlite3.connect(path, timeout=10)) as store, store:
+            for (name,) in store.execute("select name from sqlite_schema where type = 'trigger'").fetchall():
+                store.execute(f"drop trigger {name}")
+            store.execute("update saga_log set payload = null where saga_id = 'bad'")
+        whatif = tried(doer(jobs), jobs.stores["doer"])
+        assert (whatif.changes, dict(whatif.counts)) == ([], {"compared": 1, "without a body": 2})

@@ -105,6 +105,8 @@ def _show(participant: Participant, result: Rebuilt, seen: int | None, path: Pat
     )
     if counts["unreadable records"]:
         click.echo(f"  {counts['unreadable records']} records can't be read: see `choreo dlq list`")
+    if counts["forgotten"]:
+        click.echo(f"  {counts['forgotten']} of its events are of sagas whose beginning the topics have lost")
     for work, count in sorted(result.due.items()):
         click.echo(f"  to be done once the worker runs: {work}, {count} sagas")
     if seen is not None:
