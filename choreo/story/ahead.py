@@ -49,11 +49,13 @@ class _Seen:
         self.ended = bool(self.types & {graph.contract.completes, graph.contract.fails})
 
     def can_come(self, graph: SagaGraph, name: str) -> bool:
-        """Say whether an event may still count: its step has no outcome yet, or was not undone yet (R3)."""
-        step, outcome = graph.outcome.get(name, ("", ""))
-        if outcome != COMPENSATED:
-            return step not in self.outcomes
-        return step not in self.compensated and self.outcomes.get(step, ("", ""))[0] != FAILED
+        """Say whether an event may still count: its step has no outcome yet, or it is what undoes it."""
+        step, told = graph.outcome.get(name, ("", ""))
+        outcome, result = self.outcomes.get(step, ("", ""))
+        if told != COMPENSATED:
+            return not outcome
+        undo = graph.steps[step].undo_of(result) if outcome == SUCCEEDED else None
+        return outcome != FAILED and (undo is None or name in undo.emits.successes)
 
     def since(self, names: Iterable[str]) -> int | None:
         """Give the time of the latest of some events."""

@@ -120,6 +120,7 @@ def test_whoever_has_read_furthest_knows_how_a_saga_stands(rig: Rig, folder: Pat
     assert listed("--store", "spa.db", "--stuck", "--threshold", "30s") == ["trip-booked"]
     assert "trip-booked" not in listed("--stuck", "--threshold", "30s")
     assert listed("--state", "completed") == ["trip-booked"]
+    assert sorted(listed()) == ["trip-booked", "trip-dead", "trip-waiting"]
     told = invoke("trace", "trip-booked").stdout
     assert "completed after" in told
     assert "spa" in told.partition("waits for")[2]

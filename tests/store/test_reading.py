@@ -110,3 +110,12 @@ def test_a_store_of_another_version_is_told_so(tmp_path: Path) -> None:
         old.commit()
     with StoreReader(path) as reader, pytest.raises(StoreError, match="not a store of this version"):
         reader.accounts("s")
+
+
+def test_pruned_sagas_are_listed_no_more(store: SQLiteStore, reader: StoreReader) -> None:
+    """Who names one is told that, and how it ended."""
+    with store.turn():
+        assert store.saga_log.prune("s-499", 5_000) == 2
+    assert next(reader.latest()).saga_id == "s-498"
+    (row,) = reader.accounts("s-499")["order"].entries
+    assert (row.input, row.saga_state) == ("pruned", "completed")

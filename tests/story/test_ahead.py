@@ -158,3 +158,23 @@ def test_what_completes_in_vain_is_undone() -> None:
     assert messages[-1].void
     owes = [each for each in ahead(graph_of(saga), messages) if not each.needs]
     assert [(each.task, each.gives) for each in owes] == [("compensation", last.answers)]
+
+
+def test_a_join_that_cannot_be_refused_owes_nothing_before_it_is_whole() -> None:
+    """Whatever the abort finds."""
+    one, other = shapes.step("A", STARTED), shapes.step("B", STARTED)
+    join = shapes.last("C", Trigger.all_of(Trigger.of(*one.results), Trigger.of(*other.results)), "retriable")
+    saga = Saga("join", (one, other, join))
+    found = ahead(graph_of(saga), messages_of(saga, (STARTED, *one.results, CANCELLED)))
+    assert step_of(join.name) not in {each.step for each in found if not each.needs}
+
+
+def test_the_start_waits_for_the_answer_that_can_still_come() -> None:
+    """Of a choice, the one that undoes what was done."""
+    choice, beside = shapes.step("A", STARTED, "A1", "A2"), shapes.step("B", STARTED)
+    last = shapes.last("C", Trigger.all_of(Trigger.any_of(*map(Trigger.of, choice.results)), beside.on))
+    saga = Saga("choice", (choice, beside, last))
+    messages = messages_of(saga, (STARTED, "A2", beside.failure))
+    start = next(each for each in ahead(graph_of(saga), messages) if each.step == START)
+    assert choice.answers[1] in start.needs
+    assert choice.answers[0] not in start.needs

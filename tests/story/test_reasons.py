@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from choreo import Permanent, Retry
+from choreo.entry import Entry
 from choreo.store import SQLiteStore
-from choreo.story import Story, tell
+from choreo.story import Account, Planned, Story, tell
 from choreo.story.moment import Moment
 from choreo.worker.letters import settle
-from tests.story.travelled import accounts_in, story_of
+from tests.story.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, story_of
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel
 from tests.worker.trip import FlightFull, TripRequested
@@ -184,3 +185,47 @@ def test_of_a_saga_that_was_pruned_only_its_end_is_told(rig: Rig) -> None:
     both = tell([account._replace(participant="spa", entries=[stone]), account], rig.clock.now())
     assert both.messages
     assert both.state == "failed"
+
+
+def test_what_is_void_says_which_outcome_came_before() -> None:
+    """A step's success, or what undid it: the first of each counts."""
+
+    def event(offset: int, outcome: str, note: str = "", step: str = "a.do") -> Entry:
+        name = f"x.{outcome}{offset}"
+        place = ("t", 0, offset, offset, None, note)
+        return Entry(
+            *("s", "x", 1, "compensating", offset, "event", step, "pending", "completed"),
+            *(f"e{offset}", name, outcome, "compensatable", "a", "", *place),
+        )
+
+    rows = [
+        event(0, "succeeded"),
+        event(1, "failed", "", "b.do"),
+        event(2, "compensated"),
+        event(3, "compensated", "void"),
+        event(4, "failed", "void"),
+        event(5, "succeeded", "void", "c.do"),
+    ]
+    told = tell([Account("a", rows)], 10)
+    assert [message.void for message in told.messages[3:]] == [
+        "the step was compensated before, @2",
+        "the step succeeded before, @0",
+        "it can't complete the saga: b.do failed before, @1",
+    ]
+
+
+def test_what_a_store_says_of_a_step_goes_before_what_its_graph_says(travelled: Path) -> None:
+    """One debt for a step: that it is being called is more than that it owes an answer."""
+    accounts = accounts_in(travelled, PLANS["booked"].trip_id)
+    cut = shortened(
+        accounts, lambda row: row.step in ("start", "flight.book_seat") and row.outcome != "compensated"
+    )
+    calling = [
+        account._replace(planned=[Planned("action", "flight.book_seat", 0, lane="out")])
+        if account.participant == "flight"
+        else account
+        for account in cut
+    ]
+    story = tell(calling, LATER, graph_of_trips())
+    assert [debt.why for debt in story.owed if debt.what == "flight.book_seat"] == ["executing"]
+    assert {debt.why for debt in story.owed if debt.who == "hotel"} == {"answer"}

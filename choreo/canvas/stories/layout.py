@@ -2,94 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
 
+from choreo.canvas.stories.column import SMALL, Column, width_of
+from choreo.canvas.stories.shapes import AXIS, TOP, Arrow, Bar, Box, Layout
 from choreo.canvas.stories.words import TONES, Tone, because, events, own_name, published, says, span
 from choreo.story import Moment, Story
 from choreo.story.ahead import Ahead
 
-TOP = 56
-"""Where the lanes begin, below their names."""
-AXIS = 96
-"""The width of the time axis, left of the lanes."""
-BOX = 30
-"""The height of a box; what it published is written below it, and why below that."""
-LINE = 15
-_GAP = 16
-_BOLD, _PLAIN, _SMALL = 8.2, 7.6, 6.9
-"""The widths of a character, of a label, of what follows it, and below: generous, as fonts differ."""
-_MARGIN = 44
 _LANE = (180, 300)
 """The narrowest and the widest lane."""
 _LONG = 1_000
 """A pause from which on it is shown, in milliseconds."""
-PAUSE = 32
-
-
-class Box(NamedTuple):
-    """A moment, or what has yet to happen (``number`` is then 0), at the middle of its lane."""
-
-    number: int
-    lane: str
-    label: str
-    what: str
-    icon: str
-    tone: Tone
-    event: str
-    why: str = ""
-    void: bool = False
-    title: str = ""
-    x: float = 0.0
-    y: float = 0.0
-    width: float = 0.0
-
-    @property
-    def height(self) -> float:
-        """Of the box and the lines below it."""
-        return BOX + LINE * bool(self.event) + LINE * bool(self.why)
-
-
-class Arrow(NamedTuple):
-    """An event that took effect: from the box that published it to the one that it caused."""
-
-    source: Box
-    target: Box
-    tone: Tone
-    void: bool
-
-
-class Bar(NamedTuple):
-    """A step under way, from one moment to another; ``is_open`` where it still is."""
-
-    x: float
-    top: float
-    bottom: float
-    tone: Tone
-    is_open: bool = False
-
-
-class Tick(NamedTuple):
-    """A time on the axis; a ``pause`` is time in which nothing happened."""
-
-    y: float
-    text: str
-    pause: bool = False
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A picture, ready to be drawn."""
-
-    width: float
-    height: float
-    lanes: tuple[tuple[str, float], ...]
-    boxes: tuple[Box, ...]
-    ghosts: tuple[Box, ...]
-    arrows: tuple[Arrow, ...]
-    bars: tuple[Bar, ...]
-    ticks: tuple[Tick, ...]
 
 
 def layout(story: Story) -> Layout:
@@ -97,7 +21,7 @@ def layout(story: Story) -> Layout:
     rows = _rows(story.moments)
     room = _lane_width(story, rows)
     lanes = {name: AXIS + room * (number + 0.5) for number, name in enumerate(_lanes(story))}
-    column = _Column(float(TOP + 34), room, lanes)
+    column = Column(float(TOP + 34), room, lanes)
     boxes, before = {}, story.began
     for number, moment in rows:
         if moment.time - before >= _LONG:
@@ -116,51 +40,6 @@ def layout(story: Story) -> Layout:
         tuple(_bars(story, rows, boxes, column.y)),
         tuple(column.ticks),
     )
-
-
-class _Column:
-    """Puts one thing below the other."""
-
-    def __init__(self, y: float, room: float, lanes: Mapping[str, float]) -> None:
-        self.y = y
-        self.ticks: list[Tick] = []
-        self._room = room
-        self._lanes = lanes
-
-    def pause(self, text: str) -> None:
-        """Let time pass."""
-        self.ticks.append(Tick(self.y - 8, text, pause=True))
-        self.y += PAUSE
-
-    def tick(self, text: str) -> None:
-        """Say what time it is."""
-        self.ticks.append(Tick(self.y, text))
-
-    def put(self, box: Box) -> Box:
-        """Place a box in its lane, its texts cut to what fits; give it as it lies there."""
-        fits = self._room - 10 - _MARGIN - (len(box.what) + 1) * _PLAIN
-        label = cut(box.label, fits / _BOLD)
-        below = (self._room - 6) / _SMALL
-        placed = box._replace(
-            x=self._lanes[box.lane],
-            y=self.y,
-            width=min(_width(label, box.what), self._room - 10),
-            label=label,
-            event=cut(box.event, below),
-            why=cut(box.why, below),
-        )
-        self.y += placed.height + _GAP
-        return placed
-
-
-def _width(label: str, what: str) -> float:
-    return len(label) * _BOLD + (len(what) + 1) * _PLAIN * bool(what) + _MARGIN
-
-
-def cut(text: str, fits: float) -> str:
-    """Cut a text to what fits; it is whole in the tooltip and in the table."""
-    longest = max(int(fits), 4)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _lanes(story: Story) -> Iterable[str]:
@@ -184,8 +63,8 @@ def _is_its_call(before: Moment, moment: Moment) -> bool:
 
 def _lane_width(story: Story, rows: Iterable[tuple[int, Moment]]) -> float:
     boxes = [*(_box(number, moment) for number, moment in rows), *(_ghost(each) for each in story.ahead)]
-    longest = max(_width(box.label, box.what) for box in boxes)
-    below = max(max(len(box.event), len(box.why)) * _SMALL for box in boxes)
+    longest = max(width_of(box.label, box.what) for box in boxes)
+    below = max(max(len(box.event), len(box.why)) * SMALL for box in boxes)
     return min(max(longest + 22, below + 12, _LANE[0]), _LANE[1])
 
 
@@ -214,7 +93,7 @@ def _ghost(ahead: Ahead) -> Box:
     return Box(0, ahead.participant, label, what, what, tone, event, why, title=f"{event} {why}".strip())
 
 
-def _ghosts(story: Story, column: _Column) -> Iterator[Box]:
+def _ghosts(story: Story, column: Column) -> Iterator[Box]:
     """Place what remains: what is owed now, then what may follow."""
     if not story.is_ended:
         column.pause(f"now, {span(max(story.now - story.last, 0))} later")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from choreo.canvas.stories.layout import AXIS, BOX, LINE, TOP, Arrow, Bar, Box, Layout, Tick, cut
+from choreo.canvas.stories.column import cut
+from choreo.canvas.stories.shapes import AXIS, BOX, LINE, TOP, Arrow, Bar, Box, Layout, Tick
 
 ICONS = {
     "started": "M5 3.2v9.6L12.6 8z",
