@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from choreo.cli.project import nearest_project
-from choreo.errors import ConfigurationError
+from choreo.errors import ArchiveError, ConfigurationError
 
 if TYPE_CHECKING:
     import sqlite3
 
     from choreo.store import SQLiteStore
-    from choreo.store.reading import StoreReader
+    from choreo.story import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ stores = click.option(
     show_envvar=True,
     metavar="PATH",
     help="A participant's SQLite database, or a folder with several (*.db); may be repeated. Default: the "
-    "working directory, or as [tool.choreo] says.",
+    "working directory, or as [tool.choreo] says. What only reads takes exports of logs, too.",
 )
 """The option that says which stores a command looks into."""
 
@@ -70,22 +70,42 @@ def open_stores(named: Sequence[str]) -> Iterator[list[Opened]]:
 
 
 @contextmanager
-def open_readers(named: Sequence[str]) -> Iterator[list[StoreReader]]:
+def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
     """Open the stores that the option names to read them, in the order of their participants' names.
 
-    Raises `ConfigurationError` where a file is missing, is no store of choreo's, or where two are of one
-    participant: which would be believed? Nothing is made or changed, and no worker waits.
+    An export of a store's log is as good. Raises `ConfigurationError` where a file is missing, or is neither,
+    `ArchiveError` for an export that isn't whole. Nothing is made or changed, and no worker waits.
     """
     from choreo.store.reading import StoreReader
 
-    opened: list[StoreReader] = []
+    with ExitStack() as opened:
+        exports = [name for name in named if _is_export(name)]
+        stores = [name for name in named if name not in exports]
+        sources: list[Source] = [_export(name) for name in exports]
+        for path in _paths(stores) if stores else ():
+            sources.append(opened.enter_context(StoreReader(path)))
+        yield sorted(sources, key=lambda each: each.participant)
+
+
+def _is_export(path: str) -> bool:
+    """Say whether a file begins as ``choreo log export`` writes it: as JSON lines, or as Avro."""
     try:
-        for path in _paths(named):
-            opened.append(StoreReader(path))
-        yield sorted(opened, key=lambda each: each.participant)
-    finally:
-        for each in opened:
-            each.close()
+        with open(path, "rb") as file:
+            return file.read(8).startswith((b'{"head"', b"Obj\x01"))
+    except OSError:
+        return False
+
+
+def _export(path: str) -> Source:
+    from choreo.keeping.files import read_export
+    from choreo.story.held import Held
+
+    try:
+        with open(path, "rb") as file:
+            origin, rows = read_export(file)
+            return Held(origin.participant, path, ((row.id, row.entry) for row in rows))
+    except ArchiveError as error:
+        raise ArchiveError(f"{path}: {error.message}", hint=error.hint) from None
 
 
 def _paths(named: Sequence[str]) -> list[str]:

@@ -16,10 +16,11 @@ from choreo.errors import ConfigurationError, HeadersError
 if TYPE_CHECKING:
     from choreo.choreography import SagaGraph
     from choreo.ports import Record
-    from choreo.story.topic import Event, Topics
+    from choreo.story.held import Held
+    from choreo.story.topic import Event
 
 
-def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Topics:
+def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Held:
     """Read the topics of the sagas whose graphs are known.
 
     Raises `ConfigurationError` where none is: the topic alone doesn't say which event ends a saga.
@@ -31,14 +32,14 @@ def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Topics:
         )
     from choreo.choreography import role_of_all
     from choreo.kafka.tape import tape_of
-    from choreo.story.topic import Topics
+    from choreo.story.topic import topics
 
     contracts = {name: role_of_all(graph).contract for name, graph in graphs.items()}
-    topics = sorted({graph.contract.topic for graph in graphs.values()})
-    with logs.quiet("choreo.kafka"), tape_of(cluster.bootstrap, topics, cluster.kafka) as tape:
+    names = sorted({graph.contract.topic for graph in graphs.values()})
+    with logs.quiet("choreo.kafka"), tape_of(cluster.bootstrap, names, cluster.kafka) as tape:
         total = sum(each.high - each.low for each in tape.partitions)
         with _progress(tape.records(), total) as records:
-            return Topics(contracts, _events(records))
+            return topics(contracts, _events(records))
 
 
 def _events(records: Iterable[Record]) -> Iterator[Event]:

@@ -258,3 +258,30 @@ def test_stores_whose_workers_run_in_other_processes_are_read(folder: Path) -> N
                 assert second.is_running()
     assert "not enough pear in stock" in told
     assert "OrderFailed" in told
+
+
+def test_an_export_tells_what_its_store_told(rig: Rig, folder: Path) -> None:
+    """In either format; what was due or dead is in the store alone."""
+    for name in ("hotel.jsonl", "hotel.avro"):
+        assert invoke("log", "export", "--store", "hotel.db", "--output", name).exit_code == 0
+        assert listed("--store", name) == ["trip-waiting", "trip-booked", "trip-dead"]
+        assert listed("--store", name, "--stuck") == ["trip-dead"]
+        by_store = json.loads(invoke("trace", "trip-booked", "--format", "json").stdout)
+        by_export = json.loads(invoke("trace", "trip-booked", "--format", "json", "--store", name).stdout)
+        assert by_export == by_store
+    told = invoke("trace", "trip-ded", "--store", "hotel.avro")
+    assert_refused(told.exit_code, told.stderr, "is known in hotel.avro", "did you mean trip-dead?")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+@pytest.mark.parametrize("name", ["hotel.jsonl", "hotel.avro"])
+def test_half_an_export_is_refused(rig: Rig, folder: Path, name: str, share: float) -> None:
+    """Wherever it was cut; one that was changed is, too."""
+    assert invoke("log", "export", "--store", "hotel.db", "--output", name).exit_code == 0
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: int(len(whole) * share)])
+    told = invoke("trace", "trip-booked", "--store", name)
+    assert_refused(told.exit_code, told.stderr, f"{name}: ")
+    (folder / name).write_bytes(whole[:400] + bytes([whole[400] ^ 1]) + whole[401:])
+    told = invoke("sagas", "--store", name)
+    assert_refused(told.exit_code, told.stderr, f"{name}: ")
