@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from choreo import Permanent, Retry
+from choreo.canvas.stories.lines import lines
 from choreo.entry import Entry
 from choreo.store import SQLiteStore
 from choreo.story import Account, Planned, Story, tell
@@ -229,3 +230,14 @@ def test_what_a_store_says_of_a_step_goes_before_what_its_graph_says(travelled: 
     story = tell(calling, LATER, graph_of_trips())
     assert [debt.why for debt in story.owed if debt.what == "flight.book_seat"] == ["executing"]
     assert {debt.why for debt in story.owed if debt.who == "hotel"} == {"answer"}
+
+
+def test_what_an_exception_says_stays_in_its_line(rig: Rig) -> None:
+    """A terminal obeys some characters, and a table has its lines; nobody's text has a say in either."""
+    (account,) = accounts_in(rig.path.parent, "s1")
+    rows = [
+        row._replace(note="\x1b[31mred\nnext" + "x" * 1000) if row.note else row for row in account.entries
+    ]
+    told = list(lines(tell([account._replace(entries=rows, letters=())], rig.clock.now())))
+    assert any("[31mred next" in line.text for line in told)
+    assert all(line.text.isprintable() and len(line.text) < 500 for line in told)

@@ -48,6 +48,9 @@ def moments(story: Story) -> Iterator[Line]:
         yield Line(row, move, TONES[moment.what])
 
 
+_LONGEST = 300
+"""The characters of a cell; JSON has the rest."""
+
 _UNSAID = ("dead letter", "requeued", "discarded", "observed", "passed", "pruned")
 """What states don't tell."""
 
@@ -71,7 +74,7 @@ def _remaining(story: Story) -> Iterable[tuple[str, ...]]:
 
 def columns(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
     """Lay cells out in columns; those named in ``right`` are flush right."""
-    table = [tuple(row) for row in rows]
+    table = [tuple(map(_printable, row)) for row in rows]
     if not table:
         return []
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
@@ -79,6 +82,12 @@ def columns(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> list[st
         "  ".join(_padded(cell, widths[n], n in right) for n, cell in enumerate(row)).rstrip()
         for row in table
     ]
+
+
+def _printable(text: str) -> str:
+    """Write a text in one line, whatever an exception or a stranger put into it: a terminal obeys some."""
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
 
 
 def _padded(cell: str, width: int, right: bool) -> str:
