@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from operator import itemgetter
 from struct import Struct
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ PRUNED = "pruned"
 
 _BETWEEN = "\x1f"
 _NUMBERS = Struct(">5q").pack
+_NAMES = itemgetter(0, 1, 3, *range(5, 16), Entry._fields.index("traceparent"))
+"""Gives all texts but the note, in which anything may stand."""
 
 
 class Row(NamedTuple):
@@ -128,8 +131,8 @@ def _refusal(before: bytes, row: Row, unchained: int) -> str:
         return "it has no link: something else than this choreo wrote it"
     if row.digest is not None and entry.payload is not None:
         return "its payload was erased, and is there"
-    texts = [field for field in entry if isinstance(field, str)]
-    if sum(_BETWEEN in text for text in texts) > (_BETWEEN in entry.note) or not all(map(_is_unicode, texts)):
+    texts = _BETWEEN.join(_NAMES(entry))
+    if texts.count(_BETWEEN) != len(_NAMES(entry)) - 1 or not _is_unicode(texts + entry.note):
         return "it holds what is no text"
     if entry.input == PRUNED and row.digest is not None and before not in (NOTHING, row.digest):
         return "it stands for rows that were pruned, and others are there"
@@ -137,7 +140,11 @@ def _refusal(before: bytes, row: Row, unchained: int) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    return text.encode("utf-8", "replace").decode() == text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _likely(before: bytes, rest: list[Row]) -> str:

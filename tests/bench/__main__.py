@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.bench import calls, deadlines, fold, footprint, hop, participant, sagas, trace, waiting
+from tests.bench import calls, chain, deadlines, fold, footprint, hop, participant, sagas, trace, waiting
 from tests.bench.site import Site, site
 
 
@@ -35,6 +35,7 @@ def main() -> None:
         "waiting": lambda where: waiting.measure(
             where, (2_000, 5_000) if quick else (20_000, 50_000, 100_000)
         ),
+        "chain": lambda where: chain.measure(where, 5_000 if quick else 50_000),
         "hop": lambda where: hop.measure(where, rate=50, seconds=4 if quick else 20),
         "footprint": lambda where: footprint.measure(where, seconds=3 if quick else 10),
     }
