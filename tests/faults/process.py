@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 import time
@@ -37,6 +36,9 @@ SESSION = 1_500
 """Milliseconds after which the group gives up a member that is silent."""
 
 _SETTINGS = {"session.timeout.ms": SESSION, "heartbeat.interval.ms": 300}
+_NEAR = 300
+"""Milliseconds before its time in which a deadline is waited for; no turn begins later after its take."""
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.faults.process"])
 
@@ -70,7 +72,7 @@ def start(job: Job) -> Any:
 def serve(job: Job) -> None:
     """Run the worker until something ends it; what that was goes into the cell's folder."""
     tie(os.getppid())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.setsid()  # a stopped process of a group whose leader ends would be told to go on
     out = os.open(job.aim.folder / f"{job.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
@@ -104,8 +106,12 @@ def _is_due(aim: Aim, store: SQLiteStore) -> Callable[[], bool]:
     """Tell whether the deadline in question is to be done in the coming turn."""
 
     def is_due() -> bool:
-        rows = store.due(SystemClock().now(), 1_000)
-        return any((row.saga_id, row.task) == (aim.saga_id, "deadline") for row in rows)
+        now = SystemClock().now()
+        rows = store.due(now + _NEAR, 1_000)
+        dues = [row.due for row in rows if (row.saga_id, row.task) == (aim.saga_id, "deadline")]
+        if dues:  # waited for here, or it might become due between this look and the worker's own
+            time.sleep(max(dues[0] - now, 0) / 1000)
+        return bool(dues)
 
     return is_due if aim.cell.task == "deadline" else lambda: False
 

@@ -19,7 +19,7 @@ LONG = os.environ.get("CHOREO_FUZZ") == "1"
 EVERY = 1 if LONG else 11
 """Of how many bits one is flipped."""
 
-NOISE = 20_000 if LONG else 300
+NOISE = 5_000 if LONG else 300
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ class Town(Books):
         run = [CHOREO, "run", self._target(name), "--bootstrap", self._bootstrap, "--store", str(store)]
         command = [sys.executable, str(TETHER), str(os.getpid()), *run, *self._settings]
         with (self._folder / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+            self._running[name] = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
 
     def kill(self, name: str) -> None:
         """Kill a participant's process, as ``kill -9`` does."""
