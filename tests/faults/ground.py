@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from shutil import rmtree
-from threading import Event
 
 from tests.broker.kafka import Broker
+from tests.broker.leg import unique
 from tests.broker.lines import Lines
 from tests.faults.cells import Cell
 from tests.faults.trial import Care, Place, Result, hold
@@ -28,7 +28,14 @@ class Ground:
             self._free.put(each)
         self._count = len(places)
         self._folder = folder
-        self._over = Event()
+
+    def hold(self, cell: Cell, seed: int, without: str, seconds: float) -> Result:
+        """Hold a trial with a mutant."""
+        place = self._free.get()
+        try:
+            return hold(cell, seed, place, self._folder / unique(without), without=without, seconds=seconds)
+        finally:
+            self._free.put(place)
 
     def hold_all(self, trials: Sequence[Trial], care: Care | None = None) -> Iterator[Result]:
         """Give each trial's result as it comes; whoever stops asking ends those that have not begun."""
@@ -38,7 +45,6 @@ class Ground:
                 for each in as_completed(coming):
                     yield each.result()
             finally:
-                self._over.set()
                 pool.shutdown(cancel_futures=True)
 
     def _hold(self, number: int, cell: Cell, seed: int, care: Care | None) -> Result:

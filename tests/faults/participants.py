@@ -29,12 +29,16 @@ Runs = Literal["turn", "coroutine", "thread"]
 
 
 class Plan(NamedTuple):
-    """What the participants of a cell are told: their topic, the deadline, and how the doer runs."""
+    """What the participants of a cell are told: their topic, the deadline, and how the doer runs.
+
+    ``without`` names what the doer's store lacks, to see that this is found.
+    """
 
     topic: str
     within: float
     runs: Runs = "turn"
     attempts: int = 5
+    without: str = ""
 
 
 Effect = Callable[[Context, str], None]

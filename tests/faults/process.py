@@ -29,6 +29,7 @@ from tests.broker.guest import join_and_leave
 from tests.broker.tether import tie
 from tests.faults.fuse import Aim, Fuse
 from tests.faults.log import SpoilingLog, StruckLog
+from tests.faults.mutants import MUTANTS
 from tests.faults.participants import Effect, Plan, participant, row
 from tests.faults.store import StruckStore
 
@@ -93,7 +94,8 @@ def _worker(job: Job, store: SQLiteStore) -> Worker:
     effect: Effect = row
     if job.name == "doer":
         fuse = Fuse(job.aim)
-        struck_store = StruckStore(store, fuse)
+        lacking = MUTANTS[job.plan.without](store) if job.plan.without else store
+        struck_store = StruckStore(lacking, fuse)
         struck_log = StruckLog(log, fuse, _is_due(job.aim, store), _rebalance(job))
         effect = _effect(fuse)
     elif job.name == "asker" and job.aim.is_broken and job.aim.cell.task == "action":

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from choreo.ports import Entry
-from choreo.store import SQLiteStore
 from tests.faults.fuse import Fuse
 
 _STATEMENTS = (
@@ -28,7 +27,7 @@ _UNCOMMITTABLE = (
 class StruckStore:
     """A store that comes by the fuse at each point of its own."""
 
-    def __init__(self, store: SQLiteStore, fuse: Fuse) -> None:
+    def __init__(self, store: Any, fuse: Fuse) -> None:
         self._store = store
         self._fuse = fuse
         connection = store.db.conn

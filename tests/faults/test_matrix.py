@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -31,12 +30,15 @@ CUT: tuple[Trial, ...] = (
 """A trial for each part of the turn; each fault two times at least."""
 
 
-@pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+pytestmark = pytest.mark.xdist_group("faults")
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """Give a broker with lines to it, and room for three trials at a time."""
     with ExitStack() as stack:
         try:
-            opened = stack.enter_context(open_ground(tmp_path, 3))
+            opened = stack.enter_context(open_ground(tmp_path_factory.mktemp("ground"), 3))
         except (Unavailable, BrokerFailed) as error:
             unavailable(error)
         yield opened
@@ -50,6 +52,13 @@ def test_no_fault_at_any_point_of_the_turn_loses_or_repeats_anything(ground: Gro
     assert len(results) == len(CUT)
     kills = [each for each in results if each.cell.fault == "kill"]
     assert all("1 × SIGKILL" in each.ends for each in kills)
+
+
+@pytest.mark.kafka
+def test_the_matrix_finds_a_store_that_forgets_its_outbox(ground: Ground) -> None:
+    """What was committed and not published is lost, so the saga never ends; the trial does, and says so."""
+    result = ground.hold(Cell("committed before produce", "kill", "action"), 0, without="outbox", seconds=6)
+    assert list(result.violations) == ["Wrong: the sagas have not ended within 6 s"]
 
 
 def test_every_cell_is_held_or_says_why_not() -> None:

@@ -45,14 +45,26 @@ Care = Callable[[Site, Sequence[JobAsked], random.Random], None]
 """What somebody does to the site once the fault has struck."""
 
 
-def hold(cell: Cell, seed: int, place: Place, folder: Path, care: Care | None = None) -> Result:
-    """Hold a trial. Whatever goes wrong is a violation; nothing is raised."""
+def hold(
+    cell: Cell,
+    seed: int,
+    place: Place,
+    folder: Path,
+    care: Care | None = None,
+    *,
+    without: str = "",
+    seconds: float = 60.0,
+) -> Result:
+    """Hold a trial. Whatever goes wrong is a violation; nothing is raised.
+
+    ``without`` is a mutant's, see `Plan`; ``seconds`` bounds every wait.
+    """
     began = time.monotonic()
     folder.mkdir(parents=True)
     chance = random.Random(f"{cell} {seed}")
     jobs = _jobs(cell, chance)
     aim = Aim(cell, seed, jobs[0].name, folder, place.control, place.line)
-    site = Site(place.bootstrap, place.through, _plan(cell, seed), aim)
+    site = Site(place.bootstrap, place.through, _plan(cell, seed)._replace(without=without), aim, seconds)
     try:
         with site:
             chance.shuffle(jobs)
