@@ -74,6 +74,7 @@ choreo.commands = Commands(
         "topics": "choreo.cli.topics:topics",
         "schemas": "choreo.cli.schemas:schemas",
         "verify": "choreo.cli.verify:verify",
+        "simulate": "choreo.cli.simulate:simulate",
         "graph": "choreo.cli.graph:graph",
         "manifest": "choreo.cli.manifest:manifest",
         "rule": "choreo.cli.rule:rule",

@@ -260,6 +260,12 @@ class Participant:
         twin._connection = None
         return twin
 
+    def holding(self, handlers: Iterable[Handler]) -> Participant:
+        """Give a participant that has these handlers, as they are: how a manifest is brought to life."""
+        twin = copy.copy(self)
+        twin._declarations = self._declarations.holding(handlers)
+        return twin
+
     @property
     def connection(self) -> Connection | None:
         """Its way to its store, if it has one."""

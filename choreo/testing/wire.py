@@ -14,12 +14,14 @@ OnTaken = Callable[[Sequence[Record]], None]
 class Wire:
     """Implements `choreo.ports.Log`: what is published is in flight until it is delivered, in order.
 
-    ``on_taken`` is told what the worker takes, before it does anything with it.
+    ``on_taken`` is told what the worker takes, before it does anything with it. Where it is not ``is_open``,
+    nothing comes in.
     """
 
     def __init__(self, log: MemoryLog, on_taken: OnTaken) -> None:
         self.log = log
         self.in_flight: deque[Publication] = deque()
+        self.is_open = True
         self._on_taken = on_taken
 
     def deliver(self, publication: Publication) -> None:
@@ -43,7 +45,7 @@ class Wire:
     def take(self, limit: int, wait: float) -> Taken:
         """Take what is there, and never wait."""
         del wait
-        taken = self.log.take(limit, 0.0)
+        taken = self.log.take(limit if self.is_open else 0, 0.0)
         self._on_taken(taken.records)
         return taken
 

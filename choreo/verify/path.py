@@ -13,6 +13,7 @@ from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT, Out
 from choreo.protocol import (
     Answer,
     Arm,
+    Begin,
     Bury,
     Decision,
     Drop,
@@ -26,6 +27,9 @@ from choreo.protocol import (
     Queue,
     Trigger,
     fold_into,
+)
+from choreo.protocol import (
+    Run as Runs,
 )
 from choreo.verify.model import Model
 from choreo.verify.rest import Rest, rest_of
@@ -46,6 +50,10 @@ class Held(NamedTuple):
     step: str
     then: Input | Queue
     cause: Cause
+
+
+def _is_queued(decision: Decision) -> bool:
+    return isinstance(decision, Queue)
 
 
 class Path:
@@ -157,8 +165,11 @@ class Path:
         return True
 
     def tell(self, told: Input, cause: Cause) -> None:
-        """Fold an input; what is decided is done before anything that was decided earlier."""
-        decisions = fold_into(self.model.role, self.saga, told)
+        """Fold an input; what is decided is done before anything that was decided earlier.
+
+        What is said at once is said before what is queued is done, as the worker does it.
+        """
+        decisions = sorted(fold_into(self.model.role, self.saga, told), key=_is_queued)
         self._todo.extendleft((decision, cause) for decision in reversed(decisions))
 
     def _obey(self, decision: Decision, cause: Cause) -> None:
@@ -189,8 +200,14 @@ class Path:
             undo = self.model.graph.steps[name].undo_after(self.saga.step(name).result)
             answer = next(iter(undo.emits.successes), "") if undo else ""
             self.tell(Ended(name, COMPENSATED, answer), self._called(name, undo, cause))
-        elif task == "action":
+        elif task == "action" and (cause.how != "requeued" or self._may_begin(name, cause)):
             self.on_action(name, self.because(self.model.role.action[name].trigger, cause))
+
+    def _may_begin(self, step: str, cause: Cause) -> bool:
+        """Let the protocol say whether a requeued step still runs: its saga may be over by now."""
+        decisions = fold_into(self.model.role, self.saga, Begin(step))
+        self._todo.extendleft((decision, cause) for decision in reversed(decisions))
+        return any(isinstance(decision, Runs) for decision in decisions)
 
     def append(self, step: str, outcome: Outcome, event: str, cause: Cause, remark: str = "") -> None:
         """Write an event to the log."""

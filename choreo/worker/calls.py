@@ -6,9 +6,13 @@ from choreo.worker.call import Call, Finished, Runner
 
 
 class Calls:
-    """The calls that are out, ``limit`` at most; for the worker's thread. ``runner`` runs them."""
+    """The calls that are out, ``limit`` at most; for the worker's thread. ``runner`` runs them.
+
+    Where it is not ``is_open``, none begins: a test kit decides when.
+    """
 
     def __init__(self, limit: int, runner: Runner) -> None:
+        self.is_open = True
         self._limit = limit
         self._runner = runner
         self._out: dict[Call, None] = {}
@@ -17,7 +21,7 @@ class Calls:
     @property
     def room(self) -> int:
         """How many more may start; one that was cut takes its place until it has really ended."""
-        return self._limit - len(self._out) - len(self._cut)
+        return self._limit - len(self._out) - len(self._cut) if self.is_open else 0
 
     @property
     def are_out(self) -> bool:

@@ -145,6 +145,11 @@ class Worker:
             return self._clock.now()
         return self._next_due
 
+    @property
+    def calls(self) -> Calls:
+        """The handlers that run outside of the transaction."""
+        return self._calls
+
     def turn(self) -> int:
         """Go round once: take, transact, give. Give the number of items that were done."""
         self._take()

@@ -32,6 +32,8 @@ def check(case: Case) -> Iterator[Finding]:
         if manifest.participant not in case.graph.participants or not case.lock.is_stale(manifest):
             continue
         known = manifest.participant in case.lock.participants
+        if not known and not any(handler.derived for handler in case.graph.handlers):
+            continue  # nothing in its saga leans on a lock
         what = "has changed since it was locked" if known else "is not in the lock"
         yield RULE.finding(
             case.graph.name,

@@ -1,0 +1,163 @@
+"""Every trace that `choreo verify` reports is run again, by the real worker, and takes the same course."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from choreo.choreography import choreography_of
+from choreo.cli.choreographies import declared
+from choreo.cli.target import participants_of
+from choreo.errors import DeclarationError
+from choreo.participant import Participant
+from choreo.testing.rerun import Course, Rerun
+from choreo.testing.standins import participants_from
+from choreo.verify import Finding, verify
+from choreo.verify.trace import Trace, TraceEvent, write_trace
+from tests.cli.command import invoke
+
+from .corpus.case import CorpusCase, cases
+from .judging import random_choreography
+from .notation import parsed
+from .test_oracles import SEEDS
+
+CORPUS = [case for case in cases("bad") if any(finding.schedule for finding in case.verdict.findings)]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Leave out what workers log of handlers whose time has not come."""
+    log = logging.getLogger("choreo")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    yield
+    log.setLevel(level)
+
+
+def rerun(participants: Sequence[Participant], trace: Trace) -> Course:
+    simulation = Rerun(participants, trace)
+    try:
+        return simulation.follow()
+    finally:
+        simulation.close()
+
+
+def traced(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Trace]]:
+    for finding in findings:
+        if finding.schedule:
+            yield finding, finding.schedule
+
+
+def same(finding: Finding, trace: Trace, course: Course) -> None:
+    assert not course.different, f"{finding.rule} {finding.message}: {course.different}\n{trace}"
+    assert course.events[: len(trace.events)] == tuple(event.type for event in trace.events)
+
+
+@pytest.mark.parametrize("case", CORPUS, ids=str)
+def test_a_trace_of_the_corpus_runs_again(case: CorpusCase) -> None:
+    """With its real handlers; with stand-ins where the defect can't be declared."""
+    own = list(dict.fromkeys(each for _, each in participants_of(case.module)))
+    altered = hasattr(case.module, "alter")
+    for finding, trace in traced(case.verdict.findings):
+        same(finding, trace, rerun(participants_from(case.manifests) if altered else own, trace))
+        same(finding, trace, rerun(participants_from(case.manifests), trace))
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_trace_of_a_random_choreography_runs_again(part: int) -> None:
+    """Handlers are made up from the manifests; who is early, late, fails or dies is the trace's matter."""
+    shown = 0
+    for seed in range(part, 2 * SEEDS, 4):
+        _, manifests = random_choreography(seed)
+        for finding, trace in traced(verify(choreography_of(manifests)).findings):
+            try:
+                course = rerun(participants_from(manifests), trace)
+            except DeclarationError:
+                continue  # no worker runs what has no compensation, or another's
+            same(finding, trace, course)
+            shown += 1
+    assert shown
+
+
+CHAIN = """
+    a.one < Started > One / OneFailed
+    a.undo_one of a.one result=One < TwoFailed > OneUndone
+    b.two pivot < One > Completed / TwoFailed
+    o.give_up of start derived < > Failed
+"""
+EVENTS = (
+    TraceEvent("g.Started", "start", "succeeded", "o", "start", 0, 0),
+    TraceEvent("g.One", "a.one", "succeeded", "a", "handler", 1, 1),
+    TraceEvent("g.TwoFailed", "b.two", "failed", "b", "handler", 2, 2),
+    TraceEvent("g.OneUndone", "a.one", "compensated", "a", "handler", 3, 3),
+    TraceEvent("g.Failed", "start", "compensated", "o", "handler", 4, 4),
+)
+
+
+def test_a_run_that_can_not_be_is_another_course() -> None:
+    """The handlers are asked, not only told: what the protocol refuses doesn't happen."""
+    stand_ins = participants_from(parsed(CHAIN))
+    right = Trace("grown", "CHO204", "b.two fails", EVENTS, "failed")
+    assert not rerun(stand_ins, right).different
+    too_early = right._replace(events=(*EVENTS[:3], EVENTS[4]._replace(begun=3, read=3)))
+    assert "o does not publish g.Failed" in rerun(stand_ins, too_early).different
+    assert "a can't have read 1 events" in rerun(stand_ins, right._replace(events=EVENTS[1:])).different
+    unended = right._replace(events=EVENTS[:3], end="completed")
+    assert rerun(stand_ins, unended).end == "failed"
+
+
+ORDERS = "examples.orders.contract"
+
+
+def test_a_handler_that_does_otherwise_is_told(tmp_path: Path) -> None:
+    """There is no stock for what was made up: the reservation fails, and the trace's event stands."""
+    events = (
+        TraceEvent("shop.OrderCreated", "start", "succeeded", "orders", "start", 0, 0),
+        TraceEvent(
+            "shop.InventoryReserved", "inventory.reserve_inventory", "succeeded", "inventory", "handler", 1, 1
+        ),
+        TraceEvent("shop.PaymentFailed", "payments.process_payment", "failed", "payments", "handler", 2, 2),
+        TraceEvent(
+            "shop.ReservationReleased",
+            "inventory.reserve_inventory",
+            "compensated",
+            "inventory",
+            "handler",
+            3,
+            3,
+        ),
+        TraceEvent("shop.OrderFailed", "start", "compensated", "orders", "handler", 4, 4),
+    )
+    trace = Trace("order-fulfilment", "CHO204", "payments.process_payment fails", events, "failed")
+    course = rerun(declared("examples.orders"), trace)
+    assert (course.different, course.end) == ("", "failed")
+    assert course.forced == ("inventory.reserve_inventory raised Permanent, not shop.InventoryReserved",)
+    path = tmp_path / "trace.json"
+    path.write_text(write_trace(trace))
+    result = invoke("simulate", str(path), "examples.orders")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "the same course: 5 events, and the saga failed"
+    late = trace._replace(events=(*events[:3], events[4]._replace(begun=3, read=3)))
+    path.write_text(write_trace(late))
+    result = invoke("simulate", str(path), "examples.orders")
+    assert result.exit_code == 1
+    assert "another course: orders does not publish shop.OrderFailed" in result.stdout
+
+
+def test_what_is_no_trace_or_is_of_others_is_one_line(tmp_path: Path) -> None:
+    """Exit 2, and what to do."""
+    path = tmp_path / "trace.json"
+    path.write_text(write_trace(Trace("grown", "CHO204", "b.two fails", EVENTS, "failed")))
+    result = invoke("simulate", str(path), "examples.orders")
+    assert result.exit_code == 2
+    assert "nobody here takes part in saga 'grown'" in result.stderr
+    result = invoke("simulate", str(path), "examples.orders", str(tmp_path))
+    assert result.exit_code == 2
+    assert "can't run together" in result.stderr
+    path.write_text(path.read_text().replace("b.two", "b.too", 1))
+    result = invoke("simulate", str(path), "examples.orders")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
