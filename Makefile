@@ -51,6 +51,7 @@ soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills,
 
 fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
 	JOBS=$(JOBS) $(BIN)/python -m tests.verify 10000
+	CHOREO_FUZZ=1 $(BIN)/python -m pytest -s tests/verify/test_mutants.py
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/fuzz tests/kafka/test_cloudevents.py tests/scenarios/test_nth_operation.py
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers

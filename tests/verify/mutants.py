@@ -52,7 +52,7 @@ def _with(manifests: Manifests, old: HandlerEntry, *new: HandlerEntry) -> tuple[
 
 
 def _retriggered(old: HandlerEntry, trigger: Sequence[frozenset[str]]) -> HandlerEntry:
-    return replace(old, trigger=tuple(dict.fromkeys(trigger)))
+    return replace(old, trigger=tuple(dict.fromkeys(trigger)), derived=False)
 
 
 def drop_compensation(manifests: Manifests) -> Iterator[Mutant]:
@@ -258,8 +258,8 @@ def early_pivot(manifests: Manifests) -> Iterator[Mutant]:
 
 
 def foreign_compensation(manifests: Manifests) -> Iterator[Mutant]:
-    """Another participant declares the compensation."""
-    for undo in _handlers(manifests, "compensation"):
+    """Another participant declares the compensation; that of the start may be anybody's, who then starts."""
+    for undo in (each for each in _handlers(manifests, "compensation") if each.step != START):
         others = [m for m in manifests if any(saga.name == undo.saga for saga in m.sagas)]
         other = next((m.participant for m in others if m.participant != undo.participant), "")
         if other:
