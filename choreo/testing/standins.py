@@ -42,7 +42,7 @@ def made_up(cls: type, like: Iterable[object] = ()) -> Any:
 
     >>> from examples.orders.contract import InventoryReserved, OrderCreated
     >>> made_up(InventoryReserved, [OrderCreated("o-1", "ada", "pear", 2, 100, "12 Elm Street")])
-    InventoryReserved(order_id='o-1', customer='ada', total=1, address='12 Elm Street')
+    InventoryReserved(order_id='o-1', customer='ada', total=100, address='12 Elm Street')
     """
     known = {field.name: getattr(each, field.name) for each in like for field in dataclasses.fields(each)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls)
