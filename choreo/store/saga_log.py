@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,11 @@ from choreo.store.turn import Turn
 
 _PAGE = 5_000
 """How many rows are looked at, at once, for sagas that have ended."""
+
+_LITTLE = 50
+"""Milliseconds to wait for a reader at a time."""
+
+_ATTEMPTS = 20
 
 _UNCHAINED = "SELECT unchained FROM choreo_store"
 _SAGAS = "SELECT DISTINCT saga_id FROM saga_log WHERE saga_id > ? ORDER BY saga_id LIMIT ?"
@@ -123,6 +129,17 @@ class SQLiteSagaLog:
         """Make what was taken out gone from the disk, outside of a turn; say whether it is."""
         if whole:
             self._rows("VACUUM")
+        (patience,) = self._rows("PRAGMA busy_timeout")[0]
+        # While it waits for a reader, it keeps everybody from writing: so it waits a little, and often.
+        self._rows(f"PRAGMA busy_timeout = {_LITTLE}")
+        try:
+            return any(self._is_emptied(attempt) for attempt in range(_ATTEMPTS))
+        finally:
+            self._rows(f"PRAGMA busy_timeout = {patience}")
+
+    def _is_emptied(self, attempt: int) -> bool:
+        """Try to move all of the write-ahead log into the database; before, let others write."""
+        time.sleep(2 * _LITTLE / 1000 if attempt else 0)
         busy, *_ = self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0]
         return not busy
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -80,7 +81,6 @@ def test_pruned_rows_are_gone_from_the_disk(tmp_path: Path) -> None:
 def test_somebody_who_still_reads_is_waited_for_in_vain(tmp_path: Path) -> None:
     """What he may read can't be overwritten; afterwards it can."""
     store = busy_store(tmp_path / "shop.db", 1)
-    store.db.execute("PRAGMA busy_timeout = 10")
     gone = marks(store, SAGAS)
     with closing(sqlite3.connect(tmp_path / "shop.db", isolation_level=None)) as reader:
         reader.execute("BEGIN")
@@ -94,6 +94,31 @@ def test_somebody_who_still_reads_is_waited_for_in_vain(tmp_path: Path) -> None:
     assert store.saga_log.scrub()
     assert not on_disk(tmp_path / "shop.db") & gone
     store.close()
+
+
+def test_waiting_for_a_reader_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    """SQLite holds the write lock while it waits to empty its log: so it waits a little, again and again."""
+    path = tmp_path / "shop.db"
+    worker, scrubbed = SQLiteStore(path, busy_timeout=1.5), threading.Event()
+
+    def scrub() -> None:
+        keeper = SQLiteStore(path)
+        assert not keeper.saga_log.scrub()
+        keeper.close()
+        scrubbed.set()
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        with worker.turn():
+            worker.append([entry()])
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM saga_log").fetchone()
+        keeper = threading.Thread(target=scrub)
+        keeper.start()
+        while not scrubbed.is_set():
+            with worker.turn():
+                worker.append([entry()])
+        keeper.join()
+    worker.close()
 
 
 def test_what_others_deleted_is_gone_when_all_is_written_anew(tmp_path: Path) -> None:
