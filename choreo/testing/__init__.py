@@ -1,6 +1,7 @@
 """The users' test kit: sagas in memory, on virtual time, with everything that can go wrong.
 
-The pytest plugin gives the fixture ``saga_harness``. The names below are loaded when they are asked for.
+The pytest plugin gives the fixture ``saga_harness``. The names below are loaded when they are asked for; no
+module of the kit may have the name of one of them.
 """
 
 from __future__ import annotations
@@ -9,24 +10,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from choreo.testing.choices import Schedule, Scripted, Seeded
     from choreo.testing.exploration import explore
     from choreo.testing.harness import Harness
     from choreo.testing.invariants import check
+    from choreo.testing.machine import saga_machine
     from choreo.testing.matrix import failure_matrix
     from choreo.testing.recorded import Recorded, replay
     from choreo.testing.simulation import Budget, Simulation
+    from choreo.testing.strategies import events, schedules
     from choreo.testing.violation import Violation
 
 _HOMES = {
     "Budget": "simulation",
     "Harness": "harness",
     "Recorded": "recorded",
+    "Schedule": "choices",
+    "Scripted": "choices",
+    "Seeded": "choices",
     "Simulation": "simulation",
     "Violation": "violation",
     "check": "invariants",
+    "events": "strategies",
     "explore": "exploration",
     "failure_matrix": "matrix",
     "replay": "recorded",
+    "saga_machine": "machine",
+    "schedules": "strategies",
 }
 """In which module of the kit each name lives."""
 
@@ -34,12 +44,18 @@ __all__ = [
     "Budget",
     "Harness",
     "Recorded",
+    "Schedule",
+    "Scripted",
+    "Seeded",
     "Simulation",
     "Violation",
     "check",
+    "events",
     "explore",
     "failure_matrix",
     "replay",
+    "saga_machine",
+    "schedules",
 ]
 
 

@@ -102,6 +102,19 @@ class Simulation:
             if len(self.trace) > self._most_moves:
                 raise Violation(f"the simulation doesn't come to rest in {self._most_moves} moves")
 
+    @property
+    def can_move(self) -> bool:
+        """Whether anybody has anything to do now."""
+        return bool(self._moves())
+
+    def step(self, choice: int = 0) -> None:
+        """Make one of the moves that can be made now, if there is any."""
+        moves = self._moves()
+        if moves:
+            move = moves[choice % len(moves)]
+            self.trace.append(str(move))
+            self._make(move)
+
     def fingerprint(self) -> tuple[Any, ...]:
         """Give what is equal for two simulations that can't be told apart from here on.
 

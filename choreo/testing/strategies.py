@@ -1,0 +1,145 @@
+"""hypothesis strategies: events from their Avro schemas, schedules, and a saga as a state machine.
+
+hypothesis is needed only here: ``pip install "choreo-saga[testing]"``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time
+from decimal import Context, Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+from uuid import UUID
+
+from choreo.avro.annotations import field_types, unsupported, unwrap
+from choreo.avro.derivation import derive
+from choreo.avro.scalars import DecimalOf
+from choreo.errors import ConfigurationError
+from choreo.event import event_name
+from choreo.testing.choices import Schedule
+
+try:
+    from hypothesis import reject
+    from hypothesis import strategies as st
+except ImportError:  # pragma: no cover (a test runs it in a process of its own)
+    raise ConfigurationError(
+        "hypothesis is not installed", hint='pip install "choreo-saga[testing]"'
+    ) from None
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+_MOST_ITEMS = 5
+_LONGEST_TEXT = 40
+_LONG = 2**63
+
+_SCALARS: dict[type, SearchStrategy[Any]] = {
+    str: st.text(max_size=_LONGEST_TEXT),
+    int: st.integers(-_LONG, _LONG - 1),
+    float: st.floats(allow_nan=False),
+    bool: st.booleans(),
+    bytes: st.binary(max_size=_LONGEST_TEXT),
+    date: st.dates(),
+    datetime: st.datetimes(timezones=st.just(UTC)),
+    time: st.times(),
+    UUID: st.uuids(),
+}
+
+
+def events(cls: type, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
+    """Give a strategy for events of a class: every value that its Avro schema can hold, within small sizes.
+
+    ``fields`` gives strategies for single fields instead, where only some values make sense; what the class
+    refuses with a `ValueError` is not drawn. Raises `SchemaError` for a class that has no Avro schema,
+    `ConfigurationError` for a field that it hasn't.
+
+    >>> from hypothesis import given, strategies as st
+    >>> from choreo.testing import events
+    >>> from examples.orders.contract import OrderCreated
+    >>> @given(events(OrderCreated, quantity=st.integers(1, 5)))
+    ... def test_order(order):
+    ...     assert 1 <= order.quantity <= 5
+    >>> test_order()
+    """
+    derive(cls)
+    return _record(cls, event_name(cls), fields)
+
+
+def schedules(longest: int = 60) -> SearchStrategy[Schedule]:
+    """Give a strategy for schedules: where a run goes another way than the calm one, for `Scripted`.
+
+    ``longest`` is the last decision at which it may. hypothesis shrinks a failing one towards the calm way.
+
+    >>> from hypothesis import given
+    >>> from choreo.testing import Harness, Scripted, check, schedules
+    >>> from examples.bank.contract import TransferRequested
+    >>> from examples.bank.scenario import scenario
+    >>> @given(schedules())
+    ... def test_transfer(schedule):
+    ...     with Harness(scenario.participants, chooser=Scripted(schedule)) as harness:
+    ...         harness.start(TransferRequested("t-1", "alice", "carol", 100))
+    ...         harness.run()
+    ...         check(harness)
+    """
+    differs = st.dictionaries(st.integers(0, longest), st.integers(1, 6), max_size=12)
+    return st.builds(Schedule.of, differs)
+
+
+def _record(cls: type, place: str, given: dict[str, SearchStrategy[Any]]) -> SearchStrategy[Any]:
+    names = [field.name for field in dataclasses.fields(cls)]
+    for name in given:
+        if name not in names:
+            raise ConfigurationError(f"{place} has no field {name!r}", hint=f"its fields: {', '.join(names)}")
+    hints = field_types(cls, place)
+    values = {
+        name: given[name] if name in given else _value(hints[name], f"{place}.{name}") for name in names
+    }
+
+    def make(**drawn: Any) -> Any:
+        try:
+            return cls(**drawn)
+        except ValueError:  # what the class itself refuses
+            reject()
+
+    return st.builds(make, **values)
+
+
+def _value(annotation: Any, place: str) -> SearchStrategy[Any]:
+    annotation, metadata = unwrap(annotation)
+    if annotation is Decimal:
+        digits = next(part for part in metadata if isinstance(part, DecimalOf))
+        return _decimals(digits)
+    if annotation in _SCALARS:
+        return _SCALARS[annotation]
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return _record(annotation, place, {})
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return st.sampled_from(annotation)
+    return _generic(annotation, place)
+
+
+def _generic(annotation: Any, place: str) -> SearchStrategy[Any]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        members = [st.none() if each is type(None) else _value(each, place) for each in arguments]
+        return st.one_of(members)
+    make = _CONTAINERS.get(origin)
+    if make is None:
+        raise unsupported(annotation, place)
+    return make([_value(each, place) for each in arguments if each is not Ellipsis])
+
+
+_CONTAINERS: dict[Any, Callable[[Sequence[SearchStrategy[Any]]], SearchStrategy[Any]]] = {
+    list: lambda of: st.lists(of[0], max_size=_MOST_ITEMS),
+    tuple: lambda of: st.lists(of[0], max_size=_MOST_ITEMS).map(tuple),
+    dict: lambda of: st.dictionaries(of[0], of[1], max_size=_MOST_ITEMS),
+}
+
+
+def _decimals(digits: DecimalOf) -> SearchStrategy[Decimal]:
+    largest, exact = 10**digits.precision - 1, Context(prec=digits.precision)
+    return st.integers(-largest, largest).map(lambda number: Decimal(number).scaleb(-digits.scale, exact))
