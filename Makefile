@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
+SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage fuzz kills whatif clean
+.PHONY: help demo test check bench coverage simulate fuzz kills whatif clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ faults: $(READY) ## a fault at each point of the turn, of each kind, in each tas
 MINUTES ?= 5
 soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills, pauses, rebalances, broker restarts
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
+simulate: $(READY) ## the examples in memory, on 10,000 random schedules with random trouble (SEEDS=…)
+	$(BIN)/python -m tests.testing.simulate $(SEEDS)
 
 fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
 	JOBS=$(JOBS) $(BIN)/python -m tests.verify 10000

@@ -10,11 +10,14 @@ from types import ModuleType
 
 import click
 import pytest
+from hypothesis import settings
 
 import choreo
 from choreo.avro import AvroCodec
 from choreo.cli.root import choreo as root
 from choreo.store import SQLiteStore
+from choreo.testing import Harness
+from choreo.testing.harness import opening
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
@@ -95,3 +98,26 @@ def test_every_command_is_in_the_readme() -> None:
 def test_every_link_to_a_file_leads_somewhere(link: str) -> None:
     """Links within the repository exist."""
     assert link.startswith("https://") or (ROOT / link).exists()
+
+
+def test_the_matrix_of_the_readme_s_saga_holds(quick_start: dict[str, object]) -> None:
+    """Three lines of test code make it; every case passes."""
+    matrix = quick_start["test_an_order"]
+    cells = matrix.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    assert {"charge-timeout", "charge-late_reply", "refund-transient", "give_up-poison"} <= {
+        c.name for c in cells
+    }
+    for cell in cells:
+        matrix(choreo_cell=cell)  # type: ignore[operator]
+
+
+def test_the_tests_of_the_readme_pass(quick_start: dict[str, object]) -> None:
+    """Those with the harness, those that explore, and the state machine."""
+    harnesses: list[Harness] = []
+    quick_start["test_who_cannot_pay_is_told"](opening(harnesses))  # type: ignore[operator]
+    for harness in harnesses:
+        harness.close()
+    quick_start["test_every_interleaving"]()  # type: ignore[operator]
+    machine = quick_start["TestOrders"]("runTest")  # type: ignore[operator]
+    machine.settings = settings(max_examples=5, stateful_step_count=10, deadline=None)
+    machine.runTest()
