@@ -12,6 +12,7 @@ from choreo.cli.documents import document_read
 from choreo.cli.project import nearest_project
 from choreo.cli.sources import named, seen_of
 from choreo.cli.target import load_modules, load_participant, participants_of
+from choreo.cli.versions import folder, kept, remembered
 from choreo.errors import ChoreoError, ConfigurationError, ManifestError
 from choreo.participant import Participant
 
@@ -99,13 +100,14 @@ def manifest_from(participant: Participant) -> Manifest:
         schema = schema_of(cls)
         schemas[event_name(cls)] = SchemaEntry(schema, define(schema).fingerprint)
     seen = seen_of(participant, base)
-    return manifest_of(
+    manifest = manifest_of(
         participant,
         schemas,
         locate=lambda file: named(file, base),
         suppressions=seen.suppressions,
         remarks=seen.remarks,
     )
+    return remembered([manifest], kept(folder()))[0]
 
 
 def _base() -> Path:
@@ -125,11 +127,16 @@ def compare(written: Any, read: Any) -> Sequence[Unreadable]:
 
 def _manifests(name: str, describe: Callable[[Participant], Manifest] = manifest_from) -> Iterable[Manifest]:
     path = Path(name)
-    if path.is_dir():
+    if path.is_dir() and not _is_package(path, name):
         return _folder(path)
     if path.suffix == ".json":
         return [_read(path)]
     return [describe(participant) for participant in declared(name)]
+
+
+def _is_package(path: Path, name: str) -> bool:
+    """Say whether a folder's name means its modules: it can be imported, and holds no manifest."""
+    return name.isidentifier() and any(path.glob("*.py")) and not any(path.glob(f"*{SUFFIX}"))
 
 
 def _folder(path: Path) -> list[Manifest]:

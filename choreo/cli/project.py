@@ -25,6 +25,7 @@ KEYS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "partitions": _COUNT,
     "replication": _COUNT,
     "modules": ((list,), "a list of texts"),
+    "rules": ((dict,), "a table of levels, each a text"),
     "kafka": ((dict,), "a table of librdkafka settings"),
 }
 """The keys that are known, the types of their values, and what to call those in a message."""

@@ -11,7 +11,9 @@ import click
 from choreo.cli import output
 from choreo.cli.choreographies import choreography_named, compare
 from choreo.cli.documents import document_written
+from choreo.cli.levels import levels_set
 from choreo.cli.locks import lock_file, lock_read, lock_written
+from choreo.cli.versions import folder, of_revision, remembered
 from choreo.version import __version__
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ FORMATS = ("text", "json", "sarif", "junit", "github")
     metavar="FOLDER",
     help="Write each finding's run, for choreo simulate.",
 )
+@click.option(
+    "--against",
+    metavar="REV",
+    default="",
+    help="Hold readers against the schemas of an older git revision, too.",
+)
 @click.option("--lock", is_flag=True, help="Write choreography.json, for compensations that name no event.")
 @click.pass_context
 def verify(
@@ -58,6 +66,7 @@ def verify(
     states: int,
     seconds: float,
     traces: Path | None,
+    against: str,
     lock: bool,
 ) -> None:
     """Prove that every run of every saga ends, and that every rollback is whole and in order.
@@ -68,6 +77,9 @@ def verify(
     A compensation may name no event: what calls it follows from the others. With --lock that is written to
     choreography.json, which each repository commits; from then on, verify says when it is out of date.
 
+    `choreo rule ID` explains a finding. Levels of rules are set in [tool.choreo.rules]; at a handler,
+    `# choreo: ignore[CHO301] reason` accepts what is known.
+
     Exits with 0 when nothing was found, 1 for errors (with --strict for warnings), 2 for wrong input, 3
     when a limit was reached before all was looked at.
 
@@ -76,16 +88,28 @@ def verify(
       choreo verify shop.orders shop.payments shop.stock
       choreo verify shop                       a package: all its modules
       choreo verify manifests                  a folder of manifests: no code is imported
+      choreo verify --against v1.4             can what is deployed today be read?
       choreo verify manifests --lock           write what derived triggers come to
       choreo verify shop.orders other/payments.choreo.json --format sarif > verify.sarif
     """
+    from choreo.choreography import choreography_of
     from choreo.verify import Budget
     from choreo.verify import verify as examine
 
     choreography, path = choreography_named(names), lock_file()
+    if against:
+        older = of_revision(against, folder())
+        choreography = choreography_of(remembered(choreography.manifests, older))
     known = None if lock else lock_read(path)
     budget = Budget(2 if deep else 1, states, seconds)
-    verdict = examine(choreography, compare=compare, lock=known, budget=budget, clock=time.perf_counter)
+    verdict = examine(
+        choreography,
+        compare=compare,
+        lock=known,
+        levels=levels_set(),
+        budget=budget,
+        clock=time.perf_counter,
+    )
     _say(verdict, form)
     if traces:
         _write_traces(verdict, traces)

@@ -10,6 +10,7 @@ add no state, so only failures, orders, deadlines, cancellations and dead letter
 
 from choreo.verify.budget import Budget
 from choreo.verify.finding import Finding, Level
+from choreo.verify.policy import Levels
 from choreo.verify.run import TraceLine
 from choreo.verify.schemas import Compare, Unreadable
 from choreo.verify.scope import Scope, Unfinished
@@ -20,6 +21,7 @@ __all__ = [
     "Compare",
     "Finding",
     "Level",
+    "Levels",
     "Scope",
     "TraceLine",
     "Unfinished",

@@ -50,16 +50,19 @@ def cancel_trip(trip_id: str) -> None:
         tx.cancel(trip_id, TripCancelled(trip_id))
 
 
+# choreo: ignore[CHO303] whoever books gives up before the providers do
 @agency.deadline(of="hotel.book_room", within=PATIENCE)
 def room_is_late(event: TripRequested, ctx: Context) -> RoomTimedOut:
     return RoomTimedOut(event.trip_id)
 
 
+# choreo: ignore[CHO303] whoever books gives up before the providers do
 @agency.deadline(of="flight.book_seat", within=PATIENCE)
 def seat_is_late(event: TripRequested, ctx: Context) -> SeatTimedOut:
     return SeatTimedOut(event.trip_id)
 
 
+# choreo: ignore[CHO303] whoever books gives up before the providers do
 @agency.deadline(of="car.rent_car", within=PATIENCE)
 def car_is_late(event: TripRequested, ctx: Context) -> CarTimedOut:
     return CarTimedOut(event.trip_id)
