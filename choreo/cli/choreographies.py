@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from choreo.cli.documents import document_read
-from choreo.cli.project import nearest_project
-from choreo.cli.sources import named, seen_of
+from choreo.cli.project import nearest_project, project_folder, schemas_folder
 from choreo.cli.target import load_modules, load_participant, participants_of
-from choreo.cli.versions import folder, kept, remembered
 from choreo.errors import ChoreoError, ConfigurationError, ManifestError
 from choreo.participant import Participant
 
@@ -90,39 +88,16 @@ def manifest_from(participant: Participant) -> Manifest:
 
     Raises `SchemaError` when an event has no Avro schema.
     """
-    from choreo.avro import define, schema_of
-    from choreo.event import event_name
-    from choreo.manifest import SchemaEntry, manifest_of
+    from choreo import loading
 
-    base = _base()
-    schemas = {}
-    for cls in participant.events:
-        schema = schema_of(cls)
-        schemas[event_name(cls)] = SchemaEntry(schema, define(schema).fingerprint)
-    seen = seen_of(participant, base)
-    manifest = manifest_of(
-        participant,
-        schemas,
-        locate=lambda file: named(file, base),
-        suppressions=seen.suppressions,
-        remarks=seen.remarks,
-    )
-    return remembered([manifest], kept(folder()))[0]
-
-
-def _base() -> Path:
-    project = nearest_project().file
-    return project.parent if project else Path.cwd()
+    return loading.manifest_from(participant, project_folder(), schemas_folder())
 
 
 def compare(written: Any, read: Any) -> Sequence[Unreadable]:
     """Say what of a writer's records a reader's schema can't read."""
-    if written == read:
-        return []
-    from choreo.avro import define, unreadable
-    from choreo.verify import Unreadable
+    from choreo import loading
 
-    return [Unreadable(*problem) for problem in unreadable(define(written), define(read))]
+    return loading.compare(written, read)
 
 
 def _manifests(name: str, describe: Callable[[Participant], Manifest] = manifest_from) -> Iterable[Manifest]:

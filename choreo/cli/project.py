@@ -60,6 +60,17 @@ def nearest_project() -> Project:
     return Project(None, {})
 
 
+def project_folder() -> Path:
+    """Give the folder of ``pyproject.toml``, or the working directory."""
+    file = nearest_project().file
+    return file.parent if file else Path.cwd()
+
+
+def schemas_folder() -> Path:
+    """Give the project's folder of schemas."""
+    return Path(nearest_project().get("schemas") or "schemas")
+
+
 @lru_cache(maxsize=1)
 def _read(file: Path, _modified: int) -> Mapping[str, Any]:
     import tomllib

@@ -13,7 +13,7 @@ from choreo.cli.choreographies import choreography_named, compare
 from choreo.cli.documents import document_written
 from choreo.cli.levels import levels_set
 from choreo.cli.locks import lock_file, lock_read, lock_written
-from choreo.cli.versions import folder, of_revision, remembered
+from choreo.cli.project import project_folder, schemas_folder
 from choreo.version import __version__
 
 if TYPE_CHECKING:
@@ -92,14 +92,15 @@ def verify(
       choreo verify manifests --lock           write what derived triggers come to
       choreo verify shop.orders other/payments.choreo.json --format sarif > verify.sarif
     """
+    from choreo import loading
     from choreo.choreography import choreography_of
     from choreo.verify import Budget
     from choreo.verify import verify as examine
 
     choreography, path = choreography_named(names), lock_file()
     if against:
-        older = of_revision(against, folder())
-        choreography = choreography_of(remembered(choreography.manifests, older))
+        older = loading.of_revision(against, schemas_folder(), project_folder())
+        choreography = choreography_of(loading.remembered(choreography.manifests, older))
     known = None if lock else lock_read(path)
     budget = Budget(2 if deep else 1, states, seconds)
     verdict = examine(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from choreo.testing.recorded import Recorded, replay
     from choreo.testing.simulation import Budget, Simulation
     from choreo.testing.strategies import events, schedules
+    from choreo.testing.verification import verify
     from choreo.testing.violation import Violation
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "replay": "recorded",
     "saga_machine": "machine",
     "schedules": "strategies",
+    "verify": "verification",
 }
 """In which module of the kit each name lives."""
 
@@ -56,6 +58,7 @@ __all__ = [
     "replay",
     "saga_machine",
     "schedules",
+    "verify",
 ]
 
 

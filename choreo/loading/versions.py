@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from choreo.cli.project import nearest_project
 from choreo.errors import ConfigurationError, SchemaError
 
 if TYPE_CHECKING:
@@ -24,11 +23,6 @@ Versions = dict[str, dict[str, Any]]
 
 _NAME_ONE = "name a commit, a tag or a branch that has it"
 _MOST_BYTES = 256 * 1024 * 1024
-
-
-def folder() -> Path:
-    """Give the project's folder of schemas."""
-    return Path(nearest_project().get("schemas") or "schemas")
 
 
 def kept(path: Path) -> Versions:
@@ -48,13 +42,11 @@ def _kept(path: str, _modified: tuple[int, ...]) -> Versions:
     return _versions(_readable(schema_files(Path(path)), read_schema))
 
 
-def of_revision(revision: str, path: Path) -> Versions:
-    """Give the versions that a folder of schemas held in a revision of its git repository.
+def of_revision(revision: str, path: Path, base: Path) -> Versions:
+    """Give the versions that a folder of schemas held in a revision of the git repository of ``base``.
 
     Raises `ConfigurationError` where git doesn't know the revision, or there is no repository.
     """
-    project = nearest_project().file
-    base = project.parent if project else Path.cwd()
     inside = Path(os.path.relpath(path, base)).as_posix()
     if revision.startswith("-"):
         raise ConfigurationError(f"{revision!r} is no revision", hint=_NAME_ONE)

@@ -1,0 +1,39 @@
+"""``verify``: the whole event graph, proved in one line of a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+from choreo.choreography import choreography_of
+from choreo.loading import compare, manifest_from
+from choreo.participant import Participant
+from choreo.verify import Budget
+from choreo.verify import verify as examine
+from choreo.verify.report.text import text
+
+
+def verify(
+    *participants: Participant, strict: bool = False, deep: bool = False, schemas: Path | str = "schemas"
+) -> None:
+    """Prove the choreography of these participants, as `choreo verify` does.
+
+    ``strict`` lets warnings fail, too; ``deep`` lets two things go wrong in one run; ``schemas`` is the
+    folder of schema files, whose earlier versions must be readable. Raises `AssertionError`, with the
+    findings as text, when anything is found, or when a limit was reached before all was looked at.
+
+    >>> from examples.orders.inventory import inventory
+    >>> from examples.orders.notifications import notifications
+    >>> from examples.orders.orders import orders
+    >>> from examples.orders.payments import payments
+    >>> from examples.orders.shipping import shipping
+    >>> verify(orders, inventory, payments, shipping, notifications)
+    """
+    base = Path.cwd()
+    manifests = [manifest_from(each, base, Path(schemas)) for each in participants]
+    verdict = examine(
+        choreography_of(manifests), compare=compare, budget=Budget(2 if deep else 1), clock=perf_counter
+    )
+    failed = verdict.errors or verdict.scope.unfinished or (strict and verdict.findings)
+    if failed:
+        raise AssertionError(f"the choreography is not right:\n\n{text(verdict)}")
