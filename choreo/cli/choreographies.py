@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,13 +136,31 @@ def _read(path: Path) -> Manifest:
 
 
 def _each_once(manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Give each participant once; a module may hold what another module declares."""
+    """Give each participant once; a module may hold what another module declares.
+
+    Where one is given as a module and as a manifest, the module counts, and the manifest must say the same.
+    """
     found: dict[str, Manifest] = {}
     for manifest in manifests:
         other = found.setdefault(manifest.participant, manifest)
         if other != manifest:
-            raise ManifestError(
-                f"{manifest.participant} is given twice: {other.origin} and {manifest.origin}",
-                hint="name each participant once, as a module or as a manifest",
-            )
+            found[manifest.participant] = _as_declared(other, manifest)
     return list(found.values())
+
+
+def _as_declared(one: Manifest, other: Manifest) -> Manifest:
+    from choreo.manifest import digest_of
+
+    files = [each for each in (one, other) if each.origin.endswith(".json")]
+    if len(files) != 1:
+        raise ManifestError(
+            f"{one.participant} is given twice: {one.origin} and {other.origin}",
+            hint="name each participant once, as a module or as a manifest",
+        )
+    file, declared = files[0], other if files[0] is one else one
+    is_same = digest_of(file) == digest_of(declared) and _marks(file) == _marks(declared)
+    return declared if is_same else replace(declared, outdated=file.origin)
+
+
+def _marks(manifest: Manifest) -> dict[str, str]:
+    return {name: entry.fingerprint for name, entry in manifest.schemas.items()}

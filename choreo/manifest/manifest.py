@@ -121,7 +121,8 @@ class Manifest:
     """All that one participant declares. ``schemas`` has an entry for each event type.
 
     ``choreo`` and ``code`` are the versions of choreo and of the participant's own code. ``origin`` says
-    where it was read, for messages; it is no part of the manifest. ``remarks`` are what the bodies of its
+    where it was read, for messages; ``outdated`` names a committed manifest that says something else than
+    the code does; both are no part of the manifest. ``remarks`` are what the bodies of its
     handlers were found to do.
     """
 
@@ -135,3 +136,4 @@ class Manifest:
     code: str = ""
     origin: str = ""
     remarks: tuple[Remark, ...] = ()
+    outdated: str = ""

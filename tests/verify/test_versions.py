@@ -79,6 +79,20 @@ def test_an_older_revision_s_version_is_found(project: Path) -> None:
     assert "CHO502" in done.stdout
 
 
+def test_a_manifest_is_held_against_its_module(project: Path) -> None:
+    """Given both, the module counts, and the manifest must say the same: line numbers may have moved."""
+    assert execute("manifest", "sage", "--output", "manifests", folder=project).returncode == 0
+    (project / "sage.py").write_text("\n\n" + SAGE)
+    assert execute("verify", "sage", "manifests", folder=project).returncode == 0
+    (project / "sage.py").write_text(
+        SAGE + "\n@sage.observer\ndef count(event: Done, ctx: Context) -> None: ...\n"
+    )
+    done = execute("verify", "manifests", "sage", folder=project)
+
+    assert done.returncode == 1, done.stderr
+    assert "error[CHO701] stale-manifest: `sage` declares something else than manifests/sage" in done.stdout
+
+
 @pytest.mark.parametrize("revision", ["v99", "--output=stolen.tar"])
 def test_an_unknown_revision_is_one_line(project: Path, revision: str) -> None:
     """And none of git's own options."""

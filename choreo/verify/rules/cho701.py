@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from choreo.manifest import Manifest
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
@@ -25,22 +26,39 @@ RULE = Rule(__name__, __doc__ or "", "error")
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Compare each participant with the digest that was locked."""
-    if case.lock is None:
-        return
+    """Compare each participant with its committed manifest, and with the digest that was locked."""
     for manifest in case.choreography.manifests:
-        if manifest.participant not in case.graph.participants or not case.lock.is_stale(manifest):
+        if manifest.participant not in case.graph.participants:
             continue
-        known = manifest.participant in case.lock.participants
-        if not known and not any(handler.derived for handler in case.graph.handlers):
-            continue  # nothing in its saga leans on a lock
-        what = "has changed since it was locked" if known else "is not in the lock"
-        yield RULE.finding(
-            case.graph.name,
-            f"`{manifest.participant}` {what}",
-            at(next(iter(manifest.handlers), None)),
-            why="derived compensations run by the triggers in the lock",
-            help="write it anew, and commit it:",
-            paste=("choreo verify --lock",),
-            steps=(manifest.participant,),
-        )
+        if manifest.outdated:
+            yield _finding(
+                case,
+                manifest,
+                f"`{manifest.participant}` declares something else than {manifest.outdated} says",
+                "others verify what the manifest says",
+                "choreo manifest MODULE --output FOLDER",
+            )
+        elif case.lock and case.lock.is_stale(manifest):
+            known = manifest.participant in case.lock.participants
+            if not known and not any(handler.derived for handler in case.graph.handlers):
+                continue  # nothing in its saga leans on a lock
+            what = "has changed since it was locked" if known else "is not in the lock"
+            yield _finding(
+                case,
+                manifest,
+                f"`{manifest.participant}` {what}",
+                "derived compensations run by the triggers in the lock",
+                "choreo verify --lock",
+            )
+
+
+def _finding(case: Case, manifest: Manifest, message: str, why: str, command: str) -> Finding:
+    return RULE.finding(
+        case.graph.name,
+        message,
+        at(next(iter(manifest.handlers), None)),
+        why=why,
+        help="write it anew, and commit it:",
+        paste=(command,),
+        steps=(manifest.participant,),
+    )
