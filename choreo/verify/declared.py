@@ -48,4 +48,4 @@ def shown_by(case: Case, events: frozenset[str], *steps: str) -> Run | None:
         and set(steps) <= {event.step for event in run.log if event.outcome == SUCCEEDED}
         and run.end != "completed"
     ]
-    return min(runs, key=lambda run: len(run.log), default=None)
+    return min(runs, key=lambda run: (len(run.scenario.troubles), len(run.log)), default=None)

@@ -17,8 +17,8 @@ ABORTED = "Aborted"
 def signature(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> tuple[str, ...]:
     """Give the ``def`` line of a compensation that is called by what has to call it."""
     aborted = undo.aborted or any(deadline.step == step.name for deadline in graph.deadlines)
-    names = [each.name for each in undo.parameters if each.role == "event"] or ["event"]
-    events = list(_events(needs, names, aborted))
+    known = [each for each in undo.parameters if each.role == "event"]
+    events = list(_events(_slots(graph, step, undo, needs), known, aborted))
     others = [_written(each) for each in undo.parameters if each.role != "event"]
     if not undo.parameters:
         others = ["…"]
@@ -34,7 +34,9 @@ def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tupl
     needs = wanted(graph, success)
     watched = any(deadline.step == step.name for deadline in graph.deadlines)
     partial = bool(step.handler and step.handler.partial)
-    events = _events(needs, ["event"], watched or partial)
+    slots = [(after.name, answers) for after, answers in needs.answers]
+    named = [ParameterEntry("event", "event")]
+    events = _events(slots, named, watched or partial)
     function = step.name.partition(".")[2] or f"fail_{graph.name.replace('-', '_')}"
     prelude: tuple[str, ...] = ()
     if step.name == START:
@@ -63,16 +65,38 @@ def _awaited(graph: SagaGraph, step: Step) -> str:
     return short_name(missing.pop()) if len(missing) == 1 else ""
 
 
-def _events(needs: Wanted, names: list[str], aborted: bool) -> Iterator[str]:
-    """Write a parameter for each step whose answer is waited for."""
-    if needs.is_leaf:
-        yield f"{names[0]}: {ABORTED}"
+Slot = tuple[str, tuple[str, ...]]
+"""A step that has to end first, and the events that say so."""
+
+
+def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> list[Slot]:
+    """Give what a compensation waits for; one that undoes several success events waits for what follows each.
+
+    Where two of them fork, one compensation can't wait for both: then what follows the one is given.
+    """
+    served = [wanted(graph, success) for success in step.successes if step.undo_of(success) is undo]
+    if all(len(each.answers) == 1 for each in served):
+        ends = dict.fromkeys(name for each in served for _, names in each.answers for name in names)
+        return [(needs.answers[0][0].name, tuple(ends))]
+    return [(after.name, names) for after, names in needs.answers]
+
+
+def _events(slots: list[Slot], known: list[ParameterEntry], aborted: bool) -> Iterator[str]:
+    """Write a parameter for each step whose answer is waited for, by the name that it has already, if it
+    has."""
+    if not slots:
+        yield f"{known[0].name if known else 'event'}: {ABORTED}"
         return
-    taken = list(names)
-    for number, (step, answers) in enumerate(needs.answers):
-        own = step.name.partition(".")[2]
-        name = taken[number] if number < len(taken) else f"{own}_ended"
-        classes = [short_name(answer) for answer in answers] + ([ABORTED] if aborted else [])
+    free = list(known)
+    for number, (step, answers) in enumerate(slots):
+        fitting = [each for each in free if set(each.types) & set(answers)]
+        of_others = {name for _, names in slots[number + 1 :] for name in names}
+        unclaimed = [each for each in free if not set(each.types) & of_others]
+        chosen = next(iter((*fitting, *unclaimed)), None)
+        if chosen:
+            free.remove(chosen)
+        name = chosen.name if chosen else f"{step.partition('.')[2]}_ended" if known else "event"
+        classes = [*map(short_name, answers), *([ABORTED] if aborted else [])]
         yield f"{name}: {' | '.join(classes)}"
 
 

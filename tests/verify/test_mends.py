@@ -103,3 +103,12 @@ def test_there_is_something_to_mend() -> None:
     """In each family of findings that the reverse edges mend."""
     assert {case.file.stem[:6] for case in MENDABLE} == {"cho201", "cho203", "cho204", "cho211", "cho302"}
     assert len(MENDABLE) >= 17
+
+
+def test_a_parameter_keeps_its_name() -> None:
+    """Whatever its order: the body goes by it."""
+    case = CorpusCase(FOLDER / "bad" / "cho203_one_ending_of_a_branch.py")
+    (finding,) = case.verdict.findings
+
+    assert "payment: Declined | Refunded" in finding.paste[0]
+    assert "invoice: NotInvoiced | InvoiceVoided" in finding.paste[0]

@@ -35,10 +35,14 @@ def check(case: Case) -> Iterator[Finding]:
             continue
         last = max(run.valid, default=0)
         known = seen.get(run.log[last].type)
-        if known is None or len(known[0].log) > len(run.log):
+        if known is None or _length(known[0]) > _length(run):
             seen[run.log[last].type] = (run, last)
     for run, last in seen.values():
         yield _finding(case, run, last)
+
+
+def _length(run: Run) -> tuple[int, int]:
+    return len(run.scenario.troubles), len(run.log)
 
 
 def _finding(case: Case, run: Run, last: int) -> Finding:

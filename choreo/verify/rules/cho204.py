@@ -80,6 +80,8 @@ def _shown(
         return "", ()
     mine = run.index(each.step.name, COMPENSATED)
     other = run.index(late[0].name, COMPENSATED) if late else -1
+    if mine >= 0 and late and other < 0:
+        return run.scenario.title, run.lines(run.cone(mine), {mine: f"<- `{late[0].name}` may still be done"})
     if mine < 0 or other < 0:
         return run.scenario.title, run.lines(run.cone(max(mine, other, max(run.valid))))
     return run.scenario.title, _marked(run, mine, other)
