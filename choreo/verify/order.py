@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice, product
 
 from choreo.choreography import SagaGraph, Step
 from choreo.manifest import HandlerEntry
+
+_MOST_WAYS = 64
+"""The number of ways through a saga up to which its choices are taken together."""
 
 
 class Order:
@@ -15,6 +19,7 @@ class Order:
     def __init__(self, graph: SagaGraph) -> None:
         self._graph = graph
         self._left: dict[str, frozenset[str]] = {}
+        self._known: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
 
     @cached_property
     def after(self) -> dict[str, frozenset[str]]:
@@ -61,31 +66,28 @@ class Order:
     def possible(self, success: str) -> frozenset[str]:
         """Give the events that can come in a saga in which a success event comes."""
         step = self._graph.steps[self._graph.outcome[success][0]]
+        chosen = [{**way, step.name: success} for way in self._ways if self._comes(step, way)]
         done = [each for each in self._graph.steps.values() if self.is_surely_before(each, step)]
         late = [each for each in self._graph.deadlines if not self._is_open(each, step)]
         never = (name for deadline in late for name in deadline.emits.successes)
-        return self._come({step.name: success}).difference(never, *(each.failures for each in done))
+        come = frozenset().union(*map(self._come, chosen or [{step.name: success}]))
+        return come.difference(never, *(each.failures for each in done))
 
     def _is_open(self, deadline: HandlerEntry, step: Step) -> bool:
         """Say whether a deadline may still pass when a step has succeeded."""
         watched = self._graph.steps.get(deadline.step)
         if watched is None or self.is_surely_before(watched, step):
             return False
-        ways = self._ways_without(watched, step)
-        return not ways or any(option <= come for come in ways for option in deadline.trigger)
-
-    def _ways_without(self, one: Step, other: Step) -> list[frozenset[str]]:
-        """Give the events that can come by each choice that excludes the one and leads to the other."""
-        return [
-            self._come({choice.name: name})
-            for choice, names in self._exclusions(one, other)
-            for name in names
-        ]
+        ways = ({**way, watched.name: ""} for way in self._ways)
+        return any(
+            self._comes(step, way) and any(option <= self._come(way) for option in deadline.trigger)
+            for way in ways
+        )
 
     def _without(self, step: Step) -> frozenset[str]:
         """Give the events that can still come when a step never succeeds."""
         if step.name not in self._left:
-            self._left[step.name] = self._come({step.name: ""})
+            self._left[step.name] = self._closure({step.name: ""})
         return self._left[step.name]
 
     def _come(self, chosen: Mapping[str, str]) -> frozenset[str]:
@@ -93,6 +95,12 @@ class Order:
 
         A half-filled join can only be refused.
         """
+        key = frozenset(chosen.items())
+        if key not in self._known:
+            self._known[key] = self._closure(chosen)
+        return self._known[key]
+
+    def _closure(self, chosen: Mapping[str, str]) -> frozenset[str]:
         graph = self._graph
         late = (name for deadline in graph.deadlines for name in deadline.emits.successes)
         never = {
@@ -102,30 +110,32 @@ class Order:
         waiting = list(come)
         while waiting:
             for step in graph.triggered.get(waiting.pop(), ()):
-                new = set() if chosen.get(step.name) else set(step.failures)
+                new = set(step.failures)
                 if any(option <= come for option in step.trigger):
                     new |= {*step.successes, *step.answers} - never
                 waiting += new - come
                 come |= new
         return frozenset(come)
 
+    def _comes(self, step: Step, chosen: Mapping[str, str]) -> bool:
+        come = self._come(chosen)
+        return not step.trigger or any(option <= come for option in step.trigger)
+
     def are_exclusive(self, one: Step, other: Step) -> bool:
-        """Say whether a choice leads to the one step, or else to the other without the one."""
-        return any(True for _ in self._exclusions(one, other))
+        """Say whether no choice leads to both: to the one step, and to the other without the one."""
+        return bool(self._choices) and not any(
+            self._comes(one, way) and self._comes(other, {**way, one.name: ""}) for way in self._ways
+        )
 
-    def _exclusions(self, one: Step, other: Step) -> Iterator[tuple[Step, set[str]]]:
-        """Give each such choice, and its success events that lead to the other."""
-        for step in self._choices:
-            to_one = {name for name in step.successes if one.name in self._led_to(name)}
-            if step.name == one.name or not to_one:
-                continue
-            to_other = {name for name in step.successes if self._comes_without(one, other, step, name)}
-            if to_other and to_one.isdisjoint(to_other):
-                yield step, to_other
-
-    def _comes_without(self, one: Step, other: Step, choice: Step, success: str) -> bool:
-        come = self._come({choice.name: success, one.name: ""})
-        return any(option <= come for option in other.trigger)
+    @cached_property
+    def _ways(self) -> list[dict[str, str]]:
+        """Give every way through a saga: one event of each choice; of too many, each choice by itself."""
+        names = [step.name for step in self._choices]
+        ways = product(*(step.successes for step in self._choices))
+        some = list(islice(ways, _MOST_WAYS + 1))
+        if len(some) > _MOST_WAYS:
+            return [{step.name: name} for step in self._choices for name in step.successes]
+        return [dict(zip(names, way, strict=True)) for way in some]
 
     @cached_property
     def _choices(self) -> list[Step]:

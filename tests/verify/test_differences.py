@@ -152,6 +152,36 @@ CASES = {
         """,
         ["CHO204"],
     ),
+    "the failure on the other way of a choice": (
+        """
+        p2.s1 < Started > S1A S1B / S1Failed
+        p2.undo1 of p2.s1 result=S1A,S1B < S2Failed | S2Undone | S3Failed | S3Undone > S1Undone
+        p3.s2 < S1A > S2 / S2Failed
+        p3.undo2 of p3.s2 result=S2 < S4Failed > S2Undone
+        p3.s3 < S1B > S3 / S3Failed
+        p3.undo3 of p3.s3 result=S3 < S4Failed | S2Failed > S3Undone
+        p3.s4 pivot < S2 | S3 > Completed / S4Failed
+        p1.give_up of start < S1Failed | S1Undone > Failed
+        """,
+        [],
+    ),
+    "a choice behind a choice, and what is final": (
+        """
+        p3.s1 < Started > S1A S1B / S1Failed
+        p3.undo1a of p3.s1 result=S1A < S2Failed | S2Undone > S1AUndone
+        p3.undo1b of p3.s1 result=S1B < S3Failed | S3AUndone | S3BUndone > S1BUndone
+        p3.s4 < S3A > S4 / S4Failed
+        p3.undo4 of p3.s4 result=S4 < > S4Undone
+        p1.s2 < S1A > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 < > S2Undone
+        p1.s5 retriable < S2 | S4 | S3B > Completed
+        p1.give_up of start < S1Failed | S1AUndone | S1BUndone > Failed
+        p4.s3 < S1B > S3A S3B / S3Failed
+        p4.undo3a of p4.s3 result=S3A < S4Failed | S4Undone > S3AUndone
+        p4.undo3b of p4.s3 result=S3B < > S3BUndone
+        """,
+        [],
+    ),
     "a saga that nobody starts": (
         """
         p1.s1 < Started > S1 / S1Failed
