@@ -148,6 +148,6 @@ def _owner(path: str) -> str:
 
 
 def _read_only(path: str) -> sqlite3.Connection:
-    import sqlite3
+    from choreo.store.read_only import connect_read_only, is_at_rest
 
-    return sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+    return connect_read_only(path, at_rest=is_at_rest(path))

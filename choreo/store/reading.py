@@ -11,10 +11,8 @@ from typing import Any, Self
 from choreo.entry import Entry
 from choreo.errors import StoreError
 from choreo.store.failure import refusal
+from choreo.store.read_only import changed_at, connect_read_only, is_at_rest
 from choreo.story import Account, Head, Letter, Planned
-
-_PATIENCE = 5.0
-"""Seconds to wait where a checkpoint has the file for a moment."""
 
 _ENTRIES = f"""
 SELECT {", ".join(f'"{name}"' for name in Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id
@@ -56,11 +54,8 @@ class StoreReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
-        uri = f"{Path(path).resolve().as_uri()}?mode=ro"
-        try:
-            self._connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
-        except sqlite3.Error as error:
-            raise refusal(self.path, error) from error
+        self._changed_at = 0
+        self._connection = self._open()
         try:
             self.participant = str(self._rows(_OWNER)[0][0] or Path(path).stem)
         except BaseException:
@@ -77,14 +72,24 @@ class StoreReader:
         """Close the file."""
         self._connection.close()
 
+    def _open(self) -> sqlite3.Connection:
+        try:
+            at_rest = is_at_rest(self.path)
+            self._changed_at = changed_at(self.path) if at_rest else 0
+            return connect_read_only(self.path, at_rest=at_rest)
+        except (OSError, sqlite3.Error) as error:
+            raise refusal(self.path, error) from error
+
     def accounts(self, saga_id: str) -> dict[str, Account]:
         """Give all that the store says of a saga, at one moment, by the type of saga."""
+        connection = self._connection
         with self._snapshot():
-            entries = [Entry._make(row) for row in self._rows(_ENTRIES, saga_id)]
-            if not entries:
-                return {}
-            planned, letters = self._rows(_PLANNED, saga_id), self._rows(_LETTERS, saga_id)
-            unsent = frozenset(row[0] for row in self._rows(_UNSENT, saga_id))
+            rows = [self._rows(sql, saga_id) for sql in (_ENTRIES, _PLANNED, _LETTERS, _UNSENT)]
+        if self._connection is not connection:  # opened anew: not all is of one moment
+            return self.accounts(saga_id)
+        entries = [Entry._make(row) for row in rows[0]]
+        _, planned, letters, outbox = rows
+        unsent = frozenset(row[0] for row in outbox)
         return {
             saga_type: Account(
                 self.participant,
@@ -114,6 +119,14 @@ class StoreReader:
         latest = [head.saga_id for head in map(Head._make, self._rows(_LATEST, _BEYOND, limit))]
         return [*(row[0] for row in found), *latest]
 
+    def _begun(self) -> bool:
+        """Say whether somebody began to use what was read as nobody's; then it is opened anew."""
+        if not self._changed_at or (is_at_rest(self.path) and changed_at(self.path) == self._changed_at):
+            return False
+        self._connection.close()
+        self._connection = self._open()
+        return True
+
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
         self._rows("BEGIN")
@@ -123,6 +136,15 @@ class StoreReader:
             self._connection.rollback()
 
     def _rows(self, sql: str, *values: object) -> Sequence[Any]:
+        try:
+            found = self._asked(sql, values)
+        except StoreError:
+            if self._begun():
+                return self._asked(sql, values)
+            raise
+        return self._asked(sql, values) if self._begun() else found
+
+    def _asked(self, sql: str, values: Sequence[object]) -> Sequence[Any]:
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:

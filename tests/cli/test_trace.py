@@ -203,9 +203,11 @@ def test_wrong_input_is_one_clear_line(
         rig.store.db.conn.backup(copy)
     if "copy.db" not in arguments:
         (folder / "copy.db").unlink()
+    rig.close()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     told = invoke(*arguments)
     assert_refused(told.exit_code, told.stderr, words)
-    assert not (folder / "nowhere.db").exists()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_corrupt_row_is_one_clear_line(rig: Rig, folder: Path) -> None:

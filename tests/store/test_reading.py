@@ -119,3 +119,31 @@ def test_pruned_sagas_are_listed_no_more(store: SQLiteStore, reader: StoreReader
     assert next(reader.latest()).saga_id == "s-498"
     (row,) = reader.accounts("s-499")["order"].entries
     assert (row.input, row.saga_state) == ("pruned", "completed")
+
+
+def test_a_store_that_nobody_uses_is_left_as_it_lay(store: SQLiteStore, tmp_path: Path) -> None:
+    """No file beside it, not even for a moment; so it can be read where nobody may write."""
+    store.close()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with StoreReader(tmp_path / "hotel.db") as reader:
+        assert len(reader.accounts("s-000")["order"].entries) == 2
+        assert {path.name for path in tmp_path.iterdir()} == {"hotel.db"}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_worker_that_starts_while_a_store_is_read_is_seen(
+    store: SQLiteStore, tmp_path: Path, ends: bool
+) -> None:
+    """What it writes is read, whether it still runs or has checkpointed all and gone."""
+    store.close()
+    with StoreReader(tmp_path / "hotel.db") as reader:
+        assert len(reader.accounts("s-000")["order"].entries) == 2
+        worker = SQLiteStore(tmp_path / "hotel.db")
+        with worker.turn():
+            worker.append([row("s-000", 2_000, "completed")])
+        if ends:
+            worker.close()
+        assert len(reader.accounts("s-000")["order"].entries) == 3
+        assert next(reader.latest()).saga_id == "s-000"
+        worker.close()
