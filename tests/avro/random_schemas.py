@@ -93,7 +93,10 @@ class Schemas:
         inner = _inner(schema)
         if inner and self._chance.random() < 0.75:
             holder, key = self._chance.choice(inner)
-            holder[key] = self._changed(holder[key])
+            changed = self._changed(holder[key])
+            while isinstance(holder, list) and isinstance(changed, list):
+                changed = changed[0]  # a union holds no union
+            holder[key] = changed
             _mend_default(holder)
             return schema
         kind = schema["type"] if isinstance(schema, dict) else "union" if isinstance(schema, list) else schema

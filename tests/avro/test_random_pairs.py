@@ -80,9 +80,10 @@ def explanation(pair: Pair) -> str:
     said, here, there = bool(pair.problems), bool(pair.refused_here), bool(pair.refused_by_fastavro)
     if said == here == there:
         return "they agree"
-    if said and not here and _has(pair.writer.schema, "int", "long"):
-        # Python has one int: of a union of int and long nobody can say which branch a value was.
-        return "more is read than was promised: int and long are one in Python"
+    twins = (("int", "long"), ("float", "double"))
+    if said and not here and any(_has(pair.writer.schema, *branches) for branches in twins):
+        # Python has one int, and one float: of a union of two sizes nobody can say which a value was.
+        return "more is read than was promised: two branches of a union are one type in Python"
     if there and not said and not here and _has(pair.reader.schema, "string", "bytes"):
         # The letter of the specification, "the first schema that matches"; Java's does as choreo does.
         return "fastavro reads bytes as a string where a union names string first"
