@@ -13,6 +13,9 @@ _ACCESS: Final = "ask the cluster's administrator for access (ACL)"
 _LARGE: Final = "keep large data elsewhere and send a reference, or raise the topic's max.message.bytes"
 _POSITION: Final = "retention deleted what was not read yet, or the topic was made anew"
 _CREDENTIALS: Final = "check the security settings (security.protocol, sasl.*, ssl.*)"
+_DAMAGED: Final = (
+    "a record is damaged, on its way or on the broker's disk: start again, and see the broker's log"
+)
 _INSTANCE: Final = "another worker runs on the same store: stop one of them"
 
 _HINTS: Final = {
@@ -27,6 +30,9 @@ _HINTS: Final = {
     KafkaError.OFFSET_OUT_OF_RANGE: _POSITION,
     KafkaError._AUTO_OFFSET_RESET: _POSITION,
     KafkaError._LOG_TRUNCATION: _POSITION,
+    # The client would go on behind what it can't unpack.
+    KafkaError._BAD_MSG: _DAMAGED,
+    KafkaError._BAD_COMPRESSION: _DAMAGED,
     KafkaError._AUTHENTICATION: _CREDENTIALS,
     KafkaError.SASL_AUTHENTICATION_FAILED: _CREDENTIALS,
     KafkaError.FENCED_INSTANCE_ID: _INSTANCE,

@@ -21,6 +21,7 @@ _NEEDED_TO_READ: Final[Mapping[str, Setting]] = {
     "enable.partition.eof": True,
     "auto.offset.reset": "error",  # positions come from the store: never jump, say so
     "isolation.level": "read_committed",
+    "check.crcs": True,  # a bit that fell over must not become an amount
 }
 _NEEDED_TO_WRITE: Final[Mapping[str, Setting]] = {
     "partitioner": "murmur2_random",  # Java's: a saga's events meet on one partition, whoever wrote them

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 import pytest
 from confluent_kafka import KafkaError, Message
@@ -11,8 +12,10 @@ from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
 from choreo.kafka import EmbeddedBroker, KafkaLog
+from choreo.kafka.reader import Reader
 from choreo.kafka.writer import Writer
 from choreo.ports import Log, Publication
+from tests.broker.kafka import Broker
 from tests.broker.leg import KafkaLeg, unique
 from tests.kafka.follower import DEADLINE, Follower, publish
 
@@ -95,3 +98,50 @@ def test_a_topic_that_is_deleted_is_told(kafka_bootstrap: str, topic: str) -> No
     with pytest.raises(LogError, match=topic):
         _until_raised(log)
     leg.close()
+
+
+@pytest.mark.parametrize("code", [KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION])
+def test_what_the_client_would_skip_ends_the_log(code: int) -> None:
+    """The client tells of records that it can't unpack, and goes on behind them: they would be lost."""
+    address = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+    reader = Reader({**address, "group.id": "g", "group.protocol": "classic"})
+    with closing(reader), pytest.raises(LogError, match=r"could not read.*hint: .*damaged"):
+        reader._sorted([Damaged(code)])  # type: ignore[list-item]
+
+
+class Damaged:
+    """A notice of the client's in the place of records."""
+
+    def __init__(self, code: int) -> None:
+        self._error = KafkaError(code)
+
+    def error(self) -> KafkaError:
+        """Give what is wrong."""
+        return self._error
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_record_that_the_disk_has_spoilt_is_told_and_nothing_is_passed_over(
+    kafka_broker: Broker, topic: str
+) -> None:
+    """One bit of one body, in the broker's file: neither that body is handed on, nor the next one alone."""
+    leg = KafkaLeg(kafka_broker.bootstrap, embedded=False)
+    leg.create_topic(topic, 1)
+    for value in (b"before", b"the-spoilt-one", b"after"):  # a batch of its own for each
+        publish_one(leg.log(unique("group")), topic, value)
+    kafka_broker.stop()
+    (segment,) = kafka_broker.home.glob(f"data/{topic}-0/*.log")
+    segment.write_bytes(segment.read_bytes().replace(b"the-spoilt-one", b"the-spoilu-one"))
+    kafka_broker.start()
+    seen = Follower(leg.log(unique("group")), topic).subscribe()
+    with pytest.raises(LogError, match=r"could not read.*hint: .*damaged"):
+        seen.until(lambda: False)
+    assert [each.value for each in seen.records] in ([], [b"before"])
+    leg.close()
+
+
+def publish_one(log: Log, topic: str, value: bytes) -> None:
+    """Publish one record, and wait for it."""
+    log.publish([Publication(1, topic, b"k", [], value)])
+    assert log.flush(DEADLINE) == [1]
