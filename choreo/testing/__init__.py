@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from choreo.testing.budget import Budget
     from choreo.testing.choices import Schedule, Scripted, Seeded
     from choreo.testing.exploration import explore
     from choreo.testing.harness import Harness
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from choreo.testing.machine import saga_machine
     from choreo.testing.matrix import failure_matrix
     from choreo.testing.recorded import Recorded, replay
-    from choreo.testing.simulation import Budget, Simulation
+    from choreo.testing.simulation import Simulation
     from choreo.testing.strategies import events, schedules
     from choreo.testing.verification import verify
     from choreo.testing.violation import Violation
 
 _HOMES = {
-    "Budget": "simulation",
+    "Budget": "budget",
     "Harness": "harness",
     "Recorded": "recorded",
     "Schedule": "choices",

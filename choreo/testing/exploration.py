@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
+from choreo.testing.budget import NOTHING, Budget
 from choreo.testing.choices import Chooser, Move, Schedule, Scripted, Seeded
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check
 from choreo.testing.shrinking import shrink
-from choreo.testing.simulation import NOTHING, Budget
 from choreo.testing.violation import Violation
 
 Begin = Callable[..., object]

@@ -24,7 +24,14 @@ Invariant = Callable[..., object]
 raises, or gives False, where it is hurt."""
 
 _FAIL = ("permanent", "timeout", "late_reply")
-_HARMLESS = ("crash_before_commit", "crash_before_publish", "takeover", "duplicate", "store_error")
+_HARMLESS = (
+    "late_timeout",
+    "crash_before_commit",
+    "crash_before_publish",
+    "takeover",
+    "duplicate",
+    "store_error",
+)
 
 
 def failure_matrix(

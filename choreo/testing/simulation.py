@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from choreo.choreography import derive
-from choreo.errors import Permanent
 from choreo.kafka.cloudevents import read
-from choreo.participant import Context, Handler, Participant
+from choreo.participant import Handler, Participant
 from choreo.ports import Record
+from choreo.testing.around import Around
+from choreo.testing.budget import NOTHING, Budget
 from choreo.testing.choices import Calm, Chooser, Move, Recorded
 from choreo.testing.clock import VirtualClock
 from choreo.testing.connection import SimulatedConnection
@@ -20,24 +21,10 @@ from choreo.testing.effects import Effects
 from choreo.testing.faults import Fault
 from choreo.testing.letters import settle_all
 from choreo.testing.memory import MemoryBroker
+from choreo.testing.moves import TIME, Moves
 from choreo.testing.seat import Seat, World
 from choreo.testing.stores import open_store
 from choreo.testing.violation import Violation
-
-TIME = Move("time passes")
-
-
-class Budget(NamedTuple):
-    """How much may go wrong by choice: processes that crash, records that come twice, actions that fail, and
-    moments at which time passes although there is work."""
-
-    crashes: int = 0
-    repeats: int = 0
-    failures: int = 0
-    leaps: int = 0
-
-
-NOTHING = Budget()
 
 
 class Simulation:
@@ -69,7 +56,7 @@ class Simulation:
         self.seats: dict[str, Seat] = {}
         self._left = budget
         self._most_moves = most_moves
-        self._reduces = reduces
+        self._moves = Moves(self.seats, World(self.clock, self.broker), self.faults, reduces)
         self._past: dict[str, int] = {each.name: 0 for each in participants}
         self._log_so_far = 0
         self._count = 0
@@ -105,11 +92,11 @@ class Simulation:
     @property
     def can_move(self) -> bool:
         """Whether anybody has anything to do now."""
-        return bool(self._moves())
+        return bool(self._moves.now())
 
     def step(self, choice: int = 0) -> None:
         """Make one of the moves that can be made now, if there is any."""
-        moves = self._moves()
+        moves = self._moves.now()
         if moves:
             move = moves[choice % len(moves)]
             self.trace.append(str(move))
@@ -132,83 +119,31 @@ class Simulation:
         effects = self.effects[participant.name] = Effects(store, self._next_place)
 
         def change(handler: Handler) -> Handler:
-            return effects.noted(handler, _Around(self, participant.name))
+            return effects.noted(handler, Around(self, participant.name))
 
         world = World(self.clock, self.broker)
         seat = self.seats[participant.name] = Seat(participant, world, store, change, self._on_taken)
         participant.connect(SimulatedConnection(seat, self.clock, self._new_id, self._run_before))
 
-    # What may happen next
-
     def _next(self, before: int | None) -> Move | None:
-        while True:
-            moves = self._moves()
-            if moves:
-                moves = [*(self._alone(moves) or moves), *self._mishaps()]
-                break
-            if self._mend():
-                continue
-            time = self._next_time()
-            if time is None and self._let_go():
-                continue
-            if time is None or (before is not None and time > before):
-                return None
-            moves = [TIME]
-            break
-        return moves[self.choices.choose(moves)]
-
-    def _moves(self) -> list[Move]:
-        seats = self.seats.values()
-        moves = [Move("delivers", seat.name) for seat in seats if self._may_deliver(seat)]
-        moves += [Move("calls", seat.name) for seat in seats if self._may_call(seat)]
-        moves += [Move("turns", seat.name) for seat in seats if seat.is_ready]
-        return moves
-
-    def _alone(self, moves: list[Move]) -> list[Move]:
-        """Give the one move that need not be tried after any other, if there is one."""
-        if not self._reduces or self._left.crashes or (self._left.leaps and self._next_time() is not None):
-            return []
-        reads = (move for move in moves if move.what == "turns" and self._only_reads(self.seats[move.who]))
-        return [move for move, _ in zip(reads, range(1), strict=False)]
-
-    def _only_reads(self, seat: Seat) -> bool:
-        wakes_at = seat.worker.wakes_at
-        return not seat.calls.has_any and (wakes_at is None or wakes_at > self.clock.now())
-
-    def _mishaps(self) -> list[Move]:
-        left, moves = self._left, []
-        if left.leaps and self._next_time() is not None:
-            moves.append(TIME)
-        if left.repeats and self.broker.latest:
-            moves.append(Move("is repeated"))
-        if left.crashes:
-            moves += [Move("crashes", name) for name in self.seats]
-        return moves
-
-    def _may_call(self, seat: Seat) -> bool:
-        return seat.calls.is_ready and self.clock.now() >= seat.rests_until
-
-    def _may_deliver(self, seat: Seat) -> bool:
-        if not seat.wire.in_flight or self.clock.now() < seat.rests_until:
-            return False
-        first = seat.wire.in_flight[0]
-        return not any(fault.holds(seat, first) and not fault.lets_go for fault in self.faults)
-
-    def _next_time(self) -> int | None:
-        times = (seat.wakes_at for seat in self.seats.values())
-        return min((time for time in times if time is not None), default=None)
-
-    # Carrying it out
+        moves = self._moves.now()
+        while not moves and (self._mend() or (self._moves.next_time() is None and self._let_go())):
+            moves = self._moves.now()
+        if moves:
+            moves = self._moves.choice(moves, self._left)
+            return moves[self.choices.choose(moves)]
+        time = self._moves.next_time()
+        return None if time is None or (before is not None and time > before) else TIME
 
     def _make(self, move: Move) -> None:
         match move.what:
             case "time passes":
                 self._pass_time()
             case "is repeated":
-                self._left = self._left._replace(repeats=self._left.repeats - 1)
+                self._left = self._left.without("repeats")
                 self._repeat_latest()
             case "crashes":
-                self._left = self._left._replace(crashes=self._left.crashes - 1)
+                self._left = self._left.without("crashes")
                 self._remember(move.who, "crashes")
                 self.seats[move.who].crash()
             case "delivers":
@@ -229,9 +164,9 @@ class Simulation:
         self._past[name] = hash((self._past[name], what, self.clock.now(), self._left))
 
     def _pass_time(self) -> None:
-        if self._moves():
-            self._left = self._left._replace(leaps=self._left.leaps - 1)
-        time = self._next_time()
+        if self._moves.now():
+            self._left = self._left.without("leaps")
+        time = self._moves.next_time()
         assert time is not None
         self.clock.advance_to(time)
 
@@ -288,30 +223,6 @@ class Simulation:
             return False
         if not self.choices.choose([Move("succeeds", handler.name), Move("fails", handler.name)]):
             return False
-        self._left = self._left._replace(failures=self._left.failures - 1)
+        self._left = self._left.without("failures")
         self.trace.append(f"{handler.name} fails")
         return True
-
-
-class _Around:
-    """What a simulation does around the handlers of one seat."""
-
-    def __init__(self, simulation: Simulation, name: str) -> None:
-        self._simulation = simulation
-        self._name = name
-
-    def before(self, handler: Handler, context: Context) -> None:
-        """Let faults strike."""
-        for fault in self._simulation.faults:
-            if fault.target.name == handler.name:
-                fault.before(self._simulation.seats[self._name])
-
-    def after(self, handler: Handler, context: Context) -> Any:
-        """Let faults strike, or chance."""
-        waits = None
-        for fault in self._simulation.faults:
-            if fault.target.name == handler.name:
-                waits = fault.after(self._simulation.seats[self._name]) or waits
-        if self._simulation.may_fail(handler):
-            raise Permanent("the test lets it fail, by choice")
-        return waits
