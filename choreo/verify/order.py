@@ -66,12 +66,13 @@ class Order:
     def possible(self, success: str) -> frozenset[str]:
         """Give the events that can come in a saga in which a success event comes."""
         step = self._graph.steps[self._graph.outcome[success][0]]
-        chosen = [{**way, step.name: success} for way in self._ways if self._comes(step, way)]
+        own = {step.name: success} if len(step.successes) > 1 else {}
+        chosen = [{**way, **own} for way in self._ways if self._comes(step, way)]
         done = [each for each in self._graph.steps.values() if self.is_surely_before(each, step)]
         late = [each for each in self._graph.deadlines if not self._is_open(each, step)]
         never = (name for deadline in late for name in deadline.emits.successes)
-        come = frozenset().union(*map(self._come, chosen or [{step.name: success}]))
-        return come.difference(never, *(each.failures for each in done))
+        come = frozenset().union(*map(self._come, chosen or [own]))
+        return come.difference(never, step.failures, *(each.failures for each in done))
 
     def _is_open(self, deadline: HandlerEntry, step: Step) -> bool:
         """Say whether a deadline may still pass when a step has succeeded."""
@@ -123,9 +124,10 @@ class Order:
 
     def are_exclusive(self, one: Step, other: Step) -> bool:
         """Say whether no choice leads to both: to the one step, and to the other without the one."""
-        return bool(self._choices) and not any(
-            self._comes(one, way) and self._comes(other, {**way, one.name: ""}) for way in self._ways
-        )
+        if not self._choices:
+            return False
+        without = [way for way in self._ways if self._comes(other, {**way, one.name: ""})]
+        return bool(without) and not any(self._comes(one, way) for way in without)
 
     @cached_property
     def _ways(self) -> list[dict[str, str]]:

@@ -182,6 +182,34 @@ CASES = {
         """,
         [],
     ),
+    "a join of a step with what comes of it by a choice": (
+        """
+        p3.s1 < Started > S1 / S1Failed
+        p3.undo1 of p3.s1 derived < > S1Undone
+        p2.s2 < S1 > S2A S2B / S2Failed
+        p2.undo2a of p2.s2 result=S2A < S3Failed | S3Undone > S2AUndone
+        p2.undo2b of p2.s2 result=S2B < S4Failed > S2BUndone
+        p2.s3 < S2A > S3 / S3Failed
+        p2.undo3 of p2.s3 result=S3 < S4Failed > S3Undone
+        p1.s4 pivot < S1 & S3 | S1 & S2B > Completed / S4Failed
+        p1.give_up of start derived < > Failed
+        """,
+        [],
+    ),
+    "a deadline, and a compensation that its own step's failure calls": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo1a of p1.s1 result=S1A < S2Failed | S2Undone > S1AUndone
+        p1.undo1b of p1.s1 result=S1B < S3Failed > S1BUndone
+        p1.s2 < S1A > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 < S3Failed | S2Failed > S2Undone
+        p1.s3 pivot < S2 | S1B > S3 / S3Failed
+        p2.s4 retriable < S3 > Completed
+        p2.late late p1.s2 < S1A > S2Late
+        p1.give_up of start derived < > Failed
+        """,
+        [],
+    ),
     "a saga that nobody starts": (
         """
         p1.s1 < Started > S1 / S1Failed
