@@ -354,10 +354,11 @@ def test_names_that_lead_in_circles_end() -> None:
     assert look(GOOD.format("f().post(); a.post()"), head="from .ring import a, f", ring=ring) == []
 
 
-def test_text_that_is_no_python_is_one_line() -> None:
-    """With its place."""
+def test_text_that_is_no_python_is_one_line_where_it_is_needed() -> None:
+    """With its place; a file beside that nobody imports may be anything."""
+    assert look(GOOD.format("pass"), bad="def") == []
     with pytest.raises(ConfigurationError, match=r"shop/bad.py:1: not Python"):
-        look(GOOD.format("pass"), bad="def")
+        look(GOOD.format("call()"), head="from .bad import call", bad="def")
 
 
 def test_suppressions_are_comments_not_strings() -> None:

@@ -98,8 +98,16 @@ class Modules(Mapping[str, Module]):
 
     def beside(self, names: Set[str]) -> Iterator[str]:
         """Give the modules that lie in one package with any of these."""
-        packages = {name.rpartition(".")[0] for name in names}
-        yield from (name for name in self if name in names or name.rpartition(".")[0] in packages - {""})
+        packages = {name.rpartition(".")[0] for name in names} - {""}
+        near = (name for name in self if name in names or name.rpartition(".")[0] in packages)
+        yield from (name for name in near if name in names or self._is_python(name))
+
+    def _is_python(self, name: str) -> bool:
+        """Say whether a file can be parsed; one that nobody imports need not be."""
+        try:
+            return bool(self[name])
+        except ConfigurationError:
+            return False
 
 
 @lru_cache(maxsize=4096)
