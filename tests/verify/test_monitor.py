@@ -11,7 +11,7 @@ from choreo.choreography import SagaGraph, choreography_of
 from choreo.cli.choreographies import declared, manifest_from
 from choreo.entry import Entry
 from choreo.participant import Participant
-from choreo.replay import departures
+from choreo.replay.monitor import departures
 from choreo.testing import Budget, Harness
 from choreo.testing.choices import Seeded
 from choreo.testing.standins import made_up
