@@ -13,9 +13,10 @@ from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.ports import Assignment, Partition, Record, Store
 from choreo.protocol import steps
+from choreo.recovery.decided import REBUILT
 from choreo.recovery.lost import PutBack
 from choreo.recovery.outcomes import Outcomes
-from choreo.recovery.rebuilding import REBUILT, Rebuilding
+from choreo.recovery.rebuilding import Rebuilding
 from choreo.recovery.sagas import remembered
 from choreo.replay import lost_work
 

@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from choreo.envelope import Envelope, event_id
 from choreo.errors import HeadersError, ReplayError
 from choreo.kafka import cloudevents
-from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT
+from choreo.outcome import START, SUCCEEDED, TIMED_OUT
 from choreo.participant import Participant
 from choreo.ports import Entry, Record, Store
 from choreo.protocol import (
     Answer,
-    Begin,
     Decision,
     Disarm,
     Drop,
@@ -36,14 +35,12 @@ from choreo.protocol import (
     Unowned,
     fold,
 )
+from choreo.recovery.decided import REBUILT, called_by, told_before
 from choreo.recovery.outcomes import Outcomes, Published
 from choreo.worker.case import Case, Cause, unreadable_record
 from choreo.worker.rows import Rows
 from choreo.worker.sagas import Sagas, history_of
 from choreo.worker.transaction import emitted_row
-
-REBUILT = "rebuilt"
-"""The note of a row that the topic tells of, but whose like only the lost file had."""
 
 _SAGAS_IN_MEMORY = 20_000
 
@@ -81,7 +78,7 @@ class Rebuilding:
         case = Case(role, record.topic, envelope.saga_id, Cause.taken(envelope, record))
         own = self._outcomes.get(envelope.id)
         if own is not None:
-            self._decide(_called_by(case, own), own)
+            self._decide(called_by(case, own), own)
         self._tell(case, envelope, record.timestamp)
         self.counts["events"] += 1
         for answer in self._outcomes.caused_by(envelope.id):
@@ -101,7 +98,7 @@ class Rebuilding:
             if not saga.step(START).result:
                 self._start(case, own)
         elif envelope.step in case.role.action:
-            told = _told_before(saga, envelope)
+            told = told_before(saga, envelope)
             if told is not None:
                 self._tell(case, told, envelope.time)
         elif envelope.outcome == TIMED_OUT:
@@ -180,27 +177,6 @@ class Rebuilding:
         name = told[0]
         for task in ("action", "compensation", "deadline", "answer"):
             self._store.unschedule(case.saga_id, task, str(name))
-
-
-def _told_before(saga: Instance, own: Envelope) -> Begin | Ended | None:
-    """Give what the protocol was told before this outcome was published; None where that is known already."""
-    progress = saga.step(own.step)
-    under_way = progress.state in ("pending", "executing") and progress.activity != "idle"
-    if own.outcome != COMPENSATED:
-        return Ended(own.step, own.outcome, own.type, reason=REBUILT) if under_way else None
-    if progress.state == "compensating":
-        return Ended(own.step, COMPENSATED, own.type, reason=REBUILT)
-    if not under_way:
-        return None
-    # It was under way when somebody's deadline passed, and came to nothing (R5).
-    is_late = saga.outcomes.get(own.step) == TIMED_OUT
-    return Ended(own.step, FAILED, "", "raised", REBUILT) if is_late else Begin(own.step)
-
-
-def _called_by(case: Case, own: Published) -> Case:
-    """Give the case as caused by the event that the outcome says, rather than by the outcome itself."""
-    envelope = case.cause.envelope._replace(id=own.envelope.causation_id)
-    return case._replace(cause=case.cause._replace(envelope=envelope))
 
 
 def _marked(entries: object) -> list[Entry]:
