@@ -76,8 +76,13 @@ def _still_open(case: Case, each: Declared, call: Answers) -> list[Step]:
         step
         for step, answers in each.needs.answers
         if call.isdisjoint({*answers, *(timeouts(case, step) if each.undo.trigger else ())})
-        and not any(case.order.is_surely_before(other, step) for other in settled)
+        and not any(_rules_out(case, other, step) for other in settled)
     ]
+
+
+def _rules_out(case: Case, settled: Step, other: Step) -> bool:
+    """Say whether the other step can't be done once a step has failed, or is undone."""
+    return case.order.is_surely_before(settled, other) or case.order.are_exclusive(settled, other)
 
 
 def _owed(case: Case, each: Declared) -> Iterator[tuple[str, ...]]:

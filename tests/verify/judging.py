@@ -33,7 +33,8 @@ class Judged(NamedTuple):
     @property
     def is_wrong(self) -> bool:
         """Whether the oracles find anything wrong."""
-        return bool(self.searched.wrong or self.graph)
+        never = not self.searched.wrong and "completed" not in self.searched.ends  # P5, whatever rescues it
+        return bool(self.searched.wrong or self.graph) or never
 
     @property
     def agrees(self) -> bool:
