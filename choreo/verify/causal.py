@@ -53,6 +53,7 @@ class _ScenarioPath(Path):
         self._known: dict[Rest, tuple[Run, int, int]] = {}
         self.shared = 0
         self._left = troubles
+        self._turns = model.turns
         self._is_prompt = False
 
     def fork(self) -> Self:
@@ -74,10 +75,13 @@ class _ScenarioPath(Path):
                 if deadline.after.satisfied(self.saga.types):
                     self._come_late(step, deadline.name, cause)
         first, *others = self.model.graph.steps[step].successes or ("",)
-        for success in others:
+        for success in others if self._turns else ():
             path = self._part()
-            path._answer(step, success, cause, is_choice=True)
-        self._answer(step, first, cause, is_choice=bool(others))
+            path._turns -= 1
+            known = path.run.scenario
+            path.run.scenario = known._replace(choices=(*known.choices, (step, success)))
+            path.tell(Ended(step, SUCCEEDED, success), cause)
+        self.tell(Ended(step, SUCCEEDED, first), cause)
 
     @property
     def _may_be_cancelled(self) -> bool:
@@ -118,12 +122,6 @@ class _ScenarioPath(Path):
         known = self.run.scenario
         self._left -= 1
         self.run.scenario = known._replace(troubles=(*known.troubles, title))
-
-    def _answer(self, step: str, success: str, cause: Cause, *, is_choice: bool) -> None:
-        known = self.run.scenario
-        if is_choice:
-            self.run.scenario = known._replace(choices=(*known.choices, (step, success)))
-        self.tell(Ended(step, SUCCEEDED, success), cause)
 
     def _fail(self, step: str, cause: Cause) -> None:
         ways = self.model.failures(self.model.role.action[step])

@@ -8,11 +8,15 @@ choose. The role is folded by the protocol that the worker runs.
 from __future__ import annotations
 
 from functools import cached_property
+from math import prod
 
 from choreo.choreography import SagaGraph, Step, role_of_all
 from choreo.envelope import Envelope
 from choreo.outcome import CANCEL, COMPENSATABLE, SUCCEEDED, Outcome
 from choreo.protocol import Action, Ended
+
+_ALL_CHOICES = 64
+_PAIRED_CHOICES = 10
 
 
 class Model:
@@ -46,6 +50,22 @@ class Model:
     def cancelling(self) -> tuple[str, Outcome, str]:
         """The outcome that cancels the saga."""
         return CANCEL, SUCCEEDED, self.graph.contract.aborts
+
+    @cached_property
+    def turns(self) -> int:
+        """How many steps may answer otherwise than with their first success event, in one run.
+
+        All of them as long as that makes few runs; then two, then one.
+        """
+        choices = [len(step.successes) for step in self.graph.steps.values() if len(step.successes) > 1]
+        if prod(choices) <= _ALL_CHOICES:
+            return len(choices)
+        return 2 if len(choices) <= _PAIRED_CHOICES else 1
+
+    @property
+    def leaves_choices_out(self) -> bool:
+        """Say whether some combination of answers is in no run."""
+        return self.turns < sum(len(step.successes) > 1 for step in self.graph.steps.values())
 
     @cached_property
     def imported(self) -> tuple[Step, ...]:

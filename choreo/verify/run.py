@@ -53,7 +53,7 @@ class Happened(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """What goes wrong in a run, in words; ``choices`` says what steps with several success events emit."""
+    """What goes wrong in a run, in words; ``choices`` are the steps that don't give their first answer."""
 
     troubles: tuple[str, ...] = ()
     choices: tuple[tuple[str, str], ...] = ()

@@ -87,6 +87,7 @@ class Search:
         self._instances: list[Instance] = []
         self._numbers: dict[object, int] = {}
         self._folded: dict[tuple[int, object], tuple[int, tuple[Decision, ...]]] = {}
+        self._started = Ended(START, SUCCEEDED, model.graph.contract.starts)
         self._first = World(self._number(Instance()), frozenset(), frozenset(), Left(*(troubles,) * 3))
 
     def run(self, meter: Meter) -> Dead | None:
@@ -129,7 +130,7 @@ class Search:
         ]
 
     def _beginnings(self, world: World, saga: Instance) -> Iterator[Move]:
-        yield Move("start", Ended(START, SUCCEEDED, self._model.graph.contract.starts))
+        yield Move("start", self._started)
         yield from self._cancellations(world, saga)
 
     def _undo(self, saga: Instance, name: str) -> Move:
@@ -196,10 +197,6 @@ class Search:
             world = self._obey(world, decision)
         return world
 
-    @property
-    def _started(self) -> Ended:
-        return Ended(START, SUCCEEDED, self._model.graph.contract.starts)
-
     def _fold(self, number: int, told: Input) -> tuple[int, tuple[Decision, ...]]:
         key = (number, (type(told), told))  # tuples of two types may be equal
         if key not in self._folded:
@@ -211,7 +208,7 @@ class Search:
         return self._folded[key]
 
     def _number(self, saga: Instance) -> int:
-        number = self._numbers.setdefault(saga.key(), len(self._instances))
+        number = self._numbers.setdefault(_key(saga), len(self._instances))
         if number == len(self._instances):
             self._instances.append(saga)
         return number
@@ -257,3 +254,9 @@ class Search:
                 raise _Wrong("P16", name)
             if saga.end == "failed" and progress.state == "completed":
                 raise _Wrong("P9", name)
+
+
+def _key(saga: Instance) -> object:
+    """Give what tells two instances of one saga apart; the rest follows from it."""
+    known = (saga.outcomes.items(), saga.steps.items(), saga.deadlines.items())
+    return (frozenset(saga.seen), *map(frozenset, known), saga.failing, saga.end)

@@ -10,7 +10,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.bench import calls, chain, deadlines, fold, footprint, hop, participant, sagas, trace, waiting
+from tests.bench import (
+    calls,
+    chain,
+    choreographies,
+    deadlines,
+    fold,
+    footprint,
+    hop,
+    participant,
+    sagas,
+    trace,
+    waiting,
+)
 from tests.bench.site import Site, site
 
 
@@ -44,6 +56,11 @@ def main() -> None:
             if options.only in ("", name):
                 with site(broker) as where:  # each on a broker of its own: a killed process leaves its group
                     show(measure(where))
+    if options.only in ("", "verify"):
+        for figures in choreographies.measure(
+            choreographies.SIZES[:2] if quick else choreographies.SIZES, 1 if quick else 3
+        ):
+            show(figures)
     if options.only in ("", "trace"):
         with TemporaryDirectory(prefix="choreo-bench-") as folder:
             sizes = (1_000, 10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
