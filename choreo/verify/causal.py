@@ -54,6 +54,7 @@ class _ScenarioPath(Path):
         self.shared = 0
         self._left = troubles
         self._turns = model.turns
+        self._usual: set[str] = set()
         self._is_prompt = False
 
     def fork(self) -> Self:
@@ -68,7 +69,9 @@ class _ScenarioPath(Path):
         self.append(*self.model.cancelling, cause._replace(how="cancellation"))
 
     def on_action(self, step: str, cause: Cause) -> None:
-        if self._left:
+        if self._turns == self.model.turns:
+            self._usual.add(step)
+        if self._may_go_wrong(step):
             self._fail(step, cause)
             self._bury(step, cause)
             for deadline in self.model.role.watching.get(step, ()):
@@ -83,6 +86,13 @@ class _ScenarioPath(Path):
             path.tell(Ended(step, SUCCEEDED, success), cause)
         self.tell(Ended(step, SUCCEEDED, first), cause)
 
+    def _may_go_wrong(self, step: str) -> bool:
+        """Say whether trouble may begin there: where not all choices are run, in each place once."""
+        if not self._left:
+            return False
+        turned = self._turns < self.model.turns
+        return not (turned and self.model.leaves_choices_out and step in self._usual)
+
     @property
     def _may_be_cancelled(self) -> bool:
         if not self.model.graph.contract.aborts or self.saga.cancelled or self.saga.end:
@@ -90,13 +100,13 @@ class _ScenarioPath(Path):
         return all(event.step != CANCEL for event in self.run.written[self.read :])
 
     def on_read(self, cause: Cause) -> None:
-        if self._left and self._may_be_cancelled:
-            last = self.run.written[cause.events[0]].step
+        last = self.run.written[cause.events[0]].step
+        if self._may_be_cancelled and self._may_go_wrong(last):
             self._part().cancel(f"cancelled after {last}", cause)
 
     def on_armed(self, name: str) -> None:
         step = self.model.role.deadline[name].of
-        if self._left and step not in self.saga.steps and not self.due:
+        if self._may_go_wrong(step) and step not in self.saga.steps and not self.due:
             path = self._part()
             path._goes_wrong(f"{name} passes before {step} is called")
             path.due = name

@@ -15,8 +15,8 @@ from choreo.envelope import Envelope
 from choreo.outcome import CANCEL, COMPENSATABLE, SUCCEEDED, Outcome
 from choreo.protocol import Action, Ended
 
-_ALL_CHOICES = 64
-_PAIRED_CHOICES = 10
+_ALL_CHOICES = 32
+"""So many combinations of answers are all run."""
 
 
 class Model:
@@ -55,14 +55,12 @@ class Model:
     def turns(self) -> int:
         """How many steps may answer otherwise than with their first success event, in one run.
 
-        All of them as long as that makes few runs; then two, then one.
+        All of them as long as that makes few runs, else one.
         """
         choices = [len(step.successes) for step in self.graph.steps.values() if len(step.successes) > 1]
-        if prod(choices) <= _ALL_CHOICES:
-            return len(choices)
-        return 2 if len(choices) <= _PAIRED_CHOICES else 1
+        return len(choices) if prod(choices) <= _ALL_CHOICES else 1
 
-    @property
+    @cached_property
     def leaves_choices_out(self) -> bool:
         """Say whether some combination of answers is in no run."""
         return self.turns < sum(len(step.successes) > 1 for step in self.graph.steps.values())

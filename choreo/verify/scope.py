@@ -16,13 +16,13 @@ class Unfinished(NamedTuple):
     limit: str
 
 
-_TURNS = ("", ", one choice at a time", ", choices in pairs")
+_CHOICES = {"all": "", "single": ", one choice at a time"}
 
 
 class Scope(NamedTuple):
     """What was looked at, and what was not: ``unfinished`` sagas have no verdict but what was found.
 
-    ``turns``: so many choices of a run at most were other than the first; 0 for all of them.
+    ``choices``: whether all combinations of what steps may answer were run, or every single one.
     """
 
     participants: int
@@ -33,7 +33,7 @@ class Scope(NamedTuple):
     troubles: int = 1
     cancellable: bool = False
     unfinished: tuple[Unfinished, ...] = ()
-    turns: int = 0
+    choices: str = "all"
 
     def __str__(self) -> str:
         looked = (
@@ -48,7 +48,8 @@ class Scope(NamedTuple):
             return f"inconclusive: {limits}"
         kinds = ("failure", "deadline", "cancellation") if self.cancellable else ("failure", "deadline")
         troubles = ", ".join(_count(self.troubles, kind) for kind in kinds)
-        return f"complete for {troubles}{'' if self.cancellable else ', no cancellation'}{_TURNS[self.turns]}"
+        cancelled = "" if self.cancellable else ", no cancellation"
+        return f"complete for {troubles}{cancelled}{_CHOICES[self.choices]}"
 
 
 def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
@@ -62,7 +63,7 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
         budget.troubles,
         any(case.graph.contract.aborts for case in cases),
         tuple(Unfinished(case.graph.name, case.meter.exhausted) for case in cases if case.meter.exhausted),
-        min((case.model.turns for case in cases if case.model.leaves_choices_out), default=0),
+        "single" if any(case.model.leaves_choices_out for case in cases) else "all",
     )
 
 

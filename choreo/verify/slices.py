@@ -20,19 +20,23 @@ from choreo.outcome import COMPENSATABLE, START
 WHOLE = 8
 """A saga of so many steps, rows cut short, is searched whole."""
 
-_MAX_WAYS = 64
+_SMALL = 24
+_WINDOW = 3
+_MAX_WAYS = 4
+
+Ways = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""The step that leads to a fork, and two ways from there; the second is empty in a row."""
 
 
 def slices(graph: SagaGraph) -> Iterator[SagaGraph]:
     """Give the slices of a saga, or the saga itself where it is small; each shape once."""
-    whole = shortened(_forward(graph))
-    if len(whole.steps) <= WHOLE:
-        yield resolved(whole)
+    whole = _forward(graph)
+    if len(whole.steps) <= _SMALL and len(shortened(whole).steps) <= WHOLE:
+        yield resolved(shortened(whole))
         return
     seen: set[object] = set()
-    pairs = dict.fromkeys(_pairs(whole)) or dict.fromkeys(map(frozenset, _ways(whole, START)))
-    for names in pairs:
-        part = shortened(_part(whole, names))
+    for ways in dict.fromkeys((*_pairs(whole), *_windows(whole))):
+        part = shortened(_part(whole, *ways))
         shape = _shape(part)
         if shape not in seen:
             seen.add(shape)
@@ -69,55 +73,77 @@ def _of(graph: SagaGraph, steps: Iterable[Step], deadlines: Iterable[HandlerEntr
 # Two ways through a saga
 
 
-def _pairs(graph: SagaGraph) -> Iterator[frozenset[str]]:
-    """Give the steps of every two ways that part at one event, with one way to it."""
-    before = _one_way_to(graph)
+def _pairs(graph: SagaGraph) -> Iterator[Ways]:
+    """Give every two ways that part at one event, as far as the step where they meet, and one step more."""
     for event, after in graph.triggered.items():
         source = graph.outcome.get(event, ("", ""))[0]
         for one, other in combinations(after, 2):
             for way in _ways(graph, one.name):
                 for another in _ways(graph, other.name):
-                    yield frozenset((*before.get(source, ()), source, *way, *another))
+                    yield source, *_until_they_meet(way, another)
 
 
-def _one_way_to(graph: SagaGraph) -> dict[str, tuple[str, ...]]:
-    """Give, for every step, the steps of one shortest way to it."""
-    found: dict[str, tuple[str, ...]] = {START: (START,)}
-    found.update({step.name: (START, step.name) for step in graph.steps.values() if not step.trigger})
-    waiting = list(found)
-    for name in waiting:
-        for success in graph.steps[name].successes:
-            for step in graph.triggered.get(success, ()):
-                if step.name not in found:
-                    found[step.name] = (*found[name], step.name)
-                    waiting.append(step.name)
-    return found
+def _until_they_meet(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    for number, name in enumerate(one):
+        if name in other:
+            return one[: number + 2], other[: other.index(name) + 1]
+    return one[:_WINDOW], other[:_WINDOW]
 
 
-def _ways(graph: SagaGraph, name: str) -> list[tuple[str, ...]]:
-    """Give ways from a step to the end: one for each answer of each step on it, at a fork the first."""
+def _windows(graph: SagaGraph) -> Iterator[Ways]:
+    """Give every three steps in a row of which one is not plain, and one row of plain steps."""
+    yield from ((way[0], way[1:], ()) for way in _ways(graph, START, _WINDOW + 1))
+    for step in graph.steps.values():
+        for way in _ways(graph, step.name, _WINDOW + 1) if step.trigger else ():
+            if not all(_is_plain(graph, graph.steps[name]) for name in way):
+                yield way[0], way[1:], ()
+
+
+def _ways(graph: SagaGraph, name: str, length: int = 10_000) -> list[tuple[str, ...]]:
+    """Give ways on from a step: one for each answer of each step on it, at a fork the first."""
     ways: list[tuple[str, ...]] = []
     waiting: list[tuple[str, ...]] = [(name,)]
     while waiting and len(ways) < _MAX_WAYS:
         way = waiting.pop()
-        further = [
-            graph.triggered[success][0].name
-            for success in graph.steps[way[-1]].successes
-            if graph.triggered.get(success)
-        ]
+        after = (graph.triggered.get(success, ()) for success in graph.steps[way[-1]].successes)
+        further = [steps[0].name for steps in after if steps and len(way) < length]
         waiting += [(*way, each) for each in dict.fromkeys(further) if each not in way]
         if not further:
             ways.append(way)
     return ways
 
 
-def _part(graph: SagaGraph, names: frozenset[str]) -> SagaGraph:
-    """Give the saga with these steps alone: what waited for others as well waits for these."""
-    kept = [step for name, step in graph.steps.items() if name in names or name == START]
+def _part(graph: SagaGraph, source: str, one: tuple[str, ...], other: tuple[str, ...]) -> SagaGraph:
+    """Give the saga with these steps alone: what waited for others as well waits for these.
+
+    It begins at the source. Where nothing in it completes the saga, the last step of the first way does.
+    """
+    names = frozenset((source, *one, *other))
+    starts, completes = graph.contract.starts, graph.contract.completes
+    last = (one or (source,))[-1]
+    kept = [
+        _leading(graph, step, names) for name, step in graph.steps.items() if name in names or name == START
+    ]
+    if not any(completes in step.successes for step in kept):
+        kept = [_ending(step, completes) if step.name == last else step for step in kept]
     events = {event for step in kept for event in (*step.successes, *step.failures, *step.answers)}
-    steps = [replace(_leading(graph, step, names), trigger=_among(step.trigger, events)) for step in kept]
-    deadlines = (replace(each, trigger=_among(each.trigger, events)) for each in graph.deadlines)
+    steps = [
+        replace(
+            step, trigger=_among(step.trigger, events) or ((frozenset((starts,)),) if step.trigger else ())
+        )
+        for step in kept
+    ]
+    deadlines = (
+        replace(each, trigger=_among(each.trigger, events) or (frozenset((starts,)),))
+        for each in graph.deadlines
+    )
     return _of(graph, steps, deadlines)
+
+
+def _ending(step: Step, completes: str) -> Step:
+    """Let a step complete the saga."""
+    undos = tuple(replace(undo, results=frozenset()) for undo in step.undos[:1])
+    return replace(step, successes=(completes,), undos=undos)
 
 
 def _leading(graph: SagaGraph, step: Step, names: frozenset[str]) -> Step:
@@ -125,8 +151,7 @@ def _leading(graph: SagaGraph, step: Step, names: frozenset[str]) -> Step:
     leading = tuple(
         success
         for success in step.successes
-        if success == graph.contract.completes
-        or any(each.name in names for each in graph.triggered.get(success, ()))
+        if any(each.name in names for each in graph.triggered.get(success, ()))
     )
     return replace(step, successes=leading or step.successes[:1])
 
@@ -214,8 +239,15 @@ def _shape(graph: SagaGraph) -> object:
 
 
 def _depth(graph: SagaGraph) -> Callable[[str], tuple[int, str]]:
-    ways = _one_way_to(graph)
-    return lambda name: (len(ways.get(name, ())), name)
+    found = {START: 0, **{name: 0 for name, step in graph.steps.items() if not step.trigger}}
+    waiting = list(found)
+    for name in waiting:
+        for success in graph.steps[name].successes:
+            for step in graph.triggered.get(success, ()):
+                if step.name not in found:
+                    found[step.name] = found[name] + 1
+                    waiting.append(step.name)
+    return lambda name: (found.get(name, 0), name)
 
 
 def _traits(graph: SagaGraph, step: Step) -> tuple[object, ...]:
