@@ -57,10 +57,7 @@ def main() -> None:
                 with site(broker) as where:  # each on a broker of its own: a killed process leaves its group
                     show(measure(where))
     if options.only in ("", "verify"):
-        for figures in choreographies.measure(
-            choreographies.SIZES[:2] if quick else choreographies.SIZES, 1 if quick else 3
-        ):
-            show(figures)
+        _verify(quick)
     if options.only in ("", "trace"):
         with TemporaryDirectory(prefix="choreo-bench-") as folder:
             sizes = (1_000, 10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
@@ -69,6 +66,12 @@ def main() -> None:
     if options.only in ("", "fold"):
         with TemporaryDirectory(prefix="choreo-bench-") as folder:
             show(fold.measure(Path(folder), 100 if quick else 1_000, 3 if quick else 9))
+
+
+def _verify(quick: bool) -> None:
+    sizes = choreographies.SIZES[:2] if quick else choreographies.SIZES
+    for figures in choreographies.measure(sizes, 1 if quick else 3):
+        show(figures)
 
 
 def show(figures: dict[str, Any]) -> None:
