@@ -67,7 +67,7 @@ class Order:
         """Give the events that can come in a saga in which a success event comes."""
         step = self._graph.steps[self._graph.outcome[success][0]]
         own = {step.name: success} if len(step.successes) > 1 else {}
-        chosen = [{**way, **own} for way in self._ways if self._comes(step, way)]
+        chosen = [{**way, **own} for ways in self._ways for way in ways if self._comes(step, way)]
         done = [each for each in self._graph.steps.values() if self.is_surely_before(each, step)]
         late = [each for each in self._graph.deadlines if not self._is_open(each, step)]
         never = (name for deadline in late for name in deadline.emits.successes)
@@ -79,7 +79,7 @@ class Order:
         watched = self._graph.steps.get(deadline.step)
         if watched is None or self.is_surely_before(watched, step):
             return False
-        ways = ({**way, watched.name: ""} for way in self._ways)
+        ways = ({**way, watched.name: ""} for some in self._ways for way in some)
         return any(
             self._comes(step, way) and any(option <= self._come(way) for option in deadline.trigger)
             for way in ways
@@ -126,18 +126,21 @@ class Order:
         """Say whether no choice leads to both: to the one step, and to the other without the one."""
         if not self._choices:
             return False
-        without = [way for way in self._ways if self._comes(other, {**way, one.name: ""})]
+        return any(self._excludes(ways, one, other) for ways in self._ways)
+
+    def _excludes(self, ways: list[dict[str, str]], one: Step, other: Step) -> bool:
+        without = [way for way in ways if self._comes(other, {**way, one.name: ""})]
         return bool(without) and not any(self._comes(one, way) for way in without)
 
     @cached_property
-    def _ways(self) -> list[dict[str, str]]:
+    def _ways(self) -> list[list[dict[str, str]]]:
         """Give every way through a saga: one event of each choice; of too many, each choice by itself."""
         names = [step.name for step in self._choices]
         ways = product(*(step.successes for step in self._choices))
         some = list(islice(ways, _MOST_WAYS + 1))
         if len(some) > _MOST_WAYS:
-            return [{step.name: name} for step in self._choices for name in step.successes]
-        return [dict(zip(names, way, strict=True)) for way in some]
+            return [[{step.name: name} for name in step.successes] for step in self._choices]
+        return [[dict(zip(names, way, strict=True)) for way in some]]
 
     @cached_property
     def _choices(self) -> list[Step]:
