@@ -7,7 +7,7 @@ JOBS ?= 2
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage simulate fuzz kills whatif clean
+.PHONY: help demo test check bench coverage fuzz kills resumes whatif simulate faults soak clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,11 +41,9 @@ coverage: $(READY) ## branch coverage of protocol, store and worker
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --include='choreo/protocol/*,choreo/store/*,choreo/worker/*' --fail-under=95 --show-missing
 
-.PHONY: faults
 faults: $(READY) ## a fault at each point of the turn, of each kind, in each task, on real Kafka: the whole matrix
 	$(BIN)/python -m tests.faults
 
-.PHONY: soak
 MINUTES ?= 5
 soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills, pauses, rebalances, broker restarts
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
@@ -64,7 +62,6 @@ kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rou
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
 	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/recovery/test_whatif.py -k many_sagas
 
-.PHONY: resumes
 resumes: $(READY) ## kill -9 at each point of the turn, rows lost by hand, and everybody resumes: 138 rounds on real Kafka
 	CHOREO_RESUMES=138 $(BIN)/python -m pytest -s tests/recovery/test_kills.py
 

@@ -217,7 +217,8 @@ def test_a_store_of_an_embedded_broker_that_is_gone(write_module: WriteModule, f
     ("content", "words"),
     [
         ("[tool.choreo]\nbotstrap = 'x:1'", ("botstrap", "did you mean 'bootstrap'?")),
-        ("[tool.choreo.rules]\na = 1", ("rules", "known keys")),
+        ("[tool.choreo.tables]\na = 1", ("tables", "known keys")),
+        ("[tool.choreo.rules]\na = 1", ("rules must be a table of levels", "{'a': 1}")),
         ("[tool.choreo]\npartitions = 'many'", ("partitions must be a whole number",)),
         ("[tool.choreo]\npartitions = true", ("partitions must be a whole number",)),
         ("[tool.choreo]\nmodules = [1]", ("modules must be a list of texts",)),
