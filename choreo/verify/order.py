@@ -60,7 +60,7 @@ class Order:
             if each.name not in settled:
                 yield from each.failures
         for deadline in self._graph.deadlines:
-            if deadline.step != step.name and self._is_open(deadline, step):
+            if deadline.step != step.name and self.may_pass(deadline, step):
                 yield from deadline.emits.successes
 
     def possible(self, success: str) -> frozenset[str]:
@@ -69,13 +69,13 @@ class Order:
         own = {step.name: success} if len(step.successes) > 1 else {}
         chosen = [{**way, **own} for ways in self._ways for way in ways if self._comes(step, way)]
         done = [each for each in self._graph.steps.values() if self.is_surely_before(each, step)]
-        late = [each for each in self._graph.deadlines if not self._is_open(each, step)]
+        late = [each for each in self._graph.deadlines if not self.may_pass(each, step)]
         never = (name for deadline in late for name in deadline.emits.successes)
         come = frozenset().union(*map(self._come, chosen or [own]))
         return come.difference(never, step.failures, *(each.failures for each in done))
 
-    def _is_open(self, deadline: HandlerEntry, step: Step) -> bool:
-        """Say whether a deadline may still pass when a step has succeeded."""
+    def may_pass(self, deadline: HandlerEntry, step: Step) -> bool:
+        """Say whether a deadline may still pass when a step has succeeded: on the way not taken, too."""
         watched = self._graph.steps.get(deadline.step)
         if watched is None or self.is_surely_before(watched, step):
             return False

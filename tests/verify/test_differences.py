@@ -210,6 +210,34 @@ CASES = {
         """,
         [],
     ),
+    "the deadline of a step on the way not taken, counted from the start, beside a pivot": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo1a of p1.s1 result=S1A derived < > S1AUndone
+        p1.undo1b of p1.s1 result=S1B derived < > S1BUndone
+        p1.s2 < S1A > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 derived < > S2Undone
+        p1.late late p1.s2 < Started > S2Late
+        p2.s3 pivot < S2 | S1B > S3 / S3Failed
+        p1.s4 retriable < S3 > Completed
+        p1.give_up of start derived < > Failed
+        """,
+        ["CHO209"],
+    ),
+    "the deadline of a step on the way not taken, counted from that way, beside a pivot": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo1a of p1.s1 result=S1A derived < > S1AUndone
+        p1.undo1b of p1.s1 result=S1B derived < > S1BUndone
+        p1.s2 < S1A > S2 / S2Failed
+        p1.undo2 of p1.s2 result=S2 derived < > S2Undone
+        p1.late late p1.s2 < S1A > S2Late
+        p2.s3 pivot < S2 | S1B > S3 / S3Failed
+        p1.s4 retriable < S3 > Completed
+        p1.give_up of start derived < > Failed
+        """,
+        [],
+    ),
     "a saga that nobody starts": (
         """
         p1.s1 < Started > S1 / S1Failed
