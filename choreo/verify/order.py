@@ -132,6 +132,16 @@ class Order:
         without = [way for way in ways if self._comes(other, {**way, one.name: ""})]
         return bool(without) and not any(self._comes(one, way) for way in without)
 
+    def may_be_refused_beside(self, one: Step, other: Step) -> bool:
+        """Say whether a step can fail where a choice leads to the other, as a half-filled join can."""
+        return all(
+            any(
+                self._comes(other, {**way, one.name: ""}) and not self._come(way).isdisjoint(one.failures)
+                for way in ways
+            )
+            for ways in self._ways
+        )
+
     @cached_property
     def _ways(self) -> list[list[dict[str, str]]]:
         """Give every way through a saga: one event of each choice; of too many, each choice by itself."""

@@ -11,7 +11,7 @@ from itertools import product
 
 from choreo.choreography import Step
 from choreo.manifest import HandlerEntry
-from choreo.outcome import SUCCEEDED
+from choreo.outcome import FAILED, SUCCEEDED
 from choreo.verify.case import Case
 from choreo.verify.declared import Declared, timeouts
 
@@ -71,18 +71,27 @@ def _still_open(case: Case, each: Declared, call: Answers) -> list[Step]:
     That a step is late is taken for its answer where it is named, which is CHO211's matter.
     """
     graph = case.graph
-    settled = [graph.steps[graph.outcome[name][0]] for name in call if graph.outcome[name][1] != SUCCEEDED]
+    settled = [name for name in call if graph.outcome[name][1] != SUCCEEDED]
     return [
         step
         for step, answers in each.needs.answers
         if call.isdisjoint({*answers, *(timeouts(case, step) if each.undo.trigger else ())})
-        and not any(_rules_out(case, other, step) for other in settled)
+        and not any(_rules_out(case, name, step) for name in settled)
     ]
 
 
-def _rules_out(case: Case, settled: Step, other: Step) -> bool:
-    """Say whether the other step can't be done once a step has failed, or is undone."""
-    return case.order.is_surely_before(settled, other) or case.order.are_exclusive(settled, other)
+def _rules_out(case: Case, answer: str, other: Step) -> bool:
+    """Say whether the other step can't be done once a step has failed, or is undone.
+
+    A join that is refused says nothing of the way that was taken: one of its slots may be filled on any.
+    """
+    order, (name, outcome) = case.order, case.graph.outcome[answer]
+    settled = case.graph.steps[name]
+    if order.is_surely_before(settled, other):
+        return True
+    if outcome == FAILED and order.may_be_refused_beside(settled, other):
+        return False
+    return order.are_exclusive(settled, other)
 
 
 def _owed(case: Case, each: Declared) -> Iterator[tuple[str, ...]]:

@@ -52,6 +52,46 @@ SURVIVORS = (
         "trigger too early: city.return_permit by building.NotInsured",
         "what follows joins both branches: without the insurance it is never done, so nothing is too early",
     ),
+    Survivor(
+        "fork_of_chains",
+        "trigger too early: city.return_permit by building.LoanRefused",
+        "what follows joins both branches: without the loan it is never done, so nothing is too early",
+    ),
+    Survivor(
+        "fork_of_chains",
+        "trigger too early: insurer.end by building.PermitRefused",
+        "what follows joins both branches: without the permit it is never done, so nothing is too early",
+    ),
+    Survivor(
+        "fork_of_chains",
+        "trigger too early: insurer.end by building.LandSold",
+        "what follows joins both branches: without the land it is never done, so nothing is too early",
+    ),
+    Survivor(
+        "fork_of_chains",
+        "trigger too early: insurer.end by building.NotInsured",
+        "it is the failure of the step itself: there is no insurance to end then",
+    ),
+    Survivor(
+        "fork_of_chains",
+        "trigger too early: insurer.end by building.LoanRefused",
+        "without the loan nobody asked for an insurance",
+    ),
+    Survivor(
+        "fork_of_chains",
+        "trigger too early: land.resell by building.LandSold",
+        "it is the failure of the step itself: there is no land to resell then",
+    ),
+    Survivor(
+        "fork_of_chains",
+        "trigger too early: lender.close by building.LoanRefused",
+        "it is the failure of the step itself: there is no loan to close then",
+    ),
+    Survivor("join_of_joins", "trigger too early: band.pack by stage.ConcertSilent", _AS_DERIVED),
+    Survivor("join_of_joins", "trigger too early: door.shut by stage.ConcertSilent", _AS_DERIVED),
+    Survivor("nested_fork", "trigger too early: computer.wipe by space.LaunchAborted", _AS_DERIVED),
+    Survivor("nested_fork", "trigger too early: crew.release by space.LaunchAborted", _AS_DERIVED),
+    Survivor("nested_fork", "trigger too early: fuel.drain by space.LaunchAborted", _AS_DERIVED),
 )
 
 

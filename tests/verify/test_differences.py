@@ -238,6 +238,38 @@ CASES = {
         """,
         [],
     ),
+    "joins on both ways of a choice": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo1a of p1.s1 result=S1A < S3Failed | S3Undone > S1AUndone
+        p1.undo1b of p1.s1 result=S1B < S4Failed | S4Undone > S1BUndone
+        p2.s2 < Started > S2 / S2Failed
+        p2.undo2 of p2.s2 derived < > S2Undone
+        p3.s3 < S1A & S2 > S3 / S3Failed
+        p3.undo3 of p3.s3 derived < > S3Undone
+        p4.s4 < S1B & S2 > S4 / S4Failed
+        p4.undo4 of p4.s4 derived < > S4Undone
+        p2.s5 pivot < S3 | S4 > Completed / S5Failed
+        p1.give_up of start derived < > Failed
+        """,
+        [],
+    ),
+    "the join on the other way of a choice is refused, and calls too early": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo1a of p1.s1 result=S1A < S3Failed | S3Undone | S4Failed > S1AUndone
+        p1.undo1b of p1.s1 result=S1B < S4Failed | S4Undone > S1BUndone
+        p2.s2 < Started > S2 / S2Failed
+        p2.undo2 of p2.s2 derived < > S2Undone
+        p3.s3 < S1A & S2 > S3 / S3Failed
+        p3.undo3 of p3.s3 derived < > S3Undone
+        p4.s4 < S1B & S2 > S4 / S4Failed
+        p4.undo4 of p4.s4 derived < > S4Undone
+        p2.s5 pivot < S3 | S4 > Completed / S5Failed
+        p1.give_up of start derived < > Failed
+        """,
+        ["CHO204"],
+    ),
     "a saga that nobody starts": (
         """
         p1.s1 < Started > S1 / S1Failed
