@@ -9,6 +9,9 @@ from itertools import islice, product
 from choreo.choreography import SagaGraph, Step
 from choreo.manifest import HandlerEntry
 
+Ways = list[dict[str, str]]
+"""Ways through a saga: of choices, the event that each gives."""
+
 _MOST_WAYS = 64
 """The number of ways through a saga up to which its choices are taken together."""
 
@@ -20,6 +23,7 @@ class Order:
         self._graph = graph
         self._left: dict[str, frozenset[str]] = {}
         self._known: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
+        self._decided: dict[str, list[tuple[Ways, Ways]]] = {}
 
     @cached_property
     def after(self) -> dict[str, frozenset[str]]:
@@ -126,11 +130,29 @@ class Order:
         """Say whether no choice leads to both: to the one step, and to the other without the one."""
         if not self._choices:
             return False
-        return any(self._excludes(ways, one, other) for ways in self._ways)
+        return any(
+            any(self._comes_without(one, other, way) for way in apart)
+            and not any(self._comes_without(one, other, way) for way in together)
+            for apart, together in self._parted(one)
+        )
 
-    def _excludes(self, ways: list[dict[str, str]], one: Step, other: Step) -> bool:
-        without = [way for way in ways if self._comes(other, {**way, one.name: ""})]
-        return bool(without) and not any(self._comes(one, way) for way in without)
+    def _parted(self, step: Step) -> list[tuple[Ways, Ways]]:
+        """Give the ways that don't lead to a step, and those that do, of the choices that decide on it."""
+        if step.name not in self._decided:
+            both = (
+                (
+                    [way for way in ways if not self._comes(step, way)],
+                    [way for way in ways if self._comes(step, way)],
+                )
+                for ways in self._ways
+            )
+            self._decided[step.name] = [(apart, together) for apart, together in both if apart]
+        return self._decided[step.name]
+
+    def _comes_without(self, one: Step, other: Step, way: dict[str, str]) -> bool:
+        """Say whether a way leads to the other step when the one never succeeds, as it can't on most ways."""
+        never = self._come(way).isdisjoint(one.successes)
+        return self._comes(other, way if never else {**way, one.name: ""})
 
     def may_be_refused_beside(self, one: Step, other: Step) -> bool:
         """Say whether a step can fail where a choice leads to the other, as a half-filled join can."""
@@ -143,7 +165,7 @@ class Order:
         )
 
     @cached_property
-    def _ways(self) -> list[list[dict[str, str]]]:
+    def _ways(self) -> list[Ways]:
         """Give every way through a saga: one event of each choice; of too many, each choice by itself."""
         names = [step.name for step in self._choices]
         ways = product(*(step.successes for step in self._choices))

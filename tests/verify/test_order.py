@@ -1,0 +1,56 @@
+"""The order of steps: what a choice keeps apart, however many choices a saga has."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from choreo.choreography import SagaGraph
+from choreo.outcome import PIVOT
+from choreo.protocol import Trigger
+from choreo.verify import Budget, verify
+from choreo.verify.budget import no_clock
+from choreo.verify.order import Order
+from tests.protocol.sagas import STARTED, Saga, Step, last, step
+
+from .graphs import choreography_from
+
+
+def choices(number: int) -> Saga:
+    """Give so many choices, one behind the other, each with a step on either way, and a pivot at the end."""
+    made: list[Step] = []
+    on = Trigger.of(STARTED)
+    for at in range(number):
+        one, other = f"C{at}One", f"C{at}Other"
+        made += [step(f"C{at}", on, one, other), step(f"D{at}", one), step(f"E{at}", other)]
+        on = Trigger.of(f"D{at}Done", f"E{at}Done")
+    return Saga("choices", (*made, last("Z", on, PIVOT)))
+
+
+def graph_of(number: int) -> SagaGraph:
+    (graph,) = choreography_from(choices(number)).sagas
+    return graph
+
+
+@pytest.mark.parametrize("number", [1, 6, 7])
+def test_only_the_two_ways_of_one_choice_are_exclusive(number: int) -> None:
+    """Seven choices have more ways through than are taken together: then each is looked at by itself."""
+    graph = graph_of(number)
+    order = Order(graph)
+    apart = {
+        (one.name, other.name)
+        for one, other in permutations(graph.steps.values(), 2)
+        if one.trigger and other.trigger and order.are_exclusive(one, other)
+        if other.name not in order.after[one.name] and one.name not in order.after[other.name]
+    }
+    assert apart == {pair for at in range(number) for pair in permutations((f"d{at}.do", f"e{at}.do"))}
+
+
+@pytest.mark.parametrize("number", [6, 7])
+def test_what_either_way_leads_to_has_nothing_beside_it(number: int) -> None:
+    """So the pivot behind the choices is right (CHO209), and so is all else."""
+    graph = graph_of(number)
+    assert list(Order(graph).beside(graph.steps["z.do"])) == []
+    verdict = verify(choreography_from(choices(number)), budget=Budget(), clock=no_clock)
+    assert verdict.findings == ()
