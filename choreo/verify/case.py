@@ -133,4 +133,5 @@ class Case:
             dead = Search(model, self.budget.troubles).run(self.meter)
             if dead:
                 run = run_of(model, dead.way)
-                yield Broken(dead.property, dead.step, run, (len(run.log) - 1,))
+                whole = part.steps.keys() >= self.graph.steps.keys()
+                yield Broken(dead.property, dead.step, run, (len(run.log) - 1,), whole)

@@ -44,5 +44,6 @@ def _finding(case: Case, each: Broken, rule: Rule) -> Finding:
         steps=(each.step,),
         scenario=run.scenario.title,
         trace=run.lines(run.cone(*each.numbers)),
-        schedule=trace_of(case.graph, run, rule.id, __version__),
+        # What a slice leaves out would be missing when somebody runs it again.
+        schedule=trace_of(case.graph, run, rule.id, __version__) if each.whole else None,
     )

@@ -17,12 +17,16 @@ Numbers = dict[tuple[str, str], int]
 
 
 class Broken(NamedTuple):
-    """A property that a run breaks, by VERIFY's number: of which step, and the events that show it."""
+    """A property that a run breaks, by VERIFY's number: of which step, and the events that show it.
+
+    ``whole`` says whether the run is one of the whole saga: one of a slice leaves steps out.
+    """
 
     property: str
     step: str
     run: Run
     numbers: tuple[int, ...]
+    whole: bool = True
 
 
 def broken(graph: SagaGraph, run: Run) -> Iterator[Broken]:
