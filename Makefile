@@ -7,7 +7,7 @@ JOBS ?= 2
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage fuzz kills resumes whatif simulate faults soak clean
+.PHONY: help demo test check bench coverage fuzz kills resumes whatif simulate faults soak house walk clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no differenc
 
 resumes: $(READY) ## kill -9 at each point of the turn, rows lost by hand, and everybody resumes: 138 rounds on real Kafka
 	CHOREO_RESUMES=138 $(BIN)/python -m pytest -s tests/recovery/test_kills.py
+
+house: $(READY) ## sizes, hidden imports and import cycles of the source, beside those of before
+	$(BIN)/python -m tests.programs.house
+
+walk: $(READY) ## files entered, and moves between them, by an event, `choreo verify` and `choreo trace`
+	$(BIN)/python -m tests.programs.walk
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

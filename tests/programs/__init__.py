@@ -1,0 +1,1 @@
+"""Programs that measure choreo; each is run with ``python -m tests.programs.NAME``."""
