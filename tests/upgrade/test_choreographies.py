@@ -1,0 +1,115 @@
+"""Manifests, a lock, and a run of before: they are read, proved and run again as they were then."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copy, copytree, ignore_patterns
+from typing import Any
+
+import pytest
+
+from tests.upgrade.world import BEFORE, told
+
+VERIFY = BEFORE / "verify"
+LONG = ("--seconds", "60")
+"""A slow machine must not make a verdict inconclusive."""
+
+
+@pytest.fixture(autouse=True)
+def documents(folder: Path) -> None:
+    """Put the manifests and their lock into the working directory."""
+    copytree(BEFORE / "manifests", folder / "manifests")
+    copytree(VERIFY / "broken", folder / "broken")
+    copy(BEFORE / "choreography.json", folder)
+
+
+@pytest.fixture
+def broken_shop(folder: Path) -> Iterator[str]:
+    """Give the name of order fulfilment as a package that releases its stock too early."""
+    source = Path(__file__).parents[2] / "examples" / "orders"
+    copytree(source, folder / "broken_shop", ignore=ignore_patterns("__pycache__", "scenario.py"))
+    inventory = folder / "broken_shop" / "inventory.py"
+    text = inventory.read_text()
+    broken = text.replace(
+        "PaymentFailed | PaymentRefunded | Aborted", "PaymentFailed | ShipmentFailed | Aborted"
+    ).replace("    PaymentRefunded,\n", "    ShipmentFailed,\n")
+    assert broken != text
+    inventory.write_text(broken)
+    yield "broken_shop"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "broken_shop"]:
+        del sys.modules[name]
+
+
+def verdict(text: str) -> Any:
+    """Give a verdict without the time that it took."""
+    content = json.loads(text)
+    del content["scope"]["seconds"], content["scope"]["text"]
+    return content
+
+
+def test_the_manifests_are_proved() -> None:
+    """With the lock beside them: no code is imported, and nothing is out of date."""
+    found = told("verify", "manifests", *LONG, "--format", "json")
+    assert verdict(found) == verdict((VERIFY / "good.json").read_text())
+
+
+def test_the_lock_is_written_as_it_was(folder: Path) -> None:
+    """Byte by byte, but for the version that wrote it, and the hash over that."""
+    before = json.loads((folder / "choreography.json").read_text())
+    told("verify", "manifests", *LONG, "--lock")
+    after = json.loads((folder / "choreography.json").read_text())
+    for each in (before, after):
+        del each["choreo"], each["hash"]
+    assert after == before
+
+
+@pytest.mark.parametrize("form", ["table", "mermaid", "dot", "json"])
+def test_the_graph_is_drawn_as_it_was(form: str) -> None:
+    """From manifests alone."""
+    assert told("graph", "manifests", "--format", form) == (VERIFY / f"graph.{form}").read_text()
+
+
+def test_what_was_broken_is_still_found(folder: Path) -> None:
+    """With the same words, and the same run behind it."""
+    (folder / "choreography.json").unlink()  # which is of the choreography that is not broken
+    found = told("verify", "broken", *LONG, "--format", "json", "--traces", "traces", code=1)
+    assert verdict(found) == verdict((VERIFY / "broken.json").read_text())
+    (trace,) = (json.loads(path.read_text()) for path in (folder / "traces").iterdir())
+    (before,) = (json.loads(path.read_text()) for path in (VERIFY / "traces").iterdir())
+    for each in (before, trace):
+        del each["choreo"], each["hash"]
+    assert trace == before
+
+
+def test_the_run_is_run_again_from_manifests() -> None:
+    """It takes the same course."""
+    (trace,) = (VERIFY / "traces").iterdir()
+    assert told("simulate", str(trace), "broken") == (VERIFY / "simulate-manifests.txt").read_text()
+
+
+def test_the_run_is_run_again_with_the_real_handlers(broken_shop: str) -> None:
+    """In memory, by the worker of today."""
+    (trace,) = (VERIFY / "traces").iterdir()
+    assert told("simulate", str(trace), broken_shop) == (VERIFY / "simulate-shop.txt").read_text()
+
+
+def test_todays_manifests_say_the_same(folder: Path) -> None:
+    """A manifest of before and the module that it is of are one participant, and the graph is the same."""
+    names = [f"examples.{name}" for name in ("orders", "bank", "travel")]
+    told("manifest", *names, "--output", "today")
+    for path in sorted((folder / "today").iterdir()):
+        before = json.loads((folder / "manifests" / path.name).read_text())
+        today = json.loads(path.read_text())
+        for each in (before, today):
+            del each["choreo"], each["code"], each["hash"]
+        assert _placeless(today) == _placeless(before)
+
+
+def _placeless(content: Any) -> Any:
+    """Give a manifest without the lines of code that it names."""
+    if isinstance(content, dict):
+        return {name: _placeless(value) for name, value in content.items() if name != "place"}
+    return [_placeless(each) for each in content] if isinstance(content, list) else content
