@@ -108,6 +108,19 @@ def test_todays_manifests_say_the_same(folder: Path) -> None:
         assert _placeless(today) == _placeless(before)
 
 
+def test_the_schemas_are_those_of_the_events(folder: Path) -> None:
+    """Nothing is missing, nothing has drifted, and written again they are the same files."""
+    copytree(BEFORE / "schemas", folder / "schemas")
+    names = [f"examples.{name}.contract" for name in ("orders", "bank", "travel")]
+    told("schemas", "check", *names)
+    told("schemas", "write", *names)
+    files = {path.relative_to(folder): path.read_bytes() for path in (folder / "schemas").rglob("*.avsc")}
+    before = BEFORE / "schemas"
+    assert files == {
+        "schemas" / path.relative_to(before): path.read_bytes() for path in before.rglob("*.avsc")
+    }
+
+
 def _placeless(content: Any) -> Any:
     """Give a manifest without the lines of code that it names."""
     if isinstance(content, dict):

@@ -63,9 +63,11 @@ def test_sagas_in_flight_go_on_to_their_end(world: World, saga_harness: Opened) 
     settle(world)
     harness = saga_harness(*world.participants, folder=world.folder)
     world.tell_again(harness)
+    known = len(harness.records())
     harness.run()
     ends = {saga_id: _end(harness, saga_id) for saga_id in world.sagas()}
     assert ends == json.loads(world.golden("ends.json"))
+    assert _published(harness, known) == json.loads(world.golden("published.json"))
     assert _waiting(harness) == []
     assert [each for each in world.balance(harness.databases) if not each.holds] == []
     harness.close()
@@ -109,6 +111,19 @@ def _waiting(harness: Harness) -> list[object]:
         row for database in databases for table in tables for row in database.execute(table).fetchall()
     ]
     return [*waiting, *harness.letters()]
+
+
+def _published(harness: Harness, known: int) -> dict[str, list[Any]]:
+    """Give what is new in the topic, saga by saga, as it stands there: headers and body.
+
+    Whether somebody traces this process is another matter.
+    """
+    found: dict[str, list[Any]] = {}
+    for record in harness.records()[known:]:
+        every = [(name, (value or b"").decode()) for name, value in record.headers]
+        headers = [[name, value] for name, value in every if not name.startswith("ce_trace")]
+        found.setdefault(_saga_of(record), []).append([headers, (record.value or b"").hex()])
+    return dict(sorted(found.items()))
 
 
 def _end(harness: Harness, saga_id: str) -> list[str]:
