@@ -39,7 +39,7 @@ coverage: $(READY) ## branch coverage of protocol, store and worker
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -q
 	$(BIN)/python -m coverage combine -q
-	$(BIN)/python -m coverage report --include='choreo/protocol/*,choreo/store/*,choreo/worker/*' --fail-under=95 --show-missing
+	$(BIN)/python -m coverage report --include='choreo/protocol/*,choreo/store/sqlite/*,choreo/worker/*' --fail-under=95 --show-missing
 
 faults: $(READY) ## a fault at each point of the turn, of each kind, in each task, on real Kafka: the whole matrix
 	$(BIN)/python -m tests.faults

@@ -8,14 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ChoreoError, DeclarationError, Permanent
-from choreo.event import Aborted, Earlier, event
+from choreo.events import Aborted, Earlier, event
 from choreo.version import __version__
 
 if TYPE_CHECKING:
+    from choreo.client.connection import connect
     from choreo.participant import Context, External, Participant, all_of
     from choreo.retry import Retry
     from choreo.saga import Saga
-    from choreo.worker.connect import connect
 
 __all__ = [
     "Aborted",
@@ -44,7 +44,7 @@ _HOMES = {
     "Retry": "choreo.retry",
     "Saga": "choreo.saga",
     "all_of": "choreo.participant",
-    "connect": "choreo.worker.connect",
+    "connect": "choreo.client.connection",
 }
 
 

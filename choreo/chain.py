@@ -19,7 +19,7 @@ from operator import itemgetter
 from struct import Struct
 from typing import NamedTuple
 
-from choreo.entry import Entry
+from choreo.records import Entry
 
 NOTHING = bytes(32)
 """The digest of no payload, and the link before a saga's first row."""

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from choreo.errors import DeclarationError
-from choreo.event import Aborted, event_name, event_type, is_event
+from choreo.events import Aborted, event_name, event_type, is_event
 from choreo.outcome import START
 
 _TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")

@@ -19,7 +19,7 @@ from choreo.avro.folder import SchemaFolders
 from choreo.avro.resolution import resolve
 from choreo.avro.shape import Convert, Misfit
 from choreo.errors import BodyError, UnknownFingerprint
-from choreo.event import event_name
+from choreo.events import event_name
 
 _HEADER = 10
 

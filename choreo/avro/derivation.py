@@ -34,7 +34,7 @@ from choreo.avro.scalars import SCALARS, DecimalOf
 from choreo.avro.shape import Schema, Shape
 from choreo.avro.unions import NULL, in_order, refuse_ambiguous, union_of
 from choreo.errors import SchemaError
-from choreo.event import event_type, is_event
+from choreo.events import event_type, is_event
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

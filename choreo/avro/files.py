@@ -20,7 +20,7 @@ from choreo.avro.definition import Definition, define
 from choreo.avro.derivation import schema_of
 from choreo.avro.folder import HISTORY, SUFFIX, read_definition, read_schema
 from choreo.errors import IncompatibleSchema, SchemaError
-from choreo.event import event_name
+from choreo.events import event_name
 
 _WRITE = "choreo schemas write"
 

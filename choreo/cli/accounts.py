@@ -12,13 +12,13 @@ import click
 from click.core import ParameterSource
 
 from choreo.cli import settings
-from choreo.cli.project import nearest_project
 from choreo.cli.stores import open_readers, stores
 from choreo.errors import ConfigurationError
+from choreo.project.pyproject import nearest_project
 
 if TYPE_CHECKING:
-    from choreo.choreography import SagaGraph
-    from choreo.story import Account, Source, Story
+    from choreo.graph import SagaGraph
+    from choreo.timeline import Account, Source, Story
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,7 +61,7 @@ class Teller:
 
     def stories(self, saga_id: str) -> list[Story]:
         """Tell the saga of an id: one for each type that has it, which is nearly always one."""
-        from choreo.story import tell
+        from choreo.timeline import tell
 
         sides: dict[str, list[Account]] = {}
         for source in self.sources:
@@ -113,7 +113,7 @@ def _graphs_of(names: Sequence[str]) -> dict[str, SagaGraph]:
     """Give the graphs by their sagas' names: those that are named, or what the project has of them."""
     if not names and not nearest_project().get("modules"):
         return {}
-    from choreo.cli.choreographies import choreography_known
+    from choreo.project.choreography import choreography_known
 
     choreography = choreography_known(names)
     return {graph.name: graph for graph in choreography.sagas} if choreography else {}

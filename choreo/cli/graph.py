@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from choreo.cli.choreographies import choreography_named
+from choreo.project.choreography import choreography_named
 
 
 @click.command(short_help="Draw the event graph of sagas.")
@@ -25,11 +25,12 @@ def graph(names: tuple[str, ...], form: str) -> None:
       choreo graph shop
       choreo graph manifests --format mermaid
     """
-    from choreo.canvas import graphs
+    from choreo.render.graph import as_json, dot, mermaid
+    from choreo.render.table import table
 
     sagas = choreography_named(names).sagas
     if form == "json":
-        click.echo(graphs.as_json(sagas))
+        click.echo(as_json(sagas))
         return
-    write = {"table": graphs.table, "mermaid": graphs.mermaid, "dot": graphs.dot}[form]
+    write = {"table": table, "mermaid": mermaid, "dot": dot}[form]
     click.echo("\n\n".join(write(each) for each in sagas))

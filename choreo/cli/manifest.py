@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from choreo.cli.choreographies import SUFFIX, manifests_declared
-from choreo.cli.documents import document_written
 from choreo.errors import ConfigurationError
+from choreo.project.choreography import SUFFIX, manifests_declared
+from choreo.project.documents import document_written
 
 
 @click.command(short_help="Write what participants declare, as data.")

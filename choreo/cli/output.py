@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from choreo.canvas.stories.lines import Line
+    from choreo.render.text import Line
 
 _TONES = {"good": "green", "bad": "red", "back": "yellow", "busy": "blue"}
 """The terminal's colours for the tones of a story."""

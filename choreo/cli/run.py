@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from choreo.cli import logs, settings, tracing
-from choreo.cli.locks import derived
 from choreo.cli.signals import stopping_on_signals
-from choreo.cli.target import load_participant
 from choreo.errors import ConfigurationError, StoreMismatch
 from choreo.participant import Participant
+from choreo.project.lock import derived
+from choreo.project.modules import load_participant
 
 
 @click.command(short_help="Run a participant.")
@@ -103,7 +103,7 @@ def _store_id(path: str) -> str:
     A store serves one worker at a time, so its id can name the worker's instance: after a crash the
     cluster gives the same partitions back at once.
     """
-    from choreo.store import SQLiteStore
+    from choreo.store.sqlite import SQLiteStore
 
     store = SQLiteStore(path)
     try:

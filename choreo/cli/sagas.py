@@ -15,7 +15,7 @@ from choreo.cli.duration import Duration
 from choreo.outcome import SagaState
 
 if TYPE_CHECKING:
-    from choreo.story import Head, Story
+    from choreo.timeline import Head, Story
 
 _STATES = get_args(SagaState)
 _ENDED = ("completed", "failed")
@@ -141,7 +141,7 @@ def _candidates(teller: Teller, meant: Filter) -> Iterable[Head]:
 
 
 def _show(stories: Sequence[Story], threshold: int, form: str) -> None:
-    from choreo.canvas.stories.summary import as_row, summary_data
+    from choreo.render.data import as_row, summary_data
 
     if form == "json":
         data = [{**summary_data(each), "stuck": is_stuck(each, threshold)} for each in stories]
@@ -150,7 +150,7 @@ def _show(stories: Sequence[Story], threshold: int, form: str) -> None:
     if not stories:
         click.echo("no such sagas")
         return
-    from choreo.canvas.stories.lines import columns
+    from choreo.render.text import columns
 
     head = ("SAGA", "TYPE", "STATE", "AGE", "LAST", "WAITS FOR")
     for line in columns([head, *(as_row(each) for each in stories)]):

@@ -14,8 +14,8 @@ import click
 from click.core import ParameterSource
 
 from choreo.cli.logs import LEVELS
-from choreo.cli.project import KEYS, nearest_project
 from choreo.errors import ConfigurationError
+from choreo.project.pyproject import KEYS, nearest_project
 
 Start = Literal["earliest", "latest"] | datetime
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from choreo.cli import output
-from choreo.cli.choreographies import choreography_named, declared
-from choreo.cli.documents import document_read
-from choreo.cli.project import nearest_project
 from choreo.errors import ConfigurationError
-from choreo.event import short_name
+from choreo.events import short_name
+from choreo.project.choreography import choreography_named, declared
+from choreo.project.documents import document_read
+from choreo.project.pyproject import nearest_project
 
 if TYPE_CHECKING:
     from choreo.participant import Participant

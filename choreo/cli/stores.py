@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from choreo.cli.project import nearest_project
 from choreo.errors import ArchiveError, ConfigurationError
+from choreo.project.pyproject import nearest_project
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from choreo.store import SQLiteStore
-    from choreo.story import Source
+    from choreo.store.sqlite import SQLiteStore
+    from choreo.timeline import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,7 +57,7 @@ def open_stores(named: Sequence[str]) -> Iterator[list[Opened]]:
     ``{participant}`` stands for any name. Raises `ConfigurationError` where a file is missing or is no
     store of choreo's: nothing is made. A worker may use them meanwhile.
     """
-    from choreo.store import SQLiteStore
+    from choreo.store.sqlite import SQLiteStore
 
     opened: list[Opened] = []
     try:
@@ -76,7 +76,7 @@ def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
     An export of a store's log is as good. Raises `ConfigurationError` where a file is missing, or is neither,
     `ArchiveError` for an export that isn't whole. Nothing is made or changed, and no worker waits.
     """
-    from choreo.store.reading import StoreReader
+    from choreo.store.sqlite.reader import StoreReader
 
     with ExitStack() as opened:
         exports = [name for name in named if _is_export(name)]
@@ -97,8 +97,8 @@ def _is_export(path: str) -> bool:
 
 
 def _export(path: str) -> Source:
-    from choreo.keeping.files import read_export
-    from choreo.story.held import Held
+    from choreo.audit.export import read_export
+    from choreo.timeline.source import Held
 
     try:
         with open(path, "rb") as file:
@@ -148,6 +148,6 @@ def _owner(path: str) -> str:
 
 
 def _read_only(path: str) -> sqlite3.Connection:
-    from choreo.store.read_only import connect_read_only, is_at_rest
+    from choreo.store.sqlite.reader import connect_read_only, is_at_rest
 
     return connect_read_only(path, at_rest=is_at_rest(path))

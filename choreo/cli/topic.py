@@ -14,10 +14,10 @@ from choreo.cli.settings import Cluster
 from choreo.errors import ConfigurationError, HeadersError
 
 if TYPE_CHECKING:
-    from choreo.choreography import SagaGraph
-    from choreo.ports import Record
-    from choreo.story.held import Held
-    from choreo.story.topic import Event
+    from choreo.graph import SagaGraph
+    from choreo.records import Record
+    from choreo.timeline.source import Held
+    from choreo.timeline.topic import Event
 
 
 def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Held:
@@ -30,9 +30,9 @@ def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Held:
             "nothing says which sagas there are, on which topics",
             hint="name modules or manifests: --graph shop, or modules in [tool.choreo]",
         )
-    from choreo.choreography import role_of_all
-    from choreo.kafka.tape import tape_of
-    from choreo.story.topic import topics
+    from choreo.graph import role_of_all
+    from choreo.kafka.topic_reader import tape_of
+    from choreo.timeline.topic import topics
 
     contracts = {name: role_of_all(graph).contract for name, graph in graphs.items()}
     names = sorted({graph.contract.topic for graph in graphs.values()})
@@ -45,8 +45,8 @@ def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Held:
 def _events(records: Iterable[Record]) -> Iterator[Event]:
     """Give the records that are events; what nobody could read is no part of any story."""
     from choreo.kafka import read
-    from choreo.story import Place
-    from choreo.story.topic import Event
+    from choreo.timeline import Place
+    from choreo.timeline.topic import Event
 
     for record in records:
         try:

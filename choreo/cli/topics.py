@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from choreo.cli import logs, settings
-from choreo.cli.target import load_participant
 from choreo.errors import LogError
+from choreo.project.modules import load_participant
 
 _HINT = "is the address right and the broker running? An embedded broker makes topics by itself"
 

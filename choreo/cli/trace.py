@@ -40,18 +40,18 @@ def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **
     with telling(context) as teller:
         story = teller.story(saga_id, saga_type)
     if form == "text":
-        from choreo.canvas.stories.lines import lines
+        from choreo.render.text import lines
 
         output.tell(lines(story))
     elif form == "json":
-        from choreo.canvas.stories.listing import as_data
+        from choreo.render.data import as_data
 
         click.echo(json.dumps(as_data(story), indent=2, ensure_ascii=False))
     elif form == "mermaid":
-        from choreo.canvas.stories.sequence import sequence
+        from choreo.render.mermaid import sequence
 
         click.echo(sequence(story))
     else:
-        from choreo.canvas.stories.page import page
+        from choreo.render.html import page
 
         click.echo(page(story), nl=False)

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from choreo.cli import output
-from choreo.cli.choreographies import choreography_named, compare
-from choreo.cli.documents import document_written
-from choreo.cli.levels import levels_set
-from choreo.cli.locks import lock_file, lock_read, lock_written
-from choreo.cli.project import project_folder, schemas_folder
+from choreo.project.choreography import choreography_named, compare
+from choreo.project.documents import document_written
+from choreo.project.lock import lock_file, lock_read, lock_written
+from choreo.project.pyproject import levels_set, project_folder, schemas_folder
 from choreo.version import __version__
 
 if TYPE_CHECKING:
@@ -92,15 +91,15 @@ def verify(
       choreo verify manifests --lock           write what derived triggers come to
       choreo verify shop.orders other/payments.choreo.json --format sarif > verify.sarif
     """
-    from choreo import loading
-    from choreo.choreography import choreography_of
+    from choreo.graph import choreography_of
+    from choreo.project.versions import of_revision, remembered
     from choreo.verify import Budget
     from choreo.verify import verify as examine
 
     choreography, path = choreography_named(names), lock_file()
     if against:
-        older = loading.of_revision(against, schemas_folder(), project_folder())
-        choreography = choreography_of(loading.remembered(choreography.manifests, older))
+        older = of_revision(against, schemas_folder(), project_folder())
+        choreography = choreography_of(remembered(choreography.manifests, older))
     known = None if lock else lock_read(path)
     budget = Budget(2 if deep else 1, states, seconds)
     verdict = examine(
@@ -118,7 +117,7 @@ def verify(
     if code:
         context.exit(code)
     if lock:
-        from choreo.choreography import lock_of
+        from choreo.graph import lock_of
 
         lock_written(path, lock_of(choreography, __version__))
         output.notice(f"wrote {path}")

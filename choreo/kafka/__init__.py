@@ -1,6 +1,6 @@
 """Kafka: the binding of CloudEvents, the log on a cluster, its topics, and the embedded broker."""
 
-from choreo.kafka.cloudevents import headers_of, read
+from choreo.cloudevents import headers_of, read
 from choreo.kafka.embedded import EmbeddedBroker
 from choreo.kafka.log import KafkaLog
 from choreo.kafka.topics import create_topics

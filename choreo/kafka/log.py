@@ -9,11 +9,12 @@ from confluent_kafka import KafkaException
 
 from choreo.errors import ConfigurationError
 from choreo.kafka import settings as kafka_settings
-from choreo.kafka.reader import Reader
-from choreo.kafka.refusal import cause
+from choreo.kafka.consumer import Reader
+from choreo.kafka.errors import cause
+from choreo.kafka.producer import Writer
 from choreo.kafka.settings import Setting
-from choreo.kafka.writer import Writer
-from choreo.ports import Assignment, Partition, Publication, Taken
+from choreo.ports import Assignment, Publication, Taken
+from choreo.records import Partition
 
 REACH_DEADLINE: Final = 5.0
 """Seconds in which the cluster must answer when a worker starts; later outages are waited out."""

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import ConfigurationError, LogError
-from choreo.kafka.refusal import cause, refused
+from choreo.kafka.errors import cause, refused
 from choreo.kafka.settings import Setting, check, of_client
 
 DEADLINE: Final = 5.0

@@ -4,7 +4,7 @@ It is made from a `Participant`, or read from text that somebody else wrote; wha
 never executed. Files, schemas and versions are handed down by who may look for them.
 """
 
-from choreo.manifest.declared import manifest_of
+from choreo.manifest.declaration import manifest_of
 from choreo.manifest.document import MAX_BYTES, Document
 from choreo.manifest.fields import Fields
 from choreo.manifest.manifest import (

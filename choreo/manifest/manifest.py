@@ -1,13 +1,51 @@
-"""``Manifest`` and its parts: names, places and times, no code."""
+"""``ParameterEntry``: one parameter of a handler, so that its ``def`` line can be written anew."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from choreo.manifest.parameter import ParameterEntry
-from choreo.manifest.remark import Remark
+
+@dataclass(frozen=True)
+class ParameterEntry:
+    """One parameter. ``role`` is ``event`` (it calls), ``result`` (what is undone), ``earlier`` or
+    ``context``.
+
+    ``types`` are the full names of the events that it takes, `Aborted` left out; ``optional``: or None.
+    """
+
+    name: str
+    role: str
+    types: tuple[str, ...] = ()
+    optional: bool = False
+
+
+ROLES = ("event", "result", "earlier", "context")
+"""The roles that a parameter may have."""
+
+
+class Link(NamedTuple):
+    """A line of source: ``place`` is ``file:line``, ``text`` what stands there."""
+
+    place: str
+    text: str
+
+
+class Remark(NamedTuple):
+    """One thing that a rule has to say of a body.
+
+    ``where`` is the line that it is about, ``about`` the name of what is called or returned there, ``what``
+    says more of it, ``chain`` leads from there to the end through the functions that are called.
+    """
+
+    rule: str
+    handler: str
+    where: Link
+    about: str = ""
+    what: str = ""
+    chain: tuple[Link, ...] = ()
+
 
 Alternatives = tuple[frozenset[str], ...]
 """What calls a handler: any of several sets of event types, each of which must have come whole.

@@ -5,17 +5,19 @@ from __future__ import annotations
 from choreo.errors import ManifestError
 from choreo.manifest.fields import Fields
 from choreo.manifest.manifest import (
+    ROLES,
     Emission,
     ExternalEntry,
     HandlerEntry,
+    Link,
     Manifest,
+    ParameterEntry,
+    Remark,
     RetryEntry,
     SagaEntry,
     SchemaEntry,
     Suppression,
 )
-from choreo.manifest.parameter import ROLES, ParameterEntry
-from choreo.manifest.remark import Link, Remark
 from choreo.manifest.writing import DOCUMENT
 
 _TASKS = ("action", "compensation", "observer", "deadline")

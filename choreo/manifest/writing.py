@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from choreo.manifest.document import Document, hash_of
-from choreo.manifest.manifest import HandlerEntry, Manifest, SchemaEntry
-from choreo.manifest.remark import Remark
+from choreo.manifest.manifest import HandlerEntry, Manifest, Remark, SchemaEntry
 
 DOCUMENT = Document("a manifest of choreo's", 1, "write it anew: choreo manifest MODULE:PARTICIPANT")
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from choreo.errors import DeclarationError
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.participant.condition import is_union
 
 REASON = "reason"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from choreo.errors import DeclarationError
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.participant.handler import Handler
 
 Others = Sequence[Handler]

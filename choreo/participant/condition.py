@@ -7,7 +7,7 @@ import typing
 from typing import Any
 
 from choreo.errors import DeclarationError
-from choreo.event import Aborted, event_name, is_event
+from choreo.events import Aborted, event_name, is_event
 from choreo.protocol import Trigger
 
 

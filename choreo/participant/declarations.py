@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from choreo.errors import DeclarationError
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.outcome import START
 from choreo.participant import refusals
 from choreo.participant.clashes import refuse_clashes, refuse_twins

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from choreo.errors import DeclarationError
-from choreo.event import event_name, is_event
+from choreo.events import event_name, is_event
 from choreo.outcome import CANCEL, START
 from choreo.participant.handler import Handler
 from choreo.saga import Saga

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from choreo.event import Aborted, event_name
+from choreo.events import Aborted, event_name
 from choreo.outcome import Kind
 from choreo.protocol import Trigger
 from choreo.retry import Retry

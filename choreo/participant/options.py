@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from choreo.errors import DeclarationError
-from choreo.event import is_event
+from choreo.events import is_event
 from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, Kind
 from choreo.participant.handler import Task
 from choreo.participant.spelling import did_you_mean

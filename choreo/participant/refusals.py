@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from choreo.errors import DeclarationError
-from choreo.event import Aborted, event_name
+from choreo.events import Aborted, event_name
 from choreo.outcome import COMPENSATABLE, RETRIABLE, START
 from choreo.participant.answer import refuse_unanswerable
 from choreo.participant.handler import Handler, Parameter, Task

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from choreo.errors import DeclarationError
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.outcome import COMPENSATABLE, START
 from choreo.participant.handler import Handler
 from choreo.protocol import Action, Contract, Deadline, Observer, Role, Trigger, Undo

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from choreo.errors import DeclarationError
-from choreo.event import EARLIER, event_name, is_event
+from choreo.events import EARLIER, event_name, is_event
 from choreo.participant.condition import AllOf, AnyOf, is_optional, is_union, union_members
 from choreo.participant.context import Context
 from choreo.participant.handler import Parameter, Place

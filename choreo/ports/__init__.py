@@ -3,35 +3,10 @@
 This floor and all below it cannot do any I/O; `import-linter` holds them to it.
 """
 
-from choreo.entry import Entry
 from choreo.ports.clock import Clock
 from choreo.ports.codec import Codec
-from choreo.ports.log import Assignment, Log, Partition, Publication, Record, Taken
+from choreo.ports.log import Assignment, Log, Publication, Taken
 from choreo.ports.saga_log import SagaLog
-from choreo.ports.store import (
-    DeadLetter,
-    Lane,
-    LetterState,
-    Scheduled,
-    Store,
-    Unpublished,
-)
+from choreo.ports.store import Store
 
-__all__ = [
-    "Assignment",
-    "Clock",
-    "Codec",
-    "DeadLetter",
-    "Entry",
-    "Lane",
-    "LetterState",
-    "Log",
-    "Partition",
-    "Publication",
-    "Record",
-    "SagaLog",
-    "Scheduled",
-    "Store",
-    "Taken",
-    "Unpublished",
-]
+__all__ = ["Assignment", "Clock", "Codec", "Log", "Publication", "SagaLog", "Store", "Taken"]

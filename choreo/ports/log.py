@@ -5,24 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-
-class Partition(NamedTuple):
-    """One partition of one topic."""
-
-    topic: str
-    number: int
-
-
-class Record(NamedTuple):
-    """One record as it lay in the log; ``timestamp`` is in milliseconds since the epoch."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-    value: bytes | None
+from choreo.records import Partition, Record
 
 
 class Publication(NamedTuple):

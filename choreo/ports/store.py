@@ -4,86 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from choreo.entry import Entry
-from choreo.ports.log import Partition
 from choreo.ports.saga_log import SagaLog
-
-
-class Unpublished(NamedTuple):
-    """One row of ``outbox``: an event that the log has not acknowledged yet.
-
-    ``headers`` are the record's, a line ``name: value`` each. ``seq`` is given by the store and grows in
-    commit order.
-    """
-
-    event_id: str
-    saga_id: str
-    topic: str
-    headers: str
-    body: bytes
-    seq: int = 0
-
-
-Lane = Literal["turn", "call", "out"]
-"""Who does what is due: the turn itself; a call outside of it, once there is room; or a call that is out."""
-
-
-class Scheduled(NamedTuple):
-    """One row of ``schedule``: what is due for a saga, and when (milliseconds since the epoch).
-
-    ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
-    a refusal), ``name`` of which handler or step, ``event_id`` the event that caused it. One row each
-    saga, task, name and event at most: scheduling again moves it. ``lane`` says who does it; what is
-    ``out`` stays on the schedule until its result is committed. ``until`` is the time that such a call
-    asked for with ``ctx.extend``, 0 where it did not.
-    """
-
-    saga_id: str
-    saga_type: str
-    task: str
-    name: str
-    event_id: str
-    due: int
-    attempt: int = 0
-    lane: Lane = "turn"
-    until: int = 0
-
-
-LetterState = Literal["open", "requeued", "discarded"]
-"""What became of a dead letter; one that isn't open any more is kept all the same."""
-
-
-class DeadLetter(NamedTuple):
-    """One row of ``dead_letters``: what could not be handled, with the raw record and the reason.
-
-    ``headers`` are the raw ones as JSON, values in base64; ``handler`` is empty where no handler was
-    reached. ``comment`` says why it was closed, at ``closed_at``. ``edited`` is the body that the handler
-    gets instead of ``value``, once requeued. ``id`` is given by the store.
-    """
-
-    reason: str
-    detail: str
-    recorded_at: int
-    saga_id: str = ""
-    saga_type: str = ""
-    task: str = ""
-    name: str = ""
-    event_id: str = ""
-    event_type: str = ""
-    topic: str = ""
-    partition: int = -1
-    offset: int = -1
-    key: bytes | None = None
-    headers: str = "[]"
-    value: bytes | None = None
-    attempt: int = 0
-    state: LetterState = "open"
-    comment: str = ""
-    closed_at: int = 0
-    edited: bytes | None = None
-    id: int = 0
+from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
 
 
 class Store(Protocol):

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from choreo.choreography import SagaGraph, role_of
-from choreo.entry import Entry
 from choreo.errors import ReplayError
+from choreo.graph import SagaGraph, role_of
 from choreo.outcome import CANCEL, START, TIMED_OUT
-from choreo.replay.replay import Replay
+from choreo.records import Entry
+from choreo.replay.fold import Replay
 
 Logs = Mapping[str, Sequence[Entry]]
 """The rows of one saga, by participant, each log in its own order."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from choreo.entry import Entry
-from choreo.replay.difference import Difference
-from choreo.replay.replay import Replay
+from choreo.records import Entry
+from choreo.replay.fold import Difference, Replay
 
 
 class Work(NamedTuple):

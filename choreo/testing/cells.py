@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from choreo.event import event, event_name
+from choreo.events import event, event_name
 from choreo.outcome import COMPENSATABLE, RETRIABLE, START
 from choreo.participant import Context, Handler, Participant
 from choreo.saga import Saga

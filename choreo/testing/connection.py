@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from choreo.client.connection import StoreConnection
 from choreo.errors import StoreError
 from choreo.participant import Status
 from choreo.saga import Saga
 from choreo.testing.clock import VirtualClock
 from choreo.testing.seat import Seat
-from choreo.worker.connection import StoreConnection
 from choreo.worker.transaction import LocalTransaction
 
 Run = Callable[[Callable[[], bool], int], None]

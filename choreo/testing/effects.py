@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.participant import Context, Handler, Parameter
 from choreo.participant.handler import Task
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 
 # A temporary table belongs to the connection: the service's own tables stay as they are.
 _TABLE = """

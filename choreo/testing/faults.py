@@ -6,11 +6,12 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from choreo.cloudevents import read
 from choreo.errors import Permanent
-from choreo.kafka.cloudevents import read
 from choreo.outcome import SUCCEEDED, TIMED_OUT
 from choreo.participant import Handler
-from choreo.ports import DeadLetter, Publication, Record
+from choreo.ports import Publication
+from choreo.records import DeadLetter, Record
 
 if TYPE_CHECKING:
     from choreo.testing.seat import Seat

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from choreo.cloudevents import read
 from choreo.envelope import Envelope
 from choreo.errors import ConfigurationError
-from choreo.event import event_name
-from choreo.kafka.cloudevents import read
+from choreo.events import event_name
 from choreo.participant import Participant
-from choreo.ports import DeadLetter, Record
+from choreo.records import DeadLetter, Record
 from choreo.testing.letters import open_letters, settle_all
 from choreo.testing.simulation import Simulation
 

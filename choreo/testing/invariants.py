@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.outcome import START
 from choreo.participant import Handler
 from choreo.saga import Saga

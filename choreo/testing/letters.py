@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from choreo.ports import DeadLetter
+from choreo.records import DeadLetter
 from choreo.worker.letters import settle, times_requeued
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from choreo.choreography import derive
 from choreo.errors import ConfigurationError
+from choreo.graph import derive
 from choreo.participant import Participant
 from choreo.testing.cells import Cell, cells_of, is_watched, overseer
 from choreo.testing.choices import Seeded

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from confluent_kafka.cimpl import murmur2
 
 from choreo.errors import LogError
-from choreo.ports import Assignment, Clock, Partition, Publication, Record, Taken
+from choreo.ports import Assignment, Clock, Publication, Taken
+from choreo.records import Partition, Record
 
 Headers = Sequence[tuple[str, bytes | None]]
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from choreo.audit import Origin, fill, read_export
 from choreo.avro import AvroCodec
 from choreo.chain import PRUNED, Row
 from choreo.errors import ArchiveError, ConfigurationError
-from choreo.keeping import Origin, fill, read_export
 from choreo.participant import Participant
-from choreo.recovery.whatif import Changed, WhatIf
-from choreo.store import SQLiteStore
+from choreo.replay.what_if import Changed, WhatIf
+from choreo.store.sqlite import SQLiteStore
 
 _ENDED = ("completed", "failed")
 

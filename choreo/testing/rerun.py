@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from choreo.avro import AvroCodec
+from choreo.cloudevents import headers_of, read
 from choreo.envelope import Envelope, event_id
 from choreo.errors import ConfigurationError, Permanent
-from choreo.event import event_name
-from choreo.kafka.cloudevents import headers_of, read
+from choreo.events import event_name
 from choreo.outcome import CANCEL, COMPENSATED, FAILED, START
 from choreo.participant import Context, Handler, Participant
-from choreo.ports import Record
+from choreo.records import Record
 from choreo.retry import Retry
 from choreo.saga import Saga
 from choreo.testing.seat import Seat

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from choreo.avro import AvroCodec
 from choreo.errors import Fenced, StoreError
 from choreo.participant import Handler, Participant
-from choreo.ports import Record
-from choreo.store import SQLiteStore
+from choreo.records import Record
+from choreo.store.sqlite import SQLiteStore
 from choreo.testing.clock import VirtualClock
 from choreo.testing.memory import MemoryBroker
 from choreo.testing.runner import SimulatedCalls

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from choreo.choreography import derive
-from choreo.kafka.cloudevents import read
+from choreo.cloudevents import read
+from choreo.graph import derive
 from choreo.participant import Handler, Participant
-from choreo.ports import Record
+from choreo.records import Record
 from choreo.testing.around import Around
 from choreo.testing.budget import NOTHING, Budget
 from choreo.testing.choices import Calm, Chooser, Move, Recorded

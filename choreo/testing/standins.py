@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from choreo.errors import ConfigurationError, DeclarationError
-from choreo.event import event, event_name, short_name
+from choreo.events import event, event_name, short_name
 from choreo.manifest import HandlerEntry, Manifest, SagaEntry
 from choreo.outcome import START
 from choreo.participant import Handler, Parameter, Participant

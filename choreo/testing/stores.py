@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from choreo.errors import StoreError
-from choreo.ports import Entry, Partition
-from choreo.store import SQLiteStore
+from choreo.records import Entry, Partition
+from choreo.store.sqlite import SQLiteStore
 
 
 class Crash(BaseException):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from choreo.envelope import Envelope
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.outcome import COMPENSATED, FAILED, PIVOT, SUCCEEDED, TIMED_OUT
 from choreo.saga import Saga
 

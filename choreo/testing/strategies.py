@@ -19,7 +19,7 @@ from choreo.avro.annotations import field_types, unsupported, unwrap
 from choreo.avro.derivation import derive
 from choreo.avro.scalars import DecimalOf
 from choreo.errors import ConfigurationError
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.testing.choices import Schedule
 
 try:

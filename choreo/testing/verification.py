@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from time import perf_counter
 
-from choreo.choreography import choreography_of
-from choreo.loading import compare, manifest_from
+from choreo.graph import choreography_of
 from choreo.participant import Participant
+from choreo.project.choreography import compare, manifest_from
 from choreo.verify import Budget
 from choreo.verify import verify as examine
 from choreo.verify.report.text import text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from choreo.ports import Assignment, Partition, Publication, Record, Taken
+from choreo.ports import Assignment, Publication, Taken
+from choreo.records import Partition, Record
 from choreo.testing.memory import MemoryLog
 
 OnTaken = Callable[[Sequence[Record]], None]

@@ -8,12 +8,12 @@ dedupe by event id, a relay that publishes in the end. Under these a crash, a re
 add no state, so only failures, orders, deadlines, cancellations and dead letters are looked at.
 """
 
-from choreo.verify.budget import Budget
+from choreo.verify.analysis.schemas import Compare, Unreadable
+from choreo.verify.engine.budget import Budget
+from choreo.verify.engine.run import TraceLine
+from choreo.verify.engine.scope import Scope, Unfinished
 from choreo.verify.finding import Finding, Level
 from choreo.verify.policy import Levels
-from choreo.verify.run import TraceLine
-from choreo.verify.schemas import Compare, Unreadable
-from choreo.verify.scope import Scope, Unfinished
 from choreo.verify.verdict import Verdict, verify
 
 __all__ = [

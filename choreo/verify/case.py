@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from choreo.choreography import Choreography, Lock, SagaGraph
+from choreo.graph import Choreography, Lock, SagaGraph
 from choreo.outcome import START
-from choreo.verify.budget import DEFAULT, Budget, Clock, Meter, no_clock
-from choreo.verify.causal import causal_runs
-from choreo.verify.model import Model
-from choreo.verify.order import Order
+from choreo.verify.analysis.order import Order
+from choreo.verify.analysis.schemas import Compare, same
+from choreo.verify.engine.budget import DEFAULT, Budget, Clock, Meter, no_clock
+from choreo.verify.engine.causal import causal_runs
+from choreo.verify.engine.model import Model
+from choreo.verify.engine.run import Run
+from choreo.verify.engine.script import run_of
+from choreo.verify.engine.search import Search
+from choreo.verify.engine.slices import slices
 from choreo.verify.properties import Broken, broken
-from choreo.verify.run import Run
-from choreo.verify.schemas import Compare, same
-from choreo.verify.script import run_of
-from choreo.verify.search import Search
-from choreo.verify.slices import slices
 
 
 class Case:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from choreo.manifest import HandlerEntry
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
 from choreo.outcome import START
-from choreo.verify.run import TraceLine
+from choreo.verify.engine.run import TraceLine
 from choreo.verify.trace import Trace
 
 Level = Literal["error", "warning"]

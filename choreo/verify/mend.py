@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from choreo.choreography import SagaGraph, Step, Wanted, wanted
-from choreo.event import short_name
+from choreo.events import short_name
+from choreo.graph import SagaGraph, Step, Wanted, wanted
 from choreo.manifest import HandlerEntry
-from choreo.manifest.parameter import ParameterEntry
+from choreo.manifest.manifest import ParameterEntry
 from choreo.outcome import START
-from choreo.verify.naming import class_name, lines_of_class, participle
 
 ABORTED = "Aborted"
 
@@ -117,3 +117,29 @@ def _is_overridden(undo: HandlerEntry) -> bool:
     named = frozenset().union(*slots)
     is_join = any(len(option) > 1 for option in undo.trigger)
     return named != frozenset().union(*undo.trigger) or is_join != (len(slots) > 1)
+
+
+def class_name(function: str) -> str:
+    """Give the name of a class as a function's name would be written there.
+
+    >>> class_name("reserve_stock")
+    'ReserveStock'
+    """
+    return "".join(part.capitalize() for part in function.split("_"))
+
+
+def participle(event: str) -> str:
+    """Give a parameter's name for an event: its last word, mostly a participle.
+
+    >>> participle("InventoryReserved")
+    'reserved'
+    """
+    words = re.findall(r"[A-Z][a-z0-9]*", event)
+    return words[-1].lower() if words else "done"
+
+
+def lines_of_class(name: str, like: str) -> tuple[str, ...]:
+    """Give the declaration of a new event, in the namespace of another one."""
+    namespace = like.rpartition(".")[0]
+    options = f'(namespace="{namespace}")' if namespace else ""
+    return (f"@event{options}", f"class {name}:", '    """Undone; give it the fields that you need."""', "")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from choreo.manifest import Manifest, Suppression
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
 from choreo.verify.finding import Finding, at
 from choreo.verify.rules import cho902, cho903
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from choreo.choreography import SagaGraph
+from choreo.graph import SagaGraph
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
-from choreo.verify.run import Happened, Run
+from choreo.verify.engine.run import Happened, Run
 
 Numbers = dict[tuple[str, str], int]
 """The number of the first event of each outcome of each step."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.manifest import HandlerEntry
-from choreo.manifest.remark import Remark
+from choreo.manifest.manifest import Remark
 from choreo.verify.case import Case
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, Level
 

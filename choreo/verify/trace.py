@@ -37,10 +37,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from choreo.choreography import SagaGraph
+from choreo.graph import SagaGraph
 from choreo.manifest import Document, Fields
 from choreo.outcome import CANCEL, COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
-from choreo.verify.run import HOW, Happened, Run
+from choreo.verify.engine.run import HOW, Happened, Run
 
 DOCUMENT = Document("a trace of choreo's", 1, "choreo verify --traces FOLDER writes traces")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.choreography import SagaGraph, Step
+from choreo.graph import SagaGraph, Step
 from choreo.manifest import HandlerEntry
 
 

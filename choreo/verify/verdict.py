@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from choreo.choreography import Choreography, Lock
-from choreo.event import short_name
-from choreo.verify.budget import DEFAULT, Budget, Clock, no_clock
+from choreo.events import short_name
+from choreo.graph import Choreography, Lock
+from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.case import Case
 from choreo.verify.confirmation import confirmed
+from choreo.verify.engine.budget import DEFAULT, Budget, Clock, no_clock
+from choreo.verify.engine.run import TraceLine
+from choreo.verify.engine.scope import Scope, scope_of
 from choreo.verify.finding import Finding
 from choreo.verify.policy import Levels, Policy
 from choreo.verify.rules import CHECKS, OF_PROPERTY, cho901
-from choreo.verify.run import TraceLine
-from choreo.verify.schemas import Compare, same
-from choreo.verify.scope import Scope, scope_of
 from choreo.verify.trace import trace_of
 from choreo.version import __version__
 
@@ -53,7 +53,7 @@ def verify(
     choreography's, where there is one; ``levels`` sets rules to another level, or off; ``budget``
     limits what is looked at of each saga; ``clock`` gives seconds.
 
-    >>> from choreo.choreography import choreography_of
+    >>> from choreo.graph import choreography_of
     >>> verify(choreography_of([])).findings
     ()
     """

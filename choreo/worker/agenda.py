@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from choreo.participant import Handler
-from choreo.ports import Lane, Scheduled, Store
+from choreo.ports import Store
+from choreo.records import Lane, Scheduled
 from choreo.worker.case import Case, Cause
 from choreo.worker.handlers import Handlers
 

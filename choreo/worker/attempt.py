@@ -14,7 +14,7 @@ from choreo.errors import (
     UndeclaredEvent,
     UnknownFingerprint,
 )
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.participant import Context, Handler
 from choreo.ports import Codec, Store
 from choreo.worker.binding import Binding

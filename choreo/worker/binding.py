@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from choreo.entry import Entry
 from choreo.errors import BodyError
-from choreo.event import Aborted
+from choreo.events import Aborted
 from choreo.participant import Context, Handler, Parameter
 from choreo.ports import Codec, Store
 from choreo.protocol import Instance
+from choreo.records import Entry
 from choreo.worker.bodies import refuse_too_long
 from choreo.worker.case import Cause
 

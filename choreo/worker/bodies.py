@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from choreo.errors import BodyError
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.ports import Codec
 
 MAX_BODY = 512 * 1024

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from choreo import telemetry
 from choreo.participant import Context, Handler
-from choreo.ports import Scheduled
+from choreo.records import Scheduled
 from choreo.worker.case import Case
 from choreo.worker.limit import Limit
 

@@ -7,11 +7,11 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from choreo.cloudevents import headers_of
 from choreo.envelope import Envelope
-from choreo.kafka.cloudevents import headers_of
-from choreo.ports import DeadLetter, Entry, Record, Scheduled
 from choreo.protocol import Role
-from choreo.replay import envelope_of
+from choreo.protocol.history import envelope_of
+from choreo.records import DeadLetter, Entry, Record, Scheduled
 
 UNKNOWN_HANDLER = "unknown-handler"
 """Why a dead letter is kept of what is scheduled for a handler that is gone."""

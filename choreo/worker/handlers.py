@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.participant import Handler, Participant
 from choreo.protocol import Instance
 

@@ -12,8 +12,9 @@ from choreo.errors import BodyError, ChoreoError, StoreError, UnknownFingerprint
 from choreo.outcome import CANCEL, START
 from choreo.participant import Participant
 from choreo.participant.external import External
-from choreo.ports import Clock, Codec, DeadLetter, Record, Store
+from choreo.ports import Clock, Codec, Store
 from choreo.protocol import Role
+from choreo.records import DeadLetter, Record
 from choreo.worker.bodies import refuse_too_long
 from choreo.worker.case import unreadable_record
 from choreo.worker.transaction import LocalTransaction, checked_saga_id

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Iterable
 from typing import Literal
 
-from choreo.ports import Clock, DeadLetter, Scheduled, Store
+from choreo.ports import Clock, Store
 from choreo.protocol import Buried, Discarded, Requeued
+from choreo.records import DeadLetter, Scheduled
 from choreo.worker.agenda import Agenda
 from choreo.worker.case import UNKNOWN_HANDLER, Case
 from choreo.worker.folding import Folding

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from choreo.cloudevents import headers_of
 from choreo.envelope import Envelope
-from choreo.kafka.cloudevents import headers_of
-from choreo.ports import Publication, Unpublished
+from choreo.ports import Publication
+from choreo.records import Unpublished
 
 
 def outbox_rows(envelope: Envelope, topics: Iterable[str], body: bytes) -> list[Unpublished]:

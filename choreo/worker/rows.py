@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from choreo.envelope import Envelope
-from choreo.ports import Entry
+from choreo.outcome import START
 from choreo.protocol import Ended, Input, Instance, Moved, Observed
-from choreo.replay import INPUT_NAMES, local_fields
+from choreo.protocol.history import INPUT_NAMES, local_fields
+from choreo.records import Entry
 from choreo.worker.case import Case
 
 
@@ -139,3 +140,27 @@ _ID, _TYPE, _OUTCOME, _SOURCE, _CAUSE, _TIME, _PAYLOAD, _TRACE = (
         "traceparent",
     )
 )
+
+
+def emitted_row(envelope: Envelope, body: bytes, state: str) -> Entry:
+    """Give the row of an event that no handler returned: a start, a cancellation, an import."""
+    starts = envelope.step == START
+    return Entry(
+        saga_id=envelope.saga_id,
+        saga_type=envelope.saga_type,
+        saga_version=envelope.saga_version,
+        saga_state=state,
+        recorded_at=envelope.time,
+        # What was imported or cancels changes nothing until the log has it; a start is the first result.
+        input="ended" if starts else "",
+        step=envelope.step,
+        old_state="pending",
+        new_state="completed",
+        event_id=envelope.id,
+        event_type=envelope.type,
+        outcome=envelope.outcome,
+        kind="returned" if starts else envelope.kind,
+        source=envelope.source,
+        event_time=envelope.time,
+        payload=body,
+    )

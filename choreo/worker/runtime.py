@@ -6,14 +6,14 @@ import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
-from choreo import telemetry
+from choreo import cloudevents, telemetry
 from choreo.envelope import Envelope
 from choreo.errors import HeadersError
-from choreo.kafka import cloudevents
 from choreo.outcome import PIVOT
 from choreo.participant import Context, Handler, NoDatabase, Participant
-from choreo.ports import Clock, Codec, DeadLetter, Partition, Record, Scheduled, Store
+from choreo.ports import Clock, Codec, Store
 from choreo.protocol import Begin, Due, Expire, Instance, Observed, Queue, Run, fold
+from choreo.records import DeadLetter, Partition, Record, Scheduled
 from choreo.retry import Retry
 from choreo.worker.agenda import Agenda, in_time_until
 from choreo.worker.attempt import Attempt, attempt, outcome, prepare

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from choreo.ports import Entry, Store
+from choreo.ports import Store
 from choreo.protocol import Instance, Role
-from choreo.replay import rebuild
+from choreo.protocol.history import rebuild
+from choreo.records import Entry
 
 
 def history_of(store: Store, saga_type: str, saga_id: str) -> list[Entry]:

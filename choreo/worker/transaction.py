@@ -11,14 +11,15 @@ from choreo import telemetry
 from choreo.chain import PRUNED
 from choreo.envelope import Envelope, event_id
 from choreo.errors import ConfigurationError, DeclarationError
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.outcome import CANCEL, START, SUCCEEDED
 from choreo.participant import Participant
-from choreo.ports import Clock, Codec, Entry, Store
+from choreo.ports import Clock, Codec, Store
 from choreo.protocol import Role
 from choreo.saga import Saga
 from choreo.worker.bodies import encode
 from choreo.worker.outgoing import outbox_rows
+from choreo.worker.rows import emitted_row
 from choreo.worker.sagas import history_of
 
 
@@ -106,30 +107,6 @@ class LocalTransaction:
         """Begin the saga's trace, or go on with the caller's."""
         with telemetry.starting(f"{self._participant.name}.{step}", saga_id, step):
             return telemetry.traceparent("")
-
-
-def emitted_row(envelope: Envelope, body: bytes, state: str) -> Entry:
-    """Give the row of an event that no handler returned: a start, a cancellation, an import."""
-    starts = envelope.step == START
-    return Entry(
-        saga_id=envelope.saga_id,
-        saga_type=envelope.saga_type,
-        saga_version=envelope.saga_version,
-        saga_state=state,
-        recorded_at=envelope.time,
-        # What was imported or cancels changes nothing until the log has it; a start is the first result.
-        input="ended" if starts else "",
-        step=envelope.step,
-        old_state="pending",
-        new_state="completed",
-        event_id=envelope.id,
-        event_type=envelope.type,
-        outcome=envelope.outcome,
-        kind="returned" if starts else envelope.kind,
-        source=envelope.source,
-        event_time=envelope.time,
-        payload=body,
-    )
 
 
 def new_saga_id() -> str:

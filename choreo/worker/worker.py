@@ -12,7 +12,8 @@ from typing import Literal
 
 from choreo.errors import StoreMismatch
 from choreo.participant import Participant
-from choreo.ports import Assignment, Clock, Codec, Log, Partition, Record, Store
+from choreo.ports import Assignment, Clock, Codec, Log, Store
+from choreo.records import Partition, Record
 from choreo.retry import Retry
 from choreo.worker.call import Finished, Runner
 from choreo.worker.calls import Calls

@@ -10,7 +10,7 @@ from typing import Annotated
 from uuid import UUID
 
 from choreo.avro import DecimalOf
-from choreo.event import event
+from choreo.events import event
 
 
 class Colour(Enum):

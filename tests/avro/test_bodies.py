@@ -15,7 +15,7 @@ import pytest
 from choreo.avro import AvroCodec, DecimalOf, define, schema_of
 from choreo.avro.folder import SchemaFolders
 from choreo.errors import BodyError, SchemaError, UnknownFingerprint
-from choreo.event import event
+from choreo.events import event
 from tests.avro.shop import Empty, Flat, Rich
 from tests.avro.test_round_trip import CODEC, SAMPLE
 

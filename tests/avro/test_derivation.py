@@ -16,7 +16,7 @@ import pytest
 
 from choreo.avro import AvroCodec, DecimalOf, define, schema_of
 from choreo.errors import DeclarationError, SchemaError
-from choreo.event import event
+from choreo.events import event
 from tests.avro.shop import Card, Item, Rich
 
 OrderId = NewType("OrderId", str)

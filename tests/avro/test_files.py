@@ -10,7 +10,7 @@ import pytest
 
 from choreo.avro import AvroCodec, Finding, check_schemas, define, schema_of, write_schemas
 from choreo.errors import IncompatibleSchema, SchemaError
-from choreo.event import event
+from choreo.events import event
 from tests.avro.shop import Flat, Rich
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
-from choreo.entry import Entry
-from choreo.keeping import Verification, saga_ids
-from choreo.store import SQLiteStore
-from choreo.store.heads import Heads
+from choreo.audit import Verification, saga_ids
+from choreo.records import Entry
+from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.heads import Heads
 from tests.bench.site import Site
 
 _TURN = 500

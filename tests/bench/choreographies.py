@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
-from choreo.choreography import Choreography, choreography_of
+from choreo.graph import Choreography, choreography_of
 from choreo.manifest import HandlerEntry, Manifest
 from choreo.outcome import PIVOT, RETRIABLE
 from choreo.protocol import Trigger

@@ -8,7 +8,7 @@ from statistics import median, quantiles
 from typing import Any
 
 from choreo import Context, Participant, event
-from choreo.ports import Scheduled
+from choreo.records import Scheduled
 from examples.orders.contract import InventoryReserved, OrderCreated, order_fulfilment
 from tests.bench.site import Site
 from tests.bench.work import Work, at_work, seconds_until

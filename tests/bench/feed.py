@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from choreo.avro import AvroCodec
 from choreo.envelope import Envelope, event_id
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.kafka import headers_of
 from choreo.outcome import SUCCEEDED, Kind
 from choreo.worker.transaction import new_saga_id

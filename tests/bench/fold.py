@@ -9,9 +9,10 @@ from statistics import median
 from typing import Any
 
 from choreo.participant import Participant
-from choreo.ports import Entry
-from choreo.replay import Replay, rebuild
-from choreo.store import SQLiteStore
+from choreo.protocol.history import rebuild
+from choreo.records import Entry
+from choreo.replay.fold import Replay
+from choreo.store.sqlite import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from tests.broker.leg import MemoryLeg
 from tests.scenarios.shop import PARTICIPANTS, Shop, scenarios

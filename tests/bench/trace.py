@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from choreo.entry import Entry
 from choreo.envelope import event_id
-from choreo.store import SQLiteStore
+from choreo.records import Entry
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker.transaction import new_saga_id
 from examples.orders.contract import OrderCreated
 from tests.bench.processes import CHOREO

@@ -6,7 +6,7 @@ import time
 
 from confluent_kafka import Consumer, TopicPartition
 
-from choreo.ports import Record
+from choreo.records import Record
 
 DEADLINE = 30.0
 

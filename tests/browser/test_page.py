@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from choreo.canvas.stories.page import page
-from choreo.story import Story, tell
+from choreo.render.html import page
+from choreo.timeline import Story, tell
 from tests.browser.conftest import Look
 from tests.story.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, story_of
 

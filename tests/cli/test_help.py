@@ -69,9 +69,9 @@ def test_no_colour_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> No
 def test_telling_a_saga_loads_no_more_than_it_needs() -> None:
     """`choreo trace` must come at once, too: without a graph it needs nothing that graphs are made of."""
     script = (
-        "import sys\nfrom choreo.canvas.stories import lines\nfrom choreo.store import reading\n"
+        "import sys\nfrom choreo.render import text\nfrom choreo.store.sqlite import reader\n"
         "from choreo.cli import trace\n"
-        f"print([name for name in {(*HEAVY[:3], 'choreo.participant', 'choreo.choreography')} "
+        f"print([name for name in {(*HEAVY[:3], 'choreo.participant', 'choreo.graph')} "
         "if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from choreo import connect
-from choreo.cli.target import load_participant
-from choreo.store import SQLiteStore
+from choreo.project.modules import load_participant
+from choreo.store.sqlite import SQLiteStore
 from tests.cli.command import Running, execute
 from tests.cli.conftest import WriteModule, quiz
 

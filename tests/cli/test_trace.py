@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from choreo import Participant, Permanent, connect
-from choreo.cli.target import load_participant
-from choreo.store import SQLiteStore
+from choreo.project.modules import load_participant
+from choreo.store.sqlite import SQLiteStore
 from examples.orders.contract import OrderCreated
 from examples.orders.orders import place_order
 from tests.cli.command import Running, assert_refused, execute, invoke

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from choreo import Aborted, Participant, Retry, Saga, event
-from choreo.event import event_name
+from choreo.events import event_name
 from tests.declaration.refusal import refused
 from tests.declaration.shop import (
     Cancelled,

@@ -9,7 +9,7 @@ from choreo.avro import AvroCodec
 from choreo.envelope import Envelope
 from choreo.errors import BodyError
 from choreo.kafka import read
-from choreo.ports import Record
+from choreo.records import Record
 from tests.broker.topic import ends_of, records_of
 from tests.faults.contract import JobAsked
 from tests.faults.participants import NAMES, participant, row

@@ -8,7 +8,8 @@ from typing import Any
 
 from choreo.errors import LogError
 from choreo.kafka import KafkaLog
-from choreo.ports import Assignment, Partition, Publication, Record, Taken
+from choreo.ports import Assignment, Publication, Taken
+from choreo.records import Partition, Record
 from tests.faults.fuse import Fuse
 
 DEADLINE = 30.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from choreo.ports import Unpublished
-from choreo.store import SQLiteStore
+from choreo.records import Unpublished
+from choreo.store.sqlite import SQLiteStore
 
 
 class Forgetful:

@@ -14,10 +14,10 @@ from typing import Any, Self
 from confluent_kafka.admin import AdminClient
 
 from choreo.avro import AvroCodec
+from choreo.client.connection import StoreConnection
 from choreo.kafka import create_topics
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker.clock import SystemClock
-from choreo.worker.connection import StoreConnection
 from choreo.worker.letters import settle
 from tests.faults.contract import JobAsked
 from tests.faults.fuse import Aim

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from choreo.ports import Entry
+from choreo.records import Entry
 from tests.faults.fuse import Fuse
 
 _STATEMENTS = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from choreo.ports import Assignment, Log, Partition, Publication, Record
+from choreo.ports import Assignment, Log, Publication
+from choreo.records import Partition, Record
 
 DEADLINE = 30.0
 

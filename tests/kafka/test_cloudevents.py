@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from choreo.cloudevents import headers_of, read
 from choreo.envelope import Envelope
 from choreo.errors import HeadersError
-from choreo.kafka.cloudevents import headers_of, read
 from choreo.outcome import Kind, Outcome
-from choreo.ports import Record
+from choreo.records import Record
 
 EVENT = Envelope(
     id="2e2f0a9058ebd117bd021286599ebea7",

@@ -12,8 +12,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
 from choreo.kafka import EmbeddedBroker, KafkaLog
-from choreo.kafka.reader import Reader
-from choreo.kafka.writer import Writer
+from choreo.kafka.consumer import Reader
+from choreo.kafka.producer import Writer
 from choreo.ports import Log, Publication
 from tests.broker.kafka import Broker
 from tests.broker.leg import KafkaLeg, unique

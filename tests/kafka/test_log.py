@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from choreo.errors import LogError
-from choreo.ports import Assignment, Log, Partition, Publication
+from choreo.ports import Assignment, Log, Publication
+from choreo.records import Partition
 from tests.broker.leg import Leg, unique
 from tests.kafka.follower import DEADLINE, Follower, publications, publish
 

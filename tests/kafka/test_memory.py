@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from choreo.errors import LogError
-from choreo.ports import Partition
+from choreo.records import Partition
 from choreo.testing.memory import MemoryBroker
 from tests.kafka.follower import Follower, publications
 

@@ -10,8 +10,8 @@ from confluent_kafka import Producer
 
 from choreo.errors import ConfigurationError, LogError
 from choreo.kafka import EmbeddedBroker
-from choreo.kafka.tape import Tape, tape_of
-from choreo.ports import Partition
+from choreo.kafka.topic_reader import Tape, tape_of
+from choreo.records import Partition
 from tests.broker.leg import KafkaLeg, Leg
 
 BROKERS = pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from choreo.audit import Origin, check_export, import_export, read_export, records_of, saga_ids, whole_file
+from choreo.audit.archive import Record
+from choreo.audit.avro_file import write_container
+from choreo.audit.json_lines import write_lines
 from choreo.chain import first_misfit
 from choreo.errors import ArchiveError, ChoreoError
-from choreo.keeping import Origin, check_export, import_export, read_export, records_of, saga_ids, whole_file
-from choreo.keeping.archive import Record
-from choreo.keeping.container import write_container
-from choreo.keeping.json_lines import write_lines
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 from tests.store.conformance import ended, entry
 
 FORMATS = {"jsonl": write_lines, "avro": write_container}

@@ -8,25 +8,16 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
+from choreo.audit import Origin, Verification, check_export, erase, heads_of, prune, records_of, saga_ids
+from choreo.audit.json_lines import write_lines
 from choreo.chain import PRUNED, first_misfit
-from choreo.keeping import (
-    Origin,
-    Verification,
-    check_export,
-    erase,
-    heads_of,
-    prune,
-    records_of,
-    saga_ids,
-)
-from choreo.keeping.json_lines import write_lines
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 
 SAGAS = 800
 
 BUSY = """
 import sys, time
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 from tests.store.conformance import ended, entry, unpublished
 store = SQLiteStore(sys.argv[1])
 longest = 0.0

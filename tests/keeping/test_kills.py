@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from choreo.audit import Origin, erase, import_export, prune, records_of, saga_ids, whole_file
+from choreo.audit.json_lines import write_lines
 from choreo.chain import PRUNED, first_misfit
-from choreo.keeping import Origin, erase, import_export, prune, records_of, saga_ids, whole_file
-from choreo.keeping.json_lines import write_lines
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 from tests.store.conformance import ended, entry
 
 SAGAS = [f"s{number:03d}" for number in range(250)]
@@ -19,8 +19,8 @@ SAGAS = [f"s{number:03d}" for number in range(250)]
 DYING = """
 import os, sys
 from pathlib import Path
-from choreo.keeping import erase, import_export, prune, saga_ids
-from choreo.store import SQLiteStore
+from choreo.audit import erase, import_export, prune, saga_ids
+from choreo.store.sqlite import SQLiteStore
 what, path, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 count = 0
 class Dying(SQLiteStore):
@@ -33,8 +33,8 @@ class Dying(SQLiteStore):
             count += 1
             if count == number:
                 os.kill(os.getpid(), 9)
-import choreo.keeping.files
-choreo.keeping.files.SQLiteStore = Dying
+import choreo.audit.export
+choreo.audit.export.SQLiteStore = Dying
 if what == "import":
     with path.with_suffix(".jsonl").open("rb") as file:
         import_export(file, path.with_name("copy.db"))

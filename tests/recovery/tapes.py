@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from choreo.participant import Participant
-from choreo.ports import Assignment, Partition, Record
+from choreo.ports import Assignment
+from choreo.records import Partition, Record
 from choreo.testing.memory import MemoryBroker
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from choreo.recovery.confinement import watching
+from choreo.replay.confinement import watching
 
 
 @pytest.fixture

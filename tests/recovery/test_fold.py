@@ -12,9 +12,9 @@ import pytest
 
 from choreo.errors import ReplayError
 from choreo.participant import Participant
-from choreo.ports import Entry
-from choreo.recovery import remembered
-from choreo.replay import Replay
+from choreo.records import Entry
+from choreo.replay.fold import Replay
+from choreo.replay.sagas import remembered
 from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment

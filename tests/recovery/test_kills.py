@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from choreo.recovery import resume
+from choreo.replay.resume import resume
 from choreo.worker.clock import SystemClock
 from tests.broker.jars import Unavailable
 from tests.broker.kafka import BrokerFailed

@@ -16,12 +16,12 @@ import pytest
 from choreo.avro import AvroCodec
 from choreo.errors import ReplayError, StoreMismatch
 from choreo.kafka import EmbeddedBroker
-from choreo.kafka.tape import tape_of
+from choreo.kafka.topic_reader import tape_of
 from choreo.participant import Participant
-from choreo.ports import Entry, Partition
-from choreo.recovery.observing import observe
-from choreo.recovery.rebuild import Rebuilt, rebuild
-from choreo.store import SQLiteStore
+from choreo.records import Entry, Partition
+from choreo.replay.observing import observe
+from choreo.replay.rebuild import Rebuilt, rebuild
+from choreo.store.sqlite import SQLiteStore
 from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
@@ -218,7 +218,7 @@ def test_an_interrupted_rebuild_goes_on_where_it_stopped(
 ) -> None:
     """And a worker that starts on half of it refuses, as outcomes lie ahead that it does not know."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    monkeypatch.setattr("choreo.recovery.rebuild._BATCH", 7)
+    monkeypatch.setattr("choreo.replay.rebuild._BATCH", 7)
     leg, lost, path = MemoryLeg(), PARTICIPANTS[1], tmp_path / "new.db"
 
     class Stopped(Exception):

@@ -13,8 +13,8 @@ import pytest
 from choreo import Permanent, Retry
 from choreo.errors import ReplayError
 from choreo.participant import Participant as Declared
-from choreo.recovery import Resumed, resume
-from choreo.store import SQLiteStore
+from choreo.replay.resume import Resumed, resume
+from choreo.store.sqlite import SQLiteStore
 from examples.orders.contract import order_fulfilment
 from tests.broker.leg import MemoryLeg
 from tests.recovery.watching import differences

@@ -20,9 +20,9 @@ from choreo import Context, Participant, Permanent, Saga
 from choreo.avro import AvroCodec
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant as Declared
-from choreo.recovery.snapshot import copy_of, empty
-from choreo.recovery.whatif import WhatIf
-from choreo.store import SQLiteStore
+from choreo.replay.snapshot import copy_of, empty
+from choreo.replay.what_if import WhatIf
+from choreo.store.sqlite import SQLiteStore
 from examples.orders.contract import order_fulfilment
 from tests.broker.leg import MemoryLeg
 from tests.recovery.conftest import saved

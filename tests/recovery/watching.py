@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from choreo.participant import Participant
-from choreo.recovery import remembered
-from choreo.replay import Difference
-from choreo.store import SQLiteStore
+from choreo.replay.fold import Difference
+from choreo.replay.sagas import remembered
+from choreo.store.sqlite import SQLiteStore
 from tests.scenarios.shop import Shop
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from choreo.errors import LogError
-from choreo.store.guard import GuardedConnection
+from choreo.store.sqlite.guard import GuardedConnection
 
 KINDS: Final = {
     "locked": (sqlite3.SQLITE_BUSY, "database is locked"),

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from choreo.avro import AvroCodec
-from choreo.ports import Entry
-from choreo.store import SQLiteStore
+from choreo.client.connection import StoreConnection
+from choreo.records import Entry
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from choreo.worker.connection import StoreConnection
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.inventory import inventory
 from examples.orders.notifications import notifications

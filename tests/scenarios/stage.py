@@ -10,13 +10,14 @@ from confluent_kafka import Message, Producer
 
 from choreo import Participant
 from choreo.avro import AvroCodec
+from choreo.client.connection import StoreConnection
+from choreo.cloudevents import headers_of
 from choreo.envelope import Envelope, event_id
-from choreo.kafka.cloudevents import headers_of
-from choreo.ports import Clock, DeadLetter, Log, Partition, Publication
-from choreo.store import SQLiteStore
+from choreo.ports import Clock, Log, Publication
+from choreo.records import DeadLetter, Partition
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from choreo.worker.connection import StoreConnection
 from tests.broker.leg import KafkaLeg, Leg, MemoryLeg
 from tests.scenarios.shop import PARTICIPANTS, Shop
 

@@ -20,9 +20,10 @@ from choreo.avro import AvroCodec
 from choreo.avro.definition import MARKER
 from choreo.avro.derivation import derive
 from choreo.errors import BodyError, StoreError
-from choreo.event import event_name
-from choreo.ports import DeadLetter, Partition, Publication
-from choreo.store import SQLiteStore
+from choreo.events import event_name
+from choreo.ports import Publication
+from choreo.records import DeadLetter, Partition
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker import Options
 from choreo.worker.bodies import MAX_BODY
 from examples.bank.contract import TransferDone, TransferRequested, bank_transfer

@@ -16,11 +16,11 @@ import pytest
 
 from choreo import Context, Participant, Saga, event
 from choreo.avro import AvroCodec
+from choreo.cloudevents import headers_of, read
 from choreo.envelope import Envelope, event_id
-from choreo.event import event_name
-from choreo.kafka.cloudevents import headers_of, read
+from choreo.events import event_name
 from choreo.ports import Log, Publication
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.leg import KafkaLeg, Leg, MemoryLeg, unique

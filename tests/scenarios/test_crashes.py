@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from choreo.avro import AvroCodec
-from choreo.kafka.cloudevents import read
+from choreo.client.connection import StoreConnection
+from choreo.cloudevents import read
 from choreo.ports import Publication
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
-from choreo.worker.connection import StoreConnection
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.orders import orders
 from tests.broker.leg import MemoryLeg, unique

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from choreo.outcome import START
-from choreo.ports import Entry, Publication
+from choreo.ports import Publication
+from choreo.records import Entry
 from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment

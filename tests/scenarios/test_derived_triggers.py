@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from choreo import Participant, all_of
-from choreo.choreography import choreography_of, derive, derive_from, lock_of
 from choreo.errors import ManifestError
+from choreo.graph import choreography_of, derive, derive_from, lock_of
 from choreo.manifest import manifest_of
 from choreo.participant.condition import trigger_of
 from choreo.protocol import Trigger

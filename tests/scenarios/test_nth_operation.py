@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from choreo.avro import AvroCodec
+from choreo.client.connection import StoreConnection
 from choreo.errors import LogError, StoreError
 from choreo.participant import Participant
-from choreo.store import SQLiteStore, opening
+from choreo.store.sqlite import SQLiteStore, opening
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
-from choreo.worker.connection import StoreConnection
 from tests.scenarios.breaking import KINDS, BreakableConnection, BreakableLog, Breaker, Call, thinned
 from tests.soak.ledger import Ledger
 from tests.soak.market.contract import OrderPlaced

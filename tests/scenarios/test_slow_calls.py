@@ -11,12 +11,12 @@ import pytest
 
 from choreo import Aborted, Context, Participant
 from choreo.avro import AvroCodec
-from choreo.event import event_name
+from choreo.client.connection import StoreConnection
+from choreo.events import event_name
 from choreo.ports import Assignment
-from choreo.store import SQLiteStore
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from choreo.worker.connection import StoreConnection
 from tests.broker.leg import Leg
 from tests.worker.trip import (
     FlightCancelled,

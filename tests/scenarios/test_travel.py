@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from choreo.event import event_name
+from choreo.events import event_name
 from choreo.participant import Participant
 from examples.travel.agency import PATIENCE
 from examples.travel.car import car

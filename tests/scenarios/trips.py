@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from choreo.choreography import derive
+from choreo.graph import derive
 from choreo.ports import Publication
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from choreo.envelope import Envelope
 from choreo.kafka import read
-from choreo.ports import Record
-from choreo.store import SQLiteStore
+from choreo.records import Record
+from choreo.store.sqlite import SQLiteStore
 
 _ENDED = "select distinct saga_id, saga_state from saga_log where saga_state in ('completed', 'failed')"
 _WAITING = "select (select count(*) from outbox) + (select count(*) from schedule)"

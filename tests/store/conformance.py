@@ -14,7 +14,8 @@ import pytest
 
 from choreo.chain import NOTHING, Row, digest_of, first_misfit, link_of
 from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch, TransactionControl
-from choreo.ports import DeadLetter, Entry, Partition, Scheduled, Store, Unpublished
+from choreo.ports import Store
+from choreo.records import DeadLetter, Entry, Partition, Scheduled, Unpublished
 
 Connect = Callable[[], Store]
 

@@ -13,9 +13,9 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from choreo.errors import StoreError
-from choreo.store import SQLiteStore
-from choreo.store.failure import refusal
-from choreo.store.migrations import NAMES, TABLES, migrations
+from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.migrations import NAMES, TABLES, migrations
+from choreo.store.sqlite.opening import refusal
 
 
 def refused(path: Path, **options: float) -> str:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from choreo.entry import Entry
 from choreo.errors import StoreError
-from choreo.ports import Scheduled
-from choreo.store import SQLiteStore, reading
-from choreo.store.reading import StoreReader
+from choreo.records import Entry, Scheduled
+from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.reader import StoreReader
 
 
 def row(saga_id: str, number: int, state: str = "pending") -> Entry:
@@ -63,9 +62,9 @@ def test_no_more_is_read_than_is_taken(reader: StoreReader) -> None:
     plans = {
         name: " ".join(str(part[3]) for part in reader._rows(f"EXPLAIN QUERY PLAN {sql}", *values))
         for name, sql, values in (
-            ("latest", reading._LATEST, (1, 1)),
-            ("going on", reading._GOING_ON, ()),
-            ("entries", reading._ENTRIES, ("s",)),
+            ("latest", reader._LATEST, (1, 1)),
+            ("going on", reader._GOING_ON, ()),
+            ("entries", reader._ENTRIES, ("s",)),
         )
     }
     assert "SEARCH newer USING COVERING INDEX saga_log_by_saga" in plans["latest"]

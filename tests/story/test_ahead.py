@@ -6,12 +6,12 @@ import random
 
 from hypothesis import given
 
-from choreo.choreography import SagaGraph
 from choreo.envelope import Envelope
+from choreo.graph import SagaGraph
 from choreo.outcome import CANCEL, START, TIMED_OUT
 from choreo.protocol import Ignored, Instance, Role, Trigger, fold
-from choreo.story import Message, Place
-from choreo.story.ahead import Ahead, ahead
+from choreo.timeline import Message, Place
+from choreo.timeline.remaining import Ahead, ahead
 from tests.protocol import sagas as shapes
 from tests.protocol.explore import Budget, Machine, walk
 from tests.protocol.sagas import CANCELLED, COMPLETES, FAILS, STARTED, Saga

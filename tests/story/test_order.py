@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from choreo.errors import StoreError
-from choreo.story import Account, Story, tell
+from choreo.timeline import Account, Story, tell
 from tests.scenarios.trips import PARTICIPANTS
 from tests.story.travelled import LATER, PLANS, accounts_in, story_of
 

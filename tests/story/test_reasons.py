@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from choreo import Permanent, Retry
-from choreo.canvas.stories.lines import lines
-from choreo.entry import Entry
-from choreo.store import SQLiteStore
-from choreo.story import Account, Planned, Story, tell
-from choreo.story.moment import Moment
+from choreo.records import Entry
+from choreo.render.text import lines
+from choreo.store.sqlite import SQLiteStore
+from choreo.timeline import Account, Planned, Story, tell
+from choreo.timeline.messages import Moment
 from choreo.worker.letters import settle
 from tests.story.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, story_of
 from tests.worker.rig import Rig

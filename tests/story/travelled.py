@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from choreo.choreography import SagaGraph, choreography_of
-from choreo.entry import Entry
+from choreo.graph import SagaGraph, choreography_of
 from choreo.manifest import manifest_of
-from choreo.store.reading import StoreReader
-from choreo.story import Account, Story, tell
+from choreo.records import Entry
+from choreo.store.sqlite.reader import StoreReader
+from choreo.timeline import Account, Story, tell
 from tests.scenarios.trips import PARTICIPANTS, Plan
 from tests.worker.rig import NOON
 

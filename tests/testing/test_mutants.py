@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from choreo.envelope import Envelope
-from choreo.ports import Partition
 from choreo.protocol import Instance, Role, Trigger, events, steps
-from choreo.store import SQLiteStore
+from choreo.records import Partition
+from choreo.store.sqlite import SQLiteStore
 from choreo.testing import Violation, failure_matrix
 from examples.orders import scenario as orders
 from examples.orders.contract import OrderCreated

@@ -24,7 +24,7 @@ def test_a_run_that_does_not_use_it_loads_nothing_of_choreo() -> None:
     assert {name for name in loaded if name.startswith("choreo")} == {
         "choreo",
         "choreo.errors",
-        "choreo.event",
+        "choreo.events",
         "choreo.testing",
         "choreo.testing.plugin",
         "choreo.version",

@@ -13,10 +13,10 @@ import pytest
 
 import choreo.testing
 from choreo import Context, Participant
+from choreo.audit import Origin, records_of, saga_ids, whole_file
+from choreo.audit.avro_file import write_container
+from choreo.audit.json_lines import write_lines
 from choreo.errors import ArchiveError, ConfigurationError
-from choreo.keeping import Origin, records_of, saga_ids, whole_file
-from choreo.keeping.container import write_container
-from choreo.keeping.json_lines import write_lines
 from choreo.testing.recorded import Recorded
 from tests.worker.rig import Rig
 from tests.worker.trip import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from choreo.choreography import Choreography, choreography_of
+from choreo.graph import Choreography, choreography_of
 from choreo.manifest import Emission, HandlerEntry, Manifest, SagaEntry, in_order
 from choreo.outcome import COMPENSATABLE, START
 from choreo.protocol import Trigger

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from choreo.choreography import choreography_of
-from choreo.cli.choreographies import compare
+from choreo.graph import choreography_of
 from choreo.manifest import Manifest
+from choreo.project.choreography import compare
 from choreo.verify import Finding, verify
 
 from . import naive

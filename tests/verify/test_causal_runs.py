@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from choreo.outcome import COMPENSATED, SUCCEEDED
-from choreo.verify.budget import Budget, Meter, no_clock
-from choreo.verify.causal import causal_runs
-from choreo.verify.model import Model
-from choreo.verify.path import Path
+from choreo.verify.engine.budget import Budget, Meter, no_clock
+from choreo.verify.engine.causal import causal_runs
+from choreo.verify.engine.model import Model
+from choreo.verify.engine.path import Path
+from choreo.verify.engine.run import Run
 from choreo.verify.properties import broken
-from choreo.verify.run import Run
 from tests.protocol import sagas
 from tests.protocol.sagas import Saga, chain
 from tests.protocol.test_exploration import SHAPES
@@ -138,7 +138,7 @@ def test_a_run_that_ends_as_another_did_is_the_one_that_it_would_have_been(
     """Run to their ends, all runs have the same events, each because of the same ones."""
     saga = SHAPES[name].with_watch("A") if SHAPES[name].step["A"].answers else SHAPES[name]
     joined, _ = runs_of(saga, cancellable=True)
-    monkeypatch.setattr("choreo.verify.causal._ScenarioPath.is_known", Path.is_known)
+    monkeypatch.setattr("choreo.verify.engine.causal._ScenarioPath.is_known", Path.is_known)
     alone, _ = runs_of(saga, cancellable=True)
     assert any(run.is_repeat for run in joined)
     for one, other in zip(joined, alone, strict=True):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from choreo.choreography import choreography_of, reverse_edges, role_of, trigger_of
+from choreo.graph import choreography_of, reverse_edges, role_of, trigger_of
 from choreo.manifest import Manifest, in_order
 from choreo.outcome import START
 from choreo.protocol import Trigger

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from choreo.cli.choreographies import manifest_from
 from choreo.manifest import write_manifest
 from choreo.manifest.document import hash_of
+from choreo.project.choreography import manifest_from
 from tests.cli.command import assert_refused, execute
 from tests.verify.corpus import parts
 

@@ -6,12 +6,12 @@ from functools import cache
 
 import pytest
 
-from choreo.choreography import choreography_of
-from choreo.cli.choreographies import manifest_from
+from choreo.graph import choreography_of
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, Outcome
+from choreo.project.choreography import manifest_from
 from choreo.verify.case import Case
+from choreo.verify.engine.run import Happened, Run, Scenario
 from choreo.verify.rules import CHECKS
-from choreo.verify.run import Happened, Run, Scenario
 from tests.verify.corpus import parts
 
 RULES = {rule.id: check for rule, check in CHECKS}

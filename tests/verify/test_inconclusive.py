@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from choreo.choreography import choreography_of
-from choreo.cli.choreographies import manifest_from
 from choreo.cli.verify import exit_code
+from choreo.graph import choreography_of
+from choreo.project.choreography import manifest_from
 from choreo.verify import Budget, Verdict, verify
 from tests.verify.corpus import parts
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from choreo.choreography import Lock, choreography_of, lock_of, read_lock, trigger_of, write_lock
 from choreo.errors import ManifestError
+from choreo.graph import Lock, choreography_of, lock_of, read_lock, trigger_of, write_lock
 from choreo.manifest.document import hash_of
 from choreo.outcome import START
 from tests.protocol import sagas

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from choreo.choreography import SagaGraph, choreography_of
-from choreo.cli.choreographies import declared, manifest_from
-from choreo.entry import Entry
+from choreo.graph import SagaGraph, choreography_of
 from choreo.participant import Participant
+from choreo.project.choreography import declared, manifest_from
+from choreo.records import Entry
 from choreo.replay.monitor import departures
 from choreo.testing import Budget, Harness
 from choreo.testing.choices import Seeded

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from choreo.choreography import Choreography, choreography_of
-from choreo.cli.choreographies import compare
+from choreo.graph import Choreography, choreography_of
+from choreo.project.choreography import compare
 from choreo.verify import verify
 
 from . import naive

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from choreo.choreography import choreography_of, roles_of
+from choreo.graph import choreography_of, roles_of
 from tests.protocol import sagas
 from tests.protocol.explore import Budget as Explored
 from tests.protocol.explore import Machine, explore

@@ -6,12 +6,12 @@ from itertools import permutations
 
 import pytest
 
-from choreo.choreography import SagaGraph
+from choreo.graph import SagaGraph
 from choreo.outcome import PIVOT
 from choreo.protocol import Trigger
 from choreo.verify import Budget, verify
-from choreo.verify.budget import no_clock
-from choreo.verify.order import Order
+from choreo.verify.analysis.order import Order
+from choreo.verify.engine.budget import no_clock
 from tests.protocol.sagas import STARTED, Saga, Step, last, step
 
 from .graphs import choreography_from

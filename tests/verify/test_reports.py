@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from junitparser import JUnitXml
 
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
 from choreo.verify import Finding, Verdict
 from choreo.verify.report import FORMATS
 from choreo.verify.report.text import text

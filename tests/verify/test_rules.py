@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from choreo.choreography import choreography_of
-from choreo.cli.choreographies import compare
+from choreo.graph import choreography_of
 from choreo.manifest import Manifest, Suppression
+from choreo.project.choreography import compare
 from choreo.verify import Verdict, verify
 from choreo.verify.policy import Levels
 from choreo.verify.rule import Rule

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from choreo.choreography import Choreography, choreography_of
-from choreo.cli.choreographies import compare, declared, manifest_from
+from choreo.graph import Choreography, choreography_of
+from choreo.project.choreography import compare, declared, manifest_from
 from choreo.verify import Finding, verify
 
 from . import naive, sagas

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from choreo.choreography import SagaGraph
+from choreo.graph import SagaGraph
 from choreo.protocol import Instance, Trigger, events, steps
 from choreo.verify import Budget, verify
-from choreo.verify.budget import Meter, no_clock
-from choreo.verify.model import Model
-from choreo.verify.script import run_of
-from choreo.verify.search import Dead, Search
-from choreo.verify.slices import slices
+from choreo.verify.engine.budget import Meter, no_clock
+from choreo.verify.engine.model import Model
+from choreo.verify.engine.script import run_of
+from choreo.verify.engine.search import Dead, Search
+from choreo.verify.engine.slices import slices
 from tests.protocol import sagas
 from tests.protocol.sagas import Saga, chain, last, step
 from tests.protocol.test_exploration import SHAPES

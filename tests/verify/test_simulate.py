@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from choreo.choreography import choreography_of
-from choreo.cli.choreographies import declared
-from choreo.cli.target import participants_of
 from choreo.errors import DeclarationError
+from choreo.graph import choreography_of
 from choreo.participant import Participant
+from choreo.project.choreography import declared
+from choreo.project.modules import participants_of
 from choreo.testing.rerun import Course, Rerun
 from choreo.testing.standins import participants_from
 from choreo.verify import Finding, verify

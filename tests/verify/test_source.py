@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from choreo.errors import ConfigurationError
-from choreo.manifest.remark import Remark
+from choreo.manifest.manifest import Remark
 from choreo.verify.source import Source, Subject, comments, examine
 
 CONTRACT = """

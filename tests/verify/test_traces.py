@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from choreo.choreography import choreography_of
 from choreo.errors import ManifestError
+from choreo.graph import choreography_of
 from choreo.manifest import Manifest
 from choreo.verify import verify
 from choreo.verify.trace import Trace, read_trace, trace_of, write_trace

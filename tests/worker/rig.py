@@ -8,16 +8,17 @@ from typing import Any
 
 from choreo import Participant
 from choreo.avro import AvroCodec
+from choreo.client.connection import StoreConnection
+from choreo.cloudevents import headers_of, read
 from choreo.envelope import Envelope, event_id
-from choreo.event import event_name
-from choreo.kafka.cloudevents import headers_of, read
-from choreo.ports import DeadLetter, Entry, Log, Record
+from choreo.events import event_name
+from choreo.ports import Log
 from choreo.protocol import Instance
-from choreo.replay import rebuild
-from choreo.store import SQLiteStore
+from choreo.protocol.history import rebuild
+from choreo.records import DeadLetter, Entry, Record
+from choreo.store.sqlite import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
-from choreo.worker.connection import StoreConnection
 from tests.worker.trip import EVENTS, STEPS
 
 NOON = 1_700_000_000_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from choreo import Context, Participant, Permanent, Retry
-from choreo.kafka.cloudevents import read
-from choreo.ports import Partition
+from choreo.cloudevents import read
+from choreo.records import Partition
 from tests.worker.conftest import Rigs
 from tests.worker.rig import NOON
 from tests.worker.services import SECOND, Script, flight, prepare

@@ -12,10 +12,10 @@ import pytest
 
 from choreo import Context, External, Participant
 from choreo.avro import AvroCodec
-from choreo.kafka.cloudevents import read
+from choreo.cloudevents import read
 from choreo.outcome import CANCEL, START
-from choreo.ports import Partition, Record
-from choreo.store import SQLiteStore
+from choreo.records import Partition, Record
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker.letters import settle
 from tests.broker.leg import Leg
 from tests.scenarios.stage import Stage

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pytest
 
 from choreo import Aborted, Context, Participant, Permanent, Retry
-from choreo.ports import DeadLetter
-from choreo.store import SQLiteStore
+from choreo.records import DeadLetter
+from choreo.store.sqlite import SQLiteStore
 from choreo.worker.letters import settle
 from tests.worker.conftest import Rigs
 from tests.worker.provider import BUSY, Hotel, Provider, asked, until

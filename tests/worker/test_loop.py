@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from choreo.errors import Fenced, LogError, StoreError, StoreMismatch
-from choreo.ports import Assignment, Partition, Taken
-from choreo.store import SQLiteStore
+from choreo.ports import Assignment, Taken
+from choreo.records import Partition
+from choreo.store.sqlite import SQLiteStore
 from choreo.testing.memory import MemoryBroker, MemoryLog
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock

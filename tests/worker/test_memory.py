@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from choreo.avro import AvroCodec
+from choreo.client.connection import StoreConnection
 from choreo.envelope import Envelope
-from choreo.ports import Entry
 from choreo.protocol import (
     Action,
     Begin,
@@ -31,12 +31,12 @@ from choreo.protocol import (
     Undo,
     fold,
 )
-from choreo.replay import INPUT_NAMES, input_of, rebuild
-from choreo.store import SQLiteStore
+from choreo.protocol.history import INPUT_NAMES, input_of, rebuild
+from choreo.records import Entry
+from choreo.store.sqlite import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.case import Case, Cause
-from choreo.worker.connection import StoreConnection
 from choreo.worker.rows import Rows
 from tests.worker.conftest import Rigs
 from tests.worker.rig import ManualClock

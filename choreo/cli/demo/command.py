@@ -63,9 +63,9 @@ def _show(scenario: Scenario) -> bool:
 
 
 def _play(stage: Stage, story: Story) -> bool:
-    from choreo.canvas.stories.lines import moments
-    from choreo.canvas.stories.words import headline
-    from choreo.story import tell
+    from choreo.render.text import moments
+    from choreo.render.wording import headline
+    from choreo.timeline import tell
 
     click.echo(click.style(f"\n{story.title}", bold=True))
     saga_id = story.begin()

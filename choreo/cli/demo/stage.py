@@ -9,15 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from choreo.choreography import derive
+from choreo.client.connection import connect
 from choreo.errors import ChoreoError
+from choreo.graph import derive
 from choreo.kafka import KafkaLog
 from choreo.participant import Participant
-from choreo.store import SQLiteStore
-from choreo.story import Account
+from choreo.store.sqlite import SQLiteStore
+from choreo.timeline import Account
 from choreo.worker import Worker
 from choreo.worker.compose import open_worker
-from choreo.worker.connect import connect
 
 _LOOK_EVERY = 0.01
 _ENDED = ("completed", "failed")

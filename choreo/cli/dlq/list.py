@@ -43,7 +43,7 @@ def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) 
 
 def as_json(found: Found) -> dict[str, Any]:
     """Give a letter as JSON can hold it; its body is not in it."""
-    from choreo.canvas.stories.words import moment_of
+    from choreo.render.wording import moment_of
 
     letter = found.letter
     return {
@@ -80,7 +80,7 @@ def _grouped(letters: Iterable[Found]) -> list[list[Found]]:
 
 
 def _show(group: Sequence[Found]) -> None:
-    from choreo.canvas.stories.words import span
+    from choreo.render.wording import span
 
     first = group[0].letter
     owner = group[0].opened.participant or "nobody yet"

@@ -11,7 +11,7 @@ from choreo.cli.stores import Opened
 from choreo.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from choreo.ports import DeadLetter
+    from choreo.records import DeadLetter
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -48,7 +48,7 @@ def erase(
       choreo log erase order-42 order-57
       choreo log erase --file ada.txt --dry-run
     """
-    from choreo.keeping import erase as erase_payloads
+    from choreo.audit import erase as erase_payloads
 
     wanted = _wanted(saga_ids, file)
     known: set[str] = set()

@@ -25,7 +25,7 @@ def heads(stores: Sequence[str]) -> None:
       choreo log heads > heads.jsonl
       choreo log heads --store /var/lib/orders.db | ssh audit 'cat > orders-heads.jsonl'
     """
-    from choreo.keeping import heads_of, saga_ids, write_heads
+    from choreo.audit import heads_of, saga_ids, write_heads
 
     with open_stores(stores) as opened:
         found = [

@@ -16,7 +16,7 @@ from choreo.cli.log.scrubbing import scrub, vacuum
 from choreo.cli.stores import Opened, open_stores, stores
 
 if TYPE_CHECKING:
-    from choreo.keeping import Thinned
+    from choreo.audit import Thinned
 
 
 @click.command(short_help="Take old sagas that ended out of the log.")
@@ -46,7 +46,7 @@ def prune(
       choreo log prune --older-than 90d --dry-run
       choreo log prune --older-than 1000d --vacuum
     """
-    from choreo.keeping import prune as prune_sagas
+    from choreo.audit import prune as prune_sagas
 
     now = time.time_ns() // 1_000_000
     with open_stores(stores) as opened:

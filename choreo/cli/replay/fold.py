@@ -12,8 +12,8 @@ from choreo.cli import output, settings
 from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
 
 if TYPE_CHECKING:
-    from choreo.ports import Entry
-    from choreo.recovery import Remembered
+    from choreo.records import Entry
+    from choreo.replay.sagas import Remembered
 
 _EXIT = {"clean": 0, "inconclusive": 3, "findings": 1}
 """The verdicts, the better first, and their exit codes."""
@@ -47,7 +47,7 @@ def fold(
       choreo replay fold shop.orders:orders o-1
       choreo replay fold shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092 --format json
     """
-    from choreo.recovery import remembered
+    from choreo.replay.sagas import remembered
 
     with subject_of(target, store) as subject:
         topic = ids_in_topic(context, subject.participant, saga_ids)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from choreo.cli import logs, output, settings
-from choreo.cli.locks import derived
 from choreo.cli.replay.subject import target
-from choreo.cli.target import load_participant
+from choreo.project.lock import derived
+from choreo.project.modules import load_participant
 
 if TYPE_CHECKING:
     from choreo.participant import Participant
-    from choreo.recovery.rebuild import Rebuilt
-    from choreo.store import SQLiteStore
+    from choreo.replay.rebuild import Rebuilt
+    from choreo.store.sqlite import SQLiteStore
 
 
 @click.command(short_help="Rebuild a lost store from the topics.")
@@ -63,9 +63,9 @@ def rebuild(
     participant = derived(load_participant(target))
     cluster = settings.chosen_cluster(context)
     path = Path(store.replace("{participant}", participant.name))
-    from choreo.kafka.tape import tape_of
-    from choreo.recovery.rebuild import rebuild as rebuild_store
-    from choreo.recovery.workpiece import workpiece
+    from choreo.kafka.topic_reader import tape_of
+    from choreo.replay.rebuild import rebuild as rebuild_store
+    from choreo.replay.workpiece import workpiece
 
     with (
         logs.quiet("choreo.kafka"),
@@ -84,8 +84,8 @@ def rebuild(
 
 def _observe(participant: Participant, store: SQLiteStore, schemas: str | None) -> int:
     from choreo.avro import AvroCodec
-    from choreo.recovery.observing import observe
-    from choreo.recovery.snapshot import last_row
+    from choreo.replay.observing import observe
+    from choreo.replay.snapshot import last_row
 
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
     with _bar("running the observers", last_row(store)) as bar:

@@ -12,7 +12,7 @@ from choreo.cli import output, settings
 from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
 
 if TYPE_CHECKING:
-    from choreo.recovery import Resumed
+    from choreo.replay.resume import Resumed
 
 
 @click.command(short_help="Do again what a saga's store has lost.")
@@ -54,7 +54,7 @@ def resume(
       choreo replay resume shop.orders:orders o-1 --dry-run
       choreo replay resume shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092
     """
-    from choreo.recovery import resume as resume_saga
+    from choreo.replay.resume import resume as resume_saga
 
     done: list[tuple[str, Resumed]] = []
     with subject_of(target, store) as subject:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from choreo.cli import logs, settings
-from choreo.cli.locks import derived
 from choreo.cli.stores import open_stores
-from choreo.cli.target import load_participant
 from choreo.errors import StoreMismatch
 from choreo.participant import Participant
+from choreo.project.lock import derived
+from choreo.project.modules import load_participant
 
 if TYPE_CHECKING:
-    from choreo.store import SQLiteStore
+    from choreo.store.sqlite import SQLiteStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,7 +80,7 @@ def ids_in_topic(context: click.Context, participant: Participant, saga_ids: Seq
     if not context.params["topic"]:
         return frozenset()
     cluster = settings.chosen_cluster(context)
-    from choreo.kafka.tape import tape_of
+    from choreo.kafka.topic_reader import tape_of
 
     topics = [saga.topic for saga in participant.sagas]
     with logs.quiet("choreo.kafka"), tape_of(cluster.bootstrap, topics, cluster.kafka) as tape:

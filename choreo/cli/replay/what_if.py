@@ -16,7 +16,7 @@ from choreo.cli.replay.subject import Subject, as_json, subject_of, target
 from choreo.errors import ConfigurationError, ReplayError
 
 if TYPE_CHECKING:
-    from choreo.recovery.whatif import WhatIf
+    from choreo.replay.what_if import WhatIf
 
 _SHOWN = 50
 """How many differences are written one by one; JSON has them all."""
@@ -95,8 +95,8 @@ def _begun(subject: Subject, saga_id: str) -> datetime:
 def _tried(subject: Subject, wanted: list[str], base: Path | None, schemas: str | None) -> WhatIf:
     """Try the sagas, with a bar on a terminal."""
     from choreo.avro import AvroCodec
-    from choreo.recovery.snapshot import copy_of, empty, last_row
-    from choreo.recovery.whatif import WhatIf
+    from choreo.replay.snapshot import copy_of, empty, last_row
+    from choreo.replay.what_if import WhatIf
 
     participant, store = subject.participant, subject.store
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])

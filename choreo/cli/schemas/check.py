@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from choreo.cli import settings
-from choreo.cli.contract import events_of
+from choreo.project.modules import events_of
 
 if TYPE_CHECKING:
     from choreo.avro import Finding

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from choreo.cli import settings
-from choreo.cli.contract import events_of
+from choreo.project.modules import events_of
 
 
 @click.command(short_help="Write the schema files of events.")

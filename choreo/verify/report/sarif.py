@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
+from choreo.verify.engine.run import TraceLine
 from choreo.verify.finding import Finding
 from choreo.verify.rule import Rule
 from choreo.verify.rules import RULES
-from choreo.verify.run import TraceLine
 from choreo.verify.verdict import Verdict
 from choreo.version import __version__
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
+from choreo.verify.engine.run import TraceLine
 from choreo.verify.finding import Finding
-from choreo.verify.run import TraceLine
 from choreo.verify.verdict import Verdict
 
 Paint = Callable[[str, str], str]

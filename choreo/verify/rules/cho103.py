@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
 from choreo.outcome import CANCEL
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
 from choreo.outcome import START
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, at

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from choreo.event import short_name
+from choreo.events import short_name
 from choreo.manifest import HandlerEntry
 from choreo.outcome import COMPENSATED, TIMED_OUT
 from choreo.verify.case import Case

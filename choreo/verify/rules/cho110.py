@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
 from choreo.outcome import SUCCEEDED
 from choreo.verify.case import Case
+from choreo.verify.engine.run import Run
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
-from choreo.verify.run import Run
 
 RULE = Rule(__name__, __doc__ or "", "warning", of_runs=True)
 

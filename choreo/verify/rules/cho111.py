@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
 from choreo.outcome import COMPENSATED
 from choreo.verify.case import Case
+from choreo.verify.engine.run import Run
 from choreo.verify.finding import NOWHERE, Finding, at
 from choreo.verify.rule import Rule
-from choreo.verify.run import Run
 
 RULE = Rule(__name__, __doc__ or "", "error", of_runs=True)
 

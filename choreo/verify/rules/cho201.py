@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.choreography import Step
-from choreo.event import short_name
+from choreo.events import short_name
+from choreo.graph import Step
 from choreo.outcome import START
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, at

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
+from choreo.verify.analysis.rollback import Declared, declared, lacking, shown_by, too_early
 from choreo.verify.case import Case
-from choreo.verify.declared import Declared, declared, shown_by
+from choreo.verify.engine.run import Run, TraceLine
 from choreo.verify.finding import Finding, at
 from choreo.verify.mend import signature
-from choreo.verify.rollback import lacking, too_early
 from choreo.verify.rule import UNCLEAR, Rule
-from choreo.verify.run import Run, TraceLine
 
 RULE = Rule(__name__, __doc__ or "", "error", unless=(*UNCLEAR, "CHO202", "CHO208"))
 

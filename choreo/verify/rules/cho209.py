@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.choreography import Step
+from choreo.graph import Step
 from choreo.manifest import HandlerEntry
 from choreo.outcome import PIVOT, RETRIABLE
 from choreo.verify.case import Case

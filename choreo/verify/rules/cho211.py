@@ -17,12 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
+from choreo.verify.analysis.rollback import declared, timeouts, too_early
 from choreo.verify.case import Case
-from choreo.verify.declared import declared, timeouts
 from choreo.verify.finding import Finding, at
 from choreo.verify.mend import signature
-from choreo.verify.rollback import too_early
 from choreo.verify.rule import UNCLEAR, Rule
 
 RULE = Rule(__name__, __doc__ or "", "warning", unless=(*UNCLEAR, "CHO202", "CHO208"))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.choreography import wanted
+from choreo.graph import wanted
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.mend import signature

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
 from choreo.manifest import HandlerEntry
+from choreo.verify.analysis.precedence import past_of, precede
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
-from choreo.verify.precedence import past_of, precede
 from choreo.verify.rule import Rule
 from choreo.verify.rules.cho102 import elsewhere
 

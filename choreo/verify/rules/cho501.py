@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
+from choreo.verify.analysis.readers import readings
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
-from choreo.verify.reading import readings
 from choreo.verify.rule import Rule
 from choreo.verify.rules.cho503 import is_promotion
 

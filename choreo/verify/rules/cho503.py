@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
+from choreo.verify.analysis.readers import readings
+from choreo.verify.analysis.schemas import Unreadable
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
-from choreo.verify.reading import readings
 from choreo.verify.rule import Rule
-from choreo.verify.schemas import Unreadable
 
 RULE = Rule(__name__, __doc__ or "", "warning")
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.event import short_name
+from choreo.events import short_name
 from choreo.manifest import HandlerEntry
+from choreo.verify.analysis.readers import Reading, enums, readings
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
-from choreo.verify.reading import Reading, enums, readings
 from choreo.verify.rule import Rule
 
 RULE = Rule(__name__, __doc__ or "", "warning")

@@ -7,7 +7,7 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
 from choreo.verify.source.module import FunctionNode
 from choreo.verify.source.origins import Defined, Origins
 from choreo.verify.source.scope import Scope, own_nodes

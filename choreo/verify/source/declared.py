@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
 from choreo.verify.source.module import Module
 from choreo.verify.source.origins import Origins
 from choreo.verify.source.scope import Scope

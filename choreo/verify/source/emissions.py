@@ -7,7 +7,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from choreo.manifest.remark import Link
+from choreo.manifest.manifest import Link
 from choreo.verify.source.module import FunctionNode
 from choreo.verify.source.origins import Defined, Origins, unquoted
 from choreo.verify.source.scope import InstanceOf, Scope, own_nodes

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from choreo.manifest import Suppression
-from choreo.manifest.remark import Link, Remark
+from choreo.manifest.manifest import Link, Remark
 from choreo.verify.source import effects
 from choreo.verify.source.calls import Reached, reached
 from choreo.verify.source.declared import declared

@@ -9,10 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from choreo.choreography import choreography_of
-from choreo.cli.choreographies import compare, manifest_from
-from choreo.cli.target import participants_of
+from choreo.graph import choreography_of
 from choreo.manifest import Manifest
+from choreo.project.choreography import compare, manifest_from
+from choreo.project.modules import participants_of
 from choreo.verify import Finding, Verdict, verify
 
 FOLDER = Path(__file__).parent

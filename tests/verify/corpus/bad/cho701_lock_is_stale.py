@@ -1,8 +1,8 @@
 """Payments has a second answer since the choreography was locked."""
 
 from choreo import Context, Participant
-from choreo.choreography import choreography_of, lock_of
-from choreo.cli.choreographies import manifest_from
+from choreo.graph import choreography_of, lock_of
+from choreo.project.choreography import manifest_from
 from tests.verify.corpus import parts
 from tests.verify.corpus.contract import (
     Backordered,

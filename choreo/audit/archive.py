@@ -1,0 +1,117 @@
+"""What an export of a saga log consists of, in whatever format: a head, the rows, an end.
+
+The rows of a saga stand together. The end holds how many sagas and rows there were, and a digest over all
+of them: half an export, or two that were mixed up, are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from choreo.chain import NOTHING, Row, relink
+from choreo.errors import ArchiveError
+from choreo.ports import SagaLog
+from choreo.records import Entry
+
+VERSION = 1
+HINT = "take another copy, or export it again"
+
+_NUMBERS = ("id", "saga_version", "recorded_at", "partition", "offset", "event_time")
+_BYTES = ("payload", "salt", "digest", "link")
+COLUMNS: Mapping[str, type] = {
+    name: int if name in _NUMBERS else bytes if name in _BYTES else str
+    for name in ("id", *Entry._fields, "salt", "digest", "link")
+}
+"""The fields of a row, and what they hold; bytes may be None."""
+
+Record = tuple[str, Mapping[str, Any]]
+"""A part of an export: ``head``, ``row`` or ``end``, and its fields."""
+
+
+class Origin(NamedTuple):
+    """Where the rows are from; ``unchained`` as `choreo.ports.SagaLog` has it."""
+
+    participant: str
+    store_id: str
+    unchained: int
+
+
+def records_of(origin: Origin, log: SagaLog, saga_ids: Iterable[str]) -> Iterator[Record]:
+    """Give an export, each saga as it stands at the moment that it is read."""
+    sagas, rows, digest = 0, 0, _begun(origin)
+    yield "head", {"format": "choreo-saga-log", "version": VERSION, **origin._asdict()}
+    for saga_id in saga_ids:
+        sagas += 1
+        for row in log.chain(saga_id):
+            rows += 1
+            digest.update(_told(row))
+            yield "row", _fields_of(row)
+    yield "end", {"sagas": sagas, "rows": rows, "digest": digest.digest()}
+
+
+def rows_in(records: Iterator[Record]) -> tuple[Origin, Iterator[Row]]:
+    """Read an export: its origin, then its rows.
+
+    Raises `ArchiveError` for what isn't one, and at the end for one that isn't whole.
+    """
+    kind, head = next(records, ("", {}))
+    if kind != "head" or head.get("format") != "choreo-saga-log":
+        raise ArchiveError("this is no export of a saga log", hint="`choreo log export` writes one")
+    if head.get("version") != VERSION:
+        raise ArchiveError(f"the export is of version {head.get('version')!r}", hint="upgrade choreo here")
+    origin: list[Any] = [head.get(name) for name in Origin._fields]
+    if [type(each) for each in origin] != [str, str, int]:
+        raise ArchiveError("its head can't be read", hint=HINT)
+    return Origin(*origin), _rows(records, _begun(Origin(*origin)))
+
+
+def _rows(records: Iterator[Record], digest: Any) -> Iterator[Row]:
+    count, sagas, last = 0, 0, None
+    for kind, fields in records:
+        if kind == "end":
+            if fields != {"sagas": sagas, "rows": count, "digest": digest.digest()}:
+                raise ArchiveError("its rows are not those that it says it has", hint=HINT)
+            if next(records, None) is not None:
+                raise ArchiveError("more comes after its end", hint=HINT)
+            return
+        count += 1
+        row = _row_of(kind, fields, count)
+        sagas += row.entry.saga_id != last
+        last = row.entry.saga_id
+        digest.update(_told(row))
+        yield row
+    raise ArchiveError(f"it ends after {count} rows, half-written", hint=HINT)
+
+
+def _begun(origin: Origin) -> Any:
+    return sha256("\x1f".join(map(str, origin)).encode())
+
+
+def _told(row: Row) -> bytes:
+    """Give what the export's digest is made of: all that a row is, whether it has a link or not."""
+    try:
+        return b"%d %b %b" % (row.id, relink(NOTHING, row), row.link or b"")
+    except UnicodeError:
+        raise ArchiveError(
+            f"saga {row.entry.saga_id}, row {row.id} holds what is no text", hint="see `choreo log verify`"
+        ) from None
+
+
+def _fields_of(row: Row) -> dict[str, Any]:
+    return {"id": row.id, **row.entry._asdict(), "salt": row.salt, "digest": row.digest, "link": row.link}
+
+
+def _row_of(kind: str, fields: Mapping[str, Any], number: int) -> Row:
+    is_row = kind == "row" and fields.keys() == COLUMNS.keys()
+    if not is_row or not all(_fits(fields[name], wanted) for name, wanted in COLUMNS.items()):
+        raise ArchiveError(f"row {number} can't be read", hint=HINT)
+    entry = Entry(**{name: fields[name] for name in Entry._fields})
+    return Row(fields["id"], entry, fields["salt"], fields["digest"], fields["link"])
+
+
+def _fits(value: object, wanted: type) -> bool:
+    if wanted is int:
+        return type(value) is int and -(2**63) <= value < 2**63
+    return type(value) is wanted or (wanted is bytes and value is None)

@@ -1,0 +1,72 @@
+"""Checking the chains of a saga log, saga by saga."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from choreo.audit.heads import Head
+from choreo.chain import PRUNED, first_misfit, links_of
+from choreo.ports import SagaLog
+
+_PAGE = 1_000
+"""Saga ids that are asked for at a time."""
+
+
+class Finding(NamedTuple):
+    """What is wrong with a saga; ``row`` is the id of the first row that doesn't fit, 0 for none."""
+
+    saga_id: str
+    row: int
+    why: str
+
+    def __str__(self) -> str:
+        where = f", row {self.row}" if self.row else ""
+        return f"saga {self.saga_id}{where}: {self.why}"
+
+
+class Verification:
+    """Checks sagas one by one, each as it stands at that moment, and counts.
+
+    ``older`` are rows that choreo wrote before it knew chains, and that no later row seals; ``pruned`` the
+    sagas of which only the end is known; ``passed`` the heads of such sagas that can't be compared any more.
+    """
+
+    def __init__(self, log: SagaLog) -> None:
+        self._log = log
+        self._unchained = log.unchained
+        self.sagas = self.rows = self.older = self.pruned = self.heads = self.passed = 0
+
+    def check(self, saga_id: str) -> Finding | None:
+        """Check a saga's chain; what was erased or pruned leaves it whole."""
+        rows = self._log.chain(saga_id)
+        self.sagas += 1
+        self.rows += len(rows)
+        if rows and rows[-1].link is None:
+            self.older += len(rows)
+        if rows and rows[0].entry.input == PRUNED:
+            self.pruned += 1
+        misfit = first_misfit(rows, self._unchained)
+        return None if misfit is None else Finding(saga_id, misfit.row.id, misfit.why)
+
+    def check_head(self, head: Head) -> Finding | None:
+        """Check that what a saga ended with once is still there, whatever came after."""
+        self.heads += 1
+        rows = self._log.chain(head.saga_id)
+        if not rows:
+            return Finding(head.saga_id, 0, "all its rows were removed")
+        first = rows[0]
+        if head.link in (first.digest, *links_of(rows)):
+            return None
+        if first.entry.input == PRUNED:
+            self.passed += 1
+            return None
+        return Finding(head.saga_id, 0, "its end was cut, or it was written anew since its head was kept")
+
+
+def saga_ids(log: SagaLog) -> Iterator[str]:
+    """Give the ids of all sagas, a page at a time."""
+    after = ""
+    while found := log.sagas(after, _PAGE):
+        yield from found
+        after = found[-1]

@@ -1,1 +1,0 @@
-"""Pictures of one saga: its story as lines, as data, as a sequence diagram, as a page."""

@@ -1,0 +1,140 @@
+"""``connect``: gives a participant its store, in a process that is not (only) its worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from choreo.avro import AvroCodec
+from choreo.client.status import status_of
+from choreo.errors import ConfigurationError, StoreError
+from choreo.participant import Participant, Status
+from choreo.ports import Clock, Codec, Store
+from choreo.project.lock import derive_by
+from choreo.records import Entry
+from choreo.saga import Saga
+from choreo.store.sqlite import SQLiteStore
+from choreo.worker.clock import SystemClock
+from choreo.worker.transaction import LocalTransaction
+
+
+def connect(
+    participant: Participant,
+    store: str | Path,
+    *,
+    schemas: Sequence[str | Path] = (),
+    lock: str | Path | None = None,
+) -> None:
+    """Give a participant its store, so that ``participant.transaction()`` can open it.
+
+    ``store`` is the path of the SQLite database, the same that its worker is run with; it is made where
+    it does not exist. Each thread gets a connection of its own, at its first transaction. ``lock`` is the
+    path of ``choreography.json``, for a participant whose compensations name no event.
+
+    Raises `StoreError` when the database can't be used, at that transaction; `DeclarationError` for a
+    compensation that nothing calls, `ManifestError` for a lock that can't be read.
+
+    >>> import tempfile
+    >>> from examples.orders.orders import orders
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     connect(orders, f"{folder}/orders.db")
+    """
+    if lock is not None:
+        derive_by(Path(lock), participant)
+    codec = AvroCodec(participant.events, [Path(folder) for folder in schemas])
+    participant.connect(StoreConnection(participant, lambda: SQLiteStore(store), codec, SystemClock()))
+
+
+_LOOK_SECONDS = 0.02
+"""How often `StoreConnection.wait` looks at the store."""
+
+
+class StoreConnection:
+    """Opens transactions and looks sagas up, with one store for each thread that asks."""
+
+    def __init__(
+        self,
+        participant: Participant,
+        open_store: Callable[[], Store],
+        codec: Codec,
+        clock: Clock,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self._participant = participant
+        self._roles = participant.roles()
+        self._open_store = open_store
+        self._codec = codec
+        self._clock = clock
+        self._new_id = new_id
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[LocalTransaction]:
+        """Open a transaction on the calling thread's store."""
+        store = self._store()
+        with store.turn(), store.savepoint(), self._marked():
+            yield LocalTransaction(
+                self._participant, self._roles, store, self._codec, self._clock, self._new_id
+            )
+
+    def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
+        """Say where a saga stands; None for one that this participant never heard of."""
+        store = self._store()
+        entries = self._entries(store, saga_id, saga)
+        if not entries:
+            return None
+        role = self._roles[entries[0].saga_type]
+        return status_of(role, entries, store.scheduled(saga_id))
+
+    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
+        """Wait until a saga has ended, for ``timeout`` at most; give its status, whatever it then is."""
+        if getattr(self._local, "in_transaction", False):
+            raise StoreError("wait() inside of a transaction would never see the end", hint="commit first")
+        store, until = self._store(), time.monotonic() + timeout.total_seconds()
+        while True:
+            store.changed()
+            status = self.status(saga_id, saga)
+            if status is not None and status.is_ended:
+                return status
+            while not store.changed():
+                left = until - time.monotonic()
+                if left <= 0:
+                    return status
+                time.sleep(min(left, _LOOK_SECONDS))
+
+    @contextmanager
+    def _marked(self) -> Iterator[None]:
+        self._local.in_transaction = True
+        try:
+            yield
+        finally:
+            self._local.in_transaction = False
+
+    def _entries(self, store: Store, saga_id: str, saga: Saga | None) -> list[Entry]:
+        entries = [entry for entry in store.history(saga_id) if entry.saga_type in self._roles]
+        if saga is not None:
+            return [entry for entry in entries if entry.saga_type == saga.name]
+        types = sorted({entry.saga_type for entry in entries})
+        if len(types) > 1:
+            raise ConfigurationError(
+                f"sagas of several types have the id {saga_id}: {', '.join(types)}", hint="give saga="
+            )
+        return entries
+
+    def _store(self) -> Store:
+        store: Store | None = getattr(self._local, "store", None)
+        if store is None:
+            store = self._open_store()
+            try:
+                if self._participant.prepare:
+                    with store.turn():
+                        self._participant.prepare(store.db)
+            except BaseException:  # the next transaction begins anew
+                store.close()
+                raise
+            self._local.store = store
+        return store

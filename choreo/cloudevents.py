@@ -1,0 +1,289 @@
+"""The headers of an event: CloudEvents 1.0, Kafka protocol binding 1.0.2, binary mode.
+
+Every participant reads the headers of every event, also of those it doesn't handle, so this is the
+hottest path there is. What repeats from event to event (who, what, which step) is encoded or parsed
+once and remembered; a record that isn't plain is read again, carefully, to say what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, TypeVar, cast, get_args
+
+from choreo.envelope import Envelope
+from choreo.errors import HeadersError
+from choreo.outcome import Kind, Outcome
+from choreo.records import Record
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+CONTENT_TYPE: Final = "application/avro"
+MAX_HEADERS: Final = 64
+MAX_BYTES: Final = 64 * 1024
+"""Of all names and values of a record's headers together."""
+MAX_SAGA_ID: Final = 255
+MAX_ATTRIBUTE: Final = 1024
+"""Characters of any other attribute."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_REMEMBERED: Final = 1024
+_OUTCOMES: Final = frozenset(get_args(Outcome))
+_KINDS: Final = frozenset(get_args(Kind))
+_SINGLE: Final = frozenset({"traceparent", "content-type"})
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
+_RFC3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+_COMMON: Final = (
+    "ce_specversion",
+    "ce_source",
+    "ce_type",
+    "ce_sagatype",
+    "ce_sagaversion",
+    "ce_step",
+    "ce_outcome",
+    "ce_stepkind",
+)
+_NEEDED: Final = len(_COMMON) + len(("ce_id", "ce_subject", "ce_time"))
+_CONTENT_TYPE: Final = CONTENT_TYPE.encode()
+_PLAIN: Final = re.compile(r"[0-9-]{10}T[0-9:]{8}\.[0-9]{3}Z")
+"""As `headers_of` writes a time, so that `read` can take it in two pieces."""
+
+
+class _Origin(NamedTuple):
+    """What the events of one step have in common."""
+
+    source: str
+    type: str
+    saga_type: str
+    saga_version: int
+    step: str
+    outcome: Outcome
+    kind: Kind
+
+
+_encoded: dict[tuple[object, ...], tuple[tuple[str, bytes], ...]] = {}
+_parsed: dict[tuple[object, ...], _Origin] = {}
+_seconds: dict[int, str] = {}
+_starts: dict[bytes, int] = {}
+_THOUSANDTHS: Final = {f".{rest:03d}Z".encode(): rest for rest in range(1000)}
+
+
+def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """Write an envelope as headers; `causation_id` and `traceparent` are left out where empty.
+
+    Raises `HeadersError` for a saga id or event id that no participant would read.
+    """
+    event_id, source, event_type, time, saga_id, saga_type, version, step, outcome, kind, *rest = envelope
+    origin = (source, event_type, saga_type, version, step, outcome, kind)
+    common = _encoded.get(origin) or _encode(origin)
+    cause, trace = rest
+    if not (0 < len(saga_id) <= MAX_SAGA_ID and saga_id.isprintable() and event_id.isprintable()):
+        _text("ce_subject", saga_id, MAX_SAGA_ID)
+        _text("ce_id", event_id, MAX_ATTRIBUTE)
+    headers = [
+        ("ce_id", event_id.encode()),
+        ("ce_time", _written(time)),
+        ("ce_subject", saga_id.encode()),
+        *common,
+    ]
+    if cause:
+        headers.append(("ce_causationid", cause.encode()))
+    if trace:
+        headers.append(("traceparent", trace.encode()))
+    return headers
+
+
+def read(record: Record) -> Envelope:
+    """Read a record's headers; the body is not looked at.
+
+    Raises `HeadersError`, naming the header and the problem, for a record that is not an event of a
+    saga: an attribute missing, doubled, too long, not UTF-8 or not of its vocabulary, or a key that
+    isn't the saga's id. Headers that aren't ours are ignored; so is a `traceparent` that isn't one
+    (W3C Trace Context: start a new trace).
+    """
+    headers = record.headers
+    fields = dict(headers)
+    get = fields.get
+    origin = _parsed.get(tuple(map(get, _COMMON)))
+    if origin is None:
+        return _read_carefully(record)
+    try:
+        event_id = fields["ce_id"].decode()  # type: ignore[union-attr]
+        saga_id = fields["ce_subject"].decode()  # type: ignore[union-attr]
+        moment = fields["ce_time"]
+        time = _starts[moment[:19]] + _THOUSANDTHS[moment[19:]]  # type: ignore[index]
+        cause = get("ce_causationid", b"").decode()  # type: ignore[union-attr]
+        trace = get("traceparent", b"").decode()  # type: ignore[union-attr]
+    except (KeyError, AttributeError, TypeError, UnicodeDecodeError):
+        return _read_carefully(record)
+    ours = _NEEDED + (cause != "") + (trace != "") + (get("content-type") == _CONTENT_TYPE)
+    text = event_id + saga_id + cause + trace
+    if (
+        ours != len(headers)  # others too, or one twice
+        or fields["ce_subject"] != record.key
+        or not (event_id and saga_id)
+        or len(text) > MAX_SAGA_ID
+        or not text.isprintable()
+        or (trace and not _is_traceparent(trace))
+    ):
+        return _read_carefully(record)
+    source, event_type, saga_type, version, step, outcome, kind = origin
+    return Envelope(
+        event_id, source, event_type, time, saga_id, saga_type, version, step, outcome, kind, cause, trace
+    )
+
+
+def _is_traceparent(text: str) -> bool:
+    """Whether it has the form ``version-trace-parent-flags``; the parts are the tracer's matter."""
+    dashed = len(text) == 55 and text[2] == text[35] == text[52] == "-"
+    return dashed and text.isascii() and text.isprintable()
+
+
+def _encode(origin: tuple[str, str, str, int, str, Outcome, Kind]) -> tuple[tuple[str, bytes], ...]:
+    source, event_type, saga_type, version, step, outcome, kind = origin
+    common = (
+        ("ce_specversion", b"1.0"),
+        ("ce_source", source.encode()),
+        ("ce_type", event_type.encode()),
+        ("ce_sagatype", saga_type.encode()),
+        ("ce_sagaversion", str(version).encode()),
+        ("ce_step", step.encode()),
+        ("ce_outcome", outcome.encode()),
+        ("ce_stepkind", kind.encode()),
+        ("content-type", _CONTENT_TYPE),
+    )
+    _bounded(_encoded)[origin] = common
+    return common
+
+
+def _written(time: int) -> bytes:
+    """Write milliseconds since the epoch as RFC 3339; the text of a second is remembered."""
+    second, rest = divmod(time, 1000)
+    text = _seconds.get(second)
+    if text is None:
+        moment = _EPOCH + timedelta(seconds=second)
+        text = _bounded(_seconds)[second] = moment.replace(tzinfo=None).isoformat()
+    return f"{text}.{rest:03d}Z".encode()
+
+
+def _read_carefully(record: Record) -> Envelope:
+    """Read a record one header at a time, and say of the first bad one what is wrong with it."""
+    fields = _fields(record.headers)
+    if not fields.keys() & {"ce_specversion", "ce_id"} and _structured(fields.get("content-type")):
+        raise HeadersError("content-type: structured mode is not read", hint="send binary mode")
+    if (specification := _attribute(fields, "ce_specversion")) != "1.0":
+        raise HeadersError(f"ce_specversion: must be 1.0, not {_short(specification)}")
+    saga_id = _attribute(fields, "ce_subject", MAX_SAGA_ID)
+    if record.key != saga_id.encode():
+        raise HeadersError("ce_subject: must be the record's key, the saga's id")
+    origin = _origin(fields)
+    return Envelope(
+        id=_attribute(fields, "ce_id"),
+        time=_time(_attribute(fields, "ce_time")),
+        saga_id=saga_id,
+        causation_id=_attribute(fields, "ce_causationid") if "ce_causationid" in fields else "",
+        traceparent=_traceparent(fields.get("traceparent")),
+        **origin._asdict(),
+    )
+
+
+def _origin(fields: dict[str, bytes | None]) -> _Origin:
+    """Parse what a step's events have in common, and remember it for `read`."""
+    version = _attribute(fields, "ce_sagaversion")
+    if not _VERSION.fullmatch(version):
+        raise HeadersError(f"ce_sagaversion: {_short(version)} is not a whole number from 1")
+    origin = _Origin(
+        source=_attribute(fields, "ce_source"),
+        type=_attribute(fields, "ce_type"),
+        saga_type=_attribute(fields, "ce_sagatype"),
+        saga_version=int(version),
+        step=_attribute(fields, "ce_step"),
+        outcome=cast("Outcome", _vocabulary(fields, "ce_outcome", _OUTCOMES)),
+        kind=cast("Kind", _vocabulary(fields, "ce_stepkind", _KINDS)),
+    )
+    _bounded(_parsed)[tuple(map(fields.get, _COMMON))] = origin
+    return origin
+
+
+def _fields(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, bytes | None]:
+    """Give the headers by name, once their number, size and uniqueness are known to be right."""
+    if len(headers) > MAX_HEADERS:
+        raise HeadersError(f"headers: {len(headers)} are too many", hint=f"{MAX_HEADERS} at most")
+    size = sum(len(name) + len(value or b"") for name, value in headers)
+    if size > MAX_BYTES:
+        raise HeadersError(f"headers: {size} bytes are too many", hint=f"{MAX_BYTES} at most")
+    fields: dict[str, bytes | None] = {}
+    for name, value in headers:
+        if name in fields and (name.startswith("ce_") or name in _SINGLE):
+            raise HeadersError(f"{_short(name)}: comes twice")
+        fields[name] = value
+    return fields
+
+
+def _attribute(fields: dict[str, bytes | None], name: str, longest: int = MAX_ATTRIBUTE) -> str:
+    value = fields.get(name)
+    if value is None:
+        raise HeadersError(f"{name}: missing")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        raise HeadersError(f"{name}: not UTF-8") from None
+    return _text(name, text, longest)
+
+
+def _text(name: str, text: str, longest: int) -> str:
+    if not text:
+        raise HeadersError(f"{name}: empty")
+    if len(text) > longest:
+        raise HeadersError(f"{name}: {len(text)} characters are too many", hint=f"{longest} at most")
+    if _CONTROL.search(text):
+        raise HeadersError(f"{name}: holds a control character")
+    return text
+
+
+def _time(text: str) -> int:
+    """Parse RFC 3339 into milliseconds since the epoch; finer parts are cut off."""
+    if not _RFC3339.fullmatch(text):
+        raise HeadersError(f"ce_time: {_short(text)} is not a time as RFC 3339 writes it")
+    try:
+        time = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        raise HeadersError(f"ce_time: {_short(text)} is no moment of the calendar") from None
+    if _PLAIN.fullmatch(text):
+        _bounded(_starts)[text[:19].encode()] = time - time % 1000
+    return time
+
+
+def _vocabulary(fields: dict[str, bytes | None], name: str, words: frozenset[str]) -> str:
+    word = _attribute(fields, name)
+    if word not in words:
+        raise HeadersError(f"{name}: {_short(word)} is not known", hint=f"one of {', '.join(sorted(words))}")
+    return word
+
+
+def _bounded(memory: dict[K, V]) -> dict[K, V]:
+    """Give a memory that has room for one more; it starts anew when it is full."""
+    if len(memory) >= _REMEMBERED:
+        memory.clear()
+    return memory
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
+
+
+def _structured(content_type: bytes | None) -> bool:
+    return content_type is not None and content_type.startswith(b"application/cloudevents")
+
+
+def _traceparent(value: bytes | None) -> str:
+    text = (value or b"").decode("ascii", "replace")
+    return text if _is_traceparent(text) else ""

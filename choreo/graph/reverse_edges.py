@@ -1,0 +1,108 @@
+"""Rule R7: the reverse edges of the graph say what calls each compensation, for every shape of a saga.
+
+The compensation of a step waits for every step that its success event triggers and that can fail: for
+its failure, or for the confirmation of its compensation. A half-filled join answers too (R4), so joins,
+forks within forks and merges need no rule of their own; where a step has several success events, each has
+its own edges.
+
+Source: Garcia-Molina and Salem, *Sagas* (SIGMOD 1987), section 7, "Parallel sagas".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from choreo.events import short_name
+from choreo.graph.saga_graph import SagaGraph, Step
+from choreo.manifest import Alternatives, HandlerEntry, in_order
+from choreo.protocol import Trigger
+
+Slots = tuple[frozenset[str], ...]
+"""What calls a compensation: of every slot any one event. No slots: the saga's first failure calls it."""
+
+
+class Wanted(NamedTuple):
+    """What has to call the compensation of one success event: of each successor, one of its answers.
+
+    ``answers`` is empty for a step without successors that can fail, a leaf: the first failure calls it.
+    """
+
+    success: str
+    answers: tuple[tuple[Step, tuple[str, ...]], ...]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Say whether no successor can fail."""
+        return not self.answers
+
+    @property
+    def alternatives(self) -> Alternatives:
+        """The same as a condition: every combination of answers, none for a leaf."""
+        return in_order(trigger_of(self.slots).alternatives)
+
+    @property
+    def slots(self) -> Slots:
+        """The answers alone, a slot for each successor."""
+        return tuple(frozenset(names) for _, names in self.answers)
+
+    def annotation(self) -> str:
+        """Write it as it stands in the code."""
+        if self.is_leaf:
+            return "event: Aborted"
+        parts = [" | ".join(short_name(name) for name in names) for _, names in self.answers]
+        if len(parts) == 1:
+            return f"event: {parts[0]}"
+        return f"on=all_of({', '.join(parts)})"
+
+
+def wanted(graph: SagaGraph, success: str) -> Wanted:
+    """Give what has to call the compensation of the step that emits a success event."""
+    successors = graph.successors(success)
+    return Wanted(success, tuple((step, (*step.failures, *step.answers)) for step in successors))
+
+
+def reverse_edges(graph: SagaGraph, step: str) -> Mapping[str, Slots]:
+    """Give what calls the compensation of a step, by the success event that it emitted."""
+    return {success: wanted(graph, success).slots for success in graph.steps[step].successes}
+
+
+def trigger_of(slots: Slots) -> Trigger:
+    """Give the protocol's trigger; it is empty for a leaf.
+
+    >>> trigger = trigger_of((frozenset({"PaymentFailed", "PaymentRefunded"}), frozenset({"SeatCancelled"})))
+    >>> trigger.satisfied({"PaymentRefunded"}), trigger.satisfied({"PaymentRefunded", "SeatCancelled"})
+    (False, True)
+    """
+    return Trigger.all_of(*(Trigger.of(*sorted(slot)) for slot in slots)) if slots else Trigger()
+
+
+def resolved(graph: SagaGraph) -> SagaGraph:
+    """Give the graph with every derived trigger written out."""
+    if not any(handler.derived for handler in graph.handlers):
+        return graph
+    steps = {name: _step(graph, step) for name, step in graph.steps.items()}
+    undos = tuple(undo for step in steps.values() for undo in step.undos)
+    others = (handler for handler in graph.handlers if handler.task != "compensation")
+    orphans = (h for h in graph.handlers if h.task == "compensation" and h.step not in steps)
+    return replace(graph, steps=steps, handlers=(*others, *orphans, *undos))
+
+
+def _step(graph: SagaGraph, step: Step) -> Step:
+    return replace(step, undos=tuple(each for undo in step.undos for each in _undos(graph, step, undo)))
+
+
+def _undos(graph: SagaGraph, step: Step, undo: HandlerEntry) -> Iterator[HandlerEntry]:
+    """Give a derived compensation once for all success events that have the same edges."""
+    if not undo.derived:
+        yield undo
+        return
+    edges = reverse_edges(graph, step.name)
+    served = {
+        success: slots for success, slots in edges.items() if not undo.results or success in undo.results
+    }
+    for slots in dict.fromkeys(served.values()):
+        results = frozenset(success for success in served if served[success] == slots)
+        trigger = in_order(trigger_of(slots).alternatives)
+        yield replace(undo, trigger=trigger, results=undo.results if results == set(edges) else results)

@@ -1,0 +1,60 @@
+"""From a saga's graph to the protocol's roles: the very roles that the workers fold with."""
+
+from __future__ import annotations
+
+from choreo.graph.saga_graph import SagaGraph, Step
+from choreo.manifest import SagaEntry
+from choreo.outcome import START
+from choreo.protocol import Action, Contract, Deadline, Observer, Role, Trigger, Undo
+
+
+def role_of(graph: SagaGraph, participant: str) -> Role:
+    """Give the protocol's view of one participant."""
+    own = [step for step in graph.steps.values() if step.participant == participant]
+    observers = [handler for handler in graph.observers if handler.participant == participant]
+    deadlines = [handler for handler in graph.deadlines if handler.participant == participant]
+    return Role(
+        participant,
+        _contract(graph.contract),
+        tuple(_action(step) for step in own if step.handler or (step.name == START and step.undos)),
+        tuple(Observer(each.name, Trigger(each.trigger)) for each in observers),
+        tuple(
+            Deadline(each.name, each.step, Trigger(each.trigger), next(iter(each.emits.successes), ""))
+            for each in deadlines
+        ),
+    )
+
+
+def roles_of(graph: SagaGraph) -> tuple[Role, ...]:
+    """Give the protocol's view of every participant."""
+    return tuple(role_of(graph, participant) for participant in graph.participants)
+
+
+def role_of_all(graph: SagaGraph) -> Role:
+    """Give the role of all participants together: they read the same log in the same order."""
+    roles = roles_of(graph)
+    return Role(
+        "*",
+        _contract(graph.contract),
+        tuple(action for role in roles for action in role.actions),
+        tuple(observer for role in roles for observer in role.observers),
+        tuple(deadline for role in roles for deadline in role.deadlines),
+    )
+
+
+def _contract(saga: SagaEntry) -> Contract:
+    return Contract(saga.name, saga.starts, saga.completes, saga.fails, saga.aborts, saga.version)
+
+
+def _action(step: Step) -> Action:
+    undos = tuple(
+        Undo(Trigger(undo.trigger), next(iter(undo.emits.successes), ""), undo.results) for undo in step.undos
+    )
+    return Action(
+        step.name,
+        Trigger(step.trigger),
+        step.kind,
+        next(iter(step.failures), ""),
+        undos,
+        bool(step.handler and step.handler.partial),
+    )

@@ -1,0 +1,116 @@
+"""``SagaGraph``: the event graph of one saga."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from choreo.manifest import Alternatives, HandlerEntry, SagaEntry
+from choreo.outcome import COMPENSATABLE, COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT, Kind
+
+
+@dataclass(frozen=True)
+class SagaGraph:
+    """One saga: its contract, its steps, and who watches them."""
+
+    contract: SagaEntry
+    participants: tuple[str, ...]
+    steps: dict[str, Step]
+    deadlines: tuple[HandlerEntry, ...] = ()
+    observers: tuple[HandlerEntry, ...] = ()
+    imports: frozenset[str] = frozenset()
+    exports: frozenset[str] = frozenset()
+    handlers: tuple[HandlerEntry, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The saga's name."""
+        return self.contract.name
+
+    @cached_property
+    def outcome(self) -> dict[str, tuple[str, str]]:
+        """Of which step each event is which outcome."""
+        found: dict[str, tuple[str, str]] = {}
+        for event, step, outcome in self._outcomes():
+            found.setdefault(event, (step, outcome))
+        return found
+
+    def _outcomes(self) -> Iterable[tuple[str, str, str]]:
+        for step in self.steps.values():
+            yield from ((event, step.name, SUCCEEDED) for event in step.successes)
+            yield from ((event, step.name, FAILED) for event in step.failures)
+            yield from ((event, step.name, COMPENSATED) for event in step.answers)
+        for deadline in self.deadlines:
+            yield from ((event, deadline.step, TIMED_OUT) for event in deadline.emits.successes)
+
+    @cached_property
+    def consumers(self) -> dict[str, list[HandlerEntry]]:
+        """Which handlers each event calls."""
+        found: dict[str, list[HandlerEntry]] = {}
+        for handler in self.handlers:
+            for name in frozenset().union(*handler.trigger):
+                found.setdefault(name, []).append(handler)
+        return found
+
+    @cached_property
+    def triggered(self) -> dict[str, list[Step]]:
+        """Which steps each event triggers, alone or with others."""
+        found: dict[str, list[Step]] = {}
+        for step in self.steps.values():
+            for name in sorted(frozenset().union(*step.trigger)):
+                found.setdefault(name, []).append(step)
+        return found
+
+    def successors(self, success: str) -> list[Step]:
+        """Give the steps that a success event triggers and that can fail: the reverse edges of rule R7."""
+        return [step for step in self.triggered.get(success, ()) if step.can_fail]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, with the compensations that undo it; the start, a cancellation and imports are steps too.
+
+    ``handler`` is the action, None for a step that no handler does.
+    """
+
+    name: str
+    participant: str
+    kind: Kind
+    successes: tuple[str, ...]
+    failures: tuple[str, ...] = ()
+    trigger: Alternatives = ()
+    handler: HandlerEntry | None = None
+    undos: tuple[HandlerEntry, ...] = ()
+
+    @property
+    def can_fail(self) -> bool:
+        """Say whether it has an outcome that rolls the saga back, or may be refused."""
+        return self.kind in (COMPENSATABLE, PIVOT)
+
+    @property
+    def is_undone(self) -> bool:
+        """Say whether it is compensated when the saga rolls back."""
+        return self.kind in (COMPENSATABLE, START)
+
+    @property
+    def place(self) -> str:
+        """Where it is declared, or its compensation is."""
+        handlers = (self.handler, *self.undos)
+        return next((handler.place for handler in handlers if handler), "")
+
+    def undo_of(self, success: str) -> HandlerEntry | None:
+        """Give the compensation that undoes what a success event says was done."""
+        return next((undo for undo in self.undos if not undo.results or success in undo.results), None)
+
+    def undo_after(self, result: str) -> HandlerEntry | None:
+        """Give the compensation that runs after a success event, or, where there was none, at all.
+
+        An action that raised has no result; with several compensations it is refused at declaration then.
+        """
+        return self.undo_of(result) or next(iter(self.undos), None)
+
+    @cached_property
+    def answers(self) -> tuple[str, ...]:
+        """The events that confirm its compensation."""
+        return tuple(dict.fromkeys(name for undo in self.undos for name in undo.emits.successes))

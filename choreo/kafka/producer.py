@@ -1,0 +1,195 @@
+"""The writing side of the log: one idempotent producer that keeps the order of each key."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from choreo.errors import LogError
+from choreo.kafka.errors import cause, is_final, refused
+from choreo.ports import Publication
+
+REPORT_DEADLINE: Final = 1.0
+"""Seconds to wait for the report of a publication that caused a fatal error."""
+
+_log = logging.getLogger("choreo.kafka")
+
+_RAISED: Final = (KafkaException, SystemError)
+"""What the client raises for a fatal error: it may call a delivery report with the exception already set,
+and then Python makes a `SystemError` of it."""
+
+_CONSEQUENCES: Final = {
+    KafkaError._FATAL,
+    KafkaError._GAPLESS_GUARANTEE,
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
+}
+"""What tells that something went wrong before: a fatal error throws away what is queued, and those reports
+may come first."""
+
+
+class Writer:
+    """Publishes in order; not for use by two threads at once.
+
+    The first publication that can't be delivered ends it: what is still queued is thrown away, so that
+    nothing overtakes, and every later call raises the same `LogError`. Whoever publishes from an outbox
+    then stops, and starts again from there in order.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Make the producer; raises `KafkaException` for a setting that librdkafka doesn't know."""
+        self._producer = Producer({**settings, "error_cb": self._heard})
+        self._waiting: deque[Publication] = deque()
+        self._acknowledged: list[int] = []
+        self._refused: list[tuple[str, KafkaError]] = []
+        self._failure: LogError | None = None
+        self._fatal: KafkaError | None = None
+        self._last = ""
+
+    def cluster_id(self, deadline: float) -> str:
+        """Name the cluster, asking for up to ``deadline`` seconds; raises `LogError`."""
+        said = "no answer"
+        try:
+            if found := self._producer.cluster_id(timeout=deadline):
+                return found
+        except KafkaException as error:
+            said = cause(error).str()
+        self._serve(0)  # what was heard meanwhile says more
+        raise self._unreachable(said)
+
+    def publish(self, publications: Iterable[Publication]) -> None:
+        """Queue publications; what librdkafka's queue has no room for is kept here meanwhile."""
+        self._waiting.extend(publications)
+        self._hand_over()
+        self._check()
+
+    def acknowledged(self) -> list[int]:
+        """Give the numbers of what the log now holds and was not told before; raises `LogError`."""
+        self._serve(0)
+        if self._waiting:
+            self._hand_over()
+        self._check()
+        acknowledged = self._acknowledged.copy()
+        self._acknowledged.clear()  # the same list: delivery reports on their way hold on to it
+        return acknowledged
+
+    def flush(self, wait: float) -> list[int]:
+        """Wait up to ``wait`` seconds for what is in flight, then as `acknowledged`."""
+        deadline = time.monotonic() + wait
+        while (len(self._producer) or self._waiting) and self._failure is None:
+            self._hand_over()
+            left = deadline - time.monotonic()
+            self._serve(max(0.0, left))
+            if left <= 0:
+                break
+        return self.acknowledged()
+
+    def close(self) -> None:
+        """Throw away what is in flight."""
+        self._waiting.clear()
+        self._producer.purge(blocking=False)
+        with suppress(*_RAISED):
+            self._producer.poll(0)
+
+    def _serve(self, wait: float) -> None:
+        """Let delivery reports and errors come in, with ``wait`` until all is delivered."""
+        try:
+            self._producer.flush(wait) if wait else self._producer.poll(0)
+        except _RAISED as error:
+            self._stop("could not publish", _raised(error))
+        self._take_refusal()
+        if self._fatal is not None:
+            self._stop("could not publish", self._fatal)
+
+    def _take_refusal(self) -> None:
+        """Fail for the publication that was refused, not for those that were thrown away behind it."""
+        if self._refused and self._failure is None:
+            topic, error = self._await_refusal() or self._refused[0]
+            self._fail(f"could not publish to {topic}", error)
+
+    def _stop(self, doing: str, error: KafkaError) -> None:
+        """Note an error that confluent-kafka raised instead of reporting it.
+
+        A fatal one tells little of its cause: the report of the publication that was it comes next.
+        """
+        if self._failure is None and error.code() in _CONSEQUENCES:
+            self._await_refusal()
+        self._take_refusal()
+        self._fail(doing, error)
+
+    def _await_refusal(self) -> tuple[str, KafkaError] | None:
+        """Wait for the report of the publication that began it all; give None where none comes."""
+        deadline = time.monotonic() + REPORT_DEADLINE
+        while True:
+            for refusal in self._refused:
+                if refusal[1].code() not in _CONSEQUENCES:
+                    return refusal
+            if time.monotonic() > deadline:
+                return None
+            with suppress(*_RAISED):
+                self._producer.poll(0.05)
+
+    def _hand_over(self) -> None:
+        produce, waiting = self._producer.produce, self._waiting
+        try:
+            while waiting and self._failure is None:
+                seq, topic, key, headers, value = waiting[0]
+                produce(topic, value, key, on_delivery=self._report(seq, topic), headers=headers)  # type: ignore[arg-type]
+                waiting.popleft()
+        except BufferError:
+            pass  # the queue is full: `acknowledged` goes on
+        except _RAISED as error:
+            self._stop(f"could not publish to {waiting[0].topic}", _raised(error))
+
+    def _report(self, seq: int, topic: str) -> Callable[[KafkaError | None, Message], None]:
+        """Give the delivery report of one publication; a closure is what costs least.
+
+        It only notes what it is told: the client may call it with an exception already set, and then the
+        first call of anything that is not Python is its last.
+        """
+        acknowledged, refused = self._acknowledged, self._refused
+
+        def report(error: KafkaError | None, _: Message) -> None:
+            if error is None:
+                acknowledged.append(seq)
+            else:
+                refused.append((topic, error))
+
+        return report
+
+    def _fail(self, doing: str, error: KafkaError) -> None:
+        """Note the first failure, and throw away what is queued behind it."""
+        if self._failure is None:
+            self._failure = refused(doing, error)
+            self._producer.purge(blocking=False)
+
+    def _heard(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._last = error.str()
+        if error.fatal():
+            self._fatal = error  # its cause may be reported after it
+        else:
+            _log.log(logging.WARNING if is_final(error) else logging.INFO, "writing: %s", error.str())
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _unreachable(self, said: str) -> LogError:
+        return LogError(
+            f"the Kafka cluster does not answer: {self._last or said}",
+            hint="is the address right, the broker running, and the security settings complete?",
+        )
+
+
+def _raised(error: BaseException | None) -> KafkaError:
+    """Give the error of Kafka's behind what the client raised."""
+    while error is not None and not isinstance(error, KafkaException):
+        error = error.__cause__
+    return cause(error) if error is not None else KafkaError(KafkaError._FATAL)

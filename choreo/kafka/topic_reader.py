@@ -1,0 +1,106 @@
+"""Topics as they lie on a cluster: read from their beginning to where they end now, by nobody's group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from choreo.errors import ConfigurationError, LogError
+from choreo.kafka import settings as kafka_settings
+from choreo.kafka.consumer import QUERY_DEADLINE, record_of
+from choreo.kafka.errors import cause, refused
+from choreo.kafka.settings import Setting
+from choreo.ports import Assignment
+from choreo.records import Partition, Record
+
+_GROUP: Final = "choreo-tape"
+"""librdkafka wants a name; nothing is committed to it, and no group is joined."""
+
+_PATIENCE: Final = 30.0
+"""Seconds without a record, before the end, after which the cluster is taken to be away."""
+
+
+class Tape:
+    """What some topics hold, from ``low`` to ``high`` of each partition as they were when it was opened.
+
+    Nobody's position is moved and no rebalance is caused: workers may run meanwhile. ``settings`` are
+    librdkafka's. Raises `LogError` for a topic that doesn't exist, or a cluster that can't be reached.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topics: Sequence[str],
+        settings: Mapping[str, Setting] | None = None,
+        *,
+        embedded: bool = False,
+    ) -> None:
+        own = settings or {}
+        kafka_settings.check(own)
+        try:
+            self._consumer = Consumer(kafka_settings.of_consumer(bootstrap, _GROUP, "", own, embedded))
+        except KafkaException as error:
+            raise ConfigurationError(f"Kafka settings can't be used: {cause(error).str()}") from error
+        try:
+            self.cluster_id = self._consumer.list_topics(timeout=QUERY_DEADLINE).cluster_id or ""
+            self.partitions = [each for topic in topics for each in self._partitions(topic)]
+        except KafkaException as error:
+            self.close()
+            raise refused("could not read the topics", cause(error)) from error
+        except LogError:
+            self.close()
+            raise
+
+    def records(self, begin: Mapping[Partition, int] | None = None) -> Iterator[Record]:
+        """Give every record, in the order of each partition; of those in ``begin`` only, from there on.
+
+        Raises `LogError`.
+        """
+        starts = begin if begin is not None else {each.partition: each.low for each in self.partitions}
+        ends = {each.partition: each.high for each in self.partitions if each.partition in starts}
+        ends = {place: end for place, end in ends.items() if starts[place] < end}
+        self._consumer.assign([TopicPartition(*place, starts[place]) for place in ends])
+        while ends:
+            message = self._consumer.poll(_PATIENCE)
+            if message is None:
+                raise LogError("the cluster does not go on", hint="is it up? try again")
+            place, error = Partition(message.topic() or "", message.partition() or 0), message.error()
+            if error is None and place in ends:
+                record = record_of(message)
+                if record.offset < ends[place]:
+                    yield record
+                if record.offset + 1 >= ends[place]:
+                    del ends[place]
+            elif error is not None and error.code() == KafkaError._PARTITION_EOF:
+                ends.pop(place, None)  # its last offsets hold no records
+            elif error is not None:
+                raise refused("could not read", error)
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._consumer.close()
+
+    def _partitions(self, topic: str) -> list[Assignment]:
+        found = self._consumer.list_topics(topic, timeout=QUERY_DEADLINE).topics[topic]
+        if found.error is not None:
+            raise refused(f"could not read {topic}", found.error)
+        places = [Partition(topic, number) for number in sorted(found.partitions)]
+        return [Assignment(place, *self._watermarks(place)) for place in places]
+
+    def _watermarks(self, place: Partition) -> tuple[int, int]:
+        return self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=QUERY_DEADLINE)
+
+
+@contextmanager
+def tape_of(
+    bootstrap: str, topics: Sequence[str], settings: Mapping[str, Setting] | None = None
+) -> Iterator[Tape]:
+    """Open a tape for a block."""
+    tape = Tape(bootstrap, topics, settings)
+    try:
+        yield tape
+    finally:
+        tape.close()

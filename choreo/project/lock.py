@@ -1,0 +1,70 @@
+"""``choreography.json``: where it lies, read and written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from choreo.errors import ManifestError
+from choreo.graph import derive_from, read_lock
+from choreo.participant import Participant
+from choreo.project.documents import document_read, document_written
+from choreo.project.pyproject import nearest_project
+
+if TYPE_CHECKING:
+    from choreo.graph import Lock
+
+NAME = "choreography.json"
+
+
+def lock_file() -> Path:
+    """Give the path of the lock: ``lock`` in ``[tool.choreo]``, else beside ``pyproject.toml``, else here."""
+    project = nearest_project()
+    named = project.get("lock")
+    if named:
+        return Path(named)
+    return Path(os.path.relpath(project.file.parent / NAME)) if project.file else Path(NAME)
+
+
+def lock_read(path: Path) -> Lock | None:
+    """Read the lock, if there is one. Raises `ManifestError` where it can't be read."""
+    from choreo.graph import read_lock
+
+    try:
+        content = document_read(path)
+    except FileNotFoundError:
+        return None
+    return read_lock(content, str(path))
+
+
+def lock_written(path: Path, lock: Lock) -> None:
+    """Write the lock. Raises `ManifestError` where it can't be."""
+    from choreo.graph import write_lock
+
+    document_written(path, write_lock(lock))
+
+
+def derived(participant: Participant) -> Participant:
+    """Tell a participant whose compensations name no event what calls them, where there is a lock.
+
+    Raises `DeclarationError` where nothing does, before anything is made or started.
+    """
+    path = lock_file()
+    if participant.is_derived and path.is_file():
+        derive_by(path, participant)
+    participant.roles()
+    return participant
+
+
+def derive_by(path: Path, participant: Participant) -> None:
+    """Tell a participant what calls its compensations that name no event.
+
+    Raises `ManifestError` when the lock can't be read, is none, or is of another choreography.
+    """
+    try:
+        content = document_read(path)
+    except FileNotFoundError as error:
+        hint = "choreo verify --lock writes it"
+        raise ManifestError(f"{path}: can't be read: {error.strerror}", hint=hint) from None
+    derive_from(read_lock(content, str(path)), participant)

@@ -1,0 +1,118 @@
+"""The source texts of a project: found by what was imported, read when they are asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from choreo.errors import ConfigurationError
+from choreo.events import event_name, is_event
+from choreo.participant import Handler, Participant
+
+if TYPE_CHECKING:
+    from choreo.verify.source import Seen, Source, Subject
+
+_OWN = os.path.join(str(Path(__file__).parents[1]), "")
+
+
+def seen_of(participant: Participant, base: Path) -> Seen:
+    """Look at the source of a participant's handlers; its files are named as seen from ``base``.
+
+    Raises `ConfigurationError` where a source can't be read or is not Python.
+    """
+    from choreo.verify.source import examine
+
+    subjects = [_subject(handler) for handler in participant.handlers]
+    sources = Sources(base, {subject.module for subject in subjects})
+    return examine(sources, subjects, _events(sources, participant))
+
+
+class Sources(Mapping[str, "Source"]):
+    """The texts of the project's imported modules, and of the files beside those that declare handlers."""
+
+    def __init__(self, base: Path, modules: Iterable[str]) -> None:
+        self._base = base
+        self._files = dict(_imported(str(base), len(sys.modules)))
+        for name in modules:
+            file = _file_of(name)
+            if file:
+                self._files = {**_beside(name, Path(file)), name: file, **self._files}
+
+    def __getitem__(self, name: str) -> Source:
+        from choreo.verify.source import Source
+
+        file = self._files[name]
+        return Source(name, named(file, self._base), _text(file, os.stat(file).st_mtime_ns))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._files
+
+
+def named(file: str | Path, base: Path) -> str:
+    """Name a file so that it is the same on every machine where it can be."""
+    return Path(os.path.relpath(os.path.realpath(file), os.path.realpath(base))).as_posix()
+
+
+def _subject(handler: Handler) -> Subject:
+    from choreo.verify.source import Subject
+
+    failures = tuple(event_name(cls) for cls in handler.fails)
+    module = getattr(handler.function, "__module__", "") or ""
+    inside = not handler.is_outside
+    return Subject(
+        handler.name, handler.task, module, handler.place.line, inside, tuple(handler.emits), failures
+    )
+
+
+def _events(sources: Sources, participant: Participant) -> dict[str, str]:
+    """Give the events of the project's modules, by the dotted names of their classes."""
+    classes = list(participant.events)
+    for name in sources:
+        module = sys.modules.get(name)
+        classes += [value for value in vars(module).values() if is_event(value)] if module else []
+    return {f"{cls.__module__}.{cls.__qualname__}": event_name(cls) for cls in classes}
+
+
+@lru_cache(maxsize=8)
+def _imported(base: str, _count: int) -> dict[str, str]:
+    """Give the files of the project's imported modules; looked up again when more have been imported."""
+    files = ((name, _file_of(name)) for name in list(sys.modules))
+    return {name: file for name, file in files if file and _is_of_project(file, base)}
+
+
+def _file_of(name: str) -> str:
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file if file and file.endswith(".py") and os.path.isfile(file) else ""
+
+
+def _beside(name: str, file: Path) -> dict[str, str]:
+    """Give the modules of the same package, imported or not."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    if not package:
+        return {}
+    others = (each for each in sorted(file.parent.glob("*.py")) if each.stem.isidentifier())
+    return {f"{package}.{each.stem}": str(each) for each in others if each.name != "__init__.py"}
+
+
+def _is_of_project(file: str, base: str) -> bool:
+    """Say whether a file is the project's own: neither installed, nor choreo's."""
+    own = file.startswith(_OWN) and not file.startswith(os.path.join(_OWN, "examples", ""))
+    return file.startswith(os.path.join(base, "")) and "site-packages" not in file and not own
+
+
+@lru_cache(maxsize=4096)
+def _text(file: str, _modified: int) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: can't be read: {error}", hint="is it Python in UTF-8?") from None

@@ -1,0 +1,139 @@
+"""The data that all floors share: a record of a topic, and the rows of a participant's tables.
+
+`Record` and `Partition` are Kafka's; `Entry`, `Unpublished`, `Scheduled` and `DeadLetter` are a row each of
+``saga_log``, ``outbox``, ``schedule`` and ``dead_letters``. Times are in milliseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+
+class Record(NamedTuple):
+    """One record as it lay in the log; ``timestamp`` is in milliseconds since the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    value: bytes | None
+
+
+class Entry(NamedTuple):
+    """One row of ``saga_log``: one step's transition ``old_state → new_state``, and what caused it.
+
+    ``input`` names what the protocol was told (``event`` for an event of the log, else a local
+    command); an entry whose ``input`` is empty is a consequence of the entry before it. Folding the
+    entries that have an input, in order, gives the state of the saga: that is what replay does.
+    ``offset`` is -1 for what happened locally. ``note`` is ``void`` where the event changed nothing
+    (see `choreo.ports.Store.payload`), else free text; ``traceparent`` is that of an event of the log.
+    Times are in milliseconds since the epoch.
+    """
+
+    saga_id: str
+    saga_type: str
+    saga_version: int
+    saga_state: str
+    recorded_at: int
+    input: str
+    step: str
+    old_state: str
+    new_state: str
+    event_id: str = ""
+    event_type: str = ""
+    outcome: str = ""
+    kind: str = ""
+    source: str = ""
+    causation_id: str = ""
+    topic: str = ""
+    partition: int = -1
+    offset: int = -1
+    event_time: int = 0
+    payload: bytes | None = None
+    note: str = ""
+    traceparent: str = ""
+
+
+class Unpublished(NamedTuple):
+    """One row of ``outbox``: an event that the log has not acknowledged yet.
+
+    ``headers`` are the record's, a line ``name: value`` each. ``seq`` is given by the store and grows in
+    commit order.
+    """
+
+    event_id: str
+    saga_id: str
+    topic: str
+    headers: str
+    body: bytes
+    seq: int = 0
+
+
+Lane = Literal["turn", "call", "out"]
+"""Who does what is due: the turn itself; a call outside of it, once there is room; or a call that is out."""
+
+
+class Scheduled(NamedTuple):
+    """One row of ``schedule``: what is due for a saga, and when (milliseconds since the epoch).
+
+    ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
+    a refusal), ``name`` of which handler or step, ``event_id`` the event that caused it. One row each
+    saga, task, name and event at most: scheduling again moves it. ``lane`` says who does it; what is
+    ``out`` stays on the schedule until its result is committed. ``until`` is the time that such a call
+    asked for with ``ctx.extend``, 0 where it did not.
+    """
+
+    saga_id: str
+    saga_type: str
+    task: str
+    name: str
+    event_id: str
+    due: int
+    attempt: int = 0
+    lane: Lane = "turn"
+    until: int = 0
+
+
+LetterState = Literal["open", "requeued", "discarded"]
+"""What became of a dead letter; one that isn't open any more is kept all the same."""
+
+
+class DeadLetter(NamedTuple):
+    """One row of ``dead_letters``: what could not be handled, with the raw record and the reason.
+
+    ``headers`` are the raw ones as JSON, values in base64; ``handler`` is empty where no handler was
+    reached. ``comment`` says why it was closed, at ``closed_at``. ``edited`` is the body that the handler
+    gets instead of ``value``, once requeued. ``id`` is given by the store.
+    """
+
+    reason: str
+    detail: str
+    recorded_at: int
+    saga_id: str = ""
+    saga_type: str = ""
+    task: str = ""
+    name: str = ""
+    event_id: str = ""
+    event_type: str = ""
+    topic: str = ""
+    partition: int = -1
+    offset: int = -1
+    key: bytes | None = None
+    headers: str = "[]"
+    value: bytes | None = None
+    attempt: int = 0
+    state: LetterState = "open"
+    comment: str = ""
+    closed_at: int = 0
+    edited: bytes | None = None
+    id: int = 0

@@ -1,0 +1,235 @@
+"""``Replay``: a saga's log folded again row by row, and every row compared with what the fold gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from choreo.envelope import event_id
+from choreo.errors import ReplayError
+from choreo.outcome import TIMED_OUT
+from choreo.protocol import (
+    Answer,
+    Arm,
+    Decision,
+    Expire,
+    Ignored,
+    Instance,
+    Moved,
+    Publish,
+    Queue,
+    Role,
+    Unowned,
+    fold_into,
+    steps,
+)
+from choreo.protocol.history import input_of
+from choreo.records import Entry
+
+_EMITTED_ALONE = ("external", "cancellation")
+"""The kinds of the events that no input led to: somebody emitted them into the saga."""
+
+
+class Replay:
+    """Takes the rows of one saga in order; after each, ``saga`` is what the participant knew then.
+
+    ``events`` are the rows of the events that the log brought, by the event's id; ``unheard`` those of the
+    events that were published here and that the log has not brought (back) yet. ``causes`` says which event
+    called the work of that task and name, the last time; ``owed`` which answers were decided and not given.
+
+    >>> from choreo.protocol import Action, Contract, Role, Trigger
+    >>> contract = Contract("trip", "Asked", "Done", "Failed")
+    >>> act = Action("doer.act", Trigger.of("Asked"), failure="NotDone")
+    >>> replay = Replay(Role("doer", contract, (act,)))
+    >>> replay.take(Entry("s1", "trip", 1, "started", 0, "event", "start", "pending", "completed",
+    ...                   "e1", "Asked", "succeeded", "start", "asker", offset=0))
+    >>> replay.take(Entry("s1", "trip", 1, "pending", 0, "ended", "doer.act", "pending", "completed",
+    ...                   "e2", "Acted", "succeeded", "returned", "doer", "e1"))
+    >>> for difference in replay.close():
+    ...     print(difference)
+    row 2: doer.act: saga_state is pending, folded it is started
+    row 2: doer.act: event_id is e2, folded it is no such event
+    row 2: doer.act: event is nothing, folded it is Acted published as succeeded
+    """
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+        self.saga = Instance()
+        self.differences: list[Difference] = []
+        self.events: dict[str, Entry] = {}
+        self.unheard: dict[str, Entry] = {}
+        self.causes: dict[tuple[str, str], str] = {}
+        self.owed: dict[str, str] = {}
+        self.rows = 0
+        self._moves: list[Moved] = []
+        self._to_publish: dict[str, Publish | Answer] = {}
+        self._cause = ""
+        self._saga_id = ""
+
+    def take(self, entry: Entry) -> None:
+        """Fold one row. Raises `ReplayError` for one that no fold could have written."""
+        if entry.input or entry.kind in _EMITTED_ALONE:
+            self._end_input()
+        self.rows += 1
+        self._saga_id = entry.saga_id
+        if not entry.input:
+            self._consequence(entry)
+        elif entry.input == "event":
+            self._event(entry)
+        elif entry.input in ("begin", "ended") and entry.step not in self.role.action:
+            self._differ(entry.step, "step", "in the log", "not declared")
+        else:
+            self._local(entry)
+
+    def close(self) -> Sequence[Difference]:
+        """Say that there are no more rows; give what was different."""
+        self._end_input()
+        return self.differences
+
+    def _event(self, entry: Entry) -> None:
+        saga, step = self.saga, entry.step
+        old = saga.state_of(step)
+        decisions = self._fold(entry)
+        self.unheard.pop(entry.event_id, None)
+        self.events.setdefault(entry.event_id, entry)
+        first = type(decisions[0]) if decisions else None
+        if first is Unowned:
+            self._differ(step, "event", f"{entry.event_type} from here", "never published here")
+            return
+        if first is Ignored and decisions[0] == Ignored("duplicate"):
+            self._differ(step, "row", "an event", "one that came before")
+            return
+        is_void = first is Ignored
+        new = old if is_void or step in self.role.action else saga.state_of(step)
+        if (entry.note == "void") is not is_void:
+            self._differ(step, "note", entry.note or "empty", "void" if is_void else "empty")
+        self._compare(entry, old, new)
+        self._cause = entry.event_id
+        self._plan(decisions)
+
+    def _local(self, entry: Entry) -> None:
+        step = entry.step
+        old = new = self.saga.state_of(step)
+        decisions = self._fold(entry)
+        self._cause = entry.causation_id
+        self._plan(decisions)
+        moves = self._moves
+        if moves and moves[0].step == step:
+            old, new = moves[0][1:3]
+            del moves[0]
+        elif entry.input == "observed":
+            new = "completed"
+        self._compare(entry, old, new)
+        if entry.event_id:
+            self._published(entry)
+
+    def _consequence(self, entry: Entry) -> None:
+        moves = self._moves
+        if moves and moves[0].step == entry.step:
+            move = moves.pop(0)
+            self._compare(entry, move.old, move.new)
+        elif entry.kind in _EMITTED_ALONE:
+            self._compare(entry, "pending", "completed")
+            self.unheard[entry.event_id] = entry
+            return
+        elif entry.event_id:
+            state = self.saga.state_of(entry.step)
+            self._compare(entry, state, state)
+        else:
+            self._differ(entry.step, "row", f"{entry.old_state} → {entry.new_state}", "no such transition")
+        if entry.event_id:
+            self._published(entry)
+
+    def _fold(self, entry: Entry) -> list[Decision]:
+        try:
+            return fold_into(self.role, self.saga, input_of(entry))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise ReplayError(
+                f"row {self.rows} of saga {entry.saga_id} can't be folded: {entry.input} of {entry.step}",
+                hint="was the saga log written by another release, or changed by hand?",
+            ) from error
+
+    def _plan(self, decisions: Iterable[Decision]) -> None:
+        """Note what the rows that follow must say, and what has its time."""
+        for decision in decisions:
+            kind = type(decision)
+            if kind is Moved:
+                self._moves.append(decision)  # type: ignore[arg-type]
+            elif kind is Queue:
+                self.causes[decision.task, decision.name] = self._cause  # type: ignore[union-attr]
+            elif kind is Arm:
+                self.causes["deadline", decision.deadline] = self._cause  # type: ignore[union-attr]
+            elif kind is Publish or kind is Answer:
+                self._expect(decision)  # type: ignore[arg-type]
+            elif kind is Expire and decision.deadline in self.role.deadline:  # type: ignore[union-attr]
+                deadline = self.role.deadline[decision.deadline]  # type: ignore[union-attr]
+                self._expect(Publish(deadline.of, TIMED_OUT, deadline.answer))
+
+    def _expect(self, what: Publish | Answer) -> None:
+        self._to_publish[event_id(self._saga_id, what.step, what.outcome, what.type)] = what
+
+    def _published(self, entry: Entry) -> None:
+        self.unheard[entry.event_id] = entry
+        if self._to_publish.pop(entry.event_id, None) is None and not self._is_late_answer(entry):
+            self._differ(entry.step, "event_id", entry.event_id, "no such event")
+
+    def _is_late_answer(self, entry: Entry) -> bool:
+        """Say whether a row gives an answer that was decided while the participant caught up (R4)."""
+        if entry.step not in self.owed:
+            return False
+        del self.owed[entry.step]
+        answers: list[Decision] = []
+        steps.answer(self.saga, self.role.action[entry.step], answers, "")
+        return any(
+            isinstance(each, Answer) and event_id(entry.saga_id, *each[:3]) == entry.event_id
+            for each in answers
+        )
+
+    def _end_input(self) -> None:
+        """Report what the last input should have led to, and has no row."""
+        if self._moves:
+            for move in self._moves:
+                self._differ(move.step, "row", "missing", f"{move.old} → {move.new}")
+            self._moves.clear()
+        if self._to_publish:
+            for what in self._to_publish.values():
+                if isinstance(what, Answer):
+                    self.owed[what.step] = self._cause
+                else:
+                    self._differ(what.step, "event", "nothing", f"{what.type} published as {what.outcome}")
+            self._to_publish.clear()
+
+    def _compare(self, entry: Entry, old: str, new: str) -> None:
+        state = self.saga.state
+        if entry.saga_state != state:
+            self._differ(entry.step, "saga_state", entry.saga_state, state)
+        if entry.old_state != old:
+            self._differ(entry.step, "old_state", entry.old_state, old)
+        if entry.new_state != new:
+            self._differ(entry.step, "new_state", entry.new_state, new)
+
+    def _differ(self, step: str, what: str, recorded: str, folded: str) -> None:
+        self.differences.append(Difference(self.rows, step, what, recorded, folded))
+
+
+class Difference(NamedTuple):
+    """One thing that is not as it should be.
+
+    ``row`` is the number of a saga's row in its log, from 1, or 0 where a row of another table is meant;
+    ``what`` is its column, or the table. ``recorded`` is what the store says, ``folded`` what the log gives.
+
+    >>> str(Difference(3, "payments.charge", "new_state", "completed", "failed"))
+    'row 3: payments.charge: new_state is completed, folded it is failed'
+    >>> str(Difference(0, "payments.charge", "schedule", "nothing", "action due"))
+    'payments.charge: schedule is nothing, folded it is action due'
+    """
+
+    row: int
+    step: str
+    what: str
+    recorded: str
+    folded: str
+
+    def __str__(self) -> str:
+        where = f"row {self.row}: " if self.row else ""
+        return f"{where}{self.step}: {self.what} is {self.recorded}, folded it is {self.folded}"

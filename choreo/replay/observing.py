@@ -1,0 +1,60 @@
+"""Observers run again, from the first event of the saga log on: a read model made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from choreo.errors import ReplayError
+from choreo.participant import Context, Handler, Participant
+from choreo.ports import Codec, Store
+from choreo.protocol import Role
+from choreo.protocol.history import rebuild
+from choreo.records import Entry
+from choreo.worker.attempt import attempt
+from choreo.worker.binding import Binding
+from choreo.worker.case import Cause
+from choreo.worker.sagas import history_of
+
+_PAGE = 1_000
+"""Rows of the saga log that are read at a time."""
+
+
+def observe(
+    participant: Participant, store: Store, codec: Codec, progress: Callable[[int], None] = lambda rows: None
+) -> int:
+    """Run every observer on every event that it has had, in the order of the log; give how many runs.
+
+    It is one transaction, and what observers have written before is theirs to remove: give them fresh
+    tables. No worker may run meanwhile. ``progress`` is told how many rows were looked at. Raises
+    `ReplayError` for an observer that fails: then nothing was changed.
+    """
+    roles = participant.roles()
+    observers = {each.name: each for each in participant.handlers if each.task == "observer"}
+    done = after = 0
+    with store.turn():
+        if participant.prepare:
+            participant.prepare(store.db)
+        while rows := store.rows(after, _PAGE):
+            for _, entry in rows:
+                handler = observers.get(entry.step)
+                if entry.input == "observed" and handler is not None and entry.saga_type in roles:
+                    _observe(roles, store, codec, handler, entry)
+                    done += 1
+            after = rows[-1][0]
+            progress(len(rows))
+    return done
+
+
+def _observe(roles: Mapping[str, Role], store: Store, codec: Codec, handler: Handler, entry: Entry) -> None:
+    history = history_of(store, entry.saga_type, entry.saga_id)
+    before = history[: history.index(entry)]
+    event = next(each for each in before if each.input == "event" and each.event_id == entry.causation_id)
+    saga = rebuild(roles[entry.saga_type], before)
+    binding = Binding(store, codec, entry.saga_id, saga, Cause.remembered(event))
+    context = Context(entry.saga_id, handler.step, handler.task, store.db, 1, entry.recorded_at)
+    result = attempt(store, codec, handler, binding, context)
+    if result.verdict != "returned":
+        raise ReplayError(
+            f"{handler.name} can't observe {event.event_type} of saga {entry.saga_id}: {result.reason}",
+            hint="are its tables empty? nothing was changed",
+        )

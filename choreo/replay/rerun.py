@@ -1,0 +1,110 @@
+"""``Rerun``: one handler of today's code, run once more on what a saga's log recorded of that day."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
+
+from choreo.participant import Context, Handler
+from choreo.ports import Codec, Store
+from choreo.protocol import Instance
+from choreo.records import Entry
+from choreo.replay.confinement import watching
+from choreo.worker.attempt import Attempt, attempt
+from choreo.worker.binding import Binding
+from choreo.worker.case import Cause
+from choreo.worker.handlers import Handlers
+
+
+class Ran(NamedTuple):
+    """How a handler ran this time; ``attempt`` is None where it did not, and ``why`` says why.
+
+    ``chances`` and ``effects`` say, with their places, what it asked of clock or chance, and did outside.
+    """
+
+    handler: Handler | None
+    attempt: Attempt | None = None
+    why: str = ""
+    chances: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+
+
+OUTSIDE = "taken from the record"
+NEEDS_BASE = "needs a base"
+GONE = "without a handler"
+
+
+class Rerun:
+    """Runs handlers on a database that is thrown away, or on none; effects outside are refused.
+
+    ``record`` is the store that holds the saga log; ``scratch`` the one that handlers write to, inside a turn
+    that the caller has opened: a copy of ``record`` as it once was, or, where ``has_base`` is False, an
+    empty one that no handler sees.
+    """
+
+    def __init__(
+        self, handlers: Handlers, codec: Codec, record: Store, scratch: Store, has_base: bool
+    ) -> None:
+        self._handlers = handlers
+        self._codec = codec
+        self._record = record
+        self._scratch = scratch
+        self._has_base = has_base
+
+    def run(self, entry: Entry, saga: Instance, cause: Entry, attempts: int) -> Ran:
+        """Run what the row ``entry`` is the result of; ``saga`` is what was known before it."""
+        handler = self._handler(entry, saga)
+        if handler is None:
+            return Ran(None, why=GONE)  # which the replay of its row reports
+        if handler.is_outside:
+            return Ran(handler, why=OUTSIDE)
+        base = _NoBase()
+        db = self._scratch.db if self._has_base else base
+        now = entry.recorded_at
+        context = Context(entry.saga_id, handler.step, handler.task, db, attempts + 1, now)  # type: ignore[arg-type]
+        binding = Binding(self._record, self._codec, entry.saga_id, saga, self._cause(handler, cause))
+        with _quiet(), watching() as seen:
+            result = attempt(self._scratch, self._codec, handler, binding, context)
+        if base.is_asked:
+            return Ran(handler, why=NEEDS_BASE, chances=tuple(seen.chances))
+        return Ran(handler, result, chances=tuple(seen.chances), effects=tuple(seen.effects))
+
+    def _handler(self, entry: Entry, saga: Instance) -> Handler | None:
+        try:
+            if entry.input in ("observed", "due"):
+                return self._handlers.named(entry.step)
+            undoes = saga.step(entry.step).state == "compensating"
+            return self._handlers.of_step("compensation" if undoes else "action", entry.step, saga)
+        except (KeyError, StopIteration):
+            return None
+
+    def _cause(self, handler: Handler, cause: Entry) -> Cause:
+        edited = self._record.edited(cause.saga_id, handler.task, handler.known_as, cause.event_id)
+        return Cause.remembered(cause if edited is None else cause._replace(payload=edited))
+
+
+class _NoBase:
+    """Stands for a database that nobody has given: whoever asks it anything is stopped, and noted."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def __getattr__(self, name: str) -> NoReturn:
+        self.is_asked = True
+        raise LookupError(NEEDS_BASE)
+
+    def __getitem__(self, name: Any) -> NoReturn:
+        self.__getattr__(str(name))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what handlers log to themselves: it was logged that day."""
+    logger = logging.getLogger("choreo.handler")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before

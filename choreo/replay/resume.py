@@ -1,0 +1,175 @@
+"""Putting back into a store, row by row, what a saga's log says should be there."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from datetime import timedelta
+from typing import NamedTuple
+
+from choreo.errors import ReplayError
+from choreo.participant import Participant
+from choreo.ports import Store
+from choreo.protocol.history import envelope_of
+from choreo.records import DeadLetter, Entry
+from choreo.replay.sagas import Remembered, remembered
+from choreo.replay.standing import Work, lost_work
+from choreo.worker.agenda import Agenda, in_time_until
+from choreo.worker.case import Case, Cause, dead_letter
+from choreo.worker.handlers import Handlers
+from choreo.worker.letters import ask, times_requeued
+from choreo.worker.outgoing import outbox_rows
+
+
+class PutBack:
+    """Puts back one saga's rows of outbox, schedule and dead letters, inside a turn of the store."""
+
+    def __init__(self, participant: Participant, store: Store, saga: Remembered, now: int) -> None:
+        self._participant = participant
+        self._store = store
+        self._saga = saga
+        self._now = now
+        self._handlers = Handlers(participant)
+        self._agenda = Agenda(store, self._handlers)
+        self._topic = next(each for each in participant.sagas if each.name == saga.role.contract.saga).topic
+
+    def publish(self, entry: Entry) -> None:
+        """Put an event that was published here into the outbox again, as it was."""
+        assert entry.payload is not None
+        # The row of a local result says how its step ended; the kind of its event is the step's own.
+        kind = self._saga.role.action[entry.step].kind if entry.input else entry.kind
+        topics = (self._topic, *self._participant.exports(entry.event_type))
+        self._store.enqueue(outbox_rows(envelope_of(entry._replace(kind=kind)), topics, entry.payload))
+
+    def put(self, work: Work) -> None:
+        """Put work on the schedule: due now, or a deadline at its time."""
+        tried = self._saga.replay.saga.step(work.name).attempt
+        case = self._case(work)
+        self._agenda.put(case, work.task, work.name, self._due(work, case), tried)
+
+    def bury(self, work: Work, reason: str, detail: str) -> DeadLetter:
+        """Make the dead letter of work that can't go on; give it as the store has it."""
+        letter = dead_letter(self._case(work), work.task, work.name, reason, detail, self._now, 0)
+        return letter._replace(id=self._store.add_dead_letter(letter))
+
+    def is_possible(self, work: Work) -> bool:
+        """Say whether the log still holds the event that called for it."""
+        return work.event_id in self._saga.replay.events
+
+    def _case(self, work: Work) -> Case:
+        cause = Cause.remembered(self._saga.replay.events[work.event_id])
+        return Case(self._saga.role, self._topic, self._saga.saga_id, cause)
+
+    def _due(self, work: Work, case: Case) -> int:
+        if work.task != "deadline" or not self._handlers.knows(work.name):
+            return self._now
+        return in_time_until(self._handlers.named(work.name).within or timedelta(), case.cause)
+
+
+LIMIT = 5
+"""How many times the same dead letter's work may be requeued."""
+
+_COMMENT = "resumed"
+
+
+class Resumed(NamedTuple):
+    """What was asked for: ``left`` says, one sentence each, what could not be."""
+
+    saga_type: str
+    state: str
+    published: list[Entry]
+    due: list[Work]
+    requeued: list[DeadLetter]
+    left: list[str]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.published or self.due or self.requeued or self.left)
+
+
+def resume(
+    participant: Participant,
+    store: Store,
+    saga_id: str,
+    now: int,
+    *,
+    topic: Container[str] = (),
+    limit: int = LIMIT,
+    dry_run: bool = False,
+) -> list[Resumed]:
+    """Put back into the store what a saga's log asks for and the store does not hold, in one transaction.
+
+    What was published here and neither waits in the outbox nor came back is produced again, unless
+    ``topic`` holds its id; what had not finished is due again; dead letters are requeued, each ``limit``
+    times at most. The worker does it in its next turn, or when it starts. Ids are the same as before, so
+    doing this again, or while it was not needed, changes nothing (rule R2). ``now`` is in milliseconds.
+
+    Raises `ReplayError` for a saga that the store doesn't know, or whose log does not hold together.
+    """
+    with store.turn():
+        return [
+            _Resuming(participant, store, saga, now, limit, dry_run).do(topic)
+            for saga in remembered(participant, store, saga_id)
+        ]
+
+
+class _Resuming:
+    """Resumes one saga, inside a turn of the store."""
+
+    def __init__(
+        self, participant: Participant, store: Store, saga: Remembered, now: int, limit: int, dry_run: bool
+    ) -> None:
+        self._store = store
+        self._saga = saga
+        self._now = now
+        self._limit = limit
+        self._dry_run = dry_run
+        self._put_back = PutBack(participant, store, saga, now)
+        self._left: list[str] = []
+
+    def do(self, topic: Container[str]) -> Resumed:
+        """Ask for everything."""
+        _refuse_broken(self._saga)
+        replay = self._saga.replay
+        published = [entry for entry in self._saga.unpublished(topic) if self._publish(entry)]
+        due = [work for work in lost_work(replay, self._saga.kept) if self._put(work)]
+        letters = [letter for letter in self._saga.letters if letter.state == "open"]
+        requeued = [letter for letter in letters if self._requeue(letter)]
+        name = self._saga.role.contract.saga
+        return Resumed(name, replay.saga.state, published, due, requeued, self._left)
+
+    def _publish(self, entry: Entry) -> bool:
+        if entry.payload is None:
+            what = f"{entry.event_type} of {entry.step}"
+            self._left.append(f"{what} can't be published again: its body is gone")
+            return False
+        if not self._dry_run:
+            self._put_back.publish(entry)
+        return True
+
+    def _put(self, work: Work) -> bool:
+        if not self._put_back.is_possible(work):
+            self._left.append(f"{work} can't be done again: the log does not hold the event that called it")
+            return False
+        if not self._dry_run and work.is_dead:
+            letter = self._put_back.bury(work, "lost", "its dead letter was gone")
+            ask(self._store, letter, "requeued", _COMMENT, self._now)
+        elif not self._dry_run:
+            self._put_back.put(work)
+        return True
+
+    def _requeue(self, letter: DeadLetter) -> bool:
+        times = times_requeued(self._saga.letters, letter)
+        if times >= self._limit:
+            self._left.append(f"dead letter {letter.id} was requeued {times} times: edit or discard it")
+            return False
+        return self._dry_run or ask(self._store, letter, "requeued", _COMMENT, self._now)
+
+
+def _refuse_broken(saga: Remembered) -> None:
+    broken = [each for each in saga.replay.differences if each.what != "step"]
+    if broken:
+        raise ReplayError(
+            f"the log of saga {saga.saga_id} does not hold together: {broken[0]}",
+            hint="see `choreo replay fold`; nothing was changed",
+        )

@@ -1,0 +1,102 @@
+"""One saga as one participant's store holds it, in all of its tables, replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from typing import NamedTuple
+
+from choreo.errors import ReplayError
+from choreo.participant import Participant
+from choreo.ports import Store
+from choreo.protocol import Role
+from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
+from choreo.replay.fold import Difference, Replay
+from choreo.replay.standing import Kept, missing, unconfirmed
+from choreo.worker.letters import DISCARD, REQUEUE
+
+_PAGE = 1_000
+"""Rows of the outbox that are read at a time."""
+
+
+class Remembered(NamedTuple):
+    """A saga replayed, and what the store holds of it beside the log.
+
+    ``letters`` are its dead letters, open or not.
+    """
+
+    role: Role
+    saga_id: str
+    entries: Sequence[Entry]
+    replay: Replay
+    kept: Kept
+    letters: Sequence[DeadLetter]
+
+    def differences(self) -> list[Difference]:
+        """Give all that isn't as the log says."""
+        return [*self.replay.close(), *missing(self.replay, self.kept)]
+
+    def unpublished(self, topic: Container[str] = ()) -> list[Entry]:
+        """Give the events that neither the outbox nor the log holds; ``topic`` has the ids that it holds."""
+        return [entry for entry in unconfirmed(self.replay, self.kept) if entry.event_id not in topic]
+
+
+def remembered(participant: Participant, store: Store, saga_id: str) -> list[Remembered]:
+    """Replay a saga: one for each saga type that uses the id.
+
+    Call it inside a turn of the store, so that a worker that runs changes nothing meanwhile. Raises
+    `ReplayError` for a saga that the store doesn't know, or whose rows can't be folded.
+    """
+    roles = participant.roles()
+    of_type: dict[str, list[Entry]] = {}
+    for entry in store.history(saga_id):
+        of_type.setdefault(entry.saga_type, []).append(entry)
+    known = [name for name in of_type if name in roles]
+    if not known:
+        types = (
+            f"; it is of type {', '.join(of_type)}, which {participant.name} has no part in"
+            if of_type
+            else ""
+        )
+        raise ReplayError(f"{participant.name} knows no saga {saga_id}{types}", hint="see `choreo sagas`")
+    return [_replayed(roles[name], store, saga_id, of_type[name]) for name in known]
+
+
+def _replayed(role: Role, store: Store, saga_id: str, entries: Sequence[Entry]) -> Remembered:
+    replay = Replay(role)
+    for entry in entries:
+        replay.take(entry)
+    replay.close()
+    name = role.contract.saga
+    letters = letters_of(store, saga_id, name)
+    return Remembered(role, saga_id, entries, replay, kept_of(store, saga_id, name, letters), letters)
+
+
+def letters_of(store: Store, saga_id: str, saga_type: str) -> list[DeadLetter]:
+    """Give a saga's dead letters, open or closed."""
+    return [each for each in store.dead_letters() if (each.saga_id, each.saga_type) == (saga_id, saga_type)]
+
+
+def kept_of(store: Store, saga_id: str, saga_type: str, letters: Sequence[DeadLetter]) -> Kept:
+    """Give what the tables beside the log hold of a saga, whose dead letters these are."""
+    rows = [each for each in store.scheduled(saga_id) if each.saga_type == saga_type]
+    return Kept(
+        frozenset(_due(rows, letters)),
+        frozenset(row.event_id for row in outbox_of(store, saga_id)),
+        {(place.topic, place.number): acts_from for place, (_, acts_from) in store.joined().items()},
+    )
+
+
+def outbox_of(store: Store, saga_id: str) -> Iterator[Unpublished]:
+    """Give a saga's rows of the outbox."""
+    after = 0
+    while rows := store.unpublished(after, _PAGE):
+        yield from (row for row in rows if row.saga_id == saga_id)
+        after = rows[-1].seq
+
+
+def _due(rows: Sequence[Scheduled], letters: Sequence[DeadLetter]) -> Iterator[tuple[str, str]]:
+    yield from ((row.task, row.name) for row in rows)
+    asked = {row.name for row in rows if row.task in (REQUEUE, DISCARD)}
+    for letter in letters:
+        if letter.state == "open" or str(letter.id) in asked:
+            yield letter.task, letter.name

@@ -1,0 +1,76 @@
+"""A copy of a participant's database as it once was, to be thrown away."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from choreo.errors import ConfigurationError
+from choreo.records import Entry
+from choreo.store.sqlite import SQLiteStore
+
+
+class Snapshot(NamedTuple):
+    """A copy, open; ``last`` is the number of the last row of the saga log that it holds, or 0."""
+
+    store: SQLiteStore
+    last: int
+
+
+@contextmanager
+def empty() -> Iterator[Snapshot]:
+    """Give a store with nothing in it."""
+    with closing(SQLiteStore(":memory:")) as store:
+        yield Snapshot(store, 0)
+
+
+@contextmanager
+def copy_of(base: Path, store: SQLiteStore) -> Iterator[Snapshot]:
+    """Copy a snapshot of ``store``, made earlier by any means that SQLite allows; it may be in use.
+
+    The copy lies in a temporary folder, and is gone after the block. Raises `ConfigurationError` for a file
+    that is no earlier state of that store.
+    """
+    with TemporaryDirectory(prefix="choreo-") as folder:
+        path = Path(folder) / "base.db"
+        copy_database(base, path)
+        with closing(SQLiteStore(path)) as copied:
+            copied.db.execute("PRAGMA synchronous = OFF")  # nobody will miss it
+            last = last_row(copied)
+            if copied.store_id != store.store_id or _row(copied, last) != _row(store, last):
+                raise ConfigurationError(
+                    f"{base} is not an earlier state of the store",
+                    hint="make one with `sqlite3 STORE '.backup BASE'`, or by a copy while no worker runs",
+                )
+            yield Snapshot(copied, last)
+
+
+def last_row(store: SQLiteStore) -> int:
+    """Give the number of the last row of a saga log; 0 where it has none."""
+    return int(store.db.execute("SELECT ifnull(max(id), 0) FROM saga_log").fetchone()[0])
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy an SQLite database, which may be in use, by SQLite's own backup. Raises `ConfigurationError`."""
+    if not source.is_file():
+        raise ConfigurationError(f"there is no file {source}", hint="name a copy of the store")
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as given,
+            closing(sqlite3.connect(target)) as copied,
+        ):
+            given.backup(copied)
+    except sqlite3.Error as error:
+        raise ConfigurationError(
+            f"{source} can't be copied: {error}", hint="it must be an SQLite database"
+        ) from None
+
+
+def _row(store: SQLiteStore, number: int) -> list[tuple[int, Entry]]:
+    """Give one row of the saga log, without its payload, which may have been erased meanwhile."""
+    found = store.rows(number - 1, 1) if number else ()
+    return [(number, entry._replace(payload=None)) for number, entry in found]

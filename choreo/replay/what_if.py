@@ -1,0 +1,179 @@
+"""``WhatIf``: today's code on yesterday's inputs; what it would publish, beside what was published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from choreo.outcome import START, SUCCEEDED
+from choreo.participant import Participant
+from choreo.ports import Codec, Store
+from choreo.protocol import Role
+from choreo.records import Entry
+from choreo.replay.fold import Difference, Replay
+from choreo.replay.rerun import Ran, Rerun
+from choreo.replay.sagas import kept_of, letters_of
+from choreo.replay.said import Said, words
+from choreo.replay.standing import missing, work_of
+from choreo.worker.handlers import Handlers
+from choreo.worker.results import TIMED_OUT
+
+_RESULTS = ("ended", "observed", "due")
+"""The inputs that are results of handlers."""
+
+_PAGE = 1_000
+"""Rows of the saga log that are read at a time."""
+
+
+class Changed(NamedTuple):
+    """One step that today's code does differently: what the record says, and what would be now.
+
+    ``row`` is the number of the row in the saga's log, or 0 for what has no row there.
+    """
+
+    saga_id: str
+    row: int
+    step: str
+    recorded: str
+    now: str
+
+    def __str__(self) -> str:
+        where = f", row {self.row}" if self.row else ""
+        return f"saga {self.saga_id}{where}: {self.step}: recorded {self.recorded}, now {self.now}"
+
+
+class WhatIf:
+    """Takes the rows of a saga log, of one saga after the other or of all in order; collects what differs.
+
+    ``changes`` are the differences; ``chances`` the handlers that ask the clock or chance by themselves, with
+    the places; ``counts`` how many runs were compared, taken from the record, or need a base. ``scratch`` is
+    as `Rerun` says; ``wanted`` are the sagas to report of, None for all.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        codec: Codec,
+        record: Store,
+        scratch: Store,
+        *,
+        has_base: bool = False,
+        wanted: frozenset[str] | None = None,
+    ) -> None:
+        self.changes: list[Changed] = []
+        self.chances: dict[str, dict[str, None]] = {}
+        self.counts: Counter[str] = Counter()
+        self._roles = participant.roles()
+        self._codec = codec
+        self._record = record
+        self._rerun = Rerun(Handlers(participant), codec, record, scratch, has_base)
+        self._wanted = wanted
+        self._sagas: dict[tuple[str, str], _Saga] = {}
+
+    def take(self, entry: Entry, following: Entry | None, *, in_base: bool = False) -> None:
+        """Take one row and the one after it; where the base holds what it did, it is only folded."""
+        role = self._roles.get(entry.saga_type)
+        if role is None:
+            return
+        key = (entry.saga_id, entry.saga_type)
+        saga = self._sagas.get(key) or self._sagas.setdefault(key, _Saga(role))
+        if not in_base and _is_result(entry):
+            self._again(saga, entry, following)
+        saga.take(entry)
+
+    def take_saga(self, saga_id: str) -> None:
+        """Take all rows of one saga, whatever its type, where no base is needed to tell their order."""
+        rows = self._record.history(saga_id)
+        for entry, following in zip(rows, [*rows[1:], None], strict=True):
+            self.take(entry, following)
+        self.close()
+
+    def take_all(self, in_base: int) -> Iterator[int]:
+        """Take all rows in their order; up to the id ``in_base``, the base holds what they did.
+
+        Gives the id of the last row that was taken, from time to time.
+        """
+        last: tuple[int, Entry] | None = None
+        after = 0
+        while rows := self._record.rows(after, _PAGE):
+            for row in rows:
+                if last is not None:
+                    self.take(last[1], row[1], in_base=last[0] <= in_base)
+                last = row
+            after = rows[-1][0]
+            yield after
+        if last is not None:
+            self.take(last[1], None, in_base=last[0] <= in_base)
+        self.close()
+
+    def close(self) -> None:
+        """Say that the sagas taken are whole; report what the protocol decides differently about them."""
+        for (saga_id, saga_type), saga in self._sagas.items():
+            if self._is_wanted(saga_id):
+                differences = [*saga.replay.close(), *self._undone(saga_id, saga_type, saga.replay)]
+                for each in differences:
+                    self._changed(saga_id, each.row, each.step, f"{each.what} {each.recorded}", each.folded)
+        self._sagas.clear()
+
+    def _undone(self, saga_id: str, saga_type: str, replay: Replay) -> list[Difference]:
+        """Give what today's code would do on an event of that day, and the record has nothing of."""
+        if next(work_of(replay), None) is None:
+            return []
+        letters = letters_of(self._record, saga_id, saga_type)
+        return missing(replay, kept_of(self._record, saga_id, saga_type, letters))
+
+    def _again(self, saga: _Saga, entry: Entry, following: Entry | None) -> None:
+        cause = saga.replay.events.get(entry.causation_id)
+        if entry.note == TIMED_OUT or cause is None:
+            self._count(entry, "taken from the record")
+            return
+        if cause.payload is None:  # erased, or of an event that nobody here handled then
+            self._count(entry, "without a body")
+            return
+        ran = self._rerun.run(entry, saga.replay.saga, cause, saga.attempts[entry.step])
+        self._count(entry, ran.why or "compared")
+        if self._is_wanted(entry.saga_id):
+            self._compare(saga.replay.rows + 1, entry, following, ran)
+
+    def _compare(self, row: int, entry: Entry, following: Entry | None, ran: Ran) -> None:
+        if ran.handler and ran.chances:
+            self.chances.setdefault(ran.handler.name, {}).update(dict.fromkeys(ran.chances))
+        for effect in ran.effects:
+            self._changed(entry.saga_id, row, entry.step, "no effect outside", f"reaches outside: {effect}")
+        recorded = Said.recorded(entry, following)
+        if ran.attempt is not None and not ran.effects:
+            now = Said.now(ran.attempt)
+            if not recorded.agrees(now, self._codec):
+                self._changed(entry.saga_id, row, entry.step, *words(recorded, now, self._codec))
+
+    def _changed(self, saga_id: str, row: int, step: str, recorded: str, now: str) -> None:
+        self.changes.append(Changed(saga_id, row, step, recorded, now))
+
+    def _count(self, entry: Entry, what: str) -> None:
+        if self._is_wanted(entry.saga_id):
+            self.counts[what] += 1
+
+    def _is_wanted(self, saga_id: str) -> bool:
+        return self._wanted is None or saga_id in self._wanted
+
+
+class _Saga:
+    """One saga as far as its rows were taken, with the attempts that failed of what is under way."""
+
+    def __init__(self, role: Role) -> None:
+        self.replay = Replay(role)
+        self.attempts: Counter[str] = Counter()
+
+    def take(self, entry: Entry) -> None:
+        """Take the next row."""
+        if entry.input == "deferred":
+            self.attempts[entry.step] += 1
+        elif entry.input in ("ended", "observed", "buried", "requeued"):
+            self.attempts[entry.step] = 0
+        self.replay.take(entry)
+
+
+def _is_result(entry: Entry) -> bool:
+    """Say whether a handler's result stands there; the start of a saga is nobody's."""
+    return entry.input in _RESULTS and not (entry.step == START and entry.outcome == SUCCEEDED)

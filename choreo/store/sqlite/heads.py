@@ -1,0 +1,91 @@
+"""The links that the next rows of sagas follow."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+
+from choreo.chain import NOTHING, SALT_BYTES, Row, digest_of, head_of, link_of
+from choreo.records import Entry
+
+_LIMIT = 20_000
+_DATA_VERSION = "PRAGMA data_version"
+_COLUMNS = ", ".join(f'"{name}"' for name in Entry._fields)
+_ROWS = f"SELECT {_COLUMNS}, id, salt, digest, link FROM saga_log WHERE saga_id = ? ORDER BY id"
+_LAST = "SELECT link FROM saga_log WHERE saga_id = ? ORDER BY id DESC LIMIT 1"
+
+Chained = tuple[object, ...]
+"""A row as it is inserted: the fields of `Entry`, the salt, the link."""
+
+
+class Heads:
+    """Chains rows as they are written, and remembers where the chains of the sagas touched last end.
+
+    What it remembers holds while nobody else writes: `begin` forgets all when another connection did, and
+    `forget` what an undone write has taught it. It starts anew when it knows more than ``limit``.
+    ``chance`` gives so many random bytes, for the salts.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, limit: int = _LIMIT, chance: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._connection = connection
+        self._chance = chance
+        self._limit = limit
+        self._known: dict[str, bytes] = {}
+        self._data_version = 0
+
+    def begin(self) -> None:
+        """Note, under the write lock, whether somebody else has written."""
+        (version,) = self._connection.execute(_DATA_VERSION).fetchone()
+        if version != self._data_version:
+            self._data_version = version
+            self._known.clear()
+
+    def new(self, saga_id: str) -> None:
+        """Remember that a saga has no rows, so that it need not be asked for again."""
+        self._known[saga_id] = NOTHING
+        self._trim()
+
+    def forget(self, entries: Iterable[Entry]) -> None:
+        """Forget the sagas of rows that were chained, and then undone."""
+        for entry in entries:
+            self._known.pop(entry.saga_id, None)
+
+    def chained(self, entries: Sequence[Entry]) -> list[Chained]:
+        """Give rows with their salts and links, in their order, which is the one they must be written in."""
+        rows: list[Chained] = []
+        known, chance = self._known, self._chance(SALT_BYTES * len(entries))
+        for number, entry in enumerate(entries):
+            saga_id, payload = entry[0], entry.payload
+            before = known.get(saga_id) or self._head(saga_id)
+            if payload is None:
+                salt, digest = None, NOTHING
+            else:
+                salt = chance[number * SALT_BYTES : (number + 1) * SALT_BYTES]
+                digest = digest_of(payload, salt)
+            link = known[saga_id] = link_of(before, entry, digest)
+            rows.append(entry + (salt, link))  # noqa: RUF005 (twice as fast)
+        self._trim()  # not before: heads of rows that are not written yet can't be read again
+        return rows
+
+    def _head(self, saga_id: str) -> bytes:
+        found = self._connection.execute(_LAST, (saga_id,)).fetchone()
+        if found is None:
+            return NOTHING
+        if found[0] is None:  # written by a choreo of before: sealed by the row that comes now
+            return head_of(rows_of(self._connection, saga_id))
+        return bytes(found[0])
+
+    def _trim(self) -> None:
+        if len(self._known) > self._limit:
+            self._known.clear()
+
+
+def rows_of(connection: sqlite3.Connection, saga_id: str) -> list[Row]:
+    """Give a saga's rows as they stand in its chain."""
+    return [
+        Row(identity, Entry._make(fields), salt, digest, link)
+        for *fields, identity, salt, digest, link in connection.execute(_ROWS, (saga_id,))
+    ]

@@ -1,0 +1,118 @@
+"""What an error of SQLite means to whoever runs the service."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from choreo.errors import StoreError
+from choreo.store.sqlite.guard import GuardedConnection
+from choreo.store.sqlite.migrations import migrate
+
+_MEANINGS = {
+    sqlite3.SQLITE_NOTADB: ("is not an SQLite database", "give the path of another file"),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", "restore it from a backup"),
+    sqlite3.SQLITE_CANTOPEN: ("can't be opened", "check the path and who may read and write there"),
+    sqlite3.SQLITE_PERM: ("can't be opened", "check who may read and write it"),
+    sqlite3.SQLITE_READONLY: ("can't be written", "check who may write the file and its folder"),
+    sqlite3.SQLITE_BUSY: ("is locked", "see which other process holds a transaction open on it"),
+    sqlite3.SQLITE_LOCKED: ("is locked", "see which other connection holds a transaction open on it"),
+    sqlite3.SQLITE_FULL: ("can't grow: the disk is full", "make room, then start again"),
+    sqlite3.SQLITE_IOERR: ("can't be read or written: the disk failed", "check the disk and the mount"),
+}
+
+
+def refusal(path: str, error: Exception) -> StoreError:
+    """Say in one line, with a hint, why SQLite refused to work on the database at ``path``.
+
+    >>> import sqlite3
+    >>> print(refusal("shop.db", sqlite3.OperationalError("no such column: colour")))
+    the database shop.db failed: no such column: colour
+    """
+    # The low byte is the kind of the error, the rest its details.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code not in _MEANINGS:
+        return StoreError(f"the database {path} failed: {error}")
+    meaning, hint = _MEANINGS[code]
+    return StoreError(f"the database {path} {meaning}", hint=hint)
+
+
+# How many prepared statements Python keeps: ours are about twenty, the others are the handlers'.
+_KEPT_STATEMENTS = 256
+
+
+def open_database(path: str | Path, busy_timeout: float, image: bytes = b"") -> Database:
+    """Open the database at ``path``, durable and up to date; make it where there is none.
+
+    ``busy_timeout`` is in seconds; ``image`` is what a database in memory begins with. Raises `StoreError`
+    with a hint, whatever is wrong with the file.
+    """
+    name = str(path)
+    if name != ":memory:":
+        _check_path(Path(path))
+        if image:
+            raise StoreError(f"{name} is a file: only a database in memory begins with an image")
+    try:
+        connection = sqlite3.connect(
+            name,
+            timeout=busy_timeout,
+            isolation_level=None,
+            cached_statements=_KEPT_STATEMENTS,
+            factory=GuardedConnection,
+        )
+    except sqlite3.Error as error:
+        raise refusal(name, error) from error
+    try:
+        if image:
+            connection.deserialize(image)
+        return _prepared(connection, name, busy_timeout)
+    except sqlite3.Error as error:
+        connection.close()
+        raise refusal(name, error) from error
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder, not a database", hint="give the path of a file in it")
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} doesn't exist", hint="make it first, or check the path")
+    if path.exists() and not os.access(path, os.R_OK):
+        raise StoreError(f"the database {path} can't be read", hint="check who may read the file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise StoreError(f"the database {path} can't be written", hint="check who may write the file")
+
+
+def _prepared(connection: sqlite3.Connection, name: str, busy_timeout: float) -> Database:
+    mode = _write_ahead(connection, busy_timeout)
+    if mode not in ("wal", "memory"):
+        raise StoreError(
+            f"the database {name} can't use a write-ahead log", hint="put it on a local disk, not on a share"
+        )
+    # NORMAL would lose the last turns at a power loss, after the log has told others of them.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten with zeros: no builds of SQLite agree on whether it is.
+    connection.execute("PRAGMA secure_delete = ON")
+    db = Database(connection, execute_plugins=False)
+    migrate(db)
+    return db
+
+
+def _write_ahead(connection: sqlite3.Connection, busy_timeout: float) -> str:
+    """Switch to WAL; SQLite doesn't wait by itself where two processes do so at once."""
+    give_up = time.monotonic() + busy_timeout
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)

@@ -1,0 +1,160 @@
+"""Many rows in one statement: the fastest way that Python has to insert into SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections.abc import Sequence
+from itertools import chain
+
+from choreo.records import Entry, Scheduled, Unpublished
+from choreo.store.sqlite.heads import Heads
+
+# So many rows a statement cost a third less than a statement each; more gains nothing.
+_AT_ONCE = 50
+
+
+class Insertion:
+    """The statements that insert rows of ``columns`` into ``table``; ``clause`` may say ON CONFLICT.
+
+    >>> connection = sqlite3.connect(":memory:", isolation_level=None)
+    >>> cursor = connection.execute("CREATE TABLE fruit (name, colour)")
+    >>> Insertion("fruit", ("name", "colour")).write(connection, [("apple", "green"), ("plum", "blue")])
+    >>> connection.execute("SELECT name, colour FROM fruit").fetchall()
+    [('apple', 'green'), ('plum', 'blue')]
+    >>> connection.close()
+    """
+
+    def __init__(self, table: str, columns: Sequence[str], clause: str = "") -> None:
+        names = ", ".join(f'"{column}"' for column in columns)
+        values = f"({', '.join('?' * len(columns))})"
+        insert = f"INSERT INTO {table} ({names}) VALUES {values}"
+        self._one = f"{insert} {clause}"
+        self._many = f"{insert}{f', {values}' * (_AT_ONCE - 1)} {clause}"
+
+    def write(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert ``rows`` in their order. Raises `sqlite3.Error`."""
+        together = len(rows) - len(rows) % _AT_ONCE
+        for start in range(0, together, _AT_ONCE):
+            connection.execute(self._many, tuple(chain.from_iterable(rows[start : start + _AT_ONCE])))
+        connection.executemany(self._one, rows[together:])
+
+
+_ENTRIES = Insertion("saga_log", (*Entry._fields, "salt", "link"))
+_UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1])  # the database gives the seq
+_SCHEDULED = Insertion(
+    "schedule",
+    Scheduled._fields,
+    "ON CONFLICT (saga_id, task, name, event_id)"
+    " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
+    " until = excluded.until",
+)
+UNWRITABLE = (sqlite3.Error, struct.error, UnicodeError, OverflowError, TypeError)
+"""What is raised for rows that can't be written: the database's errors, and Python's for odd values."""
+
+_DELETE_UNPUBLISHED = "DELETE FROM outbox WHERE seq = ?"
+_DELETE_SCHEDULED = "DELETE FROM schedule WHERE saga_id = ? AND task = ? AND name = ?"
+
+Appointment = tuple[str, str, str]
+"""What is taken off the schedule together: saga_id, task, name."""
+
+Counts = tuple[int, int, int, int]
+"""How many entries, outbox rows, acknowledgements and changes of the schedule."""
+
+Mark = tuple[int, int, int, int, Counts]
+"""How many rows of each kind were pending at some point, and how many of those were written."""
+
+
+class Pending:
+    """The rows of one turn, written or not yet.
+
+    Rows that were written stay here until the turn ends: where that happened inside a savepoint which
+    is then rolled back, `undo` makes those of before the savepoint pending again.
+    """
+
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
+        self.entries: list[Entry] = []
+        self.unpublished: list[Unpublished] = []
+        self.acknowledged: list[int] = []
+        self.changes: list[Scheduled | Appointment] = []
+        self._written: Counts = (0, 0, 0, 0)
+        self._sagas: set[str] = set()
+        self._sagas_upto = 0
+
+    def mark(self) -> Mark:
+        """Remember how far we are, for `undo`."""
+        return (
+            len(self.entries),
+            len(self.unpublished),
+            len(self.acknowledged),
+            len(self.changes),
+            self._written,
+        )
+
+    def undo(self, mark: Mark) -> None:
+        """Forget what came after ``mark``; what was written after it is taken as not written."""
+        self._heads.forget(self.entries[mark[4][0] : self._written[0]])
+        entries, unpublished, acknowledged, changes, self._written = mark
+        del self.entries[entries:]
+        del self.unpublished[unpublished:]
+        del self.acknowledged[acknowledged:]
+        del self.changes[changes:]
+        self._sagas_upto = min(self._sagas_upto, entries)
+
+    def begin(self) -> None:
+        """Begin a turn, whose transaction is open already."""
+        self._heads.begin()
+
+    def committed(self) -> None:
+        """Take what was written as there to stay."""
+        self._written = (0, *self._written[1:])
+
+    def clear(self) -> None:
+        """Forget everything: the turn is over."""
+        self.undo((0, 0, 0, 0, (0, 0, 0, 0)))
+        self._sagas.clear()
+
+    def concerns(self, saga_id: str) -> bool:
+        """Say whether entries of that saga may be among those not written.
+
+        It may say so of entries that were written or undone meanwhile: then one write comes too early.
+        """
+        if self._sagas_upto < len(self.entries):
+            self._sagas.update(entry.saga_id for entry in self.entries[self._sagas_upto :])
+            self._sagas_upto = len(self.entries)
+        return saga_id in self._sagas
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write what is not written yet. Raises one of `UNWRITABLE`."""
+        entries, unpublished, acknowledged, changes = self._written
+        upto = self.mark()[:4]
+        if upto == self._written:
+            return
+        self._write_entries(connection, self.entries[entries:])
+        _UNPUBLISHED.write(connection, [row[:-1] for row in self.unpublished[unpublished:]])
+        connection.executemany(_DELETE_UNPUBLISHED, [(seq,) for seq in self.acknowledged[acknowledged:]])
+        _write_changes(connection, self.changes[changes:])
+        self._written = upto
+
+    def _write_entries(self, connection: sqlite3.Connection, entries: list[Entry]) -> None:
+        try:
+            _ENTRIES.write(connection, self._heads.chained(entries))
+        except BaseException:
+            self._heads.forget(entries)
+            raise
+
+
+def _write_changes(connection: sqlite3.Connection, changes: list[Scheduled | Appointment]) -> None:
+    """Write only what the changes come to: most of a turn's appointments are taken off in that turn."""
+    removed: dict[Appointment, None] = {}
+    put: dict[Appointment, dict[str, Scheduled]] = {}
+    for change in changes:
+        if isinstance(change, Scheduled):
+            rows = put.setdefault((change.saga_id, change.task, change.name), {})
+            rows[change.event_id] = change
+        else:
+            removed[change] = None
+            put.pop(change, None)
+    connection.executemany(_DELETE_SCHEDULED, removed)
+    _SCHEDULED.write(connection, [row for rows in put.values() for row in rows.values()])

@@ -1,0 +1,342 @@
+"""The embedded store: one SQLite file, write-ahead logged, synced at every commit."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from choreo.errors import Fenced, PayloadErased, StoreMismatch
+from choreo.ports.saga_log import SagaLog
+from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
+from choreo.store.sqlite.guard import Guard
+from choreo.store.sqlite.heads import Heads
+from choreo.store.sqlite.opening import open_database, refusal
+from choreo.store.sqlite.pending import UNWRITABLE, Pending
+from choreo.store.sqlite.saga_log import SQLiteSagaLog
+from choreo.store.sqlite.turn import Claim, Savepoint, Turn
+
+
+def _columns(fields: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in fields)
+
+
+_LETTER_FIELDS = DeadLetter._fields[:-1]  # all but the id, which the database gives
+
+_HISTORY = f"SELECT {_columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
+_ROWS = f"SELECT id, {_columns(Entry._fields)} FROM saga_log WHERE id > ? ORDER BY id LIMIT ?"
+_PAYLOAD = """
+SELECT payload FROM saga_log
+WHERE saga_id = ? AND event_type = ? AND (payload IS NOT NULL OR digest IS NOT NULL) AND note <> 'void'
+ORDER BY id LIMIT 1
+"""
+_UNPUBLISHED = f"SELECT {_columns(Unpublished._fields)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+_SCHEDULED = f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY id"
+_DUE = (
+    f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
+)
+_NEXT_DUE = "SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1"
+_RECALL = "UPDATE schedule SET lane = 'call' WHERE lane = 'out'"
+_POSITIONS = "SELECT topic, partition, next_offset FROM positions"
+_JOINED = "SELECT topic, partition, end_offset, acts_from FROM positions"
+_JOIN = """
+INSERT INTO positions (topic, partition, next_offset, end_offset, acts_from) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING
+"""
+_ADVANCE = "UPDATE positions SET next_offset = ? WHERE topic = ? AND partition = ? AND next_offset = ?"
+_OWNER = "SELECT store_id, cluster_id, participant FROM choreo_store"
+_OWN = "UPDATE choreo_store SET cluster_id = ?, participant = ? WHERE cluster_id IS NULL"
+_ADD_LETTER = (
+    f"INSERT INTO dead_letters ({_columns(_LETTER_FIELDS)}) VALUES ({', '.join('?' * len(_LETTER_FIELDS))})"
+)
+_LETTERS = f"SELECT {_columns(DeadLetter._fields)} FROM dead_letters ORDER BY id"
+_LETTER = f"SELECT {_columns(DeadLetter._fields)} FROM dead_letters WHERE id = ?"
+_CLOSE_LETTER = """
+UPDATE dead_letters SET state = ?, comment = ?, closed_at = ? WHERE id = ? AND state = 'open'
+"""
+_EDIT_LETTER = "UPDATE dead_letters SET edited = ? WHERE id = ? AND state = 'open'"
+_EDITED = """
+SELECT edited FROM dead_letters
+WHERE saga_id = ? AND edited IS NOT NULL AND task = ? AND name = ? AND event_id = ? ORDER BY id DESC LIMIT 1
+"""
+_DATA_VERSION = "PRAGMA data_version"
+
+
+class SQLiteStore:
+    """A participant's database in an SQLite file, which the service may keep its own tables in.
+
+    ``path`` may be ``":memory:"``; ``busy_timeout`` is how many seconds to wait for another writer.
+    Use it from the thread that made it. Opening raises `StoreError` with a hint; later `StoreError`
+    is raised when the database is locked too long, or fails.
+
+    ``image`` is what `image` gave of another store: one in memory so begins as a copy of it. ``chance`` gives
+    random bytes.
+
+    Rows of the saga log, the outbox and the schedule are written together when the turn ends, or when
+    something asks for them.
+
+    >>> store = SQLiteStore(":memory:")
+    >>> with store.turn():
+    ...     store.enqueue([Unpublished("e1", "saga-1", "orders", "[]", b"...")])
+    ...     store.join(Partition("orders", 0), position=7, end=7, acts_from=7)
+    >>> [row.seq for row in store.unpublished(after=0, limit=10)]
+    [1]
+    >>> store.positions()
+    {Partition(topic='orders', number=0): 7}
+    >>> store.close()
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        busy_timeout: float = 5.0,
+        image: bytes = b"",
+        chance: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._path = str(path)
+        self._db = open_database(path, busy_timeout, image)
+        self._connection: sqlite3.Connection = self._db.conn
+        guard = Guard()
+        guard.watch(self._connection)
+        self._heads = Heads(self._connection, chance=chance)
+        self._pending = Pending(self._heads)
+        self._claim = Claim(self._connection, chance)
+        self._turn = Turn(self._path, self._connection, guard, self._pending, self._claim)
+        self._savepoint = Savepoint(self._turn, self._connection, guard, self._pending)
+        self._saga_log = SQLiteSagaLog(self._path, self._connection, self._turn, self._pending, self._heads)
+        self._store_id = str(self._rows(_OWNER)[0][0])
+        self._data_version = self._rows(_DATA_VERSION)[0][0]
+
+    @property
+    def db(self) -> Database:
+        """The open database as handlers see it. Inside a turn it refuses to commit and to roll back."""
+        return self._db
+
+    @property
+    def store_id(self) -> str:
+        """A random id given when the store was made; a copied file keeps it."""
+        return self._store_id
+
+    @property
+    def saga_log(self) -> SagaLog:
+        """The saga log as its keeper sees it."""
+        return self._saga_log
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Open the one transaction of a turn: committed at the end, rolled back on an exception.
+
+        Raises `StoreError` when the database stays locked, when a turn is open already, or when a
+        statement inside ended the transaction; `TransactionControl` when one outside of a savepoint
+        tried to; `Fenced` when another worker has claimed the store since we did.
+        """
+        return self._turn
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Inside a turn: what is written inside is undone, alone, when an exception leaves it.
+
+        Raises `TransactionControl`, and undoes, when something inside tried to commit or roll back,
+        even where the attempt was swallowed; `StoreError` where the whole turn is lost.
+        """
+        return self._savepoint
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add to the saga log."""
+        self._turn.require("append")
+        self._pending.entries.extend(entries)
+
+    def history(self, saga_id: str) -> Sequence[Entry]:
+        """Give a saga's entries, oldest first."""
+        if self._pending.concerns(saga_id):
+            self._write()
+        entries = [Entry._make(row) for row in self._rows(_HISTORY, saga_id)]
+        if not entries:
+            self._heads.new(saga_id)
+        return entries
+
+    def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Give entries of all sagas, each with its number, from the one after ``after`` on, oldest first."""
+        self._write()
+        return [(row[0], Entry._make(row[1:])) for row in self._rows(_ROWS, after, limit)]
+
+    def payload(self, saga_id: str, event_type: str) -> bytes | None:
+        """Give the kept body of the saga's first counted event of that type; None where there is none.
+
+        Raises `PayloadErased` where there was one.
+        """
+        if self._pending.concerns(saga_id):
+            self._write()
+        rows = self._rows(_PAYLOAD, saga_id, event_type)
+        if rows and rows[0][0] is None:
+            raise PayloadErased(f"{event_type}: the payload was erased")
+        return rows[0][0] if rows else None
+
+    def enqueue(self, rows: Iterable[Unpublished]) -> None:
+        """Add to the outbox; the store numbers the rows, whatever their ``seq``."""
+        self._turn.require("enqueue")
+        self._pending.unpublished.extend(rows)
+
+    def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
+        """Give outbox rows with ``seq`` over ``after``, in order."""
+        self._write()
+        return [Unpublished._make(row) for row in self._rows(_UNPUBLISHED, after, limit)]
+
+    def acknowledge(self, seqs: Iterable[int]) -> None:
+        """Take acknowledged rows out of the outbox; numbers that are gone already do no harm."""
+        self._turn.require("acknowledge")
+        self._pending.acknowledged.extend(seqs)
+
+    def schedule(self, rows: Iterable[Scheduled]) -> None:
+        """Put rows on the schedule, or move them."""
+        self._turn.require("schedule")
+        self._pending.changes.extend(rows)
+
+    def unschedule(self, saga_id: str, task: str, name: str) -> None:
+        """Take a saga's rows of that task and name off the schedule."""
+        self._turn.require("unschedule")
+        self._pending.changes.append((saga_id, task, name))
+
+    def scheduled(self, saga_id: str) -> Sequence[Scheduled]:
+        """Give what is on the schedule for one saga, whatever its lane, in the order of scheduling."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(_SCHEDULED, saga_id)]
+
+    def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
+        """Give what is due at ``now`` in a lane, the oldest first, then in the order of scheduling."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(_DUE, lane, now, limit)]
+
+    def next_due(self, lane: Lane = "turn") -> int | None:
+        """Say when the next row of a lane is due; None where there is none."""
+        self._write()
+        rows = self._rows(_NEXT_DUE, lane)
+        return rows[0][0] if rows else None
+
+    def claim(self) -> None:
+        """Take the store over: who claimed it before is fenced from its next turn on."""
+        self._turn.require("claim")
+        try:
+            self._claim.take()
+        except sqlite3.Error as error:
+            raise refusal(self._path, error) from error
+
+    def recall(self) -> None:
+        """Put what was out back among what waits to be called."""
+        self._turn.require("recall")
+        self._write()
+        self._change(_RECALL)
+
+    def positions(self) -> Mapping[Partition, int]:
+        """Give the next offset to fold, of every partition that was ever ours."""
+        return {Partition(topic, number): at for topic, number, at in self._rows(_POSITIONS)}
+
+    def joined(self) -> Mapping[Partition, tuple[int, int]]:
+        """Give, of every partition that was ever ours, where its log ended when we joined, and from which
+        offset on we act."""
+        return {Partition(topic, number): (end, acts) for topic, number, end, acts in self._rows(_JOINED)}
+
+    def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
+        """Note a partition that was never ours before. Raises `Fenced` when another worker just did."""
+        self._turn.require("join")
+        if self._change(_JOIN, *partition, position, end, acts_from).rowcount != 1:
+            raise _fenced(partition, "has been joined already")
+
+    def advance(self, partition: Partition, expected: int, position: int) -> None:
+        """Move a position by compare-and-set. Raises `Fenced` when it isn't ``expected`` any more."""
+        self._turn.require("advance")
+        if self._change(_ADVANCE, position, *partition, expected).rowcount != 1:
+            raise _fenced(partition, f"is not at {expected} any more")
+
+    def bind(self, cluster_id: str, participant: str) -> None:
+        """Note, the first time, to whom this store belongs; later raise `StoreMismatch` for anybody else.
+
+        Inside a turn or outside of one.
+        """
+        owner = self._rows(_OWNER)[0][1:]
+        if owner == (None, None):
+            with nullcontext() if self._turn.is_open else self._turn:
+                self._change(_OWN, cluster_id, participant)
+                owner = self._rows(_OWNER)[0][1:]
+        self._compare("cluster", owner[0], cluster_id)
+        self._compare("participant", owner[1], participant)
+
+    def add_dead_letter(self, letter: DeadLetter) -> int:
+        """Keep a dead letter; give its id."""
+        self._turn.require("add_dead_letter")
+        identity = self._change(_ADD_LETTER, *letter[:-1]).lastrowid
+        assert identity is not None  # SQLite numbers every inserted row
+        return identity
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        """Give the dead letters, open or closed, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(_LETTERS)]
+
+    def dead_letter(self, identity: int) -> DeadLetter | None:
+        """Give one dead letter."""
+        rows = self._rows(_LETTER, identity)
+        return DeadLetter._make(rows[0]) if rows else None
+
+    def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
+        """Close a dead letter; say whether it was still open, so that one of two takers gets it."""
+        self._turn.require("close_dead_letter")
+        return self._change(_CLOSE_LETTER, state, comment, at, identity).rowcount == 1
+
+    def edit_dead_letter(self, identity: int, body: bytes) -> bool:
+        """Keep another body beside the one of an open dead letter; say whether it was still open."""
+        self._turn.require("edit_dead_letter")
+        return self._change(_EDIT_LETTER, body, identity).rowcount == 1
+
+    def edited(self, saga_id: str, task: str, name: str, event_id: str) -> bytes | None:
+        """Give the body that somebody has written for that event and that handler, the latest."""
+        rows = self._rows(_EDITED, saga_id, task, name, event_id)
+        return rows[0][0] if rows else None
+
+    def changed(self) -> bool:
+        """Say, cheaply, whether another connection has committed since the last call."""
+        before, self._data_version = self._data_version, self._rows(_DATA_VERSION)[0][0]
+        return bool(before != self._data_version)
+
+    def image(self) -> bytes:
+        """Give the whole database as it is on disk, or would be."""
+        return self._connection.serialize()
+
+    def close(self) -> None:
+        """Close the database; closing twice does no harm."""
+        self._connection.close()
+
+    def _write(self) -> None:
+        if not self._turn.is_open:
+            return
+        self._turn.require("write")
+        try:
+            self._pending.write(self._connection)
+        except UNWRITABLE as error:
+            raise refusal(self._path, error) from error
+
+    def _rows(self, sql: str, *values: object) -> list[Any]:
+        return self._change(sql, *values).fetchall()
+
+    def _change(self, sql: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, values)
+        except sqlite3.Error as error:
+            raise refusal(self._path, error) from error
+
+    def _compare(self, what: str, noted: str, given: str) -> None:
+        if noted != given:
+            raise StoreMismatch(
+                f"the store {self._path} belongs to the {what} {noted!r}, not to {given!r}",
+                hint="check the configuration; another cluster or participant needs a store of its own",
+            )
+
+
+def _fenced(partition: Partition, what: str) -> Fenced:
+    return Fenced(
+        f"partition {partition.number} of {partition.topic} {what} in this store",
+        hint="another worker uses the same store: stop one of them",
+    )

@@ -1,0 +1,198 @@
+"""Who works on a store: whoever claimed it last. Others that claimed it before may not write any more.
+
+A fencing token (Kleppmann, "How to do distributed locking", 2016), kept where it fences: the positions'
+compare-and-set finds a replaced worker only once it folds a record, and one that was paused may have the
+result of a call in hand, or find something due, before it reads anything.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+from choreo.errors import Fenced, StoreError, TransactionControl
+from choreo.store.sqlite.guard import Guard
+from choreo.store.sqlite.opening import refusal
+from choreo.store.sqlite.pending import UNWRITABLE, Mark, Pending
+
+_TAKE = "UPDATE choreo_store SET claimed_by = ?"
+_HELD = "SELECT claimed_by FROM choreo_store"
+
+
+class Claim:
+    """One connection's claim on its store; one that never claimed it is never refused."""
+
+    def __init__(self, connection: sqlite3.Connection, chance: Callable[[int], bytes]) -> None:
+        self._connection = connection
+        self._chance = chance
+        self._token = ""
+
+    def take(self) -> None:
+        """Claim the store, in the open transaction: were that undone, we would be refused, too."""
+        self._token = self._chance(16).hex()
+        self._connection.execute(_TAKE, (self._token,))
+
+    def check(self) -> None:
+        """Raise `Fenced` where another worker has claimed the store after us."""
+        if self._token and self._connection.execute(_HELD).fetchone()[0] != self._token:
+            raise Fenced(
+                "another worker has taken this store over", hint="a store serves one worker: stop one of them"
+            )
+
+
+# The comment keeps the text apart from a handler's: Python would give it our prepared statement.
+_BEGIN = "BEGIN IMMEDIATE -- the turn"
+_SAVEPOINT = "SAVEPOINT choreo_item"
+_RELEASE = "RELEASE choreo_item"
+_ROLLBACK = "ROLLBACK TO choreo_item"
+
+
+class Turn:
+    """Begins a transaction on entering; on leaving, writes what is pending and commits, or rolls back."""
+
+    def __init__(
+        self, path: str, connection: sqlite3.Connection, guard: Guard, pending: Pending, claim: Claim
+    ) -> None:
+        self._path = path
+        self._connection = connection
+        self._guard = guard
+        self._pending = pending
+        self._claim = claim
+
+    @property
+    def is_open(self) -> bool:
+        """Whether we are inside of it."""
+        return self._guard.phase == "turn"
+
+    def require(self, what: str) -> None:
+        """Raise `StoreError` where ``what`` is called outside of a turn, or the turn is lost."""
+        if self._guard.phase != "turn":
+            raise StoreError(f"{what}() outside of a turn", hint="open one with turn()")
+        if not self._connection.in_transaction:
+            raise lost()
+
+    def __enter__(self) -> None:
+        if self.is_open:
+            raise StoreError(
+                "a turn is open already", hint="one turn at a time; inside of it, use savepoint()"
+            )
+        try:
+            if self._connection.in_transaction:
+                raise StoreError("a transaction is open already", hint="commit it before the turn")
+            self._guard.renew(self._connection)
+            self._begin()
+            self._pending.begin()
+        except sqlite3.Error as error:
+            raise refusal(self._path, error) from error
+        self._guard.phase = "turn"
+
+    def _begin(self) -> None:
+        self._connection.execute(_BEGIN)
+        try:
+            self._claim.check()
+        except BaseException:
+            self._connection.rollback()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._guard.enforce(error)
+            if kind is None:
+                self._commit()
+        except UNWRITABLE as failure:
+            raise refusal(self._path, failure) from failure
+        finally:
+            self._end()
+
+    def _commit(self) -> None:
+        if not self._connection.in_transaction:
+            raise lost()
+        self._pending.write(self._connection)
+        self._guard.phase = "ending"
+        # commit() is prepared anew each time, so there is no COMMIT that a handler could be handed.
+        self._connection.commit()
+        self._pending.committed()
+
+    def _end(self) -> None:
+        self._pending.clear()
+        self._guard.denied = ""
+        self._guard.phase = "ending"
+        try:
+            self._connection.rollback()  # does nothing after a commit
+        except sqlite3.ProgrammingError:
+            pass  # a handler closed the connection: SQLite rolled back by itself
+        finally:
+            self._guard.phase = "outside"
+
+
+class Savepoint:
+    """Marks a point on entering; on leaving with an exception, undoes what came after it, alone.
+
+    One object serves all the savepoints of a connection, nested ones too: entering must be cheap.
+    """
+
+    def __init__(self, turn: Turn, connection: sqlite3.Connection, guard: Guard, pending: Pending) -> None:
+        self._turn = turn
+        self._execute = connection.cursor().execute
+        self._connection = connection
+        self._guard = guard
+        self._pending = pending
+        self._marks: list[Mark] = []
+
+    def __enter__(self) -> None:
+        if not self._connection.in_transaction or self._guard.phase != "turn":
+            self._turn.require("savepoint")
+        try:
+            self._execute(_SAVEPOINT)
+        except sqlite3.Error as error:
+            raise StoreError(f"a savepoint can't be opened: {error}") from error
+        self._marks.append(self._pending.mark())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        mark = self._marks.pop()
+        if kind is not None or self._guard.denied:
+            self._undo(mark)
+        else:
+            self._release(mark)
+        if self._guard.denied:
+            self._guard.enforce(error)
+
+    def _release(self, mark: Mark) -> None:
+        try:
+            self._execute(_RELEASE)
+        except sqlite3.Error as failure:
+            self._undo(mark)
+            # By "busy" SQLite says, of a savepoint, that a statement is still running: the handler's fault.
+            if getattr(failure, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                raise StoreError(f"a savepoint can't be closed: {failure}") from failure
+            raise TransactionControl(
+                f"a statement was left unfinished inside a turn: {failure}",
+                hint="fetch all rows of a statement with RETURNING, or close its cursor",
+            ) from failure
+
+    def _undo(self, mark: Mark) -> None:
+        self._pending.undo(mark)
+        if not self._connection.in_transaction:
+            raise lost()
+        try:
+            self._execute(_ROLLBACK)
+        except sqlite3.Error as failure:
+            raise StoreError(f"a savepoint can't be undone, leave the turn: {failure}") from failure
+        # A cursor that the exception's traceback keeps alive forbids RELEASE. An empty savepoint that
+        # stays open does no harm: the commit closes it.
+        with suppress(sqlite3.OperationalError):
+            self._execute(_RELEASE)
+
+
+def lost() -> StoreError:
+    """Give the error for a transaction that ended under us."""
+    return StoreError(
+        "the turn's transaction was rolled back by a statement inside of it",
+        hint="look for OR ROLLBACK, ON CONFLICT ROLLBACK or RAISE(ROLLBACK), or for a disk that is full",
+    )

@@ -1,0 +1,94 @@
+"""``Model``: one saga as the engine runs it.
+
+All participants read the same log in the same order, so one role serves for all of them together: what a
+participant has not read yet shows only in when its step begins and when it ends, and that is the engine's to
+choose. The role is folded by the protocol that the worker runs.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import prod
+
+from choreo.envelope import Envelope
+from choreo.graph import SagaGraph, Step, role_of_all
+from choreo.outcome import CANCEL, COMPENSATABLE, SUCCEEDED, Outcome
+from choreo.protocol import Action, Ended
+
+_ALL_CHOICES = 32
+"""So many combinations of answers are all run."""
+
+
+class Model:
+    """What the engine asks of a saga's graph; everything is worked out once."""
+
+    def __init__(self, graph: SagaGraph) -> None:
+        self.graph = graph
+        self.role = role_of_all(graph)
+        self._envelopes: dict[tuple[str, Outcome, str], Envelope] = {}
+
+    def envelope(self, step: str, outcome: Outcome, event: str) -> Envelope:
+        """Give an event as the protocol reads it; the same outcome of a step is the same event."""
+        key = (step, outcome, event)
+        if key not in self._envelopes:
+            known = self.graph.steps.get(step)
+            self._envelopes[key] = Envelope(
+                id="/".join(key),
+                source="",
+                type=event,
+                time=0,
+                saga_id="",
+                saga_type=self.graph.name,
+                saga_version=self.graph.contract.version,
+                step=step,
+                outcome=outcome,
+                kind=known.kind if known else COMPENSATABLE,
+            )
+        return self._envelopes[key]
+
+    @property
+    def cancelling(self) -> tuple[str, Outcome, str]:
+        """The outcome that cancels the saga."""
+        return CANCEL, SUCCEEDED, self.graph.contract.aborts
+
+    @cached_property
+    def turns(self) -> int:
+        """How many steps may answer otherwise than with their first success event, in one run.
+
+        All of them as long as that makes few runs, else one.
+        """
+        choices = [len(step.successes) for step in self.graph.steps.values() if len(step.successes) > 1]
+        return len(choices) if prod(choices) <= _ALL_CHOICES else 1
+
+    @cached_property
+    def leaves_choices_out(self) -> bool:
+        """Say whether some combination of answers is in no run."""
+        return self.turns < sum(len(step.successes) > 1 for step in self.graph.steps.values())
+
+    @cached_property
+    def imported(self) -> tuple[Step, ...]:
+        """The steps whose success comes from outside: they wait for nobody."""
+        return tuple(step for step in self.graph.steps.values() if step.kind == "external")
+
+    @cached_property
+    def goes_on_in_rollback(self) -> bool:
+        """Say whether something may begin in the middle of a rollback: by its events, or from outside."""
+        successes = {success for step in self.graph.steps.values() for success in step.successes}
+        return bool(self.imported) or not successes.issuperset(self.role.triggered_by)
+
+    @cached_property
+    def calls(self) -> dict[str, frozenset[str]]:
+        """The events that play a part in what calls each step's compensations."""
+        return {
+            action.step: frozenset().union(*(undo.trigger.types for undo in action.undo))
+            for action in self.role.actions
+        }
+
+    def failures(self, action: Action) -> list[Ended]:
+        """Give the ways in which an action may fail for good."""
+        if not action.can_fail:
+            return []
+        returned = [Ended(action.step, "failed", name) for name in self.graph.steps[action.step].failures]
+        if action.partial:
+            returned.append(Ended(action.step, "failed", action.failure, "partial"))
+        return returned

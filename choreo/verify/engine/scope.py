@@ -1,0 +1,71 @@
+"""``Scope``: how much was looked at, so that a clean verdict can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from choreo.verify.case import Case
+from choreo.verify.engine.budget import Budget
+
+
+class Unfinished(NamedTuple):
+    """A saga that not all was looked at of, and the limit that was reached."""
+
+    saga: str
+    limit: str
+
+
+_CHOICES = {"all": "", "single": ", one choice at a time"}
+
+
+class Scope(NamedTuple):
+    """What was looked at, and what was not: ``unfinished`` sagas have no verdict but what was found.
+
+    ``choices``: whether all combinations of what steps may answer were run, or every single one.
+    """
+
+    participants: int
+    sagas: int
+    scenarios: int
+    states: int
+    seconds: float
+    troubles: int = 1
+    cancellable: bool = False
+    unfinished: tuple[Unfinished, ...] = ()
+    choices: str = "all"
+
+    def __str__(self) -> str:
+        looked = (
+            f"{_count(self.participants, 'participant')}, {_count(self.sagas, 'saga')}: "
+            f"{_count(self.scenarios, 'scenario')}, {_count(self.states, 'state')}, {self.seconds:.2f} s"
+        )
+        return f"{looked}; {self._completeness()}"
+
+    def _completeness(self) -> str:
+        if self.unfinished:
+            limits = ", ".join(f"{saga} stopped at {limit}" for saga, limit in self.unfinished)
+            return f"inconclusive: {limits}"
+        kinds = ("failure", "deadline", "cancellation") if self.cancellable else ("failure", "deadline")
+        troubles = ", ".join(_count(self.troubles, kind) for kind in kinds)
+        cancelled = "" if self.cancellable else ", no cancellation"
+        return f"complete for {troubles}{cancelled}{_CHOICES[self.choices]}"
+
+
+def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
+    """Give what was looked at in these sagas."""
+    return Scope(
+        len(cases[0].choreography.manifests) if cases else 0,
+        len(cases),
+        sum(len(case.runs) for case in cases if "runs" in vars(case)),
+        sum(case.meter.states for case in cases),
+        seconds,
+        budget.troubles,
+        any(case.graph.contract.aborts for case in cases),
+        tuple(Unfinished(case.graph.name, case.meter.exhausted) for case in cases if case.meter.exhausted),
+        "single" if any(case.model.leaves_choices_out for case in cases) else "all",
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
