@@ -13,6 +13,7 @@ import pytest
 from choreo.errors import StoreError
 from choreo.records import Entry, Scheduled
 from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite import reader as reading
 from choreo.store.sqlite.reader import StoreReader
 
 
@@ -62,9 +63,9 @@ def test_no_more_is_read_than_is_taken(reader: StoreReader) -> None:
     plans = {
         name: " ".join(str(part[3]) for part in reader._rows(f"EXPLAIN QUERY PLAN {sql}", *values))
         for name, sql, values in (
-            ("latest", reader._LATEST, (1, 1)),
-            ("going on", reader._GOING_ON, ()),
-            ("entries", reader._ENTRIES, ("s",)),
+            ("latest", reading._LATEST, (1, 1)),
+            ("going on", reading._GOING_ON, ()),
+            ("entries", reading._ENTRIES, ("s",)),
         )
     }
     assert "SEARCH newer USING COVERING INDEX saga_log_by_saga" in plans["latest"]

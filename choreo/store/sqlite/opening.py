@@ -1,4 +1,4 @@
-"""What an error of SQLite means to whoever runs the service."""
+"""Opening a store's file, and saying clearly why it can't be opened."""
 
 from __future__ import annotations
 
@@ -10,36 +10,9 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from choreo.errors import StoreError
+from choreo.store.sqlite.errors import refusal
 from choreo.store.sqlite.guard import GuardedConnection
 from choreo.store.sqlite.migrations import migrate
-
-_MEANINGS = {
-    sqlite3.SQLITE_NOTADB: ("is not an SQLite database", "give the path of another file"),
-    sqlite3.SQLITE_CORRUPT: ("is damaged", "restore it from a backup"),
-    sqlite3.SQLITE_CANTOPEN: ("can't be opened", "check the path and who may read and write there"),
-    sqlite3.SQLITE_PERM: ("can't be opened", "check who may read and write it"),
-    sqlite3.SQLITE_READONLY: ("can't be written", "check who may write the file and its folder"),
-    sqlite3.SQLITE_BUSY: ("is locked", "see which other process holds a transaction open on it"),
-    sqlite3.SQLITE_LOCKED: ("is locked", "see which other connection holds a transaction open on it"),
-    sqlite3.SQLITE_FULL: ("can't grow: the disk is full", "make room, then start again"),
-    sqlite3.SQLITE_IOERR: ("can't be read or written: the disk failed", "check the disk and the mount"),
-}
-
-
-def refusal(path: str, error: Exception) -> StoreError:
-    """Say in one line, with a hint, why SQLite refused to work on the database at ``path``.
-
-    >>> import sqlite3
-    >>> print(refusal("shop.db", sqlite3.OperationalError("no such column: colour")))
-    the database shop.db failed: no such column: colour
-    """
-    # The low byte is the kind of the error, the rest its details.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code not in _MEANINGS:
-        return StoreError(f"the database {path} failed: {error}")
-    meaning, hint = _MEANINGS[code]
-    return StoreError(f"the database {path} {meaning}", hint=hint)
-
 
 # How many prepared statements Python keeps: ours are about twenty, the others are the handlers'.
 _KEPT_STATEMENTS = 256

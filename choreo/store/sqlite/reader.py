@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from choreo.errors import StoreError
 from choreo.records import Entry
-from choreo.store.sqlite.opening import refusal
+from choreo.store.sqlite.errors import refusal
 from choreo.timeline import Account, Head, Letter, Planned
 
 _PATIENCE = 5.0

@@ -12,8 +12,8 @@ from typing import Any
 from choreo.chain import NOTHING, PRUNED, Row, digest_of, head_of, link_of
 from choreo.errors import StoreError
 from choreo.records import Entry
+from choreo.store.sqlite.errors import refusal
 from choreo.store.sqlite.heads import Heads, rows_of
-from choreo.store.sqlite.opening import refusal
 from choreo.store.sqlite.pending import Insertion, Pending
 from choreo.store.sqlite.turn import Turn
 

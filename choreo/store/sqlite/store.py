@@ -14,9 +14,10 @@ from sqlite_utils import Database
 from choreo.errors import Fenced, PayloadErased, StoreMismatch
 from choreo.ports.saga_log import SagaLog
 from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
+from choreo.store.sqlite.errors import refusal
 from choreo.store.sqlite.guard import Guard
 from choreo.store.sqlite.heads import Heads
-from choreo.store.sqlite.opening import open_database, refusal
+from choreo.store.sqlite.opening import open_database
 from choreo.store.sqlite.pending import UNWRITABLE, Pending
 from choreo.store.sqlite.saga_log import SQLiteSagaLog
 from choreo.store.sqlite.turn import Claim, Savepoint, Turn

@@ -13,8 +13,8 @@ from contextlib import suppress
 from types import TracebackType
 
 from choreo.errors import Fenced, StoreError, TransactionControl
+from choreo.store.sqlite.errors import refusal
 from choreo.store.sqlite.guard import Guard
-from choreo.store.sqlite.opening import refusal
 from choreo.store.sqlite.pending import UNWRITABLE, Mark, Pending
 
 _TAKE = "UPDATE choreo_store SET claimed_by = ?"
