@@ -21,7 +21,7 @@ $(READY): pyproject.toml
 demo: $(READY) ## run order fulfilment on the embedded broker: one success, then a failure at each step
 	$(BIN)/choreo demo
 
-test: $(READY) ## run every test (a real Kafka is fetched with Maven the first time), under 10 minutes
+test: $(READY) ## run every test (a real Kafka is fetched with Maven the first time), under 8 minutes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: $(READY) ## format, lint, types, architecture, docs, schemas
@@ -33,7 +33,7 @@ check: $(READY) ## format, lint, types, architecture, docs, schemas
 	$(BIN)/choreo schemas check
 
 bench: $(READY) ## measure against the hand-written floor, embedded and on real Kafka; JSON lines
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.programs.bench
 
 coverage: $(READY) ## branch coverage of protocol, store and worker
 	$(BIN)/python -m coverage erase
@@ -42,28 +42,28 @@ coverage: $(READY) ## branch coverage of protocol, store and worker
 	$(BIN)/python -m coverage report --include='choreo/protocol/*,choreo/store/sqlite/*,choreo/worker/*' --fail-under=95 --show-missing
 
 faults: $(READY) ## a fault at each point of the turn, of each kind, in each task, on real Kafka: the whole matrix
-	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.programs.faults
 
 MINUTES ?= 5
 soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills, pauses, rebalances, broker restarts
-	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+	$(BIN)/python -m tests.programs.soak --minutes $(MINUTES)
 
 simulate: $(READY) ## the examples in memory, on 10,000 random schedules with random trouble (SEEDS=…)
-	$(BIN)/python -m tests.testing.simulate $(SEEDS)
+	$(BIN)/python -m tests.programs.simulate $(SEEDS)
 
 fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
-	JOBS=$(JOBS) $(BIN)/python -m tests.verify 10000
+	JOBS=$(JOBS) $(BIN)/python -m tests.programs.naive 10000
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -s tests/verify/test_mutants.py
-	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/fuzz tests/kafka/test_cloudevents.py tests/scenarios/test_nth_operation.py
+	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/programs/fuzz tests/kafka/test_cloudevents.py tests/scenarios/test_nth_operation.py
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers
 	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py
 
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
-	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/recovery/test_whatif.py -k many_sagas
+	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/replay/test_whatif.py -k many_sagas
 
 resumes: $(READY) ## kill -9 at each point of the turn, rows lost by hand, and everybody resumes: 138 rounds on real Kafka
-	CHOREO_RESUMES=138 $(BIN)/python -m pytest -s tests/recovery/test_kills.py
+	CHOREO_RESUMES=138 $(BIN)/python -m pytest -s tests/replay/test_kills.py
 
 house: $(READY) ## sizes, hidden imports and import cycles of the source, beside those of before
 	$(BIN)/python -m tests.programs.house

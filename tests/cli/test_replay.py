@@ -17,7 +17,7 @@ from choreo.avro import AvroCodec
 from choreo.kafka import headers_of
 from tests.cli.command import Running, assert_refused, invoke
 from tests.cli.conftest import WriteModule, quiz
-from tests.recovery.conftest import saved
+from tests.replay.conftest import saved
 from tests.worker.rig import Rig, envelope_of
 from tests.worker.services import hotel
 from tests.worker.trip import (

@@ -21,14 +21,14 @@ from choreo.participant import Participant
 from choreo.store.sqlite import SQLiteStore, opening
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
+from tests.programs.soak.ledger import Ledger
+from tests.programs.soak.market.contract import OrderPlaced
+from tests.programs.soak.market.mailer import mailer
+from tests.programs.soak.market.orders import orders, place
+from tests.programs.soak.market.payments import payments
+from tests.programs.soak.market.shipping import shipping
+from tests.programs.soak.market.stock import stock
 from tests.scenarios.breaking import KINDS, BreakableConnection, BreakableLog, Breaker, Call, thinned
-from tests.soak.ledger import Ledger
-from tests.soak.market.contract import OrderPlaced
-from tests.soak.market.mailer import mailer
-from tests.soak.market.orders import orders, place
-from tests.soak.market.payments import payments
-from tests.soak.market.shipping import shipping
-from tests.soak.market.stock import stock
 from tests.worker.rig import ManualClock
 
 PARTICIPANTS = (orders, stock, payments, shipping, mailer)

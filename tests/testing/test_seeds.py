@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.testing.simulate import play
+from tests.programs.simulate import play
 
 SEEDS = 500
 PARTS = 20

@@ -1,5 +1,0 @@
-"""choreo under its own fire: a fault at every point of the turn, in real processes on a real Kafka.
-
-`cells` says what strikes where, `fuse` strikes, `store` and `log` know the points, `site` runs the processes
-of one cell, `books` says what must be true at the end. ``python -m tests.faults`` runs the whole matrix.
-"""

@@ -1,0 +1,156 @@
+"""One participant of a cell, as a process of its own: forked from a server that has imported everything.
+
+It is put together as `choreo.worker.compose.open_worker` does, around stores and logs with a fuse.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlite_utils import Database
+
+from choreo import Context
+from choreo.avro import AvroCodec
+from choreo.errors import ChoreoError
+from choreo.kafka import KafkaLog
+from choreo.store.sqlite import SQLiteStore
+from choreo.worker import Worker
+from choreo.worker.clock import SystemClock
+from tests.broker.guest import join_and_leave
+from tests.broker.tether import tie
+from tests.programs.faults.fuse import Aim, Fuse
+from tests.programs.faults.log import SpoilingLog, StruckLog
+from tests.programs.faults.mutants import MUTANTS
+from tests.programs.faults.participants import Effect, Plan, participant, row
+from tests.programs.faults.store import StruckStore
+
+SESSION = 1_500
+"""Milliseconds after which the group gives up a member that is silent."""
+
+_SETTINGS = {"session.timeout.ms": SESSION, "heartbeat.interval.ms": 300}
+_NEAR = 300
+"""Milliseconds before its time in which a deadline is waited for; no turn begins later after its take."""
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.programs.faults.process"])
+
+
+class Job(NamedTuple):
+    """What one process is told: who it is, where its cluster is, what its saga looks like, what strikes."""
+
+    name: str
+    bootstrap: str
+    plan: Plan
+    aim: Aim
+
+    @property
+    def store(self) -> Path:
+        """The participant's database."""
+        return self.aim.folder / f"{self.name}.db"
+
+    @property
+    def group(self) -> str:
+        """The participant's group: no other cell's."""
+        return f"{self.plan.topic}-{self.name}"
+
+
+def start(job: Job) -> Any:
+    """Start a process; it lives as long as this one at most."""
+    process = _CONTEXT.Process(target=serve, args=(job,), daemon=True)
+    process.start()
+    return process
+
+
+def serve(job: Job) -> None:
+    """Run the worker until something ends it; what that was goes into the cell's folder."""
+    tie(os.getppid())
+    os.setsid()  # a stopped process of a group whose leader ends would be told to go on
+    out = os.open(job.aim.folder / f"{job.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    logging.basicConfig(level="INFO", format="%(asctime)s.%(msecs)03d %(process)d %(message)s", force=True)
+    with closing(SQLiteStore(job.store)) as store:
+        worker = _worker(job, store)
+        try:
+            worker.run()
+        except ChoreoError as error:
+            print(f"{time.time():.3f} {os.getpid()} ended: {type(error).__name__}: {error}", flush=True)
+            sys.exit(error.exit_code)
+
+
+def _worker(job: Job, store: SQLiteStore) -> Worker:
+    log = KafkaLog(job.bootstrap, job.group, instance=f"{job.name}-{store.store_id}", settings=_SETTINGS)
+    struck_store: Any = store
+    struck_log: Any = log
+    effect: Effect = row
+    if job.name == "doer":
+        fuse = Fuse(job.aim)
+        lacking = MUTANTS[job.plan.without](store) if job.plan.without else store
+        struck_store = StruckStore(lacking, fuse)
+        struck_log = StruckLog(log, fuse, _is_due(job.aim, store), _rebalance(job))
+        effect = _effect(fuse)
+    elif job.name == "asker" and job.aim.is_broken and job.aim.cell.task == "action":
+        struck_log = SpoilingLog(log, job.aim.saga_id)
+    made = participant(job.name, job.plan, effect)
+    return Worker(made, struck_store, struck_log, AvroCodec(made.events), SystemClock())
+
+
+def _is_due(aim: Aim, store: SQLiteStore) -> Callable[[], bool]:
+    """Tell whether the deadline in question is to be done in the coming turn."""
+
+    def is_due() -> bool:
+        now = SystemClock().now()
+        rows = store.due(now + _NEAR, 1_000)
+        dues = [row.due for row in rows if (row.saga_id, row.task) == (aim.saga_id, "deadline")]
+        if dues:  # waited for here, or it might become due between this look and the worker's own
+            time.sleep(max(dues[0] - now, 0) / 1000)
+        return bool(dues)
+
+    return is_due if aim.cell.task == "deadline" else lambda: False
+
+
+def _rebalance(job: Job) -> Callable[[], None]:
+    """Give what makes the group's partitions move: a guest that stays until it has some of them."""
+    given = (job.bootstrap, job.group, job.plan.topic, 20.0)
+    return threading.Thread(target=join_and_leave, args=given, daemon=True).start
+
+
+def _effect(fuse: Fuse) -> Effect:
+    """Give what the doer's handlers do: two rows with the fuse in between, or one call to the world."""
+
+    def effect(ctx: Context, what: str) -> None:
+        aim = fuse.aim
+        broken = aim.is_broken and ctx.saga_id == aim.saga_id and ctx.task == aim.cell.task
+        if broken and ctx.task != "action" and not aim.mended.exists():
+            raise ConnectionError("broken")
+        if not isinstance(ctx.db, Database):
+            _call(fuse, ctx, what)
+            return
+        row(ctx, what)
+        if ctx.saga_id == aim.saga_id and ctx.task == aim.cell.task:
+            fuse.reach("handler half done", RuntimeError)
+        row(ctx, f"{what}, all of it")
+
+    return effect
+
+
+def _call(fuse: Fuse, ctx: Context, what: str) -> None:
+    """Do something in the world, which does it once for a key.
+
+    A line of a file, since a process that is paused in the middle of a call may hold no lock there.
+    """
+    line = f"{ctx.idempotency_key} {ctx.saga_id} {what}\n"
+    world = os.open(fuse.aim.world, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(world, line.encode())
+    os.close(world)
+    if ctx.saga_id == fuse.aim.saga_id and ctx.task == fuse.aim.cell.task:
+        fuse.reach("call started", RuntimeError)

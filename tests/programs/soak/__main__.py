@@ -1,0 +1,165 @@
+"""A soak of the market: ``python -m tests.programs.soak --minutes 15``.
+
+It prints how it goes, then one line of JSON.
+
+Exits with 1 where something was lost, done twice or is stuck, with 3 where a broker can't be had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+from choreo.errors import StoreError
+from tests.broker.jars import Unavailable
+from tests.broker.kafka import Broker, BrokerFailed
+from tests.broker.topic import ends_of, records_of
+from tests.programs.soak.crowd import Crowd
+from tests.programs.soak.ledger import Ledger, Verdict
+from tests.programs.soak.market.contract import PLANS, OrderPlaced
+from tests.programs.soak.market.orders import cancel, place
+from tests.programs.soak.weather import Weather
+
+QUIET_SECONDS = 180.0
+SAY_EVERY = 10.0
+
+
+class Soak:
+    """Places orders for some minutes while the weather is bad, then waits for quiet."""
+
+    def __init__(self, crowd: Crowd, ledger: Ledger, seed: int, rate: float) -> None:
+        self._crowd, self._ledger, self._rate = crowd, ledger, rate
+        self._weather = Weather(crowd, seed)
+        self._chance = random.Random(seed + 1)
+        self._began = time.monotonic()
+        self._said = 0.0
+        self._next = 0.0
+
+    def run(self, seconds: float) -> bool:
+        """Soak; say whether it came to rest afterwards."""
+        while self.now < seconds:
+            self._weather.turn(self.now)
+            self._place()
+            self._say()
+            time.sleep(0.02)
+        self._weather.clear()
+        return self._until(
+            lambda: self._ledger.is_quiet(ends_of(self._crowd.bootstrap, "market")), QUIET_SECONDS
+        )
+
+    @property
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    def _place(self) -> None:
+        """Place an order, or cancel one; where the store is locked by a paused process, later."""
+        if self.now < self._next:
+            return
+        placed = self._ledger.placed
+        order = OrderPlaced(f"o-{len(placed)}", self._chance.choice(PLANS))
+        try:
+            place(order)
+            placed[order.order_id] = order.plan
+            if self._chance.random() < 0.1:
+                late = f"o-{max(0, len(placed) - self._chance.randint(1, 10))}"
+                cancel(late)
+                self._ledger.cancelled.add(late)
+        except StoreError:
+            self._crowd.counts["locked_out"] += 1
+        self._next = self.now + self._chance.expovariate(self._rate)
+
+    def _until(self, holds: Callable[[], bool], seconds: float) -> bool:
+        deadline = self.now + seconds
+        while not holds():
+            self._crowd.revive()
+            self._say()
+            if self.now > deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def _say(self) -> None:
+        if self.now - self._said < SAY_EVERY:
+            return
+        self._said = self.now
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(self._crowd.counts.items()))
+        ended = self._ledger.ended()
+        print(f"{self.now:6.0f} s  {len(self._ledger.placed)} placed, {ended} ended; {counts}", flush=True)
+
+
+def main() -> int:
+    """Soak, and print what came of it; give the exit code."""
+    asked = _asked()
+    print(f"soaking for {asked.minutes:g} minutes, seed {asked.seed}", flush=True)
+    folder = Path(mkdtemp(prefix="choreo-soak-"))
+    try:
+        verdict = _soak(asked, folder)
+    except (Unavailable, BrokerFailed) as error:
+        print(f"no real Kafka here: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("interrupted: every process has been ended", file=sys.stderr)
+        rmtree(folder)
+        return 130
+    for said in verdict.violations[:50]:
+        print(f"VIOLATION {said}")
+    if verdict.violations:
+        print(f"what the processes said: {folder}")
+        return 1
+    rmtree(folder)
+    return 0
+
+
+def _soak(asked: argparse.Namespace, folder: Path) -> Verdict:
+    with ExitStack() as stack:
+        broker = Broker(folder / "kafka")
+        broker.start()
+        stack.callback(broker.kill)
+        crowd = stack.enter_context(closing(Crowd(broker, folder)))
+        ledger = Ledger(crowd.stores, folder / "world")
+        soak = Soak(crowd, ledger, asked.seed, asked.rate)
+        soak.run(asked.minutes * 60)
+        verdict = ledger.verdict(records_of(broker.bootstrap, "market"))
+        print(json.dumps(_line(asked, soak, crowd, ledger, verdict)), flush=True)
+    return verdict
+
+
+def _line(
+    asked: argparse.Namespace, soak: Soak, crowd: Crowd, ledger: Ledger, verdict: Verdict
+) -> dict[str, object]:
+    found = {
+        name: len(value) if isinstance(value, list) else value for name, value in verdict._asdict().items()
+    }
+    kinds = ("kills", "pauses", "replaced", "rebalances", "broker_restarts", "restarts", "locked_out")
+    return {
+        "soak": "market",
+        "minutes": asked.minutes,
+        "seed": asked.seed,
+        "seconds": round(soak.now),
+        "sagas": len(ledger.placed),
+        "cancelled": len(ledger.cancelled),
+        **{kind: crowd.counts[kind] for kind in kinds},
+        "zombies": crowd.zombies(),
+        **found,
+    }
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.programs.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long to place orders (5)")
+    parser.add_argument("--seed", type=int, default=20261, help="of the weather and the orders (20261)")
+    parser.add_argument("--rate", type=float, default=8.0, help="orders a second, on average (8)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

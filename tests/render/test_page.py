@@ -1,0 +1,132 @@
+"""A story's page, looked at in a real browser: it renders, it fits, and nothing leaves the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from choreo.render.html import page
+from choreo.timeline import Story, tell
+from tests.render.conftest import Look
+from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, story_of
+
+MEASURE = """
+<script>
+const inside = (outer, inner) => inner.left >= outer.left - 1 && inner.right <= outer.right + 1;
+const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+const moments = [...document.querySelectorAll('g.moment')];
+const at = element => element.getBoundingClientRect();
+const boxes = moments.map(each => at(each.querySelector('rect.box')));
+const told = {
+  boxes: boxes.filter(each => each.width > 40 && each.height > 10).length,
+  overflowing: moments
+    .filter(each => !inside(at(each.querySelector('rect.box')), at(each.querySelector('.label'))))
+    .map(each => each.textContent),
+  overlapping: boxes.filter((each, n) => boxes.slice(n + 1).some(other => !apart(each, other))).length,
+  icons: [...document.querySelectorAll('use.icon')].filter(each => at(each).width > 4).length,
+  arrows: [...document.querySelectorAll('path.arrow')].filter(each => each.getTotalLength() > 20).length,
+  outside: document.documentElement.scrollWidth > window.innerWidth,
+  paper: getComputedStyle(document.body).backgroundColor,
+  lines: document.querySelectorAll('tr[id]').length,
+};
+document.body.innerHTML = '<pre id="told">' + JSON.stringify(told).replace(/</g, '&lt;') + '</pre>';
+</script>
+"""
+
+
+def stuck_story(folder: Path) -> Story:
+    """Cut a trip off while its airline is being called, and tell it an hour later."""
+    accounts = accounts_in(folder, PLANS["late"].trip_id)
+    first = min(row.offset for account in accounts for row in account.entries if row.input == "event")
+    cut = shortened(accounts, lambda row: row.offset <= first + 1 and "timed_out" not in row.outcome)
+    return tell(cut, LATER, graph_of_trips())
+
+
+STORIES = ("booked", "mute", "late", "stuck")
+
+
+@pytest.fixture(params=STORIES)
+def story(request: pytest.FixtureRequest, travelled: Path) -> Story:
+    """Give a success, rollbacks of parallel branches, and a saga that is stuck."""
+    return stuck_story(travelled) if request.param == "stuck" else story_of(travelled, request.param)
+
+
+def measured(looked: Look, written: str, *flags: str) -> dict[str, Any]:
+    """Measure a page with a script, which its own policy would forbid."""
+    free = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", written)
+    dom = looked(free.replace("</body>", f"{MEASURE}</body>"), "--window-size=1280,900", *flags).dom
+    found = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
+    assert found, dom[-500:]
+    told: dict[str, Any] = json.loads(
+        found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    )
+    return told
+
+
+def test_it_renders_and_asks_for_nothing(looked: Look, story: Story) -> None:
+    """The browser has no complaint, and the page makes no request."""
+    written = page(story)
+    seen = looked(written)
+    assert seen.console == []
+    assert seen.requests == []
+    assert seen.dom.count('<tr id="m') == len(story.moments)
+    assert "default-src 'none'" in seen.dom
+
+
+def test_its_texts_fit_their_boxes(looked: Look, story: Story) -> None:
+    """No box lies upon another, no label is wider than its box, and all can be seen."""
+    told = measured(looked, page(story))
+    assert told["overflowing"] == []
+    assert told["overlapping"] == 0
+    assert told["boxes"] == told["icons"] >= len(story.participants)
+    assert told["arrows"] >= 2
+    assert told["lines"] == len(story.moments)
+    assert not told["outside"]
+
+
+def test_it_is_dark_where_that_is_preferred(looked: Look, travelled: Path) -> None:
+    """As the reader's system says."""
+    written = page(story_of(travelled, "booked"))
+    dark = ("--blink-settings=preferredColorScheme=0",)
+    assert measured(looked, written)["paper"] == "rgb(253, 253, 252)"
+    assert measured(looked, written, *dark)["paper"] == "rgb(20, 23, 27)"
+
+
+EVIL = (
+    '"><script src="http://127.0.0.1:9/x.js"></script><img src="http://127.0.0.1:9/x.png" onerror="alert(1)">'
+)
+
+
+def test_what_events_say_is_only_text(looked: Look, travelled: Path) -> None:
+    """Whoever chooses a saga's id, or a reason, writes nothing into the page."""
+    accounts = [
+        account._replace(
+            participant=EVIL if account.participant == "car" else account.participant,
+            entries=[
+                row._replace(saga_id=EVIL, note=EVIL if row.note else "", step=row.step.replace("book", EVIL))
+                for row in account.entries
+            ],
+        )
+        for account in accounts_in(travelled, PLANS["mute"].trip_id)
+    ]
+    written = page(tell(accounts, LATER))
+    seen = looked(written)
+    assert (seen.console, seen.requests) == ([], [])
+    assert "<script" not in seen.dom
+    assert "<img" not in seen.dom
+    assert seen.dom.count("&lt;script") > 10
+
+
+def test_the_browser_would_tell(looked: Look) -> None:
+    """What the tests above look for is there when it happens."""
+    seen = looked('<img src="http://127.0.0.1:9/x.png"><script>console.error("no")</script>')
+    assert seen.requests == ["http://127.0.0.1:9/x.png"]
+    assert "no" in seen.console
+    policy = '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
+    refused = looked(f'{policy}<img src="http://127.0.0.1:9/x.png">')
+    assert refused.requests == []
+    assert "Content Security Policy" in refused.console[0]

@@ -1,4 +1,0 @@
-"""A soak: a market of five participants for minutes, in bad weather; ``python -m tests.soak --minutes 15``.
-
-`market` is the saga, `weather` what happens to its processes, `ledger` what must be true at the end.
-"""

@@ -1,0 +1,35 @@
+"""Trips that went every way there is, their stores left as their workers left them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from choreo.timeline import Account
+from tests.scenarios.test_travel import play
+from tests.scenarios.trips import Plan, in_memory, travelling
+from tests.timeline.travelled import PLANS, accounts_in
+from tests.worker.rig import ManualClock
+
+
+@pytest.fixture(scope="session")
+def travelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of the four stores."""
+    folder, clock = tmp_path_factory.mktemp("travelled"), ManualClock()
+    with travelling(in_memory(clock), folder, "travelled", tuple(PLANS.values()), clock) as trips:
+        play(trips)
+    return folder
+
+
+@pytest.fixture(params=list(PLANS))
+def plan(request: pytest.FixtureRequest) -> Plan:
+    """Give one plan after the other."""
+    return PLANS[request.param]
+
+
+@pytest.fixture
+def accounts(travelled: Path, plan: Plan) -> Sequence[Account]:
+    """Give everybody's account of a trip."""
+    return accounts_in(travelled, plan.trip_id)

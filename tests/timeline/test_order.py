@@ -1,0 +1,149 @@
+"""One order: the topic's and everybody's own; clocks only arrange what those leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from choreo.errors import StoreError
+from choreo.timeline import Account, Story, tell
+from tests.scenarios.trips import PARTICIPANTS
+from tests.timeline.travelled import LATER, PLANS, accounts_in, story_of
+
+SKEWS = st.fixed_dictionaries({each.name: st.integers(-(10**7), 10**7) for each in PARTICIPANTS})
+
+
+def skewed(accounts: Sequence[Account], by: dict[str, int]) -> list[Account]:
+    """Set every participant's clock wrong."""
+    return [
+        account._replace(
+            entries=[
+                row._replace(recorded_at=row.recorded_at + by[account.participant]) for row in account.entries
+            ]
+        )
+        for account in accounts
+    ]
+
+
+def assert_ordered(story: Story, accounts: Sequence[Account]) -> None:
+    """Hold a story against the log and against everybody's own rows."""
+    place = {moment.message.id: number for number, moment in enumerate(story.moments) if moment.message}
+    in_log = [each.id for each in story.messages]
+    assert [each for each in sorted(place, key=place.__getitem__) if each in in_log] == in_log
+    for number, moment in enumerate(story.moments):
+        assert place.get(moment.cause, -1) < number, moment
+    for account in accounts:
+        own = [row for row in account.entries if row.input != "event" and row.old_state != row.new_state]
+        told = [each for each in story.moments if each.participant == account.participant]
+        moved = [each for each in told if each.old_state != each.new_state]
+        assert [(each.step, each.new_state) for each in moved] == [(row.step, row.new_state) for row in own]
+
+
+@given(skews=SKEWS)
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_wrong_clocks_change_nothing_that_the_log_decides(
+    accounts: Sequence[Account], skews: dict[str, int]
+) -> None:
+    """An event stays behind what led to it, and before what it led to; so does everybody's own order."""
+    wrong = skewed(accounts, skews)
+    assert_ordered(tell(wrong, LATER), wrong)
+
+
+def test_right_clocks_arrange_what_happened_side_by_side(accounts: Sequence[Account]) -> None:
+    """Whose rows come first is no matter of names; what was published late stands where its event lies."""
+    moments = tell(accounts, LATER).moments
+    prompt = [each for each in moments if not each.message or each.message.time - each.time < 100]
+    times = [moment.time for moment in prompt]
+    assert times == sorted(times)
+
+
+def test_the_order_of_the_stores_does_not_matter(accounts: Sequence[Account]) -> None:
+    """What everybody agrees on, at least."""
+    there, back = tell(accounts, LATER), tell(list(reversed(accounts)), LATER)
+    assert (there.state, there.messages, there.aborted_by) == (back.state, back.messages, back.aborted_by)
+    assert_ordered(back, accounts)
+
+
+def test_a_clock_that_is_behind_is_remarked(travelled: Path) -> None:
+    """It read an event before its time."""
+    accounts = accounts_in(travelled, PLANS["booked"].trip_id)
+    story = tell(skewed(accounts, {"agency": 0, "hotel": -5_000, "flight": 0, "car": 0}), LATER)
+    assert any("the clock of hotel is 5000 ms behind" in remark for remark in story.remarks)
+
+
+def test_one_store_tells_what_the_log_told_it(travelled: Path) -> None:
+    """What others did is in the log: when it came there, not when it was done."""
+    (agency, *_) = accounts_in(travelled, PLANS["late"].trip_id)
+    whole, alone = story_of(travelled, "late"), tell([agency], LATER)
+    assert alone.messages != whole.messages  # nobody else has read them
+    assert [each.id for each in alone.messages] == [each.id for each in whole.messages]
+    assert {each.participant: each.seen for each in alone.moments} == {
+        "agency": True,
+        "car": False,
+        "flight": False,
+        "hotel": False,
+    }
+    assert any("no store of car, flight, hotel was looked at" in remark for remark in alone.remarks)
+    assert_ordered(alone, [agency])
+
+
+def test_events_on_two_partitions_are_remarked(travelled: Path) -> None:
+    """Then nobody knows their order."""
+    accounts = accounts_in(travelled, PLANS["booked"].trip_id)
+    moved = [
+        account._replace(entries=[row._replace(partition=row.offset % 2) for row in account.entries])
+        for account in accounts
+    ]
+    assert any("more than one partition" in remark for remark in tell(moved, LATER).remarks)
+
+
+def test_the_moments_of_a_trip_that_is_booked(travelled: Path) -> None:
+    """Each step is told once, by its owner, with the event that it published and where that lies."""
+    story = story_of(travelled, "booked")
+    told = [(each.step, each.what, each.message.name if each.message else "") for each in story.moments]
+    assert told[0] == ("start", "started", "TripRequested")
+    assert set(told[1:5]) == {
+        ("hotel.book_room", "completed", "RoomBooked"),
+        ("car.rent_car", "completed", "CarRented"),
+        ("flight.book_seat", "executing", ""),
+        ("flight.book_seat", "completed", "SeatBooked"),
+    }
+    assert told[5:7] == [
+        ("agency.charge", "completed", "TripPaid"),
+        ("agency.send_vouchers", "completed", "TripBooked"),
+    ]
+    assert {each.participant for each in story.moments} == {"agency", "hotel", "car", "flight"}
+    assert (story.state, story.owed, story.ahead) == ("completed", (), ())
+    offsets = [each.place.offset for each in story.messages if each.place]
+    assert all(first < second for first, second in pairwise(offsets))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"input": "nonsense"}, "input is 'nonsense'"),
+        ({"new_state": "asleep"}, "new_state is 'asleep'"),
+        ({"saga_state": ""}, "saga_state is ''"),
+        ({"outcome": "won"}, "outcome is 'won'"),
+        ({"offset": -1}, "no offset"),
+    ],
+)
+def test_a_corrupt_row_is_named(travelled: Path, change: dict[str, object], words: str) -> None:
+    """By its store and its number."""
+    (agency, *_) = accounts_in(travelled, PLANS["booked"].trip_id)
+    rows = list(agency.entries)
+    rows[1] = rows[1]._replace(**change)  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=r"agency\.db: row 2 of saga .* is corrupt: ") as caught:
+        tell([agency._replace(entries=rows)], LATER)
+    assert words in str(caught.value)

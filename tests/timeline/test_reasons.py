@@ -1,0 +1,243 @@
+"""Why: what a story says of refusals, void outcomes, retries, deadlines and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from choreo import Permanent, Retry
+from choreo.records import Entry
+from choreo.render.text import lines
+from choreo.store.sqlite import SQLiteStore
+from choreo.timeline import Account, Planned, Story, tell
+from choreo.timeline.messages import Moment
+from choreo.worker.letters import settle
+from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, story_of
+from tests.worker.rig import Rig
+from tests.worker.services import Script, hotel
+from tests.worker.trip import FlightFull, TripRequested
+
+NO = Permanent("the hotel says no")
+
+
+def moments(story: Story, step: str) -> list[Moment]:
+    return [moment for moment in story.moments if moment.step == step]
+
+
+def test_a_late_reply_is_void_because_of_the_timeout(travelled: Path) -> None:
+    """It says which outcome came first, and where that lies."""
+    story = story_of(travelled, "late")
+    timed_out = next(each for each in moments(story, "car.rent_car") if each.what == "timed out")
+    late = next(each for each in moments(story, "car.rent_car") if each.what == "completed")
+    (void,) = [message for message in story.messages if message.void]
+    assert timed_out.message is not None
+    assert (void.name, void.void) == ("CarRented", f"the step timed out before, {timed_out.message.at}")
+    assert (timed_out.participant, timed_out.why) == ("agency", "the deadline agency.car_is_late passed")
+    assert late.message == void
+
+
+def test_a_refusal_says_what_aborted_the_saga(travelled: Path) -> None:
+    """A failure, a timeout or a cancellation."""
+    for name, words in (
+        ("full", "aborted by hotel.book_room failed @"),
+        ("late", "aborted by car.rent_car timed out @"),
+        ("cancelled", "aborted by the cancellation @"),
+    ):
+        story = story_of(travelled, name)
+        (charge,) = moments(story, "agency.charge")
+        assert charge.what == "refused"
+        assert charge.why.startswith(words)
+        assert f"aborted by {story.aborted_by}" == charge.why
+
+
+def test_attempts_are_counted_and_say_why_they_failed(travelled: Path) -> None:
+    """And what was done in vain is undone before the step fails."""
+    story = story_of(travelled, "mute")
+    seat = moments(story, "flight.book_seat")
+    assert [(each.what, each.attempt) for each in seat] == [
+        ("executing", 0),
+        ("retrying", 1),
+        ("retrying", 2),
+        ("compensating", 0),
+        ("failed", 0),
+    ]
+    assert seat[1].why == "ConnectionError"
+    assert seat[3].why == "gave up after 3 attempts: ConnectionError"
+    assert seat[4].message is not None
+    assert seat[4].message.name == "SeatUnavailable"
+
+
+def test_latency_counts_from_the_record_that_caused_it(travelled: Path) -> None:
+    """The deadline passed when it was due."""
+    story = story_of(travelled, "late")
+    (passed,) = [each for each in story.moments if each.what == "timed out"]
+    start = story.messages[0]
+    assert passed.took == passed.time - start.time
+    assert passed.took >= 2_000
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """Open a hotel that can't cancel, and let a trip fail."""
+    rig = Rig(hotel(cancel=Script([NO])), tmp_path)
+    rig.open()
+    rig.feed(TripRequested("t"))
+    rig.clock.advance(60)
+    rig.feed(FlightFull("t", "full"))
+    yield rig
+    rig.close()
+
+
+def story_in(rig: Rig) -> Story:
+    return tell(accounts_in(rig.path.parent, "s1"), rig.clock.now())
+
+
+def test_a_dead_letter_is_told_and_owed(rig: Rig) -> None:
+    """With its number, its reason, and for how long it has been waiting."""
+    rig.clock.advance(30)
+    story = story_in(rig)
+    assert (story.moments[-1].what, story.moments[-1].why) == ("dead letter", "#1 gave-up: the hotel says no")
+    debt = story.owed[0]
+    assert (debt.who, debt.what, debt.why) == ("hotel", "hotel.book", "dead letter")
+    assert debt.detail == "#1 gave-up: the hotel says no"
+    assert debt.since == rig.clock.now() - 30_000
+
+
+@pytest.mark.parametrize(("how", "what"), [("requeued", "requeued"), ("discarded", "discarded")])
+def test_what_somebody_did_about_a_dead_letter_is_told(rig: Rig, how: str, what: str) -> None:
+    """In their words."""
+    (letter,) = rig.letters()
+    with closing(SQLiteStore(rig.path)) as store:
+        settle(store, letter, how, "called them", rig.clock.now())  # type: ignore[arg-type]
+    waiting = story_in(rig)
+    assert [(each.why, each.what) for each in waiting.owed] == [("queued", "dead letter #1")]
+    rig.settle()
+    story = story_in(rig)
+    (told,) = [moment for moment in story.moments if moment.what == what]
+    assert told.why == "#1: called them"
+    assert story.moments[-1].new_state == "compensated"
+
+
+def test_a_step_that_backs_off_says_until_when(tmp_path: Path) -> None:
+    """And how often it has failed."""
+    rig = Rig(hotel(book=Script([ConnectionError()]), retry=Retry(attempts=3)), tmp_path)
+    rig.open()
+    rig.feed(TripRequested("t"))
+    story = story_in(rig)
+    (debt,) = story.owed
+    assert (debt.who, debt.what, debt.why, debt.detail) == (
+        "hotel",
+        "hotel.book",
+        "retry",
+        "its action failed 1 times",
+    )
+    assert debt.until is not None
+    assert debt.until > rig.clock.now()
+    rig.close()
+    overdue = tell(accounts_in(tmp_path, "s1"), rig.clock.now() + 10**6)
+    assert [each.why for each in overdue.owed] == ["queued"]
+
+
+def test_an_event_that_is_published_and_not_acknowledged_is_owed_by_its_outbox(tmp_path: Path) -> None:
+    """Where the broker is away, say."""
+    rig = Rig(hotel(), tmp_path)
+    rig.open()
+    rig.append(TripRequested("t"))
+    publish = rig.worker._log.publish
+    rig.worker._log.publish = lambda publications: None  # type: ignore[method-assign]
+    rig.worker.turn()
+    (debt,) = story_in(rig).owed
+    assert (debt.who, debt.what, debt.why) == ("hotel", "HotelBooked", "outbox")
+    rig.worker._log.publish = publish  # type: ignore[method-assign]
+    rig.close()
+
+
+def test_without_a_graph_it_is_who_keeps_the_last_event_s_body(tmp_path: Path) -> None:
+    """Only who handles an event keeps it; where nobody does, nobody here knows who is to answer."""
+    rig = Rig(hotel(), tmp_path)
+    rig.open()
+    rig.append(TripRequested("t"))
+    rig.settle()
+    (debt,) = story_in(rig).owed
+    assert (debt.who, debt.why, debt.detail) == ("", "answer", "an answer to HotelBooked @1")
+    accounts = accounts_in(tmp_path, "s1")
+    rows = [row for row in accounts[0].entries if row.input == "event"]
+    flight = accounts[0]._replace(participant="flight", entries=[rows[0], rows[1]._replace(payload=b"kept")])
+    (debt,) = tell([*accounts, flight], rig.clock.now()).owed
+    assert (debt.who, debt.why) == ("flight", "answer")
+    rig.close()
+
+
+def test_of_a_saga_that_was_pruned_only_its_end_is_told(rig: Rig) -> None:
+    """Others may remember more."""
+    (account,) = accounts_in(rig.path.parent, "s1")
+    first = account.entries[0]
+    stone = first._replace(
+        saga_state="failed", input="pruned", step="", old_state="pending", new_state="pending", event_id=""
+    )
+    stone = stone._replace(offset=-1, event_time=first.recorded_at + 5_000, note="7 rows")
+    story = tell([account._replace(entries=[stone], letters=(), planned=())], rig.clock.now())
+    assert (story.state, [each.what for each in story.moments]) == ("failed", ["pruned"])
+    assert story.last == first.recorded_at + 5_000
+    assert "pruned in the log of hotel" in story.remarks[0]
+    both = tell([account._replace(participant="spa", entries=[stone]), account], rig.clock.now())
+    assert both.messages
+    assert both.state == "failed"
+
+
+def test_what_is_void_says_which_outcome_came_before() -> None:
+    """A step's success, or what undid it: the first of each counts."""
+
+    def event(offset: int, outcome: str, note: str = "", step: str = "a.do") -> Entry:
+        name = f"x.{outcome}{offset}"
+        place = ("t", 0, offset, offset, None, note)
+        return Entry(
+            *("s", "x", 1, "compensating", offset, "event", step, "pending", "completed"),
+            *(f"e{offset}", name, outcome, "compensatable", "a", "", *place),
+        )
+
+    rows = [
+        event(0, "succeeded"),
+        event(1, "failed", "", "b.do"),
+        event(2, "compensated"),
+        event(3, "compensated", "void"),
+        event(4, "failed", "void"),
+        event(5, "succeeded", "void", "c.do"),
+    ]
+    told = tell([Account("a", rows)], 10)
+    assert [message.void for message in told.messages[3:]] == [
+        "the step was compensated before, @2",
+        "the step succeeded before, @0",
+        "it can't complete the saga: b.do failed before, @1",
+    ]
+
+
+def test_what_a_store_says_of_a_step_goes_before_what_its_graph_says(travelled: Path) -> None:
+    """One debt for a step: that it is being called is more than that it owes an answer."""
+    accounts = accounts_in(travelled, PLANS["booked"].trip_id)
+    cut = shortened(
+        accounts, lambda row: row.step in ("start", "flight.book_seat") and row.outcome != "compensated"
+    )
+    calling = [
+        account._replace(planned=[Planned("action", "flight.book_seat", 0, lane="out")])
+        if account.participant == "flight"
+        else account
+        for account in cut
+    ]
+    story = tell(calling, LATER, graph_of_trips())
+    assert [debt.why for debt in story.owed if debt.what == "flight.book_seat"] == ["executing"]
+    assert {debt.why for debt in story.owed if debt.who == "hotel"} == {"answer"}
+
+
+def test_what_an_exception_says_stays_in_its_line(rig: Rig) -> None:
+    """A terminal obeys some characters, and a table has its lines; nobody's text has a say in either."""
+    (account,) = accounts_in(rig.path.parent, "s1")
+    rows = [
+        row._replace(note="\x1b[31mred\nnext" + "x" * 1000) if row.note else row for row in account.entries
+    ]
+    told = list(lines(tell([account._replace(entries=rows, letters=())], rig.clock.now())))
+    assert any("[31mred next" in line.text for line in told)
+    assert all(line.text.isprintable() and len(line.text) < 500 for line in told)
