@@ -12,8 +12,8 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
-from .judging import judge
-from .naive import TooLarge
+from tests.verify.judging import judge
+from tests.verify.naive import TooLarge
 
 CHUNK = 50
 
