@@ -15,8 +15,8 @@ from choreo.audit.json_lines import read_lines
 from choreo.audit.verification import saga_ids
 from choreo.chain import Row, first_misfit
 from choreo.errors import ArchiveError
-from choreo.store.sqlite import SQLiteStore
 from choreo.store.sqlite.restoring import adopt, restore
+from choreo.store.sqlite.store import SQLiteStore
 
 _AT_ONCE = 1_000
 

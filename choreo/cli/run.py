@@ -103,7 +103,7 @@ def _store_id(path: str) -> str:
     A store serves one worker at a time, so its id can name the worker's instance: after a crash the
     cluster gives the same partitions back at once.
     """
-    from choreo.store.sqlite import SQLiteStore
+    from choreo.store.sqlite.store import SQLiteStore
 
     store = SQLiteStore(path)
     try:

@@ -16,7 +16,7 @@ from choreo.project.pyproject import nearest_project
 if TYPE_CHECKING:
     import sqlite3
 
-    from choreo.store.sqlite import SQLiteStore
+    from choreo.store.sqlite.store import SQLiteStore
     from choreo.timeline import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,7 +57,7 @@ def open_stores(named: Sequence[str]) -> Iterator[list[Opened]]:
     ``{participant}`` stands for any name. Raises `ConfigurationError` where a file is missing or is no
     store of choreo's: nothing is made. A worker may use them meanwhile.
     """
-    from choreo.store.sqlite import SQLiteStore
+    from choreo.store.sqlite.store import SQLiteStore
 
     opened: list[Opened] = []
     try:

@@ -17,7 +17,7 @@ from choreo.ports import Clock, Codec, Store
 from choreo.project.lock import derive_by
 from choreo.records import Entry
 from choreo.saga import Saga
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
 from choreo.worker.transaction import LocalTransaction
 

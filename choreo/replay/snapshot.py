@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from choreo.errors import ConfigurationError
 from choreo.records import Entry
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 
 class Snapshot(NamedTuple):

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from choreo.errors import ConfigurationError
 from choreo.replay.snapshot import copy_database
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from choreo.events import event_name
 from choreo.participant import Context, Handler, Parameter
 from choreo.participant.handler import Task
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 # A temporary table belongs to the connection: the service's own tables stay as they are.
 _TABLE = """

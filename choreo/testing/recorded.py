@@ -17,7 +17,7 @@ from choreo.chain import PRUNED, Row
 from choreo.errors import ArchiveError, ConfigurationError
 from choreo.participant import Participant
 from choreo.replay.what_if import Changed, WhatIf
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 _ENDED = ("completed", "failed")
 

@@ -10,7 +10,7 @@ from choreo.avro import AvroCodec
 from choreo.errors import Fenced, StoreError
 from choreo.participant import Handler, Participant
 from choreo.records import Record
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.clock import VirtualClock
 from choreo.testing.memory import MemoryBroker
 from choreo.testing.runner import SimulatedCalls

@@ -11,7 +11,7 @@ from typing import Any
 
 from choreo.errors import StoreError
 from choreo.records import Entry, Partition
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 
 class Crash(BaseException):

@@ -9,7 +9,7 @@ from pathlib import Path
 from choreo.avro import AvroCodec
 from choreo.participant import Participant
 from choreo.ports import Clock, Log
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
 from choreo.worker.worker import Options, Worker
 

@@ -16,7 +16,7 @@ from choreo.audit.avro_file import write_container
 from choreo.audit.json_lines import write_lines
 from choreo.chain import first_misfit
 from choreo.errors import ArchiveError, ChoreoError
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.store.conformance import ended, entry
 
 FORMATS = {"jsonl": write_lines, "avro": write_container}

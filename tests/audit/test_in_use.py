@@ -11,13 +11,13 @@ from pathlib import Path
 from choreo.audit import Origin, Verification, check_export, erase, heads_of, prune, records_of, saga_ids
 from choreo.audit.json_lines import write_lines
 from choreo.chain import PRUNED, first_misfit
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 SAGAS = 800
 
 BUSY = """
 import sys, time
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.store.conformance import ended, entry, unpublished
 store = SQLiteStore(sys.argv[1])
 longest = 0.0

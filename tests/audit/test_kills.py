@@ -11,7 +11,7 @@ import pytest
 from choreo.audit import Origin, erase, import_export, prune, records_of, saga_ids, whole_file
 from choreo.audit.json_lines import write_lines
 from choreo.chain import PRUNED, first_misfit
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.store.conformance import ended, entry
 
 SAGAS = [f"s{number:03d}" for number in range(250)]
@@ -20,7 +20,7 @@ DYING = """
 import os, sys
 from pathlib import Path
 from choreo.audit import erase, import_export, prune, saga_ids
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 what, path, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 count = 0
 class Dying(SQLiteStore):

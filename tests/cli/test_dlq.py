@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from choreo import Participant, Permanent
 from choreo.avro import write_schemas
 from choreo.cli import main
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.cli.command import assert_refused, invoke
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from choreo import Participant, Permanent
 from choreo.cli import main
 from choreo.errors import StoreMismatch
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.cli.command import assert_refused, invoke
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel

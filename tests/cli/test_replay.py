@@ -224,7 +224,7 @@ def test_an_embedded_topic_is_looked_into(rigged: Rig, target: str, folder: Path
 def test_rebuild_makes_a_new_store_from_the_topic(folder: Path, write_module: WriteModule) -> None:
     """Of a participant that ran on an embedded broker; the new file is there whole, or not at all."""
     from choreo.kafka import EmbeddedBroker
-    from choreo.store.sqlite import SQLiteStore
+    from choreo.store.sqlite.store import SQLiteStore
 
     target = f"{write_module(OBSERVED)}:hotel"
     with EmbeddedBroker() as broker:

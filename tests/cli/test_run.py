@@ -10,7 +10,7 @@ import pytest
 
 from choreo import connect
 from choreo.project.modules import load_participant
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.cli.command import Running, execute
 from tests.cli.conftest import WriteModule, quiz
 

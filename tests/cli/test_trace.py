@@ -13,7 +13,7 @@ import pytest
 
 from choreo import Participant, Permanent, connect
 from choreo.project.modules import load_participant
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import OrderCreated
 from examples.orders.orders import place_order
 from tests.cli.command import Running, assert_refused, execute, invoke

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from choreo.kafka import EmbeddedBroker
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.cli.command import assert_refused, execute, invoke
 from tests.cli.conftest import WriteModule, quiz
 

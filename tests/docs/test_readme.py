@@ -15,7 +15,7 @@ from hypothesis import settings
 import choreo
 from choreo.avro import AvroCodec
 from choreo.cli.root import choreo as root
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing import Harness
 from choreo.testing.harness import opening
 from choreo.testing.memory import MemoryBroker

@@ -21,7 +21,7 @@ from choreo.participant import Participant
 from choreo.records import Entry, Partition
 from choreo.replay.observing import observe
 from choreo.replay.rebuild import Rebuilt, rebuild
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment

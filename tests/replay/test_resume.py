@@ -14,7 +14,7 @@ from choreo import Permanent, Retry
 from choreo.errors import ReplayError
 from choreo.participant import Participant as Declared
 from choreo.replay.resume import Resumed, resume
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import order_fulfilment
 from tests.broker.leg import MemoryLeg
 from tests.replay.watching import differences

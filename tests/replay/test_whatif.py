@@ -22,7 +22,7 @@ from choreo.errors import ConfigurationError
 from choreo.participant import Participant as Declared
 from choreo.replay.snapshot import copy_of, empty
 from choreo.replay.what_if import WhatIf
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import order_fulfilment
 from tests.broker.leg import MemoryLeg
 from tests.replay.conftest import saved

@@ -8,7 +8,7 @@ from typing import Any
 from choreo.participant import Participant
 from choreo.replay.fold import Difference
 from choreo.replay.sagas import remembered
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.scenarios.shop import Shop
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.records import Entry
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from examples.orders.contract import OrderCreated, order_fulfilment

@@ -15,7 +15,7 @@ from choreo.cloudevents import headers_of
 from choreo.envelope import Envelope, event_id
 from choreo.ports import Clock, Log, Publication
 from choreo.records import DeadLetter, Partition
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.leg import KafkaLeg, Leg, MemoryLeg

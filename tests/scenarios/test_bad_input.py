@@ -23,7 +23,7 @@ from choreo.errors import BodyError, StoreError
 from choreo.events import event_name
 from choreo.ports import Publication
 from choreo.records import DeadLetter, Partition
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options
 from choreo.worker.bodies import MAX_BODY
 from examples.bank.contract import TransferDone, TransferRequested, bank_transfer

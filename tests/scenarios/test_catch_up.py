@@ -20,7 +20,7 @@ from choreo.cloudevents import headers_of, read
 from choreo.envelope import Envelope, event_id
 from choreo.events import event_name
 from choreo.ports import Log, Publication
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.leg import KafkaLeg, Leg, MemoryLeg, unique

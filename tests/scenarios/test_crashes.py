@@ -20,7 +20,7 @@ from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.cloudevents import read
 from choreo.ports import Publication
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from examples.orders.contract import OrderCreated, order_fulfilment

@@ -14,7 +14,7 @@ from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.events import event_name
 from choreo.ports import Assignment
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.leg import Leg

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import choreo
 from choreo.participant import Participant
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.scenarios.shop import Books
 
 CHOREO = str(Path(sys.executable).with_name("choreo"))

@@ -11,9 +11,9 @@ import pytest
 from sqlite_utils import Database
 
 from choreo.chain import Misfit, first_misfit
-from choreo.store.sqlite import SQLiteStore
 from choreo.store.sqlite.heads import Heads
 from choreo.store.sqlite.migrations import migrations
+from choreo.store.sqlite.store import SQLiteStore
 
 from .conformance import check_chain, entry
 

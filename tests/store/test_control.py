@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from choreo.errors import StoreError, TransactionControl
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 from .conformance import entry
 

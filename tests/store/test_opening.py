@@ -13,9 +13,9 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from choreo.errors import StoreError
-from choreo.store.sqlite import SQLiteStore
 from choreo.store.sqlite.errors import refusal
 from choreo.store.sqlite.migrations import NAMES, TABLES, migrations
+from choreo.store.sqlite.store import SQLiteStore
 
 
 def refused(path: Path, **options: float) -> str:

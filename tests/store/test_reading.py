@@ -12,9 +12,9 @@ import pytest
 
 from choreo.errors import StoreError
 from choreo.records import Entry, Scheduled
-from choreo.store.sqlite import SQLiteStore
 from choreo.store.sqlite import reader as reading
 from choreo.store.sqlite.reader import StoreReader
+from choreo.store.sqlite.store import SQLiteStore
 
 
 def row(saga_id: str, number: int, state: str = "pending") -> Entry:

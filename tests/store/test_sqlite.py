@@ -15,7 +15,7 @@ import pytest
 
 from choreo.errors import StoreError
 from choreo.records import Partition
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 from .conformance import Connect, StoreConformance, entry, scheduled, unpublished
 
@@ -123,7 +123,7 @@ def test_a_transaction_of_somebody_else_must_end_before_a_turn(store: SQLiteStor
 
 DYING = """
 import os, sys
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.records import Entry
 def entry(note): return Entry("s1", "shop", 1, "started", 1, "event", "reserve", "", "", note=note)
 store = SQLiteStore(sys.argv[1])

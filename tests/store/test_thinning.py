@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from choreo.errors import StoreError
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 from .conformance import check_chain, ended, entry, unpublished
 

@@ -11,7 +11,7 @@ import pytest
 from choreo.envelope import Envelope
 from choreo.protocol import Instance, Role, Trigger, events, steps
 from choreo.records import Partition
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing import Violation, failure_matrix
 from examples.orders import scenario as orders
 from examples.orders.contract import OrderCreated

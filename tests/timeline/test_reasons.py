@@ -11,7 +11,7 @@ import pytest
 from choreo import Permanent, Retry
 from choreo.records import Entry
 from choreo.render.text import lines
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.timeline import Account, Planned, Story, tell
 from choreo.timeline.messages import Moment
 from choreo.worker.letters import settle

@@ -16,7 +16,7 @@ from choreo.ports import Log
 from choreo.protocol import Instance
 from choreo.protocol.history import rebuild
 from choreo.records import DeadLetter, Entry, Record
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from tests.worker.trip import EVENTS, STEPS

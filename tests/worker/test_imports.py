@@ -15,7 +15,7 @@ from choreo.avro import AvroCodec
 from choreo.cloudevents import read
 from choreo.outcome import CANCEL, START
 from choreo.records import Partition, Record
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.letters import settle
 from tests.broker.leg import Leg
 from tests.scenarios.stage import Stage

@@ -9,7 +9,7 @@ import pytest
 
 from choreo import Aborted, Context, Participant, Permanent, Retry
 from choreo.records import DeadLetter
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.letters import settle
 from tests.worker.conftest import Rigs
 from tests.worker.provider import BUSY, Hotel, Provider, asked, until

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from tests.worker.rig import Rig
 from tests.worker.services import agency, flight, hotel, ticket
 from tests.worker.trip import (

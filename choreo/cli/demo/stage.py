@@ -14,7 +14,7 @@ from choreo.errors import ChoreoError
 from choreo.graph import derive
 from choreo.kafka import KafkaLog
 from choreo.participant import Participant
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.timeline import Account
 from choreo.worker import Worker
 from choreo.worker.compose import open_worker

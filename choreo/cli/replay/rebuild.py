@@ -17,7 +17,7 @@ from choreo.project.modules import load_participant
 if TYPE_CHECKING:
     from choreo.participant import Participant
     from choreo.replay.rebuild import Rebuilt
-    from choreo.store.sqlite import SQLiteStore
+    from choreo.store.sqlite.store import SQLiteStore
 
 
 @click.command(short_help="Rebuild a lost store from the topics.")

@@ -16,7 +16,7 @@ from choreo.project.lock import derived
 from choreo.project.modules import load_participant
 
 if TYPE_CHECKING:
-    from choreo.store.sqlite import SQLiteStore
+    from choreo.store.sqlite.store import SQLiteStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from choreo.audit import Verification, saga_ids
 from choreo.records import Entry
-from choreo.store.sqlite import SQLiteStore
 from choreo.store.sqlite.heads import Heads
+from choreo.store.sqlite.store import SQLiteStore
 from tests.programs.bench.site import Site
 
 _TURN = 500

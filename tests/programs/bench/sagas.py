@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import choreo
 from choreo import Participant, Saga
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.orders import orders, place_order
 from examples.travel.agency import agency, request_trip

@@ -13,7 +13,7 @@ from typing import Any
 
 from choreo.envelope import event_id
 from choreo.records import Entry
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.transaction import new_saga_id
 from examples.orders.contract import OrderCreated
 from tests.broker.leg import MemoryLeg

@@ -12,7 +12,7 @@ from uuid import uuid4
 from choreo import Participant
 from choreo.avro import AvroCodec
 from choreo.kafka import KafkaLog
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Worker
 from choreo.worker.clock import SystemClock
 from examples.orders.contract import order_fulfilment

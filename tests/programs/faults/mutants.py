@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from choreo.records import Unpublished
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 
 class Forgetful:

@@ -22,7 +22,7 @@ from choreo import Context
 from choreo.avro import AvroCodec
 from choreo.errors import ChoreoError
 from choreo.kafka import KafkaLog
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.guest import join_and_leave

@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.kafka import create_topics
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
 from choreo.worker.letters import settle
 from tests.programs.faults.contract import JobAsked

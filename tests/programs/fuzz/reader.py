@@ -14,7 +14,7 @@ from typing import NamedTuple
 from choreo import Context, Participant, Retry, Saga, event
 from choreo.avro import AvroCodec
 from choreo.records import DeadLetter, Record
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from choreo.envelope import Envelope
 from choreo.kafka import read
 from choreo.records import Record
-from choreo.store.sqlite import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 _ENDED = "select distinct saga_id, saga_state from saga_log where saga_state in ('completed', 'failed')"
 _WAITING = "select (select count(*) from outbox) + (select count(*) from schedule)"
