@@ -12,7 +12,7 @@ from choreo.errors import ConfigurationError
 @click.command(short_help="Explain a rule of verify.")
 @click.argument("name", metavar="[ID]", default="")
 def rule(name: str) -> None:
-    """Explain a rule of `choreo verify`: what it finds, why that is bad, the mend; without ID, list all.
+    """Explain a rule of `choreo verify`: what it finds, why that is bad, how to fix it; without ID, list all.
 
     \b
     Examples:
@@ -34,4 +34,4 @@ def rule(name: str) -> None:
             f"there is no rule {name}",
             hint=f"did you mean {close[0]}?" if close else "`choreo rule` lists all",
         )
-    click.echo(f"{wanted} {known[wanted].page.strip()}")
+    click.echo(f"{wanted} {known[wanted].page}")

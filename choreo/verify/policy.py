@@ -9,7 +9,7 @@ from typing import Literal
 from choreo.manifest import Manifest, Suppression
 from choreo.manifest.manifest import Link
 from choreo.verify.finding import Finding, at
-from choreo.verify.rules import cho902, cho903
+from choreo.verify.rules import reasonless_suppression, unused_suppression
 
 Levels = Mapping[str, Literal["error", "warning", "off"]]
 """The level of rules that have another one than their own, by id: ``[tool.choreo.rules]``."""
@@ -65,7 +65,7 @@ class Policy:
 
     def _unused(self, each: Suppression) -> Finding:
         what = f"ignore[{each.rule}]" if each.rule else "a suppression that names no rule"
-        return cho902.RULE.finding(
+        return unused_suppression.RULE.finding(
             "",
             f"{what} has no effect",
             self._where(each),
@@ -77,7 +77,7 @@ class Policy:
         )
 
     def _reasonless(self, each: Suppression) -> Finding:
-        return cho903.RULE.finding(
+        return reasonless_suppression.RULE.finding(
             "",
             f"ignore[{each.rule}] gives no reason",
             self._where(each),

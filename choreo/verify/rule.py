@@ -1,4 +1,4 @@
-"""``Rule``: what every rule has: an id, a name, a page, a level, and what makes it superfluous."""
+"""``Rule``: the id, name, page and level of a rule, and what makes it superfluous."""
 
 from __future__ import annotations
 
@@ -6,55 +6,63 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from choreo.manifest.manifest import Link
+from choreo.manifest import HandlerEntry
+from choreo.manifest.manifest import Link, Remark
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, Level
 
 Check = Callable[[Case], Iterator[Finding]]
-"""Gives what a rule finds in one saga."""
+"""Return what a rule finds in one saga."""
 
 UNCLEAR = ("CHO101", "CHO102", "CHO104", "CHO107", "CHO109", "CHO112", "CHO702")
-"""What makes a graph another one than was meant: rules that compare its parts would only repeat it."""
+"""Rules whose findings say that the graph is not what was meant: rules that compare its parts would repeat
+them."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. Its module's name is its id, and its module's docstring its page, which begins with its name.
+    """One rule. ``doc`` is the docstring of its module, which begins with the rule's name.
 
-    ``unless`` names the rules whose findings, in the same saga, explain what this one would say: one cause,
-    one finding. ``of_runs``: it looks at runs, which say nothing new of a graph in which there is an error.
+    ``unless`` are rules whose findings, in the same saga, explain what this one would find: one cause, one
+    finding. ``of_runs`` says that it looks at runs, which show nothing new of a graph that has an error.
+    ``properties`` are those that it reports where the search finds an order of events that breaks them.
     """
 
-    module: str
-    page: str
+    id: str
+    name: str
+    doc: str | None
     level: Level
     unless: tuple[str, ...] = ()
     of_runs: bool = field(default=False, kw_only=True)
+    properties: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
-    def id(self) -> str:
-        """``CHO204``."""
-        return self.module.rpartition(".")[2].upper()
-
-    @property
-    def name(self) -> str:
-        """``compensation-order``."""
-        return self.page.partition(":")[0]
+    def page(self) -> str:
+        """What it finds, why that is bad, an example, and how to fix it."""
+        return (self.doc or "").strip()
 
     @property
     def summary(self) -> str:
         """What it finds, in one sentence."""
         return " ".join(self.page.partition("\n\n")[0].partition(":")[2].split())
 
-    def is_silenced(self, found: Iterable[Finding], kept: Iterable[Finding]) -> bool:
-        """Say whether what was found already makes asking superfluous; ``kept`` is what of it will be
-        reported."""
-        if self.of_runs and any(each.level == "error" for each in kept):
+    def is_superfluous(self, found: Iterable[Finding], reported: Iterable[Finding]) -> bool:
+        """Whether what was found before explains what this rule would find; ``reported`` is the part of it
+        that is neither switched off nor suppressed."""
+        if self.of_runs and any(each.level == "error" for each in reported):
             return True
         return any(each.rule in self.unless for each in found)
+
+    def remarks(self, case: Case) -> Iterator[tuple[Remark, HandlerEntry]]:
+        """Return what the manifests say, under this rule, of the bodies of a saga's handlers."""
+        handlers = {handler.name: handler for handler in case.graph.handlers}
+        for manifest in case.choreography.manifests:
+            for remark in manifest.remarks:
+                if remark.rule == self.id and remark.handler in handlers:
+                    yield remark, handlers[remark.handler]
 
     def finding(
         self, saga: str, message: str, where: Link = NOWHERE, *, why: str, help: str, **more: Any
     ) -> Finding:
-        """Make a finding of this rule."""
+        """Return a finding of this rule."""
         return Finding(self.id, self.name, self.level, saga, message, where, why, help, **more)

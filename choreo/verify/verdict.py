@@ -15,7 +15,7 @@ from choreo.verify.engine.run import TraceLine
 from choreo.verify.engine.scope import Scope, scope_of
 from choreo.verify.finding import Finding
 from choreo.verify.policy import Levels, Policy
-from choreo.verify.rules import CHECKS, OF_PROPERTY, cho901
+from choreo.verify.rules import CHECKS, OF_PROPERTY, inconclusive
 from choreo.verify.trace import trace_of
 from choreo.version import __version__
 
@@ -72,7 +72,7 @@ def _findings(case: Case, policy: Policy) -> list[Finding]:
     found: list[Finding] = []
     kept: list[Finding] = []
     for rule, check in CHECKS:
-        if not rule.is_silenced(found, kept):
+        if not rule.is_superfluous(found, kept):
             new = [_with_run(case, finding) for finding in check(case)]
             found += new
             kept += policy.judged(new)
@@ -100,7 +100,7 @@ def _done_by(case: Case, line: TraceLine) -> str:
 
 def _unfinished(case: Case) -> Iterator[Finding]:
     if case.meter.exhausted:
-        yield cho901.RULE.finding(
+        yield inconclusive.RULE.finding(
             case.graph.name,
             f"not every run of {case.graph.name} was looked at: {case.meter.exhausted} were reached",
             why="what was not looked at is not proved",

@@ -29,7 +29,7 @@ def test_files_and_lines(tmp_path: Path) -> None:
     sources = {
         "verify/__init__.py": "",
         "verify/rules/__init__.py": "",
-        "verify/rules/cho101.py": "x = 1\n",
+        "verify/rules/unknown_event.py": "x = 1\n",
         "examples/shop.py": "x = 1\n",
         "long.py": "x = 1\n" * 60,
         "short.py": "x = 1\n" * 59,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pkgutil import iter_modules
 
 import pytest
 
 from choreo.graph import choreography_of
 from choreo.manifest import Manifest, Suppression
 from choreo.project.choreography import compare
-from choreo.verify import Verdict, verify
+from choreo.verify import Verdict, rules, verify
 from choreo.verify.policy import Levels
 from choreo.verify.rule import Rule
 from choreo.verify.rules import CHECKS, RULES
@@ -33,6 +34,12 @@ def test_every_rule_that_is_specified_is_there() -> None:
     assert [rule.id for rule in RULES] == sorted(SPECIFIED)
 
 
+def test_a_rule_stands_in_the_module_of_its_name() -> None:
+    modules = {module.name for module in iter_modules(rules.__path__)}
+
+    assert modules == {rule.name.replace("-", "_") for rule in RULES}
+
+
 def test_levels_are_as_specified() -> None:
     assert {rule.id for rule in RULES if rule.level == "warning"} == WARNINGS
 
@@ -40,10 +47,11 @@ def test_levels_are_as_specified() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_page_teaches(rule: Rule) -> None:
     """What it finds, why that is bad, an example, how to mend it."""
-    parts = re.split(r"\n\n(Why it is bad|For example|How to mend it)", rule.page)
+    parts = re.split(r"\n\n(Why it is bad|For example|How to fix it)", rule.page)
 
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.name)
-    assert parts[1::2] == ["Why it is bad", "For example", "How to mend it"]
+    assert rule.page.startswith(f"{rule.name}: ")
+    assert parts[1::2] == ["Why it is bad", "For example", "How to fix it"]
     assert len(rule.summary) > 20
     assert all(len(part.strip()) > 10 for part in parts)
     assert all(len(line) <= 110 for line in rule.page.splitlines())
@@ -62,7 +70,7 @@ def test_choreo_rule_prints_the_page() -> None:
     page = invoke("rule", "CHO204").output
 
     assert page.startswith("CHO204 compensation-order: a compensation may run before that of a later step.")
-    assert "How to mend it:" in page
+    assert "How to fix it:" in page
     assert invoke("rule", "cho204").output == page == invoke("rule", "compensation-order").output
 
 

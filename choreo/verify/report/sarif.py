@@ -43,8 +43,8 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "id": rule.id,
         "name": "".join(word.capitalize() for word in rule.name.split("-")),
         "shortDescription": {"text": rule.summary},
-        "fullDescription": {"text": rule.page.strip()},
-        "help": {"text": f"{rule.page.strip()}\n\nchoreo rule {rule.id}"},
+        "fullDescription": {"text": rule.page},
+        "help": {"text": f"{rule.page}\n\nchoreo rule {rule.id}"},
         "defaultConfiguration": {"level": rule.level},
     }
 

@@ -1,0 +1,55 @@
+"""both-ends: both ends of a saga count, or it completes although something of it was undone.
+
+Why it is bad: some participants act on the one, some on the other; goods are shipped whose payment was
+given back. The protocol makes it impossible: the first end in the log counts, and after a failure a saga
+that has not passed its pivot can't complete. This rule holds the protocol to it, on the model of your saga.
+
+For example, a run that ends twice:
+
+    4 mail.confirm   ok       Shipped  -> OrderFulfilled
+    5 orders.fail    undone   Released -> OrderFailed
+
+How to fix it: it is a defect of choreo's: report it, with the trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.outcome import COMPENSATED
+from choreo.verify.case import Case
+from choreo.verify.engine.run import Run
+from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule("CHO111", "both-ends", __doc__, "error", of_runs=True, properties=("P15",))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find a run in which `completes` counts, and `fails` or a compensation counts as well."""
+    contract = case.graph.contract
+    for run in case.whole_runs:
+        good = next((n for n in sorted(run.valid) if run.log[n].type == contract.completes), -1)
+        bad = _undone(run, contract.fails)
+        if run.end != "completed" or good < 0 or bad < 0:
+            continue
+        step = case.graph.steps.get(run.log[good].step)
+        yield RULE.finding(
+            case.graph.name,
+            f"{short_name(contract.completes)} counts, and so does {short_name(run.log[bad].type)}",
+            at(step.handler) if step else NOWHERE,
+            why="a saga that completes has nothing undone",
+            help="report it as a defect of choreo's, with this trace",
+            steps=(run.log[good].step,),
+            scenario=run.scenario.title,
+            trace=run.lines(run.cone(good, bad)),
+        )
+        return
+
+
+def _undone(run: Run, fails: str) -> int:
+    """Give the first event that counts and says that something failed for good; -1 where there is none."""
+    numbers = sorted(run.valid)
+    told = (n for n in numbers if run.log[n].type == fails or run.log[n].outcome == COMPENSATED)
+    return next(told, -1)

@@ -1,0 +1,102 @@
+"""compensation-order: a compensation may run before that of a later step.
+
+Why it is bad: the later step may still be running, or may need what this one takes away: stock is released
+while the customer is still charged for it. The textbook choreography, in which everybody reacts to
+ShipmentFailed at once, has this.
+
+For example, where `charge` came after `reserve`:
+
+    @inventory.compensation(of=reserve)
+    def release(event: PaymentFailed | ShipmentFailed, reserved: Reserved, ctx: Context) -> Released: ...
+
+    @payments.compensation(of=charge)
+    def refund(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> PaymentRefunded: ...
+
+How to fix it: a compensation is called by the *end* of the steps that its action triggered: by their
+failure, or by the confirmation of their compensation, of all of them. The help gives the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.graph import Step
+from choreo.outcome import COMPENSATED
+from choreo.verify.analysis.rollback import Declared, declared, shown_by, too_early
+from choreo.verify.case import Case
+from choreo.verify.engine.run import Run, TraceLine
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import UNCLEAR, Rule
+from choreo.verify.suggestion import signature
+
+RULE = Rule(
+    "CHO204",
+    "compensation-order",
+    __doc__,
+    "error",
+    unless=(*UNCLEAR, "CHO202", "CHO208"),
+    properties=("P10",),
+)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Compare what calls each compensation with the reverse edges: does anything call it too early?"""
+    for each in declared(case):
+        early = too_early(case, each)
+        if early:
+            yield _finding(case, each, *early)
+
+
+def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step]) -> Finding:
+    called_by = " and ".join(sorted(short_name(name) for name in option)) or "the saga's first failure"
+    undo, step = each.undo, each.step
+    if late:
+        other = late[0].undos[0].name if late[0].undos else late[0].name
+        message = f"`{undo.name}` may run before `{other}`"
+        why = (
+            f"{called_by} calls it, but `{late[0].name}` came after `{step.name}`, so it must be undone first"
+        )
+    else:
+        message = f"`{undo.name}` is called by {called_by}, which is no failure"
+        why = f"`{step.name}` would be undone in a saga that goes well"
+    scenario, trace = _shown(case, each, option, late)
+    return RULE.finding(
+        case.graph.name,
+        message,
+        at(undo),
+        why=why,
+        help=f"trigger `{undo.name.partition('.')[2]}` by the end of what comes after its step:",
+        paste=signature(case.graph, step, undo, each.needs),
+        steps=(undo.name, *sorted(option)),
+        related=tuple(at(next(iter(other.undos), other.handler)) for other in late),
+        scenario=scenario,
+        trace=trace,
+    )
+
+
+def _shown(
+    case: Case, each: Declared, option: frozenset[str], late: list[Step]
+) -> tuple[str, tuple[TraceLine, ...]]:
+    """Give a run in which both are undone, the wrong one first, and mark it."""
+    run = shown_by(case, option, each.step.name, *(step.name for step in late[:1])) or shown_by(
+        case, option, each.step.name
+    )
+    if run is None:
+        return "", ()
+    mine = run.index(each.step.name, COMPENSATED)
+    other = run.index(late[0].name, COMPENSATED) if late else -1
+    if mine >= 0 and late and other < 0:
+        return run.scenario.title, run.lines(run.cone(mine), {mine: f"<- `{late[0].name}` may still be done"})
+    if mine < 0 or other < 0:
+        return run.scenario.title, run.lines(run.cone(max(mine, other, max(run.valid))))
+    return run.scenario.title, _marked(run, mine, other)
+
+
+def _marked(run: Run, mine: int, other: int) -> tuple[TraceLine, ...]:
+    numbers = run.cone(mine, other)
+    if not run.is_before(other, mine):
+        numbers.remove(mine)
+        numbers.insert(numbers.index(other), mine)
+    position = numbers.index(other) + 1
+    return run.lines(numbers, {mine: f"<- before {position}"})

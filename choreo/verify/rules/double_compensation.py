@@ -1,0 +1,40 @@
+"""double-compensation: a compensation, or an action, takes effect twice in one saga.
+
+Why it is bad: money is given back twice. The protocol makes it impossible: a step runs at most once in a
+saga, and so does its compensation, whatever is delivered again. This rule holds the protocol to it, on the
+model of your saga.
+
+For example, a run with two refunds:
+
+    3 payments.refund   undone   ShipmentFailed    -> PaymentRefunded
+    4 payments.refund   undone   ShipmentCancelled -> PaymentRefunded
+
+How to fix it: it is a defect of choreo's: report it, with the trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule("CHO207", "double-compensation", __doc__, "error", of_runs=True)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find runs in which a step succeeds, or is undone, more than once."""
+    for each in (*case.broken.get("P13", ()), *case.broken.get("P14", ())):
+        what = f"`{each.step}` is {'undone' if each.property == 'P13' else 'done'} twice in one saga"
+        step = case.graph.steps[each.step]
+        yield RULE.finding(
+            case.graph.name,
+            what,
+            at(step.handler or next(iter(step.undos), None)),
+            why="each action and each compensation takes effect at most once",
+            help="report it as a defect of choreo's, with this trace",
+            steps=(each.step,),
+            scenario=each.run.scenario.title,
+            trace=each.run.lines(each.run.cone(*each.numbers)),
+        )

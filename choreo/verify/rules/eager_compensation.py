@@ -1,0 +1,50 @@
+"""eager-compensation: a compensation is called by a timeout, not by the answer that follows it.
+
+Why it is bad: a step that is late may still be running, or may have been done. Its owner says so: with its
+failure, or with the confirmation of its compensation. Who doesn't wait for that may undo its own work
+first.
+
+For example, where a deadline on `charge` gives `PaymentTimedOut`:
+
+    @inventory.compensation(of=reserve)
+    def release(event: PaymentTimedOut | PaymentFailed | PaymentRefunded, …) -> Released: ...
+
+How to fix it: drop the timeout from the trigger: after it comes the one answer or the other. The help
+gives the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.verify.analysis.rollback import declared, timeouts, too_early
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import UNCLEAR, Rule
+from choreo.verify.suggestion import signature
+
+RULE = Rule("CHO211", "eager-compensation", __doc__, "warning", unless=(*UNCLEAR, "CHO202", "CHO208"))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find timeouts of the next steps among what calls a compensation."""
+    for each in declared(case):
+        named = frozenset().union(*each.undo.trigger)
+        for step, _ in each.needs.answers:
+            late = sorted(named & timeouts(case, step))
+            if not late or too_early(case, each):
+                continue
+            yield RULE.finding(
+                case.graph.name,
+                f"`{each.undo.name}` does not wait for `{step.name}` after {short_name(late[0])}",
+                at(each.undo),
+                why=f"`{step.name}` may have been done all the same: its owner says when it is undone",
+                help=f"drop {short_name(late[0])}:",
+                paste=signature(case.graph, each.step, each.undo, each.needs),
+                steps=(each.undo.name, late[0]),
+                related=tuple(
+                    at(deadline) for deadline in case.graph.deadlines if deadline.step == step.name
+                ),
+            )
+            break

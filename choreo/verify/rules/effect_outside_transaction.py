@@ -1,0 +1,49 @@
+"""effect-outside-transaction: a plain `def` reaches beyond its local transaction.
+
+Why it is bad: a plain `def` runs inside the transaction, for which every other saga waits. What it does
+outside (a call, a message, a file) stays when the transaction is rolled back, is done again when it is
+repeated, and holds the database meanwhile. A commit of its own tears apart what choreo commits as one.
+
+For example:
+
+    @payments.action(fails=PaymentFailed)
+    def charge(event: Reserved, ctx: Context) -> PaymentProcessed:
+        requests.post("https://bank.example/charges", json=...)
+
+How to fix it: let it be `async def`, or give `blocking=True`: then it runs outside of any transaction, and
+its result is committed afterwards. Messages to others go by the outbox: return an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.manifest import HandlerEntry
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding
+from choreo.verify.rule import Rule
+
+RULE = Rule("CHO605", "effect-outside-transaction", __doc__, "error")
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find calls in handlers, and in what they call, that do something outside."""
+    for remark, handler in RULE.remarks(case):
+        plain = remark.about.replace("()", "")
+        yield RULE.finding(
+            case.graph.name,
+            f"`{handler.name}` {remark.what} inside its transaction: {plain}",
+            remark.where,
+            why="what it does there is not rolled back, may be done again, and holds the database meanwhile",
+            help=_mend(handler, remark.what),
+            steps=(handler.name, plain),
+            related=remark.chain,
+        )
+
+
+def _mend(handler: HandlerEntry, what: str) -> str:
+    if "transaction" in what:
+        return "leave the transaction to choreo, and use ctx.db"
+    if handler.task in ("observer", "deadline"):
+        return f"{handler.task}s run inside: do that in an action, with blocking=True"
+    return "make it `async def`, or give blocking=True: then it runs outside, with ctx.idempotency_key"

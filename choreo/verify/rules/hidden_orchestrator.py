@@ -1,0 +1,61 @@
+"""hidden-orchestrator: one participant's events trigger nearly all actions of the others.
+
+Why it is bad: it is an orchestrator that nobody calls so: every change of the flow is a change of it, and
+when it is down nothing moves. Then rather have one openly. Reported from 80 % of the others' actions on, of
+at least three others.
+
+For example, where `desk` turns every answer into the next command:
+
+    @desk.action(fails=ChargeNotAsked)
+    def ask_to_charge(event: Reserved, ctx: Context) -> ChargeAsked: ...
+
+    @payments.action(fails=PaymentFailed)
+    def charge(event: ChargeAsked, ctx: Context) -> PaymentProcessed: ...
+
+How to fix it: let each step be triggered by the outcome of the step before it: `charge` by `Reserved`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.graph import Step
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule("CHO113", "hidden-orchestrator", __doc__, "warning", unless=("CHO112",))
+
+SHARE = 0.8
+"""The part of the others' actions from which on one participant is an orchestrator."""
+OTHERS = 3
+"""The number of others from which on."""
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find a participant that triggers most actions of at least three others."""
+    actions = [step for step in case.graph.steps.values() if step.handler]
+    for owner in case.graph.participants:
+        others = [step for step in actions if step.participant != owner]
+        called = [step for step in others if owner in _callers(case, step)]
+        commanded = sorted({step.participant for step in called})
+        if len(commanded) < OTHERS or len(called) < SHARE * len(others):
+            continue
+        own = [step for step in actions if step.participant == owner]
+        yield RULE.finding(
+            case.graph.name,
+            f"{owner} triggers {len(called)} of the {len(others)} actions of the others",
+            at(own[0].handler if own else None),
+            why=f"{', '.join(commanded)} wait for its events, not for each other's",
+            help="let each step be triggered by the outcome of the step before it",
+            steps=(owner,),
+            related=tuple(at(step.handler) for step in called),
+        )
+
+
+def _callers(case: Case, step: Step) -> set[str]:
+    """Give the participants whose events trigger a step; that of the saga's start is everybody's."""
+    graph = case.graph
+    names = frozenset().union(*step.trigger) - {graph.contract.starts}
+    owners = (graph.outcome[name][0] for name in names if name in graph.outcome)
+    return {graph.steps[owner].participant for owner in owners if owner in graph.steps}

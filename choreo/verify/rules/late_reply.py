@@ -1,0 +1,50 @@
+"""late-reply: a deadline can undo a step whose compensation does not expect that.
+
+Why it is bad: when the deadline passes first, no event of a later step calls the compensation. If its
+parameter admits no `Aborted`, it can't be called: it becomes a dead letter, and what the late reply did
+stays.
+
+For example, in two participants:
+
+    @orders.deadline(of="payments.charge", within=timedelta(minutes=10))
+    def payment_is_late(event: OrderCreated, ctx: Context) -> PaymentTimedOut: ...
+
+    @payments.compensation(of=charge)
+    def refund(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> PaymentRefunded: ...
+
+How to fix it: let the compensation's event be `… | Aborted`. The help gives the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.graph import wanted
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import UNCLEAR, Rule
+from choreo.verify.suggestion import signature
+
+RULE = Rule("CHO302", "late-reply", __doc__, "error", unless=(*UNCLEAR, "CHO204"))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find deadlines on steps whose compensation takes no `Aborted`."""
+    told: set[str] = set()
+    for deadline in case.graph.deadlines:
+        step = case.graph.steps.get(deadline.step)
+        for undo in step.undos if step else ():
+            if undo.aborted or undo.name in told or step is None:
+                continue
+            told.add(undo.name)
+            success = next(s for s in step.successes if step.undo_of(s) is undo)
+            yield RULE.finding(
+                case.graph.name,
+                f"`{deadline.name}` can undo `{deadline.step}`, but `{undo.name}` admits no Aborted",
+                at(undo),
+                why="no event of a later step calls it then",
+                help="admit it:",
+                paste=signature(case.graph, step, undo, wanted(case.graph, success)),
+                steps=(deadline.name, undo.name),
+                related=(at(deadline),),
+            )

@@ -1,0 +1,61 @@
+"""leftover-message: an outcome may come after the saga's end, and is then dispatched to nobody.
+
+Why it is bad: what is void is recorded and not acted on. Whoever observes that event sees it in some sagas
+and not in others, by chance.
+
+For example, two retriable steps after the pivot, of which one ends the saga:
+
+    @mail.action(kind="retriable")
+    def confirm(event: Settled, ctx: Context) -> Confirmed: ...          # may be later than …
+
+    @ledger.action(kind="retriable")
+    def close(event: Settled, ctx: Context) -> TransferDone: ...         # … the end
+
+How to fix it: join the branch before the step that emits `completes`, or make it an observer of `completes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.outcome import SUCCEEDED
+from choreo.verify.case import Case
+from choreo.verify.engine.run import Run
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule("CHO110", "leftover-message", __doc__, "warning", of_runs=True)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find, in runs that complete, successes of steps that can't fail which the end does not wait for."""
+    told: set[str] = set()
+    for run, number in after_the_end(case):
+        event = run.log[number]
+        step = case.graph.steps.get(event.step)
+        if event.type not in case.graph.consumers:
+            continue  # nobody waits for it: CHO103
+        if event.step in told or step is None or step.handler is None or step.can_fail:
+            continue
+        told.add(event.step)
+        end = short_name(case.graph.contract.completes)
+        yield RULE.finding(
+            case.graph.name,
+            f"{short_name(event.type)} may come after {end}",
+            at(step.handler),
+            why=f"{end} does not wait for `{event.step}`, and after the end nothing is dispatched",
+            help=f"join {short_name(event.type)} before {end}, or let an observer of {end} do that work",
+            steps=(event.step,),
+        )
+
+
+def after_the_end(case: Case) -> Iterator[tuple[Run, int]]:
+    """Give the successes that, in a run that completes, are not ordered before the end."""
+    for run in case.whole_runs:
+        end = next((n for n, e in enumerate(run.log) if e.type == case.graph.contract.completes), -1)
+        if run.end != "completed" or end < 0:
+            continue
+        for number, event in enumerate(run.log):
+            if number != end and event.outcome == SUCCEEDED and not run.is_before(number, end):
+                yield run, number

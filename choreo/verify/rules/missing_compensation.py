@@ -1,0 +1,77 @@
+"""missing-compensation: a step can't be undone.
+
+Why it is bad: when a later step fails, what this one did stays: money charged, stock reserved. The start of
+a saga has a compensation, too: it ends the saga in its `fails` event; without it a saga that fails stays
+open for ever.
+
+For example, a compensatable action, and nothing that undoes it:
+
+    @payments.action(fails=PaymentFailed)
+    def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...
+
+How to fix it: declare `@participant.compensation(of=…)`, or say that the step is a pivot or retriable. The
+help gives the code, with what has to call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.graph import SagaGraph, Step
+from choreo.manifest import HandlerEntry
+from choreo.outcome import START
+from choreo.verify.case import Case
+from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.rule import Rule
+from choreo.verify.suggestion import compensation
+
+RULE = Rule(
+    "CHO201", "missing-compensation", __doc__, "error", unless=("CHO107", "CHO109", "CHO112", "CHO702")
+)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find success events of compensatable steps, and of the start, that no compensation undoes."""
+    graph = case.graph
+    for step, success in not_undone(graph):
+        is_start = step.name == START
+        of = f"{graph.name}.start" if is_start else step.name
+        first = next(iter(graph.consumers.get(graph.contract.starts, [])), None)
+        yield RULE.finding(
+            graph.name,
+            f"nothing undoes `{of}` after {short_name(success)}",
+            at(step.handler or next(iter(step.undos), None) or first) or NOWHERE,
+            why="the saga could not end when a later step fails"
+            if is_start
+            else "a later failure would leave behind what it did",
+            help=f"declare a compensation that ends the saga in {short_name(graph.contract.fails)}:"
+            if is_start
+            else "declare a compensation, or another kind of step:",
+            paste=compensation(graph, step, success, _owner(case, step)),
+            steps=(step.name, success),
+        )
+
+
+def _owner(case: Case, step: Step) -> str:
+    """Give who declares the compensation; of the start, who looks at how the saga ended."""
+    if step.participant:
+        return step.participant
+    ends = {case.graph.contract.completes, case.graph.contract.fails}
+    watching = [each.participant for each in case.graph.observers if ends & frozenset().union(*each.trigger)]
+    return (watching or list(case.graph.participants))[0]
+
+
+def not_undone(graph: SagaGraph) -> Iterator[tuple[Step, str]]:
+    """Give the success events that no compensation undoes, with their steps."""
+    for step in graph.steps.values():
+        if step.is_undone:
+            yield from ((step, success) for success in step.successes if not step.undo_of(success))
+
+
+def waits_for_missing_compensation(graph: SagaGraph, handler: HandlerEntry) -> bool:
+    """Say whether a compensation waits for that of a later step, and that one is missing."""
+    if handler.task != "compensation" or handler.step not in graph.steps:
+        return False
+    after = {t.name for success in graph.steps[handler.step].successes for t in graph.successors(success)}
+    return any(step.name in after for step, _ in not_undone(graph))

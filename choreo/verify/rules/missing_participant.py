@@ -1,0 +1,57 @@
+"""missing-participant: the choreography speaks of a participant, or of a step, that isn't there.
+
+Why it is bad: what is not there is not verified, and what waits for it waits in vain.
+
+For example, where no manifest of `payments` is given, or it has no step `charge`:
+
+    @orders.deadline(of="payments.charge", within=timedelta(minutes=10))
+    def payment_is_late(event: OrderCreated, ctx: Context) -> PaymentTimedOut: ...
+
+How to fix it: give that participant's module or manifest, too, or correct the step's name. Where a
+participant has left the saga, write the lock anew: `choreo verify --lock`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule("CHO702", "missing-participant", __doc__, "error", unless=("CHO112",))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find steps that deadlines watch and nobody has, and participants that only the lock knows."""
+    graph = case.graph
+    for deadline in graph.deadlines:
+        if deadline.step in graph.steps:
+            continue
+        owner = deadline.step.partition(".")[0]
+        close = get_close_matches(deadline.step, list(graph.steps), 1)
+        here = owner in graph.participants
+        yield RULE.finding(
+            graph.name,
+            f"`{deadline.name}` watches `{deadline.step}`, and "
+            f"{f'{owner} has no such step' if here else f'no participant {owner} is here'}",
+            at(deadline),
+            why="its time would pass in every saga",
+            help=f"did you mean {close[0]}?" if close else f"give the module or the manifest of {owner}, too",
+            steps=(deadline.name, deadline.step),
+        )
+    yield from _only_in_lock(case)
+
+
+def _only_in_lock(case: Case) -> Iterator[Finding]:
+    sagas = case.lock.sagas if case.lock else ()
+    locked = next((each.participants for each in sagas if each.contract.name == case.graph.name), ())
+    for name in sorted(set(locked) - set(case.graph.participants)):
+        yield RULE.finding(
+            case.graph.name,
+            f"{name} takes part by choreography.json, and is not here",
+            why="what it does in the saga is not verified",
+            help=f"give the module or the manifest of {name}, too, or, if it has left: choreo verify --lock",
+            steps=(name,),
+        )

@@ -1,0 +1,55 @@
+"""never-rolled-back: a step has a compensation, and nothing after or beside it can fail.
+
+Why it is bad: its compensation is code that never runs, and that nobody ever sees run. Mostly the step is
+the point of no return: then say so.
+
+For example, where `create` is the last step that can fail:
+
+    @shipping.action(fails=ShipmentFailed)
+    def create(event: PaymentProcessed, ctx: Context) -> ShipmentCreated: ...
+
+    @shipping.compensation(of=create)
+    def cancel(event: Aborted, created: ShipmentCreated, ctx: Context) -> ShipmentCancelled: ...
+
+How to fix it: `kind="pivot"`, and drop the compensation; or, if a deadline of others may undo it, declare
+that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.graph import Step
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import UNCLEAR, Rule
+
+RULE = Rule("CHO212", "never-rolled-back", __doc__, "warning", unless=(*UNCLEAR, "CHO201"))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find compensatable steps that no failure and no deadline could undo."""
+    watched = {deadline.step for deadline in case.graph.deadlines}
+    for step in case.graph.steps.values():
+        if step.kind != "compensatable" or step.name in watched or not step.undos:
+            continue
+        if any(success in case.reachable for success in step.successes) and not _can_be_undone(case, step):
+            yield _finding(case, step)
+
+
+def _can_be_undone(case: Case, step: Step) -> bool:
+    return bool(step.handler and step.handler.partial) or any(map(case.order.may_be_undone, step.successes))
+
+
+def _finding(case: Case, step: Step) -> Finding:
+    failures = ", ".join(name.rpartition(".")[2] for name in step.failures)
+    return RULE.finding(
+        case.graph.name,
+        f"nothing can undo `{step.name}`: no step after or beside it can fail",
+        at(step.handler),
+        why="its compensation never runs",
+        help=f"is it a pivot? then without `{step.undos[0].name.partition('.')[2]}`:",
+        paste=(f'@{step.participant}.action(kind="pivot", fails={failures})',),
+        steps=(step.name,),
+        related=(at(step.undos[0]),),
+    )

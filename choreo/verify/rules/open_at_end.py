@@ -1,0 +1,51 @@
+"""open-at-end: the saga may complete while a step that can be undone is still open.
+
+Why it is bad: if that step fails after the end, nothing rolls back: the saga is over.
+
+For example, a branch that nobody waits for:
+
+    @billing.action(fails=InvoiceFailed)
+    def invoice(event: OrderCreated, ctx: Context) -> Invoiced: ...
+
+    @orders.action(kind="retriable")
+    def close(event: Shipped, ctx: Context) -> OrderFulfilled: ...       # may come before Invoiced
+
+How to fix it: join that branch before the step that emits `completes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+from choreo.verify.rules.leftover_message import after_the_end
+
+RULE = Rule("CHO114", "open-at-end", __doc__, "warning", of_runs=True)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find, in runs that complete, successes of steps that can fail which the end does not wait for."""
+    told: set[str] = set()
+    completes = case.graph.contract.completes
+    for run, number in after_the_end(case):
+        event = run.log[number]
+        step = case.graph.steps.get(event.step)
+        if event.type not in case.graph.consumers:
+            continue  # nobody waits for it: CHO103
+        if event.step in told or step is None or not step.can_fail:
+            continue
+        told.add(event.step)
+        end = next(n for n, each in enumerate(run.log) if each.type == completes)
+        yield RULE.finding(
+            case.graph.name,
+            f"the saga may complete while `{event.step}` is still open",
+            at(step.handler),
+            why=f"{short_name(completes)} does not wait for it; if it fails later, nothing rolls back",
+            help=f"join {short_name(event.type)} before {short_name(completes)}",
+            steps=(event.step,),
+            scenario=run.scenario.title,
+            trace=run.lines(sorted({*run.cone(end), *run.cone(number)})),
+        )

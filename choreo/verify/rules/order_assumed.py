@@ -1,0 +1,72 @@
+"""order-assumed: a handler relies on an order of events that nothing guarantees.
+
+Why it is bad: order is kept within one topic and key, and between what causes and what follows. Everything
+else comes in any order, so the handler finds its event missing in some sagas, or waits for one that never
+comes on its topic.
+
+For example, where the two branches run in parallel:
+
+    @flight.action(fails=FlightFailed)
+    def book(event: TripRequested, hotel: Earlier[HotelBooked], ctx: Context) -> FlightBooked: ...
+
+or a handler of one saga that waits for an event of another one, whose topic and key are its own.
+
+How to fix it: join the event (`event: …, hotel: HotelBooked`), or say that it may be missing (`Earlier[…]
+| None`); import an event of another saga as `External`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.manifest import HandlerEntry
+from choreo.verify.analysis.precedence import past_of, precede
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+from choreo.verify.rules.phantom_event import elsewhere
+
+RULE = Rule(
+    "CHO401", "order-assumed", __doc__, "error", unless=("CHO101", "CHO107", "CHO109", "CHO112", "CHO702")
+)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find earlier events that need not have come, and triggers on another saga's topic."""
+    yield from _on_other_topics(case)
+    takers = [handler for handler in case.graph.handlers if handler.earlier]
+    past = past_of(case.graph) if takers else {}
+    for handler in takers:
+        before = precede(case.graph, past, handler)
+        for parameter in handler.parameters:
+            if parameter.role == "earlier" and not parameter.optional and before.isdisjoint(parameter.types):
+                yield _not_before(case, handler, parameter.name, parameter.types)
+
+
+def _not_before(case: Case, handler: HandlerEntry, name: str, types: tuple[str, ...]) -> Finding:
+    classes = " | ".join(short_name(each) for each in types)
+    return RULE.finding(
+        case.graph.name,
+        f"`{handler.name}` takes {classes} as earlier, which need not have come",
+        at(handler),
+        why="nothing that calls it follows from that event in every run",
+        help="join it, or let it be missing:",
+        paste=(f"{name}: Earlier[{classes}] | None",),
+        steps=(handler.name, *types),
+    )
+
+
+def _on_other_topics(case: Case) -> Iterator[Finding]:
+    graph = case.graph
+    for name, handlers in sorted(graph.consumers.items()):
+        other = "" if name in case.emitted or name in graph.imports else elsewhere(case, name)
+        for handler in handlers if other else ():
+            yield RULE.finding(
+                graph.name,
+                f"`{handler.name}` of saga {graph.name!r} waits for {short_name(name)} of saga {other!r}",
+                at(handler),
+                why="it is published on another topic, under another saga's key, and never comes here",
+                help=f"import it: External({short_name(name)}, topic=…, saga_id=…)",
+                steps=(handler.name, name),
+            )

@@ -1,0 +1,49 @@
+"""phantom-event: a handler waits for an event that is known, and that nothing emits.
+
+Why it is bad: the handler is never called. Mostly a step was removed, or emits another event now, and who
+waits for it was not told.
+
+For example, where no handler returns `PaymentSettled` any more:
+
+    @shipping.action(fails=ShipmentFailed)
+    def create(event: PaymentSettled, ctx: Context) -> ShipmentCreated: ...
+
+How to fix it: let a handler emit it, declare it `External`, or drop it from the trigger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+from choreo.verify.rules.missing_compensation import waits_for_missing_compensation
+from choreo.verify.rules.unknown_event import is_known_elsewhere
+
+RULE = Rule("CHO102", "phantom-event", __doc__, "error", unless=("CHO112", "CHO702"))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find the triggers that are declared somewhere, and emitted nowhere in this saga."""
+    graph = case.graph
+    for name, handlers in sorted(graph.consumers.items()):
+        if name in case.settled or not is_known_elsewhere(case, name) or elsewhere(case, name):
+            continue  # CHO101 and CHO401 say so
+        for handler in handlers:
+            if waits_for_missing_compensation(graph, handler):
+                continue
+            yield RULE.finding(
+                graph.name,
+                f"`{handler.name}` waits for {name}, which nothing emits",
+                at(handler),
+                why="the event is declared, but no action, compensation or deadline returns it",
+                help="let a handler emit it, import it as External, or drop it from the trigger",
+                steps=(handler.name, name),
+            )
+
+
+def elsewhere(case: Case, name: str) -> str:
+    """Give another saga in which an event is emitted; empty where there is none."""
+    sagas = (graph for graph in case.choreography.sagas if graph.name != case.graph.name)
+    return next((graph.name for graph in sagas if name in graph.outcome), "")

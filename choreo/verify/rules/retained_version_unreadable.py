@@ -1,0 +1,46 @@
+"""retained-version-unreadable: a reader can't read an earlier version of an event, which the log still holds.
+
+Why it is bad: whoever reads the log again (a new participant, a rebuilt one, a replay) meets those events,
+and each becomes a dead letter.
+
+For example, where `schemas/history` has an `OrderCreated` without `customer`:
+
+    @event(namespace="shop")
+    class OrderCreated:
+        order_id: str
+        customer: str                           # has no default
+
+How to fix it: give the new field a default. Once no log holds the old version, delete its file in
+`schemas/history`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.verify.analysis.readers import readings
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+from choreo.verify.rules.lossy_promotion import is_promotion
+
+RULE = Rule("CHO502", "retained-version-unreadable", __doc__, "error", unless=("CHO501",))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Compare every reader's schema with every version that is kept."""
+    for each in readings(case):
+        for version in each.earlier:
+            problems = [p for p in case.compare(version, each.read) if not is_promotion(p)]
+            if problems:
+                yield RULE.finding(
+                    case.graph.name,
+                    f"{each.readers} can't read an earlier version of {short_name(each.event)}",
+                    at(each.handlers[0]),
+                    why="; ".join(map(str, problems[:3])),
+                    help="give new fields a default, or delete the version once no log holds it",
+                    steps=(each.readers, each.event),
+                    related=each.others,
+                )
+                break

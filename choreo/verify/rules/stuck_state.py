@@ -1,0 +1,63 @@
+"""stuck-state: in some scenario the saga stops before its end.
+
+Why it is bad: money or stock stays in between, and nobody is told. Whoever waits, waits for ever.
+
+For example, a choice of which one answer leads nowhere, though the saga is not at its end:
+
+    @stock.action(fails=Unavailable)
+    def reserve(event: OrderCreated, ctx: Context) -> Reserved | Backordered: ...
+
+    @payments.action(fails=PaymentFailed)
+    def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...    # and after Backordered?
+
+How to fix it: the trace ends where nothing moves any more. Let somebody react to its last event, or let
+the step that waits be called by what really comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.verify.case import Case
+from choreo.verify.engine.run import Run
+from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule("CHO106", "stuck-state", __doc__, "error", of_runs=True, properties=("P6", "P16", "P29"))
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find runs that stop without an end; the shortest of those that stop at the same event."""
+    seen: dict[str, tuple[Run, int]] = {}
+    for run in case.whole_runs:
+        if run.end or not run.log:
+            continue
+        last = max(run.valid, default=0)
+        known = seen.get(run.log[last].type)
+        if known is None or _length(known[0]) > _length(run):
+            seen[run.log[last].type] = (run, last)
+    for run, last in seen.values():
+        yield _finding(case, run, last)
+
+
+def _length(run: Run) -> tuple[int, int]:
+    return len(run.scenario.troubles), len(run.log)
+
+
+def _finding(case: Case, run: Run, last: int) -> Finding:
+    event = run.log[last]
+    step = case.graph.steps.get(event.step)
+    waits = f"; {' and '.join(f'`{each}`' for each in run.waiting)} still wait" if run.waiting else ""
+    contract = case.graph.contract
+    return RULE.finding(
+        case.graph.name,
+        f"the saga stops after {short_name(event.type)} and never ends",
+        at(step.handler or next(iter(step.undos), None)) if step else NOWHERE,
+        why=f"no handler goes on from there{waits}",
+        help=f"let a handler react to {short_name(event.type)}, up to {short_name(contract.completes)} or "
+        f"{short_name(contract.fails)}",
+        steps=(event.step, event.type),
+        scenario=run.scenario.title,
+        trace=run.lines(run.cone(last), {last: "<- nothing moves any more"}),
+    )

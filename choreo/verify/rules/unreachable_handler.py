@@ -1,0 +1,50 @@
+"""unreachable-handler: steps wait for each other, and nothing from the saga's start calls the first of them.
+
+Why it is bad: the handler is never called. Of a join every slot must be reachable.
+
+For example, two steps that wait for each other, and for nothing else:
+
+    @hotel.action(fails=HotelFailed)
+    def book(event: FlightBooked, ctx: Context) -> HotelBooked: ...
+
+    @flight.action(fails=FlightFailed)
+    def book(event: HotelBooked, ctx: Context) -> FlightBooked: ...
+
+How to fix it: look at what must come before the events that it waits for; one of them can't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from choreo.events import short_name
+from choreo.verify.case import Case
+from choreo.verify.finding import Finding, at
+from choreo.verify.rule import Rule
+
+RULE = Rule(
+    "CHO104",
+    "unreachable-handler",
+    __doc__,
+    "error",
+    unless=("CHO101", "CHO102", "CHO109", "CHO112", "CHO401", "CHO702"),
+)
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Find circles of steps that nothing from the start leads into; what waits for them is a consequence."""
+    graph = case.graph
+    for names in case.circles:
+        first, *others = (graph.steps[name] for name in names)
+        if any(option <= case.reachable for name in names for option in graph.steps[name].trigger):
+            continue
+        missing = sorted(short_name(name) for name in frozenset().union(*first.trigger) - case.reachable)
+        yield RULE.finding(
+            graph.name,
+            f"`{first.name}` is never called",
+            at(first.handler),
+            why=f"nothing that the saga's start leads to brings about {', '.join(missing)}",
+            help="let an event that can come call it, or drop it",
+            steps=tuple(names),
+            related=tuple(at(other.handler) for other in others),
+        )
