@@ -121,7 +121,7 @@ def _work(
 ) -> None:
     from choreo.kafka import KafkaLog
     from choreo.worker import Options
-    from choreo.worker.compose import open_worker
+    from choreo.worker.composition import open_worker
 
     name = participant.name
     instance = f"{name}-{_store_id(path)}"

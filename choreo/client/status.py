@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from choreo.outcome import CANCEL
-from choreo.participant.status import Cancellation, Status, Wait
+from choreo.participant.connection import Cancellation, Status, Wait
 from choreo.protocol import Action, Instance, Role
 from choreo.protocol.history import rebuild
 from choreo.records import Entry, Scheduled

@@ -11,12 +11,11 @@ from typing import Any, Literal, TypeVar, overload
 
 from choreo.errors import ConfigurationError, DeclarationError
 from choreo.participant.clashes import refuse_twice
+from choreo.participant.connection import Connection, Status, Transaction
 from choreo.participant.declarations import Declarations
 from choreo.participant.external import External, externals_of, refuse_unfit
 from choreo.participant.handler import Handler, Task
 from choreo.participant.roles import Edges, role_of
-from choreo.participant.status import Status
-from choreo.participant.transaction import Connection, Transaction
 from choreo.protocol import Role
 from choreo.retry import Retry
 from choreo.saga import Saga, StartStep

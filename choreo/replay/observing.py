@@ -12,8 +12,8 @@ from choreo.protocol.history import rebuild
 from choreo.records import Entry
 from choreo.worker.attempt import attempt
 from choreo.worker.binding import Binding
-from choreo.worker.case import Cause
-from choreo.worker.sagas import history_of
+from choreo.worker.instances import history_of
+from choreo.worker.item import TriggerEvent
 
 _PAGE = 1_000
 """Rows of the saga log that are read at a time."""
@@ -50,7 +50,7 @@ def _observe(roles: Mapping[str, Role], store: Store, codec: Codec, handler: Han
     before = history[: history.index(entry)]
     event = next(each for each in before if each.input == "event" and each.event_id == entry.causation_id)
     saga = rebuild(roles[entry.saga_type], before)
-    binding = Binding(store, codec, entry.saga_id, saga, Cause.remembered(event))
+    binding = Binding(store, codec, entry.saga_id, saga, TriggerEvent.remembered(event))
     context = Context(entry.saga_id, handler.step, handler.task, store.db, 1, entry.recorded_at)
     result = attempt(store, codec, handler, binding, context)
     if result.verdict != "returned":

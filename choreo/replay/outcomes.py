@@ -9,7 +9,7 @@ from typing import NamedTuple
 from choreo.envelope import Envelope
 from choreo.outcome import COMPENSATED, FAILED, TIMED_OUT
 from choreo.protocol import Begin, Ended, Instance
-from choreo.worker.case import Case
+from choreo.worker.item import Item
 
 REBUILT = "rebuilt"
 """The note of a row that the topic tells of, but whose like only the lost file had."""
@@ -30,10 +30,10 @@ def told_before(saga: Instance, own: Envelope) -> Begin | Ended | None:
     return Ended(own.step, FAILED, "", "raised", REBUILT) if is_late else Begin(own.step)
 
 
-def called_by(case: Case, own: Published) -> Case:
+def called_by(item: Item, own: Published) -> Item:
     """Give the case as caused by the event that the outcome says, rather than by the outcome itself."""
-    envelope = case.cause.envelope._replace(id=own.envelope.causation_id)
-    return case._replace(cause=case.cause._replace(envelope=envelope))
+    envelope = item.trigger.envelope._replace(id=own.envelope.causation_id)
+    return item._replace(trigger=item.trigger._replace(envelope=envelope))
 
 
 _TABLE = """

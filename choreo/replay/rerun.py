@@ -14,8 +14,8 @@ from choreo.records import Entry
 from choreo.replay.confinement import watching
 from choreo.worker.attempt import Attempt, attempt
 from choreo.worker.binding import Binding
-from choreo.worker.case import Cause
 from choreo.worker.handlers import Handlers
+from choreo.worker.item import TriggerEvent
 
 
 class Ran(NamedTuple):
@@ -80,9 +80,9 @@ class Rerun:
         except (KeyError, StopIteration):
             return None
 
-    def _cause(self, handler: Handler, cause: Entry) -> Cause:
+    def _cause(self, handler: Handler, cause: Entry) -> TriggerEvent:
         edited = self._record.edited(cause.saga_id, handler.task, handler.known_as, cause.event_id)
-        return Cause.remembered(cause if edited is None else cause._replace(payload=edited))
+        return TriggerEvent.remembered(cause if edited is None else cause._replace(payload=edited))
 
 
 class _NoBase:

@@ -13,11 +13,11 @@ from choreo.protocol.history import envelope_of
 from choreo.records import DeadLetter, Entry
 from choreo.replay.sagas import Remembered, remembered
 from choreo.replay.standing import Work, lost_work
-from choreo.worker.agenda import Agenda, in_time_until
-from choreo.worker.case import Case, Cause, dead_letter
+from choreo.worker.dead_letters import ask, dead_letter, times_requeued
 from choreo.worker.handlers import Handlers
-from choreo.worker.letters import ask, times_requeued
-from choreo.worker.outgoing import outbox_rows
+from choreo.worker.item import Item, TriggerEvent
+from choreo.worker.outbox import outbox_rows
+from choreo.worker.schedule import Schedule, in_time_until
 
 
 class PutBack:
@@ -29,7 +29,7 @@ class PutBack:
         self._saga = saga
         self._now = now
         self._handlers = Handlers(participant)
-        self._agenda = Agenda(store, self._handlers)
+        self._schedule = Schedule(store, self._handlers)
         self._topic = next(each for each in participant.sagas if each.name == saga.role.contract.saga).topic
 
     def publish(self, entry: Entry) -> None:
@@ -43,26 +43,26 @@ class PutBack:
     def put(self, work: Work) -> None:
         """Put work on the schedule: due now, or a deadline at its time."""
         tried = self._saga.replay.saga.step(work.name).attempt
-        case = self._case(work)
-        self._agenda.put(case, work.task, work.name, self._due(work, case), tried)
+        item = self._item(work)
+        self._schedule.put(item, work.task, work.name, self._due(work, item), tried)
 
     def bury(self, work: Work, reason: str, detail: str) -> DeadLetter:
         """Make the dead letter of work that can't go on; give it as the store has it."""
-        letter = dead_letter(self._case(work), work.task, work.name, reason, detail, self._now, 0)
+        letter = dead_letter(self._item(work), work.task, work.name, reason, detail, self._now, 0)
         return letter._replace(id=self._store.add_dead_letter(letter))
 
     def is_possible(self, work: Work) -> bool:
         """Say whether the log still holds the event that called for it."""
         return work.event_id in self._saga.replay.events
 
-    def _case(self, work: Work) -> Case:
-        cause = Cause.remembered(self._saga.replay.events[work.event_id])
-        return Case(self._saga.role, self._topic, self._saga.saga_id, cause)
+    def _item(self, work: Work) -> Item:
+        trigger = TriggerEvent.remembered(self._saga.replay.events[work.event_id])
+        return Item(self._saga.role, self._topic, self._saga.saga_id, trigger)
 
-    def _due(self, work: Work, case: Case) -> int:
+    def _due(self, work: Work, item: Item) -> int:
         if work.task != "deadline" or not self._handlers.knows(work.name):
             return self._now
-        return in_time_until(self._handlers.named(work.name).within or timedelta(), case.cause)
+        return in_time_until(self._handlers.named(work.name).within or timedelta(), item.trigger)
 
 
 LIMIT = 5

@@ -12,7 +12,7 @@ from choreo.protocol import Role
 from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.standing import Kept, missing, unconfirmed
-from choreo.worker.letters import DISCARD, REQUEUE
+from choreo.worker.dead_letters import DISCARD, REQUEUE
 
 _PAGE = 1_000
 """Rows of the outbox that are read at a time."""

@@ -37,9 +37,10 @@ from choreo.protocol import (
 )
 from choreo.records import Entry, Record
 from choreo.replay.outcomes import REBUILT, Outcomes, Published, called_by, told_before
-from choreo.worker.case import Case, Cause, unreadable_record
+from choreo.worker.dead_letters import unreadable_record
+from choreo.worker.instances import Instances, history_of
+from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.rows import Rows, emitted_row
-from choreo.worker.sagas import Sagas, history_of
 
 _SAGAS_IN_MEMORY = 20_000
 
@@ -57,7 +58,7 @@ class Rebuilding:
         self._name = participant.name
         self._store = store
         self._outcomes = outcomes
-        self._sagas = Sagas(store, _SAGAS_IN_MEMORY)
+        self._sagas = Instances(store, _SAGAS_IN_MEMORY)
 
     def note(self, record: Record) -> None:
         """Note an outcome of the participant's own; the first pass over the topic."""
@@ -74,14 +75,14 @@ class Rebuilding:
             self.counts["unreadable records"] += 1
             return
         role = self._roles[envelope.saga_type]
-        case = Case(role, record.topic, envelope.saga_id, Cause.taken(envelope, record))
+        item = Item(role, record.topic, envelope.saga_id, TriggerEvent.taken(envelope, record))
         own = self._outcomes.get(envelope.id)
         if own is not None:
-            self._decide(called_by(case, own), own)
-        self._tell(case, envelope, record.timestamp)
+            self._decide(called_by(item, own), own)
+        self._tell(item, envelope, record.timestamp)
         self.counts["events"] += 1
         for answer in self._outcomes.caused_by(envelope.id):
-            self._decide(case, answer)
+            self._decide(item, answer)
 
     def _read(self, record: Record) -> Envelope | None:
         try:
@@ -90,92 +91,92 @@ class Rebuilding:
             return None
         return envelope if envelope.saga_type == self._types.get(record.topic) else None
 
-    def _decide(self, case: Case, own: Published) -> None:
+    def _decide(self, item: Item, own: Published) -> None:
         """Tell the protocol what it must have been told before this event was published, unless it was."""
-        saga, envelope = self._sagas.get(case.role, case.saga_id), own.envelope
-        if envelope.step == START and envelope.outcome == SUCCEEDED and case.role.owns_start:
+        saga, envelope = self._sagas.get(item.role, item.saga_id), own.envelope
+        if envelope.step == START and envelope.outcome == SUCCEEDED and item.role.owns_start:
             if not saga.step(START).result:
-                self._start(case, own)
-        elif envelope.step in case.role.action:
+                self._start(item, own)
+        elif envelope.step in item.role.action:
             told = told_before(saga, envelope)
             if told is not None:
-                self._tell(case, told, envelope.time)
+                self._tell(item, told, envelope.time)
         elif envelope.outcome == TIMED_OUT:
-            self._expire(case, saga, own)
-        elif not any(each.event_id == envelope.id for each in self._history(case)):
-            self._append_emitted(case, own)
+            self._expire(item, saga, own)
+        elif not any(each.event_id == envelope.id for each in self._history(item)):
+            self._append_emitted(item, own)
 
-    def _start(self, case: Case, own: Published) -> None:
+    def _start(self, item: Item, own: Published) -> None:
         """Write the row with which the participant began the saga."""
         told = Ended(START, SUCCEEDED, own.envelope.type)
-        after, _ = fold(case.role, self._sagas.get(case.role, case.saga_id), told)
-        self._append_emitted(case, own)
-        self._sagas.put(case.role, case.saga_id, after)
+        after, _ = fold(item.role, self._sagas.get(item.role, item.saga_id), told)
+        self._append_emitted(item, own)
+        self._sagas.put(item.role, item.saga_id, after)
         self.counts["own outcomes"] += 1
 
-    def _append_emitted(self, case: Case, own: Published) -> None:
-        history = self._history(case)
+    def _append_emitted(self, item: Item, own: Published) -> None:
+        history = self._history(item)
         state = history[-1].saga_state if history else "started"
         self._store.append((emitted_row(own.envelope, own.body, state)._replace(note=REBUILT),))
 
-    def _history(self, case: Case) -> list[Entry]:
-        return history_of(self._store, case.saga_type, case.saga_id)
+    def _history(self, item: Item) -> list[Entry]:
+        return history_of(self._store, item.saga_type, item.saga_id)
 
-    def _expire(self, case: Case, saga: Instance, own: Published) -> None:
-        for deadline in case.role.deadlines:
+    def _expire(self, item: Item, saga: Instance, own: Published) -> None:
+        for deadline in item.role.deadlines:
             is_it = (deadline.of, deadline.answer) == (own.envelope.step, own.envelope.type)
             if is_it and saga.deadlines.get(deadline.name) == "armed":
-                self._tell(case, Due(deadline.name), own.envelope.time)
+                self._tell(item, Due(deadline.name), own.envelope.time)
 
-    def _tell(self, case: Case, told: Input, at: int) -> None:
-        before = self._sagas.get(case.role, case.saga_id)
-        after, decisions = fold(case.role, before, told)
+    def _tell(self, item: Item, told: Input, at: int) -> None:
+        before = self._sagas.get(item.role, item.saga_id)
+        after, decisions = fold(item.role, before, told)
         if decisions and decisions[0] == Ignored("duplicate"):
             return
         if decisions and type(decisions[0]) is Unowned:
             if before.started:
-                raise _unexplained(case)
+                raise _unexplained(item)
             self.counts["forgotten"] += 1  # the topic's retention has deleted what called for it
             return
-        rows = Rows(case, before, after, told, at)
+        rows = Rows(item, before, after, told, at)
         for decision in decisions:
-            self._carry_out(case, rows, decision)
-        self._sagas.put(case.role, case.saga_id, after)
+            self._carry_out(item, rows, decision)
+        self._sagas.put(item.role, item.saga_id, after)
         if type(told) is not Envelope:
-            self._take_off(case, told)
+            self._take_off(item, told)
         self._store.append(_marked(rows.entries()))
         for decision in decisions:
             if isinstance(decision, Queue) and decision.task == "observer":
-                self._tell(case, Observed(decision.name), at)
+                self._tell(item, Observed(decision.name), at)
 
-    def _carry_out(self, case: Case, rows: Rows, decision: Decision) -> None:
+    def _carry_out(self, item: Item, rows: Rows, decision: Decision) -> None:
         match decision:
             case Moved():
-                rows.moved(decision)
+                rows.moves.append(decision)
             case Publish(step, outcome, name) | Answer(step, outcome, name):
-                self._publish(case, rows, step, outcome, name)
+                self._publish(item, rows, step, outcome, name)
             case Expire(name):
-                deadline = case.role.deadline[name]
-                self._publish(case, rows, deadline.of, TIMED_OUT, deadline.answer)
+                deadline = item.role.deadline[name]
+                self._publish(item, rows, deadline.of, TIMED_OUT, deadline.answer)
             case Ignored():
-                rows.void()
+                rows.is_void = True
             case Drop(task, name):
-                self._store.unschedule(case.saga_id, task, name)
+                self._store.unschedule(item.saga_id, task, name)
             case Disarm(name):
-                self._store.unschedule(case.saga_id, "deadline", name)
+                self._store.unschedule(item.saga_id, "deadline", name)
 
-    def _publish(self, case: Case, rows: Rows, step: str, outcome: str, name: str) -> None:
+    def _publish(self, item: Item, rows: Rows, step: str, outcome: str, name: str) -> None:
         """Note an event that the topic holds; an answer that it doesn't is owed, and given later."""
-        found = self._outcomes.get(event_id(case.saga_id, step, outcome, name))
+        found = self._outcomes.get(event_id(item.saga_id, step, outcome, name))
         if found is not None:
-            rows.published(*found)
+            rows.published.append(found)
             self.counts["own outcomes"] += 1
 
-    def _take_off(self, case: Case, told: Input) -> None:
+    def _take_off(self, item: Item, told: Input) -> None:
         """Take what was done off the schedule, where a backup has it there."""
         name = told[0]
         for task in ("action", "compensation", "deadline", "answer"):
-            self._store.unschedule(case.saga_id, task, str(name))
+            self._store.unschedule(item.saga_id, task, str(name))
 
 
 def _marked(entries: object) -> list[Entry]:
@@ -184,10 +185,10 @@ def _marked(entries: object) -> list[Entry]:
     return [row if row.input == "event" or row.note else row._replace(note=REBUILT) for row in rows]
 
 
-def _unexplained(case: Case) -> ReplayError:
-    cause = case.cause
-    what = f"{case.topic}[{cause.partition}]@{cause.offset}: an outcome of {cause.envelope.step}"
+def _unexplained(item: Item) -> ReplayError:
+    trigger = item.trigger
+    what = f"{item.topic}[{trigger.partition}]@{trigger.offset}: an outcome of {trigger.envelope.step}"
     return ReplayError(
-        f"{what}, saga {case.saga_id}, that nothing in the topic explains",
+        f"{what}, saga {item.saga_id}, that nothing in the topic explains",
         hint="was it another release of the service? rebuild with its code",
     )

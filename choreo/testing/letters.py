@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from choreo.records import DeadLetter
-from choreo.worker.letters import settle, times_requeued
+from choreo.worker.dead_letters import settle, times_requeued
 
 if TYPE_CHECKING:
     from choreo.testing.seat import Seat

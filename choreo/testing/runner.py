@@ -7,11 +7,11 @@ from collections import deque
 
 from choreo.testing.clock import VirtualClock
 from choreo.testing.loop import VirtualLoop
-from choreo.worker.call import Call, Finished
+from choreo.worker.calls import Call, Finished
 
 
 class SimulatedCalls:
-    """Implements `choreo.worker.call.Runner`: a call goes on only when the simulation steps it.
+    """Implements `choreo.worker.calls.Runner`: a call goes on only when the simulation steps it.
 
     Coroutines of one participant share an event loop on virtual time; a function that blocks is called whole,
     in its place.

@@ -1,5 +1,5 @@
 """The worker: one loop, one writer, one transaction a turn."""
 
-from choreo.worker.worker import Options, Worker
+from choreo.worker.loop import Options, Worker
 
 __all__ = ["Options", "Worker"]

@@ -12,18 +12,20 @@ from choreo.ports import Codec, Store
 from choreo.protocol import Instance
 from choreo.records import Entry
 from choreo.worker.bodies import refuse_too_long
-from choreo.worker.case import Cause
+from choreo.worker.item import TriggerEvent
 
 
 class Binding:
     """Finds and decodes the events of one saga that a handler takes."""
 
-    def __init__(self, store: Store, codec: Codec, saga_id: str, saga: Instance, cause: Cause) -> None:
+    def __init__(
+        self, store: Store, codec: Codec, saga_id: str, saga: Instance, trigger: TriggerEvent
+    ) -> None:
         self._store = store
         self._codec = codec
         self._saga_id = saga_id
         self._saga = saga
-        self._cause = cause
+        self._trigger = trigger
         self._work = ("", "")
 
     def arguments(self, handler: Handler, context: Context) -> list[Any]:
@@ -61,14 +63,14 @@ class Binding:
         if parameter.is_result:
             result = self._saga.step(handler.step).result
             return result if result in parameter.types else ""
-        if self._cause.envelope.type in parameter.types and not parameter.is_earlier:
-            return self._cause.envelope.type
+        if self._trigger.envelope.type in parameter.types and not parameter.is_earlier:
+            return self._trigger.envelope.type
         return next((name for name in parameter.types if name in self._saga.types), "")
 
     def _event(self, name: str) -> Any:
-        mine = name == self._cause.envelope.type
+        mine = name == self._trigger.envelope.type
         try:
-            return self._decoded(name, self._cause.body if mine else self._payload(name))
+            return self._decoded(name, self._trigger.body if mine else self._payload(name))
         except BodyError as error:
             mended = None if mine else self._edited(name)
             if mended is not None:

@@ -16,7 +16,7 @@ from choreo.ports import Clock, Codec, Store
 from choreo.protocol import Role
 from choreo.records import DeadLetter, Record
 from choreo.worker.bodies import refuse_too_long
-from choreo.worker.case import unreadable_record
+from choreo.worker.dead_letters import unreadable_record
 from choreo.worker.transaction import LocalTransaction, checked_saga_id
 
 log = logging.getLogger("choreo.worker")

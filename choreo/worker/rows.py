@@ -10,35 +10,27 @@ from choreo.outcome import START
 from choreo.protocol import Ended, Input, Instance, Moved, Observed
 from choreo.protocol.history import INPUT_NAMES, local_fields
 from choreo.records import Entry
-from choreo.worker.case import Case
+from choreo.worker.item import Item
 
 
 class Rows:
-    """Collects what one input led to, and gives the entries, in order; ``told`` is None for a late answer."""
+    """What one input led to, as entries of the saga log; ``told`` is None for an answer that was put off.
 
-    __slots__ = ("_after", "_before", "_case", "_moves", "_now", "_published", "_told", "_void")
+    ``moves`` are the transitions of own steps, ``published`` the events, with their bodies, that are
+    published because of the input. ``is_void`` says that the event counts for nothing.
+    """
 
-    def __init__(self, case: Case, before: Instance, after: Instance, told: Input | None, now: int) -> None:
-        self._case = case
+    __slots__ = ("_after", "_before", "_case", "_now", "_told", "is_void", "moves", "published")
+
+    def __init__(self, item: Item, before: Instance, after: Instance, told: Input | None, now: int) -> None:
+        self._case = item
         self._before = before
         self._after = after
         self._told = told
         self._now = now
-        self._void = False
-        self._moves: list[Moved] = []
-        self._published: list[tuple[Envelope, bytes]] = []
-
-    def moved(self, move: Moved) -> None:
-        """Add a transition of an own step."""
-        self._moves.append(move)
-
-    def published(self, envelope: Envelope, body: bytes) -> None:
-        """Add an event that is published because of the input."""
-        self._published.append((envelope, body))
-
-    def void(self) -> None:
-        """Note that the event counts for nothing."""
-        self._void = True
+        self.is_void = False
+        self.moves: list[Moved] = []
+        self.published: list[tuple[Envelope, bytes]] = []
 
     def entries(self) -> Sequence[Entry]:
         """Give the rows; a local input's own holds its first transition and the event it publishes."""
@@ -46,18 +38,18 @@ class Rows:
         rows = []
         if told is not None:
             rows.append(self._event(told) if type(told) is Envelope else self._local(told))
-        rows += [self._consequence(move) for move in self._moves]
-        rows += [self._publication(envelope, body) for envelope, body in self._published]
+        rows += [self._consequence(move) for move in self.moves]
+        rows += [self._publication(envelope, body) for envelope, body in self.published]
         return rows
 
     def _event(self, event: Envelope) -> Entry:
-        case = self._case
-        cause, role = case.cause, case.role
+        item = self._case
+        trigger, role = item.trigger, item.role
         old = self._before.state_of(event.step)
-        stays = self._void or event.step in role.action
+        stays = self.is_void or event.step in role.action
         return Entry(
-            case.saga_id,
-            case.saga_type,
+            item.saga_id,
+            item.saga_type,
             event.saga_version,
             self._after.state,
             self._now,
@@ -71,12 +63,12 @@ class Rows:
             event.kind,
             event.source,
             event.causation_id,
-            cause.topic,
-            cause.partition,
-            cause.offset,
-            cause.time,
-            cause.body if event.type in role.handles else None,
-            "void" if self._void else "",
+            trigger.topic,
+            trigger.partition,
+            trigger.offset,
+            trigger.time,
+            trigger.body if event.type in role.handles else None,
+            "void" if self.is_void else "",
             event.traceparent,
         )
 
@@ -84,24 +76,24 @@ class Rows:
         step = told[0]
         outcome, event_type, kind, causation_id, note = local_fields(told)
         old = new = self._before.state_of(step)
-        if self._moves and self._moves[0].step == step:
-            move = self._moves.pop(0)
+        if self.moves and self.moves[0].step == step:
+            move = self.moves.pop(0)
             old, new, note = move.old, move.new, note or move.note
         elif type(told) is Observed:
             new = "completed"
         row = self._row(INPUT_NAMES[type(told)], step, old, new, note, kind, causation_id)
         if type(told) is Ended and self._publishes(step, outcome):
-            return self._with(row, *self._published.pop(0))
+            return self._with(row, *self.published.pop(0))
         row[_TYPE], row[_OUTCOME] = event_type, outcome
         return Entry._make(row)
 
     def _publishes(self, step: str, outcome: str) -> bool:
-        return bool(self._published) and self._published[0][0][7:9] == (step, outcome)
+        return bool(self.published) and self.published[0][0][7:9] == (step, outcome)
 
     def _consequence(self, move: Moved) -> Entry:
-        for found in self._published:
+        for found in self.published:
             if found[0].step == move.step:
-                self._published.remove(found)
+                self.published.remove(found)
                 row = self._row("", move.step, move.old, move.new, move.note, found[0].kind)
                 return self._with(row, *found)
         return Entry._make(self._row("", move.step, move.old, move.new, move.note))
@@ -121,10 +113,10 @@ class Rows:
         self, name: str, step: str, old: str, new: str, note: str, kind: str = "", causation_id: str = ""
     ) -> list[Any]:
         """Give the columns of a row that happened here, in the order of `Entry`."""
-        case, after = self._case, self._after
-        cause = causation_id or case.cause.envelope.id
-        head = [case.saga_id, case.saga_type, after.version, after.state, self._now, name, step, old, new]
-        return [*head, "", "", "", kind, "", cause, "", -1, -1, 0, None, note, ""]
+        item, after = self._case, self._after
+        trigger = causation_id or item.trigger.envelope.id
+        head = [item.saga_id, item.saga_type, after.version, after.state, self._now, name, step, old, new]
+        return [*head, "", "", "", kind, "", trigger, "", -1, -1, 0, None, note, ""]
 
 
 _ID, _TYPE, _OUTCOME, _SOURCE, _CAUSE, _TIME, _PAYLOAD, _TRACE = (

@@ -7,11 +7,11 @@ import threading
 from collections import deque
 from contextlib import suppress
 
-from choreo.worker.call import Call, Finished
+from choreo.worker.calls import Call, Finished
 
 
 class Threads:
-    """Implements `choreo.worker.call.Runner`.
+    """Implements `choreo.worker.calls.Runner`.
 
     Coroutines share one event loop, started with the first of them. A function that blocks gets a daemon
     thread: unlike a pool's, it doesn't keep the process from ending while a call hangs.

@@ -18,9 +18,9 @@ from choreo.ports import Clock, Codec, Store
 from choreo.protocol import Role
 from choreo.saga import Saga
 from choreo.worker.bodies import encode
-from choreo.worker.outgoing import outbox_rows
+from choreo.worker.instances import history_of
+from choreo.worker.outbox import outbox_rows
 from choreo.worker.rows import emitted_row
-from choreo.worker.sagas import history_of
 
 
 class LocalTransaction:

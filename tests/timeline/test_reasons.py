@@ -14,7 +14,7 @@ from choreo.render.text import lines
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.timeline import Account, Planned, Story, tell
 from choreo.timeline.messages import Moment
-from choreo.worker.letters import settle
+from choreo.worker.dead_letters import settle
 from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, story_of
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel

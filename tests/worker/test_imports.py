@@ -16,7 +16,7 @@ from choreo.cloudevents import read
 from choreo.outcome import CANCEL, START
 from choreo.records import Partition, Record
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.worker.letters import settle
+from choreo.worker.dead_letters import settle
 from tests.broker.leg import Leg
 from tests.scenarios.stage import Stage
 from tests.worker.conftest import Rigs

@@ -10,7 +10,7 @@ import pytest
 from choreo import Aborted, Context, Participant, Permanent, Retry
 from choreo.records import DeadLetter
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.worker.letters import settle
+from choreo.worker.dead_letters import settle
 from tests.worker.conftest import Rigs
 from tests.worker.provider import BUSY, Hotel, Provider, asked, until
 from tests.worker.rig import Rig

@@ -17,7 +17,7 @@ from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker, MemoryLog
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from choreo.worker.compose import open_worker
+from choreo.worker.composition import open_worker
 from tests.worker.conftest import Rigs
 from tests.worker.rig import NOON, Rig
 from tests.worker.services import Script, agency, flight, hotel, ticket

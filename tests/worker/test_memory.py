@@ -36,7 +36,7 @@ from choreo.records import Entry
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
-from choreo.worker.case import Case, Cause
+from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.rows import Rows
 from tests.worker.conftest import Rigs
 from tests.worker.rig import ManualClock
@@ -79,10 +79,10 @@ def test_an_input_comes_back_from_its_row(told: Input) -> None:
         (Observer("hotel.look", Trigger.of("trip.TripRequested")),),
         (Deadline("hotel.late", "flight.fly", Trigger.of("trip.HotelBooked"), "late"),),
     )
-    case = Case(hotels, "trip", "s1", Cause(BOOKED, b"", "trip", 0, 3, 7))
+    item = Item(hotels, "trip", "s1", TriggerEvent(BOOKED, b"", "trip", 0, 3, 7))
     before = rebuild(hotels, [])
     after, _ = fold(hotels, before, told)
-    row, *_ = Rows(case, before, after, told, 9).entries()
+    row, *_ = Rows(item, before, after, told, 9).entries()
     assert input_of(row) == told
 
 

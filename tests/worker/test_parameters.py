@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from choreo import Aborted, Context, Earlier, Participant, event
-from choreo.worker.letters import settle
+from choreo.worker.dead_letters import settle
 from tests.worker import rig as rigs
 from tests.worker.conftest import Rigs
 from tests.worker.provider import until

@@ -17,7 +17,7 @@ from choreo.participant import Participant
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.timeline import Account
 from choreo.worker import Worker
-from choreo.worker.compose import open_worker
+from choreo.worker.composition import open_worker
 
 _LOOK_EVERY = 0.01
 _ENDED = ("completed", "failed")

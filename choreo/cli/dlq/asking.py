@@ -36,7 +36,7 @@ def ask_for_all(
 
 
 def _settle(found: Found, how: Literal["requeued", "discarded"], comment: str) -> str:
-    from choreo.worker.letters import settle
+    from choreo.worker.dead_letters import settle
 
     done = settle(found.opened.store, found.letter, how, comment, time.time_ns() // 1_000_000)
     return "" if done else "somebody else was faster"

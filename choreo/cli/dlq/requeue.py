@@ -54,7 +54,7 @@ def requeue(
 
 
 def _objection(found: Found, limit: int) -> str:
-    from choreo.worker.letters import times_requeued
+    from choreo.worker.dead_letters import times_requeued
 
     if not found.letter.saga_type:
         return "it belongs to no saga, so there is nothing to try again"

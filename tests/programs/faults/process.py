@@ -1,6 +1,6 @@
 """One participant of a cell, as a process of its own: forked from a server that has imported everything.
 
-It is put together as `choreo.worker.compose.open_worker` does, around stores and logs with a fuse.
+It is put together as `choreo.worker.composition.open_worker` does, around stores and logs with a fuse.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from choreo.client.connection import StoreConnection
 from choreo.kafka import create_topics
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
-from choreo.worker.letters import settle
+from choreo.worker.dead_letters import settle
 from tests.programs.faults.contract import JobAsked
 from tests.programs.faults.fuse import Aim
 from tests.programs.faults.participants import NAMES, Plan, participant, row

@@ -15,9 +15,8 @@ from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Store
 from choreo.records import Partition, Record
 from choreo.retry import Retry
-from choreo.worker.call import Finished, Runner
-from choreo.worker.calls import Calls
-from choreo.worker.outgoing import publication
+from choreo.worker.calls import Calls, Finished, Runner
+from choreo.worker.outbox import publication
 from choreo.worker.runtime import Runtime
 from choreo.worker.threads import Threads
 

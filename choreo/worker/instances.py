@@ -15,7 +15,7 @@ def history_of(store: Store, saga_type: str, saga_id: str) -> list[Entry]:
     return [entry for entry in store.history(saga_id) if entry.saga_type == saga_type]
 
 
-class Sagas:
+class Instances:
     """The sagas that were touched last, ``limit`` at most; two of different types may have the same id."""
 
     def __init__(self, store: Store, limit: int) -> None:

@@ -11,7 +11,7 @@ from choreo.participant import Participant
 from choreo.ports import Clock, Log
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
-from choreo.worker.worker import Options, Worker
+from choreo.worker.loop import Options, Worker
 
 
 @contextmanager

@@ -1,0 +1,62 @@
+"""What the worker works on: one saga, and the event that triggered the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from choreo.envelope import Envelope
+from choreo.protocol import Role
+from choreo.protocol.history import envelope_of
+from choreo.records import Entry, Record
+
+
+class TriggerEvent(NamedTuple):
+    """The event that called a handler; ``time`` is its record's, in milliseconds since the epoch."""
+
+    envelope: Envelope
+    body: bytes | None
+    topic: str
+    partition: int
+    offset: int
+    time: int
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+    @classmethod
+    def taken(cls, envelope: Envelope, record: Record) -> TriggerEvent:
+        """Return the event of a record that was just delivered."""
+        return cls(
+            envelope,
+            record.value,
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.headers,
+        )
+
+    @classmethod
+    def remembered(cls, entry: Entry) -> TriggerEvent:
+        """Return an event that stands in the saga log."""
+        return cls(
+            envelope_of(entry),
+            entry.payload,
+            entry.topic,
+            entry.partition,
+            entry.offset,
+            entry.event_time,
+        )
+
+
+class Item(NamedTuple):
+    """One saga of one role, and the event that triggered the work."""
+
+    role: Role
+    topic: str
+    saga_id: str
+    trigger: TriggerEvent
+
+    @property
+    def saga_type(self) -> str:
+        """The saga's name."""
+        return self.role.contract.saga
