@@ -20,7 +20,7 @@ from choreo.project.pyproject import nearest_project
 if TYPE_CHECKING:
     from choreo.participant import Participant
     from choreo.testing.rerun import Course
-    from choreo.verify.trace import Trace
+    from choreo.verify.engine.run_file import RunFile
 
 
 @click.command(short_help="Run a trace of choreo verify with the real handlers.")
@@ -44,9 +44,9 @@ def simulate(context: click.Context, trace: Path, names: tuple[str, ...]) -> Non
       choreo simulate traces/1-CHO204.json manifests       a folder of manifests: no code is imported
     """
     from choreo.testing.rerun import Rerun
-    from choreo.verify.trace import read_trace
+    from choreo.verify.engine.run_file import read_run
 
-    told = read_trace(document_read(trace), str(trace))
+    told = read_run(document_read(trace), str(trace))
     participants = _participants(names)
     with _quiet():
         rerun = Rerun(participants, told)
@@ -90,7 +90,7 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _say(trace: Trace, course: Course) -> None:
+def _say(trace: RunFile, course: Course) -> None:
     click.echo(f"{trace.rule} in saga {trace.saga}: {trace.scenario}")
     width = max((len(event.step) for event in trace.events), default=0)
     for number, came in enumerate(course.events, 1):

@@ -124,12 +124,12 @@ def verify(
 
 
 def _write_traces(verdict: Verdict, folder: Path) -> None:
-    from choreo.verify.trace import write_trace
+    from choreo.verify.engine.run_file import write_run
 
     found = (finding.schedule for finding in verdict.findings if finding.schedule)
     for number, trace in enumerate(found, 1):
         path = folder / f"{number}-{trace.rule}.json"
-        document_written(path, write_trace(trace))
+        document_written(path, write_run(trace))
         output.notice(f"wrote {path}")
 
 

@@ -22,7 +22,8 @@ from choreo.saga import Saga
 from choreo.testing.seat import Seat
 from choreo.testing.simulation import Simulation
 from choreo.testing.standins import made_up, names_of
-from choreo.verify.trace import Trace, TraceEvent
+from choreo.verify.engine.run_file import RunEvent as TraceEvent
+from choreo.verify.engine.run_file import RunFile as Trace
 
 SAGA_ID = "rerun"
 _PATIENCE = Retry(attempts=1_000_000, delay=timedelta(milliseconds=1), factor=1.0)

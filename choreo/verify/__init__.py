@@ -10,7 +10,7 @@ add no state, so only failures, orders, deadlines, cancellations and dead letter
 
 from choreo.verify.analysis.schemas import Compare, Unreadable
 from choreo.verify.engine.budget import Budget
-from choreo.verify.engine.run import TraceLine
+from choreo.verify.engine.run import RunLine
 from choreo.verify.engine.scope import Scope, Unfinished
 from choreo.verify.finding import Finding, Level
 from choreo.verify.policy import Levels
@@ -22,8 +22,8 @@ __all__ = [
     "Finding",
     "Level",
     "Levels",
+    "RunLine",
     "Scope",
-    "TraceLine",
     "Unfinished",
     "Unreadable",
     "Verdict",

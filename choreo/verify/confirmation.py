@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from choreo.verify.case import Case
+from choreo.verify.engine.run_file import run_file_of
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Broken
 from choreo.verify.rule import Rule
-from choreo.verify.trace import trace_of
 from choreo.version import __version__
 
 WORDS = {
@@ -45,5 +45,5 @@ def _finding(case: Case, each: Broken, rule: Rule) -> Finding:
         scenario=run.scenario.title,
         trace=run.lines(run.cone(*each.numbers)),
         # What a slice leaves out would be missing when somebody runs it again.
-        schedule=trace_of(case.graph, run, rule.id, __version__) if each.whole else None,
+        schedule=run_file_of(case.graph, run, rule.id, __version__) if each.whole else None,
     )

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 from choreo.manifest import HandlerEntry
 from choreo.manifest.manifest import Link
 from choreo.outcome import START
-from choreo.verify.engine.run import TraceLine
-from choreo.verify.trace import Trace
+from choreo.verify.engine.run import RunLine
+from choreo.verify.engine.run_file import RunFile
 
 Level = Literal["error", "warning"]
 
@@ -36,8 +36,8 @@ class Finding(NamedTuple):
     steps: tuple[str, ...] = ()
     related: tuple[Link, ...] = ()
     scenario: str = ""
-    trace: tuple[TraceLine, ...] = ()
-    schedule: Trace | None = None
+    trace: tuple[RunLine, ...] = ()
+    schedule: RunFile | None = None
 
     @property
     def place(self) -> str:

@@ -11,12 +11,12 @@ from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.case import Case
 from choreo.verify.confirmation import confirmed
 from choreo.verify.engine.budget import DEFAULT, Budget, Clock, no_clock
-from choreo.verify.engine.run import TraceLine
+from choreo.verify.engine.run import RunLine
+from choreo.verify.engine.run_file import run_file_of
 from choreo.verify.engine.scope import Scope, scope_of
 from choreo.verify.finding import Finding
 from choreo.verify.policy import Levels, Policy
 from choreo.verify.rules import CHECKS, OF_PROPERTY, inconclusive
-from choreo.verify.trace import trace_of
 from choreo.version import __version__
 
 
@@ -87,10 +87,10 @@ def _with_run(case: Case, finding: Finding) -> Finding:
     if run is None:
         return finding
     trace = tuple(line._replace(step=_done_by(case, line)) for line in finding.trace)
-    return finding._replace(trace=trace, schedule=trace_of(case.graph, run, finding.rule, __version__))
+    return finding._replace(trace=trace, schedule=run_file_of(case.graph, run, finding.rule, __version__))
 
 
-def _done_by(case: Case, line: TraceLine) -> str:
+def _done_by(case: Case, line: RunLine) -> str:
     """Give what did a line of a trace: the step, or, where it is undone, its compensation."""
     step = case.graph.steps.get(line.step)
     undos = step.undos if step and line.what == "undone" else ()

@@ -16,7 +16,7 @@ from choreo.project.modules import participants_of
 from choreo.testing.rerun import Course, Rerun
 from choreo.testing.standins import participants_from
 from choreo.verify import Finding, verify
-from choreo.verify.trace import Trace, TraceEvent, write_trace
+from choreo.verify.engine.run_file import RunEvent, RunFile, write_run
 from tests.cli.command import invoke
 
 from .corpus.case import CorpusCase, cases
@@ -37,7 +37,7 @@ def quiet() -> Iterator[None]:
     log.setLevel(level)
 
 
-def rerun(participants: Sequence[Participant], trace: Trace) -> Course:
+def rerun(participants: Sequence[Participant], trace: RunFile) -> Course:
     simulation = Rerun(participants, trace)
     try:
         return simulation.follow()
@@ -45,13 +45,13 @@ def rerun(participants: Sequence[Participant], trace: Trace) -> Course:
         simulation.close()
 
 
-def traced(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Trace]]:
+def traced(findings: Sequence[Finding]) -> Iterator[tuple[Finding, RunFile]]:
     for finding in findings:
         if finding.schedule:
             yield finding, finding.schedule
 
 
-def same(finding: Finding, trace: Trace, course: Course) -> None:
+def same(finding: Finding, trace: RunFile, course: Course) -> None:
     assert not course.different, f"{finding.rule} {finding.message}: {course.different}\n{trace}"
     assert course.events[: len(trace.events)] == tuple(event.type for event in trace.events)
 
@@ -98,18 +98,18 @@ CHAIN = """
     o.give_up of start derived < > Failed
 """
 EVENTS = (
-    TraceEvent("g.Started", "start", "succeeded", "o", "start", 0, 0),
-    TraceEvent("g.One", "a.one", "succeeded", "a", "handler", 1, 1),
-    TraceEvent("g.TwoFailed", "b.two", "failed", "b", "handler", 2, 2),
-    TraceEvent("g.OneUndone", "a.one", "compensated", "a", "handler", 3, 3),
-    TraceEvent("g.Failed", "start", "compensated", "o", "handler", 4, 4),
+    RunEvent("g.Started", "start", "succeeded", "o", "start", 0, 0),
+    RunEvent("g.One", "a.one", "succeeded", "a", "handler", 1, 1),
+    RunEvent("g.TwoFailed", "b.two", "failed", "b", "handler", 2, 2),
+    RunEvent("g.OneUndone", "a.one", "compensated", "a", "handler", 3, 3),
+    RunEvent("g.Failed", "start", "compensated", "o", "handler", 4, 4),
 )
 
 
 def test_a_run_that_can_not_be_is_another_course() -> None:
     """The handlers are asked, not only told: what the protocol refuses doesn't happen."""
     stand_ins = participants_from(parsed(CHAIN))
-    right = Trace("grown", "CHO204", "b.two fails", EVENTS, "failed")
+    right = RunFile("grown", "CHO204", "b.two fails", EVENTS, "failed")
     assert not rerun(stand_ins, right).different
     too_early = right._replace(events=(*EVENTS[:3], EVENTS[4]._replace(begun=3, read=3)))
     assert "o does not publish g.Failed" in rerun(stand_ins, too_early).different
@@ -124,12 +124,12 @@ ORDERS = "examples.orders.contract"
 def test_a_handler_that_does_otherwise_is_told(tmp_path: Path) -> None:
     """There is no stock for what was made up: the reservation fails, and the trace's event stands."""
     events = (
-        TraceEvent("shop.OrderCreated", "start", "succeeded", "orders", "start", 0, 0),
-        TraceEvent(
+        RunEvent("shop.OrderCreated", "start", "succeeded", "orders", "start", 0, 0),
+        RunEvent(
             "shop.InventoryReserved", "inventory.reserve_inventory", "succeeded", "inventory", "handler", 1, 1
         ),
-        TraceEvent("shop.PaymentFailed", "payments.process_payment", "failed", "payments", "handler", 2, 2),
-        TraceEvent(
+        RunEvent("shop.PaymentFailed", "payments.process_payment", "failed", "payments", "handler", 2, 2),
+        RunEvent(
             "shop.ReservationReleased",
             "inventory.reserve_inventory",
             "compensated",
@@ -138,19 +138,19 @@ def test_a_handler_that_does_otherwise_is_told(tmp_path: Path) -> None:
             3,
             3,
         ),
-        TraceEvent("shop.OrderFailed", "start", "compensated", "orders", "handler", 4, 4),
+        RunEvent("shop.OrderFailed", "start", "compensated", "orders", "handler", 4, 4),
     )
-    trace = Trace("order-fulfilment", "CHO204", "payments.process_payment fails", events, "failed")
+    trace = RunFile("order-fulfilment", "CHO204", "payments.process_payment fails", events, "failed")
     course = rerun(declared("examples.orders"), trace)
     assert (course.different, course.end) == ("", "failed")
     assert course.forced == ("inventory.reserve_inventory raised Permanent, not shop.InventoryReserved",)
     path = tmp_path / "trace.json"
-    path.write_text(write_trace(trace))
+    path.write_text(write_run(trace))
     result = invoke("simulate", str(path), "examples.orders")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == "the same course: 5 events, and the saga failed"
     late = trace._replace(events=(*events[:3], events[4]._replace(begun=3, read=3)))
-    path.write_text(write_trace(late))
+    path.write_text(write_run(late))
     result = invoke("simulate", str(path), "examples.orders")
     assert result.exit_code == 1
     assert "another course: orders does not publish shop.OrderFailed" in result.stdout
@@ -159,7 +159,7 @@ def test_a_handler_that_does_otherwise_is_told(tmp_path: Path) -> None:
 def test_what_is_no_trace_or_is_of_others_is_one_line(tmp_path: Path) -> None:
     """Exit 2, and what to do."""
     path = tmp_path / "trace.json"
-    path.write_text(write_trace(Trace("grown", "CHO204", "b.two fails", EVENTS, "failed")))
+    path.write_text(write_run(RunFile("grown", "CHO204", "b.two fails", EVENTS, "failed")))
     result = invoke("simulate", str(path), "examples.orders")
     assert result.exit_code == 2
     assert "nobody here takes part in saga 'grown'" in result.stderr

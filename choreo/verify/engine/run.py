@@ -18,12 +18,12 @@ REFUSED = "the saga is aborted"
 """The reason that the protocol gives an answer that nobody worked for."""
 
 HOW = ("start", "handler", "raised", "requeued", "runtime", "deadline", "cancellation", "outside")
-"""What may bring an event about; `choreo.verify.trace` tells them apart."""
+"""What may bring an event about; `choreo.verify.engine.run_file` tells them apart."""
 
 _WORDS = {SUCCEEDED: "ok", FAILED: "FAILED", COMPENSATED: "undone", TIMED_OUT: "LATE"}
 
 
-class TraceLine(NamedTuple):
+class RunLine(NamedTuple):
     """One step of a run that shows the finding: ``what`` is ok, FAILED, undone, refused or late."""
 
     step: str
@@ -138,7 +138,7 @@ class Run:
         """Say whether an event came causally before another."""
         return bool(self.log[second].past >> first & 1) and first != second
 
-    def trace(self, remarks: Mapping[int, str] = {}) -> tuple[TraceLine, ...]:
+    def trace(self, remarks: Mapping[int, str] = {}) -> tuple[RunLine, ...]:
         """Give the run as lines, a step each."""
         return tuple(self._line(number, remarks.get(number, "")) for number in range(1, len(self.log)))
 
@@ -149,12 +149,12 @@ class Run:
             past |= self.log[number].past
         return [number for number in range(1, len(self.log)) if past >> number & 1]
 
-    def lines(self, numbers: Iterable[int], remarks: Mapping[int, str] = {}) -> tuple[TraceLine, ...]:
+    def lines(self, numbers: Iterable[int], remarks: Mapping[int, str] = {}) -> tuple[RunLine, ...]:
         """Give some events as lines."""
         return tuple(self._line(number, remarks.get(number, "")) for number in numbers)
 
-    def _line(self, number: int, remark: str) -> TraceLine:
+    def _line(self, number: int, remark: str) -> RunLine:
         event = self.log[number]
         consumed = " + ".join(short_name(self.log[cause].type) for cause in event.causes)
         what = "refused" if event.remark == REFUSED else _WORDS[event.outcome]
-        return TraceLine(event.step, what, consumed, short_name(event.type), remark)
+        return RunLine(event.step, what, consumed, short_name(event.type), remark)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from choreo.verify.engine.run_file import plain
 from choreo.verify.finding import Finding
-from choreo.verify.trace import plain
 from choreo.verify.verdict import Verdict
 
 

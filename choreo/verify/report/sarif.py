@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from choreo.manifest.manifest import Link
-from choreo.verify.engine.run import TraceLine
+from choreo.verify.engine.run import RunLine
 from choreo.verify.finding import Finding
 from choreo.verify.rule import Rule
 from choreo.verify.rules import RULES
@@ -71,7 +71,7 @@ def _result(finding: Finding, places: dict[str, str]) -> dict[str, Any]:
     return result
 
 
-def _step(line: TraceLine, places: dict[str, str]) -> dict[str, Any]:
+def _step(line: RunLine, places: dict[str, str]) -> dict[str, Any]:
     text = f"{line.step} {line.what}: {line.consumed} -> {line.emitted} {line.remark}".rstrip()
     return _location(Link(places.get(line.step, ""), text))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from choreo.manifest.manifest import Link
-from choreo.verify.engine.run import TraceLine
+from choreo.verify.engine.run import RunLine
 from choreo.verify.finding import Finding
 from choreo.verify.verdict import Verdict
 
@@ -64,7 +64,7 @@ def _beside(link: Link, width: int) -> str:
     return shown(f"{link.place:{width}}  {link.text}").rstrip()
 
 
-def _trace(lines: tuple[TraceLine, ...], paint: Paint) -> Iterator[str]:
+def _trace(lines: tuple[RunLine, ...], paint: Paint) -> Iterator[str]:
     step = max(len(line.step) for line in lines)
     what = max(len(line.what) for line in lines)
     consumed = max(len(line.consumed) for line in lines)

@@ -25,7 +25,7 @@ from choreo.graph import Step
 from choreo.outcome import COMPENSATED
 from choreo.verify.analysis.rollback import Declared, declared, shown_by, too_early
 from choreo.verify.case import Case
-from choreo.verify.engine.run import Run, TraceLine
+from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.suggestion import signature
@@ -77,7 +77,7 @@ def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step
 
 def _shown(
     case: Case, each: Declared, option: frozenset[str], late: list[Step]
-) -> tuple[str, tuple[TraceLine, ...]]:
+) -> tuple[str, tuple[RunLine, ...]]:
     """Give a run in which both are undone, the wrong one first, and mark it."""
     run = shown_by(case, option, each.step.name, *(step.name for step in late[:1])) or shown_by(
         case, option, each.step.name
@@ -93,7 +93,7 @@ def _shown(
     return run.scenario.title, _marked(run, mine, other)
 
 
-def _marked(run: Run, mine: int, other: int) -> tuple[TraceLine, ...]:
+def _marked(run: Run, mine: int, other: int) -> tuple[RunLine, ...]:
     numbers = run.cone(mine, other)
     if not run.is_before(other, mine):
         numbers.remove(mine)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from choreo.events import short_name
 from choreo.verify.analysis.rollback import Declared, declared, lacking, shown_by, too_early
 from choreo.verify.case import Case
-from choreo.verify.engine.run import Run, TraceLine
+from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.suggestion import signature
@@ -63,6 +63,6 @@ def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
     )
 
 
-def _trace(run: Run, wrong: frozenset[str]) -> tuple[TraceLine, ...]:
+def _trace(run: Run, wrong: frozenset[str]) -> tuple[RunLine, ...]:
     last = [number for number, event in enumerate(run.log) if event.type in wrong]
     return run.lines(run.cone(*last), {max(last): "<- nothing moves any more"})

@@ -11,17 +11,17 @@ from choreo.errors import ManifestError
 from choreo.graph import choreography_of
 from choreo.manifest import Manifest
 from choreo.verify import verify
-from choreo.verify.trace import Trace, read_trace, trace_of, write_trace
+from choreo.verify.engine.run_file import RunFile, read_run, run_file_of, write_run
 from tests.protocol.sagas import Saga, chain
 
 from .graphs import manifests_of
 from .test_causal_runs import model_of, runs_of
 
 
-def trace(saga: Saga, scenario: str) -> Trace:
+def trace(saga: Saga, scenario: str) -> RunFile:
     runs, _ = runs_of(saga, cancellable=True)
     (run,) = (run for run in runs if run.scenario.title == scenario)
-    return trace_of(model_of(saga, cancellable=True).graph, run, "CHO106", "0.1.0")
+    return run_file_of(model_of(saga, cancellable=True).graph, run, "CHO106", "0.1.0")
 
 
 def test_a_trace_says_who_publishes_what_and_how_much_they_had_read() -> None:
@@ -59,22 +59,22 @@ def test_a_dead_letter_and_a_raising_step_are_told_apart() -> None:
 def test_a_trace_is_read_as_it_was_written(scenario: str) -> None:
     """Nothing is lost."""
     given = trace(chain(3), scenario)
-    assert read_trace(write_trace(given), "t.json") == given
+    assert read_run(write_run(given), "t.json") == given
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 9}', b"\xff"])
 def test_a_bad_trace_is_refused(text: bytes | str) -> None:
     """In one line."""
     with pytest.raises(ManifestError, match=r"^t\.json: "):
-        read_trace(text, "t.json")
+        read_run(text, "t.json")
 
 
 def test_a_changed_trace_is_refused() -> None:
     """It shows what was found, and nothing else."""
-    content = json.loads(write_trace(trace(chain(2), "b.do fails")))
+    content = json.loads(write_run(trace(chain(2), "b.do fails")))
     content["events"][1]["type"] = "Else"
     with pytest.raises(ManifestError, match="hash"):
-        read_trace(json.dumps(content), "t.json")
+        read_run(json.dumps(content), "t.json")
 
 
 def _hasty(manifest: Manifest) -> Manifest:

@@ -1,17 +1,17 @@
-"""Traces as data: one run of a saga, exact enough to be run again with the real handlers.
+"""One run of a saga as a JSON document, exact enough to be run again with the real handlers.
 
-A trace is a JSON document, with a hash over all that it says::
+``choreo verify --traces FOLDER`` writes one for each finding that a run shows. It has a hash over it all::
 
     {
       "format": 1,
       "choreo": "0.1.0",
       "saga": "order-fulfilment",
-      "rule": "CHO204",                            what it shows
+      "rule": "CHO204",                            the rule whose finding it shows
       "scenario": "shipping.create fails",
       "events": [                                  the saga's topic, in its order
         {
           "type": "shop.InventoryReserved",        the event, by its full name
-          "step": "inventory.reserve",             whose outcome it is
+          "step": "inventory.reserve",             the step whose outcome it is
           "outcome": "succeeded",                  or failed, timed_out, compensated
           "participant": "inventory",              who publishes it
           "how": "handler",                        see below
@@ -23,14 +23,14 @@ A trace is a JSON document, with a hash over all that it says::
     }
 
 To run it, take the events one by one: let the participant read up to ``begun`` and begin the step; let it
-read up to ``read``, and let the step end with this event; publish it. ``how`` says what makes it do so:
+read up to ``read``, and let the step end with this event; publish it. ``how`` is what brings the event about:
 
 - ``start``, ``cancellation``, ``outside``: somebody outside of the saga publishes it;
 - ``handler``: the handler returns it;
 - ``raised``: the handler raises for good, after it may have had effects;
 - ``requeued``: the handler can't go on at first, and returns it when the dead letter is requeued;
 - ``deadline``: the deadline's time has come;
-- ``runtime``: nobody works for it: a refusal, which the protocol answers by itself.
+- ``runtime``: no handler runs: a refusal, which the protocol answers by itself.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ DOCUMENT = Document("a trace of choreo's", 1, "choreo verify --traces FOLDER wri
 _OUTCOMES = (SUCCEEDED, FAILED, TIMED_OUT, COMPENSATED)
 
 
-class TraceEvent(NamedTuple):
-    """One event of a trace."""
+class RunEvent(NamedTuple):
+    """One event of a run file."""
 
     type: str
     step: str
@@ -59,40 +59,40 @@ class TraceEvent(NamedTuple):
     read: int
 
 
-class Trace(NamedTuple):
-    """One run: what it shows, in which scenario, its events, and how the saga ends."""
+class RunFile(NamedTuple):
+    """One run: the rule whose finding it shows, the scenario, the events, and how the saga ends."""
 
     saga: str
     rule: str
     scenario: str
-    events: tuple[TraceEvent, ...]
+    events: tuple[RunEvent, ...]
     end: str = ""
     choreo: str = ""
 
 
-def trace_of(graph: SagaGraph, run: Run, rule: str, choreo: str = "") -> Trace:
-    """Give a run as a trace that shows a finding of ``rule``."""
+def run_file_of(graph: SagaGraph, run: Run, rule: str, choreo: str = "") -> RunFile:
+    """Return a run as the file that shows a finding of ``rule``."""
     events = tuple(_event(graph, event) for event in run.log)
-    return Trace(graph.name, rule, run.scenario.title, events, run.end, choreo)
+    return RunFile(graph.name, rule, run.scenario.title, events, run.end, choreo)
 
 
-def write_trace(trace: Trace) -> str:
-    """Give a trace as JSON text."""
-    return DOCUMENT.written(plain(trace))
+def write_run(run: RunFile) -> str:
+    """Return a run file as JSON text."""
+    return DOCUMENT.written(plain(run))
 
 
-def plain(trace: Trace) -> dict[str, Any]:
-    """Give a trace as JSON's own types."""
-    return {**trace._asdict(), "events": [event._asdict() for event in trace.events]}
+def plain(run: RunFile) -> dict[str, Any]:
+    """Return a run file as JSON's own types."""
+    return {**run._asdict(), "events": [event._asdict() for event in run.events]}
 
 
-def read_trace(content: bytes | str, where: str) -> Trace:
-    """Read a trace's text; ``where`` it was found stands in every message.
+def read_run(content: bytes | str, where: str) -> RunFile:
+    """Return the run in a file's text; ``where`` names the file in every message.
 
-    Raises `ManifestError` when it is too large, not JSON, of a newer format, was changed, or is no trace.
+    Raise `ManifestError` when the text is too large, not JSON, of a newer format, changed, or no run.
     """
     given = DOCUMENT.opened(content, where)
-    return Trace(
+    return RunFile(
         given.text("saga"),
         given.text("rule"),
         given.text("scenario"),
@@ -102,8 +102,8 @@ def read_trace(content: bytes | str, where: str) -> Trace:
     )
 
 
-def _read(given: Fields) -> TraceEvent:
-    return TraceEvent(
+def _read(given: Fields) -> RunEvent:
+    return RunEvent(
         given.text("type"),
         given.text("step"),
         given.text("outcome", _OUTCOMES),
@@ -114,8 +114,8 @@ def _read(given: Fields) -> TraceEvent:
     )
 
 
-def _event(graph: SagaGraph, event: Happened) -> TraceEvent:
-    return TraceEvent(
+def _event(graph: SagaGraph, event: Happened) -> RunEvent:
+    return RunEvent(
         event.type,
         event.step,
         event.outcome,
