@@ -14,12 +14,12 @@ from choreo.events import event_name, is_event
 from choreo.participant import Handler, Participant
 
 if TYPE_CHECKING:
-    from choreo.verify.source import Seen, Source, Subject
+    from choreo.verify.source import Examined, RegisteredHandler, Source
 
 _OWN = os.path.join(str(Path(__file__).parents[1]), "")
 
 
-def seen_of(participant: Participant, base: Path) -> Seen:
+def seen_of(participant: Participant, base: Path) -> Examined:
     """Look at the source of a participant's handlers; its files are named as seen from ``base``.
 
     Raises `ConfigurationError` where a source can't be read or is not Python.
@@ -63,13 +63,13 @@ def named(file: str | Path, base: Path) -> str:
     return Path(os.path.relpath(os.path.realpath(file), os.path.realpath(base))).as_posix()
 
 
-def _subject(handler: Handler) -> Subject:
-    from choreo.verify.source import Subject
+def _subject(handler: Handler) -> RegisteredHandler:
+    from choreo.verify.source import RegisteredHandler
 
     failures = tuple(event_name(cls) for cls in handler.fails)
     module = getattr(handler.function, "__module__", "") or ""
     inside = not handler.is_outside
-    return Subject(
+    return RegisteredHandler(
         handler.name, handler.task, module, handler.place.line, inside, tuple(handler.emits), failures
     )
 

@@ -8,7 +8,8 @@ import pytest
 
 from choreo.errors import ConfigurationError
 from choreo.manifest.manifest import Remark
-from choreo.verify.source import Source, Subject, comments, examine
+from choreo.verify.source import RegisteredHandler, Source, examine
+from choreo.verify.source.suppressions import comments
 
 CONTRACT = """
 from choreo import event
@@ -45,7 +46,7 @@ def look(
     text = HEAD + dedent(head) + "\n" + dedent(body)
     line = text[: text.index("@payments.")].count("\n") + 1
     emits = () if task == "observer" else ("shop.Done", "shop.Failed")
-    subject = Subject("payments.charge", task, "shop.payments", line, inside, emits, emits[1:])
+    subject = RegisteredHandler("payments.charge", task, "shop.payments", line, inside, emits, emits[1:])
     sources = [
         Source("shop.payments", "shop/payments.py", text),
         Source("shop.contract", "shop/contract.py", CONTRACT),

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from choreo.verify.report.as_json import as_json
 from choreo.verify.report.github import github
+from choreo.verify.report.json_report import as_json
 from choreo.verify.report.junit import junit
 from choreo.verify.report.sarif import sarif
 from choreo.verify.report.text import text

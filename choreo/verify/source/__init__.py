@@ -1,13 +1,12 @@
-"""What stands in the bodies of handlers: what they emit, and what they do beyond the local transaction.
+"""The bodies of handlers, by their syntax trees alone: what they emit, and what they do outside.
 
-By the syntax tree alone: nothing is imported or run, and no file is read here. Names are followed through the
-project's own modules, so that a finding gives its reason: handler, function, call. What can't be told is
-not guessed.
+Nothing is imported or run, and no file is read here. Names are followed through the project's own modules,
+so that a finding shows the way to its cause: handler, function, call. A name that can't be followed yields no
+finding, never a guess.
 """
 
-from choreo.verify.source.comments import Comment, comments
-from choreo.verify.source.examine import Seen, examine
+from choreo.verify.source.examine import Examined, examine
+from choreo.verify.source.handlers import RegisteredHandler
 from choreo.verify.source.module import Source
-from choreo.verify.source.subject import Subject
 
-__all__ = ["Comment", "Seen", "Source", "Subject", "comments", "examine"]
+__all__ = ["Examined", "RegisteredHandler", "Source", "examine"]

@@ -1,9 +1,19 @@
-"""What reaches out of the local transaction, and what is different each time: by dotted names."""
+"""Calls that reach beyond the local transaction, and calls that have another result each time.
+
+They are known by their dotted names, and followed through the functions of the project.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from choreo.manifest.manifest import Link
+from choreo.verify.source.module import FunctionNode
+from choreo.verify.source.origins import Defined, Origins
+from choreo.verify.source.scope import Scope, own_nodes
 
 _OUTSIDE = {
     "waits for another service": (
@@ -70,8 +80,15 @@ _EFFECTS = [
 _CHANGES = re.compile("|".join(f"(?:{each})" for each in _CHANGING))
 
 
+_LONGEST = 12
+"""The longest chain of calls that is followed."""
+
+Classify = Callable[[str, ast.Call], str]
+"""Return what is wrong with a call to this origin; empty where nothing is."""
+
+
 def outside(origin: str, call: ast.Call | None = None) -> str:
-    """Say what a call does beyond the local transaction; empty where it does nothing there.
+    """Return what a call does beyond the local transaction; empty where it does nothing there.
 
     >>> outside("requests.Session().post")
     'waits for another service'
@@ -86,22 +103,84 @@ def outside(origin: str, call: ast.Call | None = None) -> str:
     return ""
 
 
-def changes(origin: str, call: ast.Call | None = None) -> bool:
-    """Say whether a call gives something else each time; chance that is given its seed does not.
+def nondeterministic(origin: str, call: ast.Call | None = None) -> str:
+    """Return that a call has another result each time, or nothing; a generator with a seed has the same.
 
-    >>> changes("datetime.datetime.now"), changes("datetime.timedelta")
-    (True, False)
+    >>> nondeterministic("datetime.datetime.now"), nondeterministic("datetime.timedelta")
+    ('differs from call to call', '')
     """
     if origin == "random.Random":
-        return call is not None and not call.args
-    return _CHANGES.fullmatch(origin) is not None
+        differs = call is not None and not call.args
+    else:
+        differs = _CHANGES.fullmatch(origin) is not None
+    return "differs from call to call" if differs else ""
 
 
 def _writes(call: ast.Call, is_method: bool) -> bool:
-    """Say whether a file is opened to be written; a mode that isn't written out is taken for reading."""
+    """Whether a file is opened for writing; a mode that is no literal counts as reading."""
     position = 0 if is_method else 1
     modes = [keyword.value for keyword in call.keywords if keyword.arg == "mode"] + call.args[position:][:1]
     return any(
         isinstance(mode, ast.Constant) and isinstance(mode.value, str) and set(mode.value) & set("wax+")
         for mode in modes
     )
+
+
+class Effect(NamedTuple):
+    """A call with an effect: its dotted name, what is wrong with it, and the calls that lead to it."""
+
+    origin: str
+    what: str
+    chain: tuple[Link, ...]
+
+
+def effects_of(origins: Origins, function: FunctionNode, scope: Scope, classify: Classify) -> list[Effect]:
+    """Return every call with an effect that a function makes, itself or through others; the nearest first."""
+    return list(_Walk(origins, classify).through(Defined(function, scope, function.name), ()))
+
+
+class _Walk:
+    def __init__(self, origins: Origins, classify: Classify) -> None:
+        self._origins = origins
+        self._classify = classify
+        self._seen: set[int] = set()
+
+    def through(self, where: Defined, chain: tuple[Link, ...]) -> Iterator[Effect]:
+        if id(where.function) in self._seen or len(chain) > _LONGEST:
+            return
+        self._seen.add(id(where.function))
+        scope = where.scope.within(where.function)
+        inner: list[tuple[Defined, tuple[Link, ...]]] = []
+        for call in own_nodes(where.function):
+            if not isinstance(call, ast.Call):
+                continue
+            link = (*chain, _link(call, scope))
+            yield from self._effects(call, scope, link)
+            inner += [(each, link) for each in self._called(call, scope)]
+        for defined, link in inner:
+            yield from self.through(defined, link)
+
+    def _effects(self, call: ast.Call, scope: Scope, chain: tuple[Link, ...]) -> Iterator[Effect]:
+        for named in _named(call):
+            origin = self._origins.of(named, scope)
+            what = self._classify(origin, call) if origin else ""
+            if what:
+                yield Effect(origin, what, chain)
+
+    def _called(self, call: ast.Call, scope: Scope) -> Iterator[Defined]:
+        for named in _named(call):
+            defined = self._origins.function(named, scope)
+            if defined is not None:
+                yield defined
+
+
+def _named(call: ast.Call) -> Iterator[ast.expr]:
+    """Return what is called, and what is passed on to be called: ``submit(requests.post, …)``."""
+    yield call.func
+    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+        if isinstance(argument, (ast.Name, ast.Attribute)):
+            yield argument
+
+
+def _link(call: ast.Call, scope: Scope) -> Link:
+    return Link(f"{scope.module.file}:{call.lineno}", scope.module.line(call.lineno))

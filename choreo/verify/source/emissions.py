@@ -1,5 +1,4 @@
-"""What a handler may return, through the functions of its project: the event classes, and what can't be
-told."""
+"""The events that a handler may return, followed through the functions of its project."""
 
 from __future__ import annotations
 
@@ -13,15 +12,16 @@ from choreo.verify.source.origins import Defined, Origins, unquoted
 from choreo.verify.source.scope import InstanceOf, Scope, own_nodes
 
 _LONGEST = 12
+"""The longest chain of calls, or of values, that is followed."""
+
 _SAME = {"dataclasses.replace", "copy.copy", "copy.deepcopy", "copy.replace"}
 """Functions that return what their first argument is."""
 
 
-class Returned(NamedTuple):
-    """One thing that may be returned: an ``event`` by its full name; where that is empty, ``what`` it is
-    instead.
+class Emission(NamedTuple):
+    """One thing that may be returned: an ``event`` by its full name, or else ``what`` it is instead.
 
-    ``what`` is empty as well where it can't be told.
+    Both are empty where the source doesn't show it. ``chain`` are the lines that lead to it.
     """
 
     event: str
@@ -29,10 +29,10 @@ class Returned(NamedTuple):
     chain: tuple[Link, ...]
 
 
-def returned(
+def emissions_of(
     origins: Origins, function: FunctionNode, scope: Scope, events: Mapping[str, str]
-) -> list[Returned]:
-    """Give all that a function may return; ``events`` maps classes, by dotted name, to events' full names."""
+) -> list[Emission]:
+    """Return all that a function may return; ``events`` maps dotted names of classes to full event names."""
     return list(_Walk(origins, events).through(Defined(function, scope, function.name), ()))
 
 
@@ -42,8 +42,8 @@ class _Walk:
         self._events = events
         self._seen: set[int] = set()
 
-    def through(self, where: Defined, chain: tuple[Link, ...]) -> Iterator[Returned]:
-        """Give what each ``return`` of a function gives."""
+    def through(self, where: Defined, chain: tuple[Link, ...]) -> Iterator[Emission]:
+        """Return what each ``return`` of a function may return."""
         if id(where.function) in self._seen or len(chain) > _LONGEST:
             return
         self._seen.add(id(where.function))
@@ -57,9 +57,9 @@ class _Walk:
 
     def _value(
         self, value: ast.expr | None, scope: Scope, chain: tuple[Link, ...], depth: int = 0
-    ) -> Iterator[Returned]:
+    ) -> Iterator[Emission]:
         if depth > _LONGEST:
-            yield Returned("", "", chain)
+            yield Emission("", "", chain)
             return
         if isinstance(value, (ast.Await, ast.NamedExpr)):
             yield from self._value(value.value, scope, chain, depth + 1)
@@ -71,9 +71,9 @@ class _Walk:
         elif isinstance(value, ast.Name):
             yield from self._name(value.id, scope, chain, depth)
         else:
-            yield Returned("", _title(value), chain)
+            yield Emission("", _title(value), chain)
 
-    def _name(self, name: str, scope: Scope, chain: tuple[Link, ...], depth: int) -> Iterator[Returned]:
+    def _name(self, name: str, scope: Scope, chain: tuple[Link, ...], depth: int) -> Iterator[Emission]:
         values = scope.names.get(name, ("",))
         for value in values:
             if isinstance(value, InstanceOf):
@@ -81,12 +81,12 @@ class _Walk:
             elif isinstance(value, ast.expr):
                 yield from self._value(value, scope, chain, depth + 1)
             else:
-                yield Returned("", "", chain)
+                yield Emission("", "", chain)
 
-    def _call(self, call: ast.Call, scope: Scope, chain: tuple[Link, ...], depth: int) -> Iterator[Returned]:
+    def _call(self, call: ast.Call, scope: Scope, chain: tuple[Link, ...], depth: int) -> Iterator[Emission]:
         origin = self._origins.of(call.func, scope)
         if origin in self._events:
-            yield Returned(self._events[origin], "", chain)
+            yield Emission(self._events[origin], "", chain)
         elif origin == "typing.cast" and call.args:
             yield from self._annotated(call.args[0], scope, chain)
         elif origin in _SAME and call.args:
@@ -96,12 +96,12 @@ class _Walk:
 
     def _function(
         self, call: ast.Call, origin: str, scope: Scope, chain: tuple[Link, ...]
-    ) -> Iterator[Returned]:
-        """Look into a function of the project; where it doesn't tell, its annotation does."""
+    ) -> Iterator[Emission]:
+        """Return what a called function may return, by its body or else by its annotation."""
         defined = self._origins.function(call.func, scope)
         if defined is None:
             maker = self._events.get(origin.rpartition(".")[0], "")  # a class method of an event
-            yield Returned(maker, "", chain)
+            yield Emission(maker, "", chain)
             return
         found = list(self.through(defined, chain))
         if found and all(each.event or each.what for each in found):
@@ -109,9 +109,9 @@ class _Walk:
         elif defined.function.returns is not None:
             yield from self._annotated(defined.function.returns, defined.scope, chain)
         else:
-            yield Returned("", "", chain)
+            yield Emission("", "", chain)
 
-    def _annotated(self, annotation: ast.expr, scope: Scope, chain: tuple[Link, ...]) -> Iterator[Returned]:
+    def _annotated(self, annotation: ast.expr, scope: Scope, chain: tuple[Link, ...]) -> Iterator[Emission]:
         plain = unquoted(annotation)
         if isinstance(plain, ast.BinOp):
             yield from self._annotated(plain.left, scope, chain)
@@ -120,7 +120,7 @@ class _Walk:
             yield from self._annotated(plain.slice, scope, chain)  # Earlier[X], Optional[X]
         else:
             origin = self._origins.of(plain, scope._replace(names={}))
-            yield Returned(self._events.get(origin, ""), "", chain)
+            yield Emission(self._events.get(origin, ""), "", chain)
 
 
 def _choices(value: ast.IfExp | ast.BoolOp) -> list[ast.expr]:
@@ -128,7 +128,7 @@ def _choices(value: ast.IfExp | ast.BoolOp) -> list[ast.expr]:
 
 
 def _title(value: ast.expr | None) -> str:
-    """Say what a value is that is no event; empty where it can't be told."""
+    """Return what a value is that is no event; empty where the source doesn't show it."""
     if value is None or (isinstance(value, ast.Constant) and value.value is None):
         return "None"
     if isinstance(value, ast.Constant):

@@ -1,4 +1,4 @@
-"""``Module``: the names of one source file, and what each of them is; parsed, never imported."""
+"""``Module``: one source file, parsed and never imported: its functions, classes and other names."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from choreo.errors import ConfigurationError
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 MAX_CHARACTERS = 2_000_000
-"""The length beyond which a source file is not looked into."""
+"""The length beyond which a source file is not parsed."""
 
 _WIDEST = 120
 """Characters of a line that a report shows."""
 
 
 class Source(NamedTuple):
-    """The text of one module, loaded by whoever may read files; ``file`` is how reports call it."""
+    """The text of one module, read by the caller; ``file`` is its path in reports."""
 
     module: str
     file: str
@@ -27,13 +27,12 @@ class Source(NamedTuple):
 
     @property
     def is_package(self) -> bool:
-        """Say whether it is a package's own module."""
+        """Whether it is the ``__init__`` of a package."""
         return self.file.endswith("__init__.py")
 
 
 class Module:
-    """One parsed file: its functions and classes by qualified name, its other names by what they are bound
-    to.
+    """One parsed file: its functions and classes by qualified name, its other names with their values.
 
     Raises `ConfigurationError` for text that isn't Python.
     """
@@ -50,7 +49,7 @@ class Module:
         self._take(self.tree.body, "")
 
     def line(self, number: int) -> str:
-        """Give a line as it is written, its spaces evened out; empty where there is none."""
+        """Return a line of the source with single spaces; empty where there is none."""
         text = self.lines[number - 1] if 0 < number <= len(self.lines) else ""
         return "".join(each for each in " ".join(text.split())[:_WIDEST] if each.isprintable())
 
@@ -96,14 +95,14 @@ class Modules(Mapping[str, Module]):
     def __contains__(self, name: object) -> bool:
         return name in self._sources
 
-    def beside(self, names: Set[str]) -> Iterator[str]:
-        """Give the modules that lie in one package with any of these."""
+    def in_packages_of(self, names: Set[str]) -> Iterator[str]:
+        """Return these modules, and those in the same packages."""
         packages = {name.rpartition(".")[0] for name in names} - {""}
         near = (name for name in self if name in names or name.rpartition(".")[0] in packages)
         yield from (name for name in near if name in names or self._is_python(name))
 
     def _is_python(self, name: str) -> bool:
-        """Say whether a file can be parsed; one that nobody imports need not be."""
+        """Whether a file can be parsed; a file that nobody imports need not be Python."""
         try:
             return bool(self[name])
         except ConfigurationError:
@@ -112,7 +111,7 @@ class Modules(Mapping[str, Module]):
 
 @lru_cache(maxsize=4096)
 def _module(source: Source) -> Module:
-    """Parse a text once, though several participants of a project ask for it."""
+    """Return a parsed text: parsed once for all participants of a project."""
     return Module(source)
 
 
@@ -127,7 +126,7 @@ def _parsed(source: Source) -> ast.Module:
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Give the statements of a block and of the blocks in it, but not those of functions and classes."""
+    """Return the statements of a block and of the blocks in it, but not those of functions and classes."""
     for statement in body:
         yield statement
         if isinstance(statement, (FunctionNode, ast.ClassDef)):
@@ -139,7 +138,7 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def bound(statement: ast.stmt, package: str) -> Iterator[tuple[str, str | ast.expr]]:
-    """Give the names that a statement binds, each with a dotted name or with the expression that it gets."""
+    """Return the names that a statement binds, each with a dotted name or an expression."""
     if isinstance(statement, ast.Import):
         for alias in statement.names:
             top = alias.name.partition(".")[0]
@@ -154,7 +153,7 @@ def bound(statement: ast.stmt, package: str) -> Iterator[tuple[str, str | ast.ex
 
 
 def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.expr | None, ast.expr | None]]:
-    """Give what a statement assigns, and to what."""
+    """Return the targets of an assignment with their values."""
     if isinstance(statement, ast.Assign):
         yield from ((target, statement.value) for target in statement.targets)
     elif isinstance(statement, ast.AnnAssign):
@@ -164,7 +163,7 @@ def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.expr | None, ast.expr |
 
 
 def _absolute(statement: ast.ImportFrom, package: str) -> str:
-    """Give the module that is imported from, by its full name."""
+    """Return the full name of the module that is imported from."""
     if not statement.level:
         return statement.module or ""
     parts = package.split(".")

@@ -1,8 +1,7 @@
-"""``Origins``: of an expression, the dotted name of where it comes from, followed through the project's own
-modules.
+"""``Origins``: the dotted name of what an expression refers to, followed through the project's modules.
 
 A call is written ``()``: after ``client = httpx.Client()``, ``client.post`` is ``httpx.Client().post``.
-Where it can't be told, the name is empty, never guessed.
+The origin is empty where the source doesn't show it; it is never guessed.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from choreo.verify.source.module import FunctionNode, Module
 from choreo.verify.source.scope import Bound, InstanceOf, Scope, own_nodes
 
 _DEEPEST = 25
-"""Names that lead on to names more often than that are given up."""
+"""The number of names in a chain that are followed."""
 
 
 class Defined(NamedTuple):
-    """A function of the project, and the scope that it stands in."""
+    """A function of the project, and the scope in which it is defined."""
 
     function: FunctionNode
     scope: Scope
@@ -28,7 +27,7 @@ class Defined(NamedTuple):
 
 
 class Origins:
-    """Follows names through modules that were parsed."""
+    """Origins of expressions, in the modules of a project."""
 
     def __init__(self, modules: Mapping[str, Module]) -> None:
         self._modules = modules
@@ -36,7 +35,7 @@ class Origins:
         self._kept: list[object] = []
 
     def of(self, expression: ast.expr, scope: Scope, depth: int = 0) -> str:
-        """Give the dotted name of where a value comes from; empty where that can't be told."""
+        """Return the dotted name of an expression's origin; empty where the source doesn't show it."""
         if depth > _DEEPEST:
             return ""
         match expression:
@@ -53,7 +52,7 @@ class Origins:
         return ""
 
     def declaration(self, expression: ast.expr, scope: Scope, depth: int = 0) -> ast.expr | None:
-        """Give the expression that a name was bound to where it was first bound, in whichever module."""
+        """Return the expression to which a name is bound first, in whichever module, if there is one."""
         if not isinstance(expression, ast.Name) or depth > _DEEPEST:
             return expression
         values = scope.names.get(expression.id) or (scope.module.names.get(expression.id, ""),)
@@ -66,8 +65,7 @@ class Origins:
         return self.declaration(ast.Name(name), Scope(module), depth + 1)
 
     def function(self, expression: ast.expr, scope: Scope) -> Defined | None:
-        """Give the function of the project that a called expression names: a method, a class's
-        ``__init__``."""
+        """Return the function of the project that is called: a function, a method, a class's ``__init__``."""
         if isinstance(expression, ast.Name):
             for value in scope.names.get(expression.id, ()):
                 if isinstance(value, FunctionNode):
@@ -75,7 +73,7 @@ class Origins:
         return self.defined(self.of(expression, scope))
 
     def defined(self, origin: str) -> Defined | None:
-        """Give the function of the project that has this origin."""
+        """Return the function of the project that has this origin; None where there is none."""
         module, rest = self._split(origin)
         if module is None:
             return None
@@ -114,7 +112,7 @@ class Origins:
         return f"{origin}()" if origin else ""
 
     def _followed(self, origin: str, depth: int) -> str:
-        """Replace a name that one of the project's modules got from elsewhere by that."""
+        """Return an origin in which names that a module of the project imports or assigns are resolved."""
         if depth > _DEEPEST:
             return ""
         module, rest = self._split(origin)
@@ -140,7 +138,7 @@ class Origins:
         return self._followed(origin, depth + 1) + called if origin else ""
 
     def _made(self, module: Module, head: str, length: int, depth: int) -> str:
-        """Give what a function of the project returns, or an attribute that a class of it sets on itself."""
+        """Return the origin of a function's result, or of an attribute that a class sets on ``self``."""
         name = head.replace("()", "")
         function = module.functions.get(name)
         if function is not None and head.endswith("()"):
@@ -172,7 +170,7 @@ class Origins:
         return self._once(module, f"{owner}.{attribute}", found)
 
     def _once(self, about: object, name: str, compute: Callable[[], Iterator[str]]) -> str:
-        """Give the first origin that is known, worked out once; what leads back to itself has none."""
+        """Return the first origin that is known, computed once; what refers to itself has none."""
         key = (id(about), name)
         if key not in self._known:
             self._kept.append(about)  # or its id could become another's
@@ -181,7 +179,7 @@ class Origins:
         return self._known[key]
 
     def _split(self, origin: str) -> tuple[Module | None, str]:
-        """Split an origin into the module of the project that it begins with, and the rest."""
+        """Return the module of the project with which an origin begins, and the rest."""
         for head, tail in reversed(list(_prefixes(origin))):
             if head in self._modules:
                 return self._modules[head], tail.removeprefix(".")
@@ -189,7 +187,7 @@ class Origins:
 
 
 def unquoted(annotation: ast.expr) -> ast.expr:
-    """Give an annotation without the quotes, and without ``| None`` and ``Annotated``."""
+    """Return an annotation without quotes, ``| None`` and ``Optional``."""
     match annotation:
         case ast.Constant(value=str(text)):
             try:
@@ -213,7 +211,7 @@ def _is_own(target: ast.expr, attribute: str) -> bool:
 
 
 def _prefixes(origin: str) -> Iterator[tuple[str, str]]:
-    """Give each beginning of a dotted name, and what follows it."""
+    """Return each beginning of a dotted name, with the rest."""
     parts = origin.split(".")
     for count in range(1, len(parts) + 1):
         head = ".".join(parts[:count])

@@ -1,4 +1,4 @@
-"""``Scope``: the names that a function sees, and what is known of each."""
+"""``Scope``: the names that are visible in a function, with what is known of each."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from choreo.verify.source.module import FunctionNode, Module, bound, statements
 
 
 class InstanceOf(NamedTuple):
-    """What is known of a parameter: its annotation."""
+    """A parameter, known by its annotation."""
 
     annotation: ast.expr
 
 
 Bound = str | ast.expr | InstanceOf | FunctionNode
-"""What a name may be: an import's dotted name, the value it got, a parameter, a function defined inside."""
+"""What a name may be bound to: an imported dotted name, a value, a parameter, or an inner function."""
 
 
 class Scope(NamedTuple):
-    """Where an expression stands: its module, the class around it, the names of the function around it."""
+    """Where an expression stands: its module, the class around it, the names of the functions around it."""
 
     module: Module
     owner: str = ""
     names: dict[str, tuple[Bound, ...]] = {}  # noqa: RUF012 (never written to)
 
     def within(self, function: FunctionNode) -> Scope:
-        """Give the scope inside of a function; what stands around it is seen, too."""
+        """Return the scope inside a function; the names around it are visible, too."""
         return Scope(self.module, self.owner, self.names | _names(function, self))
 
 
@@ -63,8 +63,7 @@ def _parameters(function: FunctionNode, scope: Scope) -> Iterator[tuple[str, Bou
 
 
 def own_nodes(function: FunctionNode) -> Iterator[ast.AST]:
-    """Give every node of a function's body in the order of the lines, without functions defined inside of
-    it."""
+    """Return every node of a function's body in the order of the lines, without those of inner functions."""
     waiting: list[ast.AST] = list(reversed(function.body))
     while waiting:
         node = waiting.pop()
