@@ -16,7 +16,8 @@ from choreo.verify.engine.run import Run
 from choreo.verify.engine.script import run_of
 from choreo.verify.engine.search import Search
 from choreo.verify.engine.slices import slices
-from choreo.verify.properties import Broken, broken
+from choreo.verify.engine.violations import Violation, violations
+from choreo.verify.properties import Property
 
 
 class Case:
@@ -110,28 +111,28 @@ class Case:
         return next((run for run in self.runs if run.scenario.title == scenario), None)
 
     @cached_property
-    def broken(self) -> dict[str, list[Broken]]:
-        """The properties that runs break, by VERIFY's number; of each step the first run that does."""
-        found: dict[tuple[str, str], Broken] = {}
+    def violations(self) -> dict[Property, list[Violation]]:
+        """The properties that runs violate; of each step the first run that does."""
+        found: dict[tuple[Property, str], Violation] = {}
         for run in self.whole_runs:
-            for each in broken(self.graph, run):
+            for each in violations(self.graph, run):
                 found.setdefault((each.property, each.step), each)
-        by_property: dict[str, list[Broken]] = {}
+        by_property: dict[Property, list[Violation]] = {}
         for each in found.values():
             by_property.setdefault(each.property, []).append(each)
         return by_property
 
     @cached_property
-    def searched(self) -> tuple[Broken, ...]:
+    def searched(self) -> tuple[Violation, ...]:
         """What the search of every slice finds."""
         self.meter.time()
         return tuple(self._search())
 
-    def _search(self) -> Iterator[Broken]:
+    def _search(self) -> Iterator[Violation]:
         for part in slices(self.graph):
             model = Model(part)
             dead = Search(model, self.budget.troubles).run(self.meter)
             if dead:
                 run = run_of(model, dead.way)
                 whole = part.steps.keys() >= self.graph.steps.keys()
-                yield Broken(dead.property, dead.step, run, (len(run.log) - 1,), whole)
+                yield Violation(dead.property, dead.step, run, (len(run.log) - 1,), whole)

@@ -6,33 +6,38 @@ from collections.abc import Iterator, Mapping
 
 from choreo.verify.case import Case
 from choreo.verify.engine.run_file import run_file_of
+from choreo.verify.engine.violations import Violation
 from choreo.verify.finding import Finding, at
-from choreo.verify.properties import Broken
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 from choreo.version import __version__
 
 WORDS = {
-    "P6": "the saga never ends",
-    "P9": "`{0}` was done and is never undone",
-    "P10": "`{0}` is undone before what came after it",
-    "P15": "`{0}` is undone, and the saga completes",
-    "P16": "`{0}` is left halfway",
-    "P29": "`{0}` becomes a dead letter, and nothing is wrong",
+    Property.TERMINATION: "the saga never ends",
+    Property.COMPLETE_ROLLBACK: "`{0}` was done and is never undone",
+    Property.REVERSE_ORDER: "`{0}` is undone before what came after it",
+    Property.ONE_END: "`{0}` is undone, and the saga completes",
+    Property.QUIESCENCE: "`{0}` is left halfway",
+    Property.NO_DEAD_LETTER: "`{0}` becomes a dead letter, and nothing is wrong",
 }
 """What it says of a saga that a property is broken, and of which step."""
 
 
-def confirmed(case: Case, rules: Mapping[str, Rule]) -> Iterator[Finding]:
+def confirmed(case: Case, rules: Mapping[Property, Rule]) -> Iterator[Finding]:
     """Give what breaks a property in a run, or in an order that the search has found."""
-    told: set[str] = set()
-    on_runs = (each for name in ("P9", "P10") for each in case.broken.get(name, ()))
+    told: set[Property] = set()
+    on_runs = (
+        each
+        for name in (Property.COMPLETE_ROLLBACK, Property.REVERSE_ORDER)
+        for each in case.violations.get(name, ())
+    )
     for each in (*on_runs, *case.searched):
         if each.property not in told:
             told.add(each.property)
             yield _finding(case, each, rules[each.property])
 
 
-def _finding(case: Case, each: Broken, rule: Rule) -> Finding:
+def _finding(case: Case, each: Violation, rule: Rule) -> Finding:
     step = case.graph.steps.get(each.step)
     run = each.run
     return rule.finding(

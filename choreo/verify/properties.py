@@ -1,73 +1,110 @@
-"""What must hold of every run, checked in one pass over its log.
-
-The protocol makes most of it impossible; here the protocol is held to it, on the model of a saga.
-"""
+"""``Property``: what ``choreo verify`` proves of a saga, each by the name under which the code cites it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
-from choreo.graph import SagaGraph
-from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
-from choreo.verify.engine.run import Happened, Run
-
-Numbers = dict[tuple[str, str], int]
-"""The number of the first event of each outcome of each step."""
+from enum import StrEnum
 
 
-class Broken(NamedTuple):
-    """A property that a run breaks, by VERIFY's number: of which step, and the events that show it.
+class Property(StrEnum):
+    """A property that every saga must have; the rules name the ones that they check.
 
-    ``whole`` says whether the run is one of the whole saga: one of a slice leaves steps out.
+    Those of the graph are read off it, those of runs hold in every run that the scope covers: whatever
+    fails, however the steps of parallel branches interleave, whenever a deadline passes or a cancellation
+    comes.
     """
 
-    property: str
-    step: str
-    run: Run
-    numbers: tuple[int, ...]
-    whole: bool = True
+    # Of the graph
 
+    ONE_CONTRACT = "one-contract"
+    """All participants declare the saga alike: its start, its ends, its topic, its version."""
 
-def broken(graph: SagaGraph, run: Run) -> Iterator[Broken]:
-    """Give what a run breaks: P9 to P15."""
-    numbers: Numbers = {}
-    for number, event in enumerate(run.log):
-        first = numbers.setdefault((event.step, event.outcome), number)
-        if first < number and event.outcome in (SUCCEEDED, COMPENSATED):
-            name = "P14" if event.outcome == SUCCEEDED else "P13"
-            yield Broken(name, event.step, run, (first, number))
-        elif not _has_its_turn(event, numbers):
-            yield Broken("P12" if event.outcome == SUCCEEDED else "P11", event.step, run, (number,))
-    yield from _out_of_order(run, numbers)
-    if run.end == "failed":
-        yield from _never_undone(graph, run, numbers)
+    EMITTED_TRIGGERS = "emitted-triggers"
+    """Every event that a handler waits for is emitted by a step of the saga, starts it, cancels it or is
+    imported."""
 
+    CONSUMED_EVENTS = "consumed-events"
+    """Every event that is emitted calls a handler, ends the saga or is exported."""
 
-def _has_its_turn(event: Happened, numbers: Numbers) -> bool:
-    """Say whether an action comes before its failure and its compensation, and its compensation after it."""
-    if event.outcome == SUCCEEDED:
-        return (event.step, FAILED) not in numbers and (event.step, COMPENSATED) not in numbers
-    others = (SUCCEEDED, FAILED, TIMED_OUT)
-    return event.outcome != COMPENSATED or any((event.step, each) in numbers for each in others)
+    REACHABLE_HANDLERS = "reachable-handlers"
+    """Every handler can be called in some run."""
 
+    REACHABLE_END = "reachable-end"
+    """The event that completes the saga can come in some run."""
 
-def _out_of_order(run: Run, numbers: Numbers) -> Iterator[Broken]:
-    """P10: where one step led to another, the other's compensation must have led to the one's."""
-    for number, event in enumerate(run.log):
-        later = numbers.get((event.step, COMPENSATED), -1)
-        if event.outcome != SUCCEEDED or later < 0:
-            continue
-        for cause in event.causes:
-            earlier = numbers.get((run.log[cause].step, COMPENSATED), -1)
-            caused = run.log[cause].outcome == SUCCEEDED and earlier >= 0
-            if caused and not run.is_before(later, earlier):
-                yield Broken("P10", run.log[cause].step, run, (cause, number, earlier, later))
+    ONE_OWNER = "one-owner"
+    """An outcome event belongs to one step."""
 
+    ACYCLIC = "acyclic"
+    """No step is triggered by a consequence of its own success."""
 
-def _never_undone(graph: SagaGraph, run: Run, numbers: Numbers) -> Iterator[Broken]:
-    """P9: what was done is undone; what can't be was not done."""
-    for (step, outcome), number in numbers.items():
-        known = graph.steps.get(step)
-        if outcome == SUCCEEDED and known and known.handler and (step, COMPENSATED) not in numbers:
-            yield Broken("P9", step, run, (number,))
+    ONE_COMPENSATION = "one-compensation"
+    """Each success event of a compensatable step, and the start, has exactly one compensation, in the
+    participant that owns the step."""
+
+    INFALLIBLE_COMPENSATION = "infallible-compensation"
+    """A compensation has no failing outcome."""
+
+    NO_FAILURE_AFTER_PIVOT = "no-failure-after-pivot"
+    """After a pivot or a retriable step, and beside one, nothing can fail or be late."""
+
+    WATCHED_STEPS = "watched-steps"
+    """A step that another participant waits for has a timeout or a deadline."""
+
+    WATCHED_COMPENSATABLE = "watched-compensatable"
+    """A deadline watches a compensatable action or an import."""
+
+    SUFFICIENT_DEADLINE = "sufficient-deadline"
+    """A deadline is no shorter than the timeouts of the steps under it."""
+
+    ONE_TOPIC = "one-topic"
+    """Events whose order a handler relies on are ordered by the saga's topic or by causality."""
+
+    READABLE_EVENTS = "readable-events"
+    """Every reader of an event can read every version that its writer publishes or the topic still holds."""
+
+    # Of the handlers' source
+
+    DECLARED_EMISSIONS = "declared-emissions"
+    """A handler returns the events that it declares, and no others."""
+
+    TRANSACTIONAL_EFFECTS = "transactional-effects"
+    """A handler that runs in the local transaction has no effect outside of it."""
+
+    # Of runs
+
+    TERMINATION = "termination"
+    """A run in which nothing more can happen has reached an end of the saga."""
+
+    QUIESCENCE = "quiescence"
+    """Where nothing more can happen, no step is queued, waiting or executing."""
+
+    NO_DEAD_LETTER = "no-dead-letter"
+    """Nothing becomes a dead letter in a run in which no handler fails unexpectedly."""
+
+    FED_JOINS = "fed-joins"
+    """Every slot of a join can be filled in one and the same run."""
+
+    DONE_ONCE = "done-once"
+    """A step succeeds at most once."""
+
+    COMPENSATED_ONCE = "compensated-once"
+    """A step is compensated at most once."""
+
+    ACTION_FIRST = "action-first"
+    """A step is compensated only after it has succeeded, failed or timed out."""
+
+    NO_LATE_ACTION = "no-late-action"
+    """A step does not succeed after it has failed or been compensated."""
+
+    REVERSE_ORDER = "reverse-order"
+    """Where the success of one step led to that of another and both are compensated, the later step's
+    compensation comes first."""
+
+    COMPLETE_ROLLBACK = "complete-rollback"
+    """In a saga that ends in failure, every step that succeeded is compensated."""
+
+    ADMITTED_TIMEOUT = "admitted-timeout"
+    """The compensation of a watched step admits that its deadline calls it."""
+
+    ONE_END = "one-end"
+    """Only one end of a saga counts, and in a saga that completes nothing is compensated."""

@@ -10,6 +10,7 @@ from choreo.manifest import HandlerEntry
 from choreo.manifest.manifest import Link, Remark
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, Level
+from choreo.verify.properties import Property
 
 Check = Callable[[Case], Iterator[Finding]]
 """Return what a rule finds in one saga."""
@@ -25,7 +26,7 @@ class Rule:
 
     ``unless`` are rules whose findings, in the same saga, explain what this one would find: one cause, one
     finding. ``of_runs`` says that it looks at runs, which show nothing new of a graph that has an error.
-    ``properties`` are those that it reports where the search finds an order of events that breaks them.
+    ``properties`` are those whose violations it reports.
     """
 
     id: str
@@ -34,7 +35,7 @@ class Rule:
     level: Level
     unless: tuple[str, ...] = ()
     of_runs: bool = field(default=False, kw_only=True)
-    properties: tuple[str, ...] = field(default=(), kw_only=True)
+    properties: tuple[Property, ...] = field(default=(), kw_only=True)
 
     @property
     def page(self) -> str:

@@ -366,15 +366,15 @@ class Machine:
     def _check_run(self, world: World, place: int, task: str, name: str) -> None:
         saga = self.knows(world, place)
         if task == "action" and self.saga.step[name].can_fail:
-            require(not saga.end, f"P15: {name} begins after the end")
+            require(not saga.end, f"one-end: {name} begins after the end")
             require(not saga.aborted, f"R4: {name} begins and the saga is aborted")
 
     def _action_takes_effect(self, world: World, place: int, name: str) -> World:
         whole = {done.step for done in world.done if done.whole}
-        require(name not in whole, f"P14: {name} is done twice")
-        require(name not in world.undone, f"P12: {name} is done after it was undone")
+        require(name not in whole, f"done-once: {name} is done twice")
+        require(name not in world.undone, f"no-late-action: {name} is done after it was undone")
         answered = {self.saga.step[name].failure, *self.saga.step[name].answers} & world.said
-        require(not answered, f"P12: {name} is done after it has answered {answered}")
+        require(not answered, f"no-late-action: {name} is done after it has answered {answered}")
         counted = self._winners(world.log)
         require(self.saga.step[name].on.satisfied(counted), f"R3: {name}'s trigger doesn't count")
         earlier = frozenset(done for done in world.done if done.step != name)
@@ -384,10 +384,10 @@ class Machine:
         return Done(name, self.saga.step[name].on.types & self.knows(world, place).types)
 
     def _undo_takes_effect(self, world: World, name: str) -> World:
-        require(name not in world.undone, f"P13: {name} is undone twice")
-        require(name in {done.step for done in world.done}, f"P11: {name} is undone and was not done")
+        require(name not in world.undone, f"compensated-once: {name} is undone twice")
+        require(name in {done.step for done in world.done}, f"action-first: {name} was not done")
         later = {done.step for done in world.done if name in self._before(world, done)} - world.undone
-        require(not later, f"P10: {name} is undone before {later}")
+        require(not later, f"reverse-order: {name} is undone before {later}")
         return world._replace(undone=world.undone | {name})
 
     def _before(self, world: World, done: Done) -> set[str]:
@@ -414,14 +414,14 @@ class Machine:
         for saga in views:
             for name, progress in saga.steps.items():
                 require(progress.activity == "idle", f"{name} is left {progress.activity}")
-        require(views[0].end, "P6: the saga never ends")
+        require(views[0].end, "termination: the saga never ends")
         self._check_answers(world, views)
         done = {each.step for each in world.done}
         if views[0].end == "failed":
-            require(done == world.undone, f"P9: {done - world.undone} is never undone")
+            require(done == world.undone, f"complete-rollback: {done - world.undone} is never undone")
         else:
             partial = {step.name for step in self.saga.steps if step.partial}
-            require(world.undone <= partial, f"P15: {world.undone} is undone and the saga completes")
+            require(world.undone <= partial, f"one-end: {world.undone} is undone and the saga completes")
         return views[0].end
 
     def _check_agreement(self, views: list[Instance]) -> None:

@@ -159,25 +159,29 @@ def test_without_the_first_outcome_a_late_success_goes_on(monkeypatch: pytest.Mo
         return not saga.end
 
     monkeypatch.setattr(events, "_counts", every_outcome_counts)
-    finds(chain(2).with_watch("A"), Budget(deadlines=1), "R3|P9|P10|disagree|is said twice")
+    finds(
+        chain(2).with_watch("A"),
+        Budget(deadlines=1),
+        "R3|complete-rollback|reverse-order|disagree|is said twice",
+    )
 
 
 def test_without_the_abort_a_step_runs_beside_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """R4 off: nobody is refused, so a join waits for ever for its other half."""
     monkeypatch.setattr(Instance, "aborted", property(lambda saga: False))
-    finds(sagas.JOIN, Budget(failures=1), "P6|R5")
+    finds(sagas.JOIN, Budget(failures=1), "termination|R5")
 
 
 def test_without_refused_joins_a_branch_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """R4 half off: a join that was half filled at the abort never answers the branch that filled it."""
     monkeypatch.setattr(steps, "refuse_what_waits", lambda role, saga, out: None)
-    finds(sagas.JOIN, Budget(failures=1), "P6")
+    finds(sagas.JOIN, Budget(failures=1), "termination")
 
 
 def test_without_an_answer_the_rollback_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """R5 off: a refused step says nothing, and the step before it is never compensated."""
     monkeypatch.setattr(steps, "answer", lambda saga, action, out, reason: None)
-    finds(chain(2), Budget(cancellations=1), "P6")
+    finds(chain(2), Budget(cancellations=1), "termination")
 
 
 def test_without_confirming_a_timeout_the_rollback_stops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +191,7 @@ def test_without_confirming_a_timeout_the_rollback_stops(monkeypatch: pytest.Mon
         out.append(Answer(action.step, FAILED, action.failure, reason))
 
     monkeypatch.setattr(steps, "answer", always_failed)
-    finds(chain(2).with_watch("B"), Budget(deadlines=1), "P6|said twice")
+    finds(chain(2).with_watch("B"), Budget(deadlines=1), "termination|said twice")
 
 
 def test_without_dedupe_a_repeated_event_is_answered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +227,7 @@ def test_without_the_vain_end_a_leaf_failure_completes(monkeypatch: pytest.Monke
         return True
 
     monkeypatch.setattr(events, "_is_no_vain_end", every_end_counts)
-    finds(sagas.LEAF, Budget(failures=1), "P15|P9|P10")
+    finds(sagas.LEAF, Budget(failures=1), "one-end|complete-rollback|reverse-order")
 
 
 def test_without_reverse_edges_the_order_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +238,7 @@ def test_without_reverse_edges_the_order_is_wrong(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Saga, "reverse_edges", any_failure)
     fresh = Saga("eager", chain(3).steps)
-    finds(fresh, Budget(failures=1), "P10")
+    finds(fresh, Budget(failures=1), "reverse-order")
 
 
 def test_without_waiting_for_all_branches_the_order_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,4 +249,4 @@ def test_without_waiting_for_all_branches_the_order_is_wrong(monkeypatch: pytest
 
     monkeypatch.setattr(Saga, "reverse_edges", first_one)
     fresh = Saga("hasty", sagas.JOIN.steps)
-    finds(fresh, Budget(failures=1), "P10")
+    finds(fresh, Budget(failures=1), "reverse-order")

@@ -1,4 +1,4 @@
-"""What the graph alone must be like (P1–P5, P7, P21, P24, P27), said again, as simply as can be."""
+"""What the graph alone must be like, judged a second time, as simply as can be."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def broken(manifests: Sequence[Manifest], saga: SagaEntry) -> set[str]:
 
 def _contract(manifests: Sequence[Manifest], saga: SagaEntry) -> Iterator[str]:
     if {each for manifest in manifests for each in manifest.sagas if each.name == saga.name} != {saga}:
-        yield "P22"
+        yield "one-contract"
 
 
 def _events(handlers: list[HandlerEntry], saga: SagaEntry, imported: set[str]) -> Iterator[str]:
     given = {saga.starts, saga.aborts, *imported}
     emitted = given.union(*(_all(handler) for handler in handlers))
     if any(not names <= emitted for handler in handlers for names in handler.trigger):
-        yield "P2"
+        yield "emitted-triggers"
     steps = {handler.step for handler in handlers if handler.task == "action"} | {START}
     watched = {h.step: h for h in handlers if h.task == "deadline"}
     actions = {handler.step: handler for handler in handlers if handler.task == "action"}
@@ -42,16 +42,16 @@ def _events(handlers: list[HandlerEntry], saga: SagaEntry, imported: set[str]) -
     for step in watched:
         known = step in steps and step in actions
         if step.rpartition(".")[2] not in outside and not (known and actions[step].kind == "compensatable"):
-            yield "P18"
+            yield "watched-compensatable"
     come = _come(handlers, given, actions)
     if any(not _is_called(handler, come) for handler in handlers if handler.trigger):
-        yield "P4"
+        yield "reachable-handlers"
     if saga.completes not in come:
-        yield "P5"
+        yield "reachable-end"
     for action in actions.values():
         later = _come(handlers, set(action.emits.successes), actions, alone=True)
         if any(later & option for option in action.trigger):
-            yield "P21"
+            yield "acyclic"
 
 
 def _come(
@@ -85,16 +85,16 @@ def _is_called(handler: HandlerEntry, come: set[str]) -> bool:
 def _undone(handlers: list[HandlerEntry]) -> Iterator[str]:
     undos = [handler for handler in handlers if handler.task == "compensation"]
     if any(undo.emits.failures or not undo.emits.successes for undo in undos):
-        yield "P27"
+        yield "infallible-compensation"
     if sum(undo.step == START for undo in undos) != 1:
-        yield "P7"
+        yield "one-compensation"
     for action in (h for h in handlers if h.task == "action" and h.kind == "compensatable"):
         of_it = [undo for undo in undos if undo.step == action.step]
         if any(undo.participant != action.participant for undo in of_it):
-            yield "P7"
+            yield "one-compensation"
         for success in action.emits.successes:
             if sum(not undo.results or success in undo.results for undo in of_it) != 1:
-                yield "P7"
+                yield "one-compensation"
 
 
 def _outcomes(handlers: list[HandlerEntry]) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _outcomes(handlers: list[HandlerEntry]) -> Iterator[str]:
     for handler in handlers:
         for name in _all(handler):
             if owner.setdefault(name, handler.step) != handler.step:
-                yield "P30"
+                yield "one-owner"
 
 
 def _schemas(manifests: Sequence[Manifest]) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _schemas(manifests: Sequence[Manifest]) -> Iterator[str]:
     for name, entry in chain.from_iterable(manifest.schemas.items() for manifest in manifests):
         fields.setdefault(name, set()).add(tuple(field["name"] for field in entry.schema["fields"]))
     if any(len(versions) > 1 for versions in fields.values()):
-        yield "P24"
+        yield "readable-events"
 
 
 def _all(handler: HandlerEntry) -> set[str]:

@@ -33,7 +33,7 @@ class Judged(NamedTuple):
     @property
     def is_wrong(self) -> bool:
         """Whether the oracles find anything wrong."""
-        never = not self.searched.wrong and "completed" not in self.searched.ends  # P5, whatever rescues it
+        never = not self.searched.wrong and "completed" not in self.searched.ends  # reachable-end
         return bool(self.searched.wrong or self.graph) or never
 
     @property
@@ -72,6 +72,6 @@ def judge(seed: int) -> Judged:
 
 
 def errors_of(manifests: tuple[Manifest, ...]) -> tuple[Finding, ...]:
-    """Give the errors that `choreo verify` finds; CHO211 is one, too, here: it breaks P10, by a deadline."""
+    """Give the errors that `choreo verify` finds; CHO211 is one here, too: it is `reverse-order`."""
     findings = verify(choreography_of(manifests), compare=compare).findings
     return tuple(finding for finding in findings if finding.level == "error" or finding.rule == "CHO211")

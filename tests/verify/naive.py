@@ -1,7 +1,7 @@
 """The naive search: every interleaving of everybody's reading, working and publishing, breadth first.
 
 No reduction, no slices, no causal order, no rule R7: worlds are visited until there are no more, and what
-happens in them is judged by the properties of one run (P6, P9–P17, P19, P29) as their words say it.
+happens in them is judged by the properties of one run of `choreo.verify.properties` as their words say it.
 """
 
 from __future__ import annotations
@@ -209,13 +209,13 @@ class Search:
         if effect.what not in ("did", "may have done"):
             return past
         if step in {done.step for done in past.done if done.whole}:
-            raise Wrong(f"P14: {step} is done twice")
+            raise Wrong(f"done-once: {step} is done twice")
         if step in past.undone:
-            raise Wrong(f"P12: {step} is done after it was undone")
+            raise Wrong(f"no-late-action: {step} is done after it was undone")
         before = self._ancestors(past, effect.causes)
         gone = before & past.undone
         if gone and step != START and self.kinds[step] == "compensatable":
-            raise Wrong(f"P10: {step} is done upon {sorted(gone)}, which is undone")
+            raise Wrong(f"reverse-order: {step} is done upon {sorted(gone)}, which is undone")
         return past._replace(done=others | {Done(step, before, effect.what == "did")})
 
     def _ancestors(self, past: Past, causes: frozenset[str]) -> frozenset[str]:
@@ -225,12 +225,12 @@ class Search:
 
     def _judge_undo(self, past: Past, step: str) -> Past:
         if step in past.undone:
-            raise Wrong(f"P13: {step} is undone twice")
+            raise Wrong(f"compensated-once: {step} is undone twice")
         if step not in {done.step for done in past.done}:
-            raise Wrong(f"P11: {step} is undone and was not done")
+            raise Wrong(f"action-first: {step} is undone and was not done")
         later = sorted(d.step for d in past.done if step in d.before and d.step not in past.undone)
         if later:
-            raise Wrong(f"P10: {step} is undone before {later}")
+            raise Wrong(f"reverse-order: {step} is undone before {later}")
         return past._replace(undone=past.undone | {step})
 
     # What must hold where nothing can happen any more
@@ -238,13 +238,13 @@ class Search:
     def _judge_end(self, world: World) -> str:
         views = [seat.knows(number) for seat, number in zip(self.seats, world.places[1::2], strict=True)]
         if len({(v.end, v.aborted, v.failing, frozenset(v.types)) for v in views}) > 1:
-            raise Wrong("P15: the participants disagree")
+            raise Wrong("one-end: the participants disagree")
         if not views[0].end:
-            raise Wrong("P6: nothing moves any more, and the saga has not ended")
+            raise Wrong("termination: nothing moves any more, and the saga has not ended")
         for view in views:
             for name, progress in view.steps.items():
                 if progress.activity != "idle":
-                    raise Wrong(f"P16: {name} is left {progress.activity}")
+                    raise Wrong(f"quiescence: {name} is left {progress.activity}")
         self._judge_past(self.pasts[world.past], views[0])
         return views[0].end
 
@@ -252,11 +252,11 @@ class Search:
         done = {each.step for each in past.done}
         final = sorted(step for step in done if self.kinds.get(step) in ("pivot", "retriable"))
         if final and view.failing:
-            raise Wrong(f"P28: {view.failing} failed, and {final} can't be undone")
+            raise Wrong(f"no-failure-after-pivot: {view.failing} failed, and {final} can't be undone")
         if view.end == "failed" and done != past.undone:
-            raise Wrong(f"P9: {sorted(done - past.undone)} is never undone")
+            raise Wrong(f"complete-rollback: {sorted(done - past.undone)} is never undone")
         if view.end == "completed" and past.undone - self._partial:
-            raise Wrong(f"P15: {sorted(past.undone)} is undone, and the saga completes")
+            raise Wrong(f"one-end: {sorted(past.undone)} is undone, and the saga completes")
 
 
 def _numbered(value: T, values: list[T], numbers: dict[T, int]) -> int:
@@ -279,7 +279,7 @@ def _refuse(wrong: str) -> None:
 
 def _refuse_twice(log: tuple[Saying, ...], event: Saying) -> None:
     if event in log and event.outcome != TIMED_OUT:
-        raise Wrong(f"P14: {event.type} is said twice")
+        raise Wrong(f"done-once: {event.type} is said twice")
 
 
 def _way(came: dict[World, tuple[World | None, str]], world: World) -> tuple[str, ...]:

@@ -257,7 +257,7 @@ class Seat:
         saga, types = self.knows(number), frozenset().union(*action.trigger)
         did = Effect("did", name, types & saga.types)
         if not action.emits.successes:
-            yield Option(f"{name} returns", "", number, (), f"P5: {name} has nothing to return")
+            yield Option(f"{name} returns", "", number, (), f"reachable-end: {name} has nothing to return")
         for success in action.emits.successes:
             yield end(f"{name} returns {success}", "", Ended(name, SUCCEEDED, success), did)
         if action.kind == "retriable":
@@ -273,15 +273,23 @@ class Seat:
         handler = self._undo_handler(number, name)
         saga = self.knows(number)
         if handler is None:
-            return Option(f"{name} is compensated", "", number, (), f"P7: nothing undoes {name}")
+            return Option(
+                f"{name} is compensated", "", number, (), f"one-compensation: nothing undoes {name}"
+            )
         label, effect = f"{handler.name} undoes {name}", Effect("undid", name)
         called = any(option <= saga.types for option in handler.trigger)
         if not called and not handler.aborted:
             return Option(
-                label, "", number, (), f"P9: {handler.name} admits no Aborted, and no event called it"
+                label,
+                "",
+                number,
+                (),
+                f"complete-rollback: {handler.name} admits no Aborted, and no event called it",
             )
         if not saga.step(name).result and not handler.optional_result:
-            return Option(label, "", number, (), f"P9: {handler.name} needs a result, and there is none")
+            return Option(
+                label, "", number, (), f"complete-rollback: {handler.name} needs a result, and there is none"
+            )
         answer = handler.emits.successes[0] if handler.emits.successes else ""
         option: Option = end(label, "", Ended(name, COMPENSATED, answer), effect)
         return option
@@ -315,7 +323,7 @@ class Seat:
                 state = state._replace(armed=state.armed - {name})
                 return self._say(state, deadline.of, TIMED_OUT, deadline.answer)
             case protocol.Bury() | protocol.Unowned():
-                raise Wrong(f"P29: {decision}, and nothing went wrong")
+                raise Wrong(f"no-dead-letter: {decision}, and nothing went wrong")
         return _scheduled(state, decision)
 
     def _say(self, state: State, step: str, outcome: str, name: str) -> State:

@@ -10,7 +10,7 @@ from choreo.verify.engine.causal import causal_runs
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.path import Path
 from choreo.verify.engine.run import Run
-from choreo.verify.properties import broken
+from choreo.verify.engine.violations import violations
 from tests.protocol import sagas
 from tests.protocol.sagas import Saga, chain
 from tests.protocol.test_exploration import SHAPES
@@ -128,7 +128,7 @@ def test_correct_sagas_break_nothing(name: str, troubles: int) -> None:
         model = model_of(watched, cancellable=True)
         runs, _ = runs_of(watched, cancellable=True, troubles=troubles)
         assert all(run.end for run in runs)
-        assert not [each for run in runs for each in broken(model.graph, run)]
+        assert not [each for run in runs for each in violations(model.graph, run)]
 
 
 @pytest.mark.parametrize("name", SHAPES)

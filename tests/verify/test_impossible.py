@@ -41,7 +41,7 @@ def found(*events: tuple[str, Outcome, str], end: str) -> dict[str, str]:
     ]
     forged = case()
     run = Run(Scenario(("forged",)), log, end, valid=set(range(len(log))))
-    for name in ("runs", "whole_runs", "broken"):
+    for name in ("runs", "whole_runs", "violations"):
         vars(forged).pop(name, None)
     vars(forged)["runs"] = (run,)
     return {

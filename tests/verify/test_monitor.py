@@ -1,4 +1,4 @@
-"""P31: the saga logs of real runs are runs of the model, and a log that was tampered with is none."""
+"""The saga logs of real runs are runs of the model, and a log that was tampered with is none."""
 
 from __future__ import annotations
 

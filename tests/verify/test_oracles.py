@@ -134,10 +134,10 @@ def test_two_explorers_count_the_same(saga: Saga, failures: int, deadlines: int,
 
 
 WRONG = {
-    "P6": CHAIN.replace("TwoFailed | Comp", "Comp"),
-    "P10": CHAIN.replace("OneFailed | OneUndone", "OneFailed | TwoFailed"),
-    "P28": JOIN.replace("One & Two > C", "One | Two > C"),
-    "P9": LATE.replace("result=Completed <  >", "result=Completed no-aborted < Never >"),
+    "termination": CHAIN.replace("TwoFailed | Comp", "Comp"),
+    "reverse-order": CHAIN.replace("OneFailed | OneUndone", "OneFailed | TwoFailed"),
+    "no-failure-after-pivot": JOIN.replace("One & Two > C", "One | Two > C"),
+    "complete-rollback": LATE.replace("result=Completed <  >", "result=Completed no-aborted < Never >"),
     "R5": LATE.replace("b.undo_two of", "a.undo_two of"),
 }
 

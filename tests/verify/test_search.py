@@ -100,13 +100,13 @@ def finds(saga: Saga, *properties: str) -> Dead:
 def test_without_the_abort_a_join_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """R4 off."""
     monkeypatch.setattr(Instance, "aborted", property(lambda saga: False))
-    finds(sagas.JOIN, "P6", "P16")
+    finds(sagas.JOIN, "termination", "quiescence")
 
 
 def test_without_an_answer_the_rollback_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """R5 off; the way that is found can be told as a run, event by event."""
     monkeypatch.setattr(steps, "answer", lambda saga, action, out, reason: None)
-    dead = finds(chain(2), "P6")
+    dead = finds(chain(2), "termination")
     run = run_of(Model(graph_of(chain(2))), dead.way)
     assert run.end == ""
     assert run.scenario.title == "cancelled"
@@ -116,7 +116,7 @@ def test_without_an_answer_the_rollback_stops(monkeypatch: pytest.MonkeyPatch) -
 def test_without_the_first_outcome_a_late_success_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """R3 off: a step that can't be refused is done after the saga has failed."""
     monkeypatch.setattr(events, "_counts", lambda role, saga, event: not saga.end)
-    assert finds(sagas.RETRIABLE_TAIL.with_watch("A"), "P9").step == "b.do"
+    assert finds(sagas.RETRIABLE_TAIL.with_watch("A"), "complete-rollback").step == "b.do"
 
 
 def test_without_the_vain_end_a_rollback_completes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_without_the_vain_end_a_rollback_completes(monkeypatch: pytest.MonkeyPat
         return True
 
     monkeypatch.setattr(events, "_is_no_vain_end", every_end_counts)
-    finds(sagas.LEAF, "P15", "P9")
+    finds(sagas.LEAF, "one-end", "complete-rollback")
 
 
 def test_too_early_an_undo_is_found_by_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_too_early_an_undo_is_found_by_its_order(monkeypatch: pytest.MonkeyPatch
         return Trigger.of(*(each.failure for each in saga.steps if each.can_fail))
 
     monkeypatch.setattr(Saga, "reverse_edges", any_failure)
-    finds(Saga("eager", chain(3).steps), "P10")
+    finds(Saga("eager", chain(3).steps), "reverse-order")
 
 
 # Slices

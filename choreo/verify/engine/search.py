@@ -32,6 +32,7 @@ from choreo.protocol import (
 )
 from choreo.verify.engine.budget import Meter
 from choreo.verify.engine.model import Model
+from choreo.verify.properties import Property
 
 
 class Left(NamedTuple):
@@ -69,13 +70,13 @@ class Move(NamedTuple):
 class Dead(NamedTuple):
     """A world that must not be: the property that it breaks, of which step, and the way there."""
 
-    property: str
+    property: Property
     step: str
     way: tuple[Move, ...]
 
 
 class _Wrong(Exception):
-    def __init__(self, property: str, step: str = "") -> None:
+    def __init__(self, property: Property, step: str = "") -> None:
         self.property, self.step = property, step
 
 
@@ -185,7 +186,7 @@ class Search:
 
     def _append(self, world: World, step: str, outcome: Outcome, event: str) -> World:
         if not event:
-            raise _Wrong("P6", step)
+            raise _Wrong(Property.TERMINATION, step)
         return self._tell(world, self._model.envelope(step, outcome, event))
 
     def _tell(self, world: World, told: Input) -> World:
@@ -229,7 +230,7 @@ class Search:
                 deadline = self._model.role.deadline[name]
                 return self._append(world, deadline.of, TIMED_OUT, deadline.answer)
             case Bury(_, name):
-                raise _Wrong("P29", name)
+                raise _Wrong(Property.NO_DEAD_LETTER, name)
         return world
 
     # What must hold
@@ -238,22 +239,22 @@ class Search:
         saga = self._instances[world.saga]
         progress = saga.step(name)
         if saga.end == "completed" and not self._model.role.action[name].partial:
-            raise _Wrong("P15", name)
+            raise _Wrong(Property.ONE_END, name)
         if saga.outcomes.get(name) != SUCCEEDED:
             return  # a late success is void: nothing followed from it
         for after in self._model.graph.triggered.get(progress.result, ()):
             if after.is_undone and saga.step(after.name).state in ("executing", "completed", "compensating"):
-                raise _Wrong("P10", name)
+                raise _Wrong(Property.REVERSE_ORDER, name)
 
     def _check_end(self, world: World) -> None:
         saga = self._instances[world.saga]
         if not saga.end:
-            raise _Wrong("P6", saga.failing)
+            raise _Wrong(Property.TERMINATION, saga.failing)
         for name, progress in saga.steps.items():
             if progress.activity != "idle":
-                raise _Wrong("P16", name)
+                raise _Wrong(Property.QUIESCENCE, name)
             if saga.end == "failed" and progress.state == "completed":
-                raise _Wrong("P9", name)
+                raise _Wrong(Property.COMPLETE_ROLLBACK, name)
 
 
 def _key(saga: Instance) -> object:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 
+from choreo.verify.properties import Property
 from choreo.verify.rule import Check, Rule
 
 
@@ -35,5 +36,5 @@ CHECKS: tuple[tuple[Rule, Check], ...] = tuple(
 )
 """Every rule that looks at a saga, in the order in which they look: a cause before its consequences."""
 
-OF_PROPERTY: dict[str, Rule] = {name: rule for rule in RULES for name in rule.properties}
-"""The rule that reports each property which some run, or some order of events, breaks."""
+OF_PROPERTY: dict[Property, Rule] = {name: rule for rule in reversed(RULES) for name in rule.properties}
+"""The rule that reports a violation which a run, or the search, shows: of several the first."""

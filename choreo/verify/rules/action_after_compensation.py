@@ -18,14 +18,22 @@ from collections.abc import Iterator
 
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO206", "action-after-compensation", __doc__, "error", of_runs=True)
+RULE = Rule(
+    "CHO206",
+    "action-after-compensation",
+    __doc__,
+    "error",
+    of_runs=True,
+    properties=(Property.NO_LATE_ACTION,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Find runs in which a step succeeds after it had failed, or was undone."""
-    for each in case.broken.get("P12", ()):
+    for each in case.violations.get(Property.NO_LATE_ACTION, ()):
         what = f"`{each.step}` takes effect after it was undone or refused"
         step = case.graph.steps[each.step]
         yield RULE.finding(

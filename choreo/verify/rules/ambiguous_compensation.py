@@ -21,9 +21,10 @@ from collections.abc import Iterator
 from choreo.events import short_name
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO202", "ambiguous-compensation", __doc__, "error")
+RULE = Rule("CHO202", "ambiguous-compensation", __doc__, "error", properties=(Property.ONE_COMPENSATION,))
 
 
 def check(case: Case) -> Iterator[Finding]:

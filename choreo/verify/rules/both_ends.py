@@ -21,9 +21,10 @@ from choreo.outcome import COMPENSATED
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Run
 from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO111", "both-ends", __doc__, "error", of_runs=True, properties=("P15",))
+RULE = Rule("CHO111", "both-ends", __doc__, "error", of_runs=True, properties=(Property.ONE_END,))
 
 
 def check(case: Case) -> Iterator[Finding]:

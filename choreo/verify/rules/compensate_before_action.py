@@ -19,14 +19,17 @@ from collections.abc import Iterator
 
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO205", "compensate-before-action", __doc__, "error", of_runs=True)
+RULE = Rule(
+    "CHO205", "compensate-before-action", __doc__, "error", of_runs=True, properties=(Property.ACTION_FIRST,)
+)
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Find runs in which a step is confirmed undone before it has any outcome."""
-    for each in case.broken.get("P11", ()):
+    for each in case.violations.get(Property.ACTION_FIRST, ()):
         what = f"`{each.step}` is undone before it was done"
         step = case.graph.steps[each.step]
         yield RULE.finding(

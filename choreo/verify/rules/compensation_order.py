@@ -27,6 +27,7 @@ from choreo.verify.analysis.rollback import Declared, declared, shown_by, too_ea
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.suggestion import signature
 
@@ -36,7 +37,7 @@ RULE = Rule(
     __doc__,
     "error",
     unless=(*UNCLEAR, "CHO202", "CHO208"),
-    properties=("P10",),
+    properties=(Property.REVERSE_ORDER,),
 )
 
 

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO107", "cycle", __doc__, "error", unless=("CHO109", "CHO112"))
+RULE = Rule("CHO107", "cycle", __doc__, "error", unless=("CHO109", "CHO112"), properties=(Property.ACYCLIC,))
 
 
 def check(case: Case) -> Iterator[Finding]:

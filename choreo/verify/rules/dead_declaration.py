@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from choreo.events import short_name
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO602", "dead-declaration", __doc__, "warning")
+RULE = Rule("CHO602", "dead-declaration", __doc__, "warning", properties=(Property.DECLARED_EMISSIONS,))
 
 
 def check(case: Case) -> Iterator[Finding]:

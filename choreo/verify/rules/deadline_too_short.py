@@ -17,9 +17,17 @@ from collections.abc import Iterator
 from choreo.manifest import HandlerEntry
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 
-RULE = Rule("CHO303", "deadline-too-short", __doc__, "warning", unless=UNCLEAR)
+RULE = Rule(
+    "CHO303",
+    "deadline-too-short",
+    __doc__,
+    "warning",
+    unless=UNCLEAR,
+    properties=(Property.SUFFICIENT_DEADLINE,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

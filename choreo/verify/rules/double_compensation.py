@@ -18,19 +18,30 @@ from collections.abc import Iterator
 
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO207", "double-compensation", __doc__, "error", of_runs=True)
+RULE = Rule(
+    "CHO207",
+    "double-compensation",
+    __doc__,
+    "error",
+    of_runs=True,
+    properties=(Property.COMPENSATED_ONCE, Property.DONE_ONCE),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:
     """Find runs in which a step succeeds, or is undone, more than once."""
-    for each in (*case.broken.get("P13", ()), *case.broken.get("P14", ())):
-        what = f"`{each.step}` is {'undone' if each.property == 'P13' else 'done'} twice in one saga"
+    for each in (
+        *case.violations.get(Property.COMPENSATED_ONCE, ()),
+        *case.violations.get(Property.DONE_ONCE, ()),
+    ):
+        done = "undone" if each.property == Property.COMPENSATED_ONCE else "done"
         step = case.graph.steps[each.step]
         yield RULE.finding(
             case.graph.name,
-            what,
+            f"`{each.step}` is {done} twice in one saga",
             at(step.handler or next(iter(step.undos), None)),
             why="each action and each compensation takes effect at most once",
             help="report it as a defect of choreo's, with this trace",

@@ -21,10 +21,18 @@ from choreo.events import short_name
 from choreo.verify.analysis.rollback import declared, timeouts, too_early
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.suggestion import signature
 
-RULE = Rule("CHO211", "eager-compensation", __doc__, "warning", unless=(*UNCLEAR, "CHO202", "CHO208"))
+RULE = Rule(
+    "CHO211",
+    "eager-compensation",
+    __doc__,
+    "warning",
+    unless=(*UNCLEAR, "CHO202", "CHO208"),
+    properties=(Property.REVERSE_ORDER,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

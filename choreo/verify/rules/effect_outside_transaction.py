@@ -21,9 +21,12 @@ from collections.abc import Iterator
 from choreo.manifest import HandlerEntry
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO605", "effect-outside-transaction", __doc__, "error")
+RULE = Rule(
+    "CHO605", "effect-outside-transaction", __doc__, "error", properties=(Property.TRANSACTIONAL_EFFECTS,)
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

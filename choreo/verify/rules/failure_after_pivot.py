@@ -25,9 +25,17 @@ from choreo.manifest import HandlerEntry
 from choreo.outcome import PIVOT, RETRIABLE
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 
-RULE = Rule("CHO209", "failure-after-pivot", __doc__, "error", unless=UNCLEAR)
+RULE = Rule(
+    "CHO209",
+    "failure-after-pivot",
+    __doc__,
+    "error",
+    unless=UNCLEAR,
+    properties=(Property.NO_FAILURE_AFTER_PIVOT,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

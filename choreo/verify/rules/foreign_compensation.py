@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from choreo.outcome import START
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO210", "foreign-compensation", __doc__, "error")
+RULE = Rule("CHO210", "foreign-compensation", __doc__, "error", properties=(Property.ONE_COMPENSATION,))
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -22,10 +22,18 @@ from collections.abc import Iterator
 from choreo.graph import wanted
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.suggestion import signature
 
-RULE = Rule("CHO302", "late-reply", __doc__, "error", unless=(*UNCLEAR, "CHO204"))
+RULE = Rule(
+    "CHO302",
+    "late-reply",
+    __doc__,
+    "error",
+    unless=(*UNCLEAR, "CHO204"),
+    properties=(Property.ADMITTED_TIMEOUT,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

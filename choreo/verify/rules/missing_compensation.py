@@ -23,11 +23,17 @@ from choreo.manifest import HandlerEntry
 from choreo.outcome import START
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 from choreo.verify.suggestion import compensation
 
 RULE = Rule(
-    "CHO201", "missing-compensation", __doc__, "error", unless=("CHO107", "CHO109", "CHO112", "CHO702")
+    "CHO201",
+    "missing-compensation",
+    __doc__,
+    "error",
+    unless=("CHO107", "CHO109", "CHO112", "CHO702"),
+    properties=(Property.ONE_COMPENSATION,),
 )
 
 

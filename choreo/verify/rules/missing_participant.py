@@ -18,9 +18,17 @@ from difflib import get_close_matches
 
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO702", "missing-participant", __doc__, "error", unless=("CHO112",))
+RULE = Rule(
+    "CHO702",
+    "missing-participant",
+    __doc__,
+    "error",
+    unless=("CHO112",),
+    properties=(Property.EMITTED_TRIGGERS,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -18,9 +18,17 @@ from choreo.events import short_name
 from choreo.outcome import START
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 
-RULE = Rule("CHO105", "no-end-reachable", __doc__, "error", unless=(*UNCLEAR, "CHO108", "CHO401"))
+RULE = Rule(
+    "CHO105",
+    "no-end-reachable",
+    __doc__,
+    "error",
+    unless=(*UNCLEAR, "CHO108", "CHO401"),
+    properties=(Property.REACHABLE_END,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -24,11 +24,17 @@ from choreo.manifest import HandlerEntry
 from choreo.verify.analysis.precedence import past_of, precede
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 from choreo.verify.rules.phantom_event import elsewhere
 
 RULE = Rule(
-    "CHO401", "order-assumed", __doc__, "error", unless=("CHO101", "CHO107", "CHO109", "CHO112", "CHO702")
+    "CHO401",
+    "order-assumed",
+    __doc__,
+    "error",
+    unless=("CHO101", "CHO107", "CHO109", "CHO112", "CHO702"),
+    properties=(Property.ONE_TOPIC,),
 )
 
 

@@ -20,9 +20,17 @@ from choreo.events import short_name
 from choreo.outcome import CANCEL
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 
-RULE = Rule("CHO103", "orphan-event", __doc__, "warning", unless=(*UNCLEAR, "CHO105", "CHO106", "CHO401"))
+RULE = Rule(
+    "CHO103",
+    "orphan-event",
+    __doc__,
+    "warning",
+    unless=(*UNCLEAR, "CHO105", "CHO106", "CHO401"),
+    properties=(Property.CONSUMED_EVENTS,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -17,11 +17,19 @@ from collections.abc import Iterator
 
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 from choreo.verify.rules.missing_compensation import waits_for_missing_compensation
 from choreo.verify.rules.unknown_event import is_known_elsewhere
 
-RULE = Rule("CHO102", "phantom-event", __doc__, "error", unless=("CHO112", "CHO702"))
+RULE = Rule(
+    "CHO102",
+    "phantom-event",
+    __doc__,
+    "error",
+    unless=("CHO112", "CHO702"),
+    properties=(Property.EMITTED_TRIGGERS,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

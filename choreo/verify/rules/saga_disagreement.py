@@ -16,9 +16,10 @@ from collections.abc import Iterator
 
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO112", "saga-disagreement", __doc__, "error")
+RULE = Rule("CHO112", "saga-disagreement", __doc__, "error", properties=(Property.ONE_CONTRACT,))
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -25,10 +25,11 @@ from choreo.events import short_name
 from choreo.verify.analysis.readers import readings
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 from choreo.verify.rules.lossy_promotion import is_promotion
 
-RULE = Rule("CHO501", "schema-incompatible", __doc__, "error")
+RULE = Rule("CHO501", "schema-incompatible", __doc__, "error", properties=(Property.READABLE_EVENTS,))
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -21,9 +21,12 @@ from choreo.events import short_name
 from choreo.manifest.manifest import Link
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO109", "shared-outcome", __doc__, "error", unless=("CHO112",))
+RULE = Rule(
+    "CHO109", "shared-outcome", __doc__, "error", unless=("CHO112",), properties=(Property.ONE_OWNER,)
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

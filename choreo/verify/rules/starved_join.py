@@ -20,6 +20,7 @@ from choreo.manifest import HandlerEntry
 from choreo.outcome import COMPENSATED, TIMED_OUT
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
 RULE = Rule(
@@ -28,6 +29,7 @@ RULE = Rule(
     __doc__,
     "error",
     unless=("CHO101", "CHO102", "CHO107", "CHO109", "CHO112", "CHO401"),
+    properties=(Property.FED_JOINS,),
 )
 
 

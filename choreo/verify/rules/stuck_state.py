@@ -22,9 +22,17 @@ from choreo.events import short_name
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Run
 from choreo.verify.finding import NOWHERE, Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO106", "stuck-state", __doc__, "error", of_runs=True, properties=("P6", "P16", "P29"))
+RULE = Rule(
+    "CHO106",
+    "stuck-state",
+    __doc__,
+    "error",
+    of_runs=True,
+    properties=(Property.TERMINATION, Property.QUIESCENCE, Property.NO_DEAD_LETTER),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

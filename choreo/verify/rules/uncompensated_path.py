@@ -21,6 +21,7 @@ from choreo.verify.analysis.rollback import Declared, declared, lacking, shown_b
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.suggestion import signature
 
@@ -30,7 +31,7 @@ RULE = Rule(
     __doc__,
     "error",
     unless=(*UNCLEAR, "CHO202", "CHO208"),
-    properties=("P9",),
+    properties=(Property.COMPLETE_ROLLBACK,),
 )
 
 

@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from choreo.events import short_name
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO601", "undeclared-emit", __doc__, "error")
+RULE = Rule("CHO601", "undeclared-emit", __doc__, "error", properties=(Property.DECLARED_EMISSIONS,))
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -23,10 +23,18 @@ from difflib import get_close_matches
 from choreo.events import short_name
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 from choreo.verify.rules.missing_compensation import waits_for_missing_compensation
 
-RULE = Rule("CHO101", "unknown-event", __doc__, "error", unless=("CHO112", "CHO702"))
+RULE = Rule(
+    "CHO101",
+    "unknown-event",
+    __doc__,
+    "error",
+    unless=("CHO112", "CHO702"),
+    properties=(Property.EMITTED_TRIGGERS,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from choreo.events import short_name
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
 RULE = Rule(
@@ -28,6 +29,7 @@ RULE = Rule(
     __doc__,
     "error",
     unless=("CHO101", "CHO102", "CHO109", "CHO112", "CHO401", "CHO702"),
+    properties=(Property.REACHABLE_HANDLERS,),
 )
 
 

@@ -17,9 +17,12 @@ from collections.abc import Iterator
 
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO301", "unwatched-step", __doc__, "warning", unless=("CHO112",))
+RULE = Rule(
+    "CHO301", "unwatched-step", __doc__, "warning", unless=("CHO112",), properties=(Property.WATCHED_STEPS,)
+)
 
 
 def check(case: Case) -> Iterator[Finding]:

@@ -18,9 +18,17 @@ from collections.abc import Iterator
 from choreo.outcome import PIVOT, RETRIABLE
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
-RULE = Rule("CHO304", "watched-pivot", __doc__, "error", unless=("CHO112",))
+RULE = Rule(
+    "CHO304",
+    "watched-pivot",
+    __doc__,
+    "error",
+    unless=("CHO112",),
+    properties=(Property.WATCHED_COMPENSATABLE,),
+)
 
 
 def check(case: Case) -> Iterator[Finding]:
