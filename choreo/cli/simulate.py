@@ -19,7 +19,7 @@ from choreo.project.pyproject import nearest_project
 
 if TYPE_CHECKING:
     from choreo.participant import Participant
-    from choreo.testing.rerun import Course
+    from choreo.testing.counterexample import ReplayResult
     from choreo.verify.engine.run_file import RunFile
 
 
@@ -43,13 +43,13 @@ def simulate(context: click.Context, trace: Path, names: tuple[str, ...]) -> Non
       choreo simulate traces/1-CHO204.json shop
       choreo simulate traces/1-CHO204.json manifests       a folder of manifests: no code is imported
     """
-    from choreo.testing.rerun import Rerun
+    from choreo.testing.counterexample import CounterexampleReplay
     from choreo.verify.engine.run_file import read_run
 
     told = read_run(document_read(trace), str(trace))
     participants = _participants(names)
     with _quiet():
-        rerun = Rerun(participants, told)
+        rerun = CounterexampleReplay(participants, told)
         try:
             course = rerun.follow()
         finally:
@@ -60,7 +60,7 @@ def simulate(context: click.Context, trace: Path, names: tuple[str, ...]) -> Non
 
 
 def _participants(names: Sequence[str]) -> Sequence[Participant]:
-    from choreo.testing.standins import participants_from
+    from choreo.testing.fakes import fake_participants
 
     wanted = tuple(names) or tuple(nearest_project().get("modules") or ())
     if not wanted:
@@ -69,7 +69,7 @@ def _participants(names: Sequence[str]) -> Sequence[Participant]:
         )
     are_files = [Path(name).exists() for name in wanted]
     if all(are_files):
-        return participants_from(choreography_named(wanted).manifests)
+        return fake_participants(choreography_named(wanted).manifests)
     if any(are_files):
         raise ConfigurationError(
             "manifests and modules can't run together: a manifest has no payloads",
@@ -90,14 +90,14 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _say(trace: RunFile, course: Course) -> None:
+def _say(trace: RunFile, course: ReplayResult) -> None:
     click.echo(f"{trace.rule} in saga {trace.saga}: {trace.scenario}")
     width = max((len(event.step) for event in trace.events), default=0)
     for number, came in enumerate(course.events, 1):
         told = trace.events[number - 1] if number <= len(trace.events) else None
         step = told.step if told else ""
         click.echo(f"  {number} {step:{width}}  {short_name(came)}{'' if told else '  (after the trace)'}")
-    for forced in course.forced:
+    for forced in course.replaced:
         click.echo(f"note: {forced}", color=output.colour())
     same = f"the same course: {len(course.events)} events, and {_ENDS[course.end]}"
     verdict = f"another course: {course.different}" if course.different else same

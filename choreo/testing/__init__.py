@@ -1,6 +1,6 @@
 """The users' test kit: sagas in memory, on virtual time, with everything that can go wrong.
 
-The pytest plugin gives the fixture ``saga_harness``. The names below are loaded when they are asked for; no
+The pytest plugin provides the fixture ``saga_harness``. The names below are imported on first use; no
 module of the kit may have the name of one of them.
 """
 
@@ -10,38 +10,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from choreo.testing.budget import Budget
-    from choreo.testing.choices import Schedule, Scripted, Seeded
     from choreo.testing.exploration import explore
     from choreo.testing.harness import Harness
     from choreo.testing.invariants import check
-    from choreo.testing.machine import saga_machine
     from choreo.testing.matrix import failure_matrix
+    from choreo.testing.moves import Budget
     from choreo.testing.recorded import Recorded, replay
-    from choreo.testing.simulation import Simulation
-    from choreo.testing.strategies import events, schedules
+    from choreo.testing.schedule import Schedule, Scripted, Seeded
+    from choreo.testing.simulation import Simulation, Violation
+    from choreo.testing.strategies import events, saga_machine, schedules
     from choreo.testing.verification import verify
-    from choreo.testing.violation import Violation
 
-_HOMES = {
-    "Budget": "budget",
+_MODULES = {
+    "Budget": "moves",
     "Harness": "harness",
     "Recorded": "recorded",
-    "Schedule": "choices",
-    "Scripted": "choices",
-    "Seeded": "choices",
+    "Schedule": "schedule",
+    "Scripted": "schedule",
+    "Seeded": "schedule",
     "Simulation": "simulation",
-    "Violation": "violation",
+    "Violation": "simulation",
     "check": "invariants",
     "events": "strategies",
     "explore": "exploration",
     "failure_matrix": "matrix",
     "replay": "recorded",
-    "saga_machine": "machine",
+    "saga_machine": "strategies",
     "schedules": "strategies",
     "verify": "verification",
 }
-"""In which module of the kit each name lives."""
+"""The module of the kit that defines each name."""
 
 __all__ = [
     "Budget",
@@ -64,6 +62,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"choreo.testing.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"choreo.testing.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'choreo.testing' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The cells of a failure matrix: which faults make sense for which handler, and what has to happen first."""
+"""The cells of a failure matrix: which faults make sense for which handler, and what must happen first."""
 
 from __future__ import annotations
 
@@ -41,54 +41,52 @@ class Strike(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One case of a matrix: a fault, its handler, and what must fail before so that the handler is called."""
+    """One case of a matrix: a fault, its handler, and what must fail first so that the handler is called."""
 
     name: str
     strikes: tuple[Strike, ...]
 
     @property
     def kind(self) -> str:
-        """The fault's name, empty where nothing goes wrong."""
+        """The fault's kind, empty where nothing goes wrong."""
         return self.strikes[-1].fault.kind if self.strikes else ""
 
     @property
     def target(self) -> Handler | None:
-        """The handler that it is about."""
+        """The handler that the fault strikes."""
         return self.strikes[-1].target if self.strikes else None
 
     @property
-    def overseen(self) -> tuple[Handler, ...]:
-        """The steps whose reply is to come late."""
+    def watched(self) -> tuple[Handler, ...]:
+        """The steps whose reply is to come late, and which need a deadline."""
         late = (strike for strike in self.strikes if strike.fault in (LateReply, LateTimeout))
         return tuple(strike.target for strike in late)
 
     def faults(self) -> list[Fault]:
-        """Make the faults, which have struck nobody yet."""
+        """Return new faults, which have not struck yet."""
         return [strike.fault(strike.target) for strike in self.strikes]
 
 
 def cells_of(participants: Sequence[Participant]) -> list[Cell]:
-    """Give the matrix: every handler, with every fault that makes sense for it; first of all, none.
+    """Return the matrix: a calm case, then every handler with every fault that makes sense for it.
 
     What makes no sense is left out: a timeout where there is none, a late reply of a step on which nobody can
     set a deadline, a handler that nothing in these participants could call.
     """
-    handlers = in_order([handler for each in participants for handler in each.handlers])
-    names = Names(handlers)
+    handlers = _in_order([handler for each in participants for handler in each.handlers])
+    names = _Names(handlers)
     cells = [Cell("calm", ())]
     for handler in handlers:
-        before = provocation(handler, handlers)
+        before = _required_failures(handler, handlers)
         if before is None:
             continue
-        for fault in faults_for(handler, handlers, before):
+        for fault in _faults_for(handler, handlers, before):
             cells.append(Cell(f"{names.of(handler)}-{fault.kind}", (*before, Strike(fault, handler))))
     return cells
 
 
-def faults_for(
-    handler: Handler, handlers: Sequence[Handler], before: Sequence[Strike] = ()
-) -> list[type[Fault]]:
-    """Give the faults that make sense for a handler, in the order of a matrix."""
+def _faults_for(handler: Handler, handlers: Sequence[Handler], before: Sequence[Strike]) -> list[type[Fault]]:
+    """Return the faults that make sense for a handler, in the order of a matrix."""
     wanted = {*_ANY}
     if handler.task != "observer":
         wanted.add(CrashBeforePublish)
@@ -98,13 +96,13 @@ def faults_for(
         wanted.update(_BY_EVENT)
     if handler.task == "action" and handler.timeout is not None:
         wanted.add(Timeout)
-    if handler.task == "action" and can_be_late(handler, handlers):
+    if handler.task == "action" and _can_be_late(handler, handlers):
         wanted.update((LateReply, LateTimeout))
     return [fault for fault in FAULTS.values() if fault in wanted]
 
 
-def provocation(handler: Handler, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
-    """Give what must fail so that a handler is called at all; None where nothing could call it."""
+def _required_failures(handler: Handler, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
+    """Return what must fail so that a handler is called at all; None where nothing could call it."""
     if handler.task == "compensation":
         return _abort(handler.step, handlers)
     if handler.task == "deadline":
@@ -118,32 +116,32 @@ def provocation(handler: Handler, handlers: Sequence[Handler]) -> tuple[Strike, 
 
 
 def _abort(step: str, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
-    """Give what calls the compensation of a step: the failure of what comes next, or a deadline on it."""
+    """Return what calls the compensation of a step: the failure of a successor, or a deadline on the step."""
     action = _action(step, handlers)
     results = action.successes if action else {event_name(handlers[0].saga.starts)}
     for next_one in handlers:
         can_fail = next_one.task == "action" and next_one.kind != RETRIABLE
         if can_fail and not next_one.trigger.types.isdisjoint(results):
             return (Strike(PermanentFailure, next_one),)
-    if action and can_be_late(action, handlers):
+    if action and _can_be_late(action, handlers):
         return (Strike(LateReply, action),)
     return None
 
 
 def _emission(name: str, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
-    """Give what must fail so that an event is emitted."""
+    """Return what must fail so that an event is emitted; None where nothing emits it."""
     if any(name == event_name(handler.saga.starts) for handler in handlers):
         return ()
     for handler in handlers:
         if name in handler.emits and handler.task == "action":
             return () if name in handler.successes else (Strike(PermanentFailure, handler),)
         if name in handler.emits:
-            return provocation(handler, handlers)
+            return _required_failures(handler, handlers)
     return None
 
 
-def can_be_late(action: Handler, handlers: Sequence[Handler]) -> bool:
-    """Say whether a deadline of others may pass on a step: one does, or its compensation admits one."""
+def _can_be_late(action: Handler, handlers: Sequence[Handler]) -> bool:
+    """Whether a deadline may pass on a step: one is set, or its compensation admits one."""
     if action.kind != COMPENSATABLE:
         return False
     if is_watched(action, handlers):
@@ -154,12 +152,12 @@ def can_be_late(action: Handler, handlers: Sequence[Handler]) -> bool:
 
 
 def is_watched(action: Handler, handlers: Iterable[Handler]) -> bool:
-    """Say whether somebody has set a deadline on a step."""
+    """Whether a participant has set a deadline on a step."""
     return any(each.task == "deadline" and each.step == action.step for each in handlers)
 
 
-def overseer(action: Handler) -> Participant:
-    """Make a participant that sets a deadline on a step, as others may."""
+def watcher(action: Handler) -> Participant:
+    """Return a participant that sets a deadline on a step."""
     saga: Saga = action.saga
 
     class Overdue:
@@ -168,7 +166,7 @@ def overseer(action: Handler) -> Participant:
         saga_id: str
 
     overdue = event(namespace=saga.namespaces[0], name="ChoreoOverdue")(Overdue)
-    made = Participant("overseer", sagas=[saga])
+    made = Participant("watcher", sagas=[saga])
 
     def is_late(ctx: Context) -> object:
         return overdue(ctx.saga_id)  # type: ignore[call-arg]
@@ -178,8 +176,8 @@ def overseer(action: Handler) -> Participant:
     return made
 
 
-def in_order(handlers: Sequence[Handler]) -> list[Handler]:
-    """Sort handlers by the way from the start: actions by causal order, each followed by its compensation."""
+def _in_order(handlers: Sequence[Handler]) -> list[Handler]:
+    """Return actions in causal order, each followed by its compensation, then deadlines and observers."""
     actions = [handler for handler in handlers if handler.task == "action"]
     known = {event_name(handler.saga.starts) for handler in handlers}
     sorted_actions: list[Handler] = []
@@ -192,11 +190,11 @@ def in_order(handlers: Sequence[Handler]) -> list[Handler]:
 
 
 def _with_undo(actions: Iterable[Handler], handlers: Sequence[Handler]) -> Iterator[Handler]:
-    done: list[str] = []
+
     for action in actions:
         yield action
         yield from (each for each in handlers if each.task == "compensation" and each.step == action.step)
-        done.append(action.step)
+
     yield from (each for each in handlers if each.task == "compensation" and each.step == START)
     yield from (each for each in handlers if each.task in ("deadline", "observer"))
 
@@ -205,14 +203,14 @@ def _action(step: str, handlers: Iterable[Handler]) -> Handler | None:
     return next((each for each in handlers if each.task == "action" and each.step == step), None)
 
 
-class Names:
-    """Short names of handlers: the function's alone, where no two participants have one of that name."""
+class _Names:
+    """Short names of handlers: the function's name, where no two participants have one of that name."""
 
     def __init__(self, handlers: Iterable[Handler]) -> None:
         short = [handler.name.partition(".")[2] for handler in handlers]
         self._twice = {name for name in short if short.count(name) > 1}
 
     def of(self, handler: Handler) -> str:
-        """Give a handler's short name."""
+        """Return a handler's short name."""
         short = handler.name.partition(".")[2]
         return handler.name if short in self._twice else short

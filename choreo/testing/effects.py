@@ -1,10 +1,10 @@
-"""Effects: what handlers did, kept where it shares the fate of their transaction."""
+"""Effects: what handlers did, recorded in the transaction in which they did it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from choreo.events import event_name
 from choreo.participant import Context, Handler, Parameter
@@ -21,7 +21,7 @@ _INSERT = "INSERT INTO choreo_effects VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class Effect(NamedTuple):
-    """One handler's effect: ``place`` orders those of all participants, ``result`` is what it returned."""
+    """One handler's effect: ``place`` orders those of all participants, ``result`` is the type returned."""
 
     place: int
     saga_id: str
@@ -32,22 +32,10 @@ class Effect(NamedTuple):
     result: str
 
 
-class Hooks(Protocol):
-    """What may happen around a handler: each may raise, or end the process."""
-
-    def before(self, handler: Handler, context: Context) -> None:
-        """Be told that a handler is about to be called."""
-        ...
-
-    def after(self, handler: Handler, context: Context) -> Any:
-        """Be told that it has returned; what is awaitable is awaited, where the handler is a coroutine."""
-        ...
-
-
 class Effects:
     """The effects of one participant: committed with the handlers' own rows, or lost with them.
 
-    What runs outside of a transaction has its effects in the world: they stay, whatever becomes of it.
+    What runs outside of a transaction has its effects elsewhere: they stay even if the process ends.
     """
 
     def __init__(self, store: SQLiteStore, count: Callable[[], int]) -> None:
@@ -60,24 +48,28 @@ class Effects:
         inside = (Effect(*row) for row in self._store.db.execute("SELECT * FROM choreo_effects").fetchall())
         return iter(sorted([*inside, *self._outside]))
 
-    def noted(self, handler: Handler, hooks: Hooks) -> Handler:
-        """Give the handler as the simulation calls it: its effect is noted, and the hooks are called."""
-        note = self._note_inside if handler.runs == "inside" else self._note_outside
+    def recorded(
+        self, handler: Handler, before: Callable[[Handler], None], after: Callable[[Handler], Any]
+    ) -> Handler:
+        """Return the handler with its effect recorded, and with functions called before and after it.
+
+        Either may raise, or end the process. An awaitable that ``after`` returns is awaited where the handler
+        is a coroutine.
+        """
+        record = self._record_inside if handler.runs == "inside" else self._record_outside
 
         def called(*arguments: Any) -> Any:
-            context = arguments[-1]
-            hooks.before(handler, context)
+            before(handler)
             result = handler.function(*arguments[:-1])
-            note(handler, context, result)
-            hooks.after(handler, context)
+            record(handler, arguments[-1], result)
+            after(handler)
             return result
 
         async def awaited(*arguments: Any) -> Any:
-            context = arguments[-1]
-            hooks.before(handler, context)
+            before(handler)
             result = await handler.function(*arguments[:-1])
-            note(handler, context, result)
-            waits = hooks.after(handler, context)
+            record(handler, arguments[-1], result)
+            waits = after(handler)
             if waits is not None:
                 await waits
             return result
@@ -86,10 +78,10 @@ class Effects:
         context_too = Parameter("context", is_context=True)
         return replace(handler, function=function, parameters=(*handler.parameters, context_too))
 
-    def _note_inside(self, handler: Handler, context: Context, result: Any) -> None:
+    def _record_inside(self, handler: Handler, context: Context, result: Any) -> None:
         self._store.db.execute(_INSERT, self._effect(handler, context, result))
 
-    def _note_outside(self, handler: Handler, context: Context, result: Any) -> None:
+    def _record_outside(self, handler: Handler, context: Context, result: Any) -> None:
         self._outside.append(self._effect(handler, context, result))
 
     def _effect(self, handler: Handler, context: Context, result: Any) -> Effect:

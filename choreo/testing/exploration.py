@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
-from choreo.testing.budget import NOTHING, Budget
-from choreo.testing.choices import Chooser, Move, Schedule, Scripted, Seeded
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check
-from choreo.testing.shrinking import shrink
-from choreo.testing.violation import Violation
+from choreo.testing.moves import NOTHING, Budget, Move
+from choreo.testing.schedule import Chooser, Schedule, Scripted, Seeded, shrink
+from choreo.testing.simulation import Violation
 
 Begin = Callable[..., object]
 """Starts sagas; may take the harness."""
@@ -23,7 +22,7 @@ Begin = Callable[..., object]
 
 @dataclass
 class Explored:
-    """What an exploration has seen: runs to an end, states on the way, and how often sagas ended how."""
+    """The extent of an exploration: runs to their end, states on the way, and how the sagas ended."""
 
     runs: int = 0
     states: int = 0
@@ -35,7 +34,7 @@ class Explored:
 
 
 class Plan(NamedTuple):
-    """What is explored: participants, what starts, what may go wrong, and what must hold."""
+    """What is explored: participants, what starts sagas, what may go wrong, and what must hold."""
 
     participants: Sequence[Participant]
     begin: Begin
@@ -44,17 +43,17 @@ class Plan(NamedTuple):
     reduces: bool = False
 
     def run(self, chooser: Chooser) -> Harness:
-        """Go one way to its end, and check everything; the harness is closed. Raises `Violation`."""
+        """Run to the end and check everything; the harness is closed. Raises `Violation`."""
         with self.opened(chooser) as harness:
             self.play(harness)
             return harness
 
     def opened(self, chooser: Chooser) -> Harness:
-        """Open the participants."""
+        """Return a new harness of the participants."""
         return Harness(self.participants, chooser=chooser, budget=self.budget, reduces=self.reduces)
 
     def play(self, harness: Harness) -> list[str]:
-        """Start, run and check; give how the sagas ended."""
+        """Start, run and check; return how the sagas ended."""
         takes_harness = bool(inspect.signature(self.begin).parameters)
         self.begin(harness) if takes_harness else self.begin()
         harness.run()
@@ -74,15 +73,15 @@ def explore(
     invariant: Callable[[Mapping[str, Any]], object] | None = None,
     limit: int = 20_000,
 ) -> Explored:
-    """Go every way that the participants' sagas may go, and check the invariants at the end of each.
+    """Run the participants' sagas in every possible order of moves, and check the invariants at each end.
 
-    ``begin`` starts sagas; ``budget`` says what may go wrong, at every moment; nothing where it isn't given.
-    All interleavings are visited, those that differ only in the order of moves that don't touch each other
-    once, up to ``limit`` states. For a large saga give ``seeds``: so many random ways, counted from
-    ``first_seed``. ``invariant`` is the service's own, as for `choreo.testing.failure_matrix`.
+    ``begin`` starts sagas; ``budget`` is what may go wrong, at every moment, by default nothing. All
+    interleavings are visited, those that differ only in the order of independent moves once, up to ``limit``
+    states. For a large saga give ``seeds``: the number of random runs, counted from ``first_seed``.
+    ``invariant`` is the service's own, as for `choreo.testing.failure_matrix`.
 
-    Raises `Violation` for the first way that breaks something, with its seed and the shrunk schedule, which
-    ``schedule=`` goes again; `ConfigurationError` beyond the limit.
+    Raises `Violation` for the first run that breaks something, with its seed and the shrunk schedule, which
+    ``schedule=`` runs again; `ConfigurationError` beyond the limit.
 
     >>> from choreo.testing import Budget, explore
     >>> from examples.orders.contract import OrderCreated
@@ -106,7 +105,7 @@ def _go(plan: Plan, choosers: Sequence[Chooser]) -> Explored:
         with plan.opened(chooser) as harness:
             found.ends.update(plan.play(harness))
             found.runs += 1
-            found.states += len(harness.trace)
+            found.states += len(harness.moves)
     return found
 
 
@@ -119,7 +118,7 @@ def _go_randomly(plan: Plan, seeds: Sequence[int]) -> Explored:
             except Violation as violation:
                 raise _shrunk(plan, harness.choices.schedule, violation, f"seed {seed}") from None
             found.runs += 1
-            found.states += len(harness.trace)
+            found.states += len(harness.moves)
     return found
 
 
@@ -149,11 +148,11 @@ def _go_everywhere(plan: Plan, limit: int) -> Explored:
 
 
 class _SeenBefore(BaseException):
-    """Raised where a way meets another that went on from there already."""
+    """Raised where a run meets another that went on from there already."""
 
 
 class _Pioneer:
-    """Follows a way, then goes the calm one where nobody has been, and notes every branch."""
+    """Follows a way, then makes calm moves through new states, and collects the branches."""
 
     def __init__(self, way: list[int], seen: set[Any]) -> None:
         self.branches: list[list[int]] = []
@@ -163,7 +162,7 @@ class _Pioneer:
         self._gone: list[int] = []
 
     def choose(self, moves: Sequence[Move]) -> int:
-        """Choose as the way says; beyond its end, stop where somebody has been."""
+        """Choose as the way does; beyond its end, stop in a state that was seen before."""
         place = len(self._gone)
         if place < len(self._way):
             choice = self._way[place]
@@ -179,7 +178,7 @@ class _Pioneer:
 
 
 def _shrunk(plan: Plan, schedule: Schedule, violation: Violation, origin: str) -> Violation:
-    """Give the violation of the shortest schedule that still breaks something, and say how to go it again."""
+    """Return the violation of the shortest schedule that still breaks something, with that schedule."""
 
     def broken(tried: Schedule) -> str:
         try:

@@ -1,10 +1,10 @@
-"""Faults: each strikes one handler once, at a moment of its own."""
+"""Faults: what may go wrong with a handler; each strikes its handler once."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from choreo.cloudevents import read
 from choreo.errors import Permanent
@@ -12,10 +12,7 @@ from choreo.outcome import SUCCEEDED, TIMED_OUT
 from choreo.participant import Handler
 from choreo.ports import Publication
 from choreo.records import DeadLetter, Record
-
-if TYPE_CHECKING:
-    from choreo.testing.seat import Seat
-    from choreo.testing.simulation import Simulation
+from choreo.testing.process import Process, World
 
 _SPOILED = b"this is no event"
 
@@ -23,9 +20,9 @@ _SPOILED = b"this is no event"
 class Fault:
     """Something that goes wrong with one handler, ``target``; a subclass says what.
 
-    ``has_struck`` says that it has happened: a test whose fault never struck has shown nothing.
-    ``lets_go``: nothing that it waits for will happen any more, so it holds nothing back.
-    ``makes_letters``: what it strikes ends in the dead letters, and goes on once they are requeued.
+    ``has_struck``: it has happened; a test whose fault never struck has shown nothing.
+    ``lets_go``: it holds nothing back any more, because what it waits for will not happen.
+    ``makes_letters``: what it strikes becomes a dead letter, and goes on once that is requeued.
     """
 
     kind: ClassVar[str] = ""
@@ -40,62 +37,62 @@ class Fault:
         return f"{type(self).__name__}({self.target.name})"
 
     def strikes(self) -> bool:
-        """Strike, unless that has happened; say whether it did."""
+        """Strike, unless it has struck already; whether it did."""
         first, self.has_struck = not self.has_struck, True
         return first
 
-    def before(self, seat: Seat) -> None:
-        """Be told that the target is about to be called."""
+    def before(self, process: Process) -> None:
+        """Act before the target is called."""
 
-    def after(self, seat: Seat) -> Any:
-        """Be told that the target has returned; may raise, or give what a coroutine is to await."""
+    def after(self, process: Process) -> Any:
+        """Act after the target has returned: raise, or return what a coroutine is to await."""
 
-    def holds(self, seat: Seat, publication: Publication) -> bool:
-        """Say whether a publication must stay in flight."""
+    def holds(self, process: Process, publication: Publication) -> bool:
+        """Whether a publication must stay in flight."""
         return False
 
     def spoil(self, publication: Publication) -> Publication:
-        """Give what arrives of a publication."""
+        """Return the publication as it arrives."""
         return publication
 
-    def arrived(self, simulation: Simulation, record: Record) -> None:
-        """Be told that a record is in the log."""
+    def arrived(self, world: World, record: Record) -> None:
+        """Act on a record that is now in the log."""
 
-    def taken(self, seat: Seat, record: Record) -> None:
-        """Be told that a worker has taken a record, and not begun its turn."""
+    def taken(self, process: Process, record: Record) -> None:
+        """Act on a record that a worker has taken, before its turn begins."""
 
-    def goes_on(self, simulation: Simulation) -> bool:
-        """Do what is to happen once nothing moves any more; say whether anything did."""
+    def goes_on(self, world: World) -> bool:
+        """Act once nothing moves any more; whether anything was done."""
         return False
 
     def mends(self, letter: DeadLetter) -> bytes | None:
-        """Give the body that a dead letter needs instead of its own."""
+        """Return the body that a dead letter needs instead of its own, or None."""
         return None
 
     def calls_target(self, record: Record) -> bool:
-        """Say whether a record is of an event that plays a part in calling the target."""
+        """Whether a record's event is part of the target's trigger."""
         return dict(record.headers)["ce_type"] in {name.encode() for name in self.target.trigger.types}
 
 
 class _Raises(Fault):
-    """Raises once, after the handler has done its work: what it did inside is to be rolled back.
+    """Raises once, after the handler has done its work, so that its transaction must be rolled back.
 
-    An action that says that an attempt leaves nothing behind (``partial=False``) raises before it.
+    For an action whose failed attempts leave nothing behind (``partial=False``) it raises before the work.
     """
 
-    def before(self, seat: Seat) -> None:
+    def before(self, process: Process) -> None:
         """Raise, where nothing may be left behind."""
         clean = self.target.is_outside and self.target.task == "action" and not self.target.partial
         if clean and self.strikes():
             raise self.error()
 
-    def after(self, seat: Seat) -> Any:
+    def after(self, process: Process) -> Any:
         """Raise, otherwise."""
         if self.strikes():
             raise self.error()
 
     def error(self) -> Exception:
-        """Give what is raised."""
+        """Return the error to raise."""
         raise NotImplementedError
 
 
@@ -107,34 +104,34 @@ class PermanentFailure(_Raises):
     makes_letters = True
 
     def error(self) -> Exception:
-        """Give the error that no retry can mend."""
+        """Return an error that no retry can mend."""
         return Permanent("the test lets it fail")
 
 
 class TransientFailure(_Raises):
-    """The first attempt raises an error that passes; the handler's retry has to do."""
+    """The first attempt raises a temporary error; a retry has to succeed."""
 
     kind = "transient"
 
     def error(self) -> Exception:
-        """Give an error that passes."""
+        """Return a temporary error."""
         return ConnectionError("the test lets it fail once")
 
 
 class Timeout(Fault):
-    """The step's own time is over: its process rests until then, or the call that it has made hangs."""
+    """The step's own timeout passes: its process does nothing until then, or its call hangs."""
 
     kind = "timeout"
 
-    def arrived(self, simulation: Simulation, record: Record) -> None:
-        """Let the target's process rest until it is too late."""
+    def arrived(self, world: World, record: Record) -> None:
+        """Let the target's process do nothing until the timeout has passed."""
         if self.target.runs != "coroutine" and self.calls_target(record):
             self.has_struck = True
-            seat = simulation.seats[self.target.name.partition(".")[0]]
-            seat.rests_until = record.timestamp + _milliseconds(self.target.timeout) + 1
+            process = world.processes[self.target.name.partition(".")[0]]
+            process.rests_until = record.timestamp + _milliseconds(self.target.timeout) + 1
 
-    def after(self, seat: Seat) -> Any:
-        """Let the call hang."""
+    def after(self, process: Process) -> Any:
+        """Return a future that never ends."""
         if self.target.runs == "coroutine" and self.strikes():
             return asyncio.get_running_loop().create_future()
         return None
@@ -149,16 +146,16 @@ class LateReply(Fault):
         super().__init__(target)
         self._is_timed_out: set[str] = set()
 
-    def holds(self, seat: Seat, publication: Publication) -> bool:
-        """Keep the success until the step is timed out."""
-        if seat.name != self.target.name.partition(".")[0]:
+    def holds(self, process: Process, publication: Publication) -> bool:
+        """Hold the success back until the step is timed out."""
+        if process.name != self.target.name.partition(".")[0]:
             return False
         headers = dict(publication.headers)
         late = headers["ce_step"].decode() == self.target.step and headers["ce_outcome"] == SUCCEEDED.encode()
         return late and headers["ce_subject"].decode() not in self._is_timed_out
 
-    def arrived(self, simulation: Simulation, record: Record) -> None:
-        """Note that it is."""
+    def arrived(self, world: World, record: Record) -> None:
+        """Register that the step is timed out."""
         envelope = read(record)
         if envelope.step == self.target.step and envelope.outcome == TIMED_OUT:
             self._is_timed_out.add(envelope.saga_id)
@@ -175,8 +172,8 @@ class LateTimeout(Fault):
         self._has_fired: set[str] = set()
         self._has_answered: set[str] = set()
 
-    def holds(self, seat: Seat, publication: Publication) -> bool:
-        """Keep the success until the timeout is on its way, and the timeout until the success is there."""
+    def holds(self, process: Process, publication: Publication) -> bool:
+        """Hold the success back until the timeout is in flight, and the timeout until the success arrives."""
         headers = {name: value.decode() for name, value in publication.headers}
         if headers["ce_step"] != self.target.step:
             return False
@@ -186,8 +183,8 @@ class LateTimeout(Fault):
             return saga_id not in self._has_answered
         return outcome == SUCCEEDED and saga_id not in self._has_fired
 
-    def arrived(self, simulation: Simulation, record: Record) -> None:
-        """Note that the step has answered."""
+    def arrived(self, world: World, record: Record) -> None:
+        """Register that the step has succeeded."""
         envelope = read(record)
         if envelope.step == self.target.step and envelope.outcome == SUCCEEDED:
             self._has_answered.add(envelope.saga_id)
@@ -195,43 +192,43 @@ class LateTimeout(Fault):
 
 
 class CrashBeforeCommit(Fault):
-    """The process ends when the handler has done its work, and nothing of it is committed."""
+    """The process ends when the handler has done its work, before the commit."""
 
     kind = "crash_before_commit"
 
-    def after(self, seat: Seat) -> Any:
-        """End the process at the end of the turn, or of the call."""
+    def after(self, process: Process) -> Any:
+        """Let the process end at the end of the turn, or of the call."""
         if self.strikes():
             if self.target.is_outside:
-                seat.is_doomed = True
+                process.is_doomed = True
             else:
-                seat.fragile.crashes_at = "commit"
+                process.faulty_store.crashes_at = "commit"
 
 
 class CrashBeforePublish(Fault):
-    """The process ends when the handler's work is committed, and nobody has been told of it."""
+    """The process ends when the handler's work is committed and its event is not published yet."""
 
     kind = "crash_before_publish"
 
-    def after(self, seat: Seat) -> Any:
-        """End the process once the turn is committed."""
+    def after(self, process: Process) -> Any:
+        """Let the process end once the turn is committed."""
         if self.strikes():
-            seat.fragile.crashes_at = "publish"
+            process.faulty_store.crashes_at = "publish"
 
 
 class Takeover(Fault):
-    """The process stalls with the handler's event in its hands; another takes over; then it goes on."""
+    """The process stalls when it has taken the handler's event; another takes over; then it goes on."""
 
     kind = "takeover"
 
-    def taken(self, seat: Seat, record: Record) -> None:
+    def taken(self, process: Process, record: Record) -> None:
         """Stall the process."""
         if self.calls_target(record) and self.strikes():
-            seat.stall()
+            process.stall()
 
 
 class Duplicate(Fault):
-    """The event that calls the handler comes twice at once, and again when all is over."""
+    """The event that calls the handler comes twice at once, and again at the end."""
 
     kind = "duplicate"
 
@@ -239,23 +236,23 @@ class Duplicate(Fault):
         super().__init__(target)
         self._records: list[Record] = []
 
-    def arrived(self, simulation: Simulation, record: Record) -> None:
+    def arrived(self, world: World, record: Record) -> None:
         """Repeat the record."""
         if self.calls_target(record):
             self.has_struck = True
             self._records.append(record)
-            simulation.broker.repeat(record)
+            world.broker.repeat(record)
 
-    def goes_on(self, simulation: Simulation) -> bool:
+    def goes_on(self, world: World) -> bool:
         """Repeat it once more."""
         records, self._records = self._records, []
         for record in records:
-            simulation.broker.repeat(record)
+            world.broker.repeat(record)
         return bool(records)
 
 
 class Poison(Fault):
-    """Nobody can read the event that calls the handler: dead letters, which are mended and requeued."""
+    """The event that calls the handler is unreadable; its dead letters are mended and requeued."""
 
     kind = "poison"
     makes_letters = True
@@ -265,7 +262,7 @@ class Poison(Fault):
         self._whole: dict[str, bytes] = {}
 
     def spoil(self, publication: Publication) -> Publication:
-        """Spoil the first event of that kind."""
+        """Return the first such publication with an unreadable body."""
         headers = dict(publication.headers)
         if headers["ce_type"].decode() not in self.target.trigger.types or self.has_struck:
             return publication
@@ -274,19 +271,19 @@ class Poison(Fault):
         return publication._replace(value=_SPOILED)
 
     def mends(self, letter: DeadLetter) -> bytes | None:
-        """Give what the event was."""
+        """Return the event's own body."""
         return self._whole.get(letter.event_id)
 
 
 class BrokenStore(Fault):
-    """The store can't write what the handler led to: its process ends, and starts anew."""
+    """The store can't write the handler's result: its process ends, and starts anew."""
 
     kind = "store_error"
 
-    def after(self, seat: Seat) -> Any:
-        """Let the next write fail."""
+    def after(self, process: Process) -> Any:
+        """Make the next write fail."""
         if self.strikes():
-            seat.fragile.breaks = True
+            process.faulty_store.breaks = True
 
 
 FAULTS: dict[str, type[Fault]] = {

@@ -1,4 +1,4 @@
-"""``Harness``: what a test holds in its hands: participants in memory, ready to run."""
+"""``Harness``: participants in memory, as a test starts, runs and inspects them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from choreo.errors import ConfigurationError
 from choreo.events import event_name
 from choreo.participant import Participant
 from choreo.records import DeadLetter, Record
-from choreo.testing.letters import open_letters, settle_all
 from choreo.testing.simulation import Simulation
 
 
@@ -40,75 +39,75 @@ class Harness(Simulation):
         self.close()
 
     def start(self, event: object, saga_id: str | None = None) -> str:
-        """Start the saga that an event starts, in a transaction of its participant; give its id."""
+        """Start the saga that an event starts, in a transaction of its participant; return its id."""
         with self._starter(event, "starts").transaction() as tx:
             return tx.start(event, saga_id)
 
     def cancel(self, saga_id: str, event: object) -> None:
-        """Cancel a saga."""
+        """Cancel a saga, in a transaction of the participant that starts it."""
         with self._starter(event, "aborts").transaction() as tx:
             tx.cancel(saga_id, event)
 
     def advance(self, time: timedelta) -> None:
-        """Let so much virtual time pass, and all that happens meanwhile."""
+        """Run for so much virtual time."""
         self._run_before(lambda: False, self.clock.now() + round(time.total_seconds() * 1000))
 
     def crash(self, participant: Participant | str) -> None:
-        """End a participant's process without a word, and start another on the same database."""
-        self.seats[_name(participant)].crash()
+        """End a participant's process without a clean stop, and start another on the same database."""
+        self.processes[_name(participant)].crash()
 
     def database(self, participant: Participant | str) -> Any:
-        """Give a participant's database, as its handlers see it."""
-        return self.seats[_name(participant)].store.db
+        """Return a participant's database, as its handlers see it."""
+        return self.processes[_name(participant)].store.db
 
     @property
     def databases(self) -> Mapping[str, Any]:
         """Every participant's database, by the participant's name."""
-        return {name: seat.store.db for name, seat in self.seats.items()}
+        return {name: process.store.db for name, process in self.processes.items()}
 
     def sagas(self) -> list[tuple[str, str]]:
-        """Give every saga that any participant has heard of, as its type and its id."""
+        """Return the type and the id of every saga in any participant's saga log."""
         query = "select distinct saga_type, saga_id from saga_log"
         found = (row for db in self.databases.values() for row in db.execute(query).fetchall())
         return sorted(dict.fromkeys(found))
 
     def states(self, saga_id: str) -> dict[str, str]:
-        """Give how a saga stands, as each participant that has heard of it knows."""
-        histories = {name: seat.store.history(saga_id) for name, seat in self.seats.items()}
+        """Return the state of a saga in each saga log that has it, by participant."""
+        histories = {name: process.store.history(saga_id) for name, process in self.processes.items()}
         return {name: entries[-1].saga_state for name, entries in histories.items() if entries}
 
     def state(self, saga_id: str) -> str:
-        """Give how a saga stands: one word where all agree, else each one's."""
+        """Return the state of a saga: one word where all participants agree, else each one's."""
         states = self.states(saga_id)
         agreed = sorted(set(states.values()))
         return agreed[0] if len(agreed) == 1 else ", ".join(f"{name}: {states[name]}" for name in states)
 
     def events(self, saga_id: str = "") -> list[Envelope]:
-        """Give the events in the log, in its order: of one saga, or of all."""
+        """Return the events on the topics, in their order: of one saga, or of all."""
         envelopes = [read(record) for record in self.records()]
         return [each for each in envelopes if saga_id in ("", each.saga_id)]
 
     def records(self) -> list[Record]:
-        """Give the records of the sagas' topics, in the order in which they were appended."""
-        topics = {saga.topic for seat in self.seats.values() for saga in seat.participant.sagas}
+        """Return the records of the sagas' topics, in the order in which they were appended."""
+        topics = {saga.topic for process in self.processes.values() for saga in process.participant.sagas}
         return [record for record in self.broker.records() if record.topic in topics]
 
     def letters(self) -> list[DeadLetter]:
-        """Give the dead letters that are open, of all participants."""
-        return [letter for _, letter in open_letters(self)]
+        """Return the open dead letters of all participants."""
+        return [letter for _, letter in self.world.open_letters()]
 
     def requeue(self) -> None:
         """Requeue every open dead letter."""
-        settle_all(self)
+        self.requeue_letters()
 
     def _starter(self, event: object, part: str) -> Participant:
-        for seat in self.seats.values():
-            for saga in seat.participant.sagas:
-                owns = seat.participant.roles()[saga.name].owns_start
+        for process in self.processes.values():
+            for saga in process.participant.sagas:
+                owns = process.participant.roles()[saga.name].owns_start
                 if getattr(saga, part) is type(event) and owns:
-                    return seat.participant
+                    return process.participant
         raise ConfigurationError(
-            f"{event_name(type(event))} {part} no saga of {', '.join(self.seats)}",
+            f"{event_name(type(event))} {part} no saga of {', '.join(self.processes)}",
             hint="give the harness the participant that starts the saga, too",
         )
 
@@ -121,7 +120,7 @@ def _name(participant: Participant | str) -> str:
 
 
 def opening(harnesses: list[Harness]) -> Opened:
-    """Give the function that opens harnesses and notes them, for whoever has to close them."""
+    """Return the function that opens harnesses and adds them to a list, so that they can be closed."""
 
     def opened(*participants: Participant, **options: Any) -> Harness:
         harness = Harness(_checked(participants), **options)

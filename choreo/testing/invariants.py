@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from choreo.events import event_name
 from choreo.outcome import START
 from choreo.participant import Handler
 from choreo.saga import Saga
 from choreo.testing.effects import Effect
-from choreo.testing.letters import open_letters
-from choreo.testing.story import Story
-from choreo.testing.violation import Violation, require
+from choreo.testing.harness import Harness
+from choreo.testing.history import SagaHistory
+from choreo.testing.simulation import Violation
 
-if TYPE_CHECKING:
-    from choreo.testing.harness import Harness
+
+def require(holds: object, complaint: str) -> None:
+    """Raise `Violation` with ``complaint`` where something does not hold."""
+    if not holds:
+        raise Violation(complaint)
 
 
 def check(harness: Harness) -> None:
-    """Check everything. Raises `Violation` with the saga's story and the way there.
+    """Check every invariant. Raises `Violation` with the saga's history and the moves that led there.
 
-    Nothing waits: no publication, nothing scheduled, no record unread, no dead letter. Of each saga: it has
-    one end, on which all agree; every effect was there once at most; where it failed, what was done is
-    undone, in the strict reverse of the causal order; whoever was asked has answered; an event that comes
-    twice changes nothing.
+    Nothing waits: no publication, nothing scheduled, no unread record, no dead letter. Of each saga: it has
+    one end, on which all agree; every effect took place once at most; where it failed, what was done is
+    undone, in the strict reverse of the causal order; every step that was triggered has answered; an event
+    that comes twice changes nothing.
     """
     try:
         check_quiet(harness)
@@ -36,24 +38,24 @@ def check(harness: Harness) -> None:
 
 def check_quiet(harness: Harness) -> None:
     """Check that nothing waits for anything."""
-    for seat, letter in open_letters(harness):
+    for process, letter in harness.world.open_letters():
         what = f"{letter.task} {letter.name or letter.event_type}"
-        raise Violation(f"a dead letter of {seat.name} is open: {what}: {letter.reason}: {letter.detail}")
-    for name, seat in harness.seats.items():
-        require(not seat.wire.in_flight, f"{name} has publications in flight")
-        require(not seat.store.unpublished(0, 1), f"{name} has something left in its outbox")
-        waiting = seat.store.db.execute("select task, name, lane from schedule").fetchall()
+        raise Violation(f"a dead letter of {process.name} is open: {what}: {letter.reason}: {letter.detail}")
+    for name, process in harness.processes.items():
+        require(not process.log.in_flight, f"{name} has publications in flight")
+        require(not process.store.unpublished(0, 1), f"{name} has something left in its outbox")
+        waiting = process.store.db.execute("select task, name, lane from schedule").fetchall()
         require(not waiting, f"{name} has something left on its schedule: {waiting}")
-        require(not seat.wire.log.has_news, f"{name} has not read everything")
-        for partition, position in seat.store.positions().items():
-            high = harness.broker.tape(partition).high
+        require(not process.log.has_news, f"{name} has not read everything")
+        for partition, position in process.store.positions().items():
+            high = harness.broker.partition(partition).high
             require(position == high, f"{name} stands at {position} of {high} of {partition.topic}")
 
 
 def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
-    """Check one saga. Raises `Violation` with its story."""
-    story = Story(saga, [each for each in harness.events(saga_id) if each.saga_type == saga.name])
-    handlers = [each for seat in harness.seats.values() for each in seat.participant.handlers]
+    """Check one saga. Raises `Violation` with its history."""
+    history = SagaHistory(saga, [each for each in harness.events(saga_id) if each.saga_type == saga.name])
+    handlers = [each for process in harness.processes.values() for each in process.participant.handlers]
     own = [handler for handler in handlers if handler.saga is saga]
     effects = [
         effect
@@ -62,71 +64,71 @@ def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
         if (effect.saga_type, effect.saga_id) == (saga.name, saga_id)
     ]
     try:
-        check_end(harness, story, saga_id)
-        check_winners(harness, story, saga_id)
+        check_end(harness, history, saga_id)
+        check_winners(harness, history, saga_id)
         check_once(harness, own, effects, saga_id)
-        check_undone(own, effects, story)
+        check_undone(own, effects, history)
         check_order(own, effects)
-        check_answers(own, story)
+        check_answers(own, history)
     except Violation as violation:
-        raise Violation(f"{saga.name} {saga_id}: {violation}\n{story}") from None
+        raise Violation(f"{saga.name} {saga_id}: {violation}\n{history}") from None
 
 
-def check_end(harness: Harness, story: Story, saga_id: str) -> None:
-    """It has ended, and everybody who takes part says so."""
-    require(story.end, "it never ends")
-    for name, seat in harness.seats.items():
-        if story.saga not in seat.participant.sagas:
+def check_end(harness: Harness, history: SagaHistory, saga_id: str) -> None:
+    """Check that it has ended, in the same way for every participant."""
+    require(history.end, "it never ends")
+    for name, process in harness.processes.items():
+        if history.saga not in process.participant.sagas:
             continue
-        entries = [each for each in seat.store.history(saga_id) if each.saga_type == story.saga.name]
+        entries = [each for each in process.store.history(saga_id) if each.saga_type == history.saga.name]
         state = entries[-1].saga_state if entries else "unknown"
-        require(state == story.end, f"it has {story.end}, and {name} says it is {state}")
+        require(state == history.end, f"it has {history.end}, and {name} says it is {state}")
 
 
-def check_winners(harness: Harness, story: Story, saga_id: str) -> None:
-    """Everybody has read the same winners: what is void in the log is void for all, and nothing else is."""
-    counted = {envelope.id for envelope in story.counted}
-    for name, seat in harness.seats.items():
-        for entry in seat.store.history(saga_id):
-            if entry.input == "event" and entry.saga_type == story.saga.name:
+def check_winners(harness: Harness, history: SagaHistory, saga_id: str) -> None:
+    """Check that every participant took the same outcomes for void."""
+    counted = {envelope.id for envelope in history.counted}
+    for name, process in harness.processes.items():
+        for entry in process.store.history(saga_id):
+            if entry.input == "event" and entry.saga_type == history.saga.name:
                 is_void = entry.note == "void"
-                said = "void" if is_void else "valid"
+                taken = "void" if is_void else "valid"
                 right = is_void != (entry.event_id in counted)
-                require(right, f"{name} takes {entry.event_type} of {entry.step} for {said}")
+                require(right, f"{name} takes {entry.event_type} of {entry.step} for {taken}")
 
 
 def check_once(harness: Harness, handlers: Iterable[Handler], effects: list[Effect], saga_id: str) -> None:
-    """What is done inside of the transaction is done once at most; what comes twice changes nothing."""
+    """Check that effects in a transaction took place once at most, and that no event is recorded twice."""
     for handler in handlers:
         times = sum(effect.handler == handler.name for effect in effects)
         if handler.task in ("action", "compensation") and not handler.is_outside:
             require(times <= 1, f"{handler.name} took effect {times} times")
-    for name, seat in harness.seats.items():
-        seen = [each.event_id for each in seat.store.history(saga_id) if each.input == "event"]
+    for name, process in harness.processes.items():
+        seen = [each.event_id for each in process.store.history(saga_id) if each.input == "event"]
         twice = {each for each in seen if seen.count(each) > 1}
         require(not twice, f"{name} has recorded {len(twice)} events twice")
 
 
-def check_undone(handlers: list[Handler], effects: list[Effect], story: Story) -> None:
-    """Where it failed, what was done is undone; where it completed, it is not; nothing else is undone."""
+def check_undone(handlers: list[Handler], effects: list[Effect], history: SagaHistory) -> None:
+    """Check that what was done is undone exactly where the saga failed."""
     done = {effect.step for effect in effects if _is_done(handlers, effect)}
     undone = {effect.step for effect in effects if effect.task == "compensation"}
     for handler in handlers:
         if handler.task != "action" or handler.kind == "retriable":
             continue
         step, is_done = handler.step, handler.step in done
-        if story.end == "failed":
+        if history.end == "failed":
             require(not is_done or step in undone, f"{step} was done and is never undone")
-        elif not handler.partial and not story.is_timed_out(step):
+        elif not handler.partial and not history.is_timed_out(step):
             require(step not in undone, f"{step} is undone, and the saga completes")
         if not handler.partial:
             require(is_done or step not in undone, f"{step} is undone and was not done")
         if step in undone and not handler.partial:
-            require(step in story.compensated, f"{step} is undone and tells nobody")
+            require(step in history.compensated, f"{step} is undone and tells nobody")
 
 
 def check_order(handlers: list[Handler], effects: list[Effect]) -> None:
-    """What came causally later is undone earlier."""
+    """Check that what came causally later is undone earlier."""
     places: dict[str, list[int]] = {}
     for effect in effects:
         if effect.task == "compensation":
@@ -138,18 +140,18 @@ def check_order(handlers: list[Handler], effects: list[Effect]) -> None:
                 require(in_order, f"{earlier} is undone before {later}, which came of it")
 
 
-def check_answers(handlers: list[Handler], story: Story) -> None:
-    """Where it failed, every step that was asked for has answered."""
-    if story.end != "failed":
+def check_answers(handlers: list[Handler], history: SagaHistory) -> None:
+    """Check that, where it failed, every step that was triggered has answered."""
+    if history.end != "failed":
         return
     for handler in handlers:
         asked = handler.task == "action" and handler.kind != "retriable"
-        if asked and any(option <= story.types for option in handler.trigger.alternatives):
-            require(handler.step in story.answered, f"{handler.step} was asked for and has never answered")
+        if asked and any(option <= history.types for option in handler.trigger.alternatives):
+            require(handler.step in history.answered, f"{handler.step} was asked for and has never answered")
 
 
 def _is_done(handlers: list[Handler], effect: Effect) -> bool:
-    """Say whether an effect is that of an action that went well: a failure that is returned did nothing."""
+    """Whether an effect is that of an action that succeeded: a failure that is returned did nothing."""
     return any(
         handler.name == effect.handler and handler.task == "action" and effect.result in handler.successes
         for handler in handlers
@@ -157,7 +159,7 @@ def _is_done(handlers: list[Handler], effect: Effect) -> bool:
 
 
 def _consequences(handlers: list[Handler], effects: list[Effect], step: str) -> set[str]:
-    """Give the steps that came of a step, at any distance, by what was really emitted."""
+    """Return the steps that came of a step, at any distance, by what was really emitted."""
     emitted = {each.step: each.result for each in effects if each.task == "action"}
     if step == START:
         emitted[START] = next(iter(_starts(handlers)), "")
@@ -177,14 +179,14 @@ def _starts(handlers: list[Handler]) -> set[str]:
 
 
 def _sagas(harness: Harness) -> dict[str, Saga]:
-    return {saga.name: saga for seat in harness.seats.values() for saga in seat.participant.sagas}
+    return {saga.name: saga for process in harness.processes.values() for saga in process.participant.sagas}
 
 
 def _circumstances(harness: Harness) -> str:
-    """Say how it came to this."""
+    """Return the faults, the schedule and the last moves."""
     struck = [repr(fault) for fault in harness.faults if fault.has_struck]
-    last = "".join(f"\n  {line}" for line in harness.trace[-30:])
+    last = "".join(f"\n  {line}" for line in harness.moves[-30:])
     schedule = harness.choices.schedule
     lines = [f"struck by {', '.join(struck)}"] if struck else []
     lines += [f'schedule="{schedule}"'] if schedule.differs else []
-    return "\n".join([*lines, f"the last of {len(harness.trace)} moves:{last}"])
+    return "\n".join([*lines, f"the last of {len(harness.moves)} moves:{last}"])

@@ -12,16 +12,16 @@ import pytest
 from choreo.errors import ConfigurationError
 from choreo.graph import derive
 from choreo.participant import Participant
-from choreo.testing.cells import Cell, cells_of, is_watched, overseer
-from choreo.testing.choices import Seeded
+from choreo.testing.cells import Cell, cells_of, is_watched, watcher
 from choreo.testing.faults import FAULTS
 from choreo.testing.harness import Harness
-from choreo.testing.invariants import check
-from choreo.testing.violation import Violation, require
+from choreo.testing.invariants import check, require
+from choreo.testing.schedule import Seeded
+from choreo.testing.simulation import Violation
 
 Invariant = Callable[..., object]
-"""Is given every participant's database, by name, and fixtures by their names, once nothing moves. It
-raises, or gives False, where it is hurt."""
+"""Takes every participant's database, by name, and fixtures by their names, once nothing moves. It raises, or
+returns False, where it does not hold."""
 
 _FAIL = ("permanent", "timeout", "late_reply")
 _HARMLESS = (
@@ -47,15 +47,15 @@ def failure_matrix(
     invariants of `choreo.testing.check`, and ``invariant``: the service's own. Cases are called by handler
     and fault, so that ``pytest -k reserve_inventory-timeout`` runs one:
 
-    ``permanent``, ``transient`` (the handler raises), ``timeout`` (its own time is over), ``late_reply`` (its
-    success comes after a deadline), ``late_timeout`` (a deadline passes when it has answered already),
+    ``permanent``, ``transient`` (the handler raises), ``timeout`` (its own timeout passes), ``late_reply``
+    (its success comes after a deadline), ``late_timeout`` (a deadline passes when it has answered already),
     ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it stalls, another process takes its
-    place, it goes on), ``duplicate``, ``poison`` (nobody can read the event that calls it), ``store_error``;
+    place, it goes on), ``duplicate``, ``poison`` (the event that calls it is unreadable), ``store_error``;
     ``calm`` is the case in which nothing goes wrong. What becomes a dead letter is requeued. A handler that
     the function's saga never calls is skipped, and says so.
 
-    ``faults`` chooses some of these; ``seed`` lets each case go a random way instead of the calm one. Raises
-    `ConfigurationError` for a fault that doesn't exist.
+    ``faults`` chooses some of these; ``seed`` lets each case make random moves instead of the calm ones.
+    Raises `ConfigurationError` for a fault that doesn't exist.
 
     >>> from choreo.testing import failure_matrix
     >>> from examples.orders.contract import OrderCreated
@@ -109,10 +109,10 @@ class _Runs:
         self._calm: list[str] | None = None
 
     def cell(self, cell: Cell, fixtures: Mapping[str, Any]) -> None:
-        """Run one, and check everything. Raises `Violation`."""
-        overseers = [overseer(each) for each in cell.overseen if not is_watched(each, self._handlers())]
+        """Run one cell, and check everything. Raises `Violation`."""
+        watchers = [watcher(each) for each in cell.watched if not is_watched(each, self._handlers())]
         chooser = None if self._seed is None else Seeded(self._seed)
-        with Harness([*self._participants, *overseers], faults=cell.faults(), chooser=chooser) as harness:
+        with Harness([*self._participants, *watchers], faults=cell.faults(), chooser=chooser) as harness:
             self._run(harness, fixtures)
             missed = [fault for fault in harness.faults if not fault.has_struck]
             if missed:
@@ -147,7 +147,7 @@ class _Runs:
             require(ends == self._calm_ends(), f"{cell.kind} has changed how the saga ends")
 
     def _calm_ends(self) -> list[str]:
-        """Give how sagas end when nothing goes wrong."""
+        """Return how sagas end when nothing goes wrong."""
         if self._calm is None:
             with Harness(self._participants) as harness:
                 self._run(harness, {})

@@ -1,61 +1,86 @@
-"""``Moves``: what may happen next in a simulation."""
+"""What may happen next in a simulation: its moves, and the budget of what may go wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from choreo.testing.budget import Budget
-from choreo.testing.choices import Move
 from choreo.testing.faults import Fault
-from choreo.testing.seat import Seat, World
+from choreo.testing.process import Process, World
+
+
+class Move(NamedTuple):
+    """One small step of a simulation: what happens, and to which participant."""
+
+    what: str
+    who: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.what}" if self.who else self.what
+
 
 TIME = Move("time passes")
 REPEAT = Move("is repeated")
 
 
-class Moves:
-    """Looks at the seats, the world and the faults of one simulation, and changes nothing.
+class Budget(NamedTuple):
+    """How much may go wrong by choice: processes that crash, records that come twice, actions that fail, and
+    moments at which time passes although there is work."""
 
-    Where it ``reduces``, a participant that can only read on does so before anybody else does anything: that
+    crashes: int = 0
+    repeats: int = 0
+    failures: int = 0
+    leaps: int = 0
+
+    def without(self, name: str) -> Budget:
+        """Return what is left once one of these has happened."""
+        return self._replace(**{name: getattr(self, name) - 1})
+
+
+NOTHING = Budget()
+
+
+class Moves:
+    """The moves that are possible in one simulation; it changes nothing.
+
+    Where it ``reduces``, a participant that can only read does so before anybody else does anything: reading
     commutes with whatever the others do.
     """
 
-    def __init__(
-        self, seats: Mapping[str, Seat], world: World, faults: Sequence[Fault], reduces: bool
-    ) -> None:
-        self._seats = seats
+    def __init__(self, world: World, faults: Sequence[Fault], reduces: bool) -> None:
+        self._processes = world.processes
         self._world = world
         self._faults = faults
         self._reduces = reduces
 
     def now(self) -> list[Move]:
-        """Give what anybody can do without waiting; what a calm world does is first."""
-        seats = self._seats.values()
-        moves = [Move("delivers", seat.name) for seat in seats if self._may_deliver(seat)]
-        moves += [Move("calls", seat.name) for seat in seats if self._may_call(seat)]
-        moves += [Move("turns", seat.name) for seat in seats if seat.is_ready]
+        """Return the moves that are possible without waiting; the first is the one of a calm simulation."""
+        processes = self._processes.values()
+        moves = [Move("delivers", process.name) for process in processes if self._may_deliver(process)]
+        moves += [Move("calls", process.name) for process in processes if self._may_call(process)]
+        moves += [Move("turns", process.name) for process in processes if process.is_ready]
         return moves
 
     def choice(self, moves: Sequence[Move], left: Budget) -> list[Move]:
-        """Give what is to be chosen from where these moves can be made: they, or one of them, and mishaps."""
+        """Return the moves to choose from, given those possible now: all of them or one, and the mishaps."""
         return [*(self._alone(moves, left) or moves), *self._mishaps(left)]
 
     def next_time(self) -> int | None:
-        """Say when there will be something to do, in milliseconds since the epoch."""
-        times = (seat.wakes_at for seat in self._seats.values())
+        """Return when there will be something to do, in milliseconds since the epoch, or None."""
+        times = (process.wakes_at for process in self._processes.values())
         return min((time for time in times if time is not None), default=None)
 
     def _alone(self, moves: Sequence[Move], left: Budget) -> list[Move]:
-        """Give the one move that need not be tried after any other, if there is one."""
+        """Return the one move that need not be tried after any other, if there is one."""
         if not self._reduces or left.crashes or (left.leaps and self.next_time() is not None):
             return []
-        reads = (move for move in moves if move.what == "turns" and self._only_reads(self._seats[move.who]))
-        first = next(reads, None)
+        turns = (move for move in moves if move.what == "turns")
+        first = next((move for move in turns if self._only_reads(self._processes[move.who])), None)
         return [first] if first else []
 
-    def _only_reads(self, seat: Seat) -> bool:
-        wakes_at = seat.worker.wakes_at
-        return not seat.calls.has_any and (wakes_at is None or wakes_at > self._world.clock.now())
+    def _only_reads(self, process: Process) -> bool:
+        wakes_at = process.worker.wakes_at
+        return not process.calls.has_any and (wakes_at is None or wakes_at > self._world.clock.now())
 
     def _mishaps(self, left: Budget) -> list[Move]:
         moves = []
@@ -64,14 +89,14 @@ class Moves:
         if left.repeats and self._world.broker.latest:
             moves.append(REPEAT)
         if left.crashes:
-            moves += [Move("crashes", name) for name in self._seats]
+            moves += [Move("crashes", name) for name in self._processes]
         return moves
 
-    def _may_call(self, seat: Seat) -> bool:
-        return seat.calls.is_ready and self._world.clock.now() >= seat.rests_until
+    def _may_call(self, process: Process) -> bool:
+        return process.calls.is_ready and self._world.clock.now() >= process.rests_until
 
-    def _may_deliver(self, seat: Seat) -> bool:
-        if not seat.wire.in_flight or self._world.clock.now() < seat.rests_until:
+    def _may_deliver(self, process: Process) -> bool:
+        if not process.log.in_flight or self._world.clock.now() < process.rests_until:
             return False
-        first = seat.wire.in_flight[0]
-        return not any(fault.holds(seat, first) and not fault.lets_go for fault in self._faults)
+        first = process.log.in_flight[0]
+        return not any(fault.holds(process, first) and not fault.lets_go for fault in self._faults)

@@ -1,4 +1,4 @@
-"""The pytest plugin. It is loaded in every run of pytest: it imports nothing but pytest before it is used."""
+"""The pytest plugin. Every run of pytest loads it, so it imports nothing but pytest before it is used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def saga_harness() -> Iterator[Opened]:
-    """Open participants in memory, on virtual time: ``saga_harness(orders, payments)``.
+    """Return a function that opens participants in memory: ``saga_harness(orders, payments)``.
 
     Options are those of `choreo.testing.Simulation`: ``folder=tmp_path`` keeps the databases in files.
     """

@@ -1,4 +1,4 @@
-"""Recorded sagas as test cases: does today's code still do what was done then?"""
+"""Recorded sagas as test cases for today's code."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Recorded(NamedTuple):
 
     @property
     def participant(self) -> str:
-        """Whose log it is."""
+        """The participant whose saga log it is."""
         return self.origin.participant
 
     def changes(self, participant: Participant, schemas: str | Path = "schemas") -> list[Changed]:
-        """Give what today's code does differently: what it folds, and what its handlers return.
+        """Return what today's code does differently: what it folds, and what its handlers return.
 
-        Handlers run on the recorded events, with effects refused; those that call the world are not called,
-        and those that use ``ctx.db`` are passed over. ``schemas`` holds what older events were
-        written with. Raises `ConfigurationError` for the log of another participant.
+        Handlers run on the recorded events, with effects refused; those that run outside of a transaction are
+        not called, and those that use ``ctx.db`` are skipped. ``schemas`` is the folder of the schemas with
+        which older events were written. Raises `ConfigurationError` for the log of another participant.
         """
         if participant.name != self.participant:
             raise ConfigurationError(
@@ -61,16 +61,16 @@ class Recorded(NamedTuple):
         return [each for each in whatif.changes if each.row or is_ended]
 
     def check(self, participant: Participant, schemas: str | Path = "schemas") -> None:
-        """Fail where today's code does anything differently; see `changes`."""
+        """Raise `AssertionError` where today's code does anything differently; see `changes`."""
         __tracebackhide__ = True
         changes = self.changes(participant, schemas)
         if changes:
-            told = "\n  ".join(str(each) for each in changes)
-            raise AssertionError(f"{self.path}: today's code does not do what was recorded:\n  {told}")
+            lines = "\n  ".join(str(each) for each in changes)
+            raise AssertionError(f"{self.path}: today's code does not do what was recorded:\n  {lines}")
 
 
 def replay(pattern: str) -> Callable[..., Recorded]:
-    """Give a pytest fixture that is each saga of some exports in turn; the path is the working directory's.
+    """Return a pytest fixture with each saga of some exports in turn; the path is the working directory's.
 
     The exports are files of ``choreo log export``, JSON lines or Avro. In a test module::
 
@@ -79,7 +79,7 @@ def replay(pattern: str) -> Callable[..., Recorded]:
         def test_todays_code_does_what_was_done(recorded):
             recorded.check(payments)
 
-    Raises `ConfigurationError` where no file is there, and `ArchiveError` for one that isn't whole.
+    Raises `ConfigurationError` where there is no file, and `ArchiveError` for one that isn't whole.
     """
     sagas = list(_load(pattern))
 

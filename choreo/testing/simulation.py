@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from choreo.cloudevents import read
+from choreo.errors import Permanent
 from choreo.graph import derive
 from choreo.participant import Handler, Participant
 from choreo.records import Record
-from choreo.testing.around import Around
-from choreo.testing.budget import NOTHING, Budget
-from choreo.testing.choices import Calm, Chooser, Move, Recorded
-from choreo.testing.clock import VirtualClock
-from choreo.testing.connection import SimulatedConnection
+from choreo.testing.broker import MemoryBroker
 from choreo.testing.effects import Effects
 from choreo.testing.faults import Fault
-from choreo.testing.letters import settle_all
-from choreo.testing.memory import MemoryBroker
-from choreo.testing.moves import TIME, Moves
-from choreo.testing.seat import Seat, World
-from choreo.testing.stores import open_store
-from choreo.testing.violation import Violation
+from choreo.testing.moves import NOTHING, TIME, Budget, Move, Moves
+from choreo.testing.process import Process, SimulatedConnection, World
+from choreo.testing.schedule import Calm, Chooser, Recording
+from choreo.testing.store import open_store
+from choreo.testing.virtual_time import VirtualClock
+from choreo.worker.dead_letters import settle, times_requeued
+
+MAX_REQUEUES = 5
+"""How often the same work is requeued, by a test as by ``choreo dlq``."""
+
+
+class Violation(AssertionError):
+    """Raised when a saga, or choreo itself, breaks a promise in a test."""
 
 
 class Simulation:
-    """Runs participants; the run is a function of them, of what the test asks for, and of the choices alone.
+    """Runs participants deterministically: the same participants, test and choices make the same run.
 
-    ``faults`` strike where they are to; ``budget`` says what may happen besides, by choice. ``folder``: keep
+    ``faults`` strike where they are to; ``budget`` is what may go wrong besides, by choice. ``folder``: keep
     the databases in files there. Use it from one thread, and `close` it. Where it ``reduces``, a participant
-    that can only read on does so at once: that commutes with whatever the others do.
+    that can only read does so at once: reading commutes with whatever the others do.
     """
 
     def __init__(
@@ -47,16 +52,17 @@ class Simulation:
         most_moves: int = 20_000,
         reduces: bool = False,
     ) -> None:
-        self.choices = Recorded(chooser or Calm())
+        self.choices = Recording(chooser or Calm())
         self.clock = VirtualClock()
         self.broker = MemoryBroker(partitions, self.clock, "simulation")
+        self.world = World(self.clock, self.broker)
+        self.processes = self.world.processes
         self.faults = list(faults)
-        self.trace: list[str] = []
+        self.moves: list[str] = []
         self.effects: dict[str, Effects] = {}
-        self.seats: dict[str, Seat] = {}
         self._left = budget
         self._most_moves = most_moves
-        self._moves = Moves(self.seats, World(self.clock, self.broker), self.faults, reduces)
+        self._possible = Moves(self.world, self.faults, reduces)
         self._past: dict[str, int] = {each.name: 0 for each in participants}
         self._log_so_far = 0
         self._count = 0
@@ -65,74 +71,107 @@ class Simulation:
         derive(participants)
         try:
             for each in participants:
-                self._seat(each, folder)
+                self._add(each, folder)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Close the databases, and give every participant the connection back that it had."""
+        """Close the databases, and restore every participant's earlier connection."""
         for participant, connection in self._connected:
             participant.connect(connection)
-        for seat in self.seats.values():
-            seat.leave()
-            seat.store.close()
+        for process in self.processes.values():
+            process.leave()
+            process.store.close()
 
     def run(self, until: Callable[[], bool] = lambda: False, before: int | None = None) -> None:
-        """Go on until a condition holds, or nothing is left to do; not beyond the time ``before`` (ms)."""
+        """Move until a condition holds or nothing is left to do; not beyond the time ``before`` (ms)."""
         while not until():
             move = self._next(before)
             if move is None:
                 return
-            self.trace.append(str(move))
+            self.moves.append(str(move))
             self._make(move)
-            if len(self.trace) > self._most_moves:
+            if len(self.moves) > self._most_moves:
                 raise Violation(f"the simulation doesn't come to rest in {self._most_moves} moves")
 
     @property
     def can_move(self) -> bool:
         """Whether anybody has anything to do now."""
-        return bool(self._moves.now())
+        return bool(self._possible.now())
 
     def step(self, choice: int = 0) -> None:
-        """Make one of the moves that can be made now, if there is any."""
-        moves = self._moves.now()
+        """Make one of the moves that are possible now, if there is any."""
+        moves = self._possible.now()
         if moves:
             move = moves[choice % len(moves)]
-            self.trace.append(str(move))
+            self.moves.append(str(move))
             self._make(move)
 
     def fingerprint(self) -> tuple[Any, ...]:
-        """Give what is equal for two simulations that can't be told apart from here on.
+        """Return a value that is equal for two simulations which behave alike from here on.
 
-        Of each participant it is what has happened to it, in its order: two runs that differ only in the
-        order of moves of different participants are one (Mazurkiewicz, *Trace theory*, 1987).
+        It holds what has happened to each participant, in order: two runs that differ only in the order of
+        moves of different participants are equal (Mazurkiewicz, *RunFile theory*, 1987).
         """
-        seats = tuple(
-            (self._past[name], len(seat.wire.in_flight), seat.rests_until)
-            for name, seat in self.seats.items()
+        processes = tuple(
+            (self._past[name], len(process.log.in_flight), process.rests_until)
+            for name, process in self.processes.items()
         )
-        return seats, self._log_so_far, self.clock.now(), self._left
+        return processes, self._log_so_far, self.clock.now(), self._left
 
-    def _seat(self, participant: Participant, folder: Path | None) -> None:
-        store = open_store(folder, participant.name)
-        effects = self.effects[participant.name] = Effects(store, self._next_place)
+    def requeue_letters(self) -> bool:
+        """Requeue every open dead letter, its event mended, as ``choreo dlq`` does; whether there was one."""
+        found = [
+            (process, letter)
+            for process, letter in self.world.open_letters()
+            if times_requeued(process.store.dead_letters(), letter) < MAX_REQUEUES
+        ]
+        for process, letter in found:
+            for fault in self.faults:
+                body = fault.mends(letter)
+                if body is not None:
+                    with process.store.turn():
+                        process.store.edit_dead_letter(letter.id, body)
+            settle(process.store, letter, "requeued", "mended by the test", self.clock.now())
+            process.faulty_store.was_touched = True
+            self.moves.append(f"{process.name}: dead letter {letter.id} ({letter.reason}) is requeued")
+        return bool(found)
+
+    def _add(self, participant: Participant, folder: Path | None) -> None:
+        name, store = participant.name, open_store(folder, participant.name)
+        effects = self.effects[name] = Effects(store, self._next_place)
 
         def change(handler: Handler) -> Handler:
-            return effects.noted(handler, Around(self, participant.name))
+            return effects.recorded(handler, partial(self._before, name), partial(self._after, name))
 
-        world = World(self.clock, self.broker)
-        seat = self.seats[participant.name] = Seat(participant, world, store, change, self._on_taken)
-        participant.connect(SimulatedConnection(seat, self.clock, self._new_id, self._run_before))
+        process = self.processes[name] = Process(participant, self.world, store, change, self._on_taken)
+        participant.connect(SimulatedConnection(process, self.clock, self._new_id, self._run_before))
+
+    def _before(self, name: str, handler: Handler) -> None:
+        """Let faults strike before a handler is called."""
+        for fault in self.faults:
+            if fault.target.name == handler.name:
+                fault.before(self.processes[name])
+
+    def _after(self, name: str, handler: Handler) -> Any:
+        """Let faults strike after a handler, or fail it by choice; return what a coroutine is to await."""
+        waits = None
+        for fault in self.faults:
+            if fault.target.name == handler.name:
+                waits = fault.after(self.processes[name]) or waits
+        if self._fails_by_choice(handler):
+            raise Permanent("the test lets it fail, by choice")
+        return waits
 
     def _next(self, before: int | None) -> Move | None:
-        moves = self._moves.now()
-        while not moves and (self._mend() or (self._moves.next_time() is None and self._let_go())):
-            moves = self._moves.now()
+        moves = self._possible.now()
+        while not moves and (self._mend() or (self._possible.next_time() is None and self._let_go())):
+            moves = self._possible.now()
         if moves:
-            moves = self._moves.choice(moves, self._left)
+            moves = self._possible.choice(moves, self._left)
             return moves[self.choices.choose(moves)]
-        time = self._moves.next_time()
+        time = self._possible.next_time()
         return None if time is None or (before is not None and time > before) else TIME
 
     def _make(self, move: Move) -> None:
@@ -145,42 +184,42 @@ class Simulation:
             case "crashes":
                 self._left = self._left.without("crashes")
                 self._remember(move.who, "crashes")
-                self.seats[move.who].crash()
+                self.processes[move.who].crash()
             case "delivers":
-                self._deliver(self.seats[move.who])
+                self._deliver(self.processes[move.who])
             case "calls":
                 self._remember(move.who, "calls")
-                self.seats[move.who].step_call()
+                self.processes[move.who].step_call()
             case _:
-                self._turn(self.seats[move.who])
+                self._turn(self.processes[move.who])
 
-    def _turn(self, seat: Seat) -> None:
-        before = seat.fragile.advances, seat.worker.wakes_at
-        seat.turn()
-        if before != (seat.fragile.advances, seat.worker.wakes_at):
-            self._remember(seat.name, "turns")  # else it has only heard that something has arrived
+    def _turn(self, process: Process) -> None:
+        before = process.faulty_store.advances, process.worker.wakes_at
+        process.turn()
+        if before != (process.faulty_store.advances, process.worker.wakes_at):
+            self._remember(process.name, "turns")  # else it has only heard that something has arrived
 
     def _remember(self, name: str, what: str) -> None:
         self._past[name] = hash((self._past[name], what, self.clock.now(), self._left))
 
     def _pass_time(self) -> None:
-        if self._moves.now():
+        if self._possible.now():
             self._left = self._left.without("leaps")
-        time = self._moves.next_time()
+        time = self._possible.next_time()
         assert time is not None
         self.clock.advance_to(time)
 
-    def _deliver(self, seat: Seat) -> None:
-        publication = seat.wire.in_flight[0]
+    def _deliver(self, process: Process) -> None:
+        publication = process.log.in_flight[0]
         for fault in self.faults:
             publication = fault.spoil(publication)
-        seat.wire.deliver(publication)
+        process.log.deliver(publication)
         record = self.broker.latest
         assert record is not None
-        self.trace[-1] += f" {read(record).type}"
+        self.moves[-1] += f" {read(record).type}"
         self._log_so_far = hash((self._log_so_far, record.partition, record.offset, record.headers))
         for fault in self.faults:
-            fault.arrived(self, record)
+            fault.arrived(self.world, record)
 
     def _repeat_latest(self) -> None:
         if self.broker.latest:
@@ -188,21 +227,21 @@ class Simulation:
             self._log_so_far = hash((self._log_so_far, "is repeated"))
 
     def _mend(self) -> bool:
-        """Let faults do what they do once nothing moves any more; settle the dead letters that they made."""
-        went_on = [fault for fault in self.faults if fault.goes_on(self)]
-        return bool(went_on) or (any(fault.makes_letters for fault in self.faults) and settle_all(self))
+        """Let faults act once nothing moves any more, and requeue the dead letters that they caused."""
+        went_on = [fault for fault in self.faults if fault.goes_on(self.world)]
+        return bool(went_on) or (any(fault.makes_letters for fault in self.faults) and self.requeue_letters())
 
     def _let_go(self) -> bool:
-        """Deliver after all what waits for something that won't happen any more; say whether anything did."""
+        """Release what faults hold back for something that won't happen any more; whether any did."""
         held = [fault for fault in self.faults if not fault.lets_go]
         for fault in held:
             fault.lets_go = True
         return bool(held)
 
-    def _on_taken(self, seat: Seat, records: Sequence[Record]) -> None:
+    def _on_taken(self, process: Process, records: Sequence[Record]) -> None:
         for fault in self.faults:
             for record in records:
-                fault.taken(seat, record)
+                fault.taken(process, record)
 
     def _run_before(self, until: Callable[[], bool], before: int) -> None:
         self.run(until, before)
@@ -214,15 +253,15 @@ class Simulation:
         return self._count
 
     def _new_id(self) -> str:
-        """Make a saga id that the next run makes again."""
+        """Return a saga id, the same one in every run."""
         return str(UUID(int=self._ids.getrandbits(128), version=4))
 
-    def may_fail(self, handler: Handler) -> bool:
-        """Say whether a handler fails now, by choice, as far as the budget goes."""
+    def _fails_by_choice(self, handler: Handler) -> bool:
+        """Whether a handler fails now, by choice, within the budget."""
         if not self._left.failures or handler.task != "action" or handler.kind == "retriable":
             return False
         if not self.choices.choose([Move("succeeds", handler.name), Move("fails", handler.name)]):
             return False
         self._left = self._left.without("failures")
-        self.trace.append(f"{handler.name} fails")
+        self.moves.append(f"{handler.name} fails")
         return True

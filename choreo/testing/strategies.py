@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import Any, get_args, get_origin
 from uuid import UUID
 
 from choreo.avro.annotations import field_types, unsupported, unwrap
@@ -20,18 +20,20 @@ from choreo.avro.derivation import derive
 from choreo.avro.scalars import DecimalOf
 from choreo.errors import ConfigurationError
 from choreo.events import event_name
-from choreo.testing.choices import Schedule
+from choreo.participant import Participant
+from choreo.testing.harness import Harness
+from choreo.testing.invariants import check, require
+from choreo.testing.schedule import Schedule
 
 try:
     from hypothesis import reject
     from hypothesis import strategies as st
+    from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+    from hypothesis.strategies import SearchStrategy
 except ImportError:  # pragma: no cover (a test runs it in a process of its own)
     raise ConfigurationError(
         "hypothesis is not installed", hint='pip install "choreo-saga[testing]"'
     ) from None
-
-if TYPE_CHECKING:
-    from hypothesis.strategies import SearchStrategy
 
 _MOST_ITEMS = 5
 _LONGEST_TEXT = 40
@@ -51,9 +53,9 @@ _SCALARS: dict[type, SearchStrategy[Any]] = {
 
 
 def events(cls: type, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
-    """Give a strategy for events of a class: every value that its Avro schema can hold, within small sizes.
+    """Return a strategy for events of a class: every value that its Avro schema can hold, of small size.
 
-    ``fields`` gives strategies for single fields instead, where only some values make sense; what the class
+    ``fields`` replaces the strategies of single fields, where only some values make sense; what the class
     refuses with a `ValueError` is not drawn. Raises `SchemaError` for a class that has no Avro schema,
     `ConfigurationError` for a field that it hasn't.
 
@@ -70,9 +72,9 @@ def events(cls: type, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
 
 
 def schedules(longest: int = 60) -> SearchStrategy[Schedule]:
-    """Give a strategy for schedules: where a run goes another way than the calm one, for `Scripted`.
+    """Return a strategy for schedules: where a run differs from the calm one, for `Scripted`.
 
-    ``longest`` is the last decision at which it may. hypothesis shrinks a failing one towards the calm way.
+    ``longest`` is the last decision at which it may differ. hypothesis shrinks a failing one towards calm.
 
     >>> from hypothesis import given
     >>> from choreo.testing import Harness, Scripted, check, schedules
@@ -143,3 +145,67 @@ _CONTAINERS: dict[Any, Callable[[Sequence[SearchStrategy[Any]]], SearchStrategy[
 def _decimals(digits: DecimalOf) -> SearchStrategy[Decimal]:
     largest, exact = 10**digits.precision - 1, Context(prec=digits.precision)
     return st.integers(-largest, largest).map(lambda number: Decimal(number).scaleb(-digits.scale, exact))
+
+
+def saga_machine(
+    *participants: Participant, invariant: Callable[[Mapping[str, Any]], object] | None = None
+) -> type[RuleBasedStateMachine]:
+    """Return a hypothesis state machine that runs participants; the rules of a subclass start sagas.
+
+    Its own rules are the moves of the simulation: one participant goes on, time passes, a process crashes, a
+    record comes twice. After hypothesis's last step everything runs to its end, and the invariants of
+    `choreo.testing.check` are checked, and ``invariant``, the service's own. ``self.harness`` is the harness.
+
+    >>> from hypothesis.stateful import rule
+    >>> from choreo.testing import events, saga_machine
+    >>> from examples.bank.contract import TransferRequested
+    >>> from examples.bank.scenario import scenario
+    >>> class Transfers(saga_machine(*scenario.participants)):
+    ...     @rule(transfer=events(TransferRequested))
+    ...     def request(self, transfer):
+    ...         self.harness.start(transfer)
+    >>> TestTransfers = Transfers.TestCase
+    """
+
+    class SagaMachine(RuleBasedStateMachine):
+        """Participants in memory, moved as hypothesis chooses."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.harness = Harness(participants)
+
+        @precondition(lambda self: self.harness.can_move)
+        @rule(choice=st.integers(0, 7))
+        def goes_on(self, choice: int) -> None:
+            """One participant takes a record, publishes, or goes on with a call."""
+            self.harness.step(choice)
+
+        @rule(seconds=st.integers(1, 600))
+        def time_passes(self, seconds: int) -> None:
+            """Time passes in which nobody does anything."""
+            self.harness.clock.advance(timedelta(seconds=seconds).total_seconds())
+
+        @rule(name=st.sampled_from([each.name for each in participants]))
+        def crashes(self, name: str) -> None:
+            """A process ends, and another starts."""
+            self.harness.crash(name)
+
+        @precondition(lambda self: self.harness.broker.latest is not None)
+        @rule()
+        def comes_twice(self) -> None:
+            """The last record is appended once more."""
+            latest = self.harness.broker.latest
+            assert latest is not None
+            self.harness.broker.repeat(latest)
+
+        def teardown(self) -> None:
+            """Run everything to its end, and check it."""
+            try:
+                self.harness.run()
+                check(self.harness)
+                if invariant is not None:
+                    require(invariant(self.harness.databases) is not False, "the invariant does not hold")
+            finally:
+                self.harness.close()
+
+    return SagaMachine

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from choreo.kafka import EmbeddedBroker, KafkaLog, create_topics
 from choreo.ports import Log
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 
 EMBEDDED_PARTITIONS = 4
 """Of every topic that librdkafka's mock cluster creates; it can't be told otherwise."""

@@ -17,8 +17,8 @@ from choreo.avro import AvroCodec
 from choreo.cli.root import choreo as root
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing import Harness
+from choreo.testing.broker import MemoryBroker
 from choreo.testing.harness import opening
-from choreo.testing.memory import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 

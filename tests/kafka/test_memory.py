@@ -6,7 +6,7 @@ import pytest
 
 from choreo.errors import LogError
 from choreo.records import Partition
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 from tests.kafka.follower import Follower, publications
 
 

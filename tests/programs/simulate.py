@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from choreo.cli.scenario import Check
 from choreo.participant import Participant
 from choreo.testing import Budget, Harness, Violation, check
-from choreo.testing.cells import Cell, cells_of, is_watched, overseer
-from choreo.testing.choices import Seeded
+from choreo.testing.cells import Cell, cells_of, is_watched, watcher
+from choreo.testing.schedule import Seeded
 from examples.bank import scenario as bank
 from examples.bank.contract import TransferRequested
 from examples.bank.source import request_transfer
@@ -104,9 +104,9 @@ def play(seed: int) -> Played:
     example, cell = EXAMPLES[name], chance.choice(cells(name)) if chance.random() < 0.5 else cells(name)[0]
     budget = Budget(*(chance.randint(0, 2) for _ in Budget._fields))
     handlers = [handler for each in example.participants for handler in each.handlers]
-    overseers = [overseer(each) for each in cell.overseen if not is_watched(each, handlers)]
+    watchers = [watcher(each) for each in cell.watched if not is_watched(each, handlers)]
     options = {"chooser": Seeded(seed), "budget": budget, "partitions": chance.randint(1, 3)}
-    everybody = [*example.participants, *overseers]
+    everybody = [*example.participants, *watchers]
     with example.world() as world, Harness(everybody, faults=cell.faults(), **options) as harness:  # type: ignore[arg-type]
         for number in range(chance.randint(1, 4)):
             example.begin(chance, f"saga-{number}")
@@ -119,7 +119,7 @@ def play(seed: int) -> Played:
         except Exception as error:
             return Played(seed, [], 0, f"{name}, {cell.name}: {error}")
         ends = [harness.state(saga_id) for _, saga_id in harness.sagas()]
-        return Played(seed, ends, len(harness.trace))
+        return Played(seed, ends, len(harness.moves))
 
 
 def play_all(seeds: Sequence[int], processes: int) -> Iterator[Played]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from choreo.participant import Participant
 from choreo.ports import Assignment
 from choreo.records import Partition, Record
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 
 
 class MemoryTape:
@@ -23,7 +23,7 @@ class MemoryTape:
             for topic in participant.topics
             for number in range(len(broker._tapes(topic)))
         ]
-        tapes = [(place, broker.tape(place)) for place in places]
+        tapes = [(place, broker.partition(place)) for place in places]
         self.partitions = [Assignment(place, tape.low, tape.high) for place, tape in tapes]
 
     def records(self, begin: Mapping[Partition, int]) -> Iterator[Record]:

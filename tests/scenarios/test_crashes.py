@@ -21,7 +21,7 @@ from choreo.client.connection import StoreConnection
 from choreo.cloudevents import read
 from choreo.ports import Publication
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.orders import orders

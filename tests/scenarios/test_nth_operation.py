@@ -20,7 +20,7 @@ from choreo.errors import LogError, StoreError
 from choreo.participant import Participant
 from choreo.store.sqlite import opening
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from tests.programs.soak.ledger import Ledger
 from tests.programs.soak.market.contract import OrderPlaced

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from choreo.graph import derive
 from choreo.ports import Publication
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options
 from examples.travel.agency import agency, cancel_trip, request_trip
 from examples.travel.airline import Airline, serving

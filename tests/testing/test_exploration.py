@@ -12,8 +12,8 @@ from choreo.errors import ConfigurationError
 from choreo.protocol import Instance
 from choreo.testing import Budget, Violation, explore
 from choreo.testing import exploration as explorations
-from choreo.testing.budget import NOTHING
 from choreo.testing.exploration import Explored, Plan
+from choreo.testing.moves import NOTHING
 from examples.bank.contract import TransferRequested
 from examples.bank.scenario import scenario as bank
 from examples.bank.source import request_transfer

@@ -15,8 +15,8 @@ import pytest
 from choreo import Aborted, Context, Participant, Retry, Saga, event
 from choreo.errors import ConfigurationError
 from choreo.testing import Budget, Harness
-from choreo.testing.choices import Scripted, Seeded
 from choreo.testing.harness import Opened
+from choreo.testing.schedule import Scripted, Seeded
 from examples.orders.contract import OrderCreated
 from examples.orders.scenario import scenario
 
@@ -109,8 +109,8 @@ def run_orders(seed: int, budget: Budget) -> tuple[Any, ...]:
         for story in scenario.stories:
             story.begin()
         harness.run()
-        stores = {name: seat.store.image() for name, seat in harness.seats.items()}
-        return harness.trace, harness.records(), stores, harness.choices.schedule
+        stores = {name: seat.store.image() for name, seat in harness.processes.items()}
+        return harness.moves, harness.records(), stores, harness.choices.schedule
 
 
 TROUBLE = Budget(crashes=2, repeats=2, failures=1, leaps=2)
@@ -134,8 +134,8 @@ def test_a_schedule_repeats_a_run_without_its_seed() -> None:
         for story in scenario.stories:
             story.begin()
         harness.run()
-        assert (harness.trace, harness.records()) == (trace, records)
-        assert {name: seat.store.image() for name, seat in harness.seats.items()} == stores
+        assert (harness.moves, harness.records()) == (trace, records)
+        assert {name: seat.store.image() for name, seat in harness.processes.items()} == stores
 
 
 def test_what_lasts_hours_takes_no_time(saga_harness: Opened) -> None:

@@ -97,7 +97,7 @@ def test_what_comes_twice_changes_nothing(world: World, saga_harness: Opened) ->
 
 def _has_ended(harness: Harness, saga_id: str) -> bool:
     states = harness.states(saga_id)
-    return len(states) == len(harness.seats) and set(states.values()) <= {"completed", "failed"}
+    return len(states) == len(harness.processes) and set(states.values()) <= {"completed", "failed"}
 
 
 def _saga_of(record: Any) -> str:
@@ -127,6 +127,6 @@ def _published(harness: Harness, known: int) -> dict[str, list[Any]]:
 
 
 def _end(harness: Harness, saga_id: str) -> list[str]:
-    assert len(harness.states(saga_id)) == len(harness.seats)
+    assert len(harness.states(saga_id)) == len(harness.processes)
     records = (dict(record.headers) for record in harness.records() if _saga_of(record) == saga_id)
     return [harness.state(saga_id), *((headers["ce_type"] or b"").decode() for headers in records)]

@@ -13,8 +13,8 @@ from choreo.project.choreography import declared, manifest_from
 from choreo.records import Entry
 from choreo.replay.monitor import departures
 from choreo.testing import Budget, Harness
-from choreo.testing.choices import Seeded
-from choreo.testing.standins import made_up
+from choreo.testing.fakes import fake_event
+from choreo.testing.schedule import Seeded
 
 from . import sagas
 from .test_sagas import SAGAS
@@ -41,16 +41,16 @@ def recorded(participants: Sequence[Participant], seed: int) -> list[Recorded]:
         with Harness(participants, chooser=Seeded(seed), budget=budget) as harness:
             if not any(seat.participant.roles()[saga.name].owns_start for seat in _seats(harness, saga.name)):
                 continue
-            saga_id = harness.start(made_up(saga.starts), "s")
+            saga_id = harness.start(fake_event(saga.starts), "s")
             harness.run()
-            logs = {name: seat.store.history(saga_id) for name, seat in harness.seats.items()}
+            logs = {name: seat.store.history(saga_id) for name, seat in harness.processes.items()}
             taken = {name: rows for name, rows in logs.items() if name in graph.participants and rows}
             found.append(Recorded(graph, taken, harness.state(saga_id)))
     return found
 
 
 def _seats(harness: Harness, saga: str) -> list[object]:
-    return [s for s in harness.seats.values() if saga in s.participant.roles()]
+    return [s for s in harness.processes.values() if saga in s.participant.roles()]
 
 
 @pytest.mark.parametrize("name", SAGAS)
@@ -75,9 +75,11 @@ def run() -> Recorded:
     participants = declared(f"{sagas.__name__}.retriable_tail")
     (graph,) = choreography_of(map(manifest_from, participants)).sagas
     with Harness(participants) as harness:
-        saga_id = harness.start(made_up(participants[0].sagas[0].starts), "s")
+        saga_id = harness.start(fake_event(participants[0].sagas[0].starts), "s")
         harness.run()
-        return Recorded(graph, {n: s.store.history(saga_id) for n, s in harness.seats.items()}, "completed")
+        return Recorded(
+            graph, {n: p.store.history(saga_id) for n, p in harness.processes.items()}, "completed"
+        )
 
 
 def _dropped(rows: list[Entry]) -> None:

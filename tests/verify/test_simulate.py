@@ -13,8 +13,8 @@ from choreo.graph import choreography_of
 from choreo.participant import Participant
 from choreo.project.choreography import declared
 from choreo.project.modules import participants_of
-from choreo.testing.rerun import Course, Rerun
-from choreo.testing.standins import participants_from
+from choreo.testing.counterexample import CounterexampleReplay, ReplayResult
+from choreo.testing.fakes import fake_participants
 from choreo.verify import Finding, verify
 from choreo.verify.engine.run_file import RunEvent, RunFile, write_run
 from tests.cli.command import invoke
@@ -37,8 +37,8 @@ def quiet() -> Iterator[None]:
     log.setLevel(level)
 
 
-def rerun(participants: Sequence[Participant], trace: RunFile) -> Course:
-    simulation = Rerun(participants, trace)
+def rerun(participants: Sequence[Participant], trace: RunFile) -> ReplayResult:
+    simulation = CounterexampleReplay(participants, trace)
     try:
         return simulation.follow()
     finally:
@@ -51,7 +51,7 @@ def traced(findings: Sequence[Finding]) -> Iterator[tuple[Finding, RunFile]]:
             yield finding, finding.schedule
 
 
-def same(finding: Finding, trace: RunFile, course: Course) -> None:
+def same(finding: Finding, trace: RunFile, course: ReplayResult) -> None:
     assert not course.different, f"{finding.rule} {finding.message}: {course.different}\n{trace}"
     assert course.events[: len(trace.events)] == tuple(event.type for event in trace.events)
 
@@ -62,8 +62,8 @@ def test_a_trace_of_the_corpus_runs_again(case: CorpusCase) -> None:
     own = list(dict.fromkeys(each for _, each in participants_of(case.module)))
     altered = hasattr(case.module, "alter")
     for finding, trace in traced(case.verdict.findings):
-        same(finding, trace, rerun(participants_from(case.manifests) if altered else own, trace))
-        same(finding, trace, rerun(participants_from(case.manifests), trace))
+        same(finding, trace, rerun(fake_participants(case.manifests) if altered else own, trace))
+        same(finding, trace, rerun(fake_participants(case.manifests), trace))
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -74,7 +74,7 @@ def test_a_trace_of_a_random_choreography_runs_again(part: int) -> None:
         _, manifests = random_choreography(seed)
         for finding, trace in traced(verify(choreography_of(manifests)).findings):
             try:
-                course = rerun(participants_from(manifests), trace)
+                course = rerun(fake_participants(manifests), trace)
             except DeclarationError:
                 continue  # no worker runs what has no compensation, or another's
             same(finding, trace, course)
@@ -108,7 +108,7 @@ EVENTS = (
 
 def test_a_run_that_can_not_be_is_another_course() -> None:
     """The handlers are asked, not only told: what the protocol refuses doesn't happen."""
-    stand_ins = participants_from(parsed(CHAIN))
+    stand_ins = fake_participants(parsed(CHAIN))
     right = RunFile("grown", "CHO204", "b.two fails", EVENTS, "failed")
     assert not rerun(stand_ins, right).different
     too_early = right._replace(events=(*EVENTS[:3], EVENTS[4]._replace(begun=3, read=3)))
@@ -143,7 +143,7 @@ def test_a_handler_that_does_otherwise_is_told(tmp_path: Path) -> None:
     trace = RunFile("order-fulfilment", "CHO204", "payments.process_payment fails", events, "failed")
     course = rerun(declared("examples.orders"), trace)
     assert (course.different, course.end) == ("", "failed")
-    assert course.forced == ("inventory.reserve_inventory raised Permanent, not shop.InventoryReserved",)
+    assert course.replaced == ("inventory.reserve_inventory raised Permanent, not shop.InventoryReserved",)
     path = tmp_path / "trace.json"
     path.write_text(write_run(trace))
     result = invoke("simulate", str(path), "examples.orders")

@@ -17,7 +17,7 @@ from choreo.protocol import Instance
 from choreo.protocol.history import rebuild
 from choreo.records import DeadLetter, Entry, Record
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from tests.worker.trip import EVENTS, STEPS
 

@@ -14,7 +14,7 @@ from choreo.errors import Fenced, LogError, StoreError, StoreMismatch
 from choreo.ports import Assignment, Taken
 from choreo.records import Partition
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.testing.memory import MemoryBroker, MemoryLog
+from choreo.testing.broker import MemoryBroker, MemoryLog
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from choreo.worker.composition import open_worker

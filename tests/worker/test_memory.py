@@ -34,7 +34,7 @@ from choreo.protocol import (
 from choreo.protocol.history import INPUT_NAMES, input_of, rebuild
 from choreo.records import Entry
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.rows import Rows

@@ -13,7 +13,7 @@ from choreo.protocol.history import rebuild
 from choreo.records import Entry
 from choreo.replay.fold import Replay
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 from tests.broker.leg import MemoryLeg
 from tests.scenarios.shop import PARTICIPANTS, Shop, scenarios
 

@@ -15,7 +15,7 @@ from choreo import Context, Participant, Retry, Saga, event
 from choreo.avro import AvroCodec
 from choreo.records import DeadLetter, Record
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.testing.memory import MemoryBroker
+from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from tests.avro.shop import Rich

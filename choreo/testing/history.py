@@ -1,4 +1,4 @@
-"""``Story``: a saga read from its log alone, by lines that share nothing with the protocol they check."""
+"""``SagaHistory``: a saga read from its topic alone, by code that is independent of the protocol."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from choreo.outcome import COMPENSATED, FAILED, PIVOT, SUCCEEDED, TIMED_OUT
 from choreo.saga import Saga
 
 
-class Story:
-    """What the log says of one saga: of each step the first outcome counts, and the first end ends it.
+class SagaHistory:
+    """One saga by the order of its topic: the first outcome of each step counts, and the first end ends it.
 
-    ``counted`` are the events that count, ``outcomes`` the first outcome of each step, ``ends`` the events
-    that end the saga: exactly one, if all is well.
+    ``counted`` are the events that count, ``outcomes`` the first outcome of each step, ``compensated`` the
+    confirmed compensations by step; ``end`` is ``"completed"``, ``"failed"`` or empty.
     """
 
     def __init__(self, saga: Saga, envelopes: Iterable[Envelope]) -> None:
@@ -44,11 +44,11 @@ class Story:
 
     @property
     def answered(self) -> set[str]:
-        """The steps of which the log holds any outcome, whether it counts or not."""
+        """The steps with an outcome on the topic, whether it counts or not."""
         return {envelope.step for envelope in self.envelopes}
 
     def is_timed_out(self, step: str) -> bool:
-        """Say whether a deadline passed before the step answered."""
+        """Whether a deadline passed before the step answered."""
         return step in self.outcomes and self.outcomes[step].outcome == TIMED_OUT
 
     def _read(self, envelope: Envelope) -> None:

@@ -1,7 +1,7 @@
-"""A log in memory: participants of one process share it, and nothing is shared with any other.
+"""A broker in memory, shared by the participants of one process and by nobody else.
 
 It keeps Kafka's promises (order per partition, groups, watermarks, the same partition for the same key)
-without a broker, a thread or a clock of its own: with ``wait=0`` a test is as deterministic as its calls.
+without a thread or a clock of its own: with ``wait=0`` a test is as deterministic as its calls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from choreo.records import Partition, Record
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-class _Tape:
+class _StoredPartition:
     """The records of one partition; ``low`` is the first offset that is still there."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class _Tape:
 
 
 class _Group:
-    """Who reads together, and who holds which partition."""
+    """A consumer group: its members, and which of them holds which partition."""
 
     def __init__(self) -> None:
         self.members: list[MemoryLog] = []
@@ -50,47 +50,47 @@ class _Group:
 
 
 class _Change(NamedTuple):
-    """What a member loses and gains at a rebalance."""
+    """The partitions that a member loses and gains at a rebalance."""
 
     lost: list[Partition]
     gained: list[Assignment]
 
 
 class MemoryBroker:
-    """The broker: topics by name, made on first use with ``partitions`` partitions.
+    """A broker whose topics are made on first use, with ``partitions`` partitions.
 
-    ``clock`` gives the records' timestamps; without one it is the machine's. A store made with one broker
-    is refused by one of another ``name``, which is unique where none is given.
+    ``clock`` stamps the records, by default the machine's. A store that was made with one broker is refused
+    by a broker of another ``name``, which is unique where none is given.
     """
 
     def __init__(self, partitions: int = 4, clock: Clock | None = None, name: str = "") -> None:
         self.name = name or f"memory-{id(self):x}"
         self._partitions = partitions
         self._clock = clock
-        self._topics: dict[str, list[_Tape]] = {}
+        self._topics: dict[str, list[_StoredPartition]] = {}
         self._groups: dict[str, _Group] = {}
         self._appended: list[Record] = []
         self._up = True
         self.changed = Condition()
-        """Notified whenever there may be something new for somebody."""
+        """Notified whenever a member may find something new."""
 
     def log(self, group: str, instance: str = "") -> MemoryLog:
-        """Give a participant its end of the log; one with the same ``instance`` is fenced (KIP-345)."""
+        """Return a participant's log; an older one with the same ``instance`` is fenced (KIP-345)."""
         return MemoryLog(self, group, instance)
 
     def create_topic(self, topic: str, partitions: int) -> None:
-        """Make a topic that doesn't exist yet."""
+        """Create a topic, unless it exists."""
         with self.changed:
-            self._topics.setdefault(topic, [_Tape() for _ in range(partitions)])
+            self._topics.setdefault(topic, [_StoredPartition() for _ in range(partitions)])
 
     def records(self, topic: str = "") -> list[Record]:
-        """Give every record ever appended, in that order; of one topic if it is named."""
+        """Return every record ever appended, in that order; of one topic if it is named."""
         with self.changed:
             return [each for each in self._appended if topic in ("", each.topic)]
 
     @property
     def latest(self) -> Record | None:
-        """The record that was appended last, if there is one."""
+        """The record that was appended last, or None."""
         return self._appended[-1] if self._appended else None
 
     def append(
@@ -103,28 +103,28 @@ class MemoryBroker:
     ) -> Record:
         """Append a record as any producer could, good or bad; a null key goes to partition 0."""
         with self.changed:
-            tapes = self._tapes(topic)
+            partitions = self._partitions_of(topic)
             number = partition
             if number is None:
-                number = 0 if key is None else murmur2(key, len(tapes))
-            record = Record(topic, number, tapes[number].high, self._now(), key, tuple(headers), value)
-            tapes[number].records.append(record)
+                number = 0 if key is None else murmur2(key, len(partitions))
+            record = Record(topic, number, partitions[number].high, self._now(), key, tuple(headers), value)
+            partitions[number].records.append(record)
             self._appended.append(record)
             self.changed.notify_all()
             return record
 
     def repeat(self, record: Record) -> Record:
-        """Append a record once more, as a relay does that was not told of its success."""
+        """Append a record once more, as a relay does that missed its acknowledgement."""
         return self.append(record.topic, record.key, record.headers, record.value, record.partition)
 
     def forget(self, partition: Partition, before: int) -> None:
         """Delete the records below an offset, as retention does."""
         with self.changed:
-            tape = self._tapes(partition.topic)[partition.number]
-            tape.records, tape.low = tape.after(before, len(tape.records)), max(tape.low, before)
+            stored = self._partitions_of(partition.topic)[partition.number]
+            stored.records, stored.low = stored.after(before, len(stored.records)), max(stored.low, before)
 
     def expel(self, log: MemoryLog) -> None:
-        """Treat a member as dead: its session has run out, and its partitions go to the others."""
+        """Remove a member as after its session timeout; its partitions go to the others."""
         with self.changed:
             self._group(log.group).leave(log)
             self.changed.notify_all()
@@ -145,9 +145,9 @@ class MemoryBroker:
         """Whether there is no outage."""
         return self._up
 
-    def tape(self, partition: Partition) -> _Tape:
-        """Give the records of one partition; for `MemoryLog`."""
-        return self._tapes(partition.topic)[partition.number]
+    def partition(self, partition: Partition) -> _StoredPartition:
+        """Return one partition; for `MemoryLog`."""
+        return self._partitions_of(partition.topic)[partition.number]
 
     def join(self, log: MemoryLog) -> None:
         """Make a log a member of its group; for `MemoryLog`."""
@@ -161,7 +161,7 @@ class MemoryBroker:
             self.changed.notify_all()
 
     def rebalance(self, log: MemoryLog, topics: Sequence[str], held: Iterable[Partition]) -> _Change:
-        """Move what should move now: what is gained was let go by its last holder; for `MemoryLog`."""
+        """Return what a member loses, and gains of what others have let go; for `MemoryLog`."""
         group = self._group(log.group)
         share = self._share(group, log, topics)
         lost = [each for each in held if each not in share]
@@ -171,16 +171,20 @@ class MemoryBroker:
                 self.changed.notify_all()
         gained = [each for each in share if each not in group.holders]
         group.holders.update(dict.fromkeys(gained, log))
-        return _Change(lost, [Assignment(each, self.tape(each).low, self.tape(each).high) for each in gained])
+        return _Change(
+            lost, [Assignment(each, self.partition(each).low, self.partition(each).high) for each in gained]
+        )
 
     def _share(self, group: _Group, log: MemoryLog, topics: Sequence[str]) -> list[Partition]:
         if log not in group.members:
             return []
         place, count = group.members.index(log), len(group.members)
-        every = [Partition(topic, number) for topic in topics for number in range(len(self._tapes(topic)))]
+        every = [
+            Partition(topic, number) for topic in topics for number in range(len(self._partitions_of(topic)))
+        ]
         return [each for each in every if each.number % count == place]
 
-    def _tapes(self, topic: str) -> list[_Tape]:
+    def _partitions_of(self, topic: str) -> list[_StoredPartition]:
         if topic not in self._topics:
             self.create_topic(topic, self._partitions)
         return self._topics[topic]
@@ -193,7 +197,7 @@ class MemoryBroker:
 
 
 class MemoryLog:
-    """One participant's end of a `MemoryBroker`: `choreo.ports.Log`."""
+    """One participant's log on a `MemoryBroker`; implements `choreo.ports.Log`."""
 
     def __init__(self, broker: MemoryBroker, group: str, instance: str = "") -> None:
         self.group = group
@@ -209,7 +213,7 @@ class MemoryLog:
         self._acknowledged: list[int] = []
 
     def cluster_id(self) -> str:
-        """Name the broker; raises `LogError` during an outage."""
+        """Return the broker's name. Raises `LogError` during an outage."""
         if not self._broker.up:
             raise LogError("the broker in memory is stopped")
         return self._broker.name
@@ -225,7 +229,7 @@ class MemoryLog:
         self._broker.join(self)
 
     def take(self, limit: int, wait: float) -> Taken:
-        """Take what is there; waits only where nothing is, and is woken by what comes."""
+        """Take what is there; where nothing is, wait until something comes, for ``wait`` seconds at most."""
         deadline = time.monotonic() + wait if wait else 0.0
         while True:
             taken = self._take(limit)
@@ -237,32 +241,32 @@ class MemoryLog:
                     return taken
 
     def publish(self, publications: Iterable[Publication]) -> None:
-        """Append at once, or when the outage is over."""
+        """Append publications at once, or when the outage is over."""
         self._waiting.extend(publications)
         self._deliver()
 
     def flush(self, wait: float) -> Sequence[int]:
-        """Give what was acknowledged; never waits, since nothing is in flight but in an outage."""
+        """Return what was acknowledged, without waiting: only in an outage is anything in flight."""
         del wait
         self._deliver()
         acknowledged, self._acknowledged = self._acknowledged, []
         return acknowledged
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Note the positions in ``committed``."""
+        """Add the positions to ``committed``."""
         self.committed.update(positions)
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms)."""
         with self._broker.changed:
-            tapes = [self._broker.tape(each) for each in partitions]
+            found = [self._broker.partition(each) for each in partitions]
             return [
-                next((each.offset for each in tape.records if each.timestamp >= timestamp), tape.high)
-                for tape in tapes
+                next((each.offset for each in stored.records if each.timestamp >= timestamp), stored.high)
+                for stored in found
             ]
 
     def close(self) -> None:
-        """Leave the group; what waits out an outage is thrown away."""
+        """Leave the group; what still waits for the end of an outage is lost."""
         self._waiting.clear()
         self._broker.expel(self)
 
@@ -284,7 +288,9 @@ class MemoryLog:
         with self._broker.changed:
             records = self._next(limit)
             reached = {*begun, *(Partition(each.topic, each.partition) for each in records)}
-            ended = [each for each in reached if self._positions.get(each) == self._broker.tape(each).high]
+            ended = [
+                each for each in reached if self._positions.get(each) == self._broker.partition(each).high
+            ]
         return Taken(records, ended, acknowledged)
 
     def _rebalance(self) -> list[Partition]:
@@ -303,20 +309,20 @@ class MemoryLog:
     def _next(self, limit: int) -> list[Record]:
         records: list[Record] = []
         for partition, position in self._positions.items():
-            tape = self._broker.tape(partition)
-            if not tape.low <= position <= tape.high:
+            stored = self._broker.partition(partition)
+            if not stored.low <= position <= stored.high:
                 raise LogError(
                     f"offset {position} of {partition.topic}/{partition.number} is out of range",
                     hint="retention deleted what was not read yet, or the topic was made anew",
                 )
-            found = tape.after(position, limit - len(records))
+            found = stored.after(position, limit - len(records))
             self._positions[partition] = position + len(found)
             records += found
         return records
 
     def _has_more(self) -> bool:
         return self._broker.up and any(
-            self._broker.tape(each).high > position for each, position in self._positions.items()
+            self._broker.partition(each).high > position for each, position in self._positions.items()
         )
 
     def _deliver(self) -> None:

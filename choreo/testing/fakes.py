@@ -1,4 +1,4 @@
-"""Stand-ins: an event with made-up values, and participants whose code nobody has, from their manifests."""
+"""Fakes: events with made-up values, and participants from their manifests alone, without their code."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _VALUES: dict[Any, Any] = {
 _EMPTY: dict[Any, Callable[[], Any]] = {list: list, tuple: tuple, dict: dict, set: set, frozenset: frozenset}
 
 
-def made_up(cls: type, like: Iterable[object] = ()) -> Any:
-    """Make an event of a class: fields take the values of the same name in ``like``, or made-up ones.
+def fake_event(cls: type, like: Iterable[object] = ()) -> Any:
+    """Return an event of a class: fields take the values of the same name in ``like``, or made-up ones.
 
     >>> from examples.orders.contract import InventoryReserved, OrderCreated
-    >>> made_up(InventoryReserved, [OrderCreated("o-1", "ada", "pear", 2, 100, "12 Elm Street")])
+    >>> fake_event(InventoryReserved, [OrderCreated("o-1", "ada", "pear", 2, 100, "12 Elm Street")])
     InventoryReserved(order_id='o-1', customer='ada', total=100, address='12 Elm Street')
     """
     known = {field.name: getattr(each, field.name) for each in like for field in dataclasses.fields(each)}  # type: ignore[arg-type]
@@ -78,13 +78,13 @@ def _made_up(hint: Any) -> Any:
         return None if type(None) in arguments else _made_up(arguments[0])
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return next(iter(hint))
-    return made_up(hint) if isinstance(hint, type) and dataclasses.is_dataclass(hint) else _VALUES[hint]
+    return fake_event(hint) if isinstance(hint, type) and dataclasses.is_dataclass(hint) else _VALUES[hint]
 
 
-def participants_from(manifests: Iterable[Manifest]) -> list[Participant]:
-    """Give a participant for each manifest: its handlers return what they declare, and do nothing.
+def fake_participants(manifests: Iterable[Manifest]) -> list[Participant]:
+    """Return a participant for each manifest; its handlers return what they declare, and do nothing else.
 
-    The events have no fields: a manifest says how a saga goes, and no payload has a part in that.
+    The events have no fields: a manifest describes how a saga goes, and payloads have no part in that.
     """
     events = _Events()
     sagas: dict[str, Saga] = {}
@@ -92,7 +92,7 @@ def participants_from(manifests: Iterable[Manifest]) -> list[Participant]:
 
 
 class _Events(dict[str, type]):
-    """An event class for each name, made when it is asked for."""
+    """Event classes by name, made on first use."""
 
     def __missing__(self, name: str) -> type:
         namespace = name.rpartition(".")[0]
@@ -135,7 +135,7 @@ def _saga(entry: SagaEntry, events: _Events, manifest: Manifest) -> Saga:
 
 def _handler(entry: HandlerEntry, events: _Events, saga: Saga) -> Handler:
     emits = {name: events[name] for name in (*entry.emits.successes, *entry.emits.failures)}
-    made = [made_up(cls) for cls in emits.values()]
+    made = [fake_event(cls) for cls in emits.values()]
     file, _, line = entry.place.rpartition(":")
     return Handler(
         name=entry.name,
@@ -159,7 +159,7 @@ def _handler(entry: HandlerEntry, events: _Events, saga: Saga) -> Handler:
 
 
 def _parameters(entry: HandlerEntry, events: _Events) -> Iterable[Parameter]:
-    """Give what matters of the parameters: which event a compensation undoes, and whether it admits none."""
+    """Yield the parameters that matter: which event a compensation undoes, and whether it admits none."""
     if entry.task != "compensation":
         return
     callers = tuple(events[name] for name in sorted(frozenset().union(*entry.trigger)))
@@ -174,6 +174,6 @@ def _time(milliseconds: int | None) -> dt.timedelta | None:
     return None if milliseconds is None else dt.timedelta(milliseconds=milliseconds)
 
 
-def names_of(events: Iterable[type]) -> dict[str, type]:
-    """Give event classes by their full names."""
+def by_name(events: Iterable[type]) -> dict[str, type]:
+    """Return event classes by their full names."""
     return {event_name(cls): cls for cls in events}

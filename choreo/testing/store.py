@@ -1,4 +1,4 @@
-"""The real store in a simulation: in memory or in a file, with places at which a test can make it fail."""
+"""The SQLite store in a simulation: in memory or in a file, failing where a test wants it to."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from choreo.store.sqlite.store import SQLiteStore
 
 
 class Crash(BaseException):
-    """The process of a participant ends here, as ``kill -9`` ends it. No handler can catch it."""
+    """Raised where the process of a participant ends, as by ``kill -9``; no handler can catch it."""
 
 
 def open_store(folder: Path | None, name: str) -> SQLiteStore:
-    """Open a participant's database, in memory or in a file of the folder; chance is always the same."""
+    """Return a participant's store, in memory or in a file; its random bytes are always the same."""
     chance = random.Random(name).randbytes
     if folder is not None:
         return SQLiteStore(folder / f"{name}.db", chance=chance)
@@ -28,7 +28,7 @@ def open_store(folder: Path | None, name: str) -> SQLiteStore:
 
 @cache
 def _empty_store() -> bytes:
-    """Make the tables once: every other store in memory begins as a copy."""
+    """Return the image of a store with its tables made, of which every store in memory is a copy."""
     store = SQLiteStore(":memory:")
     try:
         return store.image()
@@ -36,12 +36,12 @@ def _empty_store() -> bytes:
         store.close()
 
 
-class FragileStore:
-    """A store as the worker sees it; what isn't overridden here is the real one's.
+class FaultyStore:
+    """A store as the worker sees it, which fails on demand; what isn't overridden here is the real store's.
 
     ``crashes_at`` ``"commit"`` or ``"publish"`` ends the process at the end of the turn, before or after its
     commit; ``breaks`` makes the next write fail; ``before_turn`` is called when a turn is about to begin.
-    Each happens once. ``was_touched`` says that somebody else has written; ``advances`` counts how often a
+    Each happens once. ``was_touched`` means that somebody else has written; ``advances`` counts how often a
     position was moved.
     """
 
@@ -58,7 +58,7 @@ class FragileStore:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Open the turn, and crash at its end if that is due."""
+        """Open a turn, and crash at its end where that is due."""
         stalled, self.before_turn = self.before_turn, None
         if stalled:
             stalled()
@@ -68,19 +68,19 @@ class FragileStore:
         self._crash_at("publish")
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Add to the saga log, or fail."""
+        """Append to the saga log, or fail."""
         if self.breaks:
             self.breaks = False
             raise StoreError("the disk is full, says the test")
         self._store.append(entries)
 
     def advance(self, partition: Partition, expected: int, position: int) -> None:
-        """Move a position, and count it."""
+        """Advance a position, and count it."""
         self.advances += 1
         self._store.advance(partition, expected, position)
 
     def changed(self) -> bool:
-        """Say whether anybody else has written, on this connection too."""
+        """Whether anybody else has written, on this connection too."""
         touched, self.was_touched = self.was_touched, False
         return self._store.changed() or touched
 

@@ -1,0 +1,262 @@
+"""A participant in a simulation: its process, which may crash, and its ends of the log and of the store."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
+
+from choreo.avro import AvroCodec
+from choreo.client.connection import StoreConnection
+from choreo.errors import Fenced, StoreError
+from choreo.participant import Handler, Participant, Status
+from choreo.ports import Assignment, Publication, Taken
+from choreo.records import DeadLetter, Partition, Record
+from choreo.saga import Saga
+from choreo.store.sqlite.store import SQLiteStore
+from choreo.testing.broker import MemoryBroker, MemoryLog
+from choreo.testing.store import Crash, FaultyStore
+from choreo.testing.virtual_time import SimulatedCalls, VirtualClock
+from choreo.worker import Options, Worker
+from choreo.worker.transaction import LocalTransaction
+
+OPTIONS = Options(turn_items=1, idle_seconds=0.0)
+"""A turn takes one record, so that as much as possible can happen between two records."""
+
+_HEAD_START = 20
+"""How many turns a process that takes over may do before the old one goes on."""
+
+OnTaken = Callable[[Sequence[Record]], None]
+Run = Callable[[Callable[[], bool], int], None]
+"""Runs the simulation until a condition holds, or a time (ms) has come."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What the participants of a simulation share: time, the broker, and each other by name."""
+
+    clock: VirtualClock
+    broker: MemoryBroker
+    processes: dict[str, Process] = field(default_factory=dict)
+
+    def open_letters(self) -> list[tuple[Process, DeadLetter]]:
+        """Return the open dead letters of all participants."""
+        return [
+            (process, letter)
+            for process in self.processes.values()
+            for letter in process.store.dead_letters()
+            if letter.state == "open"
+        ]
+
+
+class Process:
+    """A participant, its database, and the process that runs it, anew on the same database after a crash.
+
+    ``change`` is applied to each of its handlers; ``on_taken`` is called with what it takes from the log.
+    Before the time ``rests_until`` (ms) the process does nothing; where it ``is_doomed``, it ends with the
+    next step of its calls.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        world: World,
+        store: SQLiteStore,
+        change: Callable[[Handler], Handler],
+        on_taken: Callable[[Process, Sequence[Record]], None],
+    ) -> None:
+        self.participant = participant
+        self.store = store
+        self.codec = _codec_of(participant.events)
+        self.rests_until = 0
+        self.is_doomed = False
+        self._twin = participant.twin(change)
+        self._world = world
+        self._on_taken = on_taken
+        self.start()
+
+    @property
+    def name(self) -> str:
+        """The participant's name."""
+        return self.participant.name
+
+    def start(self) -> None:
+        """Start the process."""
+        self.faulty_store = FaultyStore(self.store)
+        log = self._world.broker.log(self.name)
+        self.log = InFlightLog(log, lambda records: self._on_taken(self, records))
+        self.calls = SimulatedCalls(self._world.clock)
+        self.worker = Worker(
+            self._twin, self.faulty_store, self.log, self.codec, self._world.clock, OPTIONS, self.calls
+        )
+        self.worker.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a turn would do anything now."""
+        now = self._world.clock.now()
+        if now < self.rests_until:
+            return False
+        wakes_at = self.worker.wakes_at
+        return (
+            not self.worker.is_live
+            or self.faulty_store.was_touched
+            or self.log.has_news
+            or (wakes_at is not None and wakes_at <= now)
+        )
+
+    @property
+    def wakes_at(self) -> int | None:
+        """When there will be something to do (ms since the epoch), if the log brings nothing before."""
+        now = self._world.clock.now()
+        if now < self.rests_until:
+            return self.rests_until
+        times = [time for time in (self.worker.wakes_at, self.calls.wakes_at) if time is not None]
+        return min((time for time in times if time > now), default=None)
+
+    def turn(self) -> None:
+        """Run one turn of the worker; where its process ends, start another."""
+        worker = self.worker
+        try:
+            worker.turn()
+        except (Crash, StoreError) as error:
+            if isinstance(error, StoreError) and not _is_simulated(error):
+                raise
+            if worker is self.worker:  # else another has taken its place already
+                self.crash()
+
+    def step_call(self) -> None:
+        """Step the calls that are out; where the process ends meanwhile, start another."""
+        self.calls.step()
+        if self.is_doomed:
+            self.is_doomed = False
+            self.crash()
+
+    def crash(self) -> None:
+        """End the process without a clean stop, and start another on the same database."""
+        self.leave()
+        self.start()
+
+    def leave(self) -> None:
+        """End the process without a clean stop."""
+        self.calls.stop()
+        self.log.close()
+
+    def stall(self) -> None:
+        """Let another process take over when the next turn begins; that turn goes on afterwards."""
+        self.faulty_store.before_turn = self._take_over
+
+    def _take_over(self) -> None:
+        self.crash()
+        for _ in range(_HEAD_START):
+            if self.is_ready:
+                self.worker.turn()
+
+
+def _is_simulated(error: StoreError) -> bool:
+    """Whether a test asked for this error of the store."""
+    return isinstance(error, Fenced) or "says the test" in error.message
+
+
+@lru_cache(maxsize=256)
+def _codec_of(events: tuple[type, ...]) -> AvroCodec:
+    """Return the codec of these events: making one takes longer than a whole saga in memory."""
+    return AvroCodec(events)
+
+
+class InFlightLog:
+    """A participant's end of the log, on which publications are in flight until they are delivered, in order.
+
+    Implements `choreo.ports.Log`. ``on_taken`` is called with what the worker takes, before the worker does
+    anything with it. While it is not ``is_open``, nothing is taken.
+    """
+
+    def __init__(self, log: MemoryLog, on_taken: OnTaken) -> None:
+        self.in_flight: deque[Publication] = deque()
+        self.is_open = True
+        self._log = log
+        self._on_taken = on_taken
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is a record to take, or an acknowledgement."""
+        return self._log.has_news
+
+    def deliver(self, publication: Publication) -> None:
+        """Append the first publication in flight as ``publication``: unchanged, or spoiled on its way."""
+        self.in_flight.popleft()
+        self._log.publish([publication])
+
+    def cluster_id(self) -> str:
+        """Return the broker's name."""
+        return self._log.cluster_id()
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        on_assign: Callable[[Sequence[Assignment]], Sequence[int]],
+        on_revoke: Callable[[Sequence[Partition]], None],
+    ) -> None:
+        """Join the group."""
+        self._log.subscribe(topics, on_assign, on_revoke)
+
+    def take(self, limit: int, wait: float) -> Taken:
+        """Take the records that are there, without waiting."""
+        del wait
+        taken = self._log.take(limit if self.is_open else 0, 0.0)
+        self._on_taken(taken.records)
+        return taken
+
+    def publish(self, publications: Iterable[Publication]) -> None:
+        """Put publications in flight."""
+        self.in_flight.extend(publications)
+
+    def flush(self, wait: float) -> Sequence[int]:
+        """Deliver everything in flight."""
+        while self.in_flight:
+            self.deliver(self.in_flight[0])
+        return self._log.flush(wait)
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Commit positions to the broker."""
+        self._log.commit(positions)
+
+    def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
+        """Look offsets up by time (ms)."""
+        return self._log.offsets_at(partitions, timestamp)
+
+    def close(self) -> None:
+        """Leave the group; what is in flight is lost."""
+        self.in_flight.clear()
+        self._log.close()
+
+
+class SimulatedConnection(StoreConnection):
+    """A participant's connection in a test, in place of ``choreo.connect``; `wait` runs the simulation."""
+
+    def __init__(self, process: Process, clock: VirtualClock, new_id: Callable[[], str], run: Run) -> None:
+        super().__init__(process.participant, lambda: process.store, process.codec, clock, new_id)
+        self._process = process
+        self._run = run
+
+    @contextmanager
+    def transaction(self) -> Iterator[LocalTransaction]:
+        """Open a transaction, and wake the worker after it."""
+        with super().transaction() as opened:
+            yield opened
+        self._process.faulty_store.was_touched = True
+
+    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
+        """Run the simulation until a saga has ended, for ``timeout`` of virtual time at most."""
+        if getattr(self._local, "in_transaction", False):
+            raise StoreError("wait() inside of a transaction would never see the end", hint="commit first")
+
+        def has_ended() -> bool:
+            status = self.status(saga_id, saga)
+            return status is not None and status.is_ended
+
+        self._run(has_ended, self._clock.now() + round(timeout.total_seconds() * 1000))
+        return self.status(saga_id, saga)
