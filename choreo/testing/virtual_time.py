@@ -169,7 +169,7 @@ class _NoIO(selectors.BaseSelector):
 class SimulatedCalls:
     """Runs the handlers that are called outside of a transaction; a call proceeds only when it is stepped.
 
-    Implements `choreo.worker.calls.Runner`. Coroutines of one participant share an event loop on virtual time;
+    Implements `choreo.worker.calls.Runner`. Coroutines of a participant share an event loop on virtual time;
     a blocking function is called as one step.
     """
 
