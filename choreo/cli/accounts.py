@@ -18,7 +18,9 @@ from choreo.project.pyproject import nearest_project
 
 if TYPE_CHECKING:
     from choreo.graph import SagaGraph
-    from choreo.timeline import Account, Source, Story
+    from choreo.timeline.account import Account
+    from choreo.timeline.source import Source
+    from choreo.timeline.timeline import Timeline
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,19 +61,19 @@ class Teller:
         self.now = now()
         self._graphs = graphs
 
-    def stories(self, saga_id: str) -> list[Story]:
+    def timelines(self, saga_id: str) -> list[Timeline]:
         """Tell the saga of an id: one for each type that has it, which is nearly always one."""
-        from choreo.timeline import tell
+        from choreo.timeline.timeline import timeline_of
 
         sides: dict[str, list[Account]] = {}
         for source in self.sources:
             for saga_type, account in source.accounts(saga_id).items():
                 sides.setdefault(saga_type, []).append(account)
-        return [tell(each, self.now, self._graphs.get(name)) for name, each in sorted(sides.items())]
+        return [timeline_of(each, self.now, self._graphs.get(name)) for name, each in sorted(sides.items())]
 
-    def story(self, saga_id: str, saga_type: str) -> Story:
+    def timeline(self, saga_id: str, saga_type: str) -> Timeline:
         """Tell the one saga that is meant. Raises `ConfigurationError` where there is none, or more."""
-        found = [each for each in self.stories(saga_id) if saga_type in ("", each.saga_type)]
+        found = [each for each in self.timelines(saga_id) if saga_type in ("", each.saga_type)]
         if not found:
             raise self._unknown(saga_id, saga_type)
         if len(found) > 1:
@@ -83,7 +85,7 @@ class Teller:
 
     def _unknown(self, saga_id: str, saga_type: str) -> ConfigurationError:
         where = ", ".join(source.path for source in self.sources)
-        known = dict.fromkeys(each for source in self.sources for each in source.near(saga_id, _NEAR))
+        known = dict.fromkeys(each for source in self.sources for each in source.similar(saga_id, _NEAR))
         close = get_close_matches(saga_id, list(known), n=1, cutoff=0.6)
         hint = f"did you mean {close[0]}?" if close else "list them with `choreo sagas`, or name other stores"
         of_type = f" of the type {saga_type!r}" if saga_type else ""

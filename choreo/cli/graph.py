@@ -25,12 +25,12 @@ def graph(names: tuple[str, ...], form: str) -> None:
       choreo graph shop
       choreo graph manifests --format mermaid
     """
-    from choreo.render.graph import as_json, dot, mermaid
-    from choreo.render.table import table
+    from choreo.render.graph import as_json, dot, table
+    from choreo.render.mermaid import flowchart
 
     sagas = choreography_named(names).sagas
     if form == "json":
         click.echo(as_json(sagas))
         return
-    write = {"table": table, "mermaid": mermaid, "dot": dot}[form]
+    write = {"table": table, "mermaid": flowchart, "dot": dot}[form]
     click.echo("\n\n".join(write(each) for each in sagas))

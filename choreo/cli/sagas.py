@@ -15,7 +15,8 @@ from choreo.cli.duration import Duration
 from choreo.outcome import SagaState
 
 if TYPE_CHECKING:
-    from choreo.timeline import Head, Story
+    from choreo.timeline.source import LastEntry
+    from choreo.timeline.timeline import Timeline
 
 _STATES = get_args(SagaState)
 _ENDED = ("completed", "failed")
@@ -35,33 +36,33 @@ class Filter(NamedTuple):
         """Say whether only sagas that have not ended are meant."""
         return bool(self.stuck_for) or (bool(self.states) and not set(self.states).intersection(_ENDED))
 
-    def may_admit(self, head: Head, now: int) -> bool:
+    def may_admit(self, last: LastEntry, now: int) -> bool:
         """Say, by one store's last row alone, whether that store would admit a saga."""
         return (
-            (not self.states or head.state in self.states)
-            and self.saga_type in ("", head.saga_type)
-            and head.time <= now - self.stuck_for
+            (not self.states or last.state in self.states)
+            and self.saga_type in ("", last.saga_type)
+            and last.time <= now - self.stuck_for
         )
 
-    def admits(self, story: Story) -> bool:
+    def admits(self, timeline: Timeline) -> bool:
         """Say whether a saga is meant."""
         return (
-            (not self.states or story.state in self.states)
-            and self.saga_type in ("", story.saga_type)
-            and self.participant in ("", *concerned(story))
-            and story.began <= story.now - self.older_than
-            and (not self.stuck_for or is_stuck(story, self.stuck_for))
+            (not self.states or timeline.state in self.states)
+            and self.saga_type in ("", timeline.saga_type)
+            and self.participant in ("", *concerned(timeline))
+            and timeline.began <= timeline.now - self.older_than
+            and (not self.stuck_for or is_stuck(timeline, self.stuck_for))
         )
 
 
-def is_stuck(story: Story, after: int) -> bool:
+def is_stuck(timeline: Timeline, after: int) -> bool:
     """Say whether nothing has happened for so many milliseconds, though the saga has not ended."""
-    return not story.is_ended and story.now - story.last >= after
+    return not timeline.is_ended and timeline.now - timeline.last >= after
 
 
-def concerned(story: Story) -> list[str]:
+def concerned(timeline: Timeline) -> list[str]:
     """Give whom a saga waits for; once it has ended, who took part."""
-    return list(story.participants) if story.is_ended else [debt.who for debt in story.owed]
+    return list(timeline.participants) if timeline.is_ended else [wait.who for wait in timeline.waits]
 
 
 @click.command(short_help="List sagas: where they stand, and what they wait for.")
@@ -117,41 +118,41 @@ def sagas(
     """
     meant = Filter(states, saga_type, participant, older_than, max(threshold, 1) if stuck else 0)
     with telling(context) as teller:
-        stories = list(islice(_chosen(teller, meant), limit + 1))
-    _show(stories[:limit], threshold, form)
-    if len(stories) > limit and form == "text":
+        timelines = list(islice(_chosen(teller, meant), limit + 1))
+    _show(timelines[:limit], threshold, form)
+    if len(timelines) > limit and form == "text":
         click.echo(f"… and more: --limit shows more than {limit}", err=True)
-    if stuck and stories:
+    if stuck and timelines:
         context.exit(1)
 
 
-def _chosen(teller: Teller, meant: Filter) -> Iterator[Story]:
+def _chosen(teller: Teller, meant: Filter) -> Iterator[Timeline]:
     seen: set[str] = set()
     for head in _candidates(teller, meant):
         if head.saga_id not in seen and meant.may_admit(head, teller.now):
             seen.add(head.saga_id)
-            yield from (story for story in teller.stories(head.saga_id) if meant.admits(story))
+            yield from (timeline for timeline in teller.timelines(head.saga_id) if meant.admits(timeline))
 
 
-def _candidates(teller: Teller, meant: Filter) -> Iterable[Head]:
+def _candidates(teller: Teller, meant: Filter) -> Iterable[LastEntry]:
     """Give every store's sagas, merged by time: whoever has read furthest knows best how a saga stands."""
     if meant.goes_on:
-        return merge(*(source.going_on() for source in teller.sources), key=lambda head: head.time)
+        return merge(*(source.unended() for source in teller.sources), key=lambda head: head.time)
     return merge(*(source.latest() for source in teller.sources), key=lambda head: -head.time)
 
 
-def _show(stories: Sequence[Story], threshold: int, form: str) -> None:
-    from choreo.render.data import as_row, summary_data
+def _show(timelines: Sequence[Timeline], threshold: int, form: str) -> None:
+    from choreo.render.json import summary_data
 
     if form == "json":
-        data = [{**summary_data(each), "stuck": is_stuck(each, threshold)} for each in stories]
+        data = [{**summary_data(each), "stuck": is_stuck(each, threshold)} for each in timelines]
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
-    if not stories:
+    if not timelines:
         click.echo("no such sagas")
         return
-    from choreo.render.text import columns
+    from choreo.render.text import columns, summary_row
 
     head = ("SAGA", "TYPE", "STATE", "AGE", "LAST", "WAITS FOR")
-    for line in columns([head, *(as_row(each) for each in stories)]):
+    for line in columns([head, *(summary_row(each) for each in timelines)]):
         click.echo(line)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from choreo.store.sqlite.store import SQLiteStore
-    from choreo.timeline import Source
+    from choreo.timeline.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -98,12 +98,12 @@ def _is_export(path: str) -> bool:
 
 def _export(path: str) -> Source:
     from choreo.audit.export import read_export
-    from choreo.timeline.source import Held
+    from choreo.timeline.source import MemorySource
 
     try:
         with open(path, "rb") as file:
             origin, rows = read_export(file)
-            return Held(origin.participant, path, ((row.id, row.entry) for row in rows))
+            return MemorySource(origin.participant, path, ((row.id, row.entry) for row in rows))
     except ArchiveError as error:
         raise ArchiveError(f"{path}: {error.message}", hint=error.hint) from None
 

@@ -16,11 +16,11 @@ from choreo.errors import ConfigurationError, HeadersError
 if TYPE_CHECKING:
     from choreo.graph import SagaGraph
     from choreo.records import Record
-    from choreo.timeline.source import Held
-    from choreo.timeline.topic import Event
+    from choreo.timeline.source import MemorySource
+    from choreo.timeline.topic import TopicEvent
 
 
-def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Held:
+def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> MemorySource:
     """Read the topics of the sagas whose graphs are known.
 
     Raises `ConfigurationError` where none is: the topic alone doesn't say which event ends a saga.
@@ -32,28 +32,28 @@ def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> Held:
         )
     from choreo.graph import role_of_all
     from choreo.kafka.topic_reader import tape_of
-    from choreo.timeline.topic import topics
+    from choreo.timeline.topic import topic_source
 
     contracts = {name: role_of_all(graph).contract for name, graph in graphs.items()}
     names = sorted({graph.contract.topic for graph in graphs.values()})
     with logs.quiet("choreo.kafka"), tape_of(cluster.bootstrap, names, cluster.kafka) as tape:
         total = sum(each.high - each.low for each in tape.partitions)
         with _progress(tape.records(), total) as records:
-            return topics(contracts, _events(records))
+            return topic_source(contracts, _events(records))
 
 
-def _events(records: Iterable[Record]) -> Iterator[Event]:
-    """Give the records that are events; what nobody could read is no part of any story."""
+def _events(records: Iterable[Record]) -> Iterator[TopicEvent]:
+    """Give the records that are events; what nobody could read is no part of any timeline."""
     from choreo.kafka import read
-    from choreo.timeline import Place
-    from choreo.timeline.topic import Event
+    from choreo.timeline.events import Place
+    from choreo.timeline.topic import TopicEvent
 
     for record in records:
         try:
             envelope = read(record)
         except HeadersError:
             continue
-        yield Event(envelope, Place(record.topic, record.partition, record.offset), record.timestamp)
+        yield TopicEvent(envelope, Place(record.topic, record.partition, record.offset), record.timestamp)
 
 
 def _progress(records: Iterable[Record], total: int) -> Any:

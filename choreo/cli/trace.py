@@ -38,20 +38,20 @@ def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **
       choreo trace order-4711 --topic --bootstrap kafka:9092 --graph shop
     """
     with telling(context) as teller:
-        story = teller.story(saga_id, saga_type)
+        timeline = teller.timeline(saga_id, saga_type)
     if form == "text":
         from choreo.render.text import lines
 
-        output.tell(lines(story))
+        output.tell(lines(timeline))
     elif form == "json":
-        from choreo.render.data import as_data
+        from choreo.render.json import timeline_data
 
-        click.echo(json.dumps(as_data(story), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(timeline_data(timeline), indent=2, ensure_ascii=False))
     elif form == "mermaid":
-        from choreo.render.mermaid import sequence
+        from choreo.render.mermaid import sequence_diagram
 
-        click.echo(sequence(story))
+        click.echo(sequence_diagram(timeline))
     else:
         from choreo.render.html import page
 
-        click.echo(page(story), nl=False)
+        click.echo(page(timeline), nl=False)

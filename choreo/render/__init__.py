@@ -1,1 +1,1 @@
-"""Pictures and texts of a saga's graph and of its timeline. Pure: each takes data and returns text."""
+"""A saga's timeline and its graph as text, HTML, SVG, Mermaid, DOT and JSON; pure, no I/O."""

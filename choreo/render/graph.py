@@ -1,4 +1,4 @@
-"""What leads to what: the edges of a saga's graph, forward and back."""
+"""A saga's graph as a table of its steps, as Graphviz's DOT, and as JSON."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from choreo.events import short_name
-from choreo.graph import SagaGraph
+from choreo.graph import SagaGraph, Step
 from choreo.manifest import Alternatives
-from choreo.render.table import rows
 
 
 class Edge(NamedTuple):
-    """An event that leads from one step to the next; ``back`` where it leads back, in a rollback."""
+    """An event that calls a step; ``back`` where it calls the step's compensation."""
 
     source: str
     target: str
@@ -22,7 +21,7 @@ class Edge(NamedTuple):
 
 
 def edges(graph: SagaGraph) -> Iterator[Edge]:
-    """Give what leads to what; an event that no step emits is its own source."""
+    """Yield the edges of the graph; an event that no step emits is its own source."""
     for step in graph.steps.values():
         yield from _to(graph, step.name, step.trigger, back=False)
         for undo in step.undos:
@@ -30,7 +29,7 @@ def edges(graph: SagaGraph) -> Iterator[Edge]:
 
 
 def ends(graph: SagaGraph) -> Iterator[tuple[str, str]]:
-    """Give the steps that end the saga, each with its event."""
+    """Yield the steps that end the saga, each with its event."""
     for event in (graph.contract.completes, graph.contract.fails):
         if event in graph.outcome:
             yield graph.outcome[event][0], event
@@ -43,7 +42,7 @@ def _to(graph: SagaGraph, target: str, trigger: Alternatives, *, back: bool) -> 
 
 
 def dot(graph: SagaGraph) -> str:
-    """Write the graph; a rollback's edges are dashed."""
+    """Return the graph in DOT; the edges of a rollback are dashed."""
     lines = [f'digraph "{graph.name}" {{', "  rankdir=LR;", "  node [shape=box];"]
     for edge in edges(graph):
         style = ", style=dashed" if edge.back else ""
@@ -54,24 +53,9 @@ def dot(graph: SagaGraph) -> str:
     return "\n".join([*lines, "}"])
 
 
-def mermaid(graph: SagaGraph) -> str:
-    """Write the graph; a rollback's edges are dotted."""
-    numbers = {name: f"s{number}" for number, name in enumerate(graph.steps)}
-    lines = ["flowchart LR"]
-    lines += [f'  {number}["{name}"]' for name, number in numbers.items()]
-    for edge in edges(graph):
-        if edge.source in numbers:
-            arrow = "-.->" if edge.back else "-->"
-            lines.append(f"  {numbers[edge.source]} {arrow}|{short_name(edge.event)}| {numbers[edge.target]}")
-    for number, (step, event) in enumerate(ends(graph)):
-        name = short_name(event)
-        lines.append(f'  {numbers[step]} ==>|{name}| end{number}(["{name}"])')
-    return "\n".join(lines)
-
-
 def as_json(graphs: Iterable[SagaGraph]) -> str:
-    """Write steps and edges of every saga."""
-    told = [
+    """Return the steps and edges of these sagas."""
+    sagas = [
         {
             "saga": graph.name,
             "topic": graph.contract.topic,
@@ -80,4 +64,58 @@ def as_json(graphs: Iterable[SagaGraph]) -> str:
         }
         for graph in graphs
     ]
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    return json.dumps(sagas, indent=2, ensure_ascii=False)
+
+
+class Row(NamedTuple):
+    """One step, in the words of the table."""
+
+    step: str
+    participant: str
+    kind: str
+    trigger: str
+    outcomes: str
+    compensation: str
+    called_by: str
+    timeout: str
+
+
+_HEAD = Row("step", "participant", "kind", "trigger", "outcomes", "compensation", "called by", "timeout")
+
+
+def rows(graph: SagaGraph) -> list[Row]:
+    """Return a saga's steps as rows of the table."""
+    return [_row(step) for step in graph.steps.values()]
+
+
+def table(graph: SagaGraph) -> str:
+    """Return the table (Richardson's "saga canvas") as text."""
+    lines = [_HEAD, *rows(graph)]
+    widths = [max(len(row[column]) for row in lines) for column in range(len(Row._fields))]
+    written = [_line(row, widths) for row in lines]
+    written.insert(1, "  ".join("-" * width for width in widths))
+    contract = graph.contract
+    starts, completes, fails = map(short_name, (contract.starts, contract.completes, contract.fails))
+    return "\n".join([f"{graph.name}: {starts} … {completes} or {fails}", *written])
+
+
+def _line(row: Row, widths: list[int]) -> str:
+    return "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _row(step: Step) -> Row:
+    handler = step.handler
+    return Row(
+        step.name,
+        step.participant,
+        step.kind,
+        _called_by(step.trigger),
+        ", ".join(short_name(name) for name in (*step.successes, *step.failures)),
+        ", ".join(undo.name.partition(".")[2] for undo in step.undos),
+        "; ".join(_called_by(undo.trigger) or "the first failure" for undo in step.undos),
+        f"{handler.timeout_ms / 1000:g} s" if handler and handler.timeout_ms is not None else "",
+    )
+
+
+def _called_by(trigger: Alternatives) -> str:
+    return " | ".join(" & ".join(sorted(short_name(name) for name in option)) for option in trigger)

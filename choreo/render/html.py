@@ -1,7 +1,7 @@
-"""A story as one HTML page that can be opened, printed and mailed: no script, and nothing to fetch.
+"""A timeline as one HTML page, to be opened, printed or mailed: it has no script and fetches nothing.
 
-The page's own policy (Content Security Policy, level 3) forbids the browser everything but this very
-style sheet, so that no text of an event could make it do anything, either.
+Its own policy (Content Security Policy, level 3) forbids the browser everything but its style sheet, so no
+text of an event can make it do anything.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from choreo.render.wording import (
     STATE_TONES,
     TONES,
     Tone,
-    events,
     headline,
-    moment_of,
-    owes,
-    own_name,
-    says,
+    iso_time,
+    published_and_reason,
+    short_step,
     span,
+    wait_reason,
 )
-from choreo.timeline import Moment, Story
+from choreo.timeline.events import event_names
+from choreo.timeline.moments import Moment
+from choreo.timeline.timeline import Timeline
 from choreo.version import __version__
 
 _CAPTION = (
@@ -35,11 +36,11 @@ _CAPTION = (
 )
 
 
-def page(story: Story) -> str:
-    """Write the page."""
-    title = f"{story.saga_type} {story.saga_id}: {headline(story)}"
-    drawn = layout(story)
-    look = style(drawn.width, len(story.moments))
+def page(timeline: Timeline) -> str:
+    """Return the page."""
+    title = f"{timeline.saga_type} {timeline.saga_id}: {headline(timeline)}"
+    drawn = layout(timeline)
+    look = style(drawn.width, len(timeline.moments))
     digest = b64encode(sha256(look.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     parts = [
@@ -50,47 +51,47 @@ def page(story: Story) -> str:
         '<meta name="referrer" content="no-referrer">',
         f"<title>{escape(title)}</title>",
         f"<style>{look}</style></head><body><main>",
-        *_head(story),
-        *_waits(story),
+        *_head(timeline),
+        *_waits(timeline),
         '<h2>What happened</h2><figure class="card">',
         picture(drawn, title),
         f"<figcaption>{_CAPTION}</figcaption>",
         "</figure>",
-        *_remains(story),
-        *_lines(story),
-        *_remarks(story),
-        f"<footer>Told by choreo {escape(__version__)}, {moment_of(story.now)}.</footer>",
+        *_remains(timeline),
+        *_lines(timeline),
+        *_remarks(timeline),
+        f"<footer>Told by choreo {escape(__version__)}, {iso_time(timeline.now)}.</footer>",
         "</main></body></html>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _head(story: Story) -> Iterator[str]:
-    told = headline(story).removeprefix(story.state).strip()
-    tone = STATE_TONES[story.state]
-    yield f'<header><p class="type">{escape(story.saga_type)}</p><h1>{escape(story.saga_id)}</h1>'
-    badge = f'<span class="badge {tone}">{escape(story.state)}</span>'
-    yield f'<p class="summary">{badge}{escape(told)}</p></header>'
+def _head(timeline: Timeline) -> Iterator[str]:
+    summary = headline(timeline).removeprefix(timeline.state).strip()
+    tone = STATE_TONES[timeline.state]
+    yield f'<header><p class="type">{escape(timeline.saga_type)}</p><h1>{escape(timeline.saga_id)}</h1>'
+    badge = f'<span class="badge {tone}">{escape(timeline.state)}</span>'
+    yield f'<p class="summary">{badge}{escape(summary)}</p></header>'
     yield '<dl class="facts">'
-    for name, value in _facts(story):
+    for name, value in _facts(timeline):
         yield f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
     yield "</dl>"
 
 
-def _facts(story: Story) -> Iterator[tuple[str, str]]:
+def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
     def count(*what: str) -> int:
-        return sum(moment.what in what for moment in story.moments)
+        return sum(moment.what in what for moment in timeline.moments)
 
-    yield "began (UTC)", moment_of(story.began).replace("T", " ").rstrip("Z")
-    yield "from first to last", span(story.last - story.began)
-    yield _many("participant", len(story.participants)), str(len(story.participants))
-    yield _many("event", len(story.messages)), str(len(story.messages))
+    yield "began (UTC)", iso_time(timeline.began).replace("T", " ").rstrip("Z")
+    yield "from first to last", span(timeline.last - timeline.began)
+    yield _many("participant", len(timeline.participants)), str(len(timeline.participants))
+    yield _many("event", len(timeline.events)), str(len(timeline.events))
     for name, number in (
         (_many("step undone", count("compensated"), "steps undone"), count("compensated")),
         ("refused", count("refused")),
         (_many("retry", count("retrying"), "retries"), count("retrying")),
         (_many("dead letter", count("dead letter")), count("dead letter")),
-        ("void", sum(bool(message.void) for message in story.messages)),
+        ("void", sum(bool(message.void) for message in timeline.events)),
     ):
         if number:
             yield name, str(number)
@@ -100,70 +101,72 @@ def _many(one: str, number: int, several: str = "") -> str:
     return one if number == 1 else several or f"{one}s"
 
 
-def _waits(story: Story) -> Iterator[str]:
-    if story.owed:
+def _waits(timeline: Timeline) -> Iterator[str]:
+    if timeline.waits:
         rows = (
             [
-                _cell("who", debt.who or "nobody whose store was looked at"),
-                _cell("", own_name(debt.what, debt.who) or "…"),
-                _toned("bad" if debt.why == "dead letter" else "busy", debt.why),
-                _cell("", owes(debt, story.now)),
+                _cell("who", wait.who or "nobody whose store was looked at"),
+                _cell("", short_step(wait.what, wait.who) or "…"),
+                _toned("bad" if wait.why == "dead letter" else "busy", wait.why),
+                _cell("", wait_reason(wait, timeline.now)),
             ]
-            for debt in story.owed
+            for wait in timeline.waits
         )
         yield from _table("What it waits for", ("owed by", "what", "why", ""), rows)
 
 
-def _remains(story: Story) -> Iterator[str]:
-    if story.ahead:
+def _remains(timeline: Timeline) -> Iterator[str]:
+    if timeline.remaining:
         rows = (
             [
                 _cell("who", each.participant),
-                _cell("", own_name(each.step, each.participant)),
+                _cell("", short_step(each.step, each.participant)),
                 _cell("", each.task),
-                _cell("", events(each.gives)),
-                _cell("", f"after {events(each.needs, ' and ')}" if each.needs else "owed now"),
+                _cell("", event_names(each.answers)),
+                _cell("", f"after {event_names(each.needs, ' and ')}" if each.needs else "owed now"),
             ]
-            for each in story.ahead
+            for each in timeline.remaining
         )
         yield from _table("What remains", ("participant", "step", "", "answers with", "when"), rows)
 
 
-def _lines(story: Story) -> Iterator[str]:
-    rows = (_line(story, moment) for moment in story.moments)
+def _lines(timeline: Timeline) -> Iterator[str]:
+    rows = (_line(timeline, moment) for moment in timeline.moments)
     head = ("#", "since start", "since cause", "participant", "step", "state", "event, and why")
     yield from _table("Line by line", head, rows, numbered=True)
 
 
-def _line(story: Story, moment: Moment) -> list[str]:
+def _line(timeline: Timeline, moment: Moment) -> list[str]:
     move = f"{moment.old_state} → {moment.new_state}"
     return [
-        _cell("number", f"+{span(moment.time - story.began)}"),
+        _cell("number", f"+{span(moment.time - timeline.began)}"),
         _cell("number", "" if moment.took is None else span(moment.took)),
         _cell("who", moment.participant),
-        _cell("step", own_name(moment.step, moment.participant)),
+        _cell("step", short_step(moment.step, moment.participant)),
         _toned(TONES[moment.what], moment.what, f'<br><span class="quiet">{escape(move)}</span>'),
-        f"<td>{escape(says(moment))}{_detail(moment)}</td>",
+        f"<td>{escape(published_and_reason(moment))}{_detail(moment)}</td>",
     ]
 
 
 def _detail(moment: Moment) -> str:
-    """Say by which clock, and who has read the event how long after its record's time."""
-    parts = [moment_of(moment.time)] if moment.seen else [f"{moment_of(moment.time)}, told by the log alone"]
-    message = moment.message
-    if message and message.place:
-        place = message.place
+    """Return the time, the event's place, and who has read it how long after its record's time."""
+    parts = (
+        [iso_time(moment.time)] if moment.in_store else [f"{iso_time(moment.time)}, told by the log alone"]
+    )
+    event = moment.event
+    if event and event.place:
+        place = event.place
         parts.append(f"{place.topic}[{place.partition}]@{place.offset}")
-        read = [f"{who} {span(time - message.time)}" for who, time in sorted(message.read.items())]
+        read = [f"{who} {span(time - event.time)}" for who, time in sorted(event.read.items())]
         parts += [f"read by {', '.join(read)}"] if read else []
-    identity = f' <span class="id">· {escape(message.id)}</span>' if message else ""
+    identity = f' <span class="id">· {escape(event.id)}</span>' if event else ""
     return f'<br><span class="quiet">{escape(" · ".join(parts))}{identity}</span>'
 
 
-def _remarks(story: Story) -> Iterator[str]:
-    if story.remarks:
+def _remarks(timeline: Timeline) -> Iterator[str]:
+    if timeline.remarks:
         yield "<h2>To be known</h2>"
-        yield f'<ul class="remarks">{"".join(f"<li>{escape(each)}</li>" for each in story.remarks)}</ul>'
+        yield f'<ul class="remarks">{"".join(f"<li>{escape(each)}</li>" for each in timeline.remarks)}</ul>'
 
 
 def _table(

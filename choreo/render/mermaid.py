@@ -1,47 +1,67 @@
-"""A story as a Mermaid sequence diagram, for Markdown."""
+"""Mermaid diagrams, for Markdown: a timeline as a sequence diagram, a saga's graph as a flowchart."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from choreo.render.wording import headline, own_name, says
-from choreo.timeline import Message, Moment, Story
+from choreo.events import short_name
+from choreo.graph import SagaGraph
+from choreo.render.graph import edges, ends
+from choreo.render.wording import headline, published_and_reason, short_step
+from choreo.timeline.events import Event
+from choreo.timeline.moments import Moment
+from choreo.timeline.timeline import Timeline
 
 
-def sequence(story: Story) -> str:
-    """Write a story; an event's arrow stands where it took effect, dashed where it leads back."""
-    lanes = {name: f"p{number}" for number, name in enumerate(story.participants)}
+def sequence_diagram(timeline: Timeline) -> str:
+    """Return the diagram; an arrow is an event, where it took effect, dashed where it is no success."""
+    lanes = {name: f"p{number}" for number, name in enumerate(timeline.participants)}
     lines = ["sequenceDiagram", *(f"  participant {lane} as {_text(name)}" for name, lane in lanes.items())]
     drawn: set[tuple[str, str, str]] = set()
-    for moment in story.moments:
-        lines += (f"  {line}" for line in _moment(story, moment, lanes, drawn))
-    first, last = lanes[story.participants[0]], lanes[story.participants[-1]]
+    for moment in timeline.moments:
+        lines += (f"  {line}" for line in _moment(timeline, moment, lanes, drawn))
+    first, last = lanes[timeline.participants[0]], lanes[timeline.participants[-1]]
     over = first if first == last else f"{first},{last}"
-    lines.append(f"  Note over {over}: {_text(headline(story))}")
+    lines.append(f"  Note over {over}: {_text(headline(timeline))}")
     return "\n".join(lines)
 
 
 def _moment(
-    story: Story, moment: Moment, lanes: dict[str, str], drawn: set[tuple[str, str, str]]
+    timeline: Timeline, moment: Moment, lanes: dict[str, str], drawn: set[tuple[str, str, str]]
 ) -> Iterator[str]:
     lane = lanes[moment.participant]
-    cause = story.message(moment.cause)
+    cause = timeline.event(moment.cause)
     key = (moment.participant, moment.step, moment.cause)
     if cause and cause.source in lanes and key not in drawn:
         drawn.add(key)
         yield f"{lanes[cause.source]}{_arrow(cause)}{lane}: {_text(f'{cause.name} {cause.at}')}"
-    said = says(moment)
-    step = own_name(moment.step, moment.participant)
-    yield f"Note over {lane}: {_text(f'{step} {moment.what}')}{f'<br/>{_text(said)}' if said else ''}"
+    note = published_and_reason(moment)
+    step = short_step(moment.step, moment.participant)
+    yield f"Note over {lane}: {_text(f'{step} {moment.what}')}{f'<br/>{_text(note)}' if note else ''}"
 
 
-def _arrow(message: Message) -> str:
-    if message.void:
+def _arrow(event: Event) -> str:
+    if event.void:
         return "--x"
-    return "->>" if message.outcome == "succeeded" else "-->>"
+    return "->>" if event.outcome == "succeeded" else "-->>"
 
 
 def _text(text: str) -> str:
-    """Write a text so that Mermaid takes it for nothing else: entity codes for what has a meaning there."""
+    """Return a text with entity codes for the characters that have a meaning in Mermaid."""
     return re.sub(r"[#;<>&\"%{}\n\r:]", lambda found: f"#{ord(found[0])};", text)
+
+
+def flowchart(graph: SagaGraph) -> str:
+    """Return the flowchart; the edges of a rollback are dotted."""
+    numbers = {name: f"s{number}" for number, name in enumerate(graph.steps)}
+    lines = ["flowchart LR"]
+    lines += [f'  {number}["{name}"]' for name, number in numbers.items()]
+    for edge in edges(graph):
+        if edge.source in numbers:
+            arrow = "-.->" if edge.back else "-->"
+            lines.append(f"  {numbers[edge.source]} {arrow}|{short_name(edge.event)}| {numbers[edge.target]}")
+    for number, (step, event) in enumerate(ends(graph)):
+        name = short_name(event)
+        lines.append(f'  {numbers[step]} ==>|{name}| end{number}(["{name}"])')
+    return "\n".join(lines)

@@ -1,14 +1,14 @@
-"""The look of a story's page: light and dark, on screen and on paper."""
+"""The style sheet of a timeline's page: light and dark, on screen and on paper."""
 
 _POINTED = 300
-"""For so many boxes there are rules that show what a pointer is on; no page is as long as that."""
+"""The most boxes that get rules of their own for the pointer."""
 
 
 def style(width: float, boxes: int) -> str:
-    """Give the style sheet of a page with so many boxes, in a picture so many pixels wide.
+    """Return the style sheet of a page whose picture has so many boxes and is so many pixels wide.
 
-    The picture may shrink, then it scrolls. What leads to a box and from it stands out while the pointer
-    is on it, and so does the box of a line.
+    The picture shrinks a little before it scrolls. While the pointer is on a box, only the arrows from and
+    to it are plain; while it is on a line of the table, the line's box is marked.
     """
     narrow, wide = round(width * 0.8), round(width)
     fit = f"@media screen {{ svg.story {{ min-width: {narrow}px; max-width: {wide}px; }} }}"

@@ -1,11 +1,11 @@
-"""A story as a picture (SVG): lanes, boxes, and the events that lead from one to the other."""
+"""A timeline as a picture in SVG: lanes, boxes, and the events that lead from one box to another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
 
-from choreo.render.shapes import AXIS, BOX, LINE, TOP, Arrow, Bar, Box, Layout, Tick, cut
+from choreo.render.layout import AXIS, BOX, LINE, TOP, Arrow, Bar, Box, Layout, Tick, cut
 
 ICONS = {
     "started": "M5 3.2v9.6L12.6 8z",
@@ -21,7 +21,7 @@ ICONS = {
     "cancelled": "M4.5 4.5h7v7h-7z",
     "imported": "M2.5 8h8M7.5 4.8L10.8 8l-3.3 3.2M13.2 3.5v9",
 }
-"""Outlines in a square of 16; what has none of its own shares one."""
+"""Outlines in a square of 16; `_SHARED` names the one for what has none of its own."""
 
 _SHARED = {
     "compensating": "back",
@@ -36,7 +36,7 @@ _SHARED = {
 
 
 def picture(layout: Layout, title: str) -> str:
-    """Draw a layout; the boxes lead to the lines of the table that have their numbers."""
+    """Return a layout as SVG; the boxes link to the lines of the table that have their numbers."""
     width, height = _round(layout.width), _round(layout.height)
     return "\n".join(
         [
@@ -55,7 +55,7 @@ def picture(layout: Layout, title: str) -> str:
 
 
 def icon(what: str) -> str:
-    """Name the outline that stands for a moment."""
+    """Return the name of the outline for a moment."""
     return _SHARED.get(what, what)
 
 
@@ -109,7 +109,7 @@ def _arrow(arrow: Arrow) -> str:
 
 
 def _curve(source: Box, target: Box) -> str:
-    """Leave a box at the side that faces the other one, and arrive there likewise."""
+    """Return the path between two boxes, from and to the sides that face each other."""
     side = (target.x > source.x) - (target.x < source.x)
     if not side:
         x = source.x + max(source.width, target.width) / 2
@@ -149,7 +149,7 @@ def _box(box: Box) -> str:
 
 
 def _room(layout: Layout) -> float:
-    """Give the width of a lane."""
+    """Return the width of a lane."""
     return (layout.width - AXIS - 8) / len(layout.lanes)
 
 

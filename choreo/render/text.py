@@ -1,12 +1,23 @@
-"""A story as lines of text, in columns; whoever prints it may colour them by their tone."""
+"""A timeline as lines of text, in columns; whoever prints it may colour them by their tone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from choreo.render.wording import STATE_TONES, TONES, Tone, events, headline, owes, own_name, says, span
-from choreo.timeline import Moment, Story
+from choreo.render.wording import (
+    STATE_TONES,
+    TONES,
+    Tone,
+    headline,
+    published_and_reason,
+    short_step,
+    span,
+    wait_reason,
+)
+from choreo.timeline.events import event_names
+from choreo.timeline.moments import Moment
+from choreo.timeline.timeline import Timeline
 
 
 class Line(NamedTuple):
@@ -17,78 +28,106 @@ class Line(NamedTuple):
     tone: Tone = "calm"
 
 
-def lines(story: Story) -> Iterator[Line]:
-    """Write a story: what happened, what it waits for, what remains, and what to know of the sources."""
-    told = headline(story)
-    yield Line(f"{story.saga_type}  {story.saga_id}  {told}", told, STATE_TONES[story.state])
+def lines(timeline: Timeline) -> Iterator[Line]:
+    """Yield a timeline: its moments, what it waits for, what remains, and the remarks on the sources."""
+    state = headline(timeline)
+    yield Line(f"{timeline.saga_type}  {timeline.saga_id}  {state}", state, STATE_TONES[timeline.state])
     yield Line("")
-    yield from moments(story)
-    if story.owed:
+    yield from moments(timeline)
+    if timeline.waits:
         yield Line("")
         yield Line("waits for")
         rows = [
-            (debt.who or "?", own_name(debt.what, debt.who) or "…", debt.why, owes(debt, story.now))
-            for debt in story.owed
+            (
+                wait.who or "?",
+                short_step(wait.what, wait.who) or "…",
+                wait.why,
+                wait_reason(wait, timeline.now),
+            )
+            for wait in timeline.waits
         ]
         yield from (Line(f"  {row}") for row in columns(rows))
-    if story.ahead:
+    if timeline.remaining:
         yield Line("")
         yield Line("remains")
-        yield from (Line(f"  {row}") for row in columns(_remaining(story)))
-    for remark in story.remarks:
+        yield from (Line(f"  {row}") for row in columns(_remaining(timeline)))
+    for remark in timeline.remarks:
         yield Line("")
         yield Line(f"note: {remark}")
 
 
-def moments(story: Story) -> Iterator[Line]:
-    """Write what happened, a line a moment: since the start, since its cause, who, what."""
-    cells = [_cells(story, each) for each in story.moments]
-    for row, moment in zip(columns(cells, right=(0, 1)), story.moments, strict=True):
+def moments(timeline: Timeline) -> Iterator[Line]:
+    """Yield the moments, a line each: time since the start and since the cause, participant, step, state."""
+    cells = [_cells(timeline, each) for each in timeline.moments]
+    for row, moment in zip(columns(cells, right=(0, 1)), timeline.moments, strict=True):
         move = f"{moment.old_state} → {moment.new_state}"
         yield Line(row, move, TONES[moment.what])
 
 
-_LONGEST = 300
-"""The characters of a cell; JSON has the rest."""
-
-_UNSAID = ("dead letter", "requeued", "discarded", "observed", "passed", "pruned")
-"""What states don't tell."""
-
-
-def _cells(story: Story, moment: Moment) -> tuple[str, ...]:
+def summary_row(timeline: Timeline) -> tuple[str, ...]:
+    """Return id, type, state, age, the last step, and what the saga waits for most of all."""
+    last = timeline.moments[-1]
+    step = last.step if last.participant in last.step else f"{last.participant} {last.step}"
     return (
-        f"+{span(moment.time - story.began)}",
-        "" if moment.took is None else span(moment.took),
-        moment.participant,
-        own_name(moment.step, moment.participant),
-        f"{moment.old_state} → {moment.new_state}",
-        " ".join(part for part in (moment.what if moment.what in _UNSAID else "", says(moment)) if part),
+        timeline.saga_id,
+        timeline.saga_type,
+        timeline.state,
+        span(max(timeline.now - timeline.began, 0)),
+        f"{step} {last.what}, {span(max(timeline.now - last.time, 0))} ago",
+        _first_wait(timeline),
     )
 
 
-def _remaining(story: Story) -> Iterable[tuple[str, ...]]:
-    for each in story.ahead:
-        after = f"after {events(each.needs, ' and ')}" if each.needs else "owed now"
-        yield each.participant, own_name(each.step, each.participant), each.task, events(each.gives), after
+def _first_wait(timeline: Timeline) -> str:
+    if not timeline.waits:
+        return ""
+    first = timeline.waits[0]
+    what = short_step(first.what, first.who)
+    more = f" (+{len(timeline.waits) - 1})" if len(timeline.waits) > 1 else ""
+    return f"{first.who or 'nobody here'}: {f'{what}, ' if what else ''}{first.why}{more}"
+
+
+_LONGEST = 300
+"""The most characters of a cell; JSON has them all."""
+
+_WITHOUT_STATE = ("dead letter", "requeued", "discarded", "observed", "passed", "pruned")
+"""The moments that a change of state alone does not show."""
+
+
+def _cells(timeline: Timeline, moment: Moment) -> tuple[str, ...]:
+    what = moment.what if moment.what in _WITHOUT_STATE else ""
+    return (
+        f"+{span(moment.time - timeline.began)}",
+        "" if moment.took is None else span(moment.took),
+        moment.participant,
+        short_step(moment.step, moment.participant),
+        f"{moment.old_state} → {moment.new_state}",
+        " ".join(part for part in (what, published_and_reason(moment)) if part),
+    )
+
+
+def _remaining(timeline: Timeline) -> Iterable[tuple[str, ...]]:
+    for each in timeline.remaining:
+        step, answers = short_step(each.step, each.participant), event_names(each.answers)
+        after = f"after {event_names(each.needs, ' and ')}" if each.needs else "owed now"
+        yield each.participant, step, each.task, answers, after
 
 
 def columns(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Lay cells out in columns; those named in ``right`` are flush right."""
+    """Return rows of cells as lines, in columns; those whose numbers are in ``right`` are flush right."""
     table = [tuple(map(_printable, row)) for row in rows]
     if not table:
         return []
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     return [
-        "  ".join(_padded(cell, widths[n], n in right) for n, cell in enumerate(row)).rstrip()
+        "  ".join(
+            cell.rjust(widths[n]) if n in right else cell.ljust(widths[n]) for n, cell in enumerate(row)
+        ).rstrip()
         for row in table
     ]
 
 
 def _printable(text: str) -> str:
-    """Write a text in one line, whatever an exception or a stranger put into it: a terminal obeys some."""
+    """Return a text in one line, without the control characters that a terminal would obey."""
     shown = "".join(character if character.isprintable() else " " for character in text)
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
-
-
-def _padded(cell: str, width: int, right: bool) -> str:
-    return cell.rjust(width) if right else cell.ljust(width)

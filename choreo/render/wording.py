@@ -1,4 +1,4 @@
-"""How a story is worded, whatever it is drawn with: spans of time, steps' short names, tones."""
+"""How a timeline is worded, whatever it is drawn with: spans of time, steps' short names, tones."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from choreo.events import short_name
-from choreo.timeline import Debt, Moment, Story
-from choreo.timeline.messages import What
+from choreo.timeline.moments import Moment, What
+from choreo.timeline.timeline import Timeline
+from choreo.timeline.waits import Wait
 
 Tone = Literal["calm", "busy", "good", "bad", "back"]
-"""``calm`` is neither here nor there, ``busy`` under way, ``back`` undone or being undone."""
+"""``calm`` is neutral, ``busy`` under way, ``good`` a success, ``bad`` a failure, ``back`` a compensation."""
 
 TONES: Mapping[What, Tone] = {
     "started": "good",
@@ -42,7 +42,7 @@ STATE_TONES: Mapping[str, Tone] = {
 
 
 def span(milliseconds: int) -> str:
-    """Write a span of time with as much precision as anybody wants.
+    """Return a span of time with two units at most.
 
     >>> [span(each) for each in (7, 3_048, 125_000, 7_800_000, 200_000_000)]
     ['7 ms', '3.05 s', '2 min 5 s', '2 h 10 min', '2 d 7 h']
@@ -65,59 +65,54 @@ def span(milliseconds: int) -> str:
     return f"{seconds} s"
 
 
-def moment_of(milliseconds: int) -> str:
-    """Write a time in UTC, as ISO 8601 does.
+def iso_time(milliseconds: int) -> str:
+    """Return a time in UTC, in ISO 8601.
 
-    >>> moment_of(1_700_000_000_042)
+    >>> iso_time(1_700_000_000_042)
     '2023-11-14T22:13:20.042Z'
     """
     written = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
     return written.replace("+00:00", "Z")
 
 
-def own_name(step: str, participant: str) -> str:
-    """Give a step's name without its owner's, where it is told of the owner."""
+def short_step(step: str, participant: str) -> str:
+    """Return a step's name without the participant's, for where that stands beside it."""
     return step.removeprefix(f"{participant}.")
 
 
-def headline(story: Story) -> str:
-    """Say in one sentence how the saga stands."""
-    because = f": {story.aborted_by}" if story.aborted_by else ""
-    if story.is_ended:
-        return f"{story.state} after {span(story.last - story.began)}{because}"
-    return f"{story.state} for {span(max(story.now - story.began, 0))}{because}"
-
-
-def events(types: tuple[str, ...], joint: str = " or ") -> str:
-    """Write event types for people."""
-    return joint.join(short_name(name) for name in types)
+def headline(timeline: Timeline) -> str:
+    """Return where the saga stands, in one sentence."""
+    because = f": {timeline.aborted_by}" if timeline.aborted_by else ""
+    if timeline.is_ended:
+        return f"{timeline.state} after {span(timeline.last - timeline.began)}{because}"
+    return f"{timeline.state} for {span(max(timeline.now - timeline.began, 0))}{because}"
 
 
 def published(moment: Moment) -> str:
-    """Name the event that a moment published, with its place in the log."""
-    return f"{moment.message.name} {moment.message.at}".rstrip() if moment.message else ""
+    """Return the name of the event that a moment published, with its offset."""
+    return f"{moment.event.name} {moment.event.at}".rstrip() if moment.event else ""
 
 
-def because(moment: Moment) -> str:
-    """Say what came of a moment's event, or what led to the moment."""
-    if moment.message and moment.message.void:
-        return f"void: {moment.message.void}"
+def reason(moment: Moment) -> str:
+    """Return why a moment's event is void, or why the moment happened."""
+    if moment.event and moment.event.void:
+        return f"void: {moment.event.void}"
     if moment.what == "retrying":
         return f"attempt {moment.attempt} failed: {moment.why}" if moment.why else "an attempt failed"
     return moment.why
 
 
-def says(moment: Moment) -> str:
-    """Say both in one line."""
-    return "; ".join(part for part in (published(moment), because(moment)) if part)
+def published_and_reason(moment: Moment) -> str:
+    """Return both in one line."""
+    return "; ".join(part for part in (published(moment), reason(moment)) if part)
 
 
-def owes(debt: Debt, now: int) -> str:
-    """Say why a debt is one, and for how long."""
+def wait_reason(wait: Wait, now: int) -> str:
+    """Return why a saga waits, since when and until when."""
     times = []
-    if debt.since is not None:
-        times.append(f"for {span(max(now - debt.since, 0))}")
-    if debt.until is not None:
-        passed = now - debt.until
+    if wait.since is not None:
+        times.append(f"for {span(max(now - wait.since, 0))}")
+    if wait.until is not None:
+        passed = now - wait.until
         times.append(f"due for {span(passed)}" if passed > 0 else f"in {span(-passed)}")
-    return ", ".join([part for part in (debt.detail, *times) if part])
+    return ", ".join([part for part in (wait.detail, *times) if part])

@@ -1,25 +1,14 @@
-"""A saga's story, told by all its participants: pure, no I/O.
+"""The timeline of one saga, merged from the stores of all its participants; pure, no I/O.
 
-The accounts of several stores are merged by the order of the saga's topic; clocks only arrange what that
-order leaves open. `choreo.render` draws what is told here.
+What happened is ordered by the saga's topic, and clocks arrange only what that order leaves open.
+
+- `choreo.timeline.source`: where accounts of sagas are read, and `choreo.timeline.topic` the topic as one
+- `choreo.timeline.account`: what one participant's store says of a saga
+- `choreo.timeline.events`: the saga's events in the order of its topic, and why some are void
+- `choreo.timeline.moments`: what happened at one participant; `choreo.timeline.merge` orders it all
+- `choreo.timeline.remaining`: what may still happen, by the saga's graph
+- `choreo.timeline.waits`: what the saga waits for, and who is to act
+- `choreo.timeline.timeline`: all of it together
+
+`choreo.render` draws timelines.
 """
-
-from choreo.timeline.account import Account, Letter, Planned
-from choreo.timeline.debts import Debt
-from choreo.timeline.messages import Message, Moment, Place
-from choreo.timeline.source import Head, Source
-from choreo.timeline.timeline import Story, tell
-
-__all__ = [
-    "Account",
-    "Debt",
-    "Head",
-    "Letter",
-    "Message",
-    "Moment",
-    "Place",
-    "Planned",
-    "Source",
-    "Story",
-    "tell",
-]

@@ -1,4 +1,4 @@
-"""What one participant's store says of one saga: its side of the story."""
+"""What one participant's store says of one saga."""
 
 from __future__ import annotations
 
@@ -9,48 +9,21 @@ from choreo.chain import PRUNED
 from choreo.errors import StoreError
 from choreo.outcome import Outcome, SagaState, StepState
 from choreo.protocol.history import INPUT_NAMES
-from choreo.records import Entry
-
-
-class Planned(NamedTuple):
-    """What a participant has yet to do for a saga, and when it is due (milliseconds since the epoch).
-
-    ``task`` is ``action``, ``compensation``, ``observer``, ``deadline`` or ``answer``; ``lane`` is ``out``
-    while a call is under way.
-    """
-
-    task: str
-    name: str
-    due: int
-    attempt: int = 0
-    lane: str = "turn"
-
-
-class Letter(NamedTuple):
-    """A dead letter of a saga; ``state`` is ``open``, ``requeued`` or ``discarded``."""
-
-    number: int
-    task: str
-    name: str
-    reason: str
-    detail: str
-    time: int
-    state: str = "open"
-    comment: str = ""
+from choreo.records import DeadLetter, Entry, Scheduled
 
 
 class Account(NamedTuple):
-    """One participant's side: its rows of the saga log, and what waits there now.
+    """One participant's rows of one saga: of its saga log, its schedule and its dead letters.
 
-    ``unsent`` are the ids of the events that its outbox still holds; ``source`` says where all this was
-    read, for a message.
+    ``unpublished`` are the ids of the events that its outbox still holds; ``source`` names, in messages,
+    where all this was read.
     """
 
     participant: str
     entries: Sequence[Entry]
-    planned: Sequence[Planned] = ()
-    letters: Sequence[Letter] = ()
-    unsent: frozenset[str] = frozenset()
+    scheduled: Sequence[Scheduled] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+    unpublished: frozenset[str] = frozenset()
     source: str = ""
 
 
@@ -60,9 +33,10 @@ _OUTCOMES = frozenset((*get_args(Outcome), ""))
 _INPUTS = frozenset((*INPUT_NAMES.values(), PRUNED, ""))
 
 
-def refuse_corrupt(entries: Iterable[Entry], source: str) -> None:
-    """Raise `StoreError` at the first row that choreo can't have written, naming it."""
-    for number, entry in enumerate(entries, 1):
+def refuse_corrupt(account: Account) -> None:
+    """Raise `StoreError`, naming the row, where the saga log has one that choreo can't have written."""
+    source = account.source or f"the store of {account.participant}"
+    for number, entry in enumerate(account.entries, 1):
         wrong = next(
             (f"{name} is {value!r}" for name, value, known in _words(entry) if value not in known), ""
         )

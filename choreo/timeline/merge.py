@@ -1,13 +1,13 @@
-"""Merging what happened at several participants into one story, by the order of the log."""
+"""Merging the moments of several participants into one order, that of the topic."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from choreo.timeline.messages import Message, Moment, What
-from choreo.timeline.moments import Local
+from choreo.timeline.events import Event
+from choreo.timeline.moments import LocalMoment, Moment, What
 
-_SAYS: Mapping[str, tuple[What, str]] = {
+_OF_OUTCOME: Mapping[str, tuple[What, str]] = {
     "succeeded": ("completed", "completed"),
     "failed": ("failed", "failed"),
     "timed_out": ("timed out", "failed"),
@@ -16,52 +16,52 @@ _SAYS: Mapping[str, tuple[What, str]] = {
 _OF_KIND: Mapping[str, What] = {"start": "started", "cancellation": "cancelled", "external": "imported"}
 
 
-def merged(messages: Sequence[Message], locals_: Sequence[Sequence[Local]]) -> list[Moment]:
-    """Give everybody's moments in one order that contradicts neither the log nor anybody's own.
+def merged(events: Sequence[Event], by_participant: Sequence[Sequence[LocalMoment]]) -> list[Moment]:
+    """Return all moments in one order that contradicts neither the topic's nor any participant's own.
 
-    Events come in the order of the topic; what happened at a participant comes after the events that
-    it had read by then, and what published an event after what published those before it. What this leaves
-    open is arranged by the clocks; where they contradict it they are not believed.
+    A moment comes after the events that its participant had folded by then; one that published an event
+    comes after those that published the events before it. What this leaves open is ordered by the clocks,
+    which are not believed where they contradict it.
     """
-    rank = {message.id: number for number, message in enumerate(messages, 1)}
-    published = {each.moment.message.id for side in locals_ for each in side if each.moment.message}
-    queues = [list(reversed(side)) for side in locals_ if side]
-    story: list[Moment] = []
-    told: set[str] = set()
+    rank = {event.id: number for number, event in enumerate(events, 1)}
+    published = {each.moment.event.id for side in by_participant for each in side if each.moment.event}
+    queues = [list(reversed(side)) for side in by_participant if side]
+    moments: list[Moment] = []
+    placed: set[str] = set()
     passed = 0
-    while queues or passed < len(messages):
+    while queues or passed < len(events):
         ready = [queue for queue in queues if _may_come(queue[-1], rank, passed)]
-        event = messages[passed] if passed < len(messages) else None
-        if event is not None and _comes_next(event, ready, event.id in told or event.id not in published):
+        event = events[passed] if passed < len(events) else None
+        if event is not None and _comes_next(event, ready, event.id in placed or event.id not in published):
             passed += 1
             if event.id not in published:
-                story.append(_from_the_log(event))
+                moments.append(_of_event(event))
             continue
         queue = min(ready, key=lambda queue: queue[-1].moment.time)
         moment = queue.pop().moment
-        story.append(moment)
-        if moment.message:
-            told.add(moment.message.id)
+        moments.append(moment)
+        if moment.event:
+            placed.add(moment.event.id)
         queues = [queue for queue in queues if queue]
-    return story
+    return moments
 
 
-def _may_come(local: Local, rank: Mapping[str, int], passed: int) -> bool:
-    """Say whether all has been told that must come before a moment."""
-    message = local.moment.message
-    published = rank.get(message.id, 0) if message else 0
-    return local.after <= passed and published <= passed + 1
+def _may_come(local: LocalMoment, rank: Mapping[str, int], passed: int) -> bool:
+    """Whether all that must come before a moment has its place already."""
+    event = local.moment.event
+    published = rank.get(event.id, 0) if event else 0
+    return local.folded <= passed and published <= passed + 1
 
 
-def _comes_next(event: Message, ready: Sequence[Sequence[Local]], is_published: bool) -> bool:
-    """Say whether the next event of the log comes before all that could happen now."""
+def _comes_next(event: Event, ready: Sequence[Sequence[LocalMoment]], is_published: bool) -> bool:
+    """Whether the next event of the topic comes before all moments that may come now."""
     earliest = min((queue[-1].moment.time for queue in ready), default=None)
     return earliest is None or (is_published and event.time <= earliest)
 
 
-def _from_the_log(event: Message) -> Moment:
-    """Tell what only the log does, as nobody's store says more of it."""
-    what, state = _SAYS[event.outcome]
+def _of_event(event: Event) -> Moment:
+    """Return what an event alone shows of what happened at its participant, whose store was not read."""
+    what, state = _OF_OUTCOME[event.outcome]
     if event.outcome == "succeeded":
         what = _OF_KIND.get(event.kind, what)
     before = "completed" if event.outcome == "compensated" else "pending"

@@ -1,72 +1,116 @@
-"""One participant's rows as moments, in that participant's own order."""
+"""What happened at one participant, in its own order, from its rows of the saga log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from choreo.chain import PRUNED
 from choreo.outcome import CANCEL, START, TIMED_OUT
-from choreo.records import Entry
-from choreo.timeline.account import Account, Letter
-from choreo.timeline.messages import Message, Moment, What, message_of
+from choreo.records import DeadLetter, Entry
+from choreo.timeline.account import Account
+from choreo.timeline.events import Event, event_of
+
+What = Literal[
+    "started",
+    "cancelled",
+    "imported",
+    "executing",
+    "retrying",
+    "completed",
+    "failed",
+    "timed out",
+    "refused",
+    "compensating",
+    "compensated",
+    "observed",
+    "dead letter",
+    "requeued",
+    "discarded",
+    "passed",
+    "pruned",
+]
+"""What happened. ``passed``: a deadline, before its step had an outcome; ``pruned``: all rows of the saga."""
 
 
-class Local(NamedTuple):
-    """A moment, and how many events of the log its participant had folded by then (``after``)."""
+class Moment(NamedTuple):
+    """One thing that happened at one participant.
 
-    after: int
+    ``time`` is by that participant's clock; ``took`` is the time since the record of the event ``cause``,
+    None where that isn't known; both are in milliseconds. ``event`` is the event that it published, ``why``
+    the reason of a refusal, a failure, a retry or a dead letter, ``attempt`` the number of the attempt that
+    failed. ``in_store`` is False where only the topic shows it, as the participant's store was not read.
+    """
+
+    participant: str
+    step: str
+    what: What
+    old_state: str
+    new_state: str
+    time: int
+    cause: str = ""
+    took: int | None = None
+    event: Event | None = None
+    why: str = ""
+    attempt: int = 0
+    in_store: bool = True
+
+
+class LocalMoment(NamedTuple):
+    """A moment, and how many events of the topic its participant had folded by then."""
+
+    folded: int
     moment: Moment
 
 
-def moments_of(account: Account, messages: Sequence[Message]) -> list[Local]:
-    """Give what happened at one participant; ``messages`` are the log's, in its order."""
-    rank = {message.id: number for number, message in enumerate(messages, 1)}
-    by_id = {message.id: message for message in messages}
-    told: list[Local] = []
-    after = 0
+def moments_of(account: Account, events: Sequence[Event]) -> list[LocalMoment]:
+    """Return what happened at one participant; ``events`` are the topic's, in its order."""
+    rank = {event.id: number for number, event in enumerate(events, 1)}
+    by_id = {event.id: event for event in events}
+    moments: list[LocalMoment] = []
+    folded = 0
     for entry in account.entries:
         if entry.input == "event":
-            after = max(after, rank[entry.event_id])
+            folded = max(folded, rank[entry.event_id])
             continue
-        published = by_id.get(entry.event_id) or message_of(entry) if entry.event_id else None
-        if published and _belongs_to_the_last(told, entry):
-            told[-1] = _with(told[-1], published)
-        elif _tells(entry):
-            told.append(Local(after, _moment(account, entry, published, told, by_id)))
-    return told
+        published = by_id.get(entry.event_id) or event_of(entry) if entry.event_id else None
+        if published and _publishes_the_last(moments, entry):
+            moments[-1] = _with(moments[-1], published)
+        elif _is_moment(entry):
+            moments.append(LocalMoment(folded, _moment(account, entry, published, moments, by_id)))
+    return moments
 
 
-def _tells(entry: Entry) -> bool:
-    """Say whether anything happened: that another attempt begins is told by the one that failed."""
+def _is_moment(entry: Entry) -> bool:
+    """Whether a row is a moment of its own; the beginning of another attempt is not, but its failure is."""
     return entry.old_state != entry.new_state or bool(entry.event_id) or entry.input in _ALWAYS
 
 
 _ALWAYS = ("deferred", "buried", "requeued", "discarded", "observed", "due", PRUNED)
 
 
-def _belongs_to_the_last(told: list[Local], entry: Entry) -> bool:
-    """Say whether a row is only the publication of what the last moment tells."""
-    if entry.input or entry.old_state != entry.new_state or not told or told[-1].moment.message:
+def _publishes_the_last(moments: list[LocalMoment], entry: Entry) -> bool:
+    """Whether a row only publishes the event of the last moment."""
+    if entry.input or entry.old_state != entry.new_state or not moments or moments[-1].moment.event:
         return False
-    last = told[-1].moment
+    last = moments[-1].moment
     return last.step == entry.step or last.what == "passed"
 
 
-def _with(local: Local, message: Message) -> Local:
+def _with(local: LocalMoment, event: Event) -> LocalMoment:
     moment = local.moment
-    if moment.what == "passed" and message.outcome == TIMED_OUT:
+    if moment.what == "passed" and event.outcome == TIMED_OUT:
         why = f"the deadline {moment.step} passed"
-        moment = moment._replace(step=message.step, what="timed out", why=why)
-    return local._replace(moment=moment._replace(message=message))
+        moment = moment._replace(step=event.step, what="timed out", why=why)
+    return local._replace(moment=moment._replace(event=event))
 
 
 def _moment(
     account: Account,
     entry: Entry,
-    published: Message | None,
-    told: Sequence[Local],
-    by_id: Mapping[str, Message],
+    published: Event | None,
+    before: Sequence[LocalMoment],
+    by_id: Mapping[str, Event],
 ) -> Moment:
     cause = by_id.get(entry.causation_id)
     what = _what(entry)
@@ -81,7 +125,7 @@ def _moment(
         entry.recorded_at - cause.time if cause else None,
         published,
         _why(account, entry, what),
-        _attempt(entry, told),
+        _attempt(entry, before),
     )
 
 
@@ -122,21 +166,21 @@ _OF_STATE: dict[str, What] = {
 def _why(account: Account, entry: Entry, what: What) -> str:
     if what not in ("dead letter", "requeued", "discarded"):
         return entry.note
-    letters = [each for each in account.letters if each.name == entry.step]
+    letters = [each for each in account.dead_letters if each.name == entry.step]
     return next(_of_letters(letters, entry, what), entry.note)
 
 
-def _of_letters(letters: Sequence[Letter], entry: Entry, what: What) -> Iterator[str]:
-    """Say more of a dead letter than its row does: its number, and what was said of it."""
+def _of_letters(letters: Sequence[DeadLetter], entry: Entry, what: What) -> Iterator[str]:
+    """Yield what dead letters add to their row of the saga log: the number, the detail, the comment."""
     for each in letters:
-        if what == "dead letter" and each.reason == entry.note and each.time == entry.recorded_at:
-            yield f"#{each.number} {each.reason}: {each.detail}"
+        if what == "dead letter" and each.reason == entry.note and each.recorded_at == entry.recorded_at:
+            yield f"#{each.id} {each.reason}: {each.detail}"
         elif what == each.state:
-            yield f"#{each.number}: {each.comment}" if each.comment else f"#{each.number}"
+            yield f"#{each.id}: {each.comment}" if each.comment else f"#{each.id}"
 
 
-def _attempt(entry: Entry, told: Sequence[Local]) -> int:
-    """Count the attempts at a step that failed, this one too; 0 where it isn't about one."""
+def _attempt(entry: Entry, before: Sequence[LocalMoment]) -> int:
+    """Return how many attempts at the step have failed with this one; 0 for any other row."""
     if entry.input != "deferred":
         return 0
-    return 1 + sum(each.moment.what == "retrying" and each.moment.step == entry.step for each in told)
+    return 1 + sum(each.moment.what == "retrying" and each.moment.step == entry.step for each in before)

@@ -1,4 +1,4 @@
-"""Where a saga stands by one source, in few words: enough to choose those that are meant."""
+"""Where accounts of sagas are read, and where each saga stands there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from choreo.records import Entry
 from choreo.timeline.account import Account
 
 
-class Head(NamedTuple):
-    """A saga's last row in one source; ``time`` is in milliseconds since the epoch, rows grow with it."""
+class LastEntry(NamedTuple):
+    """The last row of a saga in one source; ``time`` is in milliseconds since the epoch.
+
+    ``row`` is its number there; numbers grow as rows are written.
+    """
 
     row: int
     saga_id: str
@@ -24,35 +27,35 @@ class Source(Protocol):
 
     @property
     def path(self) -> str:
-        """What to call it in a message."""
+        """The name of the source, for messages."""
         ...
 
     @property
     def participant(self) -> str:
-        """Whose it is; empty for what is nobody's."""
+        """The participant whose store it is; empty for the topics."""
         ...
 
     def accounts(self, saga_id: str) -> Mapping[str, Account]:
-        """Give all that it says of a saga, by the type of saga."""
+        """Return what it says of the sagas with that id, by their type."""
         ...
 
-    def latest(self) -> Iterator[Head]:
-        """Give the sagas in the order in which they moved last, the newest first."""
+    def latest(self) -> Iterator[LastEntry]:
+        """Yield the last row of every saga, the newest first."""
         ...
 
-    def going_on(self) -> Iterator[Head]:
-        """Give the sagas that have not ended, those that moved longest ago first."""
+    def unended(self) -> Iterator[LastEntry]:
+        """Yield the last row of every saga that has not ended, the oldest first."""
         ...
 
-    def near(self, saga_id: str, limit: int) -> Sequence[str]:
-        """Give ids that an unknown one may have been meant for."""
+    def similar(self, saga_id: str, limit: int) -> Sequence[str]:
+        """Return ids of sagas, some of them similar to one that is unknown."""
         ...
 
 
-class Held:
-    """Rows of sagas, each saga's in its order, with numbers that grow as they were written.
+class MemorySource:
+    """A source in memory, of numbered rows; those of one saga come in their order.
 
-    ``participant`` is whose they are, empty for the topic's own; ``path`` what to call them in a message.
+    ``participant`` is whose rows they are, empty for those of the topics.
     """
 
     def __init__(self, participant: str, path: str, rows: Iterable[tuple[int, Entry]]) -> None:
@@ -65,26 +68,26 @@ class Held:
             self._last[entry.saga_id] = max(number, self._last.get(entry.saga_id, number))
 
     def accounts(self, saga_id: str) -> dict[str, Account]:
-        """Give what is held of a saga, by the type of saga."""
+        """Return the accounts of the sagas with that id, by their type."""
         found: dict[str, list[Entry]] = {}
         for entry in self._rows.get(saga_id, ()):
             found.setdefault(entry.saga_type, []).append(entry)
         return {name: Account(self.participant, rows, source=self.path) for name, rows in found.items()}
 
-    def latest(self) -> Iterator[Head]:
-        """Give the sagas in the order in which they moved last, the newest first."""
-        return map(self._head, sorted(self._last, key=self._last.__getitem__, reverse=True))
+    def latest(self) -> Iterator[LastEntry]:
+        """Yield the last row of every saga, the newest first."""
+        return map(self._last_entry, sorted(self._last, key=self._last.__getitem__, reverse=True))
 
-    def going_on(self) -> Iterator[Head]:
-        """Give the sagas that have not ended, those that moved longest ago first."""
-        heads = map(self._head, sorted(self._last, key=self._last.__getitem__))
-        return (head for head in heads if head.state not in ("completed", "failed"))
+    def unended(self) -> Iterator[LastEntry]:
+        """Yield the last row of every saga that has not ended, the oldest first."""
+        last = map(self._last_entry, sorted(self._last, key=self._last.__getitem__))
+        return (each for each in last if each.state not in ("completed", "failed"))
 
-    def near(self, saga_id: str, limit: int) -> Sequence[str]:
-        """Give ids that share the beginning of an unknown one, and the latest."""
+    def similar(self, saga_id: str, limit: int) -> Sequence[str]:
+        """Return ids that begin with the same three characters, and the latest ones."""
         alike = [each for each in self._rows if each[:3] == saga_id[:3]]
         return [*alike[:limit], *list(self._rows)[-limit:]]
 
-    def _head(self, saga_id: str) -> Head:
+    def _last_entry(self, saga_id: str) -> LastEntry:
         last = self._rows[saga_id][-1]
-        return Head(self._last[saga_id], saga_id, last.saga_type, last.saga_state, last.recorded_at)
+        return LastEntry(self._last[saga_id], saga_id, last.saga_type, last.saga_state, last.recorded_at)

@@ -1,4 +1,4 @@
-"""The sagas' topics as a source: what lies there, folded by nobody's role."""
+"""The topics of sagas as a source: their events, folded by a role that handles none of them."""
 
 from __future__ import annotations
 
@@ -8,32 +8,29 @@ from typing import NamedTuple
 from choreo.envelope import Envelope
 from choreo.protocol import Contract, Ignored, Instance, Role, fold_into
 from choreo.records import Entry
-from choreo.timeline.messages import Place
-from choreo.timeline.source import Held
+from choreo.timeline.events import Place
+from choreo.timeline.source import MemorySource
 
-LOG = ""
-"""The participant that the topic's own account is of: nobody."""
+NOBODY = ""
+"""The participant of the account that the topic itself gives."""
 
 
-class Event(NamedTuple):
-    """A record that is an event of a saga: its headers, its place, its record's time."""
+class TopicEvent(NamedTuple):
+    """A record that is an event of a saga: its headers, its place, and the record's time."""
 
     envelope: Envelope
     place: Place
     time: int
 
 
-def topics(contracts: Mapping[str, Contract], events: Iterable[Event]) -> Held:
-    """Hold what the topics of some sagas hold; ``contracts`` say how each saga starts and ends.
-
-    Events of other sagas are passed over: they are nobody's story.
-    """
+def topic_source(contracts: Mapping[str, Contract], events: Iterable[TopicEvent]) -> MemorySource:
+    """Return the events of the sagas in ``contracts``, by their types, as a source; others are left out."""
     path = f"the topics of {', '.join(sorted(contracts))}"
-    return Held(LOG, path, _rows(contracts, events))
+    return MemorySource(NOBODY, path, _rows(contracts, events))
 
 
-def _rows(contracts: Mapping[str, Contract], events: Iterable[Event]) -> Iterator[tuple[int, Entry]]:
-    sagas: dict[tuple[str, str], list[Event]] = {}
+def _rows(contracts: Mapping[str, Contract], events: Iterable[TopicEvent]) -> Iterator[tuple[int, Entry]]:
+    sagas: dict[tuple[str, str], list[TopicEvent]] = {}
     last: dict[tuple[str, str], int] = {}
     for number, event in enumerate(events):
         if event.envelope.saga_type in contracts:
@@ -45,9 +42,9 @@ def _rows(contracts: Mapping[str, Contract], events: Iterable[Event]) -> Iterato
             yield last[key], entry
 
 
-def _folded(contract: Contract, events: Iterable[Event]) -> list[Entry]:
-    """Give the rows that somebody would have who handles none of the events."""
-    nobody, saga = Role(LOG, contract), Instance()
+def _folded(contract: Contract, events: Iterable[TopicEvent]) -> list[Entry]:
+    """Return the rows that a participant would have that handles none of the events."""
+    nobody, saga = Role(NOBODY, contract), Instance()
     rows = []
     for event, place, time in events:
         before = saga.state_of(event.step)

@@ -1,4 +1,4 @@
-"""A story's page, looked at in a real browser: it renders, it fits, and nothing leaves the file."""
+"""A timeline's page, looked at in a real browser: it renders, it fits, and nothing leaves the file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from choreo.render.html import page
-from choreo.timeline import Story, tell
+from choreo.timeline.timeline import Timeline, timeline_of
 from tests.render.conftest import Look
-from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, story_of
+from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, timeline_named
 
 MEASURE = """
 <script>
@@ -38,21 +38,21 @@ document.body.innerHTML = '<pre id="told">' + JSON.stringify(told).replace(/</g,
 """
 
 
-def stuck_story(folder: Path) -> Story:
-    """Cut a trip off while its airline is being called, and tell it an hour later."""
+def stuck_timeline(folder: Path) -> Timeline:
+    """Cut a trip off while its airline is being called, and timeline_of it an hour later."""
     accounts = accounts_in(folder, PLANS["late"].trip_id)
     first = min(row.offset for account in accounts for row in account.entries if row.input == "event")
     cut = shortened(accounts, lambda row: row.offset <= first + 1 and "timed_out" not in row.outcome)
-    return tell(cut, LATER, graph_of_trips())
+    return timeline_of(cut, LATER, graph_of_trips())
 
 
-STORIES = ("booked", "mute", "late", "stuck")
+NAMES = ("booked", "mute", "late", "stuck")
 
 
-@pytest.fixture(params=STORIES)
-def story(request: pytest.FixtureRequest, travelled: Path) -> Story:
+@pytest.fixture(params=NAMES)
+def timeline(request: pytest.FixtureRequest, travelled: Path) -> Timeline:
     """Give a success, rollbacks of parallel branches, and a saga that is stuck."""
-    return stuck_story(travelled) if request.param == "stuck" else story_of(travelled, request.param)
+    return stuck_timeline(travelled) if request.param == "stuck" else timeline_named(travelled, request.param)
 
 
 def measured(looked: Look, written: str, *flags: str) -> dict[str, Any]:
@@ -67,30 +67,30 @@ def measured(looked: Look, written: str, *flags: str) -> dict[str, Any]:
     return told
 
 
-def test_it_renders_and_asks_for_nothing(looked: Look, story: Story) -> None:
+def test_it_renders_and_asks_for_nothing(looked: Look, timeline: Timeline) -> None:
     """The browser has no complaint, and the page makes no request."""
-    written = page(story)
+    written = page(timeline)
     seen = looked(written)
     assert seen.console == []
     assert seen.requests == []
-    assert seen.dom.count('<tr id="m') == len(story.moments)
+    assert seen.dom.count('<tr id="m') == len(timeline.moments)
     assert "default-src 'none'" in seen.dom
 
 
-def test_its_texts_fit_their_boxes(looked: Look, story: Story) -> None:
+def test_its_texts_fit_their_boxes(looked: Look, timeline: Timeline) -> None:
     """No box lies upon another, no label is wider than its box, and all can be seen."""
-    told = measured(looked, page(story))
+    told = measured(looked, page(timeline))
     assert told["overflowing"] == []
     assert told["overlapping"] == 0
-    assert told["boxes"] == told["icons"] >= len(story.participants)
+    assert told["boxes"] == told["icons"] >= len(timeline.participants)
     assert told["arrows"] >= 2
-    assert told["lines"] == len(story.moments)
+    assert told["lines"] == len(timeline.moments)
     assert not told["outside"]
 
 
 def test_it_is_dark_where_that_is_preferred(looked: Look, travelled: Path) -> None:
     """As the reader's system says."""
-    written = page(story_of(travelled, "booked"))
+    written = page(timeline_named(travelled, "booked"))
     dark = ("--blink-settings=preferredColorScheme=0",)
     assert measured(looked, written)["paper"] == "rgb(253, 253, 252)"
     assert measured(looked, written, *dark)["paper"] == "rgb(20, 23, 27)"
@@ -113,7 +113,7 @@ def test_what_events_say_is_only_text(looked: Look, travelled: Path) -> None:
         )
         for account in accounts_in(travelled, PLANS["mute"].trip_id)
     ]
-    written = page(tell(accounts, LATER))
+    written = page(timeline_of(accounts, LATER))
     seen = looked(written)
     assert (seen.console, seen.requests) == ([], [])
     assert "<script" not in seen.dom

@@ -45,13 +45,13 @@ def reader(store: SQLiteStore, tmp_path: Path) -> Iterator[StoreReader]:
 
 def test_sagas_come_as_they_moved_last(reader: StoreReader) -> None:
     """Each once, over as many pages as are taken."""
-    latest = [head.saga_id for head in reader.latest()]
+    latest = [last.saga_id for last in reader.latest()]
     assert latest == [f"s-{number:03}" for number in reversed(range(500))]
 
 
 def test_those_that_go_on_are_found_among_many(reader: StoreReader) -> None:
     """Those that moved longest ago come first."""
-    assert [head.saga_id for head in reader.going_on()] == [f"s-{number}00" for number in range(5)]
+    assert [last.saga_id for last in reader.unended()] == [f"s-{number}00" for number in range(5)]
 
 
 def test_no_more_is_read_than_is_taken(reader: StoreReader) -> None:
@@ -64,13 +64,13 @@ def test_no_more_is_read_than_is_taken(reader: StoreReader) -> None:
         name: " ".join(str(part[3]) for part in reader._rows(f"EXPLAIN QUERY PLAN {sql}", *values))
         for name, sql, values in (
             ("latest", reading._LATEST, (1, 1)),
-            ("going on", reading._GOING_ON, ()),
+            ("unended", reading._UNENDED, ()),
             ("entries", reading._ENTRIES, ("s",)),
         )
     }
     assert "SEARCH newer USING COVERING INDEX saga_log_by_saga" in plans["latest"]
     assert "TEMP B-TREE" not in plans["latest"]
-    assert "USING COVERING INDEX saga_log_by_saga" in plans["going on"]
+    assert "USING COVERING INDEX saga_log_by_saga" in plans["unended"]
     assert "SEARCH saga_log USING INDEX saga_log_by_saga (saga_id=?)" in plans["entries"]
 
 
@@ -82,7 +82,7 @@ def test_an_account_is_of_one_moment(store: SQLiteStore, reader: StoreReader) ->
         assert len(reader.accounts("s-000")["order"].entries) == 2
     account = reader.accounts("s-000")["order"]
     assert len(account.entries) == 3
-    assert [(each.task, each.name, each.due) for each in account.planned] == [("action", "a", 5)]
+    assert [(each.task, each.name, each.due) for each in account.scheduled] == [("action", "a", 5)]
     assert (account.participant, account.source) == ("hotel", reader.path)
 
 

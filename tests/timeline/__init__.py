@@ -1,1 +1,1 @@
-"""The story of a saga, as all its participants tell it."""
+"""The timeline of a saga, as all its participants timeline_of it."""

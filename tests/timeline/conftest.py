@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from choreo.timeline import Account
+from choreo.timeline.account import Account
 from tests.scenarios.test_travel import play
 from tests.scenarios.trips import Plan, in_memory, travelling
 from tests.timeline.travelled import PLANS, accounts_in

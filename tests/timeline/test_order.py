@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from choreo.errors import StoreError
-from choreo.timeline import Account, Story, tell
+from choreo.timeline.account import Account
+from choreo.timeline.timeline import Timeline, timeline_of
 from tests.scenarios.trips import PARTICIPANTS
-from tests.timeline.travelled import LATER, PLANS, accounts_in, story_of
+from tests.timeline.travelled import LATER, PLANS, accounts_in, timeline_named
 
 SKEWS = st.fixed_dictionaries({each.name: st.integers(-(10**7), 10**7) for each in PARTICIPANTS})
 
@@ -30,16 +31,16 @@ def skewed(accounts: Sequence[Account], by: dict[str, int]) -> list[Account]:
     ]
 
 
-def assert_ordered(story: Story, accounts: Sequence[Account]) -> None:
-    """Hold a story against the log and against everybody's own rows."""
-    place = {moment.message.id: number for number, moment in enumerate(story.moments) if moment.message}
-    in_log = [each.id for each in story.messages]
+def assert_ordered(timeline: Timeline, accounts: Sequence[Account]) -> None:
+    """Hold a timeline against the log and against everybody's own rows."""
+    place = {moment.event.id: number for number, moment in enumerate(timeline.moments) if moment.event}
+    in_log = [each.id for each in timeline.events]
     assert [each for each in sorted(place, key=place.__getitem__) if each in in_log] == in_log
-    for number, moment in enumerate(story.moments):
+    for number, moment in enumerate(timeline.moments):
         assert place.get(moment.cause, -1) < number, moment
     for account in accounts:
         own = [row for row in account.entries if row.input != "event" and row.old_state != row.new_state]
-        told = [each for each in story.moments if each.participant == account.participant]
+        told = [each for each in timeline.moments if each.participant == account.participant]
         moved = [each for each in told if each.old_state != each.new_state]
         assert [(each.step, each.new_state) for each in moved] == [(row.step, row.new_state) for row in own]
 
@@ -57,38 +58,38 @@ def test_wrong_clocks_change_nothing_that_the_log_decides(
 ) -> None:
     """An event stays behind what led to it, and before what it led to; so does everybody's own order."""
     wrong = skewed(accounts, skews)
-    assert_ordered(tell(wrong, LATER), wrong)
+    assert_ordered(timeline_of(wrong, LATER), wrong)
 
 
 def test_right_clocks_arrange_what_happened_side_by_side(accounts: Sequence[Account]) -> None:
     """Whose rows come first is no matter of names; what was published late stands where its event lies."""
-    moments = tell(accounts, LATER).moments
-    prompt = [each for each in moments if not each.message or each.message.time - each.time < 100]
+    moments = timeline_of(accounts, LATER).moments
+    prompt = [each for each in moments if not each.event or each.event.time - each.time < 100]
     times = [moment.time for moment in prompt]
     assert times == sorted(times)
 
 
 def test_the_order_of_the_stores_does_not_matter(accounts: Sequence[Account]) -> None:
     """What everybody agrees on, at least."""
-    there, back = tell(accounts, LATER), tell(list(reversed(accounts)), LATER)
-    assert (there.state, there.messages, there.aborted_by) == (back.state, back.messages, back.aborted_by)
+    there, back = timeline_of(accounts, LATER), timeline_of(list(reversed(accounts)), LATER)
+    assert (there.state, there.events, there.aborted_by) == (back.state, back.events, back.aborted_by)
     assert_ordered(back, accounts)
 
 
 def test_a_clock_that_is_behind_is_remarked(travelled: Path) -> None:
     """It read an event before its time."""
     accounts = accounts_in(travelled, PLANS["booked"].trip_id)
-    story = tell(skewed(accounts, {"agency": 0, "hotel": -5_000, "flight": 0, "car": 0}), LATER)
-    assert any("the clock of hotel is 5000 ms behind" in remark for remark in story.remarks)
+    timeline = timeline_of(skewed(accounts, {"agency": 0, "hotel": -5_000, "flight": 0, "car": 0}), LATER)
+    assert any("the clock of hotel is 5000 ms behind" in remark for remark in timeline.remarks)
 
 
 def test_one_store_tells_what_the_log_told_it(travelled: Path) -> None:
     """What others did is in the log: when it came there, not when it was done."""
     (agency, *_) = accounts_in(travelled, PLANS["late"].trip_id)
-    whole, alone = story_of(travelled, "late"), tell([agency], LATER)
-    assert alone.messages != whole.messages  # nobody else has read them
-    assert [each.id for each in alone.messages] == [each.id for each in whole.messages]
-    assert {each.participant: each.seen for each in alone.moments} == {
+    whole, alone = timeline_named(travelled, "late"), timeline_of([agency], LATER)
+    assert alone.events != whole.events  # nobody else has read them
+    assert [each.id for each in alone.events] == [each.id for each in whole.events]
+    assert {each.participant: each.in_store for each in alone.moments} == {
         "agency": True,
         "car": False,
         "flight": False,
@@ -105,13 +106,13 @@ def test_events_on_two_partitions_are_remarked(travelled: Path) -> None:
         account._replace(entries=[row._replace(partition=row.offset % 2) for row in account.entries])
         for account in accounts
     ]
-    assert any("more than one partition" in remark for remark in tell(moved, LATER).remarks)
+    assert any("more than one partition" in remark for remark in timeline_of(moved, LATER).remarks)
 
 
 def test_the_moments_of_a_trip_that_is_booked(travelled: Path) -> None:
     """Each step is told once, by its owner, with the event that it published and where that lies."""
-    story = story_of(travelled, "booked")
-    told = [(each.step, each.what, each.message.name if each.message else "") for each in story.moments]
+    timeline = timeline_named(travelled, "booked")
+    told = [(each.step, each.what, each.event.name if each.event else "") for each in timeline.moments]
     assert told[0] == ("start", "started", "TripRequested")
     assert set(told[1:5]) == {
         ("hotel.book_room", "completed", "RoomBooked"),
@@ -123,9 +124,9 @@ def test_the_moments_of_a_trip_that_is_booked(travelled: Path) -> None:
         ("agency.charge", "completed", "TripPaid"),
         ("agency.send_vouchers", "completed", "TripBooked"),
     ]
-    assert {each.participant for each in story.moments} == {"agency", "hotel", "car", "flight"}
-    assert (story.state, story.owed, story.ahead) == ("completed", (), ())
-    offsets = [each.place.offset for each in story.messages if each.place]
+    assert {each.participant for each in timeline.moments} == {"agency", "hotel", "car", "flight"}
+    assert (timeline.state, timeline.waits, timeline.remaining) == ("completed", (), ())
+    offsets = [each.place.offset for each in timeline.events if each.place]
     assert all(first < second for first, second in pairwise(offsets))
 
 
@@ -145,5 +146,5 @@ def test_a_corrupt_row_is_named(travelled: Path, change: dict[str, object], word
     rows = list(agency.entries)
     rows[1] = rows[1]._replace(**change)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match=r"agency\.db: row 2 of saga .* is corrupt: ") as caught:
-        tell([agency._replace(entries=rows)], LATER)
+        timeline_of([agency._replace(entries=rows)], LATER)
     assert words in str(caught.value)

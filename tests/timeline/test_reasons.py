@@ -1,4 +1,4 @@
-"""Why: what a story says of refusals, void outcomes, retries, deadlines and dead letters."""
+"""Why: what a timeline says of refusals, void outcomes, retries, deadlines and dead letters."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from choreo import Permanent, Retry
-from choreo.records import Entry
+from choreo.records import Entry, Scheduled
 from choreo.render.text import lines
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.timeline import Account, Planned, Story, tell
-from choreo.timeline.messages import Moment
+from choreo.timeline.account import Account
+from choreo.timeline.moments import Moment
+from choreo.timeline.timeline import Timeline, timeline_of
 from choreo.worker.dead_letters import settle
-from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, story_of
+from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, timeline_named
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel
 from tests.worker.trip import FlightFull, TripRequested
@@ -23,20 +24,20 @@ from tests.worker.trip import FlightFull, TripRequested
 NO = Permanent("the hotel says no")
 
 
-def moments(story: Story, step: str) -> list[Moment]:
-    return [moment for moment in story.moments if moment.step == step]
+def moments(timeline: Timeline, step: str) -> list[Moment]:
+    return [moment for moment in timeline.moments if moment.step == step]
 
 
 def test_a_late_reply_is_void_because_of_the_timeout(travelled: Path) -> None:
     """It says which outcome came first, and where that lies."""
-    story = story_of(travelled, "late")
-    timed_out = next(each for each in moments(story, "car.rent_car") if each.what == "timed out")
-    late = next(each for each in moments(story, "car.rent_car") if each.what == "completed")
-    (void,) = [message for message in story.messages if message.void]
-    assert timed_out.message is not None
-    assert (void.name, void.void) == ("CarRented", f"the step timed out before, {timed_out.message.at}")
+    timeline = timeline_named(travelled, "late")
+    timed_out = next(each for each in moments(timeline, "car.rent_car") if each.what == "timed out")
+    late = next(each for each in moments(timeline, "car.rent_car") if each.what == "completed")
+    (void,) = [event for event in timeline.events if event.void]
+    assert timed_out.event is not None
+    assert (void.name, void.void) == ("CarRented", f"the step timed out before, {timed_out.event.at}")
     assert (timed_out.participant, timed_out.why) == ("agency", "the deadline agency.car_is_late passed")
-    assert late.message == void
+    assert late.event == void
 
 
 def test_a_refusal_says_what_aborted_the_saga(travelled: Path) -> None:
@@ -46,17 +47,17 @@ def test_a_refusal_says_what_aborted_the_saga(travelled: Path) -> None:
         ("late", "aborted by car.rent_car timed out @"),
         ("cancelled", "aborted by the cancellation @"),
     ):
-        story = story_of(travelled, name)
-        (charge,) = moments(story, "agency.charge")
+        timeline = timeline_named(travelled, name)
+        (charge,) = moments(timeline, "agency.charge")
         assert charge.what == "refused"
         assert charge.why.startswith(words)
-        assert f"aborted by {story.aborted_by}" == charge.why
+        assert f"aborted by {timeline.aborted_by}" == charge.why
 
 
 def test_attempts_are_counted_and_say_why_they_failed(travelled: Path) -> None:
     """And what was done in vain is undone before the step fails."""
-    story = story_of(travelled, "mute")
-    seat = moments(story, "flight.book_seat")
+    timeline = timeline_named(travelled, "mute")
+    seat = moments(timeline, "flight.book_seat")
     assert [(each.what, each.attempt) for each in seat] == [
         ("executing", 0),
         ("retrying", 1),
@@ -66,15 +67,15 @@ def test_attempts_are_counted_and_say_why_they_failed(travelled: Path) -> None:
     ]
     assert seat[1].why == "ConnectionError"
     assert seat[3].why == "gave up after 3 attempts: ConnectionError"
-    assert seat[4].message is not None
-    assert seat[4].message.name == "SeatUnavailable"
+    assert seat[4].event is not None
+    assert seat[4].event.name == "SeatUnavailable"
 
 
 def test_latency_counts_from_the_record_that_caused_it(travelled: Path) -> None:
     """The deadline passed when it was due."""
-    story = story_of(travelled, "late")
-    (passed,) = [each for each in story.moments if each.what == "timed out"]
-    start = story.messages[0]
+    timeline = timeline_named(travelled, "late")
+    (passed,) = [each for each in timeline.moments if each.what == "timed out"]
+    start = timeline.events[0]
     assert passed.took == passed.time - start.time
     assert passed.took >= 2_000
 
@@ -91,19 +92,22 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig.close()
 
 
-def story_in(rig: Rig) -> Story:
-    return tell(accounts_in(rig.path.parent, "s1"), rig.clock.now())
+def timeline_in(rig: Rig) -> Timeline:
+    return timeline_of(accounts_in(rig.path.parent, "s1"), rig.clock.now())
 
 
 def test_a_dead_letter_is_told_and_owed(rig: Rig) -> None:
     """With its number, its reason, and for how long it has been waiting."""
     rig.clock.advance(30)
-    story = story_in(rig)
-    assert (story.moments[-1].what, story.moments[-1].why) == ("dead letter", "#1 gave-up: the hotel says no")
-    debt = story.owed[0]
-    assert (debt.who, debt.what, debt.why) == ("hotel", "hotel.book", "dead letter")
-    assert debt.detail == "#1 gave-up: the hotel says no"
-    assert debt.since == rig.clock.now() - 30_000
+    timeline = timeline_in(rig)
+    assert (timeline.moments[-1].what, timeline.moments[-1].why) == (
+        "dead letter",
+        "#1 gave-up: the hotel says no",
+    )
+    wait = timeline.waits[0]
+    assert (wait.who, wait.what, wait.why) == ("hotel", "hotel.book", "dead letter")
+    assert wait.detail == "#1 gave-up: the hotel says no"
+    assert wait.since == rig.clock.now() - 30_000
 
 
 @pytest.mark.parametrize(("how", "what"), [("requeued", "requeued"), ("discarded", "discarded")])
@@ -112,13 +116,13 @@ def test_what_somebody_did_about_a_dead_letter_is_told(rig: Rig, how: str, what:
     (letter,) = rig.letters()
     with closing(SQLiteStore(rig.path)) as store:
         settle(store, letter, how, "called them", rig.clock.now())  # type: ignore[arg-type]
-    waiting = story_in(rig)
-    assert [(each.why, each.what) for each in waiting.owed] == [("queued", "dead letter #1")]
+    waiting = timeline_in(rig)
+    assert [(each.why, each.what) for each in waiting.waits] == [("queued", "dead letter #1")]
     rig.settle()
-    story = story_in(rig)
-    (told,) = [moment for moment in story.moments if moment.what == what]
+    timeline = timeline_in(rig)
+    (told,) = [moment for moment in timeline.moments if moment.what == what]
     assert told.why == "#1: called them"
-    assert story.moments[-1].new_state == "compensated"
+    assert timeline.moments[-1].new_state == "compensated"
 
 
 def test_a_step_that_backs_off_says_until_when(tmp_path: Path) -> None:
@@ -126,19 +130,19 @@ def test_a_step_that_backs_off_says_until_when(tmp_path: Path) -> None:
     rig = Rig(hotel(book=Script([ConnectionError()]), retry=Retry(attempts=3)), tmp_path)
     rig.open()
     rig.feed(TripRequested("t"))
-    story = story_in(rig)
-    (debt,) = story.owed
-    assert (debt.who, debt.what, debt.why, debt.detail) == (
+    timeline = timeline_in(rig)
+    (wait,) = timeline.waits
+    assert (wait.who, wait.what, wait.why, wait.detail) == (
         "hotel",
         "hotel.book",
         "retry",
         "its action failed 1 times",
     )
-    assert debt.until is not None
-    assert debt.until > rig.clock.now()
+    assert wait.until is not None
+    assert wait.until > rig.clock.now()
     rig.close()
-    overdue = tell(accounts_in(tmp_path, "s1"), rig.clock.now() + 10**6)
-    assert [each.why for each in overdue.owed] == ["queued"]
+    overdue = timeline_of(accounts_in(tmp_path, "s1"), rig.clock.now() + 10**6)
+    assert [each.why for each in overdue.waits] == ["queued"]
 
 
 def test_an_event_that_is_published_and_not_acknowledged_is_owed_by_its_outbox(tmp_path: Path) -> None:
@@ -149,8 +153,8 @@ def test_an_event_that_is_published_and_not_acknowledged_is_owed_by_its_outbox(t
     publish = rig.worker._log.publish
     rig.worker._log.publish = lambda publications: None  # type: ignore[method-assign]
     rig.worker.turn()
-    (debt,) = story_in(rig).owed
-    assert (debt.who, debt.what, debt.why) == ("hotel", "HotelBooked", "outbox")
+    (wait,) = timeline_in(rig).waits
+    assert (wait.who, wait.what, wait.why) == ("hotel", "HotelBooked", "outbox")
     rig.worker._log.publish = publish  # type: ignore[method-assign]
     rig.close()
 
@@ -161,13 +165,13 @@ def test_without_a_graph_it_is_who_keeps_the_last_event_s_body(tmp_path: Path) -
     rig.open()
     rig.append(TripRequested("t"))
     rig.settle()
-    (debt,) = story_in(rig).owed
-    assert (debt.who, debt.why, debt.detail) == ("", "answer", "an answer to HotelBooked @1")
+    (wait,) = timeline_in(rig).waits
+    assert (wait.who, wait.why, wait.detail) == ("", "answer", "an answer to HotelBooked @1")
     accounts = accounts_in(tmp_path, "s1")
     rows = [row for row in accounts[0].entries if row.input == "event"]
     flight = accounts[0]._replace(participant="flight", entries=[rows[0], rows[1]._replace(payload=b"kept")])
-    (debt,) = tell([*accounts, flight], rig.clock.now()).owed
-    assert (debt.who, debt.why) == ("flight", "answer")
+    (wait,) = timeline_of([*accounts, flight], rig.clock.now()).waits
+    assert (wait.who, wait.why) == ("flight", "answer")
     rig.close()
 
 
@@ -179,12 +183,14 @@ def test_of_a_saga_that_was_pruned_only_its_end_is_told(rig: Rig) -> None:
         saga_state="failed", input="pruned", step="", old_state="pending", new_state="pending", event_id=""
     )
     stone = stone._replace(offset=-1, event_time=first.recorded_at + 5_000, note="7 rows")
-    story = tell([account._replace(entries=[stone], letters=(), planned=())], rig.clock.now())
-    assert (story.state, [each.what for each in story.moments]) == ("failed", ["pruned"])
-    assert story.last == first.recorded_at + 5_000
-    assert "pruned in the log of hotel" in story.remarks[0]
-    both = tell([account._replace(participant="spa", entries=[stone]), account], rig.clock.now())
-    assert both.messages
+    timeline = timeline_of(
+        [account._replace(entries=[stone], dead_letters=(), scheduled=())], rig.clock.now()
+    )
+    assert (timeline.state, [each.what for each in timeline.moments]) == ("failed", ["pruned"])
+    assert timeline.last == first.recorded_at + 5_000
+    assert "pruned in the log of hotel" in timeline.remarks[0]
+    both = timeline_of([account._replace(participant="spa", entries=[stone]), account], rig.clock.now())
+    assert both.events
     assert both.state == "failed"
 
 
@@ -207,8 +213,8 @@ def test_what_is_void_says_which_outcome_came_before() -> None:
         event(4, "failed", "void"),
         event(5, "succeeded", "void", "c.do"),
     ]
-    told = tell([Account("a", rows)], 10)
-    assert [message.void for message in told.messages[3:]] == [
+    told = timeline_of([Account("a", rows)], 10)
+    assert [event.void for event in told.events[3:]] == [
         "the step was compensated before, @2",
         "the step succeeded before, @0",
         "it can't complete the saga: b.do failed before, @1",
@@ -216,20 +222,20 @@ def test_what_is_void_says_which_outcome_came_before() -> None:
 
 
 def test_what_a_store_says_of_a_step_goes_before_what_its_graph_says(travelled: Path) -> None:
-    """One debt for a step: that it is being called is more than that it owes an answer."""
+    """One wait for a step: that it is being called is more than that it owes an answer."""
     accounts = accounts_in(travelled, PLANS["booked"].trip_id)
     cut = shortened(
         accounts, lambda row: row.step in ("start", "flight.book_seat") and row.outcome != "compensated"
     )
     calling = [
-        account._replace(planned=[Planned("action", "flight.book_seat", 0, lane="out")])
+        account._replace(scheduled=[Scheduled("s", "trip", "action", "flight.book_seat", "e", 0, lane="out")])
         if account.participant == "flight"
         else account
         for account in cut
     ]
-    story = tell(calling, LATER, graph_of_trips())
-    assert [debt.why for debt in story.owed if debt.what == "flight.book_seat"] == ["executing"]
-    assert {debt.why for debt in story.owed if debt.who == "hotel"} == {"answer"}
+    timeline = timeline_of(calling, LATER, graph_of_trips())
+    assert [wait.why for wait in timeline.waits if wait.what == "flight.book_seat"] == ["executing"]
+    assert {wait.why for wait in timeline.waits if wait.who == "hotel"} == {"answer"}
 
 
 def test_what_an_exception_says_stays_in_its_line(rig: Rig) -> None:
@@ -238,6 +244,6 @@ def test_what_an_exception_says_stays_in_its_line(rig: Rig) -> None:
     rows = [
         row._replace(note="\x1b[31mred\nnext" + "x" * 1000) if row.note else row for row in account.entries
     ]
-    told = list(lines(tell([account._replace(entries=rows, letters=())], rig.clock.now())))
+    told = list(lines(timeline_of([account._replace(entries=rows, dead_letters=())], rig.clock.now())))
     assert any("[31mred next" in line.text for line in told)
     assert all(line.text.isprintable() and len(line.text) < 500 for line in told)

@@ -9,7 +9,8 @@ from choreo.graph import SagaGraph, choreography_of
 from choreo.manifest import manifest_of
 from choreo.records import Entry
 from choreo.store.sqlite.reader import StoreReader
-from choreo.timeline import Account, Story, tell
+from choreo.timeline.account import Account
+from choreo.timeline.timeline import Timeline, timeline_of
 from tests.scenarios.trips import PARTICIPANTS, Plan
 from tests.worker.rig import NOON
 
@@ -35,9 +36,9 @@ def accounts_in(folder: Path, saga_id: str) -> list[Account]:
     return found
 
 
-def story_of(folder: Path, name: str, graph: SagaGraph | None = None) -> Story:
+def timeline_named(folder: Path, name: str, graph: SagaGraph | None = None) -> Timeline:
     """Tell one of the trips."""
-    return tell(accounts_in(folder, PLANS[name].trip_id), LATER, graph)
+    return timeline_of(accounts_in(folder, PLANS[name].trip_id), LATER, graph)
 
 
 def graph_of_trips() -> SagaGraph:

@@ -65,16 +65,16 @@ def _show(scenario: Scenario) -> bool:
 def _play(stage: Stage, story: Story) -> bool:
     from choreo.render.text import moments
     from choreo.render.wording import headline
-    from choreo.timeline import tell
+    from choreo.timeline.timeline import timeline_of
 
     click.echo(click.style(f"\n{story.title}", bold=True))
     saga_id = story.begin()
     state = stage.wait_for_end(saga_id)
-    told = tell(stage.accounts(saga_id), now())
-    output.tell(moments(told), "  ")
+    timeline = timeline_of(stage.accounts(saga_id), now())
+    output.tell(moments(timeline), "  ")
     right = state == story.ends
     expected = "" if right else f", but should have {story.ends}"
-    click.echo(f"  {_mark(right)} saga {saga_id} {headline(told)}{expected}")
+    click.echo(f"  {_mark(right)} saga {saga_id} {headline(timeline)}{expected}")
     return right
 
 

@@ -15,7 +15,7 @@ from choreo.graph import derive
 from choreo.kafka import KafkaLog
 from choreo.participant import Participant
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.timeline import Account
+from choreo.timeline.account import Account
 from choreo.worker import Worker
 from choreo.worker.composition import open_worker
 

@@ -43,7 +43,7 @@ def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) 
 
 def as_json(found: Found) -> dict[str, Any]:
     """Give a letter as JSON can hold it; its body is not in it."""
-    from choreo.render.wording import moment_of
+    from choreo.render.wording import iso_time
 
     letter = found.letter
     return {
@@ -60,13 +60,13 @@ def as_json(found: Found) -> dict[str, Any]:
         "event_id": letter.event_id,
         "event_type": letter.event_type,
         "attempts": letter.attempt,
-        "recorded_at": moment_of(letter.recorded_at),
+        "recorded_at": iso_time(letter.recorded_at),
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.offset,
         "edited": letter.edited is not None,
         "because": letter.comment,
-        "closed_at": moment_of(letter.closed_at) if letter.closed_at else None,
+        "closed_at": iso_time(letter.closed_at) if letter.closed_at else None,
     }
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from choreo.chain import NOTHING, SALT_BYTES, Row, digest_of, head_of, link_of
 from choreo.records import Entry
+from choreo.store.sqlite.rows import columns
 
 _LIMIT = 20_000
 _DATA_VERSION = "PRAGMA data_version"
-_COLUMNS = ", ".join(f'"{name}"' for name in Entry._fields)
-_ROWS = f"SELECT {_COLUMNS}, id, salt, digest, link FROM saga_log WHERE saga_id = ? ORDER BY id"
+_ROWS = f"SELECT {columns(Entry._fields)}, id, salt, digest, link FROM saga_log WHERE saga_id = ? ORDER BY id"
 _LAST = "SELECT link FROM saga_log WHERE saga_id = ? ORDER BY id DESC LIMIT 1"
 
 Chained = tuple[object, ...]

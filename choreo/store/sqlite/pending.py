@@ -1,44 +1,12 @@
-"""Many rows in one statement: the fastest way that Python has to insert into SQLite."""
+"""The rows of a turn that are not written yet: they are written together, many in one statement."""
 
 from __future__ import annotations
 
 import sqlite3
-import struct
-from collections.abc import Sequence
-from itertools import chain
 
 from choreo.records import Entry, Scheduled, Unpublished
 from choreo.store.sqlite.heads import Heads
-
-# So many rows a statement cost a third less than a statement each; more gains nothing.
-_AT_ONCE = 50
-
-
-class Insertion:
-    """The statements that insert rows of ``columns`` into ``table``; ``clause`` may say ON CONFLICT.
-
-    >>> connection = sqlite3.connect(":memory:", isolation_level=None)
-    >>> cursor = connection.execute("CREATE TABLE fruit (name, colour)")
-    >>> Insertion("fruit", ("name", "colour")).write(connection, [("apple", "green"), ("plum", "blue")])
-    >>> connection.execute("SELECT name, colour FROM fruit").fetchall()
-    [('apple', 'green'), ('plum', 'blue')]
-    >>> connection.close()
-    """
-
-    def __init__(self, table: str, columns: Sequence[str], clause: str = "") -> None:
-        names = ", ".join(f'"{column}"' for column in columns)
-        values = f"({', '.join('?' * len(columns))})"
-        insert = f"INSERT INTO {table} ({names}) VALUES {values}"
-        self._one = f"{insert} {clause}"
-        self._many = f"{insert}{f', {values}' * (_AT_ONCE - 1)} {clause}"
-
-    def write(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert ``rows`` in their order. Raises `sqlite3.Error`."""
-        together = len(rows) - len(rows) % _AT_ONCE
-        for start in range(0, together, _AT_ONCE):
-            connection.execute(self._many, tuple(chain.from_iterable(rows[start : start + _AT_ONCE])))
-        connection.executemany(self._one, rows[together:])
-
+from choreo.store.sqlite.rows import Insertion
 
 _ENTRIES = Insertion("saga_log", (*Entry._fields, "salt", "link"))
 _UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1])  # the database gives the seq
@@ -49,9 +17,6 @@ _SCHEDULED = Insertion(
     " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
     " until = excluded.until",
 )
-UNWRITABLE = (sqlite3.Error, struct.error, UnicodeError, OverflowError, TypeError)
-"""What is raised for rows that can't be written: the database's errors, and Python's for odd values."""
-
 _DELETE_UNPUBLISHED = "DELETE FROM outbox WHERE seq = ?"
 _DELETE_SCHEDULED = "DELETE FROM schedule WHERE saga_id = ? AND task = ? AND name = ?"
 

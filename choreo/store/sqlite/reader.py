@@ -1,4 +1,4 @@
-"""A store's file opened to be read: beside its worker, or where nobody uses it, leaving nothing behind."""
+"""Reading a store's file: beside its worker, or where nobody uses it, without leaving a file behind."""
 
 from __future__ import annotations
 
@@ -9,53 +9,50 @@ from pathlib import Path
 from typing import Any, Self
 
 from choreo.errors import StoreError
-from choreo.records import Entry
+from choreo.records import DeadLetter, Entry, Scheduled
 from choreo.store.sqlite.errors import refusal
-from choreo.timeline import Account, Head, Letter, Planned
+from choreo.store.sqlite.rows import columns
+from choreo.timeline.account import Account
+from choreo.timeline.source import LastEntry
 
 _PATIENCE = 5.0
 """Seconds to wait where a checkpoint has the file for a moment."""
 
 
 def connect_read_only(path: str | Path, *, at_rest: bool = False) -> sqlite3.Connection:
-    """Open a database read-only; ``at_rest``, as `is_at_rest` says, makes no files beside it."""
+    """Open a database read-only; with ``at_rest`` (see `is_at_rest`) without files beside it."""
     uri = f"{Path(path).resolve().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}"
     return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
 
 
 def is_at_rest(path: str | Path) -> bool:
-    """Say whether nobody has the database open: whoever does has a write-ahead log beside it."""
+    """Whether nobody has the database open: whoever does has a write-ahead log beside it."""
     return not Path(f"{path}-wal").exists()
 
 
 def changed_at(path: str | Path) -> int:
-    """Say when the file was written last; it changes with every checkpoint, in nanoseconds."""
+    """Return when the file was written last, in nanoseconds; every checkpoint writes it."""
     return Path(path).stat().st_mtime_ns
 
 
-_ENTRIES = f"""
-SELECT {", ".join(f'"{name}"' for name in Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id
-"""
-_PLANNED = "SELECT saga_type, task, name, due, attempt, lane FROM schedule WHERE saga_id = ? ORDER BY due, id"
-_LETTERS = """
-SELECT saga_type, id, task, name, reason, detail, recorded_at, state, comment
-FROM dead_letters WHERE saga_id = ? ORDER BY id
-"""
-_UNSENT = "SELECT event_id FROM outbox WHERE saga_id = ?"
+_ENTRIES = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
+_SCHEDULED = f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY due, id"
+_DEAD_LETTERS = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE saga_id = ? ORDER BY id"
+_UNPUBLISHED = "SELECT event_id FROM outbox WHERE saga_id = ?"
 _OWNER = "SELECT participant FROM choreo_store"
 
-_HEAD = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_at"
-# From the newest row back: no more is read than what is taken.
+_LAST_ENTRY = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_at"
+# From the newest row back, so that no more is read than is taken.
 _LATEST = f"""
-SELECT {_HEAD} FROM saga_log AS row
+SELECT {_LAST_ENTRY} FROM saga_log AS row
 WHERE row.id < ? AND row.input <> 'pruned' AND NOT EXISTS (
     SELECT 1 FROM saga_log AS newer WHERE newer.saga_id = row.saga_id AND newer.id > row.id
 )
 ORDER BY row.id DESC LIMIT ?
 """
 # Among many ended sagas the few that go on are found by the index alone, which holds each saga's last row.
-_GOING_ON = f"""
-SELECT {_HEAD} FROM (SELECT max(id) AS last FROM saga_log GROUP BY saga_id) AS heads
+_UNENDED = f"""
+SELECT {_LAST_ENTRY} FROM (SELECT max(id) AS last FROM saga_log GROUP BY saga_id) AS heads
 CROSS JOIN saga_log AS row ON row.id = heads.last
 WHERE row.saga_state NOT IN ('completed', 'failed') ORDER BY row.id
 """
@@ -66,7 +63,7 @@ _BEYOND = 2**62
 
 
 class StoreReader:
-    """Reads one store; opened read-only, it never waits for the worker, nor the worker for it.
+    """Reads one store, as a `choreo.timeline.source.Source`; it and the worker never wait for each other.
 
     Raises `StoreError` where the file can't be read, or isn't a store of this choreo's.
     """
@@ -100,46 +97,47 @@ class StoreReader:
             raise refusal(self.path, error) from error
 
     def accounts(self, saga_id: str) -> dict[str, Account]:
-        """Give all that the store says of a saga, at one moment, by the type of saga."""
+        """Return the accounts of the sagas with that id, all of one moment, by their type."""
         connection = self._connection
         with self._snapshot():
-            rows = [self._rows(sql, saga_id) for sql in (_ENTRIES, _PLANNED, _LETTERS, _UNSENT)]
+            rows = [self._rows(sql, saga_id) for sql in (_ENTRIES, _SCHEDULED, _DEAD_LETTERS, _UNPUBLISHED)]
         if self._connection is not connection:  # opened anew: not all is of one moment
             return self.accounts(saga_id)
         entries = [Entry._make(row) for row in rows[0]]
-        _, planned, letters, outbox = rows
-        unsent = frozenset(row[0] for row in outbox)
+        scheduled = [Scheduled._make(row) for row in rows[1]]
+        letters = [DeadLetter._make(row) for row in rows[2]]
+        unpublished = frozenset(row[0] for row in rows[3])
         return {
             saga_type: Account(
                 self.participant,
                 [entry for entry in entries if entry.saga_type == saga_type],
-                [Planned._make(row[1:]) for row in planned if row[0] == saga_type],
-                [Letter._make(row[1:]) for row in letters if row[0] == saga_type],
-                unsent,
+                [row for row in scheduled if row.saga_type == saga_type],
+                [letter for letter in letters if letter.saga_type == saga_type],
+                unpublished,
                 self.path,
             )
             for saga_type in dict.fromkeys(entry.saga_type for entry in entries)
         }
 
-    def latest(self) -> Iterator[Head]:
-        """Give the sagas in the order in which they moved last, the newest first; as many as are taken."""
+    def latest(self) -> Iterator[LastEntry]:
+        """Yield the last row of every saga, the newest first; no more is read than is taken."""
         before = _BEYOND
         while rows := self._rows(_LATEST, before, _PAGE):
-            yield from map(Head._make, rows)
+            yield from map(LastEntry._make, rows)
             before = rows[-1][0]
 
-    def going_on(self) -> Iterator[Head]:
-        """Give the sagas that have not ended, those that moved longest ago first."""
-        yield from map(Head._make, self._rows(_GOING_ON))
+    def unended(self) -> Iterator[LastEntry]:
+        """Yield the last row of every saga that has not ended, the oldest first."""
+        yield from map(LastEntry._make, self._rows(_UNENDED))
 
-    def near(self, saga_id: str, limit: int) -> list[str]:
-        """Give ids of sagas that come close to an id in the order of the index, and of the latest ones."""
+    def similar(self, saga_id: str, limit: int) -> list[str]:
+        """Return ids that stand beside an unknown one in the order of ids, and the latest ones."""
         found = [*self._rows(_AFTER, saga_id, limit), *self._rows(_BEFORE, saga_id, limit)]
-        latest = [head.saga_id for head in map(Head._make, self._rows(_LATEST, _BEYOND, limit))]
+        latest = [last.saga_id for last in map(LastEntry._make, self._rows(_LATEST, _BEYOND, limit))]
         return [*(row[0] for row in found), *latest]
 
-    def _begun(self) -> bool:
-        """Say whether somebody began to use what was read as nobody's; then it is opened anew."""
+    def _is_reopened(self) -> bool:
+        """Whether somebody uses a file that nobody used when it was opened; it is then opened anew."""
         if not self._changed_at or (is_at_rest(self.path) and changed_at(self.path) == self._changed_at):
             return False
         self._connection.close()
@@ -156,14 +154,14 @@ class StoreReader:
 
     def _rows(self, sql: str, *values: object) -> Sequence[Any]:
         try:
-            found = self._asked(sql, values)
+            found = self._query(sql, values)
         except StoreError:
-            if self._begun():
-                return self._asked(sql, values)
+            if self._is_reopened():
+                return self._query(sql, values)
             raise
-        return self._asked(sql, values) if self._begun() else found
+        return self._query(sql, values) if self._is_reopened() else found
 
-    def _asked(self, sql: str, values: Sequence[object]) -> Sequence[Any]:
+    def _query(self, sql: str, values: Sequence[object]) -> Sequence[Any]:
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:

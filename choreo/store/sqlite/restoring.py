@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from choreo.chain import Row
 from choreo.errors import StoreError
 from choreo.records import Entry
-from choreo.store.sqlite.pending import UNWRITABLE, Insertion
+from choreo.store.sqlite.rows import UNWRITABLE, Insertion
 from choreo.store.sqlite.store import SQLiteStore
 
 IMPORTED = "(imported)"

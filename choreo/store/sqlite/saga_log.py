@@ -14,7 +14,8 @@ from choreo.errors import StoreError
 from choreo.records import Entry
 from choreo.store.sqlite.errors import refusal
 from choreo.store.sqlite.heads import Heads, rows_of
-from choreo.store.sqlite.pending import Insertion, Pending
+from choreo.store.sqlite.pending import Pending
+from choreo.store.sqlite.rows import Insertion
 from choreo.store.sqlite.turn import Turn
 
 _PAGE = 5_000

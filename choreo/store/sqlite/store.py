@@ -18,28 +18,24 @@ from choreo.store.sqlite.errors import refusal
 from choreo.store.sqlite.guard import Guard
 from choreo.store.sqlite.heads import Heads
 from choreo.store.sqlite.opening import open_database
-from choreo.store.sqlite.pending import UNWRITABLE, Pending
+from choreo.store.sqlite.pending import Pending
+from choreo.store.sqlite.rows import UNWRITABLE, columns
 from choreo.store.sqlite.saga_log import SQLiteSagaLog
 from choreo.store.sqlite.turn import Claim, Savepoint, Turn
 
-
-def _columns(fields: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in fields)
-
-
 _LETTER_FIELDS = DeadLetter._fields[:-1]  # all but the id, which the database gives
 
-_HISTORY = f"SELECT {_columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
-_ROWS = f"SELECT id, {_columns(Entry._fields)} FROM saga_log WHERE id > ? ORDER BY id LIMIT ?"
+_HISTORY = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
+_ROWS = f"SELECT id, {columns(Entry._fields)} FROM saga_log WHERE id > ? ORDER BY id LIMIT ?"
 _PAYLOAD = """
 SELECT payload FROM saga_log
 WHERE saga_id = ? AND event_type = ? AND (payload IS NOT NULL OR digest IS NOT NULL) AND note <> 'void'
 ORDER BY id LIMIT 1
 """
-_UNPUBLISHED = f"SELECT {_columns(Unpublished._fields)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
-_SCHEDULED = f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY id"
+_UNPUBLISHED = f"SELECT {columns(Unpublished._fields)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
+_SCHEDULED = f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY id"
 _DUE = (
-    f"SELECT {_columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
+    f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
 )
 _NEXT_DUE = "SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1"
 _RECALL = "UPDATE schedule SET lane = 'call' WHERE lane = 'out'"
@@ -53,10 +49,10 @@ _ADVANCE = "UPDATE positions SET next_offset = ? WHERE topic = ? AND partition =
 _OWNER = "SELECT store_id, cluster_id, participant FROM choreo_store"
 _OWN = "UPDATE choreo_store SET cluster_id = ?, participant = ? WHERE cluster_id IS NULL"
 _ADD_LETTER = (
-    f"INSERT INTO dead_letters ({_columns(_LETTER_FIELDS)}) VALUES ({', '.join('?' * len(_LETTER_FIELDS))})"
+    f"INSERT INTO dead_letters ({columns(_LETTER_FIELDS)}) VALUES ({', '.join('?' * len(_LETTER_FIELDS))})"
 )
-_LETTERS = f"SELECT {_columns(DeadLetter._fields)} FROM dead_letters ORDER BY id"
-_LETTER = f"SELECT {_columns(DeadLetter._fields)} FROM dead_letters WHERE id = ?"
+_LETTERS = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters ORDER BY id"
+_LETTER = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE id = ?"
 _CLOSE_LETTER = """
 UPDATE dead_letters SET state = ?, comment = ?, closed_at = ? WHERE id = ? AND state = 'open'
 """

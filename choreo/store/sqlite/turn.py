@@ -15,7 +15,8 @@ from types import TracebackType
 from choreo.errors import Fenced, StoreError, TransactionControl
 from choreo.store.sqlite.errors import refusal
 from choreo.store.sqlite.guard import Guard
-from choreo.store.sqlite.pending import UNWRITABLE, Mark, Pending
+from choreo.store.sqlite.pending import Mark, Pending
+from choreo.store.sqlite.rows import UNWRITABLE
 
 _TAKE = "UPDATE choreo_store SET claimed_by = ?"
 _HELD = "SELECT claimed_by FROM choreo_store"

@@ -10,8 +10,8 @@ from choreo.envelope import Envelope
 from choreo.graph import SagaGraph
 from choreo.outcome import CANCEL, START, TIMED_OUT
 from choreo.protocol import Ignored, Instance, Role, Trigger, fold
-from choreo.timeline import Message, Place
-from choreo.timeline.remaining import Ahead, ahead
+from choreo.timeline.events import Event, Place
+from choreo.timeline.remaining import RemainingStep, remaining_steps
 from tests.protocol import sagas as shapes
 from tests.protocol.explore import Budget, Machine, walk
 from tests.protocol.sagas import CANCELLED, COMPLETES, FAILS, STARTED, Saga
@@ -26,7 +26,7 @@ def graph_of(saga: Saga) -> SagaGraph:
     return graph
 
 
-def messages_of(saga: Saga, log: tuple[str, ...]) -> list[Message]:
+def events_of(saga: Saga, log: tuple[str, ...]) -> list[Event]:
     """Give the events of a log as they lie in the topic; void where the protocol says so."""
     nobody = Role("nobody", saga.roles[0].contract)
     state, told = Instance(), []
@@ -34,12 +34,12 @@ def messages_of(saga: Saga, log: tuple[str, ...]) -> list[Message]:
         event = saga.events[name]
         state, decisions = fold(nobody, state, event)
         if Ignored("duplicate") not in decisions:
-            told.append(message_of(event, offset, "void" if Ignored("void") in decisions else ""))
+            told.append(event_of(event, offset, "void" if Ignored("void") in decisions else ""))
     return told
 
 
-def message_of(event: Envelope, offset: int, void: str = "") -> Message:
-    return Message(
+def event_of(event: Envelope, offset: int, void: str = "") -> Event:
+    return Event(
         event.id,
         event.type,
         event.step if event.step in (START, CANCEL) else step_of(event.step),
@@ -54,21 +54,21 @@ def message_of(event: Envelope, offset: int, void: str = "") -> Message:
     )
 
 
-def owed(found: list[Ahead]) -> set[tuple[str, str]]:
+def owed(found: list[RemainingStep]) -> set[tuple[str, str]]:
     """Give the events that are owed now, each with its step."""
-    return {(each.step, name) for each in found if not each.needs for name in each.gives}
+    return {(each.step, name) for each in found if not each.needs for name in each.answers}
 
 
 @given(sagas(), chances)
 @thorough
 def test_whatever_comes_next_and_counts_was_owed(saga: Saga, chance: random.Random) -> None:
-    """Deadlines and cancellations come from nobody's debt; everything else does."""
+    """Deadlines and cancellations come from nobody's wait; everything else does."""
     log = walk(Machine(saga), MUCH, chance).log
-    messages, graph = messages_of(saga, log), graph_of(saga)
-    for place, message in enumerate(messages):
-        if message.void or message.step in (START, CANCEL) or message.outcome == TIMED_OUT:
+    events, graph = events_of(saga, log), graph_of(saga)
+    for place, event in enumerate(events):
+        if event.void or event.step in (START, CANCEL) or event.outcome == TIMED_OUT:
             continue
-        assert (message.step, message.type) in owed(ahead(graph, messages[:place])), log[: place + 1]
+        assert (event.step, event.type) in owed(remaining_steps(graph, events[:place])), log[: place + 1]
 
 
 @given(sagas(), chances)
@@ -76,19 +76,19 @@ def test_whatever_comes_next_and_counts_was_owed(saga: Saga, chance: random.Rand
 def test_a_saga_that_has_not_ended_always_waits_for_somebody(saga: Saga, chance: random.Random) -> None:
     """And one that has, for nobody."""
     log = walk(Machine(saga), MUCH, chance).log
-    messages, graph = messages_of(saga, log), graph_of(saga)
-    for place in range(1, len(messages) + 1):
-        seen = messages[:place]
+    events, graph = events_of(saga, log), graph_of(saga)
+    for place in range(1, len(events) + 1):
+        seen = events[:place]
         if all(each.step != START for each in seen):
             continue
         ended = any(each.type in (COMPLETES, FAILS) and not each.void for each in seen)
-        assert bool(owed(ahead(graph, seen))) is not ended, [each.type for each in seen]
+        assert bool(owed(remaining_steps(graph, seen))) is not ended, [each.type for each in seen]
 
 
 def test_what_may_follow_is_told_with_what_it_needs() -> None:
     """Along the successes, step by step."""
     saga = shapes.chain(3)
-    found = ahead(graph_of(saga), messages_of(saga, (STARTED,)))
+    found = remaining_steps(graph_of(saga), events_of(saga, (STARTED,)))
     first, second, third = saga.steps
     assert [(each.task, bool(each.needs)) for each in found] == [
         ("action", False),
@@ -97,7 +97,7 @@ def test_what_may_follow_is_told_with_what_it_needs() -> None:
     ]
     assert found[1].needs == first.results
     assert found[2].needs == second.results
-    assert found[2].gives[: len(third.results)] == third.results
+    assert found[2].answers[: len(third.results)] == third.results
 
 
 def test_a_rollback_is_told_back_to_the_start() -> None:
@@ -105,7 +105,7 @@ def test_a_rollback_is_told_back_to_the_start() -> None:
     saga = shapes.chain(3)
     first, second, third = saga.steps
     log = (STARTED, *first.results, *second.results, third.failure)
-    found = ahead(graph_of(saga), messages_of(saga, log))
+    found = remaining_steps(graph_of(saga), events_of(saga, log))
     assert [(each.step, each.needs) for each in found] == [
         (step_of(second.name), ()),
         (START, first.answers),
@@ -118,8 +118,8 @@ def test_what_an_event_under_way_leads_to_needs_it() -> None:
     """It isn't owed before somebody has read it."""
     saga = shapes.chain(2)
     first, second = saga.steps
-    done = message_of(saga.events[first.results[0]], 0)._replace(place=None)
-    (found,) = ahead(graph_of(saga), messages_of(saga, (STARTED,)), [done])
+    done = event_of(saga.events[first.results[0]], 0)._replace(place=None)
+    (found,) = remaining_steps(graph_of(saga), events_of(saga, (STARTED,)), [done])
     assert found.step == step_of(second.name)
     assert found.needs == first.results
 
@@ -129,11 +129,11 @@ def test_a_cancelled_saga_owes_its_rollback() -> None:
     saga = shapes.chain(3)
     first, second, third = saga.steps
     log = (STARTED, *first.results, CANCELLED)
-    (owes,) = [each for each in ahead(graph_of(saga), messages_of(saga, log)) if not each.needs]
-    assert owes.gives == (*second.results, second.failure)
+    (owes,) = [each for each in remaining_steps(graph_of(saga), events_of(saga, log)) if not each.needs]
+    assert owes.answers == (*second.results, second.failure)
     log = (*log, *second.results)
-    (owes,) = [each for each in ahead(graph_of(saga), messages_of(saga, log)) if not each.needs]
-    assert owes.gives == (third.failure,)
+    (owes,) = [each for each in remaining_steps(graph_of(saga), events_of(saga, log)) if not each.needs]
+    assert owes.answers == (third.failure,)
 
 
 def test_a_choice_that_timed_out_may_answer_for_either_result() -> None:
@@ -144,9 +144,11 @@ def test_a_choice_that_timed_out_may_answer_for_either_result() -> None:
     )
     saga = Saga("choice", (one, other)).with_watch("A")
     (owes,) = [
-        each for each in ahead(graph_of(saga), messages_of(saga, (STARTED, "ALate"))) if not each.needs
+        each
+        for each in remaining_steps(graph_of(saga), events_of(saga, (STARTED, "ALate")))
+        if not each.needs
     ]
-    assert owes.gives == one.answers
+    assert owes.answers == one.answers
     assert len(one.answers) == 2
 
 
@@ -154,10 +156,10 @@ def test_what_completes_in_vain_is_undone() -> None:
     """The saga had failed; the step was done all the same. Found as the one above."""
     beside, last = shapes.step("A", STARTED), shapes.last("B", STARTED)
     saga = Saga("vain", (beside, last))
-    messages = messages_of(saga, (STARTED, beside.failure, *last.results))
-    assert messages[-1].void
-    owes = [each for each in ahead(graph_of(saga), messages) if not each.needs]
-    assert [(each.task, each.gives) for each in owes] == [("compensation", last.answers)]
+    events = events_of(saga, (STARTED, beside.failure, *last.results))
+    assert events[-1].void
+    owes = [each for each in remaining_steps(graph_of(saga), events) if not each.needs]
+    assert [(each.task, each.answers) for each in owes] == [("compensation", last.answers)]
 
 
 def test_a_join_that_cannot_be_refused_owes_nothing_before_it_is_whole() -> None:
@@ -165,7 +167,7 @@ def test_a_join_that_cannot_be_refused_owes_nothing_before_it_is_whole() -> None
     one, other = shapes.step("A", STARTED), shapes.step("B", STARTED)
     join = shapes.last("C", Trigger.all_of(Trigger.of(*one.results), Trigger.of(*other.results)), "retriable")
     saga = Saga("join", (one, other, join))
-    found = ahead(graph_of(saga), messages_of(saga, (STARTED, *one.results, CANCELLED)))
+    found = remaining_steps(graph_of(saga), events_of(saga, (STARTED, *one.results, CANCELLED)))
     assert step_of(join.name) not in {each.step for each in found if not each.needs}
 
 
@@ -174,7 +176,7 @@ def test_the_start_waits_for_the_answer_that_can_still_come() -> None:
     choice, beside = shapes.step("A", STARTED, "A1", "A2"), shapes.step("B", STARTED)
     last = shapes.last("C", Trigger.all_of(Trigger.any_of(*map(Trigger.of, choice.results)), beside.on))
     saga = Saga("choice", (choice, beside, last))
-    messages = messages_of(saga, (STARTED, "A2", beside.failure))
-    start = next(each for each in ahead(graph_of(saga), messages) if each.step == START)
+    events = events_of(saga, (STARTED, "A2", beside.failure))
+    start = next(each for each in remaining_steps(graph_of(saga), events) if each.step == START)
     assert choice.answers[1] in start.needs
     assert choice.answers[0] not in start.needs
