@@ -126,7 +126,7 @@ def verify(
 def _write_traces(verdict: Verdict, folder: Path) -> None:
     from choreo.verify.engine.run_file import write_run
 
-    found = (finding.schedule for finding in verdict.findings if finding.schedule)
+    found = (finding.run_file for finding in verdict.findings if finding.run_file)
     for number, trace in enumerate(found, 1):
         path = folder / f"{number}-{trace.rule}.json"
         document_written(path, write_run(trace))

@@ -48,7 +48,7 @@ def _finding(case: Case, each: Violation, rule: Rule) -> Finding:
         help="follow the trace; if nothing in it is wrong, report it as a defect of choreo's",
         steps=(each.step,),
         scenario=run.scenario.title,
-        trace=run.lines(run.cone(*each.numbers)),
+        run=run.lines(run.cone(*each.numbers)),
         # What a slice leaves out would be missing when somebody runs it again.
-        schedule=run_file_of(case.graph, run, rule.id, __version__) if each.whole else None,
+        run_file=run_file_of(case.graph, run, rule.id, __version__) if each.whole else None,
     )

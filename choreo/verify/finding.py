@@ -1,4 +1,4 @@
-"""``Finding``: one thing that is wrong, where, why, and what mends it."""
+"""``Finding``: one thing that is wrong: where, why, and how to fix it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from choreo.verify.engine.run_file import RunFile
 Level = Literal["error", "warning"]
 
 NOWHERE = Link("", "")
-"""The place of what stands in nobody's code."""
+"""The place of what is in no source file."""
 
 
 class Finding(NamedTuple):
     """One finding. ``where`` is the line that it is about, ``related`` are other lines that play a part.
 
-    ``help`` says in a sentence what mends it, ``paste`` is code that does. ``steps`` name what it is about,
-    so that it is known again when lines have moved. ``trace`` is for people; ``schedule`` is the whole run,
-    to be run again.
+    ``help`` says in one sentence how to fix it, ``paste`` in code. ``steps`` name what it is about, so
+    that it is recognized when lines have moved. ``run`` are the lines of a run that show it, under the title
+    ``scenario``; ``run_file`` is that run in full, to be run again.
     """
 
     rule: str
@@ -36,22 +36,22 @@ class Finding(NamedTuple):
     steps: tuple[str, ...] = ()
     related: tuple[Link, ...] = ()
     scenario: str = ""
-    trace: tuple[RunLine, ...] = ()
-    schedule: RunFile | None = None
+    run: tuple[RunLine, ...] = ()
+    run_file: RunFile | None = None
 
     @property
     def place(self) -> str:
-        """``file:line``, or nothing."""
+        """``file:line``, or empty."""
         return self.where.place
 
     @property
     def fingerprint(self) -> str:
-        """What stays the same when lines move: rule, saga and steps."""
+        """Rule, saga and steps: what stays the same when lines move."""
         return "/".join((self.rule, self.saga, *self.steps))
 
 
 def at(handler: HandlerEntry | None) -> Link:
-    """Give the line where a handler is declared, and how its decorator reads there."""
+    """Return the line where a handler is declared, with its decorator as it reads there."""
     if handler is None:
         return NOWHERE
     participant, _, function = handler.name.partition(".")

@@ -1,4 +1,4 @@
-"""The mend of a compensation, as code to paste: its ``def`` line with the triggers that rule R7 gives it."""
+"""Code to paste: a compensation, or its ``def`` line, with the triggers that rule R7 requires."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ABORTED = "Aborted"
 
 
 def signature(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> tuple[str, ...]:
-    """Give the ``def`` line of a compensation that is called by what has to call it."""
+    """Return the ``def`` line of a compensation with the triggers that it needs."""
     aborted = undo.aborted or any(deadline.step == step.name for deadline in graph.deadlines)
     known = [each for each in undo.parameters if each.role == "event"]
     events = list(_events(_slots(graph, step, undo, needs), known, aborted))
@@ -30,7 +30,7 @@ def signature(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -
 
 
 def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tuple[str, ...]:
-    """Give a whole compensation for a step that has none for one of its success events."""
+    """Return a compensation for a success event of a step that none undoes."""
     needs = wanted(graph, success)
     watched = any(deadline.step == step.name for deadline in graph.deadlines)
     partial = bool(step.handler and step.handler.partial)
@@ -45,7 +45,7 @@ def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tupl
     else:
         of, done = function, participle(short_name(success))
         returned = _awaited(graph, step) or f"{class_name(function)}Undone"
-        prelude = () if _awaited(graph, step) else lines_of_class(returned, graph.contract.starts)
+        prelude = () if _awaited(graph, step) else event_class(returned, graph.contract.starts)
         function = f"undo_{function}"
     result = f"{done}: {short_name(success)}{' | None' if partial else ''}"
     head = f"@{owner}.compensation(of={of})"
@@ -54,7 +54,7 @@ def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tupl
 
 
 def _awaited(graph: SagaGraph, step: Step) -> str:
-    """Give the event that compensations before a step wait for already, and that nobody emits."""
+    """Return the one event that compensations before a step wait for and nobody emits; else empty."""
     before = [
         each
         for each in graph.steps.values()
@@ -66,13 +66,13 @@ def _awaited(graph: SagaGraph, step: Step) -> str:
 
 
 Slot = tuple[str, tuple[str, ...]]
-"""A step that has to end first, and the events that say so."""
+"""A step that has to end first, and the events that end it."""
 
 
 def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> list[Slot]:
-    """Give what a compensation waits for; one that undoes several success events waits for what follows each.
+    """Return what a compensation waits for; if it undoes several success events, what follows any of them.
 
-    Where two of them fork, one compensation can't wait for both: then what follows the one is given.
+    Where two of these fork, one compensation can't wait for both: then it waits for what follows the first.
     """
     served = [wanted(graph, success) for success in step.successes if step.undo_of(success) is undo]
     if all(len(each.answers) == 1 for each in served):
@@ -82,8 +82,7 @@ def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> l
 
 
 def _events(slots: list[Slot], known: list[ParameterEntry], aborted: bool) -> Iterator[str]:
-    """Write a parameter for each step whose answer is waited for, by the name that it has already, if it
-    has."""
+    """Return a parameter for each step whose end is waited for, under the name that it already has."""
     if not slots:
         yield f"{known[0].name if known else 'event'}: {ABORTED}"
         return
@@ -110,7 +109,7 @@ def _written(parameter: ParameterEntry) -> str:
 
 
 def _is_overridden(undo: HandlerEntry) -> bool:
-    """Say whether ``on=`` calls it otherwise than its parameters say."""
+    """Whether ``on=`` overrides the triggers that its parameters name."""
     slots = [frozenset(each.types) for each in undo.parameters if each.role == "event" and each.types]
     if not undo.parameters or undo.derived:
         return False
@@ -120,7 +119,7 @@ def _is_overridden(undo: HandlerEntry) -> bool:
 
 
 def class_name(function: str) -> str:
-    """Give the name of a class as a function's name would be written there.
+    """Return the name of a function as that of a class.
 
     >>> class_name("reserve_stock")
     'ReserveStock'
@@ -129,7 +128,7 @@ def class_name(function: str) -> str:
 
 
 def participle(event: str) -> str:
-    """Give a parameter's name for an event: its last word, mostly a participle.
+    """Return a name for the parameter of an event: its last word, mostly a participle.
 
     >>> participle("InventoryReserved")
     'reserved'
@@ -138,8 +137,8 @@ def participle(event: str) -> str:
     return words[-1].lower() if words else "done"
 
 
-def lines_of_class(name: str, like: str) -> tuple[str, ...]:
-    """Give the declaration of a new event, in the namespace of another one."""
+def event_class(name: str, like: str) -> tuple[str, ...]:
+    """Return the declaration of a new event, in the namespace of another one."""
     namespace = like.rpartition(".")[0]
     options = f'(namespace="{namespace}")' if namespace else ""
     return (f"@event{options}", f"class {name}:", '    """Undone; give it the fields that you need."""', "")

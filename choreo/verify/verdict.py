@@ -1,8 +1,7 @@
-"""``verify``: all rules over all sagas, and the verdict with its scope."""
+"""``verify``: every rule, and the search, over every saga; the verdict and its scope."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.events import short_name
@@ -16,12 +15,13 @@ from choreo.verify.engine.run_file import run_file_of
 from choreo.verify.engine.scope import Scope, scope_of
 from choreo.verify.finding import Finding
 from choreo.verify.policy import Levels, Policy
-from choreo.verify.rules import CHECKS, OF_PROPERTY, inconclusive
+from choreo.verify.rules import CHECKS, OF_PROPERTY
+from choreo.verify.rules.inconclusive import unexplored
 from choreo.version import __version__
 
 
 class Verdict(NamedTuple):
-    """What was found, the errors first, and the scope in which nothing else was."""
+    """What was found, errors first, and the scope in which nothing else was."""
 
     findings: tuple[Finding, ...]
     scope: Scope
@@ -47,62 +47,51 @@ def verify(
     budget: Budget = DEFAULT,
     clock: Clock = no_clock,
 ) -> Verdict:
-    """Look at every saga of a choreography.
+    """Return the verdict on every saga of a choreography.
 
-    ``compare`` says what of a writer's schema a reader's can't read; ``lock`` is the
-    choreography's, where there is one; ``levels`` sets rules to another level, or off; ``budget``
-    limits what is looked at of each saga; ``clock`` gives seconds.
+    ``compare`` returns what of a writer's schema a reader's can't read; ``lock`` is the choreography's,
+    where there is one; ``levels`` sets rules to another level, or off; ``budget`` limits what is explored
+    of each saga; ``clock`` returns seconds.
 
     >>> from choreo.graph import choreography_of
     >>> verify(choreography_of([])).findings
     ()
     """
-    begun = clock()
+    begin = clock()
     cases = [Case(choreography, graph, compare, lock, budget, clock) for graph in choreography.sagas]
     policy = Policy(choreography.manifests, levels or {})
-    findings = sorted(
-        (*(finding for case in cases for finding in _findings(case, policy)), *policy.leftovers()),
-        key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message),
-    )
-    return Verdict(tuple(findings), scope_of(cases, budget, clock() - begun), choreography)
+    findings = [finding for case in cases for finding in _findings(case, policy)]
+    findings += policy.on_suppressions()
+    findings.sort(key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message))
+    return Verdict(tuple(findings), scope_of(cases, budget, clock() - begin), choreography)
 
 
 def _findings(case: Case, policy: Policy) -> list[Finding]:
-    """Ask every rule that nothing found before makes superfluous."""
+    """Return what is reported of one saga: by the rules, by the search, and what stayed unexplored."""
     found: list[Finding] = []
-    kept: list[Finding] = []
+    reported: list[Finding] = []
     for rule, check in CHECKS:
-        if not rule.is_superfluous(found, kept):
+        if not rule.is_superfluous(found, reported):
             new = [_with_run(case, finding) for finding in check(case)]
             found += new
-            kept += policy.judged(new)
-    if not any(finding.level == "error" for finding in found):  # of a wrong graph it would only repeat that
-        kept += policy.judged(confirmed(case, OF_PROPERTY))
-    return kept + list(policy.judged(_unfinished(case)))
+            reported += policy.reported(new)
+    if not any(finding.level == "error" for finding in found):  # the search would only repeat an error
+        reported += policy.reported(confirmed(case, OF_PROPERTY))
+    return [*reported, *policy.reported(unexplored(case))]
 
 
 def _with_run(case: Case, finding: Finding) -> Finding:
-    """Name the compensations in the run that a finding shows, and add it whole, to be run again."""
+    """Return a finding with its run in full, and with the compensations named in the lines of the run."""
     run = case.run_of(finding.scenario) if finding.scenario else None
     if run is None:
         return finding
-    trace = tuple(line._replace(step=_done_by(case, line)) for line in finding.trace)
-    return finding._replace(trace=trace, schedule=run_file_of(case.graph, run, finding.rule, __version__))
+    lines = tuple(line._replace(step=_handler_of(case, line)) for line in finding.run)
+    return finding._replace(run=lines, run_file=run_file_of(case.graph, run, finding.rule, __version__))
 
 
-def _done_by(case: Case, line: RunLine) -> str:
-    """Give what did a line of a trace: the step, or, where it is undone, its compensation."""
+def _handler_of(case: Case, line: RunLine) -> str:
+    """Return what acted in a line of a run: the step, or, where it is undone, its compensation."""
     step = case.graph.steps.get(line.step)
     undos = step.undos if step and line.what == "undone" else ()
     named = (undo.name for undo in undos if line.emitted in map(short_name, undo.emits.successes))
     return next(named, line.step)
-
-
-def _unfinished(case: Case) -> Iterator[Finding]:
-    if case.meter.exhausted:
-        yield inconclusive.RULE.finding(
-            case.graph.name,
-            f"not every run of {case.graph.name} was looked at: {case.meter.exhausted} were reached",
-            why="what was not looked at is not proved",
-            help="give it more room with --states and --seconds",
-        )

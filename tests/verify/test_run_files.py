@@ -90,7 +90,7 @@ def test_a_finding_carries_the_run_that_shows_it() -> None:
     """The whole run, not only the lines that a person is shown."""
     verdict = verify(choreography_of(map(_hasty, manifests_of(chain(3)))))
     (finding,) = (each for each in verdict.findings if each.rule == "CHO204")
-    assert finding.schedule
-    assert (finding.schedule.rule, finding.schedule.scenario) == ("CHO204", "c.do fails")
-    undone = [each.type for each in finding.schedule.events if each.outcome == "compensated"]
+    assert finding.run_file
+    assert (finding.run_file.rule, finding.run_file.scenario) == ("CHO204", "c.do fails")
+    undone = [each.type for each in finding.run_file.events if each.outcome == "compensated"]
     assert undone.index("AUndone") <= undone.index("BUndone")

@@ -24,7 +24,7 @@ from .judging import random_choreography
 from .notation import parsed
 from .test_oracles import SEEDS
 
-CORPUS = [case for case in cases("bad") if any(finding.schedule for finding in case.verdict.findings)]
+CORPUS = [case for case in cases("bad") if any(finding.run_file for finding in case.verdict.findings)]
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,8 @@ def rerun(participants: Sequence[Participant], trace: RunFile) -> ReplayResult:
 
 def traced(findings: Sequence[Finding]) -> Iterator[tuple[Finding, RunFile]]:
     for finding in findings:
-        if finding.schedule:
-            yield finding, finding.schedule
+        if finding.run_file:
+            yield finding, finding.run_file
 
 
 def same(finding: Finding, trace: RunFile, course: ReplayResult) -> None:
@@ -87,8 +87,8 @@ def test_what_only_a_slice_shows_is_not_given_to_run_again() -> None:
     _, manifests = random_choreography(1454)
     (finding,) = verify(choreography_of(manifests)).findings
     assert finding.rule == "CHO203"
-    assert finding.trace
-    assert finding.schedule is None
+    assert finding.run
+    assert finding.run_file is None
 
 
 CHAIN = """

@@ -1,4 +1,4 @@
-"""How a verdict is written: for people, for scripts, for code review, for build servers."""
+"""The formats of a verdict: for people, scripts, code review and build servers."""
 
 from collections.abc import Callable
 

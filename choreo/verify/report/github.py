@@ -1,4 +1,4 @@
-"""For GitHub: workflow commands that put each finding beside the line it is about.
+"""For GitHub: workflow commands that show each finding beside its line.
 
 Source: GitHub documentation, "Workflow commands for GitHub Actions".
 """
@@ -10,9 +10,9 @@ from choreo.verify.verdict import Verdict
 
 
 def github(verdict: Verdict) -> str:
-    """Write a command for each finding, then the scope.
+    """Return a command for each finding, then the scope.
 
-    What a name or a message holds can't end the command, or begin another one.
+    Names and messages are escaped: they can neither end a command nor begin another one.
     """
     lines = [_command(finding) for finding in verdict.findings]
     return "\n".join([*lines, f"verified {verdict.scope}"])
@@ -20,8 +20,8 @@ def github(verdict: Verdict) -> str:
 
 def _command(finding: Finding) -> str:
     file, _, line = finding.place.rpartition(":")
-    mend = "\n".join(filter(None, (finding.help, *finding.paste)))
-    body = "\n".join(filter(None, (finding.message, finding.why, f"help: {mend}" if mend else "")))
+    fix = "\n".join(filter(None, (finding.help, *finding.paste)))
+    body = "\n".join(filter(None, (finding.message, finding.why, f"help: {fix}" if fix else "")))
     where = f"file={_property(file)},line={_property(line)}," if file else ""
     title = _property(f"{finding.rule} {finding.name}")
     return f"::{finding.level} {where}title={title}::{_data(body)}"

@@ -1,4 +1,4 @@
-"""For scripts: everything that a verdict says."""
+"""For scripts: a verdict as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from choreo.verify.verdict import Verdict
 
 
 def as_json(verdict: Verdict) -> str:
-    """Write a verdict as a JSON object."""
+    """Return a verdict as a JSON object."""
     return json.dumps(
         {
             "findings": [_finding(finding) for finding in verdict.findings],
@@ -25,11 +25,12 @@ def as_json(verdict: Verdict) -> str:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
+    own = {name: value for name, value in finding._asdict().items() if name not in ("run", "run_file")}
     return {
-        **finding._asdict(),
-        "fingerprint": finding.fingerprint,
+        **own,
         "where": finding.where._asdict(),
         "related": [link._asdict() for link in finding.related],
-        "trace": [line._asdict() for line in finding.trace],
-        "schedule": plain(finding.schedule) if finding.schedule else None,
+        "trace": [line._asdict() for line in finding.run],
+        "schedule": plain(finding.run_file) if finding.run_file else None,
+        "fingerprint": finding.fingerprint,
     }

@@ -1,21 +1,21 @@
-"""For build servers: JUnit XML, a case for each saga and rule."""
+"""For build servers: JUnit XML, one test case for each saga and rule."""
 
 from __future__ import annotations
 
 from xml.etree import ElementTree
 
 from choreo.verify.finding import Finding
-from choreo.verify.report.text import told
+from choreo.verify.report.text import finding_lines
 from choreo.verify.rule import Rule
 from choreo.verify.rules import RULES
 from choreo.verify.verdict import Verdict
 
 _UNFIT = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
-"""Characters that XML 1.0 can't hold, even escaped."""
+"""Characters that XML 1.0 can't hold, not even escaped."""
 
 
 def junit(verdict: Verdict) -> str:
-    """Write a verdict; a warning is output of its case, not a failure."""
+    """Return a verdict as JUnit XML; a warning is output of its test case, not a failure."""
     cases = [_case(verdict, saga, rule) for saga in _sagas(verdict) for rule in RULES]
     counts: dict[str, str] = {
         "tests": str(len(cases)),
@@ -32,7 +32,7 @@ def junit(verdict: Verdict) -> str:
 
 
 def _sagas(verdict: Verdict) -> list[str]:
-    """Give the sagas, and the empty name where a finding is of none."""
+    """Return the sagas, with an empty name where a finding belongs to none."""
     names = [graph.name for graph in verdict.choreography.sagas]
     return names + sorted({finding.saga for finding in verdict.findings} - set(names))
 
@@ -44,7 +44,7 @@ def _case(verdict: Verdict, saga: str, rule: Rule) -> ElementTree.Element:
     errors = [each for each in found if each.level == "error"]
     warnings = [each for each in found if each.level != "error"]
     if errors:
-        failure = ElementTree.SubElement(case, "failure", message=_fit(errors[0].message), type=rule.id)
+        failure = ElementTree.SubElement(case, "failure", message=_allowed(errors[0].message), type=rule.id)
         failure.text = _texts(errors)
     if warnings:
         ElementTree.SubElement(case, "system-out").text = _texts(warnings)
@@ -52,8 +52,8 @@ def _case(verdict: Verdict, saga: str, rule: Rule) -> ElementTree.Element:
 
 
 def _texts(findings: list[Finding]) -> str:
-    return _fit("\n\n".join("\n".join(told(each)) for each in findings))
+    return _allowed("\n\n".join("\n".join(finding_lines(each)) for each in findings))
 
 
-def _fit(text: str) -> str:
+def _allowed(text: str) -> str:
     return text.translate(_UNFIT)

@@ -1,4 +1,4 @@
-"""For code review tools: SARIF 2.1.0, the trace as a code flow, lines in other repositories as related ones.
+"""For code review tools: SARIF 2.1.0, with runs as code flows.
 
 Source: OASIS, *Static Analysis Results Interchange Format (SARIF) Version 2.1.0* (2020).
 """
@@ -17,13 +17,13 @@ from choreo.verify.verdict import Verdict
 from choreo.version import __version__
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")
-"""Bytes that stand for themselves in the path of a URI: RFC 3986, section 2.3."""
+"""Bytes that need no escape in the path of a URI: RFC 3986, section 2.3."""
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def sarif(verdict: Verdict) -> str:
-    """Write a verdict as a SARIF log with one run."""
+    """Return a verdict as a SARIF log with one SARIF run."""
     driver = {"name": "choreo", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
     sagas = verdict.choreography.sagas
     places = {step.name: step.place for graph in sagas for step in graph.steps.values()}
@@ -64,8 +64,8 @@ def _result(finding: Finding, places: dict[str, str]) -> dict[str, Any]:
         result["relatedLocations"] = [
             {**_location(link), "id": number} for number, link in enumerate(related, 1)
         ]
-    if finding.trace:
-        steps = [{"location": _step(line, places)} for line in finding.trace]
+    if finding.run:
+        steps = [{"location": _step(line, places)} for line in finding.run]
         flow = {"message": {"text": finding.scenario}, "threadFlows": [{"locations": steps}]}
         result["codeFlows"] = [flow]
     return result
@@ -77,12 +77,12 @@ def _step(line: RunLine, places: dict[str, str]) -> dict[str, Any]:
 
 
 def _location(link: Link) -> dict[str, Any]:
-    told = {"message": {"text": link.text}} if link.text else {}
+    message = {"message": {"text": link.text}} if link.text else {}
     if not link.place:
-        return told
+        return message
     file, _, line = link.place.rpartition(":")
     region = {"startLine": max(int(line), 1) if line.isdigit() else 1}
-    return {"physicalLocation": {"artifactLocation": {"uri": _uri(file)}, "region": region}, **told}
+    return {"physicalLocation": {"artifactLocation": {"uri": _uri(file)}, "region": region}, **message}
 
 
 def _uri(file: str) -> str:

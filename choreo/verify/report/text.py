@@ -1,4 +1,4 @@
-"""For people: the place, one sentence, why, a trace that can be followed, and the mend, to paste."""
+"""For people: what is wrong and where, why, a run that shows it, and code to paste."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from choreo.verify.finding import Finding
 from choreo.verify.verdict import Verdict
 
 Paint = Callable[[str, str], str]
-"""Colours a text: ``paint("error", "red")``."""
+"""Return a text in a colour: ``paint("error", "red")``."""
 
 _COLOURS = {"error": "red", "warning": "yellow"}
 _MARKS = {"ok": "green", "FAILED": "red", "LATE": "red", "undone": "yellow", "refused": "yellow"}
 
 
 def plain(text: str, colour: str) -> str:
-    """Leave a text as it is."""
+    """Return a text as it is."""
     del colour
     return text
 
 
 def text(verdict: Verdict, paint: Paint = plain) -> str:
-    """Write a verdict."""
-    lines = [line for finding in verdict.findings for line in (*told(finding, paint), "")]
+    """Return a verdict as text."""
+    lines = [line for finding in verdict.findings for line in (*finding_lines(finding, paint), "")]
     errors, warnings = verdict.errors, verdict.warnings
     lines.append(f"verified {verdict.scope}")
     counts = f"{errors} error{'' if errors == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}"
@@ -32,24 +32,24 @@ def text(verdict: Verdict, paint: Paint = plain) -> str:
     return "\n".join(lines)
 
 
-def shown(words: str) -> str:
-    """Give words without what would move a terminal's cursor, or paint: names may come from anywhere."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in words)
+def printable(text: str) -> str:
+    """Return a text without control characters: a name from anywhere must not steer the terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
-def told(finding: Finding, paint: Paint = plain) -> Iterator[str]:
-    """Give the lines of one finding."""
+def finding_lines(finding: Finding, paint: Paint = plain) -> Iterator[str]:
+    """Return the lines of one finding."""
     head = paint(f"{finding.level}[{finding.rule}]", _COLOURS[finding.level])
-    yield f"{head} {finding.name}: {shown(finding.message)}"
+    yield f"{head} {finding.name}: {printable(finding.message)}"
     yield from _places(finding)
     if finding.why:
-        yield f"  why    {shown(finding.why)}."
-    if finding.trace:
+        yield f"  why    {printable(finding.why)}."
+    if finding.run:
         yield f"  trace  ({finding.scenario})"
-        yield from _trace(finding.trace, paint)
+        yield from _run(finding.run, paint)
     if finding.help:
-        yield f"  help   {shown(finding.help)}"
-        yield from (f"           {shown(line)}".rstrip() for line in finding.paste)
+        yield f"  help   {printable(finding.help)}"
+        yield from (f"           {printable(line)}".rstrip() for line in finding.paste)
 
 
 def _places(finding: Finding) -> Iterator[str]:
@@ -61,10 +61,10 @@ def _places(finding: Finding) -> Iterator[str]:
 
 
 def _beside(link: Link, width: int) -> str:
-    return shown(f"{link.place:{width}}  {link.text}").rstrip()
+    return printable(f"{link.place:{width}}  {link.text}").rstrip()
 
 
-def _trace(lines: tuple[RunLine, ...], paint: Paint) -> Iterator[str]:
+def _run(lines: tuple[RunLine, ...], paint: Paint) -> Iterator[str]:
     step = max(len(line.step) for line in lines)
     what = max(len(line.what) for line in lines)
     consumed = max(len(line.consumed) for line in lines)

@@ -44,7 +44,7 @@ def check(case: Case) -> Iterator[Finding]:
             help="report it as a defect of choreo's, with this trace",
             steps=(run.log[good].step,),
             scenario=run.scenario.title,
-            trace=run.lines(run.cone(good, bad)),
+            run=run.lines(run.cone(good, bad)),
         )
         return
 

@@ -40,5 +40,5 @@ def check(case: Case) -> Iterator[Finding]:
             help="report it as a defect of choreo's, with this trace",
             steps=(each.step,),
             scenario=each.run.scenario.title,
-            trace=each.run.lines(each.run.cone(*each.numbers)),
+            run=each.run.lines(each.run.cone(*each.numbers)),
         )

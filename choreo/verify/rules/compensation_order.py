@@ -72,7 +72,7 @@ def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step
         steps=(undo.name, *sorted(option)),
         related=tuple(at(next(iter(other.undos), other.handler)) for other in late),
         scenario=scenario,
-        trace=trace,
+        run=trace,
     )
 
 

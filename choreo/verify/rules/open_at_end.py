@@ -47,5 +47,5 @@ def check(case: Case) -> Iterator[Finding]:
             help=f"join {short_name(event.type)} before {short_name(completes)}",
             steps=(event.step,),
             scenario=run.scenario.title,
-            trace=run.lines(sorted({*run.cone(end), *run.cone(number)})),
+            run=run.lines(sorted({*run.cone(end), *run.cone(number)})),
         )

@@ -67,5 +67,5 @@ def _finding(case: Case, run: Run, last: int) -> Finding:
         f"{short_name(contract.fails)}",
         steps=(event.step, event.type),
         scenario=run.scenario.title,
-        trace=run.lines(run.cone(last), {last: "<- nothing moves any more"}),
+        run=run.lines(run.cone(last), {last: "<- nothing moves any more"}),
     )

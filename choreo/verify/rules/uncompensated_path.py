@@ -60,7 +60,7 @@ def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
             at(case.graph.steps[name].handler) for name in owners if case.graph.steps[name].handler
         ),
         scenario=run.scenario.title if run else "",
-        trace=_trace(run, wrong) if run else (),
+        run=_trace(run, wrong) if run else (),
     )
 
 
