@@ -42,7 +42,7 @@ def nasty() -> Verdict:
 
 
 def test_a_finding_reads_as_a_compiler_says_it() -> None:
-    """The place, one sentence, why, a trace with a mark, the mend, the scope, the counts."""
+    """The place, one sentence, why, a run with a mark, the fix, the scope, the counts."""
     told = text(TEXTBOOK.verdict)
 
     expected = """\
@@ -85,7 +85,7 @@ def test_sarif_is_valid(case: CorpusCase) -> None:
     assert all(run["tool"]["driver"]["rules"][r["ruleIndex"]]["id"] == r["ruleId"] for r in run["results"])
 
 
-def test_sarif_has_the_trace_as_a_flow_and_other_places_as_related() -> None:
+def test_sarif_has_the_run_as_a_flow_and_other_places_as_related() -> None:
     """Each step at the line where it is declared."""
     (result,) = json.loads(FORMATS["sarif"](TEXTBOOK.verdict))["runs"][0]["results"]
     (related,) = result["relatedLocations"]
@@ -105,7 +105,7 @@ def test_sarif_has_the_trace_as_a_flow_and_other_places_as_related() -> None:
 def test_a_fingerprint_stays_when_lines_move() -> None:
     """It is made of rule, saga and steps."""
     finding = TEXTBOOK.verdict.findings[0]
-    moved = finding._replace(where=Link("elsewhere.py:999", ""), trace=())
+    moved = finding._replace(where=Link("elsewhere.py:999", ""), run=())
 
     assert moved.fingerprint == finding.fingerprint
     assert finding.fingerprint.startswith("CHO204/order/stock.release")
