@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ChoreoError, DeclarationError, Permanent
-from choreo.events import Aborted, Earlier, event
+from choreo.events import Aborted, DecimalOf, Earlier, event
 from choreo.version import __version__
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "Aborted",
     "ChoreoError",
     "Context",
+    "DecimalOf",
     "DeclarationError",
     "Earlier",
     "External",

@@ -30,6 +30,35 @@ day on which a handler asks for it. ``Earlier[OrderNoted] | None`` takes one tha
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class DecimalOf:
+    """The digits of a Decimal field of an event: ``precision`` in all, ``scale`` of them after the point.
+
+    There is no default: a scale that doesn't fit the currency would round money, so a bare Decimal is
+    refused. A value with more digits after the point than ``scale`` is refused too, never rounded.
+
+    >>> from decimal import Decimal
+    >>> from typing import Annotated
+    >>> from choreo import DecimalOf, event
+    >>> @event(namespace="shop")
+    ... class PaymentProcessed:
+    ...     order_id: str
+    ...     amount: Annotated[Decimal, DecimalOf(precision=12, scale=2)]
+    >>> PaymentProcessed("o-1", Decimal("9.99")).amount
+    Decimal('9.99')
+    >>> DecimalOf(2, 3)
+    Traceback (most recent call last):
+    ValueError: DecimalOf(precision=2, scale=3): 0 <= scale <= precision and 1 <= precision <= 1000
+    """
+
+    precision: int
+    scale: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.scale <= self.precision and 1 <= self.precision <= 1000):
+            raise ValueError(f"{self!r}: 0 <= scale <= precision and 1 <= precision <= 1000")
+
+
 class EventType(NamedTuple):
     """What ``@event`` knows of a class: ``name`` is its Avro full name, for example ``shop.OrderCreated``."""
 

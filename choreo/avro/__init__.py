@@ -1,27 +1,24 @@
-"""Avro: schemas derived from event classes, bodies, and the files of every version.
+"""Avro: schemas derived from event classes, event bodies, and schema files.
 
-Importing this package imports fastavro; only what writes or reads bodies or schema files needs it.
+Importing this package imports fastavro, so commands that need neither bodies nor schema files don't.
 """
 
 from choreo.avro.codec import AvroCodec
-from choreo.avro.compatibility import incompatibilities, unreadable
-from choreo.avro.definition import Definition, define
 from choreo.avro.derivation import schema_of
-from choreo.avro.files import Finding, check_schemas, write_schemas
-from choreo.avro.resolution import Problem
-from choreo.avro.scalars import DecimalOf
-from choreo.avro.text import body_of, text_of
+from choreo.avro.json_encoding import body_of, text_of
+from choreo.avro.resolution import Problem, incompatibilities, unreadable
+from choreo.avro.schema import ParsedSchema, parse_schema
+from choreo.avro.schema_files import Finding, check_schemas, write_schemas
 
 __all__ = [
     "AvroCodec",
-    "DecimalOf",
-    "Definition",
     "Finding",
+    "ParsedSchema",
     "Problem",
     "body_of",
     "check_schemas",
-    "define",
     "incompatibilities",
+    "parse_schema",
     "schema_of",
     "text_of",
     "unreadable",

@@ -1,4 +1,4 @@
-"""Annotations: reading the types of a class's fields, and refusing those that Avro hasn't."""
+"""Annotations: the types of a class's fields, and the errors for types that Avro hasn't."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _TIMEDELTA_HINT = "Avro has no such type: use an int with the unit in its name, 
 
 
 def field_types(cls: type, full_name: str) -> dict[str, Any]:
-    """Give the types of a class's fields, by name. Raises `SchemaError` where one can't be read."""
+    """Return the types of a class's fields, by name. Raises `SchemaError` where one can't be read."""
     try:
         return typing.get_type_hints(cls, include_extras=True)
     except Exception as error:
         raise SchemaError(
             f"{full_name}: an annotation can't be read: {error}",
-            hint="import what it names, or define it at the top of the module",
+            hint="import what it names, or parse_schema it at the top of the module",
         ) from None
 
 
 def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Take Annotated, NewType and type aliases off; give the metadata that was on them."""
+    """Return a type without Annotated, NewType and type aliases, and the metadata of Annotated."""
     metadata: tuple[Any, ...] = ()
     while True:
         if get_origin(annotation) is Annotated:
@@ -50,7 +50,7 @@ def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def unsupported(annotation: Any, place: str) -> SchemaError:
-    """Make the error for a type that Avro has no place for, with a hint of what to use."""
+    """Return the error for a type that Avro hasn't, with a hint of what to use."""
     origin = get_origin(annotation)
     hint = _HINTS.get(annotation) if origin is None else _HINTS.get(origin)
     if getattr(annotation, "__name__", "") == "timedelta":
@@ -61,5 +61,5 @@ def unsupported(annotation: Any, place: str) -> SchemaError:
 
 
 def spell(annotation: Any) -> str:
-    """Write a type as it stands in the code, or nearly."""
+    """Return a type as it is written in code, or nearly."""
     return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)

@@ -13,30 +13,28 @@ from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
 
-from choreo.avro.definition import MARKER, Definition, define
 from choreo.avro.derivation import derive
-from choreo.avro.folder import SchemaFolders
 from choreo.avro.resolution import resolve
-from choreo.avro.shape import Convert, Misfit
+from choreo.avro.schema import HEADER_BYTES, MARKER, ParsedSchema, parse_schema
+from choreo.avro.schema_files import SchemaFolders
+from choreo.avro.types import Convert, Mismatch
 from choreo.errors import BodyError, UnknownFingerprint
 from choreo.events import event_name
 
-_HEADER = 10
-
 
 class _Type:
-    """One event class, ready to be written and read."""
+    """One event class with its schema and conversions."""
 
-    __slots__ = ("bare", "definition", "header", "name", "read", "to_avro")
+    __slots__ = ("bare", "header", "name", "parsed", "read", "to_avro")
 
     def __init__(self, cls: type) -> None:
-        shape = derive(cls)
+        avro_type = derive(cls)
         self.name = event_name(cls)
-        self.definition = define(shape.schema)
-        self.header = self.definition.header
-        self.bare = self.definition.bare
-        self.to_avro: Convert = shape.to_avro
-        self.read: Convert = shape.from_avro or (lambda values: values)
+        self.parsed = parse_schema(avro_type.schema)
+        self.header = self.parsed.header
+        self.bare = self.parsed.bare
+        self.to_avro: Convert = avro_type.to_avro
+        self.read: Convert = avro_type.from_avro or (lambda values: values)
 
 
 class AvroCodec:
@@ -47,7 +45,7 @@ class AvroCodec:
 
     Raises `SchemaError` when an event has no Avro schema.
 
-    >>> from choreo.event import event
+    >>> from choreo import event
     >>> @event(namespace="shop")
     ... class OrderCreated:
     ...     order_id: str
@@ -62,7 +60,7 @@ class AvroCodec:
     def __init__(self, events: Iterable[type], folders: Sequence[Path] = ()) -> None:
         self._by_class = {cls: _Type(cls) for cls in events}
         self._by_name = {kind.name: kind for kind in self._by_class.values()}
-        self._own = {kind.definition.fingerprint: kind.definition for kind in self._by_class.values()}
+        self._own = {kind.parsed.fingerprint: kind.parsed for kind in self._by_class.values()}
         self._folders = SchemaFolders(folders)
         self._writers: dict[tuple[str, bytes], tuple[Any, Convert]] = {}
 
@@ -79,8 +77,8 @@ class AvroCodec:
         body.write(kind.header)
         try:
             schemaless_writer(body, kind.bare, kind.to_avro(event))
-        except Misfit as misfit:
-            raise BodyError(f"{kind.name}.{misfit}") from None
+        except Mismatch as mismatch:
+            raise BodyError(f"{kind.name}.{mismatch}") from None
         except UnicodeEncodeError:
             raise BodyError(f"{kind.name}: a str holds half of a surrogate pair, which is no text") from None
         except Exception as error:
@@ -97,29 +95,31 @@ class AvroCodec:
         kind = self._by_name.get(type_name)
         if kind is None:
             raise BodyError(f"{type_name} is not an event of this codec")
-        if body is None or len(body) < _HEADER:
+        if body is None or len(body) < HEADER_BYTES:
             raise BodyError(
                 f"{type_name}: no body" if body is None else f"{type_name}: the body is too short"
             )
-        header = body[:_HEADER]
+        header = body[:HEADER_BYTES]
         if header == kind.header:
             bare, read = kind.bare, kind.read
         else:
             bare, read = self._writer(kind, header)
         stream = BytesIO(body)
-        stream.seek(_HEADER)
+        stream.seek(HEADER_BYTES)
         try:
             values = schemaless_reader(stream, bare, None, return_named_type=True)
             if stream.tell() == len(body):
                 return read(values)
-        except Misfit as misfit:
-            raise BodyError(f"{type_name}.{misfit}" if misfit.path else f"{type_name}: {misfit}") from None
+        except Mismatch as mismatch:
+            raise BodyError(
+                f"{type_name}.{mismatch}" if mismatch.path else f"{type_name}: {mismatch}"
+            ) from None
         except Exception as error:
             raise BodyError(f"{type_name}: the body can't be read: {type(error).__name__}") from None
         raise BodyError(f"{type_name}: bytes are left over after the record")
 
     def _writer(self, kind: _Type, header: bytes) -> tuple[Any, Convert]:
-        """Give the schema that a body was written with, and what makes an event of its values."""
+        """Return the schema of a body's writer, and the function that makes an event of its values."""
         known = self._writers.get((kind.name, header))
         if known is not None:
             return known
@@ -136,6 +136,6 @@ class AvroCodec:
         return made
 
 
-def _reading(writer: Definition, kind: _Type) -> Convert:
-    convert, read = resolve(writer, kind.definition).convert, kind.read
+def _reading(writer: ParsedSchema, kind: _Type) -> Convert:
+    convert, read = resolve(writer, kind.parsed).convert, kind.read
     return read if convert is None else lambda values: read(convert(values))

@@ -1,4 +1,4 @@
-"""Defaults: what a dataclass's default is in a schema.
+"""Defaults: a dataclass's defaults, as a schema writes them.
 
 Source: Apache Avro 1.12 specification, "Schema Declaration", the table of default values.
 """
@@ -9,17 +9,17 @@ import dataclasses
 import math
 from typing import Any
 
-from choreo.avro.shape import Misfit, Schema, Shape
+from choreo.avro.types import AvroType, Mismatch, Schema
 from choreo.errors import SchemaError
 
 NO_DEFAULT: Any = dataclasses.MISSING
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """Give a field's default, or NO_DEFAULT.
+    """Return a field's default, or NO_DEFAULT.
 
-    Of the factories only ``list`` and ``dict`` count: what another gives may be new each time (an id,
-    the time of day), which a schema can't say. Such a field has no default for readers.
+    Of the factories only ``list`` and ``dict`` count: the result of another may be new each time (an id, the
+    time of day), which a schema can't express. Such a field has no default for readers.
     """
     if field.default is not dataclasses.MISSING:
         return field.default
@@ -28,16 +28,16 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
     return NO_DEFAULT
 
 
-def json_default(shape: Shape, default: Any, place: str) -> Any:
-    """Write a default as the JSON that stands in a schema.
+def json_default(avro_type: AvroType, default: Any, place: str) -> Any:
+    """Return a default as JSON.
 
-    Raises `SchemaError` when it isn't of the field's type or JSON has no way to write it.
+    Raises `SchemaError` where it isn't of the field's type, or JSON can't express it.
     """
     try:
-        return _json(shape.schema, shape.to_avro(default))
-    except Misfit as misfit:
+        return _json(avro_type.schema, avro_type.to_avro(default))
+    except Mismatch as mismatch:
         raise SchemaError(
-            f"{place}: the default doesn't fit: {misfit}", hint="change the default or the type"
+            f"{place}: the default doesn't fit: {mismatch}", hint="change the default or the type"
         ) from None
 
 
@@ -47,7 +47,7 @@ def _json(schema: Schema, value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("latin-1")
     if isinstance(value, float) and not math.isfinite(value):
-        raise Misfit("JSON has no such float")
+        raise Mismatch("JSON has no such float")
     kind = schema["type"] if isinstance(schema, dict) else schema
     if kind == "array":
         return [_json(schema["items"], item) for item in value]
@@ -62,7 +62,7 @@ def _of_branch(schema: list[Schema], value: tuple[str, Any]) -> Any:
     name, inner = value
     branches = {_branch_name(branch): branch for branch in schema}
     if name not in (_branch_name(schema[0]), "double"):
-        raise Misfit(f"inside of a default, a union takes its first branch, {_branch_name(schema[0])}")
+        raise Mismatch(f"inside of a default, a union takes its first branch, {_branch_name(schema[0])}")
     return _json(branches[name], inner)
 
 

@@ -1,4 +1,4 @@
-"""Derivation: from an event class to its Avro schema and the conversions that agree with it.
+"""Derivation: the Avro schema of an event class, and the conversions that agree with it.
 
 | Python                        | Avro                                                          |
 |-------------------------------|---------------------------------------------------------------|
@@ -27,33 +27,40 @@ from enum import Enum, Flag
 from typing import Any, Union, get_args, get_origin
 
 from choreo.avro.annotations import field_types, spell, unsupported, unwrap
-from choreo.avro.containers import enum_of, list_of, map_of, tuple_of
+from choreo.avro.complex_types import (
+    NULL,
+    enum_of,
+    in_order,
+    list_of,
+    map_of,
+    record_of,
+    refuse_ambiguous,
+    tuple_of,
+    union_of,
+)
 from choreo.avro.defaults import NO_DEFAULT, default_of, json_default
-from choreo.avro.records import record_of
-from choreo.avro.scalars import SCALARS, DecimalOf
-from choreo.avro.shape import Schema, Shape
-from choreo.avro.unions import NULL, in_order, refuse_ambiguous, union_of
+from choreo.avro.types import SCALARS, AvroType, Schema, decimal_of
 from choreo.errors import SchemaError
-from choreo.events import event_type, is_event
+from choreo.events import DecimalOf, event_type, is_event
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def derive(cls: type) -> Shape:
-    """Derive the shape of an event class: its schema and the conversions of its instances.
+def derive(cls: type) -> AvroType:
+    """Return the Avro type of an event class: its schema and the conversions of its instances.
 
-    Raises `SchemaError` naming the class, the field and the type that Avro has no place for, and
-    `DeclarationError` where the class isn't an event.
+    Raises `SchemaError` with the class, the field and the type that Avro hasn't, and `DeclarationError`
+    where the class isn't an event.
     """
     event = event_type(cls)
-    shape = _Derivation(event.namespace).record(cls)
-    return dataclasses.replace(shape, schema=_define_once(shape.schema, set()))
+    avro_type = _Derivation(event.namespace).record(cls)
+    return dataclasses.replace(avro_type, schema=_define_once(avro_type.schema, set()))
 
 
 def schema_of(cls: type) -> dict[str, Any]:
-    """Give the Avro schema of an event class, as JSON.
+    """Return the Avro schema of an event class, as JSON.
 
-    >>> from choreo.event import event
+    >>> from choreo import event
     >>> @event(namespace="shop")
     ... class OrderCreated:
     ...     order_id: str
@@ -66,7 +73,7 @@ def schema_of(cls: type) -> dict[str, Any]:
 
 
 def _define_once(schema: Schema, defined: set[str]) -> Schema:
-    """Name a type instead of defining it wherever it was defined before, in the schema's own order."""
+    """Return the schema with each named type defined once, and named where it occurs again."""
     if isinstance(schema, list):
         return [_define_once(branch, defined) for branch in schema]
     if not isinstance(schema, dict):
@@ -90,42 +97,42 @@ def _join(namespace: str, name: str) -> str:
 
 
 class _Derivation:
-    """One event's derivation: remembers the named types that it has met."""
+    """The derivation of one event, with the named types that it has met."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._shapes: dict[type, Shape | None] = {}
+        self._types: dict[type, AvroType | None] = {}
         self._owners: dict[str, type] = {}
 
-    def record(self, cls: type, place: str = "") -> Shape:
-        """Derive the record of a dataclass. Raises `SchemaError`."""
-        if cls in self._shapes:
+    def record(self, cls: type, place: str = "") -> AvroType:
+        """Return the record of a dataclass. Raises `SchemaError`."""
+        if cls in self._types:
             return self._known(cls, place)
         namespace, name, doc = self._naming(cls, place)
         full_name = self._claim(cls, namespace, name, place)
-        self._shapes[cls] = None
+        self._types[cls] = None
         types_of = field_types(cls, full_name)
         _refuse_unwritable(cls, full_name)
-        shapes, fields = {}, []
+        avro_types, fields = {}, []
         for field in dataclasses.fields(cls):
-            shape, entry = self._field(field, types_of[field.name], f"{full_name}.{field.name}")
-            shapes[field.name] = shape
+            avro_type, entry = self._field(field, types_of[field.name], f"{full_name}.{field.name}")
+            avro_types[field.name] = avro_type
             fields.append(entry)
         schema = _named("record", namespace, name, doc) | {"fields": fields}
-        made = self._shapes[cls] = record_of(cls, schema, full_name, shapes)
+        made = self._types[cls] = record_of(cls, schema, full_name, avro_types)
         return made
 
-    def _known(self, cls: type, place: str) -> Shape:
-        shape = self._shapes[cls]
-        if shape is None:
+    def _known(self, cls: type, place: str) -> AvroType:
+        avro_type = self._types[cls]
+        if avro_type is None:
             raise SchemaError(
                 f"{place}: {cls.__qualname__} contains itself",
                 hint="a body could then nest without end: keep a flat list, each item with its parent's id",
             )
-        return shape
+        return avro_type
 
     def _naming(self, cls: type, place: str) -> tuple[str, str, str]:
-        """Give a class's namespace, name and doc."""
+        """Return a class's namespace, name and doc."""
         if not is_event(cls):
             return self._namespace, cls.__name__, _doc(cls)
         event = event_type(cls)
@@ -150,41 +157,41 @@ class _Derivation:
 
     def _field(
         self, field: dataclasses.Field[Any], annotation: Any, place: str
-    ) -> tuple[Shape, dict[str, Any]]:
+    ) -> tuple[AvroType, dict[str, Any]]:
         if not _NAME.fullmatch(field.name):
             raise SchemaError(f"{place}: not an Avro name", hint="use ASCII letters, digits and underscores")
         default = default_of(field)
-        shape = self.shape(annotation, place, default)
-        entry: dict[str, Any] = {"name": field.name, "type": shape.schema}
+        avro_type = self.type_of(annotation, place, default)
+        entry: dict[str, Any] = {"name": field.name, "type": avro_type.schema}
         doc = next((part for part in unwrap(annotation)[1] if isinstance(part, str)), "")
         if doc:
             entry["doc"] = doc
         if default is not NO_DEFAULT:
-            entry["default"] = json_default(shape, default, place)
-        return shape, entry
+            entry["default"] = json_default(avro_type, default, place)
+        return avro_type, entry
 
-    def shape(self, annotation: Any, place: str, default: Any = NO_DEFAULT) -> Shape:
-        """Derive the shape of a type; ``default`` puts a union's branches in order."""
+    def type_of(self, annotation: Any, place: str, default: Any = NO_DEFAULT) -> AvroType:
+        """Return the Avro type of an annotation; ``default`` decides the order of a union's branches."""
         annotation, metadata = unwrap(annotation)
         if annotation is Decimal:
             digits = next((part for part in metadata if isinstance(part, DecimalOf)), None)
             if digits is not None:
-                return digits.shape()
+                return decimal_of(digits)
         if isinstance(annotation, type) and annotation in SCALARS:
             return SCALARS[annotation]
         if isinstance(annotation, type) and get_origin(annotation) is None:
             return self._class(annotation, place)
         return self._generic(annotation, place, default)
 
-    def _class(self, cls: type, place: str) -> Shape:
+    def _class(self, cls: type, place: str) -> AvroType:
         if dataclasses.is_dataclass(cls):
             return self.record(cls, place)
         if issubclass(cls, Enum) and not issubclass(cls, Flag):
             return self._enum(cls, place)
         raise unsupported(cls, place)
 
-    def _enum(self, cls: type[Enum], place: str) -> Shape:
-        found = self._shapes.get(cls)
+    def _enum(self, cls: type[Enum], place: str) -> AvroType:
+        found = self._types.get(cls)
         if found is not None:
             return found
         full_name = self._claim(cls, self._namespace, cls.__name__, place)
@@ -196,10 +203,10 @@ class _Derivation:
                 hint=f"{bad[0]!r} is not an Avro name" if bad else "it has no member",
             )
         schema = _named("enum", self._namespace, cls.__name__, _doc(cls))
-        made = self._shapes[cls] = enum_of(cls, schema, full_name)
+        made = self._types[cls] = enum_of(cls, schema, full_name)
         return made
 
-    def _generic(self, annotation: Any, place: str, default: Any) -> Shape:
+    def _generic(self, annotation: Any, place: str, default: Any) -> AvroType:
         origin, args = get_origin(annotation), get_args(annotation)
         if origin in (Union, types.UnionType):
             return self._union(args, place, default)
@@ -208,22 +215,22 @@ class _Derivation:
         if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
             return tuple_of(self._item(args[0], place))
         if origin is dict and unwrap(args[0])[0] is str:
-            return map_of(self.shape(args[1], f"{place}{{}}"))
+            return map_of(self.type_of(args[1], f"{place}{{}}"))
         raise unsupported(annotation, place)
 
-    def _item(self, annotation: Any, place: str) -> Shape:
-        shape = self.shape(annotation, f"{place}[]")
-        if _is_empty(shape.schema):
+    def _item(self, annotation: Any, place: str) -> AvroType:
+        avro_type = self.type_of(annotation, f"{place}[]")
+        if _is_empty(avro_type.schema):
             raise SchemaError(
                 f"{place}: items of type {spell(annotation)} take no bytes",
                 hint="a short body could then claim any number of them: give the class a field",
             )
-        return shape
+        return avro_type
 
-    def _union(self, args: tuple[Any, ...], place: str, default: Any) -> Shape:
-        shapes = [NULL if arg is type(None) else self.shape(arg, place) for arg in args]
-        refuse_ambiguous(shapes, place)
-        return union_of(in_order(shapes, default))
+    def _union(self, args: tuple[Any, ...], place: str, default: Any) -> AvroType:
+        avro_types = [NULL if arg is type(None) else self.type_of(arg, place) for arg in args]
+        refuse_ambiguous(avro_types, place)
+        return union_of(in_order(avro_types, default))
 
 
 def _is_empty(schema: Schema) -> bool:
@@ -243,13 +250,13 @@ def _named(kind: str, namespace: str, name: str, doc: str) -> dict[str, Any]:
 
 def _doc(cls: type) -> str:
     doc = cls.__dict__.get("__doc__") or ""
-    # The docs that dataclasses and older enums make up say nothing that the schema doesn't.
-    made_up = doc.startswith(f"{cls.__name__}(") or doc == "An enumeration."
-    return "" if made_up else inspect.cleandoc(doc)
+    # The docs that dataclasses and older enums generate add nothing to the schema.
+    generated = doc.startswith(f"{cls.__name__}(") or doc == "An enumeration."
+    return "" if generated else inspect.cleandoc(doc)
 
 
 def _refuse_unwritable(cls: type, full_name: str) -> None:
-    """Refuse what could be written but not be made again from its fields. Raises `SchemaError`."""
+    """Raise `SchemaError` for a class that can't be made again from its fields."""
     names = {field.name for field in dataclasses.fields(cls)}
     for field in dataclasses.fields(cls):
         if not field.init:

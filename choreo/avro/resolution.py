@@ -1,12 +1,16 @@
-"""Resolution: what a reader's schema makes of values that another schema's writer wrote.
+"""Resolution: reading values with another schema than the one they were written with.
 
 Source: Apache Avro 1.12 specification, "Schema Resolution". Stricter than it in two places: a
 changed logical type is refused (a long that was milliseconds must not be read as microseconds), and
 bytes read as a string are reported, since bytes need not be UTF-8.
 
-fastavro reads with the writer's schema, and the value is converted here. Its own resolution passes
-over fields that the reader hasn't without noticing that the body is cut short, and fails on a
-union that names a type defined before.
+fastavro reads with the writer's schema, and the value is converted here. Its own resolution skips
+fields that the reader hasn't without noticing that the body is cut short, and fails on a union that
+names a type defined before.
+
+Two versions can live on one topic where each reads the other: the topic keeps old events, so the new
+version must read what the old one wrote; and participants are deployed one at a time, so the old version
+must read what the new one writes.
 """
 
 from __future__ import annotations
@@ -14,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from choreo.avro.definition import Definition
-from choreo.avro.shape import Convert, Misfit, Schema
+from choreo.avro.schema import ParsedSchema
+from choreo.avro.types import Convert, Mismatch, Schema
 
 _PROMOTIONS: dict[tuple[str, str], Convert | None] = {
     ("int", "long"): None,
@@ -54,22 +58,22 @@ class Problem(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """How a reader reads a writer: ``convert`` (None: as it is) and what it can't read."""
+    """How a reader reads a writer: by ``convert`` (None: unchanged), and what it can't read."""
 
     convert: Convert | None
     problems: list[Problem]
 
 
-def resolve(writer: Definition, reader: Definition) -> Resolution:
+def resolve(writer: ParsedSchema, reader: ParsedSchema) -> Resolution:
     """Resolve one version against another.
 
     ``convert`` takes what fastavro decoded by the writer's schema. Fields that the writer hasn't stay
-    absent, their default being the class's own. It raises `Misfit` for a value that has a problem, and
+    absent, their default being the class's own. It raises `Mismatch` for a value that has a problem, and
     reads all others, so that one symbol too many doesn't stop the rest.
 
-    >>> from choreo.avro.definition import define
-    >>> old = define({"type": "record", "name": "A", "fields": [{"name": "n", "type": "long"}]})
-    >>> new = define({"type": "record", "name": "A", "fields": [{"name": "n", "type": "string"}]})
+    >>> from choreo.avro.schema import parse_schema
+    >>> old = parse_schema({"type": "record", "name": "A", "fields": [{"name": "n", "type": "long"}]})
+    >>> new = parse_schema({"type": "record", "name": "A", "fields": [{"name": "n", "type": "string"}]})
     >>> [str(problem) for problem in resolve(old, new).problems]
     ['n: a long was written, a string is read']
     """
@@ -114,7 +118,7 @@ class _Rules:
         self.problems.append(Problem(path, reason))
 
         def refuse(_: Any) -> Any:
-            raise Misfit(reason, path)
+            raise Mismatch(reason, path)
 
         return refuse
 
@@ -225,7 +229,7 @@ def _under(path: str, name: str) -> str:
 
 
 def _mismatch(writer: Schema, reader: Schema) -> str:
-    """Say why two schemas, neither a union, don't match at their top; "" when they do."""
+    """Return why two schemas, neither a union, don't match at their top; "" where they do."""
     written, read = _kind(writer), _kind(reader)
     if written != read and (written, read) not in _PROMOTIONS:
         return f"{_article(writer)} was written, {_article(reader)} is read"
@@ -268,3 +272,21 @@ def _article(schema: Schema) -> str:
     if title == "null" or _kind(schema) in _NAMED:
         return title
     return f"an {title}" if title[0] in "aeiou" else f"a {title}"
+
+
+def unreadable(writer: ParsedSchema, reader: ParsedSchema) -> list[Problem]:
+    """Return what in a writer's records a reader could not read; nothing where it reads them all."""
+    return resolve(writer, reader).problems
+
+
+def incompatibilities(old: ParsedSchema, new: ParsedSchema) -> list[str]:
+    """Return why two versions can't live on one topic, in both directions, each with the field's path.
+
+    >>> from choreo.avro.schema import parse_schema
+    >>> old = parse_schema({"type": "record", "name": "A", "fields": []})
+    >>> new = parse_schema({"type": "record", "name": "A", "fields": [{"name": "n", "type": "long"}]})
+    >>> incompatibilities(old, new)
+    ["the new version can't read the old one: n: not written, and has no default"]
+    """
+    forwards = [f"the new version can't read the old one: {p}" for p in unreadable(old, new)]
+    return forwards + [f"the old version can't read the new one: {p}" for p in unreadable(new, old)]

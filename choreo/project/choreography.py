@@ -97,13 +97,13 @@ def manifest_from(
     events; by default both are those of the nearest project. Raises `SchemaError` when an event has no Avro
     schema, and `ConfigurationError` where a source can't be read.
     """
-    from choreo.avro import define, schema_of
+    from choreo.avro import parse_schema, schema_of
 
     base, schemas = base or project_folder(), schemas or schemas_folder()
     entries = {}
     for cls in participant.events:
         schema = schema_of(cls)
-        entries[event_name(cls)] = SchemaEntry(schema, define(schema).fingerprint)
+        entries[event_name(cls)] = SchemaEntry(schema, parse_schema(schema).fingerprint)
     seen = seen_of(participant, base)
     manifest = manifest_of(
         participant,
@@ -119,10 +119,10 @@ def compare(written: Any, read: Any) -> Sequence[Unreadable]:
     """Say what of a writer's records a reader's schema can't read."""
     if written == read:
         return []
-    from choreo.avro import define, unreadable
+    from choreo.avro import parse_schema, unreadable
     from choreo.verify import Unreadable
 
-    return [Unreadable(*problem) for problem in unreadable(define(written), define(read))]
+    return [Unreadable(*problem) for problem in unreadable(parse_schema(written), parse_schema(read))]
 
 
 def _manifests(name: str, describe: Callable[[Participant], Manifest] = manifest_from) -> Iterable[Manifest]:

@@ -37,7 +37,7 @@ def kept(path: Path) -> Versions:
 
 @lru_cache(maxsize=8)
 def _kept(path: str, _modified: tuple[int, ...]) -> Versions:
-    from choreo.avro.folder import read_schema, schema_files
+    from choreo.avro.schema_files import read_schema, schema_files
 
     return _versions(_readable(schema_files(Path(path)), read_schema))
 
@@ -91,12 +91,12 @@ def _readable(items: Iterable[Any], read: Any) -> Iterator[Any]:
 
 
 def _versions(schemas: Iterable[Any]) -> Versions:
-    from choreo.avro import define
+    from choreo.avro import parse_schema
 
     found: Versions = {}
     for schema in schemas:
         try:
-            definition = define(schema)
+            definition = parse_schema(schema)
         except SchemaError:
             continue
         found.setdefault(definition.name, {})[definition.fingerprint] = schema

@@ -17,9 +17,8 @@ from uuid import UUID
 
 from choreo.avro.annotations import field_types, unsupported, unwrap
 from choreo.avro.derivation import derive
-from choreo.avro.scalars import DecimalOf
 from choreo.errors import ConfigurationError
-from choreo.events import event_name
+from choreo.events import DecimalOf, event_name
 from choreo.participant import Participant
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check, require

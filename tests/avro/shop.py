@@ -9,7 +9,7 @@ from enum import Enum, StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from choreo.avro import DecimalOf
+from choreo import DecimalOf
 from choreo.events import event
 
 

@@ -12,8 +12,9 @@ from typing import Annotated
 
 import pytest
 
-from choreo.avro import AvroCodec, DecimalOf, define, schema_of
-from choreo.avro.folder import SchemaFolders
+from choreo import DecimalOf
+from choreo.avro import AvroCodec, parse_schema, schema_of
+from choreo.avro.schema_files import SchemaFolders
 from choreo.errors import BodyError, SchemaError, UnknownFingerprint
 from choreo.events import event
 from tests.avro.shop import Empty, Flat, Rich
@@ -58,7 +59,7 @@ def test_the_body_begins_with_marker_and_fingerprint() -> None:
 
 
 def define_of(cls: type) -> str:
-    return define(schema_of(cls)).fingerprint
+    return parse_schema(schema_of(cls)).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def define_of(cls: type) -> str:
 )
 def test_fingerprints_are_those_of_the_specification(schema: object, number: int) -> None:
     """Vectors of Avro's own test data (share/test/data/schema-tests.txt), whose numbers are signed."""
-    wire = bytes.fromhex(define(schema).fingerprint)
+    wire = bytes.fromhex(parse_schema(schema).fingerprint)
 
     assert int.from_bytes(wire, "little", signed=True) == number
 
@@ -189,7 +190,7 @@ def test_a_length_that_lies_is_refused_at_once(count: int, before: bytes) -> Non
 def test_a_schema_without_bounds_is_refused(schema: object, why: str) -> None:
     """By these a short body could claim endless items, or overflow the decoder's stack."""
     with pytest.raises(SchemaError, match=why):
-        define({"type": "record", "name": "A", "fields": [{"name": "x", "type": schema}]})
+        parse_schema({"type": "record", "name": "A", "fields": [{"name": "x", "type": schema}]})
 
 
 def test_a_schema_too_large_when_written_out_is_refused() -> None:
@@ -200,7 +201,7 @@ def test_a_schema_too_large_when_written_out_is_refused() -> None:
         fields.append({"name": f"r{level}", "type": {"type": "record", "name": f"R{level}", "fields": pair}})
 
     with pytest.raises(SchemaError, match="too large"):
-        define({"type": "record", "name": "A", "fields": fields})
+        parse_schema({"type": "record", "name": "A", "fields": fields})
 
 
 def test_a_schema_nested_too_deeply_is_refused() -> None:
@@ -210,7 +211,7 @@ def test_a_schema_nested_too_deeply_is_refused() -> None:
         schema = {"type": "array", "items": schema}
 
     with pytest.raises(SchemaError, match="too deeply"):
-        define(schema)
+        parse_schema(schema)
     while isinstance(schema, dict):  # taken apart by hand: freeing it at once recurses too
         schema = schema.pop("items")
 
@@ -228,7 +229,7 @@ def old_flat() -> tuple[dict[str, object], bytes]:
         {"name": "last", "type": "double"},
     ]
     schema: dict[str, object] = {"type": "record", "name": "shop.Flat", "fields": fields}
-    body = bytes.fromhex("c301" + define(schema).fingerprint)
+    body = bytes.fromhex("c301" + parse_schema(schema).fingerprint)
     return schema, body + b"\x02s" + bytes(8) + b"\x04" + b"\x02o" + bytes(8)
 
 
@@ -285,7 +286,7 @@ def test_a_field_that_the_writer_has_not_takes_the_class_s_default(tmp_path: Pat
     ]
     schema = {"type": "record", "name": "shop.Order", "fields": fields}
     (tmp_path / "old.avsc").write_text(json.dumps(schema))
-    body = bytes.fromhex("c301" + define(schema).fingerprint) + b"\x02\x02a\x00\x02b"
+    body = bytes.fromhex("c301" + parse_schema(schema).fingerprint) + b"\x02\x02a\x00\x02b"
 
     order = AvroCodec([OrderNow], [tmp_path]).decode("shop.Order", body)
 
@@ -323,7 +324,7 @@ def test_an_unknown_fingerprint_is_looked_for_again_but_not_each_time(tmp_path: 
     now = [0.0]
     folders = SchemaFolders([tmp_path], interval=1.0, clock=lambda: now[0])
     schema, _ = old_flat()
-    mark = define(schema).fingerprint
+    mark = parse_schema(schema).fingerprint
     assert folders.find(mark) is None
     (tmp_path / "new.avsc").write_text(json.dumps(schema))
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from fastavro import schemaless_reader, schemaless_writer
 
-from choreo.avro import define, incompatibilities, unreadable
+from choreo.avro import incompatibilities, parse_schema, unreadable
 from choreo.avro.resolution import resolve
-from choreo.avro.shape import Misfit
+from choreo.avro.types import Mismatch
 
 Json = Any
 
@@ -109,9 +109,9 @@ def body_of(schema: Json, value: Json) -> bytes:
 
 def read(written: Json, read_as: Json, value: Json) -> Json:
     """Read a value by choreo's own resolution."""
-    writer = define(outer(written))
+    writer = parse_schema(outer(written))
     raw = schemaless_reader(BytesIO(body_of(writer.bare, value)), writer.bare, None, return_named_type=True)
-    convert = resolve(writer, define(outer(read_as))).convert
+    convert = resolve(writer, parse_schema(outer(read_as))).convert
     assert convert is not None
     return convert(raw)["v"]
 
@@ -121,7 +121,7 @@ def test_what_the_rules_allow_is_read(written: Json, read_as: Json, value: Json,
     """No problem is found, and choreo and fastavro read the same value."""
     result = value if result is None else result
 
-    assert unreadable(define(outer(written)), define(outer(read_as))) == []
+    assert unreadable(parse_schema(outer(written)), parse_schema(outer(read_as))) == []
     found = read(written, read_as, value)
     assert (found, type(found)) == (result, type(result))
     if "logicalType" not in written:
@@ -134,11 +134,11 @@ def test_what_the_rules_forbid_is_found_and_refused(
     written: Json, read_as: Json, value: Json, path: str, why: str
 ) -> None:
     """With the field's path; neither choreo nor fastavro reads such a value."""
-    problems = unreadable(define(outer(written)), define(outer(read_as)))
+    problems = unreadable(parse_schema(outer(written)), parse_schema(outer(read_as)))
 
     assert [problem.path for problem in problems] == ["v" + path]
     assert why in problems[0].reason
-    with pytest.raises((Misfit, UnicodeDecodeError)):
+    with pytest.raises((Mismatch, UnicodeDecodeError)):
         read(written, read_as, value)
     with pytest.raises(Exception):  # noqa: B017, PT011
         schemaless_reader(BytesIO(body_of(outer(written), value)), outer(written), outer(read_as))
@@ -160,7 +160,7 @@ def test_what_the_rules_forbid_is_found_and_refused(
 )
 def test_a_changed_logical_type_is_a_problem(written: Json, read_as: Json) -> None:
     """The same bytes would mean something else."""
-    problems = unreadable(define(outer(written)), define(outer(read_as)))
+    problems = unreadable(parse_schema(outer(written)), parse_schema(outer(read_as)))
 
     assert "logical type" in problems[0].reason
 
@@ -169,7 +169,7 @@ def test_a_value_that_can_be_read_is_read_beside_one_that_cannot() -> None:
     """One symbol too many, or one branch, doesn't stop the other records."""
     assert read(enum("A", "B"), enum("A"), "A") == "A"
     assert read(["null", "string"], "string", "a") == "a"
-    with pytest.raises(Misfit):
+    with pytest.raises(Mismatch):
         read(enum("A", "B"), enum("A"), "B")
 
 
@@ -180,7 +180,7 @@ def test_records_in_unions_are_told_apart_by_name() -> None:
     new = outer([cash, "null", card])
     reader = {**new, "fields": [{"name": "u", "type": ["null", card], "default": None}, *new["fields"]]}
     reader["fields"][1] = {"name": "v", "type": [cash, "null", "shop.Card"]}
-    writer, target = define(old), define(reader)
+    writer, target = parse_schema(old), parse_schema(reader)
     body = BytesIO(body_of(writer.bare, ("shop.Card", {"n": "1"})))
     raw = schemaless_reader(body, writer.bare, None, return_named_type=True)
 
@@ -203,7 +203,7 @@ def test_a_branch_of_the_same_type_is_taken_before_one_that_it_could_become() ->
     """Bytes written by ``str | bytes`` are read as bytes: found by random pairs, seed 3532."""
     either = ["string", "bytes"]
 
-    assert unreadable(define(outer(either)), define(outer(either))) == []
+    assert unreadable(parse_schema(outer(either)), parse_schema(outer(either))) == []
     assert read(either, ["null", *either], b"\xff") == b"\xff"
     assert read("int", ["double", "int"], 3) == 3
     assert read("int", ["double", "string"], 3) == 3.0
@@ -218,14 +218,14 @@ def test_types_that_contain_themselves_are_compared_to_the_end() -> None:
     }
     other = json.loads(json.dumps(tree).replace('"int"', '"string"'))
 
-    assert unreadable(define(tree, bounded=False), define(tree, bounded=False)) == []
-    problems = unreadable(define(tree, bounded=False), define(other, bounded=False))
+    assert unreadable(parse_schema(tree, bounded=False), parse_schema(tree, bounded=False)) == []
+    problems = unreadable(parse_schema(tree, bounded=False), parse_schema(other, bounded=False))
     assert [str(problem) for problem in problems] == ["v: an int was written, a string is read"]
 
 
 def test_both_directions_count() -> None:
     """A new field without default breaks one way, a removed one the other, a widened type one."""
-    small, large = define(record(x="int")), define(record(x="int", y="int"))
+    small, large = parse_schema(record(x="int")), parse_schema(record(x="int", y="int"))
 
     assert incompatibilities(small, large) == [
         "the new version can't read the old one: y: not written, and has no default"
@@ -233,14 +233,14 @@ def test_both_directions_count() -> None:
     assert incompatibilities(large, small) == [
         "the old version can't read the new one: y: not written, and has no default"
     ]
-    assert incompatibilities(define(record(x="int")), define(record(x="long"))) == [
+    assert incompatibilities(parse_schema(record(x="int")), parse_schema(record(x="long"))) == [
         "the old version can't read the new one: x: a long was written, an int is read"
     ]
 
 
 def test_a_path_leads_through_lists_maps_and_records() -> None:
     """So that one sees where to look."""
-    old = define(outer(array(mapping(record("R", x="int")))))
-    new = define(outer(array(mapping(record("R", x="string")))))
+    old = parse_schema(outer(array(mapping(record("R", x="int")))))
+    new = parse_schema(outer(array(mapping(record("R", x="string")))))
 
     assert str(unreadable(old, new)[0]) == "v[]{}.x: an int was written, a string is read"

@@ -14,7 +14,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from choreo.avro import AvroCodec, DecimalOf, define, schema_of
+from choreo import DecimalOf
+from choreo.avro import AvroCodec, parse_schema, schema_of
 from choreo.errors import DeclarationError, SchemaError
 from choreo.events import event
 from tests.avro.shop import Card, Item, Rich
@@ -108,7 +109,7 @@ def test_a_rich_event_has_this_schema() -> None:
 
 def test_the_derived_schema_parses() -> None:
     """As one definition with every name defined once."""
-    assert set(define(schema_of(Rich)).names) == {
+    assert set(parse_schema(schema_of(Rich)).names) == {
         "shop.Rich", "shop.Colour", "shop.Item", "shop.Card", "shop.Cash", "shop.Speed"
     }  # fmt: skip
 

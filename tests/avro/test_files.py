@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from choreo.avro import AvroCodec, Finding, check_schemas, define, schema_of, write_schemas
+from choreo.avro import AvroCodec, Finding, check_schemas, parse_schema, schema_of, write_schemas
 from choreo.errors import IncompatibleSchema, SchemaError
 from choreo.events import event
 from tests.avro.shop import Flat, Rich
@@ -25,7 +25,7 @@ def order(doc: str = "", **fields: Any) -> type:
 
 
 def mark(cls: type) -> str:
-    return define(schema_of(cls)).fingerprint
+    return parse_schema(schema_of(cls)).fingerprint
 
 
 def messages(findings: list[Finding]) -> str:

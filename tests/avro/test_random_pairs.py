@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 from fastavro import schemaless_reader, schemaless_writer
 
-from choreo.avro import Definition, Problem, define
+from choreo.avro import ParsedSchema, Problem, parse_schema
 from choreo.avro.resolution import Resolution, resolve
-from choreo.avro.shape import Misfit
+from choreo.avro.types import Mismatch
 from choreo.errors import SchemaError
 
 from .random_schemas import Schemas, values_of
@@ -29,8 +29,8 @@ PAIRS = 25_000 if os.environ.get("CHOREO_FUZZ") else 400
 class Pair(NamedTuple):
     """What a reader made of a writer's values: what was said before, and how many each could not read."""
 
-    writer: Definition
-    reader: Definition
+    writer: ParsedSchema
+    reader: ParsedSchema
     problems: list[Problem]
     refused_here: int
     refused_by_fastavro: int
@@ -41,7 +41,7 @@ def examine(seed: int) -> Pair | None:
     make = Schemas(Random(seed))
     written = make.record()
     try:
-        writer, reader = define(written), define(make.drifted(written))
+        writer, reader = parse_schema(written), parse_schema(make.drifted(written))
     except SchemaError:
         return None  # the drift left an array of items that take no bytes
     resolution = resolve(writer, reader)
@@ -51,23 +51,23 @@ def examine(seed: int) -> Pair | None:
     return Pair(writer, reader, resolution.problems, here, there)
 
 
-def body_of(writer: Definition, value: Any) -> bytes:
+def body_of(writer: ParsedSchema, value: Any) -> bytes:
     stream = BytesIO()
     schemaless_writer(stream, writer.bare, value)
     return stream.getvalue()
 
 
-def reads_here(writer: Definition, resolution: Resolution, body: bytes) -> bool:
+def reads_here(writer: ParsedSchema, resolution: Resolution, body: bytes) -> bool:
     raw = schemaless_reader(BytesIO(body), writer.bare, None, return_named_type=True)
     assert resolution.convert is not None
     try:
         resolution.convert(raw)
-    except (Misfit, UnicodeDecodeError):
+    except (Mismatch, UnicodeDecodeError):
         return False
     return True
 
 
-def fastavro_reads(writer: Definition, reader: Definition, body: bytes) -> bool:
+def fastavro_reads(writer: ParsedSchema, reader: ParsedSchema, body: bytes) -> bool:
     try:
         schemaless_reader(BytesIO(body), writer.schema, reader.schema)
     except Exception:

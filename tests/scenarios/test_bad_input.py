@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from choreo import Context, Participant, Permanent, Retry, Saga, event
 from choreo.avro import AvroCodec
-from choreo.avro.definition import MARKER
 from choreo.avro.derivation import derive
+from choreo.avro.schema import MARKER
 from choreo.errors import BodyError, StoreError
 from choreo.events import event_name
 from choreo.ports import Publication

@@ -36,7 +36,7 @@ def edit(
       choreo dlq edit 12 event.json
       choreo dlq requeue 12
     """
-    from choreo.avro.text import MAX_TEXT, body_of
+    from choreo.avro.json_encoding import MAX_TEXT, body_of
 
     with open_stores(stores) as opened:
         (found,) = chosen(opened, [number], False, Filter(participant=participant))

@@ -52,7 +52,7 @@ def show(
 
 
 def _text(found: Found, folder: Path) -> str:
-    from choreo.avro.text import text_of
+    from choreo.avro.json_encoding import text_of
 
     letter = found.letter
     return text_of(letter.event_type, letter.value if letter.edited is None else letter.edited, folder)
@@ -60,7 +60,7 @@ def _text(found: Found, folder: Path) -> str:
 
 def _bodies(found: Found, folder: Path) -> dict[str, Any]:
     """Give the event, by its schema or, where that can't be, as it lies in the log, in base64."""
-    from choreo.avro.text import text_of
+    from choreo.avro.json_encoding import text_of
 
     letter = found.letter
     told: dict[str, Any] = {"headers": _headers(letter.headers)}

@@ -1,4 +1,4 @@
-"""A definition: one parsed schema, its fingerprint, and proof that reading with it is bounded.
+"""Schemas: one parsed, its fingerprint, and the proof that reading with it is bounded.
 
 Source: Apache Avro 1.12 specification, "Parsing Canonical Form for Schemas", "Schema Fingerprints"
 and "Single-object encoding".
@@ -10,13 +10,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+from fastavro import schema as fastavro_schema
 
-from choreo.avro.shape import Schema
+from choreo.avro.types import Schema
 from choreo.errors import SchemaError
 
 MARKER = b"\xc3\x01"
-"""The two bytes that a body in single-object encoding begins with; version 1."""
+"""The first two bytes of a body in single-object encoding, version 1."""
+HEADER_BYTES = 10
+"""The length of the marker and the fingerprint, with which a body begins."""
 
 _MAX_DEPTH = 64
 _MAX_TYPES = 100_000
@@ -24,12 +26,12 @@ _MAX_JSON_DEPTH = 4 * _MAX_DEPTH
 
 
 @dataclass(frozen=True)
-class Definition:
+class ParsedSchema:
     """One version of a type.
 
-    ``names`` gives every named type of ``schema`` by full name. ``bare`` is the same schema in
-    canonical form, for fastavro: no logical types, since conversions are ours, and no defaults.
-    ``fingerprint`` is CRC-64-AVRO in hex, byte for byte as it stands in a body (little-endian).
+    ``names`` holds every named type of ``schema`` by full name. ``bare`` is the same schema in canonical
+    form, for fastavro: without logical types, since conversions are choreo's, and without defaults.
+    ``fingerprint`` is CRC-64-AVRO in hex, in the byte order of a body (little-endian).
     """
 
     name: str
@@ -40,39 +42,39 @@ class Definition:
 
     @property
     def header(self) -> bytes:
-        """The ten bytes that bodies of this version begin with."""
+        """The ten bytes with which bodies of this version begin."""
         return MARKER + bytes.fromhex(self.fingerprint)
 
 
-def define(schema: Schema, *, bounded: bool = True) -> Definition:
+def parse_schema(schema: Schema, *, bounded: bool = True) -> ParsedSchema:
     """Parse a schema.
 
-    ``bounded`` refuses one by which a short body could take endless time or stack: a type that
+    ``bounded`` refuses a schema with which a short body could take endless time or stack: a type that
     contains itself, more than 64 levels, array items of no bytes.
 
     Raises `SchemaError` when it isn't a valid schema of a named type.
 
-    >>> define({"type": "fixed", "name": "id", "size": 15}).fingerprint
+    >>> parse_schema({"type": "fixed", "name": "id", "size": 15}).fingerprint
     'e80776f4dc4c0c43'
     """
     _refuse_deep(schema)
     names: dict[str, Schema] = {}
     try:
-        parsed = parse_schema(schema, names, _write_hint=False)
-        canonical = to_parsing_canonical_form(parsed)
-        bare = parse_schema(json.loads(canonical))
-        mark = fingerprint(canonical, "CRC-64-AVRO")
+        parsed = fastavro_schema.parse_schema(schema, names, _write_hint=False)
+        canonical = fastavro_schema.to_parsing_canonical_form(parsed)
+        bare = fastavro_schema.parse_schema(json.loads(canonical))
+        fingerprint = fastavro_schema.fingerprint(canonical, "CRC-64-AVRO")
     except Exception as error:
         raise SchemaError(f"not a valid Avro schema: {type(error).__name__}: {error}") from None
     if not isinstance(parsed, dict) or "name" not in parsed:
         raise SchemaError("not the schema of a named type", hint="an event is an Avro record")
     if bounded:
         _Extent(names).of(parsed)
-    return Definition(parsed["name"], parsed, names, bare, mark)
+    return ParsedSchema(parsed["name"], parsed, names, bare, fingerprint)
 
 
 def _refuse_deep(schema: Schema) -> None:
-    """Refuse JSON so deep that a recursive parser would overflow the stack. Raises `SchemaError`."""
+    """Raise `SchemaError` for JSON so deep that a recursive parser would overflow the stack."""
     level: list[Any] = [schema]
     for _ in range(_MAX_JSON_DEPTH):
         level = [part for item in level for part in _inner(item)]
@@ -94,7 +96,7 @@ class _Extent:
         self._known: dict[str, tuple[int, int, int] | None] = {}
 
     def of(self, schema: Schema) -> tuple[int, int, int]:
-        """Give (levels, types, fewest bytes). Raises `SchemaError` where they have no bound."""
+        """Return (levels, types, fewest bytes). Raises `SchemaError` where they have no bound."""
         schema = self._names.get(schema, schema) if isinstance(schema, str) else schema
         name = schema.get("name") if isinstance(schema, dict) else None
         if name is None:

@@ -1,4 +1,4 @@
-"""A body as text that a person can read and write: Avro's own JSON encoding.
+"""Avro's JSON encoding: bodies as text that a person can read and write.
 
 Source: Apache Avro 1.12 specification, "JSON Encoding": a union's value names its type, as in
 ``{"string": "x"}``, unless it is null.
@@ -13,24 +13,22 @@ from typing import Any
 
 from fastavro import json_reader, json_writer, schemaless_reader, schemaless_writer
 
-from choreo.avro.definition import MARKER, Definition
-from choreo.avro.folder import SUFFIX, SchemaFolders, read_definition
+from choreo.avro.schema import HEADER_BYTES, MARKER, ParsedSchema
+from choreo.avro.schema_files import SUFFIX, SchemaFolders, read_parsed_schema
 from choreo.errors import BodyError, SchemaError
 
 MAX_TEXT = 4 * 1024 * 1024
 """The length beyond which text is refused."""
 
-_HEADER = 10
-
 
 def text_of(type_name: str, body: bytes | None, folder: Path) -> str:
-    """Give a body as JSON, indented, by the schema that it was written with.
+    """Return a body as indented JSON, by the schema with which it was written.
 
-    Raises `BodyError` when there is none, its schema isn't in ``folder``, or it isn't what that says.
+    Raises `BodyError` where there is none, its schema isn't in ``folder``, or it doesn't fit the schema.
     """
-    if body is None or body[:2] != MARKER or len(body) < _HEADER:
+    if body is None or body[:2] != MARKER or len(body) < HEADER_BYTES:
         raise BodyError(f"{type_name}: the body is not in Avro's single-object encoding")
-    fingerprint = body[2:_HEADER].hex()
+    fingerprint = body[2:HEADER_BYTES].hex()
     writer = SchemaFolders([folder]).find(fingerprint)
     if writer is None:
         raise BodyError(f"{type_name}: no schema in {folder} has the fingerprint {fingerprint}")
@@ -38,39 +36,39 @@ def text_of(type_name: str, body: bytes | None, folder: Path) -> str:
 
 
 def body_of(type_name: str, text: str, folder: Path) -> bytes:
-    """Give the body of an event that stands in JSON, by the current schema of its type.
+    """Return the body of an event from its JSON, by the current schema of its type.
 
-    Raises `SchemaError` where ``folder`` has none, and `BodyError` when the text isn't what it says.
+    Raises `SchemaError` where ``folder`` has none, and `BodyError` where the text doesn't fit it.
     """
     path = folder / f"{type_name}{SUFFIX}"
     if not path.is_file():
         raise SchemaError(
             f"there is no schema of {type_name} in {folder}", hint="name the folder with --schemas"
         )
-    definition = read_definition(path)
+    parsed = read_parsed_schema(path)
     given = _parsed(type_name, text)
-    _refuse_missing(type_name, definition, given)
+    _refuse_missing(type_name, parsed, given)
     try:
-        (values,) = json_reader(StringIO(json.dumps(given)), definition.bare)
-        body = BytesIO(definition.header)
-        body.seek(_HEADER)
-        schemaless_writer(body, definition.bare, values, strict=True)
+        (values,) = json_reader(StringIO(json.dumps(given)), parsed.bare)
+        body = BytesIO(parsed.header)
+        body.seek(HEADER_BYTES)
+        schemaless_writer(body, parsed.bare, values, strict=True)
     except Exception as error:
         raise BodyError(f"{type_name}: the text doesn't fit the schema: {error}") from None
     written = body.getvalue()
-    _refuse_loss(type_name, given, json.loads(_text(definition, _read(definition, written))))
+    _refuse_loss(type_name, given, json.loads(_text(parsed, _read(parsed, written))))
     return written
 
 
-def _read(definition: Definition, body: bytes) -> Any:
+def _read(parsed: ParsedSchema, body: bytes) -> Any:
     stream = BytesIO(body)
-    stream.seek(_HEADER)
+    stream.seek(HEADER_BYTES)
     try:
-        values = schemaless_reader(stream, definition.bare, None)
+        values = schemaless_reader(stream, parsed.bare, None)
     except Exception as error:
-        raise BodyError(f"{definition.name}: the body can't be read: {type(error).__name__}") from None
+        raise BodyError(f"{parsed.name}: the body can't be read: {type(error).__name__}") from None
     if stream.tell() != len(body):
-        raise BodyError(f"{definition.name}: bytes are left over after the record")
+        raise BodyError(f"{parsed.name}: bytes are left over after the record")
     return values
 
 
@@ -86,14 +84,14 @@ def _parsed(type_name: str, text: str) -> Any:
     return given
 
 
-def _refuse_missing(type_name: str, definition: Definition, given: Any) -> None:
-    missing = [field["name"] for field in definition.bare["fields"] if field["name"] not in given]
+def _refuse_missing(type_name: str, parsed: ParsedSchema, given: Any) -> None:
+    missing = [field["name"] for field in parsed.bare["fields"] if field["name"] not in given]
     if missing:
         raise BodyError(f"{type_name}: {missing[0]} is missing")
 
 
 def _refuse_loss(type_name: str, given: Any, kept: Any, path: str = "") -> None:
-    """Refuse what the schema has no place for: a name that was misspelt, a fraction in a whole number."""
+    """Raise `BodyError` for what the schema can't hold: a misspelt name, a fraction in a whole number."""
     if isinstance(given, dict) and isinstance(kept, dict):
         for name, value in given.items():
             if name not in kept:
@@ -106,7 +104,7 @@ def _refuse_loss(type_name: str, given: Any, kept: Any, path: str = "") -> None:
         raise BodyError(f"{type_name}: {path[:-1]} can't hold that value")
 
 
-def _text(definition: Definition, values: Any) -> str:
+def _text(parsed: ParsedSchema, values: Any) -> str:
     written = StringIO()
-    json_writer(written, definition.bare, [values])
+    json_writer(written, parsed.bare, [values])
     return json.dumps(json.loads(written.getvalue()), indent=2, ensure_ascii=False)
