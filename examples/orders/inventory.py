@@ -4,14 +4,12 @@ from datetime import timedelta
 
 from sqlite_utils import Database
 
-from choreo import Aborted, Context, Participant, Permanent
+from choreo import Context, Participant, Permanent
 
 from .contract import (
     InventoryReserved,
     InventoryUnavailable,
     OrderCreated,
-    PaymentFailed,
-    PaymentRefunded,
     ReservationReleased,
     order_fulfilment,
 )
@@ -41,9 +39,7 @@ def reserve_inventory(event: OrderCreated, ctx: Context) -> InventoryReserved:
 
 
 @inventory.compensation(of=reserve_inventory)
-def release_reservation(
-    event: PaymentFailed | PaymentRefunded | Aborted, reserved: InventoryReserved, ctx: Context
-) -> ReservationReleased:
+def release_reservation(reserved: InventoryReserved, ctx: Context) -> ReservationReleased:
     ctx.db.execute(
         "update stock set available = available + r.quantity"
         " from reservations r where r.sku = stock.sku and r.order_id = ?",

@@ -4,15 +4,13 @@ from datetime import timedelta
 
 from sqlite_utils import Database
 
-from choreo import Aborted, Context, Participant, Permanent
+from choreo import Context, Participant, Permanent
 
 from .contract import (
     InventoryReserved,
     PaymentFailed,
     PaymentProcessed,
     PaymentRefunded,
-    ShipmentCancelled,
-    ShipmentFailed,
     order_fulfilment,
 )
 
@@ -40,9 +38,7 @@ def process_payment(event: InventoryReserved, ctx: Context) -> PaymentProcessed:
 
 
 @payments.compensation(of=process_payment)
-def refund_payment(
-    event: ShipmentFailed | ShipmentCancelled | Aborted, processed: PaymentProcessed, ctx: Context
-) -> PaymentRefunded:
+def refund_payment(processed: PaymentProcessed, ctx: Context) -> PaymentRefunded:
     (charge,) = ctx.db.query("select * from charges where order_id = ?", [processed.order_id])
     for sign, account in ((1, charge["customer"]), (-1, "shop")):
         ctx.db.execute(

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlite_utils import Database
 
-from choreo import Aborted, Context, Participant, Permanent
+from choreo import Context, Participant, Permanent
 
 from .contract import (
     PaymentProcessed,
@@ -32,6 +32,6 @@ def create_shipment(event: PaymentProcessed, ctx: Context) -> ShipmentCreated:
 
 
 @shipping.compensation(of=create_shipment)
-def cancel_shipment(event: Aborted, created: ShipmentCreated, ctx: Context) -> ShipmentCancelled:
+def cancel_shipment(created: ShipmentCreated, ctx: Context) -> ShipmentCancelled:
     ctx.db.execute("delete from shipments where order_id = ?", [created.order_id])
     return ShipmentCancelled(created.order_id)
