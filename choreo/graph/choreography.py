@@ -54,7 +54,7 @@ def _steps(contract: SagaEntry, handlers: Sequence[HandlerEntry]) -> Iterable[St
             undos.setdefault(handler.step, []).append(handler)
     starters = undos.get(START, [])
     owner = starters[0].participant if starters else ""
-    yield Step(START, owner, "start", (contract.starts,), undos=tuple(starters))
+    yield Step(START, owner, "start", (contract.starts,), compensations=tuple(starters))
     if contract.aborts:
         yield Step(CANCEL, owner, "cancellation", (contract.aborts,))
     for handler in handlers:

@@ -17,7 +17,7 @@ def derive(participants: Iterable[Participant]) -> None:
 
     >>> from examples.travel import agency, car, flight, hotel
     >>> derive([agency.agency, car.car, flight.flight, hotel.hotel])
-    >>> hotel.hotel.roles()["trip-booking"].action["hotel.book_room"].undo[0].trigger.types
+    >>> hotel.hotel.roles()["trip-booking"].action["hotel.book_room"].compensations[0].trigger.types
     frozenset({'travel.TripNotPaid'})
     """
     everybody = tuple(participants)

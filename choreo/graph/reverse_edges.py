@@ -17,7 +17,7 @@ from typing import NamedTuple
 from choreo.events import short_name
 from choreo.graph.saga_graph import SagaGraph, Step
 from choreo.manifest import Alternatives, HandlerEntry, in_order
-from choreo.protocol import Trigger
+from choreo.protocol import Trigger, serves
 
 Slots = tuple[frozenset[str], ...]
 """What calls a compensation: of every slot any one event. No slots: the saga's first failure calls it."""
@@ -83,14 +83,16 @@ def resolved(graph: SagaGraph) -> SagaGraph:
     if not any(handler.derived for handler in graph.handlers):
         return graph
     steps = {name: _step(graph, step) for name, step in graph.steps.items()}
-    undos = tuple(undo for step in steps.values() for undo in step.undos)
+    undos = tuple(undo for step in steps.values() for undo in step.compensations)
     others = (handler for handler in graph.handlers if handler.task != "compensation")
     orphans = (h for h in graph.handlers if h.task == "compensation" and h.step not in steps)
     return replace(graph, steps=steps, handlers=(*others, *orphans, *undos))
 
 
 def _step(graph: SagaGraph, step: Step) -> Step:
-    return replace(step, undos=tuple(each for undo in step.undos for each in _undos(graph, step, undo)))
+    return replace(
+        step, compensations=tuple(each for undo in step.compensations for each in _undos(graph, step, undo))
+    )
 
 
 def _undos(graph: SagaGraph, step: Step, undo: HandlerEntry) -> Iterator[HandlerEntry]:
@@ -99,9 +101,7 @@ def _undos(graph: SagaGraph, step: Step, undo: HandlerEntry) -> Iterator[Handler
         yield undo
         return
     edges = reverse_edges(graph, step.name)
-    served = {
-        success: slots for success, slots in edges.items() if not undo.results or success in undo.results
-    }
+    served = {success: slots for success, slots in edges.items() if serves(undo, success)}
     for slots in dict.fromkeys(served.values()):
         results = frozenset(success for success in served if served[success] == slots)
         trigger = in_order(trigger_of(slots).alternatives)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from choreo.graph.saga_graph import SagaGraph, Step
 from choreo.manifest import SagaEntry
 from choreo.outcome import START
-from choreo.protocol import Action, Contract, Deadline, Observer, Role, Trigger, Undo
+from choreo.protocol import Action, Compensation, Contract, Deadline, Observer, Role, Trigger
 
 
 def role_of(graph: SagaGraph, participant: str) -> Role:
@@ -16,7 +16,7 @@ def role_of(graph: SagaGraph, participant: str) -> Role:
     return Role(
         participant,
         _contract(graph.contract),
-        tuple(_action(step) for step in own if step.handler or (step.name == START and step.undos)),
+        tuple(_action(step) for step in own if step.handler or (step.name == START and step.compensations)),
         tuple(Observer(each.name, Trigger(each.trigger)) for each in observers),
         tuple(
             Deadline(each.name, each.step, Trigger(each.trigger), next(iter(each.emits.successes), ""))
@@ -48,7 +48,8 @@ def _contract(saga: SagaEntry) -> Contract:
 
 def _action(step: Step) -> Action:
     undos = tuple(
-        Undo(Trigger(undo.trigger), next(iter(undo.emits.successes), ""), undo.results) for undo in step.undos
+        Compensation(Trigger(undo.trigger), next(iter(undo.emits.successes), ""), undo.results)
+        for undo in step.compensations
     )
     return Action(
         step.name,

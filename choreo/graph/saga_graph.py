@@ -8,6 +8,7 @@ from functools import cached_property
 
 from choreo.manifest import Alternatives, HandlerEntry, SagaEntry
 from choreo.outcome import COMPENSATABLE, COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT, Kind
+from choreo.protocol import compensation_for
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Step:
     failures: tuple[str, ...] = ()
     trigger: Alternatives = ()
     handler: HandlerEntry | None = None
-    undos: tuple[HandlerEntry, ...] = ()
+    compensations: tuple[HandlerEntry, ...] = ()
 
     @property
     def can_fail(self) -> bool:
@@ -96,21 +97,21 @@ class Step:
     @property
     def place(self) -> str:
         """Where it is declared, or its compensation is."""
-        handlers = (self.handler, *self.undos)
+        handlers = (self.handler, *self.compensations)
         return next((handler.place for handler in handlers if handler), "")
 
-    def undo_of(self, success: str) -> HandlerEntry | None:
-        """Give the compensation that undoes what a success event says was done."""
-        return next((undo for undo in self.undos if not undo.results or success in undo.results), None)
+    def compensation_for(self, success: str) -> HandlerEntry | None:
+        """Return the compensation that undoes what a success event says was done, if there is one."""
+        return compensation_for(self.compensations, success)
 
-    def undo_after(self, result: str) -> HandlerEntry | None:
-        """Give the compensation that runs after a success event, or, where there was none, at all.
+    def compensation_after(self, result: str) -> HandlerEntry | None:
+        """Return the compensation that runs after a result, which is empty for an action that raised.
 
-        An action that raised has no result; with several compensations it is refused at declaration then.
+        An action that may be compensated without a result has only one compensation.
         """
-        return self.undo_of(result) or next(iter(self.undos), None)
+        return self.compensation_for(result) or next(iter(self.compensations), None)
 
     @cached_property
     def answers(self) -> tuple[str, ...]:
         """The events that confirm its compensation."""
-        return tuple(dict.fromkeys(name for undo in self.undos for name in undo.emits.successes))
+        return tuple(dict.fromkeys(name for each in self.compensations for name in each.emits.successes))

@@ -89,7 +89,7 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         timeout_ms=_ms(handler.timeout),
         within_ms=_ms(handler.within),
         retry=_retry(handler) if handler.is_of_step else None,
-        results=frozenset(result.types if result else ()),
+        results=handler.results,
         aborted=all(each.admits_aborted or each.optional for each in handler.event_parameters),
         optional_result=result is None or result.optional,
         earlier=handler.earlier,

@@ -125,6 +125,11 @@ class Handler:
         return next((p for p in self.parameters if p.is_result), None)
 
     @cached_property
+    def results(self) -> frozenset[str]:
+        """The success events that a compensation undoes; empty for all of them."""
+        return frozenset(self.result_parameter.types if self.result_parameter else ())
+
+    @cached_property
     def earlier(self) -> frozenset[str]:
         """The full names of the events that it takes from before."""
         return frozenset(name for each in self.parameters if each.is_earlier for name in each.types)

@@ -8,7 +8,7 @@ from choreo.errors import DeclarationError
 from choreo.events import event_name
 from choreo.outcome import COMPENSATABLE, START
 from choreo.participant.handler import Handler
-from choreo.protocol import Action, Contract, Deadline, Observer, Role, Trigger, Undo
+from choreo.protocol import Action, Compensation, Contract, Deadline, Observer, Role, Trigger, serves
 from choreo.saga import Saga
 
 
@@ -39,13 +39,13 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Ed
     own = [handler for handler in handlers if handler.saga is saga]
     successes = {handler.step: tuple(handler.successes) for handler in own if handler.task == "action"}
     successes[START] = (event_name(saga.starts),)
-    undos: dict[str, list[Undo]] = {}
+    undos: dict[str, list[Compensation]] = {}
     for handler in own:
         if handler.task == "compensation":
             undos.setdefault(handler.step, []).extend(_undos(handler, successes[handler.step], edges))
     actions = [_action(handler, undos) for handler in own if handler.task == "action"]
     if START in undos:
-        actions.append(Action(START, Trigger(), "start", undo=tuple(undos[START])))
+        actions.append(Action(START, Trigger(), "start", compensations=tuple(undos[START])))
     return Role(
         participant,
         contract_of(saga),
@@ -56,19 +56,18 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Ed
     )
 
 
-def _undos(handler: Handler, successes: Iterable[str], edges: Edges) -> Iterable[Undo]:
+def _undos(handler: Handler, successes: Iterable[str], edges: Edges) -> Iterable[Compensation]:
     """Give a compensation as the protocol knows it: once for all success events that the same calls."""
-    result = handler.result_parameter
-    results = frozenset(result.types if result else ())
+    results = handler.results
     answer = next(iter(handler.emits))
     if not handler.derived:
-        return (Undo(handler.trigger, answer, results),)
+        return (Compensation(handler.trigger, answer, results),)
     served: dict[Trigger, set[str]] = {}
     for success in results or successes:
         served.setdefault(_derived(handler, success, edges), set()).add(success)
     if len(served) == 1:
-        return (Undo(next(iter(served)), answer, results),)
-    return (Undo(trigger, answer, frozenset(each)) for trigger, each in served.items())
+        return (Compensation(next(iter(served)), answer, results),)
+    return (Compensation(trigger, answer, frozenset(each)) for trigger, each in served.items())
 
 
 def _derived(handler: Handler, success: str, edges: Edges) -> Trigger:
@@ -82,7 +81,7 @@ def _derived(handler: Handler, success: str, edges: Edges) -> Trigger:
         ) from None
 
 
-def _action(handler: Handler, undos: dict[str, list[Undo]]) -> Action:
+def _action(handler: Handler, undos: dict[str, list[Compensation]]) -> Action:
     undo = tuple(undos.get(handler.step, ()))
     if handler.kind == COMPENSATABLE:
         _refuse_not_undone(handler, undo)
@@ -96,7 +95,7 @@ def _action(handler: Handler, undos: dict[str, list[Undo]]) -> Action:
     )
 
 
-def _refuse_not_undone(handler: Handler, undos: tuple[Undo, ...]) -> None:
+def _refuse_not_undone(handler: Handler, undos: tuple[Compensation, ...]) -> None:
     where = f"{handler.place}: {handler.name}"
     if not undos:
         raise DeclarationError(
@@ -104,7 +103,7 @@ def _refuse_not_undone(handler: Handler, undos: tuple[Undo, ...]) -> None:
             hint="declare one with compensation(of=…), or give kind='pivot' or 'retriable'",
         )
     for name in handler.successes:
-        if not any(undo.serves(name) for undo in undos):
+        if not any(serves(undo, name) for undo in undos):
             raise DeclarationError(
                 f"{where} may emit {name}, which no compensation undoes",
                 hint="declare one with a parameter of that event, or let the one there is take A | B",

@@ -1,8 +1,31 @@
-"""The protocol: what the log decides. Pure; this package cannot do any I/O.
+"""The protocol: what the order of a saga's events decides. Pure; this package can not do any I/O.
 
-One function, `fold`, takes what a participant knows of a saga and the next thing it is told, and
-gives what it knows then and what is to be done. The worker, the simulator of the test kit and the model
-checker of ``choreo verify`` all run it, so what is verified is what runs.
+One function, `fold`, takes what a participant knows of a saga and the next input, and returns what it knows
+then and what is to be done. The worker, the simulator of the test kit and the model checker of
+``choreo verify`` all call it, so what is verified is what runs. It keeps these rules:
+
+- **R1 order**: a participant folds all events of a saga in the order of the topic, its own too, by their
+  headers; a body that can't be used only makes a dead letter of what was to be done with it.
+- **R2 once**: an event whose id was folded before changes nothing; the id is derived from saga, step, outcome
+  and event type, so a retry, a restart or a replay repeats it.
+- **R3 first outcome**: the first of a step's ``succeeded``, ``failed`` and ``timed_out`` in the topic is its
+  outcome, and a later one is void: recorded, and dispatched to nobody.
+- **R4 abort**: after a failure, a timeout or a cancellation, an action that can fail is refused, and answers
+  with its failure event, when its trigger comes, while queued or backing off, or if it is a join of which
+  a part has come; a participant folds to the end of the topic before it acts.
+- **R5 answer**: a step answers exactly when it was triggered: a compensation called before that bars its
+  action, one called while the action executes waits for the result, and where the step's outcome is
+  ``timed_out`` the answer is the compensated event, as a failure would be void.
+- **R6 at most once**: each action and each compensation takes effect at most once in a saga.
+- **R7 reverse edges**: a step is compensated when every step that its success event triggers, and that can
+  fail, has failed or is compensated, a step without such successors at the saga's first failure or timeout;
+  its own timeout calls the compensation too.
+- **R8 end**: the first ``completes`` or ``fails`` event ends the saga (after a failure, ``completes`` does so
+  only if a pivot has succeeded); later outcomes are void, and compensations that were called still run.
+- **R9 facts stay facts**: what a participant did is folded from the rows of its saga log, under the
+  declarations of today; rows of a step that is not declared any more are passed over.
+- **R10 one item, one blame**: what a handler or a record raises is undone alone, and becomes a failed attempt
+  or a dead letter of its own saga; an error that only the commit of a turn reveals still stops the worker.
 
 The life of a step, as its owner sees it::
 
@@ -17,9 +40,7 @@ The life of a step, as its owner sees it::
                                                                                           ▼
                                                                      compensated  confirms it
 
-A step that runs inside the local transaction goes from ``pending`` to ``completed`` or ``failed`` in one
-row. Where the log says ``timed_out`` of a step, its owner answers with the compensated event where it
-would have answered with the failure, as a second outcome would be void (R3).
+A step that runs inside the local transaction goes from ``pending`` to ``completed`` or ``failed`` in one row.
 
 Ideas: Garcia-Molina and Salem, *Sagas* (SIGMOD 1987); Richardson, *Microservices Patterns* (2018),
 chapter 4, for compensatable, pivot and retriable steps.
@@ -54,7 +75,16 @@ from choreo.protocol.inputs import (
     Requeued,
 )
 from choreo.protocol.instance import Instance, Progress
-from choreo.protocol.role import Action, Contract, Deadline, Observer, Role, Undo
+from choreo.protocol.role import (
+    Action,
+    Compensation,
+    Contract,
+    Deadline,
+    Observer,
+    Role,
+    compensation_for,
+    serves,
+)
 from choreo.protocol.trigger import Trigger
 
 __all__ = [
@@ -64,6 +94,7 @@ __all__ = [
     "Begin",
     "Buried",
     "Bury",
+    "Compensation",
     "Contract",
     "Deadline",
     "Decision",
@@ -88,8 +119,9 @@ __all__ = [
     "Role",
     "Run",
     "Trigger",
-    "Undo",
     "Unowned",
+    "compensation_for",
     "fold",
     "fold_into",
+    "serves",
 ]

@@ -1,4 +1,4 @@
-"""The rules for local commands: a step begins, ends, backs off, dies and is requeued; a deadline is due."""
+"""Folds a local command: a step begins, ends, backs off, is a dead letter or requeued; a deadline is due."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from choreo.protocol.inputs import (
     Requeued,
 )
 from choreo.protocol.instance import Instance, Progress
-from choreo.protocol.role import Action, Role
+from choreo.protocol.role import Action, Role, compensation_for
 
 _ENDED = ("failed", "refused", "compensated")
-"""The states of a step that has nothing left to do but to answer."""
+"""The states in which a step has nothing left to do but to answer."""
 
 
-def begin(role: Role, saga: Instance, told: Begin, out: list[Decision]) -> None:
-    """Decide, by what is known now, whether a step that was queued or backed off may still run."""
-    action = role.action[told.step]
-    progress = saga.step(told.step)
+def begin(role: Role, saga: Instance, command: Begin, out: list[Decision]) -> None:
+    """Decide whether a step that was queued or backing off may still run (R4)."""
+    action = role.action[command.step]
+    progress = saga.step(command.step)
     if progress.activity not in ("queued", "waiting", "running"):
         return
     if progress.state == "compensating":
-        saga.steps[told.step] = progress._replace(activity="running")
-        out.append(Run("compensation", told.step))
-    elif progress.activity != "running" and _too_late(saga, action, told):
+        saga.steps[command.step] = progress._replace(activity="running")
+        out.append(Run("compensation", command.step))
+    elif progress.activity != "running" and _too_late(saga, action, command):
         steps.give_up(saga, action, out)
     else:
-        steps.move(saga, told.step, progress._replace(state="executing", activity="running"), out)
-        out.append(Run("action", told.step))
+        steps.move(saga, command.step, progress._replace(state="executing", activity="running"), out)
+        out.append(Run("action", command.step))
 
 
-def _too_late(saga: Instance, action: Action, told: Begin) -> bool:
+def _too_late(saga: Instance, action: Action, command: Begin) -> bool:
     if action.can_fail:
         return saga.aborted or bool(saga.end)
-    # A retriable step is never refused, but who joins a topic does nothing for sagas that ended without it.
-    return told.joining and bool(saga.end)
+    # A retriable step is never refused, but a participant new to the topic does nothing for ended sagas.
+    return command.joining and bool(saga.end)
 
 
-def ended(role: Role, saga: Instance, told: Ended, out: list[Decision]) -> None:
-    """Take the result of a handler that ran: of an action, of a compensation, or of the start."""
-    action = role.action[told.step]
-    progress = saga.step(told.step)
-    if told.outcome == COMPENSATED:
+def ended(role: Role, saga: Instance, command: Ended, out: list[Decision]) -> None:
+    """Fold the result of a handler: of an action, of a compensation, or of the start."""
+    action = role.action[command.step]
+    progress = saga.step(command.step)
+    if command.outcome == COMPENSATED:
         if progress.state == "compensating":
-            _undone(saga, action, told, out)
+            _undone(saga, action, command, out)
     elif _is_under_way(action, progress):
-        if told.outcome == SUCCEEDED:
-            _succeeded(saga, action, told, out)
-        elif told.how == "partial":
-            steps.undo_partial(saga, action, out, told.reason)
+        if command.outcome == SUCCEEDED:
+            _succeeded(saga, action, command, out)
+        elif command.how == "partial":
+            steps.compensate_partial(saga, action, out, command.reason)
         else:
-            _failed(saga, action, told, out)
+            _failed(saga, action, command, out)
 
 
 def _is_under_way(action: Action, progress: Progress) -> bool:
@@ -68,69 +68,69 @@ def _is_under_way(action: Action, progress: Progress) -> bool:
     return progress.state in ("pending", "executing") and progress.activity != "idle"
 
 
-def _succeeded(saga: Instance, action: Action, told: Ended, out: list[Decision]) -> None:
-    steps.move(saga, action.step, Progress("completed", result=told.type), out)
-    out.append(Publish(action.step, told.outcome, told.type))
-    steps.undo_if_called(saga, action, out)
+def _succeeded(saga: Instance, action: Action, command: Ended, out: list[Decision]) -> None:
+    steps.move(saga, action.step, Progress("completed", result=command.type), out)
+    out.append(Publish(action.step, command.outcome, command.type))
+    steps.compensate_if_called(saga, action, out)
 
 
-def _failed(saga: Instance, action: Action, told: Ended, out: list[Decision]) -> None:
-    if told.how == "returned" and saga.outcomes.get(action.step) != TIMED_OUT:
+def _failed(saga: Instance, action: Action, command: Ended, out: list[Decision]) -> None:
+    if command.how == "returned" and saga.outcomes.get(action.step) != TIMED_OUT:
         steps.move(saga, action.step, Progress("failed"), out)
-        out.append(Publish(action.step, told.outcome, told.type))
+        out.append(Publish(action.step, command.outcome, command.type))
     else:
-        steps.settle(saga, action, "failed", out, told.reason)
+        steps.settle(saga, action, "failed", out, command.reason)
 
 
-def _undone(saga: Instance, action: Action, told: Ended, out: list[Decision]) -> None:
+def _undone(saga: Instance, action: Action, command: Ended, out: list[Decision]) -> None:
     progress = saga.step(action.step)
     if progress.owes_failure and saga.outcomes.get(action.step) != TIMED_OUT:
-        steps.settle(saga, action, "failed", out, progress.reason or told.reason)
+        steps.settle(saga, action, "failed", out, progress.reason or command.reason)
         return
     steps.move(saga, action.step, Progress("compensated", result=progress.result), out)
-    if told.how == "returned":
-        out.append(Publish(action.step, COMPENSATED, told.type))
+    if command.how == "returned":
+        out.append(Publish(action.step, COMPENSATED, command.type))
     else:
-        out.append(Answer(action.step, COMPENSATED, told.type, told.reason))
+        out.append(Answer(action.step, COMPENSATED, command.type, command.reason))
 
 
-def deferred(role: Role, saga: Instance, told: Deferred, out: list[Decision]) -> None:
+def deferred(role: Role, saga: Instance, command: Deferred, out: list[Decision]) -> None:
     """Count an attempt that failed; a step whose saga was aborted meanwhile is not tried again."""
-    if told.name not in role.action:
+    if command.name not in role.action:
         return  # an observer: its event stays the oldest of those that wait
-    action = role.action[told.name]
-    progress = saga.step(told.name)
+    action = role.action[command.name]
+    progress = saga.step(command.name)
     if progress.activity in ("idle", "dead"):
         return
     waiting = progress._replace(activity="waiting", attempt=progress.attempt + 1)
     if progress.state == "compensating":
-        saga.steps[told.name] = waiting
+        saga.steps[command.name] = waiting
         return
-    steps.move(saga, told.name, waiting._replace(state="executing"), out, told.reason)
+    steps.move(saga, command.name, waiting._replace(state="executing"), out, command.reason)
     if action.can_fail and (saga.aborted or saga.end):
         steps.give_up(saga, action, out)
 
 
-def buried(role: Role, saga: Instance, told: Buried, out: list[Decision]) -> None:
-    """Stop a step, or skip an observer's event, until somebody mends and requeues it."""
-    if told.name in role.action:
-        saga.steps[told.name] = saga.step(told.name)._replace(activity="dead")
+def buried(role: Role, saga: Instance, command: Buried, out: list[Decision]) -> None:
+    """Stop a step, or skip an observer's event, until it is requeued."""
+    if command.name in role.action:
+        saga.steps[command.name] = saga.step(command.name)._replace(activity="dead")
     else:
-        _next_event(saga, told.name, out)
+        _next_event(saga, command.name, out)
 
 
-def requeued(role: Role, saga: Instance, told: Requeued, out: list[Decision]) -> None:
-    """Try a dead letter again: whether it may still run is decided when it begins."""
-    if told.name in role.action:
-        _requeue_step(role, saga, role.action[told.name], out)
-    elif told.name in role.deadline:
-        if saga.deadlines.get(told.name) == "armed":
-            out.append(Queue("deadline", told.name))
+def requeued(role: Role, saga: Instance, command: Requeued, out: list[Decision]) -> None:
+    """Queue a dead letter again: whether it may still run is decided when it begins."""
+    if command.name in role.action:
+        _requeue_step(role, saga, role.action[command.name], out)
+    elif command.name in role.deadline:
+        if saga.deadlines.get(command.name) == "armed":
+            out.append(Queue("deadline", command.name))
     else:
-        waiting = saga.observers.get(told.name, ())
-        saga.observers[told.name] = (*waiting, told.event_id)
+        waiting = saga.observers.get(command.name, ())
+        saga.observers[command.name] = (*waiting, command.event_id)
         if not waiting:
-            out.append(Queue("observer", told.name))
+            out.append(Queue("observer", command.name))
 
 
 def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision]) -> None:
@@ -149,12 +149,12 @@ def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision
     out.append(Queue(task, action.step))
 
 
-def discarded(role: Role, saga: Instance, told: Discarded, out: list[Decision]) -> None:
+def discarded(role: Role, saga: Instance, command: Discarded, out: list[Decision]) -> None:
     """Settle a dead letter by hand: a compensation counts as done, an action as failed."""
-    if told.name in role.action:
-        _discard_step(saga, role.action[told.name], told.reason, out)
-    elif saga.deadlines.get(told.name) == "armed":
-        saga.deadlines[told.name] = "over"
+    if command.name in role.action:
+        _discard_step(saga, role.action[command.name], command.reason, out)
+    elif saga.deadlines.get(command.name) == "armed":
+        saga.deadlines[command.name] = "over"
 
 
 def _discard_step(saga: Instance, action: Action, reason: str, out: list[Decision]) -> None:
@@ -171,7 +171,7 @@ def _discard_step(saga: Instance, action: Action, reason: str, out: list[Decisio
 
 
 def _answer_at_last(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
-    """Answer for a step that has ended, and whose answer was the dead letter."""
+    """Publish the answer of a step that has ended, where building that answer had failed."""
     progress = saga.step(action.step)
     saga.steps[action.step] = progress._replace(activity="idle")
     if progress.state == "compensated":
@@ -181,13 +181,13 @@ def _answer_at_last(saga: Instance, action: Action, out: list[Decision], reason:
 
 
 def _confirm(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
-    undo = steps.undo_for(action, saga.step(action.step).result)
-    out.append(Answer(action.step, COMPENSATED, undo.answer if undo else "", reason))
+    compensation = compensation_for(action.compensations, saga.step(action.step).result)
+    out.append(Answer(action.step, COMPENSATED, compensation.answer if compensation else "", reason))
 
 
-def observed(role: Role, saga: Instance, told: Observed, out: list[Decision]) -> None:
-    """An observer has done with the oldest event that waited; the next one's turn."""
-    _next_event(saga, told.name, out)
+def observed(role: Role, saga: Instance, command: Observed, out: list[Decision]) -> None:
+    """Queue the next event of an observer that has handled the oldest one."""
+    _next_event(saga, command.name, out)
 
 
 def _next_event(saga: Instance, name: str, out: list[Decision]) -> None:
@@ -199,13 +199,13 @@ def _next_event(saga: Instance, name: str, out: list[Decision]) -> None:
         saga.observers.pop(name, None)
 
 
-def due(role: Role, saga: Instance, told: Due, out: list[Decision]) -> None:
-    """A deadline's time has come: if its step still has no outcome, it is timed out."""
-    if saga.deadlines.get(told.deadline) == "armed":
-        saga.deadlines[told.deadline] = "fired"
-        out.append(Expire(told.deadline))
+def due(role: Role, saga: Instance, command: Due, out: list[Decision]) -> None:
+    """Expire a deadline whose step still has no outcome."""
+    if saga.deadlines.get(command.deadline) == "armed":
+        saga.deadlines[command.deadline] = "fired"
+        out.append(Expire(command.deadline))
 
 
-def pruned(role: Role, saga: Instance, told: Pruned, out: list[Decision]) -> None:
-    """The saga is only remembered to have ended: nothing that comes of it now can start anything."""
-    saga.end, saga.pruned = told.end, True
+def pruned(role: Role, saga: Instance, command: Pruned, out: list[Decision]) -> None:
+    """Remember only that the saga has ended: no later event can start anything."""
+    saga.end, saga.pruned = command.end, True

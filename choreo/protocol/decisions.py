@@ -1,4 +1,4 @@
-"""What the protocol decides: every one is carried out in the transaction of the input that caused it."""
+"""The decisions of the protocol. Each is carried out in the transaction of the input that caused it."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Ignored(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """An action, a compensation or an observer is due now."""
+    """Queue a handler: an action, a compensation, an observer or a deadline is due now."""
 
     task: Task
     name: str
 
 
 class Run(NamedTuple):
-    """Yes to `Begin`: run the handler."""
+    """Run the handler: the answer to a `Begin` of a step that may run."""
 
     task: Task
     step: str
 
 
 class Drop(NamedTuple):
-    """What was queued or backing off is not to be tried any more."""
+    """Take a step that was queued or is backing off out of the queue: it is not attempted any more."""
 
     task: Task
     name: str

@@ -1,4 +1,4 @@
-"""The rules for an event of the log: R2 once, R3 first outcome, R4 abort, R7 reverse edges, R8 end."""
+"""Folds an event of the topic: R2 once, R3 first outcome, R4 abort, R7 reverse edges, R8 end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from choreo.protocol.instance import Instance
 from choreo.protocol.role import Contract, Role
 
 
-def happened(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
-    """Fold one event of the log, in the log's order."""
+def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+    """Fold one event, in the order of the topic (R1)."""
     if event.id in saga.seen or saga.pruned:
         out.append(Ignored("duplicate"))
         return
@@ -27,7 +27,7 @@ def happened(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -
         out.append(Ignored("void"))
         return
     saga.types.add(event.type)
-    # A step of somebody else that went well, which nobody here waits for, moves nothing here.
+    # A success of another participant's step that no handler here waits for changes nothing here.
     if event.type in role.handles or saga.aborted or saga.end or role.deadlines:
         _react(role, saga, event, was_aborted, was_failing, out)
 
@@ -38,19 +38,19 @@ def _react(
     first_failure = bool(saga.failing) and not was_failing
     _disarm(role, saga, event, first_failure, out)
     _call_compensations(role, saga, event, first_failure, out)
-    if saga.end or (saga.aborted and not was_aborted):  # after the calls: what is refused here answers once
-        steps.refuse_what_waits(role, saga, out)
+    if saga.end or (saga.aborted and not was_aborted):  # after the calls, so that a refused step answers once
+        steps.refuse_waiting(role, saga, out)
     for action in role.triggered_by.get(event.type, ()):
         steps.trigger(role, saga, action, out)
-    _tell_observers(role, saga, event, out)
+    _queue_observers(role, saga, event, out)
     _arm(role, saga, event, out)
 
 
 def _is_ours(saga: Instance, role: Role, event: Envelope) -> bool:
-    """Say whether an outcome of an own step is one that this participant decided.
+    """Whether an outcome of an own step is one that this participant decided.
 
-    A timeout may be somebody else's deadline, and anything else must have been written here before it
-    was published: if it was not, the store is not the one that published it.
+    A timeout may come from another participant's deadline. Any other outcome was written to this store before
+    it was published: if it was not, this is not the store that published it.
     """
     if event.outcome == TIMED_OUT:
         return True
@@ -69,7 +69,7 @@ def _counts(role: Role, saga: Instance, event: Envelope) -> bool:
 
 
 def _record(role: Role, saga: Instance, event: Envelope) -> bool:
-    """Write the outcome down; give False where it is recorded and yet dispatched to nobody (R8)."""
+    """Record the outcome; return False where it is void all the same, and dispatched to nobody (R8)."""
     if event.outcome == COMPENSATED:
         saga.compensated.add(event.step)
     else:
@@ -80,11 +80,11 @@ def _record(role: Role, saga: Instance, event: Envelope) -> bool:
         saga.pivoted = True
     if event.step == START and event.outcome == SUCCEEDED:
         saga.started, saga.version = True, event.saga_version
-    return _is_no_vain_end(role.contract, saga, event.type)
+    return _ends_validly(role.contract, saga, event.type)
 
 
-def _is_no_vain_end(contract: Contract, saga: Instance, event_type: str) -> bool:
-    """End or cancel the saga as the event says; an end is vain after a failure without a pivot."""
+def _ends_validly(contract: Contract, saga: Instance, event_type: str) -> bool:
+    """End or cancel the saga where the event does; False for a completion after a failure without a pivot."""
     if event_type == contract.aborts:
         saga.cancelled = True
     if event_type == contract.fails:
@@ -101,14 +101,14 @@ def _call_compensations(
 ) -> None:
     if event.outcome == TIMED_OUT and event.step in role.action:
         steps.timed_out(saga, role.action[event.step], out)
-    for action in role.undone_by.get(event.type, ()):
-        steps.undo_if_called(saga, action, out)
+    for action in role.compensated_by.get(event.type, ()):
+        steps.compensate_if_called(saga, action, out)
     if first_failure:
         for action in role.leaves:
-            steps.undo_if_called(saga, action, out)
+            steps.compensate_if_called(saga, action, out)
 
 
-def _tell_observers(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+def _queue_observers(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
     for observer in role.observed_by.get(event.type, ()):
         waiting = saga.observers.get(observer.name, ())
         saga.observers[observer.name] = (*waiting, event.id)
@@ -126,7 +126,7 @@ def _arm(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> No
 
 
 def _disarm(role: Role, saga: Instance, event: Envelope, first_failure: bool, out: list[Decision]) -> None:
-    """A deadline can only abort its saga: it is over with the outcome it watches, a failure, or the end."""
+    """Disarm what can change nothing any more: after its step's outcome, a first failure, or the end."""
     over = role.deadlines if saga.end or first_failure else role.watching.get(event.step, ())
     for deadline in over:
         if saga.deadlines.get(deadline.name) == "armed":

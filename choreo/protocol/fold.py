@@ -1,4 +1,4 @@
-"""``fold``: the one function that decides, everywhere, what an event or a command means for a saga."""
+"""``fold``: the one function that decides what an event, or a local command, means for a saga."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from choreo.protocol.inputs import (
 from choreo.protocol.instance import Instance
 from choreo.protocol.role import Role
 
-_Rule = Callable[[Role, Instance, Any, list[Decision]], None]
+_Fold = Callable[[Role, Instance, Any, list[Decision]], None]
 
-_RULES: dict[type, _Rule] = {
-    Envelope: events.happened,
+_FOLD_OF: dict[type, _Fold] = {
+    Envelope: events.fold_event,
     Begin: commands.begin,
     Ended: commands.ended,
     Deferred: commands.deferred,
@@ -39,19 +39,19 @@ _RULES: dict[type, _Rule] = {
 }
 
 
-def fold(role: Role, saga: Instance, told: Input) -> tuple[Instance, list[Decision]]:
-    """Give the saga after ``told``, and what is to be done about it.
+def fold(role: Role, saga: Instance, item: Input) -> tuple[Instance, list[Decision]]:
+    """Return the saga after an input, and what is to be done.
 
-    Pure: the same arguments give the same result, nothing is changed, there is no clock and no chance
-    in it. An input that doesn't fit the state (a pause that is over for a step that has ended
-    meanwhile, say) gives an equal saga and no decisions.
+    The function is pure: it changes none of its arguments, and reads no clock and no randomness. For an input
+    that does not fit the state, such as the end of a pause of a step that has ended meanwhile, it returns
+    an equal saga and no decisions.
     """
     after = saga.copy()
-    return after, fold_into(role, after, told)
+    return after, fold_into(role, after, item)
 
 
-def fold_into(role: Role, saga: Instance, told: Input) -> list[Decision]:
-    """Fold ``told`` into the saga itself, for who needs what came before no more; give what is to be done."""
+def fold_into(role: Role, saga: Instance, item: Input) -> list[Decision]:
+    """Fold an input into the saga in place, and return what is to be done."""
     decisions: list[Decision] = []
-    _RULES[type(told)](role, saga, told, decisions)
+    _FOLD_OF[type(item)](role, saga, item, decisions)
     return decisions

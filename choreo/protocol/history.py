@@ -1,4 +1,4 @@
-"""The protocol's inputs as rows of the saga log, and back."""
+"""The inputs of the protocol as rows of the saga log, and a saga folded again from its rows (R9)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _INPUTS: dict[str, Callable[[Entry], Input]] = {
 
 
 def envelope_of(entry: Entry) -> Envelope:
-    """Give the attributes of the event that an entry of the log recorded."""
+    """Return the attributes of the event that an entry of the saga log records."""
     return Envelope(
         entry.event_id,
         entry.source,
@@ -67,26 +67,26 @@ def envelope_of(entry: Entry) -> Envelope:
 
 
 def input_of(entry: Entry) -> Input:
-    """Give what the protocol was told when an entry was written."""
+    """Return the input whose folding wrote an entry."""
     return envelope_of(entry) if entry.input == "event" else _INPUTS[entry.input](entry)
 
 
-def local_fields(told: Any) -> tuple[str, str, str, str, str]:
-    """Give the columns that hold what a local command says: outcome, event type, kind, causation, note."""
-    kind = type(told)
+def local_fields(command: Any) -> tuple[str, str, str, str, str]:
+    """Return the columns that hold a local command: outcome, event type, kind, causation, note."""
+    kind = type(command)
     if kind is Ended:
-        return told.outcome, told.type, told.how, "", told.reason
+        return command.outcome, command.type, command.how, "", command.reason
     if kind is Begin:
-        return "", "", "joining" if told.joining else "", "", ""
+        return "", "", "joining" if command.joining else "", "", ""
     if kind is Requeued:
-        return "", "", "", told.event_id, ""
-    return "", "", "", "", getattr(told, "reason", "")
+        return "", "", "", command.event_id, ""
+    return "", "", "", "", getattr(command, "reason", "")
 
 
 def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
-    """Fold a saga's log: the same rows always give the same saga.
+    """Return the saga that its rows of the saga log fold to.
 
-    What a step did that the service doesn't declare any more is passed over.
+    The rows of a step that the service does not declare any more are passed over (R9).
     """
     saga = Instance()
     for entry in entries:

@@ -1,4 +1,4 @@
-"""What the protocol can be told: an event of the log (`choreo.envelope.Envelope`) or a local command."""
+"""The inputs of the protocol: an event of the topic (`choreo.envelope.Envelope`), or a local command."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Begin(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A handler of a step ended for good.
+    """A handler of a step ended, and is not attempted again.
 
-    ``how``: it ``returned`` the event ``type``; or it ``raised`` (a permanent error, or its attempts are
-    used up) and the runtime answers; or it raised and may have had ``partial`` effects outside.
+    ``how``: it ``returned`` the event ``type``; it ``raised`` (a permanent error, or its attempts are used
+    up), so that the runtime builds the answer; or it raised and may have had ``partial`` effects outside.
     """
 
     step: str
@@ -40,7 +40,7 @@ class Deferred(NamedTuple):
 
 
 class Buried(NamedTuple):
-    """A step or an observer can't go on by itself: it became a dead letter."""
+    """A step or an observer became a dead letter."""
 
     name: str
     reason: str = ""
@@ -57,7 +57,7 @@ class Requeued(NamedTuple):
 
 
 class Discarded(NamedTuple):
-    """A dead letter was settled by hand: an answer is owed all the same."""
+    """A dead letter was settled by hand: the step's answer is published all the same."""
 
     name: str
     reason: str = ""
@@ -76,7 +76,7 @@ class Due(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """What came before was taken out of the saga log; the saga had ended so, and nothing was left to do."""
+    """The saga log was pruned of a saga that had ended, and of which nothing was left to do."""
 
     end: Literal["completed", "failed"]
 

@@ -1,4 +1,4 @@
-"""What one participant knows of one saga instance: the state that the protocol folds."""
+"""``Instance``: what one participant knows of one saga, the state that the protocol folds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from choreo.outcome import SagaState, StepState
 Activity = Literal["idle", "queued", "running", "waiting", "dead"]
 """What a step is doing within its state.
 
-``idle`` nothing, ``queued`` triggered and not begun, ``running`` under way outside a transaction,
+``idle`` nothing, ``queued`` triggered but not begun, ``running`` under way outside a transaction,
 ``waiting`` backing off after an attempt that failed, ``dead`` in the dead letters until requeued.
 """
 
@@ -24,8 +24,8 @@ class Progress(NamedTuple):
     """Where one of the participant's own steps stands.
 
     ``result``: the type of its success event. ``attempt``: attempts that failed so far.
-    ``owes_failure``: what it may have done outside is being compensated, and then its failure is to be
-    published, with ``reason``.
+    ``owes_failure``: the effects of an attempt that raised are being compensated, and its failure is
+    published afterwards, with ``reason``.
     """
 
     state: StepState = "pending"
@@ -40,12 +40,12 @@ PENDING = Progress()
 
 
 class Instance:
-    """One saga as one participant knows it, folded from the log and its own local commands.
+    """One saga as one participant knows it, folded from the topic and from its own local commands.
 
     ``types`` are the event types that counted, ``outcomes`` the first outcome of each step,
     ``failing`` the step of the first failed or timed_out outcome, ``end`` how the saga ended. ``pruned``:
-    it is only known that it has ended, so whatever comes is old news.
-    Treat it as a value: `fold` copies before it writes.
+    no more is known than that it has ended, so every event is treated as a duplicate.
+    Treat it as a value: `fold` copies it before it writes.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class Instance:
         self.deadlines: dict[str, str] = {}
 
     def copy(self) -> Instance:
-        """Give an equal instance that shares nothing that can change."""
+        """Return an equal instance that shares nothing mutable with this one."""
         twin = Instance.__new__(Instance)
         twin.version = self.version
         twin.started = self.started
@@ -104,7 +104,7 @@ class Instance:
         return twin
 
     def key(self) -> tuple[Any, ...]:
-        """Give a hashable value that is equal exactly for equal instances."""
+        """Return a hashable value that is equal exactly for equal instances."""
         return (
             self.version,
             self.started,
@@ -134,17 +134,17 @@ class Instance:
 
     @property
     def aborted(self) -> bool:
-        """Say whether a failure, a timeout or a cancellation stops what comes next (rule R4)."""
+        """Whether a failure, a timeout or a cancellation stops what comes next (R4)."""
         return bool(self.failing) or self.cancelled
 
     @property
     def rolls_back(self) -> bool:
-        """Say whether it is aborted and can't be completed any more; past the pivot it can."""
+        """Whether it is aborted and can not complete any more; past the pivot, a cancelled saga can."""
         return bool(self.failing) or (self.cancelled and not self.pivoted)
 
     @property
     def state(self) -> SagaState:
-        """Where the saga stands, by DESIGN's words."""
+        """The state of the saga."""
         if self.end:
             return self.end
         if self.rolls_back:
@@ -152,11 +152,11 @@ class Instance:
         return "pending" if len(self.outcomes) > 1 else "started"
 
     def step(self, name: str) -> Progress:
-        """Give where an own step stands."""
+        """Return the progress of an own step."""
         return self.steps.get(name, PENDING)
 
     def state_of(self, step: str) -> StepState:
-        """Give the state of any step: an own one's as we know it, another's as the log tells it."""
+        """Return the state of any step, of an own one by its progress, of another by its outcome."""
         own = self.steps.get(step)
         if own is not None:
             return own.state

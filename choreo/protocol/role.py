@@ -1,10 +1,10 @@
-"""A participant's part in one saga, as the protocol needs it: no code, no payload, only names."""
+"""``Role``: a participant's part in one saga as the protocol needs it: names only, no code, no payload."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from choreo.outcome import COMPENSATABLE, RETRIABLE, START, Kind
 from choreo.protocol.trigger import Trigger
@@ -23,56 +23,77 @@ class Contract(NamedTuple):
     version: int = 1
 
 
-class Undo(NamedTuple):
+class Compensation(NamedTuple):
     """A compensation: what calls it, for which success events of its action, and its answer.
 
-    ``trigger`` has no alternatives for a step without successors that can fail: it is then called by
-    the saga's first failure (rule R7). ``results`` is empty when it serves every success event.
+    ``trigger`` has no alternatives for a step without successors that can fail: the saga's first failure
+    calls it then (R7). ``results`` is empty when it serves every success event.
     """
 
     trigger: Trigger
     answer: str
     results: frozenset[str] = frozenset()
 
-    def serves(self, result: str) -> bool:
-        """Say whether it undoes what that success event says was done."""
-        return not self.results or result in self.results
-
     @property
     def is_leaf(self) -> bool:
-        """Say whether no event of another step calls it."""
+        """Whether no event of another step calls it."""
         return not self.trigger.alternatives
+
+
+class ServesResults(Protocol):
+    """A compensation in any form: `Compensation`, a handler, or a handler of a manifest."""
+
+    @property
+    def results(self) -> frozenset[str]:
+        """The success events of the action whose work it undoes; empty for all of them."""
+        ...
+
+
+C = TypeVar("C", bound=ServesResults)
+
+
+def serves(compensation: ServesResults, result: str) -> bool:
+    """Whether a compensation undoes what the success event ``result`` says was done."""
+    return not compensation.results or result in compensation.results
+
+
+def compensation_for(compensations: Iterable[C], result: str) -> C | None:
+    """Return the compensation that undoes what the success event ``result`` says was done, or None."""
+    for compensation in compensations:
+        if serves(compensation, result):
+            return compensation
+    return None
 
 
 class Action(NamedTuple):
     """An action: its trigger, its kind, the failure event that answers a refusal, its compensations.
 
-    ``partial``: an attempt that raised may have had effects outside, so it is compensated before the
-    failure is published.
+    ``partial``: an attempt that raised may have had effects outside, so it is compensated before its failure
+    is published.
     """
 
     step: str
     trigger: Trigger
     kind: Kind = COMPENSATABLE
     failure: str = ""
-    undo: tuple[Undo, ...] = ()
+    compensations: tuple[Compensation, ...] = ()
     partial: bool = False
 
     @property
     def can_fail(self) -> bool:
-        """Say whether it may be refused, and may fail."""
+        """Whether it may be refused, and may fail."""
         return self.kind != RETRIABLE
 
 
 class Observer(NamedTuple):
-    """A handler that only looks: a read model, a notice."""
+    """An observer: a handler that publishes nothing, such as a read model or a notification."""
 
     name: str
     trigger: Trigger
 
 
 class Deadline(NamedTuple):
-    """A promise that step ``of`` has an outcome in time after ``after``; ``answer`` says that it had none."""
+    """A deadline of step ``of``, armed by ``after``; ``answer`` is the event that times the step out."""
 
     name: str
     of: str
@@ -84,7 +105,7 @@ class Deadline(NamedTuple):
 class Role:
     """All that one participant declares in one saga. The step that starts the saga is an action too.
 
-    ``reads`` are the event types that handlers take although they don't call them.
+    ``reads`` are the event types that handlers take and that do not call them.
 
     >>> reserve = Action("inventory.reserve", Trigger.of("OrderCreated"), failure="InventoryUnavailable")
     >>> contract = Contract("order-fulfilment", "OrderCreated", "OrderFulfilled", "OrderFailed")
@@ -101,7 +122,7 @@ class Role:
 
     action: dict[str, Action] = field(init=False, repr=False, compare=False)
     triggered_by: dict[str, list[Action]] = field(init=False, repr=False, compare=False)
-    undone_by: dict[str, list[Action]] = field(init=False, repr=False, compare=False)
+    compensated_by: dict[str, list[Action]] = field(init=False, repr=False, compare=False)
     observed_by: dict[str, list[Observer]] = field(init=False, repr=False, compare=False)
     armed_by: dict[str, list[Deadline]] = field(init=False, repr=False, compare=False)
     deadline: dict[str, Deadline] = field(init=False, repr=False, compare=False)
@@ -109,7 +130,7 @@ class Role:
     leaves: tuple[Action, ...] = field(init=False, repr=False, compare=False)
     joins: tuple[Action, ...] = field(init=False, repr=False, compare=False)
     handles: frozenset[str] = field(init=False, repr=False, compare=False)
-    """Every event type whose body this participant may need."""
+    """The event types whose body this participant may need."""
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
@@ -118,23 +139,23 @@ class Role:
         put("action", {action.step: action for action in self.actions})
         put("deadline", {deadline.name: deadline for deadline in self.deadlines})
         put("triggered_by", _index(self.actions, lambda action: action.trigger.types))
-        put("undone_by", _index(self.actions, _calls))
+        put("compensated_by", _index(self.actions, _calls))
         put("observed_by", _index(self.observers, lambda observer: observer.trigger.types))
         put("armed_by", _index(self.deadlines, lambda deadline: deadline.after.types))
         put("watching", _index(self.deadlines, lambda deadline: frozenset((deadline.of,))))
-        put("leaves", tuple(a for a in self.actions if any(undo.is_leaf for undo in a.undo)))
+        put("leaves", tuple(a for a in self.actions if any(each.is_leaf for each in a.compensations)))
         put("joins", tuple(a for a in self.actions if any(len(each) > 1 for each in a.trigger.alternatives)))
-        indexes = (self.triggered_by, self.undone_by, self.observed_by, self.armed_by)
+        indexes = (self.triggered_by, self.compensated_by, self.observed_by, self.armed_by)
         put("handles", self.reads.union(*indexes))
 
     @property
     def owns_start(self) -> bool:
-        """Say whether this participant starts the saga."""
+        """Whether this participant starts the saga."""
         return START in self.action
 
 
 def _calls(action: Action) -> frozenset[str]:
-    return frozenset().union(*(undo.trigger.types for undo in action.undo))
+    return frozenset().union(*(each.trigger.types for each in action.compensations))
 
 
 def _index(items: Iterable[T], types: Callable[[T], frozenset[str]]) -> dict[str, list[T]]:

@@ -1,15 +1,15 @@
-"""The life of an own step: triggered, refused, undone, answered (rules R4, R5, R6 and R7)."""
+"""The life of an own step: triggered, refused, compensated, answered (R4, R5, R6 and R7)."""
 
 from __future__ import annotations
 
 from choreo.outcome import COMPENSATED, FAILED, TIMED_OUT, StepState
 from choreo.protocol.decisions import Answer, Bury, Decision, Drop, Moved, Queue
 from choreo.protocol.instance import PENDING, Instance, Progress
-from choreo.protocol.role import Action, Role, Undo
+from choreo.protocol.role import Action, Compensation, Role, compensation_for
 
 
 def move(saga: Instance, step: str, progress: Progress, out: list[Decision], note: str = "") -> None:
-    """Write an own step's progress down; a change of state is a row of the saga log."""
+    """Record an own step's progress; a change of its state is a row of the saga log."""
     before = saga.step(step)
     saga.steps[step] = progress
     if before.state != progress.state:
@@ -17,7 +17,7 @@ def move(saga: Instance, step: str, progress: Progress, out: list[Decision], not
 
 
 def trigger(role: Role, saga: Instance, action: Action, out: list[Decision]) -> None:
-    """Queue an action whose trigger has come whole; refuse it when the saga is aborted (R4, R6)."""
+    """Queue an action whose trigger is satisfied, or refuse it when the saga is aborted (R4, R6)."""
     progress = saga.step(action.step)
     if progress.state != "pending" or progress.activity != "idle":
         return
@@ -36,7 +36,7 @@ def trigger(role: Role, saga: Instance, action: Action, out: list[Decision]) -> 
 
 
 def unfit(role: Role, saga: Instance) -> str:
-    """Say why this participant must not act on the saga at all; empty where it may."""
+    """Return why this participant must not act on the saga at all; empty where it may."""
     if not saga.started:
         return "incomplete-history"
     if saga.version > role.contract.version:
@@ -45,26 +45,33 @@ def unfit(role: Role, saga: Instance) -> str:
 
 
 def refuse(saga: Instance, action: Action, out: list[Decision]) -> None:
-    """End a step without an attempt: whoever did the work before it waits for an answer (R4, R5)."""
+    """End a step without an attempt, and answer the participant that did the work before it (R4, R5)."""
     move(saga, action.step, Progress("refused"), out)
     answer(saga, action, out, "the saga is aborted")
 
 
 def answer(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
-    """Answer a step that did nothing: failed, or compensated where a failure would be void (R5).
+    """Publish that a step did nothing: its failure, or its compensated event where that would be void (R5).
 
-    After the end nobody waits, and nothing that counts could be said.
+    After the end of the saga nobody waits for it, and any outcome would be void.
     """
     if saga.end:
         return
     if saga.outcomes.get(action.step) == TIMED_OUT:
-        out.append(Answer(action.step, COMPENSATED, action.undo[0].answer if action.undo else "", reason))
+        out.append(
+            Answer(
+                action.step,
+                COMPENSATED,
+                action.compensations[0].answer if action.compensations else "",
+                reason,
+            )
+        )
     else:
         out.append(Answer(action.step, FAILED, action.failure, reason))
 
 
-def refuse_what_waits(role: Role, saga: Instance, out: list[Decision]) -> None:
-    """At the abort or the end: half-filled joins, what is queued and what backs off end there (R4, R8)."""
+def refuse_waiting(role: Role, saga: Instance, out: list[Decision]) -> None:
+    """Refuse, at the abort or the end, half-filled joins and steps queued or backing off (R4, R8)."""
     for name, progress in list(saga.steps.items()):
         waits = progress.activity in ("queued", "waiting") and progress.state != "compensating"
         if waits and role.action[name].can_fail:
@@ -79,70 +86,64 @@ def refuse_what_waits(role: Role, saga: Instance, out: list[Decision]) -> None:
 
 
 def give_up(saga: Instance, action: Action, out: list[Decision]) -> None:
-    """End a step that was triggered and is not to be attempted (again)."""
+    """End a step that was triggered and is not attempted, or not again: refuse it or compensate it."""
     progress = saga.step(action.step)
     if action.partial and progress.attempt:
-        undo_partial(saga, action, out, "the saga is aborted")
+        compensate_partial(saga, action, out, "the saga is aborted")
     else:
         refuse(saga, action, out)
 
 
-def undo_if_called(saga: Instance, action: Action, out: list[Decision]) -> None:
+def compensate_if_called(saga: Instance, action: Action, out: list[Decision]) -> None:
     """Compensate a completed step whose compensation has been called (R7).
 
-    A call bars a step that is pending, and waits for the result of one that executes: both follow from
-    the state of the saga when the trigger, or the result, comes (R5).
+    A call that comes while the step is pending bars it, one that comes while it executes waits for its
+    result: both follow from the state of the saga when the trigger, or the result, comes (R5).
     """
     progress = saga.step(action.step)
-    undo = undo_for(action, progress.result) if progress.state == "completed" else None
-    if undo and is_called(saga, action, undo):
+    compensation = (
+        compensation_for(action.compensations, progress.result) if progress.state == "completed" else None
+    )
+    if compensation and is_called(saga, action, compensation):
         compensate(saga, action, out)
 
 
 def timed_out(saga: Instance, action: Action, out: list[Decision]) -> None:
-    """Take a deadline's verdict on an own step: undo what was done, or confirm that nothing was (R5)."""
+    """Compensate an own step that a deadline timed out, or confirm that it did nothing (R5)."""
     if saga.step(action.step).state in ("failed", "refused"):
         answer(saga, action, out, "timed out")
     else:
-        undo_if_called(saga, action, out)
+        compensate_if_called(saga, action, out)
 
 
-def undo_for(action: Action, result: str) -> Undo | None:
-    """Give the compensation that undoes what the success event ``result`` says was done."""
-    for undo in action.undo:
-        if undo.serves(result):
-            return undo
-    return None
-
-
-def is_called(saga: Instance, action: Action, undo: Undo) -> bool:
-    """Say whether a compensation is due (R7): by its reverse edges, the first failure, or its own timeout."""
+def is_called(saga: Instance, action: Action, compensation: Compensation) -> bool:
+    """Whether a compensation is due: by its reverse edges, the first failure, or its step's timeout (R7)."""
     if saga.outcomes.get(action.step) == TIMED_OUT:
         return True
-    if undo.is_leaf:
+    if compensation.is_leaf:
         return bool(saga.failing)
-    return undo.trigger.satisfied(saga.types)
+    return compensation.trigger.satisfied(saga.types)
 
 
 def _called(saga: Instance, action: Action) -> bool:
-    return any(is_called(saga, action, undo) for undo in action.undo)
+    return any(is_called(saga, action, compensation) for compensation in action.compensations)
 
 
 def compensate(saga: Instance, action: Action, out: list[Decision]) -> None:
-    """Begin to undo what an action did."""
+    """Queue the compensation of an action."""
     progress = saga.step(action.step)
     move(saga, action.step, Progress("compensating", "queued", progress.result), out)
     out.append(Queue("compensation", action.step))
 
 
-def undo_partial(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
-    """Undo what an attempt that raised may have done outside, before its failure is published."""
+def compensate_partial(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
+    """Queue the compensation of an attempt that raised; the failure is published once it is done."""
     progress = Progress("compensating", "queued", owes_failure=True, reason=reason)
     move(saga, action.step, progress, out, reason)
     out.append(Queue("compensation", action.step))
 
 
 def settle(saga: Instance, action: Action, state: StepState, out: list[Decision], reason: str) -> None:
-    """End an action, or the compensation of a partial one, in a failure."""
+    """End an action, or the compensation of a partial one, with its failure."""
     move(saga, action.step, Progress(state, reason=reason), out, reason)
     answer(saga, action, out, reason)

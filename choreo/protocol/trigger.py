@@ -1,4 +1,4 @@
-"""When a handler is due: a condition over the types of the events that a saga has had so far."""
+"""``Trigger``: what calls a handler, a condition over the types of the events that a saga has had so far."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ class Trigger(NamedTuple):
 
     @classmethod
     def of(cls, *types: str) -> Trigger:
-        """Any one of these event types."""
+        """Return the trigger that any one of these event types satisfies."""
         return cls(tuple(frozenset((name,)) for name in types))
 
     @classmethod
     def any_of(cls, *parts: Trigger) -> Trigger:
-        """Any one of these conditions."""
+        """Return the trigger that any one of these triggers satisfies."""
         return cls(_minimal(option for part in parts for option in part.alternatives))
 
     @classmethod
     def all_of(cls, *parts: Trigger) -> Trigger:
-        """All of these conditions, in any order: a join."""
+        """Return the join of these triggers: all of them, in any order."""
         choices = product(*(part.alternatives for part in parts))
         return cls(_minimal(frozenset().union(*choice) for choice in choices))
 
     @property
     def types(self) -> frozenset[str]:
-        """Every event type that plays a part."""
+        """The event types that it names."""
         return frozenset().union(*self.alternatives)
 
     def satisfied(self, seen: Set[str]) -> bool:
-        """Say whether one alternative has come whole."""
+        """Whether all event types of one alternative have come."""
         for option in self.alternatives:  # noqa: SIM110 (asked several times an event: a loop is faster)
             if option <= seen:
                 return True
         return False
 
     def touched(self, seen: Set[str]) -> bool:
-        """Say whether any event that plays a part has come."""
+        """Whether any event type that it names has come."""
         return any(not option.isdisjoint(seen) for option in self.alternatives)
 
 

@@ -24,7 +24,7 @@ def edges(graph: SagaGraph) -> Iterator[Edge]:
     """Yield the edges of the graph; an event that no step emits is its own source."""
     for step in graph.steps.values():
         yield from _to(graph, step.name, step.trigger, back=False)
-        for undo in step.undos:
+        for undo in step.compensations:
             yield from _to(graph, step.name, undo.trigger, back=True)
 
 
@@ -111,8 +111,8 @@ def _row(step: Step) -> Row:
         step.kind,
         _called_by(step.trigger),
         ", ".join(short_name(name) for name in (*step.successes, *step.failures)),
-        ", ".join(undo.name.partition(".")[2] for undo in step.undos),
-        "; ".join(_called_by(undo.trigger) or "the first failure" for undo in step.undos),
+        ", ".join(undo.name.partition(".")[2] for undo in step.compensations),
+        "; ".join(_called_by(undo.trigger) or "the first failure" for undo in step.compensations),
         f"{handler.timeout_ms / 1000:g} s" if handler and handler.timeout_ms is not None else "",
     )
 

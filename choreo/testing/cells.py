@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
 from choreo.events import event, event_name
+from choreo.graph import derive
 from choreo.outcome import COMPENSATABLE, RETRIABLE, START
 from choreo.participant import Context, Handler, Participant
+from choreo.protocol import Trigger
 from choreo.saga import Saga
 from choreo.testing.faults import (
     FAULTS,
@@ -73,7 +76,8 @@ def cells_of(participants: Sequence[Participant]) -> list[Cell]:
     What makes no sense is left out: a timeout where there is none, a late reply of a step on which nobody can
     set a deadline, a handler that nothing in these participants could call.
     """
-    handlers = _in_order([handler for each in participants for handler in each.handlers])
+    derive(participants)
+    handlers = _in_order([_resolved(each, handler) for each in participants for handler in each.handlers])
     names = _Names(handlers)
     cells = [Cell("calm", ())]
     for handler in handlers:
@@ -83,6 +87,15 @@ def cells_of(participants: Sequence[Participant]) -> list[Cell]:
         for fault in _faults_for(handler, handlers, before):
             cells.append(Cell(f"{names.of(handler)}-{fault.kind}", (*before, Strike(fault, handler))))
     return cells
+
+
+def _resolved(participant: Participant, handler: Handler) -> Handler:
+    """Return a compensation that names no event with the trigger that the choreography gives it."""
+    if not handler.derived:
+        return handler
+    action = participant.roles()[handler.saga.name].action[handler.step]
+    own = [each for each in action.compensations if not handler.results or each.results <= handler.results]
+    return replace(handler, trigger=Trigger.any_of(*(each.trigger for each in own)))
 
 
 def _faults_for(handler: Handler, handlers: Sequence[Handler], before: Sequence[Strike]) -> list[type[Fault]]:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from choreo.errors import ConfigurationError
-from choreo.graph import derive
 from choreo.participant import Participant
 from choreo.testing.cells import Cell, cells_of, is_watched, watcher
 from choreo.testing.faults import FAULTS
@@ -68,7 +67,6 @@ def failure_matrix(
     ['reserve_inventory-permanent', 'reserve_inventory-transient', 'reserve_inventory-timeout']
     """
     _refuse_unknown(faults)
-    derive(participants)
     cells = [cell for cell in cells_of(participants) if cell.kind in ("", *faults)]
 
     def decorate(begin: Callable[..., object]) -> Callable[..., None]:

@@ -53,7 +53,7 @@ class _Seen:
         outcome, result = self.outcomes.get(step, ("", ""))
         if announced != COMPENSATED:
             return not outcome
-        undo = graph.steps[step].undo_of(result) if outcome == SUCCEEDED else None
+        undo = graph.steps[step].compensation_for(result) if outcome == SUCCEEDED else None
         return outcome != FAILED and (undo is None or name in undo.emits.successes)
 
     def since(self, names: Iterable[str]) -> int | None:
@@ -129,14 +129,14 @@ def _later(graph: SagaGraph, waiting: list[Step], reach: set[str], seen: _Seen) 
 def _compensations(graph: SagaGraph, seen: _Seen) -> Iterator[RemainingStep]:
     for step in graph.steps.values():
         outcome, result = seen.outcomes.get(step.name, ("", ""))
-        if not step.undos or step.name in seen.compensated or outcome in ("", FAILED):
+        if not step.compensations or step.name in seen.compensated or outcome in ("", FAILED):
             continue
         if outcome == TIMED_OUT:
             if _is_triggered(step, seen):
                 since = seen.times[result]
                 yield RemainingStep(step.participant, step.name, "compensation", step.answers, (), since)
         elif seen.rolls_back:
-            undo = step.undo_of(result) or step.undos[0]
+            undo = step.compensation_for(result) or step.compensations[0]
             called = any(option <= seen.types for option in undo.trigger) or (
                 not undo.trigger and seen.failed
             )

@@ -43,7 +43,7 @@ def _finding(case: Case, each: Violation, rule: Rule) -> Finding:
     return rule.finding(
         case.graph.name,
         WORDS[each.property].format(each.step),
-        at((step.handler or next(iter(step.undos), None)) if step else None),
+        at((step.handler or next(iter(step.compensations), None)) if step else None),
         why="the graph alone doesn't show it: it takes this order of events",
         help="follow the trace; if nothing in it is wrong, report it as a defect of choreo's",
         steps=(each.step,),

@@ -60,7 +60,7 @@ def _awaited(graph: SagaGraph, step: Step) -> str:
         for each in graph.steps.values()
         if any(step in graph.successors(success) for success in each.successes)
     ]
-    triggers = (option for each in before for undo in each.undos for option in undo.trigger)
+    triggers = (option for each in before for undo in each.compensations for option in undo.trigger)
     missing = {name for option in triggers for name in option if name not in graph.outcome}
     return short_name(missing.pop()) if len(missing) == 1 else ""
 
@@ -74,7 +74,7 @@ def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> l
 
     Where two of these fork, one compensation can't wait for both: then it waits for what follows the first.
     """
-    served = [wanted(graph, success) for success in step.successes if step.undo_of(success) is undo]
+    served = [wanted(graph, success) for success in step.successes if step.compensation_for(success) is undo]
     if all(len(each.answers) == 1 for each in served):
         ends = dict.fromkeys(name for each in served for _, names in each.answers for name in names)
         return [(needs.answers[0][0].name, tuple(ends))]

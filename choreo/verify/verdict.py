@@ -92,6 +92,6 @@ def _with_run(case: Case, finding: Finding) -> Finding:
 def _handler_of(case: Case, line: RunLine) -> str:
     """Return what acted in a line of a run: the step, or, where it is undone, its compensation."""
     step = case.graph.steps.get(line.step)
-    undos = step.undos if step and line.what == "undone" else ()
+    undos = step.compensations if step and line.what == "undone" else ()
     named = (undo.name for undo in undos if line.emitted in map(short_name, undo.emits.successes))
     return next(named, line.step)

@@ -39,7 +39,7 @@ class Handlers:
         if len(candidates) == 1:
             return candidates[0]
         result = saga.step(step).result
-        return next(h for h in candidates if h.result_parameter and result in h.result_parameter.types)
+        return next(h for h in candidates if result in h.results)
 
     def answer(self, step: str, name: str) -> tuple[type, Callable[..., Any] | None]:
         """Give the class of an answer of a step, and the function that builds it, if any."""

@@ -1,12 +1,13 @@
 """The receiver's bank: puts the money on the account, and takes it off again."""
 
-from choreo import Context, Participant, Permanent
+from choreo import Aborted, Context, Participant, Permanent
 
 from .accounts import balance_of, move, opening
 from .contract import (
     CreditRefused,
     DestinationCredited,
     DestinationDebitedBack,
+    SettlementRefused,
     TransferRecorded,
     bank_transfer,
 )
@@ -23,6 +24,8 @@ def credit_destination(event: TransferRecorded, ctx: Context) -> DestinationCred
 
 
 @destination.compensation(of=credit_destination)
-def debit_back(credited: DestinationCredited, ctx: Context) -> DestinationDebitedBack:
+def debit_back(
+    event: SettlementRefused | Aborted, credited: DestinationCredited, ctx: Context
+) -> DestinationDebitedBack:
     move(ctx.db, credited.transfer_id, credited.destination, -credited.amount)
     return DestinationDebitedBack(credited.transfer_id)

@@ -7,8 +7,10 @@ from sqlite_utils import Database
 from choreo import Context, Participant, Permanent, Retry
 
 from .contract import (
+    CreditRefused,
     CreditTimedOut,
     DestinationCredited,
+    DestinationDebitedBack,
     RecordRefused,
     SettlementRefused,
     SourceDebited,
@@ -44,7 +46,9 @@ def create_transfer_record(event: SourceDebited, ctx: Context) -> TransferRecord
 
 
 @ledger.compensation(of=create_transfer_record)
-def void_transfer(recorded: TransferRecorded, ctx: Context) -> TransferVoided:
+def void_transfer(
+    event: CreditRefused | DestinationDebitedBack, recorded: TransferRecorded, ctx: Context
+) -> TransferVoided:
     _mark(ctx.db, recorded.transfer_id, "void")
     return TransferVoided(recorded.transfer_id)
 

@@ -5,10 +5,12 @@ from choreo import Context, Participant, Permanent
 from .accounts import balance_of, move, opening
 from .contract import (
     DebitRefused,
+    RecordRefused,
     SourceCreditedBack,
     SourceDebited,
     TransferFailed,
     TransferRequested,
+    TransferVoided,
     bank_transfer,
 )
 
@@ -33,7 +35,9 @@ def debit_source(event: TransferRequested, ctx: Context) -> SourceDebited:
 
 
 @source.compensation(of=debit_source)
-def credit_back(debited: SourceDebited, ctx: Context) -> SourceCreditedBack:
+def credit_back(
+    event: RecordRefused | TransferVoided, debited: SourceDebited, ctx: Context
+) -> SourceCreditedBack:
     move(ctx.db, debited.transfer_id, debited.source, debited.amount)
     return SourceCreditedBack(debited.transfer_id)
 

@@ -52,7 +52,7 @@ def test_a_pivot_needs_no_compensation(inventory: Participant) -> None:
     """After it there is no way back."""
     inventory.action(kind="pivot", fails=Unavailable, timeout=timedelta(minutes=1))(reserve)
     (action,) = inventory.roles()["shopping"].actions
-    assert (action.kind, action.undo) == ("pivot", ())
+    assert (action.kind, action.compensations) == ("pivot", ())
 
 
 def test_no_timeout_is_said_with_none(inventory: Participant) -> None:

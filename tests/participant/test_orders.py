@@ -3,7 +3,8 @@
 import pytest
 
 from choreo import Participant
-from choreo.protocol import Action, Contract, Observer, Role, Trigger, Undo
+from choreo.graph import derive
+from choreo.protocol import Action, Compensation, Contract, Observer, Role, Trigger
 from examples.orders.inventory import inventory
 from examples.orders.notifications import notifications
 from examples.orders.orders import orders
@@ -13,9 +14,9 @@ from examples.orders.shipping import shipping
 CONTRACT = Contract("order-fulfilment", "shop.OrderCreated", "shop.OrderFulfilled", "shop.OrderFailed")
 
 
-def undo(trigger: Trigger, answer: str, result: str) -> tuple[Undo, ...]:
+def undo(trigger: Trigger, answer: str, result: str) -> tuple[Compensation, ...]:
     """Give one compensation, of one success event."""
-    return (Undo(trigger, f"shop.{answer}", frozenset({f"shop.{result}"})),)
+    return (Compensation(trigger, f"shop.{answer}", frozenset({f"shop.{result}"})),)
 
 
 def on(*names: str) -> Trigger:
@@ -30,7 +31,9 @@ EXPECTED = {
                 "start",
                 Trigger(),
                 "start",
-                undo=undo(on("InventoryUnavailable", "ReservationReleased"), "OrderFailed", "OrderCreated"),
+                compensations=undo(
+                    on("InventoryUnavailable", "ReservationReleased"), "OrderFailed", "OrderCreated"
+                ),
             )
         ],
         [Observer("orders.close_order", on("OrderFulfilled"))],
@@ -41,7 +44,9 @@ EXPECTED = {
                 "inventory.reserve_inventory",
                 on("OrderCreated"),
                 failure="shop.InventoryUnavailable",
-                undo=undo(on("PaymentFailed", "PaymentRefunded"), "ReservationReleased", "InventoryReserved"),
+                compensations=undo(
+                    on("PaymentFailed", "PaymentRefunded"), "ReservationReleased", "InventoryReserved"
+                ),
             )
         ],
         [],
@@ -52,7 +57,9 @@ EXPECTED = {
                 "payments.process_payment",
                 on("InventoryReserved"),
                 failure="shop.PaymentFailed",
-                undo=undo(on("ShipmentFailed", "ShipmentCancelled"), "PaymentRefunded", "PaymentProcessed"),
+                compensations=undo(
+                    on("ShipmentCancelled", "ShipmentFailed"), "PaymentRefunded", "PaymentProcessed"
+                ),
             )
         ],
         [],
@@ -63,7 +70,7 @@ EXPECTED = {
                 "shipping.create_shipment",
                 on("PaymentProcessed"),
                 failure="shop.ShipmentFailed",
-                undo=undo(Trigger(), "ShipmentCancelled", "ShipmentCreated"),
+                compensations=undo(Trigger(), "ShipmentCancelled", "ShipmentCreated"),
             )
         ],
         [],
@@ -79,5 +86,6 @@ EXPECTED = {
 def test_the_roles_of_order_fulfilment(participant: Participant) -> None:
     """Each service has one step of the chain, and undoes it when the next one did not stand."""
     actions, observers = EXPECTED[participant]
+    derive(EXPECTED)
     expected = Role(participant.name, CONTRACT, tuple(actions), tuple(observers))
     assert participant.roles() == {"order-fulfilment": expected}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from choreo import Aborted, Context, Participant, event
-from choreo.protocol import Trigger, Undo
+from choreo.protocol import Compensation, Trigger
 from tests.participant.refusal import refused
 from tests.participant.shop import (
     BackorderDropped,
@@ -178,13 +178,13 @@ def test_a_compensation_that_names_no_event_waits_for_the_choreography(inventory
         inventory.roles()
     edges = {"shop.Packed": packed, "shop.Backordered": backordered}
     inventory.derive("shopping", {"inventory.choose": edges})
-    assert inventory.roles()["shopping"].action["inventory.choose"].undo == (
-        Undo(packed, "shop.BackorderDropped", frozenset({"shop.Packed"})),
-        Undo(backordered, "shop.BackorderDropped", frozenset({"shop.Backordered"})),
+    assert inventory.roles()["shopping"].action["inventory.choose"].compensations == (
+        Compensation(packed, "shop.BackorderDropped", frozenset({"shop.Packed"})),
+        Compensation(backordered, "shop.BackorderDropped", frozenset({"shop.Backordered"})),
     )
     inventory.derive("shopping", {"inventory.choose": dict.fromkeys(edges, packed)})
-    (undo,) = inventory.roles()["shopping"].action["inventory.choose"].undo
-    assert undo == Undo(packed, "shop.BackorderDropped")
+    (undo,) = inventory.roles()["shopping"].action["inventory.choose"].compensations
+    assert undo == Compensation(packed, "shop.BackorderDropped")
 
 
 def test_what_names_its_events_is_never_derived(inventory: Participant) -> None:
@@ -196,7 +196,7 @@ def test_what_names_its_events_is_never_derived(inventory: Participant) -> None:
 
     inventory.derive("shopping", {"inventory.choose": {}})
     assert not inventory.is_derived
-    (undo,) = inventory.roles()["shopping"].action["inventory.choose"].undo
+    (undo,) = inventory.roles()["shopping"].action["inventory.choose"].compensations
     assert undo.trigger == Trigger.of("shop.PaymentFailed")
 
 

@@ -3,7 +3,7 @@
 from typing import Union
 
 from choreo import Aborted, Context, Participant, all_of
-from choreo.protocol import Trigger
+from choreo.protocol import Trigger, serves
 from tests.participant.shop import (
     BackorderDropped,
     Backordered,
@@ -137,7 +137,7 @@ def test_aborted_alone_makes_a_leaf(inventory: Participant) -> None:
     @inventory.compensation(of="reserve")
     def release(event: Aborted, reserved: Reserved) -> Released: ...
 
-    (undo,) = inventory.roles()["shopping"].actions[0].undo
+    (undo,) = inventory.roles()["shopping"].actions[0].compensations
     assert undo.is_leaf
     assert Aborted not in inventory.events
 
@@ -149,7 +149,7 @@ def test_aborted_may_be_given_with_on(inventory: Participant) -> None:
     @inventory.compensation(of="inventory.reserve", on=Aborted)
     def release(reserved: Reserved) -> Released: ...
 
-    assert inventory.roles()["shopping"].actions[0].undo[0].is_leaf
+    assert inventory.roles()["shopping"].actions[0].compensations[0].is_leaf
 
 
 def test_a_compensation_may_join_parallel_successors(inventory: Participant) -> None:
@@ -178,7 +178,7 @@ def test_a_choice_may_have_one_compensation_for_each_success_event(inventory: Pa
     @inventory.compensation(of=choose)
     def drop(event: PaymentFailed, backordered: Backordered) -> BackorderDropped: ...
 
-    undos = inventory.roles()["shopping"].actions[0].undo
+    undos = inventory.roles()["shopping"].actions[0].compensations
     assert [(undo.answer, set(undo.results)) for undo in undos] == [
         ("shop.Released", {"shop.Reserved"}),
         ("shop.BackorderDropped", {"shop.Backordered"}),
@@ -194,9 +194,9 @@ def test_a_choice_may_have_one_compensation_for_all(inventory: Participant) -> N
     @inventory.compensation(of=choose)
     def release(event: PaymentFailed, done: Reserved | Backordered) -> Released: ...
 
-    (undo,) = inventory.roles()["shopping"].actions[0].undo
-    assert undo.serves("shop.Reserved")
-    assert undo.serves("shop.Backordered")
+    (undo,) = inventory.roles()["shopping"].actions[0].compensations
+    assert serves(undo, "shop.Reserved")
+    assert serves(undo, "shop.Backordered")
 
 
 def test_the_start_is_undone_by_whoever_started_it(inventory: Participant) -> None:
@@ -207,4 +207,4 @@ def test_the_start_is_undone_by_whoever_started_it(inventory: Participant) -> No
 
     role = inventory.roles()["shopping"]
     assert role.owns_start
-    assert role.actions[0].undo[0].results == {"shop.Ordered"}
+    assert role.actions[0].compensations[0].results == {"shop.Ordered"}

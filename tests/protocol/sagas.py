@@ -19,7 +19,7 @@ from choreo.outcome import (
     Kind,
     Outcome,
 )
-from choreo.protocol import Action, Contract, Deadline, Role, Trigger, Undo
+from choreo.protocol import Action, Compensation, Contract, Deadline, Role, Trigger
 
 STARTED, COMPLETES, FAILS, CANCELLED = "Started", "Completed", "Failed", "Cancelled"
 ORDERS = "orders"
@@ -102,7 +102,7 @@ class Saga:
 
     def action(self, step: Step) -> Action:
         undo = tuple(
-            Undo(self.reverse_edges(result), answer, frozenset((result,)))
+            Compensation(self.reverse_edges(result), answer, frozenset((result,)))
             for result, answer in zip(step.results, step.answers, strict=False)
         )
         failure = step.failure if step.can_fail else ""
@@ -111,7 +111,9 @@ class Saga:
     @cached_property
     def roles(self) -> tuple[Role, ...]:
         """The participant that starts the saga, then one for each step; the first sets the deadlines."""
-        start = Action(START, Trigger(), "start", undo=(Undo(self.reverse_edges(STARTED), FAILS),))
+        start = Action(
+            START, Trigger(), "start", compensations=(Compensation(self.reverse_edges(STARTED), FAILS),)
+        )
         first = Role(ORDERS, self.contract, (start,), deadlines=tuple(map(self._deadline, self.watches)))
         return (first, *(Role(step.name, self.contract, (self.action(step),)) for step in self.steps))
 

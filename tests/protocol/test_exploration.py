@@ -174,7 +174,7 @@ def test_without_the_abort_a_step_runs_beside_a_failure(monkeypatch: pytest.Monk
 
 def test_without_refused_joins_a_branch_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """R4 half off: a join that was half filled at the abort never answers the branch that filled it."""
-    monkeypatch.setattr(steps, "refuse_what_waits", lambda role, saga, out: None)
+    monkeypatch.setattr(steps, "refuse_waiting", lambda role, saga, out: None)
     finds(sagas.JOIN, Budget(failures=1), "termination")
 
 
@@ -226,7 +226,7 @@ def test_without_the_vain_end_a_leaf_failure_completes(monkeypatch: pytest.Monke
         saga.end = ends.get(event_type, saga.end)
         return True
 
-    monkeypatch.setattr(events, "_is_no_vain_end", every_end_counts)
+    monkeypatch.setattr(events, "_ends_validly", every_end_counts)
     finds(sagas.LEAF, Budget(failures=1), "one-end|complete-rollback|reverse-order")
 
 

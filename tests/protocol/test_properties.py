@@ -144,7 +144,7 @@ def commands(role: Role) -> st.SearchStrategy[Input]:
         possible += [Begin(name), Begin(name, True), Deferred(name), Buried(name), Requeued(name)]
         possible += [Discarded(name), *(Ended(name, "succeeded", result) for result in results)]
         possible += [Ended(name, "failed", action.failure, how) for how in ("returned", "raised")]
-        possible += [Ended(name, "compensated", undo.answer) for undo in action.undo]
+        possible += [Ended(name, "compensated", undo.answer) for undo in action.compensations]
     return st.sampled_from(possible)
 
 

@@ -16,6 +16,7 @@ from choreo.protocol import (
     Begin,
     Buried,
     Bury,
+    Compensation,
     Contract,
     Deadline,
     Deferred,
@@ -37,7 +38,6 @@ from choreo.protocol import (
     Role,
     Run,
     Trigger,
-    Undo,
     Unowned,
     fold,
 )
@@ -47,7 +47,7 @@ PAY = Action(
     "pay",
     Trigger.of("Reserved"),
     failure="PaymentFailed",
-    undo=(Undo(Trigger.of("ShipFailed", "ShipUndone"), "Refunded"),),
+    compensations=(Compensation(Trigger.of("ShipFailed", "ShipUndone"), "Refunded"),),
 )
 """One step in the middle: `reserve` comes before it, `ship` after it."""
 
@@ -260,7 +260,7 @@ def test_r5_a_compensation_before_its_action_bars_it_silently() -> None:
 
 def test_r5_a_call_bars_its_action_without_any_abort() -> None:
     """A compensation that some success calls, too, stands before its action."""
-    barred = PAY._replace(undo=(Undo(Trigger.of("Returned"), "Refunded"),))
+    barred = PAY._replace(compensations=(Compensation(Trigger.of("Returned"), "Refunded"),))
     told = Told(role(barred), START_EVENT, event("return", SUCCEEDED, "Returned"))
     assert told.hear(RESERVED)[-1] == REFUSAL
 
@@ -336,12 +336,18 @@ def test_r6_a_result_that_comes_again_changes_nothing() -> None:
 def test_r7_a_compensation_waits_for_every_parallel_successor() -> None:
     """One branch has failed; the other is still to be compensated."""
     both = Trigger.all_of(Trigger.of("ShipFailed", "ShipUndone"), Trigger.of("GiftFailed", "GiftUndone"))
-    told = Told(role(PAY._replace(undo=(Undo(both, "Refunded"),))), START_EVENT, RESERVED, BEGIN, PAID_NOW)
+    told = Told(
+        role(PAY._replace(compensations=(Compensation(both, "Refunded"),))),
+        START_EVENT,
+        RESERVED,
+        BEGIN,
+        PAID_NOW,
+    )
     assert told.hear(PAID, SHIP_FAILED) == []
     assert told.hear(event("gift", COMPENSATED, "GiftUndone"))[-1] == Queue("compensation", "pay")
 
 
-LEAF = PAY._replace(undo=(Undo(Trigger(), "Refunded"),))
+LEAF = PAY._replace(compensations=(Compensation(Trigger(), "Refunded"),))
 
 
 def test_r7_a_leaf_is_compensated_on_the_first_failure() -> None:
@@ -360,10 +366,12 @@ def test_r7_a_cancellation_alone_does_not_compensate_a_leaf() -> None:
 def test_r7_a_choice_has_one_compensation_for_each_result(result: str, answer: str) -> None:
     """The edges are those of the event that was really emitted."""
     undo = (
-        Undo(Trigger.of("ShipFailed"), "CardRefunded", frozenset({"PaidByCard"})),
-        Undo(Trigger.of("PickupFailed"), "CashBack", frozenset({"PaidInCash"})),
+        Compensation(Trigger.of("ShipFailed"), "CardRefunded", frozenset({"PaidByCard"})),
+        Compensation(Trigger.of("PickupFailed"), "CashBack", frozenset({"PaidInCash"})),
     )
-    told = Told(role(PAY._replace(undo=undo)), START_EVENT, RESERVED, BEGIN, Ended("pay", SUCCEEDED, result))
+    told = Told(
+        role(PAY._replace(compensations=undo)), START_EVENT, RESERVED, BEGIN, Ended("pay", SUCCEEDED, result)
+    )
     calls = told.hear(SHIP_FAILED) + told.hear(event("pickup", FAILED, "PickupFailed"))
     assert calls.count(Queue("compensation", "pay")) == 1
     told.hear(BEGIN, Buried("pay"))
@@ -396,7 +404,9 @@ def test_r8_completes_after_a_failure_counts_only_after_a_pivot() -> None:
 
 def test_r8_the_start_is_a_step_whose_compensation_ends_the_saga() -> None:
     """Its owner publishes `fails` when the first step confirms."""
-    start = Action(START, Trigger(), "start", undo=(Undo(Trigger.of("ReserveFailed"), "OrderFailed"),))
+    start = Action(
+        START, Trigger(), "start", compensations=(Compensation(Trigger.of("ReserveFailed"), "OrderFailed"),)
+    )
     told = Told(role(start), Ended(START, SUCCEEDED, "OrderCreated"))
     assert told.said[-1] == Publish(START, SUCCEEDED, "OrderCreated")
     told.hear(START_EVENT, event("reserve", FAILED, "ReserveFailed"))

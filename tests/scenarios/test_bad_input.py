@@ -480,7 +480,7 @@ MISBEHAVIOURS: dict[str, Callable[[Any, Context], Any]] = {
 def test_an_action_that_misbehaves_fails_its_saga_and_nothing_of_it_stays(
     memory_leg: MemoryLeg, tmp_path: Path, topic: str, how: str
 ) -> None:
-    """What it wrote is gone, its failure is published, and the next saga runs."""
+    """What it wrote is gone, its failure is published, and the next saga runs (R10)."""
 
     def act(asked: JobAsked, ctx: Context) -> Any:
         acted = do(asked, ctx)
@@ -637,7 +637,7 @@ def test_two_sagas_of_different_types_may_have_the_same_id(memory_leg: MemoryLeg
 def test_a_handler_that_a_new_release_does_not_have_any_more_stops_nobody(
     memory_leg: MemoryLeg, tmp_path: Path, topic: str
 ) -> None:
-    """What was scheduled for it is a dead letter, and its sagas are folded on."""
+    """What was scheduled for it is a dead letter, and its sagas are folded on (R9)."""
 
     def act(asked: JobAsked, ctx: Context) -> Acted:
         if asked.name == "pending":

@@ -47,7 +47,7 @@ def test_what_is_derived_is_what_somebody_would_write() -> None:
         action.step: set(undo.trigger.alternatives)
         for participant in PARTICIPANTS
         for action in participant.roles()[trip.name].actions
-        for undo in action.undo
+        for undo in action.compensations
     }
     assert found == {step: set(trigger_of(written).alternatives) for step, written in WRITTEN.items()}
     assert Trigger() not in found.values()

@@ -49,9 +49,9 @@ def dedupe(patch: pytest.MonkeyPatch) -> None:
 
     def forget(role: Role, saga: Instance, event: Envelope, out: list[Any]) -> None:
         saga.seen.discard(event.id)
-        events.happened(role, saga, event, out)
+        events.fold_event(role, saga, event, out)
 
-    patch.setitem(fold._RULES, Envelope, forget)
+    patch.setitem(fold._FOLD_OF, Envelope, forget)
 
 
 def first_outcome(patch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from choreo.protocol import (
     Action,
     Begin,
     Buried,
+    Compensation,
     Contract,
     Deadline,
     Due,
@@ -29,7 +30,6 @@ from choreo.protocol import (
     Requeued,
     Role,
     Trigger,
-    Undo,
 )
 
 
@@ -95,7 +95,7 @@ def role_of(manifest: Manifest, saga: SagaEntry) -> Role:
         if h.task == "action"
     ]
     if START in undos:
-        actions.append(Action(START, Trigger(), "start", undo=undos[START]))
+        actions.append(Action(START, Trigger(), "start", compensations=undos[START]))
     return Role(
         manifest.participant,
         Contract(saga.name, saga.starts, saga.completes, saga.fails, saga.aborts, saga.version),
@@ -138,8 +138,8 @@ def written_out(manifests: Sequence[Manifest]) -> list[Manifest]:
     return [replace(m, handlers=tuple(out for h in m.handlers for out in each(h))) for m in manifests]
 
 
-def _undo(handler: HandlerEntry) -> Undo:
-    return Undo(Trigger(handler.trigger), next(iter(handler.emits.successes), ""), handler.results)
+def _undo(handler: HandlerEntry) -> Compensation:
+    return Compensation(Trigger(handler.trigger), next(iter(handler.emits.successes), ""), handler.results)
 
 
 class Seat:

@@ -92,7 +92,7 @@ def test_one_compensation_for_a_choice_has_the_edges_of_what_was_chosen() -> Non
     """A derived compensation without a result parameter is called by either branch, each by its own."""
     made = manifests_of(sagas.BYPASS, derived=True)
     (graph,) = choreography_of(map(_with_one_undo, made)).sagas
-    undos = graph.steps["a.do"].undos
+    undos = graph.steps["a.do"].compensations
     assert {(undo.results, undo.trigger) for undo in undos} == {
         (frozenset({"A1"}), (frozenset({"BFailed"}), frozenset({"BUndone"}))),
         (frozenset({"A2"}), (frozenset({"CFailed"}), frozenset({"CUndone"}))),

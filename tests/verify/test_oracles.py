@@ -51,7 +51,7 @@ def _shape(role: object) -> object:
     } | {
         (each.step, result, frozenset(undo.trigger.alternatives), undo.answer)
         for each in role.actions  # type: ignore[attr-defined]
-        for undo in each.undo
+        for undo in each.compensations
         for result in undo.results
     }
 

@@ -127,7 +127,7 @@ def test_without_the_vain_end_a_rollback_completes(monkeypatch: pytest.MonkeyPat
         saga.end = ends.get(event_type, saga.end)
         return True
 
-    monkeypatch.setattr(events, "_is_no_vain_end", every_end_counts)
+    monkeypatch.setattr(events, "_ends_validly", every_end_counts)
     finds(sagas.LEAF, "one-end", "complete-rollback")
 
 

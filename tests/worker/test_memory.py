@@ -16,6 +16,7 @@ from choreo.protocol import (
     Action,
     Begin,
     Buried,
+    Compensation,
     Contract,
     Deadline,
     Deferred,
@@ -28,7 +29,6 @@ from choreo.protocol import (
     Requeued,
     Role,
     Trigger,
-    Undo,
     fold,
 )
 from choreo.protocol.history import INPUT_NAMES, input_of, rebuild
@@ -75,7 +75,11 @@ def test_an_input_comes_back_from_its_row(told: Input) -> None:
     hotels = Role(
         "hotel",
         Contract("trip", "trip.TripRequested", "trip.TripBooked", "trip.TripFailed"),
-        (Action("hotel.book", Trigger.of("trip.TripRequested"), undo=(Undo(Trigger(), "x"),)),),
+        (
+            Action(
+                "hotel.book", Trigger.of("trip.TripRequested"), compensations=(Compensation(Trigger(), "x"),)
+            ),
+        ),
         (Observer("hotel.look", Trigger.of("trip.TripRequested")),),
         (Deadline("hotel.late", "flight.fly", Trigger.of("trip.HotelBooked"), "late"),),
     )
@@ -171,7 +175,7 @@ def _ends(town: Town) -> list[str]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_saga_log_gives_back_what_the_worker_remembers(towns: Any, seed: int) -> None:
-    """After any mixture of successes, failures, retries and cancellations, for every participant."""
+    """After any mixture of successes, failures, retries and cancellations, for every participant (R9)."""
     town = towns(seed, 20_000)
     town.live()
     town.check()

@@ -124,7 +124,7 @@ def _undone_by(case: Case, answer: str) -> Iterator[str]:
     """Give the success events that an answer says are undone; none for a failure."""
     step = case.graph.steps[case.graph.outcome[answer][0]]
     for success in step.successes:
-        undo = step.undo_of(success)
+        undo = step.compensation_for(success)
         if undo and answer in undo.emits.successes:
             yield success
 
@@ -145,7 +145,7 @@ def declared(case: Case) -> Iterator[Declared]:
         if not step.is_undone:
             continue
         for success in step.successes:
-            undo = step.undo_of(success)
+            undo = step.compensation_for(success)
             if undo and not undo.derived and success in case.reachable:
                 yield Declared(step, success, undo, wanted(case.graph, success))
 

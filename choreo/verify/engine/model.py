@@ -80,7 +80,7 @@ class Model:
     def calls(self) -> dict[str, frozenset[str]]:
         """The events that play a part in what calls each step's compensations."""
         return {
-            action.step: frozenset().union(*(undo.trigger.types for undo in action.undo))
+            action.step: frozenset().union(*(undo.trigger.types for undo in action.compensations))
             for action in self.role.actions
         }
 

@@ -197,7 +197,7 @@ class Path:
         if task == "observer":
             self.tell(Observed(name), cause)
         elif task == "compensation":
-            undo = self.model.graph.steps[name].undo_after(self.saga.step(name).result)
+            undo = self.model.graph.steps[name].compensation_after(self.saga.step(name).result)
             answer = next(iter(undo.emits.successes), "") if undo else ""
             self.tell(Ended(name, COMPENSATED, answer), self._called(name, undo, cause))
         elif task == "action" and (cause.how != "requeued" or self._may_begin(name, cause)):

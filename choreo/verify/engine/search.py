@@ -135,7 +135,7 @@ class Search:
         yield from self._cancellations(world, saga)
 
     def _undo(self, saga: Instance, name: str) -> Move:
-        undo = self._model.graph.steps[name].undo_after(saga.step(name).result)
+        undo = self._model.graph.steps[name].compensation_after(saga.step(name).result)
         answer = next(iter(undo.emits.successes), "") if undo else ""
         return Move("undo", Ended(name, COMPENSATED, answer))
 

@@ -46,7 +46,8 @@ def slices(graph: SagaGraph) -> Iterator[SagaGraph]:
 def _forward(graph: SagaGraph) -> SagaGraph:
     """Give the graph without observers, its compensations' triggers derived."""
     steps = {
-        name: replace(step, undos=tuple(map(_derived, step.undos))) for name, step in graph.steps.items()
+        name: replace(step, compensations=tuple(map(_derived, step.compensations)))
+        for name, step in graph.steps.items()
     }
     return _of(graph, steps.values(), graph.deadlines)
 
@@ -59,7 +60,7 @@ def _of(graph: SagaGraph, steps: Iterable[Step], deadlines: Iterable[HandlerEntr
     kept = {step.name: step for step in steps}
     watching = tuple(each for each in deadlines if each.step in kept and each.trigger)
     handlers = [step.handler for step in kept.values() if step.handler]
-    undos = [undo for step in kept.values() for undo in step.undos]
+    undos = [undo for step in kept.values() for undo in step.compensations]
     return SagaGraph(
         graph.contract,
         graph.participants,
@@ -142,8 +143,8 @@ def _part(graph: SagaGraph, source: str, one: tuple[str, ...], other: tuple[str,
 
 def _ending(step: Step, completes: str) -> Step:
     """Let a step complete the saga."""
-    undos = tuple(replace(undo, results=frozenset()) for undo in step.undos[:1])
-    return replace(step, successes=(completes,), undos=undos)
+    undos = tuple(replace(undo, results=frozenset()) for undo in step.compensations[:1])
+    return replace(step, successes=(completes,), compensations=undos)
 
 
 def _leading(graph: SagaGraph, step: Step, names: frozenset[str]) -> Step:
@@ -252,7 +253,7 @@ def _depth(graph: SagaGraph) -> Callable[[str], tuple[int, str]]:
 
 def _traits(graph: SagaGraph, step: Step) -> tuple[object, ...]:
     ends = tuple(success == graph.contract.completes for success in step.successes)
-    return (ends, len(step.failures), bool(step.handler and step.handler.partial), len(step.undos))
+    return (ends, len(step.failures), bool(step.handler and step.handler.partial), len(step.compensations))
 
 
 def _numbered(trigger: Alternatives, events: dict[str, tuple[int, int, int]]) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.events import short_name
+from choreo.protocol import serves
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
@@ -31,7 +32,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find success events that more than one compensation claims."""
     for step in case.graph.steps.values():
         for success in step.successes:
-            claims = [undo for undo in step.undos if not undo.results or success in undo.results]
+            claims = [undo for undo in step.compensations if serves(undo, success)]
             if len(claims) > 1:
                 yield RULE.finding(
                     case.graph.name,

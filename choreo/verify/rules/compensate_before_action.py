@@ -35,7 +35,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield RULE.finding(
             case.graph.name,
             what,
-            at(next(iter(step.undos), step.handler)),
+            at(next(iter(step.compensations), step.handler)),
             why="a compensation must wait for its action, or bar it",
             help="report it as a defect of choreo's, with this trace",
             steps=(each.step,),

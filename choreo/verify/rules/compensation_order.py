@@ -53,7 +53,7 @@ def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step
     called_by = " and ".join(sorted(short_name(name) for name in option)) or "the saga's first failure"
     undo, step = each.undo, each.step
     if late:
-        other = late[0].undos[0].name if late[0].undos else late[0].name
+        other = late[0].compensations[0].name if late[0].compensations else late[0].name
         message = f"`{undo.name}` may run before `{other}`"
         why = (
             f"{called_by} calls it, but `{late[0].name}` came after `{step.name}`, so it must be undone first"
@@ -70,7 +70,7 @@ def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step
         help=f"trigger `{undo.name.partition('.')[2]}` by the end of what comes after its step:",
         paste=signature(case.graph, step, undo, each.needs),
         steps=(undo.name, *sorted(option)),
-        related=tuple(at(next(iter(other.undos), other.handler)) for other in late),
+        related=tuple(at(next(iter(other.compensations), other.handler)) for other in late),
         scenario=scenario,
         run=trace,
     )

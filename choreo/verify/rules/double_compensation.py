@@ -42,7 +42,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield RULE.finding(
             case.graph.name,
             f"`{each.step}` is {done} twice in one saga",
-            at(step.handler or next(iter(step.undos), None)),
+            at(step.handler or next(iter(step.compensations), None)),
             why="each action and each compensation takes effect at most once",
             help="report it as a defect of choreo's, with this trace",
             steps=(each.step,),

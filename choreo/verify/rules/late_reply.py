@@ -41,11 +41,11 @@ def check(case: Case) -> Iterator[Finding]:
     told: set[str] = set()
     for deadline in case.graph.deadlines:
         step = case.graph.steps.get(deadline.step)
-        for undo in step.undos if step else ():
+        for undo in step.compensations if step else ():
             if undo.aborted or undo.name in told or step is None:
                 continue
             told.add(undo.name)
-            success = next(s for s in step.successes if step.undo_of(s) is undo)
+            success = next(s for s in step.successes if step.compensation_for(s) is undo)
             yield RULE.finding(
                 case.graph.name,
                 f"`{deadline.name}` can undo `{deadline.step}`, but `{undo.name}` admits no Aborted",

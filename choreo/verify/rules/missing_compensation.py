@@ -47,7 +47,7 @@ def check(case: Case) -> Iterator[Finding]:
         yield RULE.finding(
             graph.name,
             f"nothing undoes `{of}` after {short_name(success)}",
-            at(step.handler or next(iter(step.undos), None) or first) or NOWHERE,
+            at(step.handler or next(iter(step.compensations), None) or first) or NOWHERE,
             why="the saga could not end when a later step fails"
             if is_start
             else "a later failure would leave behind what it did",
@@ -72,7 +72,7 @@ def not_undone(graph: SagaGraph) -> Iterator[tuple[Step, str]]:
     """Give the success events that no compensation undoes, with their steps."""
     for step in graph.steps.values():
         if step.is_undone:
-            yield from ((step, success) for success in step.successes if not step.undo_of(success))
+            yield from ((step, success) for success in step.successes if not step.compensation_for(success))
 
 
 def waits_for_missing_compensation(graph: SagaGraph, handler: HandlerEntry) -> bool:

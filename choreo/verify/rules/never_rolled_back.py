@@ -31,7 +31,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find compensatable steps that no failure and no deadline could undo."""
     watched = {deadline.step for deadline in case.graph.deadlines}
     for step in case.graph.steps.values():
-        if step.kind != "compensatable" or step.name in watched or not step.undos:
+        if step.kind != "compensatable" or step.name in watched or not step.compensations:
             continue
         if any(success in case.reachable for success in step.successes) and not _can_be_undone(case, step):
             yield _finding(case, step)
@@ -48,8 +48,8 @@ def _finding(case: Case, step: Step) -> Finding:
         f"nothing can undo `{step.name}`: no step after or beside it can fail",
         at(step.handler),
         why="its compensation never runs",
-        help=f"is it a pivot? then without `{step.undos[0].name.partition('.')[2]}`:",
+        help=f"is it a pivot? then without `{step.compensations[0].name.partition('.')[2]}`:",
         paste=(f'@{step.participant}.action(kind="pivot", fails={failures})',),
         steps=(step.name,),
-        related=(at(step.undos[0]),),
+        related=(at(step.compensations[0]),),
     )

@@ -38,7 +38,7 @@ def check(case: Case) -> Iterator[Finding]:
     if completes in case.reachable:
         return
     what = "is emitted only where nothing leads" if completes in case.emitted else "is emitted by nobody"
-    undos = graph.steps[START].undos
+    undos = graph.steps[START].compensations
     starts = graph.consumers.get(graph.contract.starts, [])
     yield RULE.finding(
         graph.name,

@@ -61,7 +61,7 @@ def _finding(case: Case, run: Run, last: int) -> Finding:
     return RULE.finding(
         case.graph.name,
         f"the saga stops after {short_name(event.type)} and never ends",
-        at(step.handler or next(iter(step.undos), None)) if step else NOWHERE,
+        at(step.handler or next(iter(step.compensations), None)) if step else NOWHERE,
         why=f"no handler goes on from there{waits}",
         help=f"let a handler react to {short_name(event.type)}, up to {short_name(contract.completes)} or "
         f"{short_name(contract.fails)}",
