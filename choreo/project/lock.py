@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from choreo.errors import ManifestError
-from choreo.graph import derive_from, read_lock
+from choreo.graph import derive_from, lock_of, read_lock
 from choreo.participant import Participant
+from choreo.project.choreography import choreography_known
 from choreo.project.documents import document_read, document_written
 from choreo.project.pyproject import nearest_project
 
@@ -46,13 +47,17 @@ def lock_written(path: Path, lock: Lock) -> None:
 
 
 def derived(participant: Participant) -> Participant:
-    """Tell a participant whose compensations name no event what calls them, where there is a lock.
+    """Derive what calls the compensations of a participant that name no event, and return the participant.
 
-    Raises `DeclarationError` where nothing does, before anything is made or started.
+    It is read from the lock, or, where there is none, from the modules of the project that can be imported.
+
+    Raises `DeclarationError` where neither says what calls one, before anything is made or started.
     """
     path = lock_file()
     if participant.is_derived and path.is_file():
         derive_by(path, participant)
+    elif participant.is_derived and (choreography := choreography_known(())):
+        derive_from(lock_of(choreography), participant)
     participant.roles()
     return participant
 

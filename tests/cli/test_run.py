@@ -52,7 +52,11 @@ def test_the_start_says_what_is_used(write_module: WriteModule, folder: Path) ->
 
 
 def test_others_can_join_an_embedded_broker(folder: Path) -> None:
-    """Two participants in two processes: the second joins the broker of the first."""
+    """Two participants in two processes: the second joins the broker of the first.
+
+    There is no lock: what calls the compensations is read from the modules of the project.
+    """
+    (folder / "pyproject.toml").write_text('[tool.choreo]\nmodules = ["examples.orders"]\n')
     with Running(
         "run", "examples.orders.inventory:inventory", "--embedded", folder=folder, name="first"
     ) as first:

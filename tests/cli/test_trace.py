@@ -247,6 +247,7 @@ def test_two_types_of_one_id_are_told_apart(rig: Rig, folder: Path) -> None:
 
 def test_stores_whose_workers_run_in_other_processes_are_read(folder: Path) -> None:
     """While they write: the story is told again and again, until it has an end."""
+    (folder / "pyproject.toml").write_text('[tool.choreo]\nmodules = ["examples.orders"]\n')
     with Running("run", f"{SHOP}.inventory:inventory", "--embedded", folder=folder, name="first") as first:
         first.wait_for("inventory is live")
         found = re.search(r"--bootstrap (\S+)", first.stdout)

@@ -36,11 +36,11 @@ def test_the_walk_is_what_happens(shop: Path) -> None:
     """By the letter: the edit, what is printed, the line that is pasted, the clean run."""
     inventory = shop / "inventory.py"
     (diff,) = [block for block in blocks("diff") if "reserved: InventoryReserved" in block]
-    (old,), (new,) = (re.findall(rf"^\{sign} +(.*)$", diff, re.MULTILINE) for sign in "-+")
+    (old,), (new,) = (re.findall(rf"^\{sign} *(.*)$", diff, re.MULTILINE) for sign in "-+")
     broken = inventory.read_text().replace(old, new)
-    inventory.write_text(
-        broken.replace("ReservationReleased,", "ReservationReleased,\n    ShipmentFailed,", 1)
-    )
+    named = "    PaymentFailed,\n    PaymentRefunded,\n    ReservationReleased,\n    ShipmentFailed,"
+    broken = broken.replace("import Context", "import Aborted, Context")
+    inventory.write_text(broken.replace("    ReservationReleased,", named, 1))
     assert old not in inventory.read_text()
 
     first, second = shown()
