@@ -1,4 +1,4 @@
-"""The chain of a saga's rows: each is linked to all before it, so that no change of one goes unseen.
+"""The chain of a saga's rows: each is linked to all before it, so no change of one goes unseen; pure.
 
 A row's *link* is ``SHA-256(link before ‖ digest ‖ numbers ‖ texts)``; before a saga's first row stand 32
 zero bytes. The *numbers* are the row's five, 64 bits each, big-endian; the *texts* are its texts in
@@ -21,10 +21,11 @@ from typing import NamedTuple
 
 from choreo.records import Entry
 
-NOTHING = bytes(32)
+ZEROS = bytes(32)
 """The digest of no payload, and the link before a saga's first row."""
 
 SALT_BYTES = 16
+"""The length of the salt of a payload's digest."""
 
 PRUNED = "pruned"
 """The input of the row that stands for a saga's rows that were pruned; its digest is their last link."""
@@ -32,14 +33,14 @@ PRUNED = "pruned"
 _BETWEEN = "\x1f"
 _NUMBERS = Struct(">5q").pack
 _NAMES = itemgetter(0, 1, 3, *range(5, 16), Entry._fields.index("traceparent"))
-"""Gives all texts but the note, in which anything may stand."""
+"""Returns all texts but the note, which alone may hold the separator."""
 
 
 class Row(NamedTuple):
     """A row of ``saga_log`` as it stands in its saga's chain.
 
     ``digest`` is that of a payload that was erased, else None; ``link`` is None in rows that choreo wrote
-    before it knew chains.
+    before it linked rows.
     """
 
     id: int
@@ -49,83 +50,85 @@ class Row(NamedTuple):
     link: bytes | None
 
 
-class Misfit(NamedTuple):
-    """The first row of a saga that doesn't fit, and what is wrong with it."""
+class BrokenLink(NamedTuple):
+    """The first row where a saga's chain is broken, and what is wrong with it."""
 
     row: Row
     why: str
 
 
 def digest_of(payload: bytes | None, salt: bytes | None) -> bytes:
-    """Give the digest of a payload.
+    """Return the digest of a payload.
 
     >>> digest_of(b"card 4711", salt=b"sixteen bytes, so").hex()[:8]
     'c4084738'
-    >>> digest_of(None, None) == NOTHING
+    >>> digest_of(None, None) == ZEROS
     True
     """
     if payload is None:
-        return NOTHING
+        return ZEROS
     return sha256(salt + payload if salt else payload).digest()
 
 
 def link_of(before: bytes, entry: Entry, digest: bytes) -> bytes:
-    """Give a row's link, by the link of the row before it in its saga and the digest of its payload."""
+    """Return a row's link, from the link of the row before it in its saga and the digest of its payload."""
     # By hand, as every row that is written comes through here.
     a, b, n1, c, n2, d, e, f, g, h, i, j, k, l, m, o, n3, n4, n5, _, note, t = entry  # noqa: E741
     texts = _BETWEEN.join((a, b, c, d, e, f, g, h, i, j, k, l, m, o, t, note))
     return sha256(before + digest + _NUMBERS(n1, n2, n3, n4, n5) + texts.encode()).digest()
 
 
-def relink(before: bytes, row: Row) -> bytes:
-    """Give the link that a row should have."""
+def expected_link(before: bytes, row: Row) -> bytes:
+    """Return the link that a row should have."""
     if row.entry.input == PRUNED and row.digest is not None:
-        return link_of(row.digest, row.entry, NOTHING)
+        return link_of(row.digest, row.entry, ZEROS)
     digest = digest_of(row.entry.payload, row.salt) if row.digest is None else row.digest
     return link_of(before, row.entry, digest)
 
 
 def links_of(rows: Iterable[Row]) -> Iterator[bytes]:
-    """Give the links of a saga's rows, in order; those without one are linked as if they had it."""
-    link = NOTHING
+    """Yield the links of a saga's rows, in order; for rows without one, the link that they should have."""
+    link = ZEROS
     for row in rows:
-        link = relink(link, row) if row.link is None else row.link
+        link = expected_link(link, row) if row.link is None else row.link
         yield link
 
 
 def head_of(rows: Iterable[Row]) -> bytes:
-    """Give the link that a saga's next row follows."""
-    head = NOTHING
+    """Return the last link of a saga, which its next row follows."""
+    head = ZEROS
     for link in links_of(rows):
         head = link
     return head
 
 
-def first_misfit(rows: Iterable[Row], unchained: int = 0) -> Misfit | None:
-    """Check all rows of a saga, in order; rows up to the id ``unchained`` need not have a link.
+def first_broken_link(rows: Iterable[Row], unchained: int = 0) -> BrokenLink | None:
+    """Return where a saga's chain is broken, None where it holds.
+
+    ``rows`` are all of the saga's, in order; those up to the id ``unchained`` need not have a link.
 
     >>> entry = Entry("s1", "shop", 1, "started", 7, "event", "start", "pending", "completed")
-    >>> row = Row(1, entry, None, None, link_of(NOTHING, entry, NOTHING))
-    >>> first_misfit([row]) is None
+    >>> row = Row(1, entry, None, None, link_of(ZEROS, entry, ZEROS))
+    >>> first_broken_link([row]) is None
     True
-    >>> first_misfit([row._replace(entry=entry._replace(recorded_at=8))]).row.id
+    >>> first_broken_link([row._replace(entry=entry._replace(recorded_at=8))]).row.id
     1
     """
     rows = list(rows)
-    before = NOTHING
+    before = ZEROS
     for number, row in enumerate(rows):
-        why = _refusal(before, row, unchained)
+        why = _fault(before, row, unchained)
         if why:
-            return Misfit(row, why)
-        link = relink(before, row)
+            return BrokenLink(row, why)
+        link = expected_link(before, row)
         if row.link is not None and row.link != link:
-            return Misfit(row, _likely(before, rows[number:]))
+            return BrokenLink(row, _likely(before, rows[number:]))
         before = link
     return None
 
 
-def _refusal(before: bytes, row: Row, unchained: int) -> str:
-    """Say what is wrong with a row whatever its link is."""
+def _fault(before: bytes, row: Row, unchained: int) -> str:
+    """Return what is wrong with a row, whatever its link is; empty where nothing is."""
     entry = row.entry
     if row.link is None and row.id > unchained:
         return "it has no link: something else than this choreo wrote it"
@@ -134,7 +137,7 @@ def _refusal(before: bytes, row: Row, unchained: int) -> str:
     texts = _BETWEEN.join(_NAMES(entry))
     if texts.count(_BETWEEN) != len(_NAMES(entry)) - 1 or not _is_unicode(texts + entry.note):
         return "it holds what is no text"
-    if entry.input == PRUNED and row.digest is not None and before not in (NOTHING, row.digest):
+    if entry.input == PRUNED and row.digest is not None and before not in (ZEROS, row.digest):
         return "it stands for rows that were pruned, and others are there"
     return ""
 
@@ -148,10 +151,10 @@ def _is_unicode(text: str) -> bool:
 
 
 def _likely(before: bytes, rest: list[Row]) -> str:
-    """Say what most likely happened to the first of these rows, which doesn't follow ``before``."""
+    """Return what most likely happened to the first of these rows, which doesn't follow ``before``."""
     row, later = rest[0], rest[1:]
-    if any(each.link is not None and relink(each.link, row) == row.link for each in later):
+    if any(each.link is not None and expected_link(each.link, row) == row.link for each in later):
         return "it is out of its order"
-    if any(relink(before, each) == each.link for each in later):
+    if any(expected_link(before, each) == each.link for each in later):
         return "it was inserted"
     return "it was changed, or rows before it were removed"

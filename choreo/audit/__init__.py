@@ -1,31 +1,11 @@
-"""Keeping a participant's saga log: checking its chains, erasing payloads, pruning what is old.
+"""What is done with a participant's saga log beside its worker: it is checked, exported, thinned out.
 
-It works on a store whose worker runs: each step is one short transaction, and a crash leaves the store
-whole, before or after it.
+- `choreo.audit.verification`: checking the chains of a saga log (`choreo.chain` says what they prove)
+- `choreo.audit.heads`: the last links of all sagas, to be kept elsewhere
+- `choreo.audit.export`: what an export consists of, and `choreo.audit.formats` its files
+- `choreo.audit.restore`: an export made a store again
+- `choreo.audit.retention`: erasing payloads, and pruning old sagas
+
+The worker may run meanwhile: each step is one short transaction, and a crash leaves the store as it was
+before the step or after it.
 """
-
-from choreo.audit.archive import Origin, records_of
-from choreo.audit.erasure import Thinned, erase, prune
-from choreo.audit.export import check_export, fill, import_export, read_export, whole_file
-from choreo.audit.heads import Head, heads_of, read_heads, write_heads
-from choreo.audit.verification import Finding, Verification, saga_ids
-
-__all__ = [
-    "Finding",
-    "Head",
-    "Origin",
-    "Thinned",
-    "Verification",
-    "check_export",
-    "erase",
-    "fill",
-    "heads_of",
-    "import_export",
-    "prune",
-    "read_export",
-    "read_heads",
-    "records_of",
-    "saga_ids",
-    "whole_file",
-    "write_heads",
-]

@@ -1,107 +1,118 @@
-"""Exports as files: written whole or not at all, and read back into a store of their own."""
+"""What an export of a saga log consists of, in whichever format: a head, the rows, an end.
+
+The rows of a saga stand together. The end holds the number of sagas and rows, and a digest over all of them,
+so half an export, or two that were mixed up, are refused.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
-from itertools import groupby, islice
-from pathlib import Path
-from typing import IO
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from typing import Any, NamedTuple
 
-from choreo.audit.archive import HINT, Origin, Record, rows_in
-from choreo.audit.avro_file import MAGIC, read_container
-from choreo.audit.json_lines import read_lines
-from choreo.audit.verification import saga_ids
-from choreo.chain import Row, first_misfit
+from choreo.chain import ZEROS, Row, expected_link
 from choreo.errors import ArchiveError
-from choreo.store.sqlite.restoring import adopt, restore
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.ports import SagaLog
+from choreo.records import Entry
 
-_AT_ONCE = 1_000
+VERSION = 1
+HINT = "take another copy, or export it again"
 
-Watch = Callable[[Iterable[Row]], Iterable[Row]]
-"""Shows how far it is: gives what it was given."""
+_NUMBERS = ("id", "saga_version", "recorded_at", "partition", "offset", "event_time")
+BYTES = ("payload", "salt", "digest", "link")
+"""The fields that hold bytes, or None."""
+COLUMNS: Mapping[str, type] = {
+    name: int if name in _NUMBERS else bytes if name in BYTES else str
+    for name in ("id", *Entry._fields, "salt", "digest", "link")
+}
+"""The fields of a row, and their types."""
 
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file beside that path, and put it there once all is written."""
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        with draft.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError as error:
-        raise ArchiveError(f"{path} can't be written: {error.strerror}", hint="check the folder") from None
-    finally:
-        draft.unlink(missing_ok=True)
+Record = tuple[str, Mapping[str, Any]]
+"""One part of an export: ``head``, ``row`` or ``end``, and its fields."""
 
 
-def read_export(file: IO[bytes]) -> tuple[Origin, Iterator[Row]]:
-    """Read an export, in whichever format. Raises `ArchiveError`, also while its rows are read."""
-    begin = file.read(len(MAGIC))
-    file.seek(0)
-    records: Iterator[Record] = read_container(file) if begin == MAGIC else read_lines(file)
-    return rows_in(records)
+class Origin(NamedTuple):
+    """The store that the rows are from; ``unchained`` is as in `choreo.ports.SagaLog`."""
+
+    participant: str
+    store_id: str
+    unchained: int
 
 
-def import_export(file: IO[bytes], path: Path, watch: Watch = iter) -> Origin:
-    """Make a store of an export, to read and to replay from: no worker will run on it.
+def records_of(origin: Origin, log: SagaLog, saga_ids: Iterable[str]) -> Iterator[Record]:
+    """Yield an export, each saga as it is when its turn comes."""
+    sagas, rows, digest = 0, 0, _digest_from(origin)
+    yield "head", {"format": "choreo-saga-log", "version": VERSION, **origin._asdict()}
+    for saga_id in saga_ids:
+        sagas += 1
+        for row in log.chain(saga_id):
+            rows += 1
+            digest.update(_digested(row))
+            yield "row", _fields_of(row)
+    yield "end", {"sagas": sagas, "rows": rows, "digest": digest.digest()}
 
-    It is made beside ``path``, checked, and then put there. Raises `ArchiveError` where there is something
-    already, and for an export that isn't whole or whose chains don't hold.
+
+def rows_in(records: Iterator[Record]) -> tuple[Origin, Iterator[Row]]:
+    """Return the origin of an export, and its rows.
+
+    Raises `ArchiveError` for what isn't an export, and after the last row for one that isn't whole.
     """
-    if path.exists():
-        raise ArchiveError(
-            f"{path} is there already", hint="an import makes a store of its own: name another"
-        )
-    draft = path.with_name(f".{path.name}.importing")
+    kind, head = next(records, ("", {}))
+    if kind != "head" or head.get("format") != "choreo-saga-log":
+        raise ArchiveError("this is no export of a saga log", hint="`choreo log export` writes one")
+    if head.get("version") != VERSION:
+        raise ArchiveError(f"the export is of version {head.get('version')!r}", hint="upgrade choreo here")
+    origin: list[Any] = [head.get(name) for name in Origin._fields]
+    if [type(each) for each in origin] != [str, str, int]:
+        raise ArchiveError("its head can't be read", hint=HINT)
+    return Origin(*origin), _rows(records, _digest_from(Origin(*origin)))
+
+
+def _rows(records: Iterator[Record], digest: Any) -> Iterator[Row]:
+    count, sagas, last = 0, 0, None
+    for kind, fields in records:
+        if kind == "end":
+            if fields != {"sagas": sagas, "rows": count, "digest": digest.digest()}:
+                raise ArchiveError("its rows are not those that it says it has", hint=HINT)
+            if next(records, None) is not None:
+                raise ArchiveError("more comes after its end", hint=HINT)
+            return
+        count += 1
+        row = _row_of(kind, fields, count)
+        sagas += row.entry.saga_id != last
+        last = row.entry.saga_id
+        digest.update(_digested(row))
+        yield row
+    raise ArchiveError(f"it ends after {count} rows, half-written", hint=HINT)
+
+
+def _digest_from(origin: Origin) -> Any:
+    return sha256("\x1f".join(map(str, origin)).encode())
+
+
+def _digested(row: Row) -> bytes:
+    """Return what a row adds to the export's digest: all of its fields."""
     try:
-        origin, rows = read_export(file)
-        _clear(draft)
-        with closing(SQLiteStore(draft)) as store:
-            fill(store, origin, watch(rows))
-            _refuse_misfits(store)
-        os.replace(draft, path)
-    finally:
-        _clear(draft)
-    return origin
+        return b"%d %b %b" % (row.id, expected_link(ZEROS, row), row.link or b"")
+    except UnicodeError:
+        raise ArchiveError(
+            f"saga {row.entry.saga_id}, row {row.id} holds what is no text", hint="see `choreo log verify`"
+        ) from None
 
 
-def check_export(file: IO[bytes], watch: Watch = iter) -> Origin:
-    """Read an export, and check that it is whole and its chains hold, as `import_export` does."""
-    origin, rows = read_export(file)
-    for saga_id, of_saga in groupby(watch(rows), lambda row: row.entry.saga_id):
-        _refuse_misfit(saga_id, of_saga, origin.unchained)
-    return origin
+def _fields_of(row: Row) -> dict[str, Any]:
+    return {"id": row.id, **row.entry._asdict(), "salt": row.salt, "digest": row.digest, "link": row.link}
 
 
-def fill(store: SQLiteStore, origin: Origin, rows: Iterable[Row]) -> None:
-    """Write an export's rows into a store that is empty."""
-    with store.turn():
-        adopt(store, origin.store_id, origin.participant, origin.unchained)
-    rest = iter(rows)
-    while some := list(islice(rest, _AT_ONCE)):
-        with store.turn():
-            restore(store, some)
+def _row_of(kind: str, fields: Mapping[str, Any], number: int) -> Row:
+    is_row = kind == "row" and fields.keys() == COLUMNS.keys()
+    if not is_row or not all(_fits(fields[name], wanted) for name, wanted in COLUMNS.items()):
+        raise ArchiveError(f"row {number} can't be read", hint=HINT)
+    entry = Entry(**{name: fields[name] for name in Entry._fields})
+    return Row(fields["id"], entry, fields["salt"], fields["digest"], fields["link"])
 
 
-def _refuse_misfits(store: SQLiteStore) -> None:
-    log = store.saga_log
-    for saga_id in saga_ids(log):
-        _refuse_misfit(saga_id, log.chain(saga_id), log.unchained)
-
-
-def _refuse_misfit(saga_id: str, rows: Iterable[Row], unchained: int) -> None:
-    misfit = first_misfit(rows, unchained)
-    if misfit:
-        raise ArchiveError(f"saga {saga_id}, row {misfit.row.id}: {misfit.why}", hint=HINT)
-
-
-def _clear(draft: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            draft.with_name(draft.name + suffix).unlink()
+def _fits(value: object, wanted: type) -> bool:
+    if wanted is int:
+        return type(value) is int and -(2**63) <= value < 2**63
+    return type(value) is wanted or (wanted is bytes and value is None)

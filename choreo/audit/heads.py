@@ -1,4 +1,4 @@
-"""Heads: the last links of all sagas, to be kept where whoever can write the store can't write."""
+"""Heads: the last links of all sagas, to be kept where those who can write the store can't write."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _KIND = "choreo-heads"
 _VERSION = 1
 _HINT = "take another copy"
 _LONGEST = 4_096
-"""How many characters a line may have."""
+"""The most characters of a line."""
 
 
 class Head(NamedTuple):
-    """Where the chain of a saga ended once: the link of its last row, in one store."""
+    """The link of a saga's last row in one store, as it once was."""
 
     store_id: str
     saga_id: str
@@ -26,14 +26,14 @@ class Head(NamedTuple):
 
 
 def heads_of(log: SagaLog, store_id: str, saga_ids: Iterable[str]) -> Iterator[Head]:
-    """Give the heads of sagas, each as it stands at that moment."""
+    """Yield the heads of sagas, each as it is when its turn comes."""
     for saga_id in saga_ids:
         if rows := log.chain(saga_id):
             yield Head(store_id, saga_id, head_of(rows))
 
 
 def write_heads(heads: Iterable[Head], file: IO[str]) -> int:
-    """Write heads as JSON lines, the last of which says how many there are; give that number."""
+    """Write heads as JSON lines, the last of which holds their number; return that."""
     count = 0
     print(json.dumps({"kind": _KIND, "version": _VERSION}), file=file)
     for head in heads:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.audit.heads import Head
-from choreo.chain import PRUNED, first_misfit, links_of
+from choreo.chain import PRUNED, first_broken_link, links_of
 from choreo.ports import SagaLog
 
 _PAGE = 1_000
@@ -14,7 +14,7 @@ _PAGE = 1_000
 
 
 class Finding(NamedTuple):
-    """What is wrong with a saga; ``row`` is the id of the first row that doesn't fit, 0 for none."""
+    """What is wrong with a saga; ``row`` is the id of the row where its chain is broken, 0 for none."""
 
     saga_id: str
     row: int
@@ -26,10 +26,11 @@ class Finding(NamedTuple):
 
 
 class Verification:
-    """Checks sagas one by one, each as it stands at that moment, and counts.
+    """Checks sagas one by one, and counts what it has seen.
 
-    ``older`` are rows that choreo wrote before it knew chains, and that no later row seals; ``pruned`` the
-    sagas of which only the end is known; ``passed`` the heads of such sagas that can't be compared any more.
+    ``older`` counts rows that choreo wrote before it linked rows, and that no later row seals; ``pruned``
+    the sagas of which only the end is left; ``passed`` the heads that can't be compared, as their sagas
+    were pruned.
     """
 
     def __init__(self, log: SagaLog) -> None:
@@ -38,7 +39,7 @@ class Verification:
         self.sagas = self.rows = self.older = self.pruned = self.heads = self.passed = 0
 
     def check(self, saga_id: str) -> Finding | None:
-        """Check a saga's chain; what was erased or pruned leaves it whole."""
+        """Return what is wrong with a saga's chain, None where it holds, also after erasing or pruning."""
         rows = self._log.chain(saga_id)
         self.sagas += 1
         self.rows += len(rows)
@@ -46,11 +47,11 @@ class Verification:
             self.older += len(rows)
         if rows and rows[0].entry.input == PRUNED:
             self.pruned += 1
-        misfit = first_misfit(rows, self._unchained)
-        return None if misfit is None else Finding(saga_id, misfit.row.id, misfit.why)
+        broken = first_broken_link(rows, self._unchained)
+        return None if broken is None else Finding(saga_id, broken.row.id, broken.why)
 
     def check_head(self, head: Head) -> Finding | None:
-        """Check that what a saga ended with once is still there, whatever came after."""
+        """Return what is wrong with a saga whose head was kept, None where the head is still in its chain."""
         self.heads += 1
         rows = self._log.chain(head.saga_id)
         if not rows:
@@ -65,7 +66,7 @@ class Verification:
 
 
 def saga_ids(log: SagaLog) -> Iterator[str]:
-    """Give the ids of all sagas, a page at a time."""
+    """Yield the ids of all sagas in a saga log."""
     after = ""
     while found := log.sagas(after, _PAGE):
         yield from found

@@ -97,7 +97,7 @@ def _is_export(path: str) -> bool:
 
 
 def _export(path: str) -> Source:
-    from choreo.audit.export import read_export
+    from choreo.audit.formats import read_export
     from choreo.timeline.source import MemorySource
 
     try:

@@ -1,4 +1,4 @@
-"""The saga log as whoever keeps it needs it: read as chains, checked, thinned out."""
+"""The saga log as `choreo.audit` needs it: to check its chains, to export, erase and prune."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from choreo.chain import Row
 
 
 class SagaLog(Protocol):
-    """A store's saga log; see `choreo.chain` for what its rows prove.
+    """A store's saga log; see `choreo.chain` for what its links prove.
 
     A saga is *at rest* when it has ended, nothing is on the schedule or in the outbox for it, and no dead
     letter of it is open. Only what is at rest may be erased or pruned, and it stays at rest ever after.
@@ -17,30 +17,30 @@ class SagaLog(Protocol):
 
     @property
     def unchained(self) -> int:
-        """The id up to which rows may have no link, as choreo wrote them before it knew chains."""
+        """The id up to which rows may have no link, as choreo wrote them before it linked rows."""
         ...
 
     def sagas(self, after: str, limit: int) -> Sequence[str]:
-        """Give the ids of sagas that come after that one, in their order; begin with an empty one."""
+        """Return the ids of sagas that come after the id ``after``, in order; begin with an empty one."""
         ...
 
     def chain(self, saga_id: str) -> Sequence[Row]:
-        """Give a saga's rows as they stand in its chain; what is pending is not among them."""
+        """Return a saga's rows with their links; those that the turn holds back are not among them."""
         ...
 
     def ended(self, before: int, after: int) -> tuple[Sequence[str], int | None]:
-        """Give some sagas that ended, and had their last row recorded, before that time (milliseconds).
+        """Return some sagas that ended, and had their last row recorded, before that time (milliseconds).
 
-        With them comes where to go on, beginning with 0; None where there are no more.
+        With them comes the ``after`` of the next call, None where there are no more; begin with 0.
         """
         ...
 
-    def restless(self, saga_ids: Iterable[str]) -> Mapping[str, str]:
-        """Say of those that aren't at rest why."""
+    def busy(self, saga_ids: Iterable[str]) -> Mapping[str, str]:
+        """Return those of these sagas that are not at rest, with the reason."""
         ...
 
     def erase(self, saga_id: str) -> int:
-        """Take the payloads out of a saga's rows and dead letters, inside a turn; give how many.
+        """Erase the payloads of a saga's rows and dead letters, inside a turn; return how many.
 
         It must be at rest. Their digests stay, so the chain holds. The bytes are gone from the disk only
         after `scrub`.
@@ -48,17 +48,17 @@ class SagaLog(Protocol):
         ...
 
     def prune(self, saga_id: str, at: int) -> int:
-        """Take a saga's rows out, inside a turn; give how many.
+        """Delete a saga's rows, inside a turn; return how many.
 
-        It must be at rest. One row stays for each saga type, which says that it has ended, and in whose
-        chain the last link of what was taken out goes on: so it can neither start again nor be forged.
+        It must be at rest. One row stays for each saga type: it says that the saga has ended, and goes on
+        from the last link of the deleted rows. So the saga can neither start again nor be forged.
         """
         ...
 
     def scrub(self, *, whole: bool = False) -> bool:
-        """Make what was taken out gone from the disk, outside of a turn; say whether it is.
+        """Remove what was erased or pruned from the disk, outside of a turn; return whether it is gone.
 
-        It is not while somebody else reads what was there before: then ask again. ``whole`` writes the
-        whole database anew: then what others than this choreo deleted is gone, too.
+        It is not while another process reads what was there before: then call again. ``whole`` writes the
+        whole database anew, so that what other programs deleted is gone, too.
         """
         ...

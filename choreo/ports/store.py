@@ -32,7 +32,7 @@ class Store(Protocol):
 
     @property
     def saga_log(self) -> SagaLog:
-        """The saga log as its keeper sees it: checked, exported, thinned out."""
+        """The saga log as `choreo.audit` needs it."""
         ...
 
     def turn(self) -> AbstractContextManager[None]:
@@ -59,17 +59,17 @@ class Store(Protocol):
         ...
 
     def history(self, saga_id: str) -> Sequence[Entry]:
-        """Give a saga's entries, oldest first."""
+        """Return a saga's entries, oldest first."""
         ...
 
     def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
-        """Give entries of all sagas, each with its number, from the one after ``after`` on, oldest first."""
+        """Return entries of all sagas with their numbers, from the one after ``after`` on, oldest first."""
         ...
 
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
-        """Give the kept body of the saga's first counted event of that type; None where there is none.
+        """Return the kept body of the saga's first event of that type that counts; None where there is none.
 
-        An entry counts unless its ``note`` is ``void``. Raises `PayloadErased` where there was one.
+        An entry counts unless its ``note`` is ``void``. Raises `PayloadErased` where the body was erased.
         """
         ...
 
@@ -78,7 +78,7 @@ class Store(Protocol):
         ...
 
     def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
-        """Give outbox rows with ``seq`` over ``after``, in order."""
+        """Return outbox rows whose ``seq`` is greater than ``after``, in order."""
         ...
 
     def acknowledge(self, seqs: Iterable[int]) -> None:
@@ -94,39 +94,38 @@ class Store(Protocol):
         ...
 
     def scheduled(self, saga_id: str) -> Sequence[Scheduled]:
-        """Give what is on the schedule for one saga, whatever its lane, in the order of scheduling."""
+        """Return a saga's rows of the schedule, of all lanes, in the order of scheduling."""
         ...
 
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
-        """Give what is due at ``now`` in a lane, the oldest first, then in the order of scheduling."""
+        """Return what is due in a lane at ``now``, the oldest first, then in the order of scheduling."""
         ...
 
     def next_due(self, lane: Lane = "turn") -> int | None:
-        """Say when the next row of a lane is due; None where there is none."""
+        """Return when the next row of a lane is due; None where there is none."""
         ...
 
     def claim(self) -> None:
-        """Take the store over, inside a turn: who claimed it before is fenced from its next turn on.
+        """Claim the store, inside a turn: whoever claimed it before is fenced from its next turn on.
 
-        One that never claims it, as a web process that starts sagas, is never fenced.
+        A process that never claims it, such as a web process that starts sagas, is never fenced.
         """
         ...
 
     def recall(self) -> None:
-        """Put what was out back among what waits to be called: the process that called it is gone."""
+        """Put the calls that were out back into the lane of calls: the process that made them is gone."""
         ...
 
     def positions(self) -> Mapping[Partition, int]:
-        """Give the next offset to fold, of every partition that was ever ours."""
+        """Return the next offset to fold, for every partition that was ever assigned."""
         ...
 
     def joined(self) -> Mapping[Partition, tuple[int, int]]:
-        """Give, of every partition that was ever ours, where its log ended when we joined, and from which
-        offset on we act."""
+        """Return the end offset at joining and the offset from which to act, for every such partition."""
         ...
 
     def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
-        """Note a partition that was never ours before. Raises `Fenced` when another worker just did."""
+        """Note a partition at its first assignment. Raises `Fenced` when another worker has just done so."""
         ...
 
     def advance(self, partition: Partition, expected: int, position: int) -> None:
@@ -134,38 +133,38 @@ class Store(Protocol):
         ...
 
     def bind(self, cluster_id: str, participant: str) -> None:
-        """Note, the first time, to whom this store belongs; later raise `StoreMismatch` for anybody else.
+        """Note, the first time, to whom this store belongs; raise `StoreMismatch` for anyone else later.
 
-        Inside a turn or outside of one.
+        It may be called inside a turn or outside of one.
         """
         ...
 
     def add_dead_letter(self, letter: DeadLetter) -> int:
-        """Keep a dead letter; give its id."""
+        """Keep a dead letter, and return its id."""
         ...
 
     def dead_letters(self) -> Sequence[DeadLetter]:
-        """Give the dead letters, open or closed, oldest first."""
+        """Return the dead letters, open or closed, oldest first."""
         ...
 
     def dead_letter(self, identity: int) -> DeadLetter | None:
-        """Give one dead letter."""
+        """Return one dead letter, None where there is none with that id."""
         ...
 
     def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
-        """Close a dead letter; say whether it was still open, so that one of two takers gets it."""
+        """Close a dead letter; return whether it was still open, so that one of two takers gets it."""
         ...
 
     def edit_dead_letter(self, identity: int, body: bytes) -> bool:
-        """Keep another body beside the one of an open dead letter; say whether it was still open."""
+        """Keep another body beside that of an open dead letter; return whether it was still open."""
         ...
 
     def edited(self, saga_id: str, task: str, name: str, event_id: str) -> bytes | None:
-        """Give the body that somebody has written for that event and that handler, the latest."""
+        """Return the latest body that was written by hand for that event and handler; None where none was."""
         ...
 
     def changed(self) -> bool:
-        """Say, cheaply, whether another connection has committed since the last call."""
+        """Whether another connection has committed since the last call; cheap."""
         ...
 
     def close(self) -> None:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from choreo.audit import Origin, fill, read_export
+from choreo.audit.export import Origin
+from choreo.audit.formats import read_export
+from choreo.audit.restore import fill
 from choreo.avro import AvroCodec
 from choreo.chain import PRUNED, Row
 from choreo.errors import ArchiveError, ConfigurationError

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from choreo.audit import Origin, check_export, import_export, read_export, records_of, saga_ids, whole_file
-from choreo.audit.archive import Record
-from choreo.audit.avro_file import write_container
-from choreo.audit.json_lines import write_lines
-from choreo.chain import first_misfit
+from choreo.audit.export import Origin, Record, records_of
+from choreo.audit.formats import read_export, whole_file, write_avro, write_json_lines
+from choreo.audit.restore import check_export, import_export
+from choreo.audit.verification import saga_ids
+from choreo.chain import first_broken_link
 from choreo.errors import ArchiveError, ChoreoError
 from choreo.store.sqlite.store import SQLiteStore
 from tests.store.conformance import ended, entry
 
-FORMATS = {"jsonl": write_lines, "avro": write_container}
+FORMATS = {"jsonl": write_json_lines, "avro": write_avro}
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_round_trip_is_equal(store: SQLiteStore, tmp_path: Path, form: str) ->
     for saga_id in saga_ids(store.saga_log):
         assert copy.saga_log.chain(saga_id) == store.saga_log.chain(saga_id)
         assert copy.history(saga_id) == store.history(saga_id)
-        assert first_misfit(copy.saga_log.chain(saga_id)) is None
+        assert first_broken_link(copy.saga_log.chain(saga_id)) is None
     assert export(copy, "jsonl") == export(store, "jsonl")
     copy.close()
     assert sorted(path.name for path in tmp_path.iterdir() if "copy" in path.name) == ["copy.db"]
@@ -153,7 +153,7 @@ def test_a_file_is_there_when_it_is_whole(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), whole_file(path) as file:
-        write_lines(broken(), file)
+        write_json_lines(broken(), file)
     assert path.read_bytes() == b"old"
     with whole_file(path) as file:
         file.write(b"new")

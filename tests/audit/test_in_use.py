@@ -8,9 +8,13 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
-from choreo.audit import Origin, Verification, check_export, erase, heads_of, prune, records_of, saga_ids
-from choreo.audit.json_lines import write_lines
-from choreo.chain import PRUNED, first_misfit
+from choreo.audit.export import Origin, records_of
+from choreo.audit.formats import write_json_lines
+from choreo.audit.heads import heads_of
+from choreo.audit.restore import check_export
+from choreo.audit.retention import erase, prune
+from choreo.audit.verification import Verification, saga_ids
+from choreo.chain import PRUNED, first_broken_link
 from choreo.store.sqlite.store import SQLiteStore
 
 SAGAS = 800
@@ -51,7 +55,7 @@ def test_everything_works_while_a_worker_writes(tmp_path: Path) -> None:
             assert not [found for found in map(check.check, known) if found]
             kept = list(heads_of(store.saga_log, store.store_id, known))
             file = BytesIO()
-            write_lines(records_of(Origin("", store.store_id, 0), store.saga_log, known), file)
+            write_json_lines(records_of(Origin("", store.store_id, 0), store.saga_log, known), file)
             check_export(BytesIO(file.getvalue()))
             list(erase(store, known[::2]))
             list(prune(store, 2_000, 9))
@@ -66,7 +70,7 @@ def test_everything_works_while_a_worker_writes(tmp_path: Path) -> None:
     list(prune(store, 2_000, 9))
     sagas = {saga_id: log.chain(saga_id) for saga_id in saga_ids(log)}
     assert len(sagas) == SAGAS
-    assert not [rows for rows in sagas.values() if first_misfit(rows)]
+    assert not [rows for rows in sagas.values() if first_broken_link(rows)]
     pruned = [rows for rows in sagas.values() if rows[0].entry.input == PRUNED]
     assert all(rows[0].entry.note == "3 rows" for rows in pruned)
     assert all(len(rows) > 1 for rows in sagas.values() if rows not in pruned)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from choreo.audit import Origin, erase, import_export, prune, records_of, saga_ids, whole_file
-from choreo.audit.json_lines import write_lines
-from choreo.chain import PRUNED, first_misfit
+from choreo.audit.export import Origin, records_of
+from choreo.audit.formats import whole_file, write_json_lines
+from choreo.audit.restore import import_export
+from choreo.audit.retention import erase, prune
+from choreo.audit.verification import saga_ids
+from choreo.chain import PRUNED, first_broken_link
 from choreo.store.sqlite.store import SQLiteStore
 from tests.store.conformance import ended, entry
 
@@ -19,7 +22,9 @@ SAGAS = [f"s{number:03d}" for number in range(250)]
 DYING = """
 import os, sys
 from pathlib import Path
-from choreo.audit import erase, import_export, prune, saga_ids
+from choreo.audit.retention import erase, prune
+from choreo.audit.restore import import_export
+from choreo.audit.verification import saga_ids
 from choreo.store.sqlite.store import SQLiteStore
 what, path, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 count = 0
@@ -33,8 +38,8 @@ class Dying(SQLiteStore):
             count += 1
             if count == number:
                 os.kill(os.getpid(), 9)
-import choreo.audit.export
-choreo.audit.export.SQLiteStore = Dying
+import choreo.audit.restore
+choreo.audit.restore.SQLiteStore = Dying
 if what == "import":
     with path.with_suffix(".jsonl").open("rb") as file:
         import_export(file, path.with_name("copy.db"))
@@ -54,7 +59,7 @@ def path(tmp_path: Path) -> Path:
         store.append(entry(saga, payload=b"payload of " + saga.encode()) for saga in SAGAS)
         store.append(ended(saga, payload=b"end") for saga in SAGAS)
     with whole_file(tmp_path / "shop.jsonl") as file:
-        write_lines(records_of(Origin("", store.store_id, 0), store.saga_log, SAGAS), file)
+        write_json_lines(records_of(Origin("", store.store_id, 0), store.saga_log, SAGAS), file)
     store.close()
     return tmp_path / "shop.db"
 
@@ -78,7 +83,7 @@ def check(path: Path, what: str) -> int:
         assert list(saga_ids(store.saga_log)) == SAGAS
         for saga in SAGAS:
             rows = store.saga_log.chain(saga)
-            assert first_misfit(rows) is None
+            assert first_broken_link(rows) is None
             if what == "prune":
                 assert [row.entry.input for row in rows] in (["event"] * 2, [PRUNED])
                 after += len(rows) == 1
@@ -103,7 +108,7 @@ def test_a_killed_thinning_leaves_the_store_whole(path: Path, what: str) -> None
     assert len(seen) > 1
     store = SQLiteStore(path)
     again = erase(store, SAGAS) if what == "erase" else prune(store, 2000, 9)
-    assert not any(each.taken for each in again)
+    assert not any(each.removed for each in again)
     store.close()
 
 

@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 
 import pytest
 
-from choreo.chain import NOTHING, Row, digest_of, first_misfit, link_of
+from choreo.chain import ZEROS, Row, digest_of, first_broken_link, link_of
 from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch, TransactionControl
 from choreo.ports import Store
 from choreo.records import DeadLetter, Entry, Partition, Scheduled, Unpublished
@@ -52,12 +52,12 @@ def scheduled(saga_id: str = "s1", due: int = 10, **others: object) -> Scheduled
 
 def check_chain(store: Store, saga_id: str = "s1") -> list[Row]:
     """Hold a saga's chain to the law, row by row; give its rows."""
-    rows, before = list(store.saga_log.chain(saga_id)), NOTHING
+    rows, before = list(store.saga_log.chain(saga_id)), ZEROS
     for row in rows:
         assert len(row.salt or b"") == (0 if row.entry.payload is None else 16)
         assert row.link == link_of(before, row.entry, digest_of(row.entry.payload, row.salt))
         before = row.link
-    assert first_misfit(rows) is None
+    assert first_broken_link(rows) is None
     return rows
 
 
@@ -204,7 +204,7 @@ class StoreConformance:
             store.enqueue([unpublished()._replace(saga_id="out")])
             number = store.add_dead_letter(letter)
         asked = ["rest", "due", "out", "dead", "two", "begun", "nowhere"]
-        assert log.restless(asked) == {
+        assert log.busy(asked) == {
             "due": "something is due for it",
             "out": "an event of it is not published yet",
             "dead": "a dead letter of it is open",
@@ -222,7 +222,7 @@ class StoreConformance:
             store.close_dead_letter(number, "discarded", "by hand", 9)
             store.append([ended("two", saga_type="other")])
             assert log.erase("two") == 0
-        assert not log.restless(["rest", "due", "out", "dead", "two"])
+        assert not log.busy(["rest", "due", "out", "dead", "two"])
 
     def test_an_erased_payload_is_gone_and_the_chain_holds(self, store: Store, other: Store) -> None:
         """Of the dead letters, too; what then asks for it is told so. Others keep theirs."""
@@ -242,7 +242,7 @@ class StoreConformance:
         assert [row.entry.payload for row in rows] == [None, None, None, b"late"]
         assert [len(row.digest or b"") for row in rows] == [32, 0, 0, 0]
         assert [row.salt is None for row in rows] == [True, True, True, False]
-        assert first_misfit(rows) is None
+        assert first_broken_link(rows) is None
         with pytest.raises(PayloadErased):
             other.payload("s1", "shop.OrderCreated")
         assert store.payload("s1", "shop.Done") is None
@@ -266,7 +266,7 @@ class StoreConformance:
         with other.turn():
             other.append([entry(note="void")])
         rows = list(store.saga_log.chain("s1"))
-        assert first_misfit(rows) is None
+        assert first_broken_link(rows) is None
         assert rows[0].digest == last.link
         assert [(row.entry.saga_type, row.entry.saga_state, row.entry.input) for row in rows] == [
             ("shop", "completed", "pruned"),

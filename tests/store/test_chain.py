@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from choreo.chain import Misfit, first_misfit
+from choreo.chain import BrokenLink, first_broken_link
 from choreo.store.sqlite.heads import Heads
 from choreo.store.sqlite.migrations import migrations
 from choreo.store.sqlite.store import SQLiteStore
@@ -40,11 +40,11 @@ def intrude(path: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def misfit(path: Path, saga_id: str) -> Misfit | None:
+def broken(path: Path, saga_id: str) -> BrokenLink | None:
     store = SQLiteStore(path)
     log = store.saga_log
     try:
-        return first_misfit(log.chain(saga_id), log.unchained)
+        return first_broken_link(log.chain(saga_id), log.unchained)
     finally:
         store.close()
 
@@ -57,11 +57,11 @@ def test_a_change_of_any_field_is_seen(path: Path, field: str) -> None:
     """At the row that was changed; the other saga is as it was."""
     kind = type(getattr(entry(), field))
     intrude(path, f"""UPDATE saga_log SET "{field}" = {"'x'" if kind is str else 77} WHERE id = 7""")
-    found = misfit(path, "a")
+    found = broken(path, "a")
     assert found is not None
     assert found.row.id == 7
     assert found.why == "it was changed, or rows before it were removed"
-    assert misfit(path, "b") is None
+    assert broken(path, "b") is None
 
 
 COPY = "INSERT INTO saga_log SELECT {what} FROM saga_log WHERE id = {row}"
@@ -114,7 +114,7 @@ def test_the_first_row_that_does_not_fit_is_named(
 ) -> None:
     """With what most likely happened to it."""
     intrude(path, *statements)
-    found = misfit(path, "a")
+    found = broken(path, "a")
     assert found is not None
     assert (found.row.id, why in found.why) == (row, True), found.why
 
@@ -122,7 +122,7 @@ def test_the_first_row_that_does_not_fit_is_named(
 def test_a_cut_tail_shows_in_no_chain(path: Path) -> None:
     """Which is why heads are kept elsewhere."""
     intrude(path, "DELETE FROM saga_log WHERE id > 7")
-    assert misfit(path, "a") is None
+    assert broken(path, "a") is None
 
 
 def old_store(path: Path) -> None:
@@ -148,13 +148,13 @@ def test_rows_of_before_are_sealed_by_the_next_of_their_saga(tmp_path: Path) -> 
     assert [row.link is None for row in store.saga_log.chain("a")] == [True, True, False]
     check_chain(store, "c")
     store.close()
-    assert misfit(path, "a") is None
-    assert misfit(path, "b") is None
+    assert broken(path, "a") is None
+    assert broken(path, "b") is None
     intrude(path, "UPDATE saga_log SET payload = x'01' WHERE id < 3")
-    found = misfit(path, "a")
+    found = broken(path, "a")
     assert found is not None
     assert found.row.id == 4
-    assert misfit(path, "b") is None
+    assert broken(path, "b") is None
 
 
 def test_an_older_choreo_that_still_writes_is_seen(path: Path) -> None:
@@ -167,7 +167,7 @@ def test_an_older_choreo_that_still_writes_is_seen(path: Path) -> None:
     with store.turn():
         store.append([entry("a")])
     store.close()
-    found = misfit(path, "a")
+    found = broken(path, "a")
     assert found is not None
     assert found.why == "it has no link: something else than this choreo wrote it"
 

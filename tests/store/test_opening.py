@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from choreo.errors import StoreError
-from choreo.store.sqlite.errors import refusal
+from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.migrations import NAMES, TABLES, migrations
 from choreo.store.sqlite.store import SQLiteStore
 
@@ -130,7 +130,7 @@ def test_what_sqlite_says_of_a_read_only_file_is_understood(tmp_path: Path) -> N
     with closing(sqlite3.connect(f"file:{tmp_path / 'shop.db'}?mode=ro", uri=True)) as connection:
         with pytest.raises(sqlite3.OperationalError) as error:
             connection.execute("CREATE TABLE more (id)")
-        assert "can't be written" in str(refusal("shop.db", error.value))
+        assert "can't be written" in str(store_error("shop.db", error.value))
 
 
 def test_a_path_that_sqlite_can_not_open_is_refused(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 import choreo.testing
 from choreo import Context, Participant
-from choreo.audit import Origin, records_of, saga_ids, whole_file
-from choreo.audit.avro_file import write_container
-from choreo.audit.json_lines import write_lines
+from choreo.audit.export import Origin, records_of
+from choreo.audit.formats import whole_file, write_avro, write_json_lines
+from choreo.audit.verification import saga_ids
 from choreo.errors import ArchiveError, ConfigurationError
 from choreo.testing.recorded import Recorded
 from tests.worker.rig import Rig
@@ -50,7 +50,7 @@ def record(rig: Rig, path: Path) -> None:
     log = rig.store.saga_log
     origin = Origin(rig.participant.name, rig.store.store_id, log.unchained)
     with whole_file(path) as file:
-        write = write_container if path.suffix == ".avro" else write_lines
+        write = write_avro if path.suffix == ".avro" else write_json_lines
         write(records_of(origin, log, saga_ids(log)), file)
 
 

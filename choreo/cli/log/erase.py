@@ -48,7 +48,7 @@ def erase(
       choreo log erase order-42 order-57
       choreo log erase --file ada.txt --dry-run
     """
-    from choreo.audit import erase as erase_payloads
+    from choreo.audit.retention import erase as erase_payloads
 
     wanted = _wanted(saga_ids, file)
     known: set[str] = set()
@@ -57,13 +57,13 @@ def erase(
         for each in opened:
             counts: Counter[str] = Counter()
             for done in erase_payloads(each.store, progress(wanted, each.path), dry_run=dry_run):
-                if done.left == UNKNOWN:
+                if done.kept == UNKNOWN:
                     continue
                 known.add(done.saga_id)
-                left += bool(done.left)
-                if done.left:
-                    output.notice(f"{each.participant}: saga {done.saga_id}: left alone: {done.left}")
-                counts.update(sagas=not done.left, payloads=done.taken)
+                left += bool(done.kept)
+                if done.kept:
+                    output.notice(f"{each.participant}: saga {done.saga_id}: left alone: {done.kept}")
+                counts.update(sagas=not done.kept, payloads=done.removed)
             _sum_up(each, counts, dry_run)
         unknown = [saga_id for saga_id in wanted if saga_id not in known]
         for saga_id in unknown:

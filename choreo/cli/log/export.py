@@ -35,13 +35,12 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
       choreo log export --store orders.db --output orders.avro
       choreo log export order-42 > tests/recorded/order-42.jsonl
     """
-    from choreo.audit import Origin, records_of, whole_file
-    from choreo.audit import saga_ids as all_sagas
-    from choreo.audit.avro_file import write_container
-    from choreo.audit.json_lines import write_lines
+    from choreo.audit.export import Origin, records_of
+    from choreo.audit.formats import whole_file, write_avro, write_json_lines
+    from choreo.audit.verification import saga_ids as all_sagas
 
     is_avro = form == "avro" or (form is None and path is not None and path.suffix == ".avro")
-    write = write_container if is_avro else write_lines
+    write = write_avro if is_avro else write_json_lines
     with open_stores(stores) as opened:
         if len(opened) > 1:
             raise ConfigurationError(

@@ -25,7 +25,8 @@ def heads(stores: Sequence[str]) -> None:
       choreo log heads > heads.jsonl
       choreo log heads --store /var/lib/orders.db | ssh audit 'cat > orders-heads.jsonl'
     """
-    from choreo.audit import heads_of, saga_ids, write_heads
+    from choreo.audit.heads import heads_of, write_heads
+    from choreo.audit.verification import saga_ids
 
     with open_stores(stores) as opened:
         found = [

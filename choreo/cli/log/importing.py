@@ -24,7 +24,7 @@ def import_log(file: Path, path: Path, dry_run: bool) -> None:
       choreo log import orders.avro --store archive/orders.db
       choreo log verify --store archive/orders.db
     """
-    from choreo.audit import check_export, import_export
+    from choreo.audit.restore import check_export, import_export
 
     with file.open("rb") as opened:
         if dry_run:

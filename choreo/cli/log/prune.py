@@ -16,7 +16,7 @@ from choreo.cli.log.scrubbing import scrub, vacuum
 from choreo.cli.stores import Opened, open_stores, stores
 
 if TYPE_CHECKING:
-    from choreo.audit import Thinned
+    from choreo.audit.retention import Removal
 
 
 @click.command(short_help="Take old sagas that ended out of the log.")
@@ -46,7 +46,7 @@ def prune(
       choreo log prune --older-than 90d --dry-run
       choreo log prune --older-than 1000d --vacuum
     """
-    from choreo.audit import prune as prune_sagas
+    from choreo.audit.retention import prune as prune_sagas
 
     now = time.time_ns() // 1_000_000
     with open_stores(stores) as opened:
@@ -57,12 +57,12 @@ def prune(
     context.exit(0 if gone else 1)
 
 
-def _sum_up(opened: Opened, thinned: Iterable[Thinned], dry_run: bool) -> None:
+def _sum_up(opened: Opened, removals: Iterable[Removal], dry_run: bool) -> None:
     counts: Counter[str] = Counter()
     left: Counter[str] = Counter()
-    for each in thinned:
-        counts.update(sagas=not each.left, rows=each.taken)
-        left.update([each.left] if each.left else [])
+    for each in removals:
+        counts.update(sagas=not each.kept, rows=each.removed)
+        left.update([each.kept] if each.kept else [])
     what = f"{output.counted(counts['sagas'], 'saga')} of {output.counted(counts['rows'], 'row')}"
     click.echo(f"{opened.participant}: {what} {'would be ' if dry_run else ''}pruned")
     for why, count in left.items():

@@ -13,7 +13,7 @@ from choreo.cli.stores import Opened, open_stores, stores
 from choreo.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from choreo.audit import Finding, Verification
+    from choreo.audit.verification import Finding, Verification
 
 
 @click.command(short_help="Check that nobody changed the log.")
@@ -41,7 +41,7 @@ def verify(
       choreo log verify
       choreo log verify --store /var/lib/orders.db --heads /mnt/audit/heads-2026-11.jsonl
     """
-    from choreo.audit import Verification
+    from choreo.audit.verification import Verification
 
     found = 0
     with open_stores(stores) as opened:
@@ -67,7 +67,7 @@ def _refuse_unknown(opened: Sequence[Opened], saga_ids: Iterable[str]) -> None:
 
 
 def _chains(opened: Opened, check: Verification, wanted: Sequence[str]) -> Iterable[Finding | None]:
-    from choreo.audit import saga_ids
+    from choreo.audit.verification import saga_ids
 
     log = opened.store.saga_log
     for saga_id in progress(wanted or saga_ids(log), opened.path):
@@ -75,7 +75,7 @@ def _chains(opened: Opened, check: Verification, wanted: Sequence[str]) -> Itera
 
 
 def _check_heads(checks: dict[Opened, Verification], file: IO[str]) -> int:
-    from choreo.audit import read_heads
+    from choreo.audit.heads import read_heads
 
     by_id = {each.store.store_id: each for each in checks}
     found = 0

@@ -1,4 +1,4 @@
-"""What an error of SQLite means to whoever runs the service."""
+"""SQLite's errors in words for whoever runs the service."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MEANINGS = {
 }
 
 
-def refusal(path: str, error: Exception) -> StoreError:
-    """Say in one line, with a hint, why SQLite refused to work on the database at ``path``.
+def store_error(path: str, error: Exception) -> StoreError:
+    """Return the error, with a hint, that says why SQLite could not work on the database at ``path``.
 
     >>> import sqlite3
-    >>> print(refusal("shop.db", sqlite3.OperationalError("no such column: colour")))
+    >>> print(store_error("shop.db", sqlite3.OperationalError("no such column: colour")))
     the database shop.db failed: no such column: colour
     """
     # The low byte is the kind of the error, the rest its details.

@@ -1,4 +1,4 @@
-"""Keeps the transaction of a turn out of the hands of the code that runs inside of it."""
+"""Refusing handlers' attempts to commit, to roll back or to close while a turn is open."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _ATTACHMENTS = {sqlite3.SQLITE_ATTACH: "ATTACH", sqlite3.SQLITE_DETACH: "DETACH"
 
 
 class GuardedConnection(sqlite3.Connection):
-    """A connection that can't be closed while a turn is open, as ``with ctx.db:`` would."""
+    """A connection that refuses to be closed while a turn is open, as ``with ctx.db:`` would."""
 
     guard: Guard | None = None
 
     def close(self) -> None:
-        """Close, or refuse to."""
+        """Close the connection, or refuse to."""
         if self.guard is not None and self.guard.phase == "turn":
             self.guard.denied = "CLOSE"
             raise sqlite3.ProgrammingError("not authorized")
@@ -27,11 +27,11 @@ class Guard:
     """An authorizer of one connection that denies BEGIN, COMMIT and ROLLBACK while a turn is open.
 
     SQLite asks it when a statement is prepared, never when it runs, so it costs the hot path nothing.
-    Savepoints are allowed. ATTACH and DETACH are denied too: a second file would not be committed in
-    one piece with ours.
+    Savepoints are allowed. ATTACH and DETACH are denied too, as a second file would not be committed
+    together with the store's.
 
     SQLite's own answer to a denial is a vague "not authorized", which a handler may even swallow;
-    so ``denied`` keeps what was tried until `enforce` tells it.
+    so ``denied`` keeps what was tried until `enforce` raises for it.
 
     >>> connection = sqlite3.connect(":memory:", isolation_level=None)
     >>> guard = Guard()
@@ -51,16 +51,16 @@ class Guard:
         self._stale = False
 
     def watch(self, connection: sqlite3.Connection) -> None:
-        """Be asked, from now on, about every statement that is prepared, and before it is closed."""
+        """Guard a connection: every statement that is prepared from now on, and its closing."""
         connection.set_authorizer(self._authorize)
         if isinstance(connection, GuardedConnection):
             connection.guard = self
 
     def renew(self, connection: sqlite3.Connection) -> None:
-        """Be asked again about statements that were prepared, and allowed, outside of a turn.
+        """Guard statements, too, that were prepared, and allowed, outside of a turn.
 
         Python keeps prepared statements, and SQLite does not ask twice about one; setting the
-        authorizer anew makes it ask. Cheap where nothing of that kind happened.
+        authorizer anew makes it ask. This is cheap where there are none.
         """
         if self._stale:
             self._stale = False
@@ -69,7 +69,7 @@ class Guard:
     def enforce(self, error: BaseException | None) -> None:
         """Raise `TransactionControl` for what was denied, if anything was, and forget it.
 
-        ``error`` is what came of it; an interruption of the whole program goes before.
+        ``error`` is the exception that leaves the turn; one that ends the program takes precedence.
         """
         denied, self.denied = self.denied, ""
         if denied and (error is None or isinstance(error, Exception)):

@@ -1,4 +1,4 @@
-"""The links that the next rows of sagas follow."""
+"""Linking rows of the saga log as they are written (see `choreo.chain`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
-from choreo.chain import NOTHING, SALT_BYTES, Row, digest_of, head_of, link_of
+from choreo.chain import SALT_BYTES, ZEROS, Row, digest_of, head_of, link_of
 from choreo.records import Entry
 from choreo.store.sqlite.rows import columns
 
@@ -15,16 +15,16 @@ _DATA_VERSION = "PRAGMA data_version"
 _ROWS = f"SELECT {columns(Entry._fields)}, id, salt, digest, link FROM saga_log WHERE saga_id = ? ORDER BY id"
 _LAST = "SELECT link FROM saga_log WHERE saga_id = ? ORDER BY id DESC LIMIT 1"
 
-Chained = tuple[object, ...]
+Linked = tuple[object, ...]
 """A row as it is inserted: the fields of `Entry`, the salt, the link."""
 
 
 class Heads:
-    """Chains rows as they are written, and remembers where the chains of the sagas touched last end.
+    """The heads of sagas' chains: the links that their next rows follow.
 
-    What it remembers holds while nobody else writes: `begin` forgets all when another connection did, and
-    `forget` what an undone write has taught it. It starts anew when it knows more than ``limit``.
-    ``chance`` gives so many random bytes, for the salts.
+    It caches the heads of up to ``limit`` sagas. `begin` clears the cache when another connection has
+    written, and `forget` removes heads of rows that were undone. ``chance`` returns so many random bytes,
+    for the salts.
     """
 
     def __init__(
@@ -37,44 +37,44 @@ class Heads:
         self._data_version = 0
 
     def begin(self) -> None:
-        """Note, under the write lock, whether somebody else has written."""
+        """Clear the cache, under the write lock, where another connection has written."""
         (version,) = self._connection.execute(_DATA_VERSION).fetchone()
         if version != self._data_version:
             self._data_version = version
             self._known.clear()
 
     def new(self, saga_id: str) -> None:
-        """Remember that a saga has no rows, so that it need not be asked for again."""
-        self._known[saga_id] = NOTHING
+        """Cache that a saga has no rows."""
+        self._known[saga_id] = ZEROS
         self._trim()
 
     def forget(self, entries: Iterable[Entry]) -> None:
-        """Forget the sagas of rows that were chained, and then undone."""
+        """Remove the sagas of rows that were linked and then undone."""
         for entry in entries:
             self._known.pop(entry.saga_id, None)
 
-    def chained(self, entries: Sequence[Entry]) -> list[Chained]:
-        """Give rows with their salts and links, in their order, which is the one they must be written in."""
-        rows: list[Chained] = []
+    def linked(self, entries: Sequence[Entry]) -> list[Linked]:
+        """Return rows with their salts and links; they must be written in this order."""
+        rows: list[Linked] = []
         known, chance = self._known, self._chance(SALT_BYTES * len(entries))
         for number, entry in enumerate(entries):
             saga_id, payload = entry[0], entry.payload
             before = known.get(saga_id) or self._head(saga_id)
             if payload is None:
-                salt, digest = None, NOTHING
+                salt, digest = None, ZEROS
             else:
                 salt = chance[number * SALT_BYTES : (number + 1) * SALT_BYTES]
                 digest = digest_of(payload, salt)
             link = known[saga_id] = link_of(before, entry, digest)
             rows.append(entry + (salt, link))  # noqa: RUF005 (twice as fast)
-        self._trim()  # not before: heads of rows that are not written yet can't be read again
+        self._trim()  # not before, as heads of rows that are not written yet can't be read again
         return rows
 
     def _head(self, saga_id: str) -> bytes:
         found = self._connection.execute(_LAST, (saga_id,)).fetchone()
         if found is None:
-            return NOTHING
-        if found[0] is None:  # written by a choreo of before: sealed by the row that comes now
+            return ZEROS
+        if found[0] is None:  # written before choreo linked rows: the row that comes now seals it
             return head_of(rows_of(self._connection, saga_id))
         return bytes(found[0])
 
@@ -84,7 +84,7 @@ class Heads:
 
 
 def rows_of(connection: sqlite3.Connection, saga_id: str) -> list[Row]:
-    """Give a saga's rows as they stand in its chain."""
+    """Return a saga's rows as they stand in its chain."""
     return [
         Row(identity, Entry._make(fields), salt, digest, link)
         for *fields, identity, salt, digest, link in connection.execute(_ROWS, (saga_id,))

@@ -21,7 +21,7 @@ TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo
 
 
 def migrate(db: Database) -> None:
-    """Bring the tables up to date, in one transaction; safe when several processes open a new file.
+    """Bring the tables up to date, in one transaction; several processes may do so at once.
 
     Raises `StoreError` where a newer choreo made them, or another program has a table of such a name.
     """
@@ -61,8 +61,8 @@ def _refuse_foreign_tables(db: Database) -> None:
         )
 
 
-# saga_log is read by saga only, and rows of one saga lie in the index in the order of their ids: one
-# index is enough for history and for payload, and every index more is paid on every row.
+# saga_log is read by saga only, and rows of one saga lie in the index in the order of their ids. So one
+# index is enough for history and for payload, and each further one costs time on every row.
 _SAGA_LOG = """
 CREATE TABLE saga_log (
     id INTEGER PRIMARY KEY,
@@ -174,7 +174,7 @@ BEGIN SELECT RAISE(ABORT, 'saga_log is append-only'); END
 
 @migrations(name=NAMES[0])
 def tables(db: Database) -> None:
-    """Make the first tables, and give the store its id."""
+    """Create the first tables, and the store's id."""
     connection = db.conn
     for statement in (_SAGA_LOG, _OUTBOX, _SCHEDULE, _POSITIONS, _DEAD_LETTERS, _CHOREO_STORE):
         connection.execute(statement)
@@ -187,7 +187,7 @@ def tables(db: Database) -> None:
 
 @migrations(name=NAMES[1])
 def lanes(db: Database) -> None:
-    """Tell what a turn does from what is called outside of it."""
+    """Add lanes, which separate what a turn does from what is called outside of it."""
     connection = db.conn
     connection.execute("ALTER TABLE schedule ADD COLUMN lane TEXT NOT NULL DEFAULT 'turn'")
     connection.execute("ALTER TABLE schedule ADD COLUMN until INTEGER NOT NULL DEFAULT 0")
@@ -197,7 +197,7 @@ def lanes(db: Database) -> None:
 
 @migrations(name=NAMES[2])
 def letters(db: Database) -> None:
-    """Keep dead letters that were settled, and what somebody wrote instead of an event."""
+    """Add the state of dead letters, and the body that was written by hand instead of an event's."""
     connection = db.conn
     for column in ("state TEXT NOT NULL DEFAULT 'open'", "comment TEXT NOT NULL DEFAULT ''"):
         connection.execute(f"ALTER TABLE dead_letters ADD COLUMN {column}")
@@ -209,11 +209,11 @@ def letters(db: Database) -> None:
 
 @migrations(name=NAMES[3])
 def chain(db: Database) -> None:
-    """Link the rows of a saga, and let the log's keeper take payloads and old sagas out of it.
+    """Link the rows of a saga, and allow payloads and old sagas to be erased.
 
-    Rows of before stay as they are, as a big log can't be rewritten in one transaction: those of a saga
-    that goes on are sealed by its next row, which follows the link that they would have; for those of
-    a saga that had ended, nothing vouches.
+    Rows of before stay as they are, as a big log can't be rewritten in one transaction. Those of a saga that
+    goes on are sealed by its next row, which follows the link that they would have; those of a saga that
+    had ended are not protected.
     """
     connection = db.conn
     for column in ("salt", "digest", "link"):
@@ -228,5 +228,5 @@ def chain(db: Database) -> None:
 
 @migrations(name=NAMES[4])
 def claims(db: Database) -> None:
-    """Note which worker has the store, so that one that was replaced is fenced."""
+    """Add which worker has claimed the store, so that one that was replaced is fenced."""
     db.conn.execute("ALTER TABLE choreo_store ADD COLUMN claimed_by TEXT")

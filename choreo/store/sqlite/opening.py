@@ -1,4 +1,4 @@
-"""Opening a store's file, and saying clearly why it can't be opened."""
+"""Opening a store's file, or raising an error that says why it can't be opened."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from choreo.errors import StoreError
-from choreo.store.sqlite.errors import refusal
+from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.guard import GuardedConnection
 from choreo.store.sqlite.migrations import migrate
 
-# How many prepared statements Python keeps: ours are about twenty, the others are the handlers'.
+# The prepared statements that Python keeps: the store's are about twenty, the others are the handlers'.
 _KEPT_STATEMENTS = 256
 
 
@@ -38,14 +38,14 @@ def open_database(path: str | Path, busy_timeout: float, image: bytes = b"") -> 
             factory=GuardedConnection,
         )
     except sqlite3.Error as error:
-        raise refusal(name, error) from error
+        raise store_error(name, error) from error
     try:
         if image:
             connection.deserialize(image)
         return _prepared(connection, name, busy_timeout)
     except sqlite3.Error as error:
         connection.close()
-        raise refusal(name, error) from error
+        raise store_error(name, error) from error
     except BaseException:
         connection.close()
         raise
@@ -68,10 +68,10 @@ def _prepared(connection: sqlite3.Connection, name: str, busy_timeout: float) ->
         raise StoreError(
             f"the database {name} can't use a write-ahead log", hint="put it on a local disk, not on a share"
         )
-    # NORMAL would lose the last turns at a power loss, after the log has told others of them.
+    # NORMAL would lose the last turns at a power loss, after their events have been published.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    # What is deleted is overwritten with zeros: no builds of SQLite agree on whether it is.
+    # What is deleted is overwritten with zeros; builds of SQLite differ in whether that is the default.
     connection.execute("PRAGMA secure_delete = ON")
     db = Database(connection, execute_plugins=False)
     migrate(db)
@@ -79,7 +79,7 @@ def _prepared(connection: sqlite3.Connection, name: str, busy_timeout: float) ->
 
 
 def _write_ahead(connection: sqlite3.Connection, busy_timeout: float) -> str:
-    """Switch to WAL; SQLite doesn't wait by itself where two processes do so at once."""
+    """Switch to WAL, and return the mode; SQLite doesn't wait by itself where two processes do so at once."""
     give_up = time.monotonic() + busy_timeout
     while True:
         try:

@@ -20,21 +20,21 @@ _SCHEDULED = Insertion(
 _DELETE_UNPUBLISHED = "DELETE FROM outbox WHERE seq = ?"
 _DELETE_SCHEDULED = "DELETE FROM schedule WHERE saga_id = ? AND task = ? AND name = ?"
 
-Appointment = tuple[str, str, str]
-"""What is taken off the schedule together: saga_id, task, name."""
+Removal = tuple[str, str, str]
+"""The saga_id, task and name of the rows that are taken off the schedule together."""
 
 Counts = tuple[int, int, int, int]
-"""How many entries, outbox rows, acknowledgements and changes of the schedule."""
+"""Numbers of entries, outbox rows, acknowledgements and changes of the schedule."""
 
 Mark = tuple[int, int, int, int, Counts]
-"""How many rows of each kind were pending at some point, and how many of those were written."""
+"""The numbers of rows at some point, and of those among them that were written."""
 
 
 class Pending:
     """The rows of one turn, written or not yet.
 
-    Rows that were written stay here until the turn ends: where that happened inside a savepoint which
-    is then rolled back, `undo` makes those of before the savepoint pending again.
+    Rows that were written stay here until the turn ends. If a savepoint in which they were written is rolled
+    back, `undo` makes those of before the savepoint pending again.
     """
 
     def __init__(self, heads: Heads) -> None:
@@ -42,13 +42,13 @@ class Pending:
         self.entries: list[Entry] = []
         self.unpublished: list[Unpublished] = []
         self.acknowledged: list[int] = []
-        self.changes: list[Scheduled | Appointment] = []
+        self.changes: list[Scheduled | Removal] = []
         self._written: Counts = (0, 0, 0, 0)
         self._sagas: set[str] = set()
         self._sagas_upto = 0
 
     def mark(self) -> Mark:
-        """Remember how far we are, for `undo`."""
+        """Return the present point, for `undo`."""
         return (
             len(self.entries),
             len(self.unpublished),
@@ -58,7 +58,7 @@ class Pending:
         )
 
     def undo(self, mark: Mark) -> None:
-        """Forget what came after ``mark``; what was written after it is taken as not written."""
+        """Drop the rows that came after ``mark``; those that were written after it are pending again."""
         self._heads.forget(self.entries[mark[4][0] : self._written[0]])
         entries, unpublished, acknowledged, changes, self._written = mark
         del self.entries[entries:]
@@ -72,18 +72,18 @@ class Pending:
         self._heads.begin()
 
     def committed(self) -> None:
-        """Take what was written as there to stay."""
+        """Keep what was written, as the transaction is committed."""
         self._written = (0, *self._written[1:])
 
     def clear(self) -> None:
-        """Forget everything: the turn is over."""
+        """Drop all rows, as the turn is over."""
         self.undo((0, 0, 0, 0, (0, 0, 0, 0)))
         self._sagas.clear()
 
     def concerns(self, saga_id: str) -> bool:
-        """Say whether entries of that saga may be among those not written.
+        """Whether entries of that saga may be among those not written.
 
-        It may say so of entries that were written or undone meanwhile: then one write comes too early.
+        It may be true of entries that were written or undone meanwhile: then one write comes too early.
         """
         if self._sagas_upto < len(self.entries):
             self._sagas.update(entry.saga_id for entry in self.entries[self._sagas_upto :])
@@ -104,16 +104,16 @@ class Pending:
 
     def _write_entries(self, connection: sqlite3.Connection, entries: list[Entry]) -> None:
         try:
-            _ENTRIES.write(connection, self._heads.chained(entries))
+            _ENTRIES.write(connection, self._heads.linked(entries))
         except BaseException:
             self._heads.forget(entries)
             raise
 
 
-def _write_changes(connection: sqlite3.Connection, changes: list[Scheduled | Appointment]) -> None:
-    """Write only what the changes come to: most of a turn's appointments are taken off in that turn."""
-    removed: dict[Appointment, None] = {}
-    put: dict[Appointment, dict[str, Scheduled]] = {}
+def _write_changes(connection: sqlite3.Connection, changes: list[Scheduled | Removal]) -> None:
+    """Write the result of the changes: most rows of a turn are taken off the schedule in the same turn."""
+    removed: dict[Removal, None] = {}
+    put: dict[Removal, dict[str, Scheduled]] = {}
     for change in changes:
         if isinstance(change, Scheduled):
             rows = put.setdefault((change.saga_id, change.task, change.name), {})

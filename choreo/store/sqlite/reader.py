@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from choreo.errors import StoreError
 from choreo.records import DeadLetter, Entry, Scheduled
-from choreo.store.sqlite.errors import refusal
+from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.rows import columns
 from choreo.timeline.account import Account
 from choreo.timeline.source import LastEntry
@@ -94,7 +94,7 @@ class StoreReader:
             self._changed_at = changed_at(self.path) if at_rest else 0
             return connect_read_only(self.path, at_rest=at_rest)
         except (OSError, sqlite3.Error) as error:
-            raise refusal(self.path, error) from error
+            raise store_error(self.path, error) from error
 
     def accounts(self, saga_id: str) -> dict[str, Account]:
         """Return the accounts of the sagas with that id, all of one moment, by their type."""
@@ -170,6 +170,6 @@ class StoreReader:
                     f"{self.path} is not a store of this version of choreo's: {error}",
                     hint="a worker of this version brings it up to date when it starts",
                 ) from error
-            raise refusal(self.path, error) from error
+            raise store_error(self.path, error) from error
         except sqlite3.Error as error:
-            raise refusal(self.path, error) from error
+            raise store_error(self.path, error) from error

@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file, write-ahead logged, synced at every commit."""
+"""The store in SQLite: one file, with a write-ahead log, synced at every commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlite_utils import Database
 from choreo.errors import Fenced, PayloadErased, StoreMismatch
 from choreo.ports.saga_log import SagaLog
 from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
-from choreo.store.sqlite.errors import refusal
+from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.guard import Guard
 from choreo.store.sqlite.heads import Heads
 from choreo.store.sqlite.opening import open_database
@@ -65,17 +65,17 @@ _DATA_VERSION = "PRAGMA data_version"
 
 
 class SQLiteStore:
-    """A participant's database in an SQLite file, which the service may keep its own tables in.
+    """A `choreo.ports.Store` in an SQLite file, in which the service may keep its own tables.
 
-    ``path`` may be ``":memory:"``; ``busy_timeout`` is how many seconds to wait for another writer.
-    Use it from the thread that made it. Opening raises `StoreError` with a hint; later `StoreError`
+    ``path`` may be ``":memory:"``; ``busy_timeout`` is the time to wait for another writer, in seconds.
+    A store belongs to the thread that made it. Opening raises `StoreError` with a hint; later `StoreError`
     is raised when the database is locked too long, or fails.
 
-    ``image`` is what `image` gave of another store: one in memory so begins as a copy of it. ``chance`` gives
-    random bytes.
+    A store in memory begins as a copy of another one where ``image`` is what `image` returned of that.
+    ``chance`` returns so many random bytes.
 
     Rows of the saga log, the outbox and the schedule are written together when the turn ends, or when
-    something asks for them.
+    a method reads them.
 
     >>> store = SQLiteStore(":memory:")
     >>> with store.turn():
@@ -122,24 +122,15 @@ class SQLiteStore:
 
     @property
     def saga_log(self) -> SagaLog:
-        """The saga log as its keeper sees it."""
+        """The saga log as `choreo.audit` needs it."""
         return self._saga_log
 
     def turn(self) -> AbstractContextManager[None]:
-        """Open the one transaction of a turn: committed at the end, rolled back on an exception.
-
-        Raises `StoreError` when the database stays locked, when a turn is open already, or when a
-        statement inside ended the transaction; `TransactionControl` when one outside of a savepoint
-        tried to; `Fenced` when another worker has claimed the store since we did.
-        """
+        """Open the one transaction of a turn; see `choreo.ports.Store.turn`."""
         return self._turn
 
     def savepoint(self) -> AbstractContextManager[None]:
-        """Inside a turn: what is written inside is undone, alone, when an exception leaves it.
-
-        Raises `TransactionControl`, and undoes, when something inside tried to commit or roll back,
-        even where the attempt was swallowed; `StoreError` where the whole turn is lost.
-        """
+        """Open a savepoint inside a turn; see `choreo.ports.Store.savepoint`."""
         return self._savepoint
 
     def append(self, entries: Iterable[Entry]) -> None:
@@ -148,7 +139,7 @@ class SQLiteStore:
         self._pending.entries.extend(entries)
 
     def history(self, saga_id: str) -> Sequence[Entry]:
-        """Give a saga's entries, oldest first."""
+        """Return a saga's entries, oldest first."""
         if self._pending.concerns(saga_id):
             self._write()
         entries = [Entry._make(row) for row in self._rows(_HISTORY, saga_id)]
@@ -157,14 +148,14 @@ class SQLiteStore:
         return entries
 
     def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
-        """Give entries of all sagas, each with its number, from the one after ``after`` on, oldest first."""
+        """Return entries of all sagas with their numbers, from the one after ``after`` on, oldest first."""
         self._write()
         return [(row[0], Entry._make(row[1:])) for row in self._rows(_ROWS, after, limit)]
 
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
-        """Give the kept body of the saga's first counted event of that type; None where there is none.
+        """Return the kept body of the saga's first event of that type that counts; None where there is none.
 
-        Raises `PayloadErased` where there was one.
+        Raises `PayloadErased` where the body was erased.
         """
         if self._pending.concerns(saga_id):
             self._write()
@@ -179,7 +170,7 @@ class SQLiteStore:
         self._pending.unpublished.extend(rows)
 
     def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
-        """Give outbox rows with ``seq`` over ``after``, in order."""
+        """Return outbox rows whose ``seq`` is greater than ``after``, in order."""
         self._write()
         return [Unpublished._make(row) for row in self._rows(_UNPUBLISHED, after, limit)]
 
@@ -199,46 +190,45 @@ class SQLiteStore:
         self._pending.changes.append((saga_id, task, name))
 
     def scheduled(self, saga_id: str) -> Sequence[Scheduled]:
-        """Give what is on the schedule for one saga, whatever its lane, in the order of scheduling."""
+        """Return a saga's rows of the schedule, of all lanes, in the order of scheduling."""
         self._write()
         return [Scheduled._make(row) for row in self._rows(_SCHEDULED, saga_id)]
 
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
-        """Give what is due at ``now`` in a lane, the oldest first, then in the order of scheduling."""
+        """Return what is due in a lane at ``now``, the oldest first, then in the order of scheduling."""
         self._write()
         return [Scheduled._make(row) for row in self._rows(_DUE, lane, now, limit)]
 
     def next_due(self, lane: Lane = "turn") -> int | None:
-        """Say when the next row of a lane is due; None where there is none."""
+        """Return when the next row of a lane is due; None where there is none."""
         self._write()
         rows = self._rows(_NEXT_DUE, lane)
         return rows[0][0] if rows else None
 
     def claim(self) -> None:
-        """Take the store over: who claimed it before is fenced from its next turn on."""
+        """Claim the store: whoever claimed it before is fenced from its next turn on."""
         self._turn.require("claim")
         try:
             self._claim.take()
         except sqlite3.Error as error:
-            raise refusal(self._path, error) from error
+            raise store_error(self._path, error) from error
 
     def recall(self) -> None:
-        """Put what was out back among what waits to be called."""
+        """Put the calls that were out back into the lane of calls."""
         self._turn.require("recall")
         self._write()
         self._change(_RECALL)
 
     def positions(self) -> Mapping[Partition, int]:
-        """Give the next offset to fold, of every partition that was ever ours."""
+        """Return the next offset to fold, for every partition that was ever assigned."""
         return {Partition(topic, number): at for topic, number, at in self._rows(_POSITIONS)}
 
     def joined(self) -> Mapping[Partition, tuple[int, int]]:
-        """Give, of every partition that was ever ours, where its log ended when we joined, and from which
-        offset on we act."""
+        """Return the end offset at joining and the offset from which to act, for every such partition."""
         return {Partition(topic, number): (end, acts) for topic, number, end, acts in self._rows(_JOINED)}
 
     def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
-        """Note a partition that was never ours before. Raises `Fenced` when another worker just did."""
+        """Note a partition at its first assignment. Raises `Fenced` when another worker has just done so."""
         self._turn.require("join")
         if self._change(_JOIN, *partition, position, end, acts_from).rowcount != 1:
             raise _fenced(partition, "has been joined already")
@@ -250,10 +240,7 @@ class SQLiteStore:
             raise _fenced(partition, f"is not at {expected} any more")
 
     def bind(self, cluster_id: str, participant: str) -> None:
-        """Note, the first time, to whom this store belongs; later raise `StoreMismatch` for anybody else.
-
-        Inside a turn or outside of one.
-        """
+        """Note, the first time, to whom this store belongs; raise `StoreMismatch` for anyone else later."""
         owner = self._rows(_OWNER)[0][1:]
         if owner == (None, None):
             with nullcontext() if self._turn.is_open else self._turn:
@@ -263,43 +250,43 @@ class SQLiteStore:
         self._compare("participant", owner[1], participant)
 
     def add_dead_letter(self, letter: DeadLetter) -> int:
-        """Keep a dead letter; give its id."""
+        """Keep a dead letter, and return its id."""
         self._turn.require("add_dead_letter")
         identity = self._change(_ADD_LETTER, *letter[:-1]).lastrowid
         assert identity is not None  # SQLite numbers every inserted row
         return identity
 
     def dead_letters(self) -> Sequence[DeadLetter]:
-        """Give the dead letters, open or closed, oldest first."""
+        """Return the dead letters, open or closed, oldest first."""
         return [DeadLetter._make(row) for row in self._rows(_LETTERS)]
 
     def dead_letter(self, identity: int) -> DeadLetter | None:
-        """Give one dead letter."""
+        """Return one dead letter, None where there is none with that id."""
         rows = self._rows(_LETTER, identity)
         return DeadLetter._make(rows[0]) if rows else None
 
     def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
-        """Close a dead letter; say whether it was still open, so that one of two takers gets it."""
+        """Close a dead letter; return whether it was still open, so that one of two takers gets it."""
         self._turn.require("close_dead_letter")
         return self._change(_CLOSE_LETTER, state, comment, at, identity).rowcount == 1
 
     def edit_dead_letter(self, identity: int, body: bytes) -> bool:
-        """Keep another body beside the one of an open dead letter; say whether it was still open."""
+        """Keep another body beside that of an open dead letter; return whether it was still open."""
         self._turn.require("edit_dead_letter")
         return self._change(_EDIT_LETTER, body, identity).rowcount == 1
 
     def edited(self, saga_id: str, task: str, name: str, event_id: str) -> bytes | None:
-        """Give the body that somebody has written for that event and that handler, the latest."""
+        """Return the latest body that was written by hand for that event and handler; None where none was."""
         rows = self._rows(_EDITED, saga_id, task, name, event_id)
         return rows[0][0] if rows else None
 
     def changed(self) -> bool:
-        """Say, cheaply, whether another connection has committed since the last call."""
+        """Whether another connection has committed since the last call; cheap."""
         before, self._data_version = self._data_version, self._rows(_DATA_VERSION)[0][0]
         return bool(before != self._data_version)
 
     def image(self) -> bytes:
-        """Give the whole database as it is on disk, or would be."""
+        """Return the bytes of the whole database, as in its file."""
         return self._connection.serialize()
 
     def close(self) -> None:
@@ -313,7 +300,7 @@ class SQLiteStore:
         try:
             self._pending.write(self._connection)
         except UNWRITABLE as error:
-            raise refusal(self._path, error) from error
+            raise store_error(self._path, error) from error
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         return self._change(sql, *values).fetchall()
@@ -322,7 +309,7 @@ class SQLiteStore:
         try:
             return self._connection.execute(sql, values)
         except sqlite3.Error as error:
-            raise refusal(self._path, error) from error
+            raise store_error(self._path, error) from error
 
     def _compare(self, what: str, noted: str, given: str) -> None:
         if noted != given:

@@ -1,9 +1,4 @@
-"""Who works on a store: whoever claimed it last. Others that claimed it before may not write any more.
-
-A fencing token (Kleppmann, "How to do distributed locking", 2016), kept where it fences: the positions'
-compare-and-set finds a replaced worker only once it folds a record, and one that was paused may have the
-result of a call in hand, or find something due, before it reads anything.
-"""
+"""The one transaction of a turn, the savepoints in it, and the claim that fences a replaced worker."""
 
 from __future__ import annotations
 
@@ -13,17 +8,22 @@ from contextlib import suppress
 from types import TracebackType
 
 from choreo.errors import Fenced, StoreError, TransactionControl
-from choreo.store.sqlite.errors import refusal
+from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.guard import Guard
 from choreo.store.sqlite.pending import Mark, Pending
 from choreo.store.sqlite.rows import UNWRITABLE
 
 _TAKE = "UPDATE choreo_store SET claimed_by = ?"
-_HELD = "SELECT claimed_by FROM choreo_store"
+_CLAIMED_BY = "SELECT claimed_by FROM choreo_store"
 
 
 class Claim:
-    """One connection's claim on its store; one that never claimed it is never refused."""
+    """A fencing token (Kleppmann, "How to do distributed locking", 2016): the last connection to claim wins.
+
+    The compare-and-set of positions finds a replaced worker only once it folds a record; one that was paused
+    may have the result of a call, or something due, before it reads anything. A connection that never
+    claimed the store is never fenced.
+    """
 
     def __init__(self, connection: sqlite3.Connection, chance: Callable[[int], bytes]) -> None:
         self._connection = connection
@@ -31,13 +31,13 @@ class Claim:
         self._token = ""
 
     def take(self) -> None:
-        """Claim the store, in the open transaction: were that undone, we would be refused, too."""
+        """Claim the store, in the open transaction; if that is rolled back, the next `check` raises."""
         self._token = self._chance(16).hex()
         self._connection.execute(_TAKE, (self._token,))
 
     def check(self) -> None:
-        """Raise `Fenced` where another worker has claimed the store after us."""
-        if self._token and self._connection.execute(_HELD).fetchone()[0] != self._token:
+        """Raise `Fenced` where another worker has claimed the store since."""
+        if self._token and self._connection.execute(_CLAIMED_BY).fetchone()[0] != self._token:
             raise Fenced(
                 "another worker has taken this store over", hint="a store serves one worker: stop one of them"
             )
@@ -51,7 +51,7 @@ _ROLLBACK = "ROLLBACK TO choreo_item"
 
 
 class Turn:
-    """Begins a transaction on entering; on leaving, writes what is pending and commits, or rolls back."""
+    """The transaction of a turn: on leaving, what is pending is written and committed, or rolled back."""
 
     def __init__(
         self, path: str, connection: sqlite3.Connection, guard: Guard, pending: Pending, claim: Claim
@@ -64,7 +64,7 @@ class Turn:
 
     @property
     def is_open(self) -> bool:
-        """Whether we are inside of it."""
+        """Whether a turn is open."""
         return self._guard.phase == "turn"
 
     def require(self, what: str) -> None:
@@ -72,7 +72,7 @@ class Turn:
         if self._guard.phase != "turn":
             raise StoreError(f"{what}() outside of a turn", hint="open one with turn()")
         if not self._connection.in_transaction:
-            raise lost()
+            raise transaction_lost()
 
     def __enter__(self) -> None:
         if self.is_open:
@@ -86,7 +86,7 @@ class Turn:
             self._begin()
             self._pending.begin()
         except sqlite3.Error as error:
-            raise refusal(self._path, error) from error
+            raise store_error(self._path, error) from error
         self._guard.phase = "turn"
 
     def _begin(self) -> None:
@@ -105,13 +105,13 @@ class Turn:
             if kind is None:
                 self._commit()
         except UNWRITABLE as failure:
-            raise refusal(self._path, failure) from failure
+            raise store_error(self._path, failure) from failure
         finally:
             self._end()
 
     def _commit(self) -> None:
         if not self._connection.in_transaction:
-            raise lost()
+            raise transaction_lost()
         self._pending.write(self._connection)
         self._guard.phase = "ending"
         # commit() is prepared anew each time, so there is no COMMIT that a handler could be handed.
@@ -131,9 +131,9 @@ class Turn:
 
 
 class Savepoint:
-    """Marks a point on entering; on leaving with an exception, undoes what came after it, alone.
+    """A savepoint in a turn: what came after it, and only that, is undone when an exception leaves it.
 
-    One object serves all the savepoints of a connection, nested ones too: entering must be cheap.
+    One object serves all savepoints of a connection, also nested ones, as entering must be cheap.
     """
 
     def __init__(self, turn: Turn, connection: sqlite3.Connection, guard: Guard, pending: Pending) -> None:
@@ -169,7 +169,7 @@ class Savepoint:
             self._execute(_RELEASE)
         except sqlite3.Error as failure:
             self._undo(mark)
-            # By "busy" SQLite says, of a savepoint, that a statement is still running: the handler's fault.
+            # For a savepoint, "busy" means that a statement is still running: the handler's fault.
             if getattr(failure, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
                 raise StoreError(f"a savepoint can't be closed: {failure}") from failure
             raise TransactionControl(
@@ -180,19 +180,19 @@ class Savepoint:
     def _undo(self, mark: Mark) -> None:
         self._pending.undo(mark)
         if not self._connection.in_transaction:
-            raise lost()
+            raise transaction_lost()
         try:
             self._execute(_ROLLBACK)
         except sqlite3.Error as failure:
             raise StoreError(f"a savepoint can't be undone, leave the turn: {failure}") from failure
-        # A cursor that the exception's traceback keeps alive forbids RELEASE. An empty savepoint that
-        # stays open does no harm: the commit closes it.
+        # RELEASE fails while the exception's traceback keeps a cursor alive. The savepoint then stays
+        # open, empty, and does no harm: the commit closes it.
         with suppress(sqlite3.OperationalError):
             self._execute(_RELEASE)
 
 
-def lost() -> StoreError:
-    """Give the error for a transaction that ended under us."""
+def transaction_lost() -> StoreError:
+    """Return the error for a transaction that a statement inside of the turn has ended."""
     return StoreError(
         "the turn's transaction was rolled back by a statement inside of it",
         hint="look for OR ROLLBACK, ON CONFLICT ROLLBACK or RAISE(ROLLBACK), or for a disk that is full",

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
-from choreo.audit import Verification, saga_ids
+from choreo.audit.verification import Verification, saga_ids
 from choreo.records import Entry
 from choreo.store.sqlite.heads import Heads
 from choreo.store.sqlite.store import SQLiteStore

@@ -155,7 +155,7 @@ def test_finding_what_is_at_rest_scans_no_log(tmp_path: Path) -> None:
         store.append([ended("s1")])
     statements: list[str] = []
     store.db.conn.set_trace_callback(statements.append)
-    store.saga_log.restless(["s1"])
+    store.saga_log.busy(["s1"])
     store.saga_log.ended(10**9, 0)
     store.db.conn.set_trace_callback(None)
     for sql in statements:

@@ -1,0 +1,82 @@
+"""An export made a store again, to read and to replay from; no worker runs on such a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from itertools import groupby, islice
+from pathlib import Path
+from typing import IO
+
+from choreo.audit.export import HINT, Origin
+from choreo.audit.formats import read_export
+from choreo.audit.verification import saga_ids
+from choreo.chain import Row, first_broken_link
+from choreo.errors import ArchiveError
+from choreo.store.sqlite.saga_log import copy_owner, copy_rows
+from choreo.store.sqlite.store import SQLiteStore
+
+_AT_ONCE = 1_000
+
+Progress = Callable[[Iterable[Row]], Iterable[Row]]
+"""Wraps the rows to show how many of them were read."""
+
+
+def import_export(file: IO[bytes], path: Path, progress: Progress = iter) -> Origin:
+    """Make a store of an export, and return where its rows are from.
+
+    It is made beside ``path``, checked, and then put there. Raises `ArchiveError` where there is something
+    already, and for an export that isn't whole or whose chains are broken.
+    """
+    if path.exists():
+        raise ArchiveError(
+            f"{path} is there already", hint="an import makes a store of its own: name another"
+        )
+    draft = path.with_name(f".{path.name}.importing")
+    try:
+        origin, rows = read_export(file)
+        _clear(draft)
+        with closing(SQLiteStore(draft)) as store:
+            fill(store, origin, progress(rows))
+            _refuse_broken_chains(store)
+        os.replace(draft, path)
+    finally:
+        _clear(draft)
+    return origin
+
+
+def check_export(file: IO[bytes], progress: Progress = iter) -> Origin:
+    """Check that an export is whole and its chains hold, as `import_export` does; make no store."""
+    origin, rows = read_export(file)
+    for saga_id, of_saga in groupby(progress(rows), lambda row: row.entry.saga_id):
+        _refuse_broken_chain(saga_id, of_saga, origin.unchained)
+    return origin
+
+
+def fill(store: SQLiteStore, origin: Origin, rows: Iterable[Row]) -> None:
+    """Write an export's rows into a store that is empty."""
+    with store.turn():
+        copy_owner(store.db.conn, origin.store_id, origin.participant, origin.unchained)
+    rest = iter(rows)
+    while some := list(islice(rest, _AT_ONCE)):
+        with store.turn():
+            copy_rows(store.db.conn, some)
+
+
+def _refuse_broken_chains(store: SQLiteStore) -> None:
+    log = store.saga_log
+    for saga_id in saga_ids(log):
+        _refuse_broken_chain(saga_id, log.chain(saga_id), log.unchained)
+
+
+def _refuse_broken_chain(saga_id: str, rows: Iterable[Row], unchained: int) -> None:
+    broken = first_broken_link(rows, unchained)
+    if broken:
+        raise ArchiveError(f"saga {saga_id}, row {broken.row.id}: {broken.why}", hint=HINT)
+
+
+def _clear(draft: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            draft.with_name(draft.name + suffix).unlink()
