@@ -1,1 +1,1 @@
-"""The README and the help texts are true."""
+"""The README, the manual and the hooks are true."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import execute
-from tests.docs.test_readme import README, ROOT
+from tests.docs.manual import PAGES, ROOT
 
 HOOKS = re.findall(
     r"- id: (\S+)\n.*?  entry: choreo ([^\n]+)\n(.*?)(?=^- id|\Z)",
@@ -39,8 +39,8 @@ def test_a_hook_runs(name: str, entry: str, rest: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_readme_names_hooks_that_exist() -> None:
-    named = re.findall(r"id: (choreo-\w+)", README)
+def test_the_manual_names_hooks_that_exist() -> None:
+    named = re.findall(r"id: (choreo-\w+)", PAGES["verify"].text)
 
     assert named
     assert set(named) <= {name for name, _, _ in HOOKS}

@@ -1,57 +1,51 @@
-"""The newcomer's walk of the README: break the example, verify, read the trace, paste the mend, verify."""
+"""The walk of the page on verify: break the example, read the run, paste the mend or derive, verify."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.command import execute
-from tests.docs.test_readme import ROOT, blocks
+from tests.docs.manual import PAGES, ROOT
+
+PAGE = PAGES["verify"]
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Path:
-    """Give a copy of the example, as the README says."""
+def inventory(tmp_path: Path) -> Path:
+    """Return a module in a copy of the example, as the page says."""
     shutil.copytree(ROOT / "examples" / "orders", tmp_path / "shop")
     (tmp_path / "pyproject.toml").write_text("[tool.choreo]\n")
-    return tmp_path / "shop"
+    return tmp_path / "shop" / "inventory.py"
 
 
-def verify(shop: Path) -> subprocess.CompletedProcess[str]:
-    return execute("verify", "shop", folder=shop.parent)
+def verified(inventory: Path) -> tuple[int, str]:
+    done = execute("verify", "shop", folder=inventory.parents[1])
+    return done.returncode, done.stdout
 
 
-def shown() -> tuple[str, str]:
-    """Give what the README shows of the two runs, without the commands."""
-    runs = [block for block in blocks("text") if block.startswith("$ choreo verify shop\n")]
+def test_the_walk_is_what_happens(inventory: Path) -> None:
+    """By the letter: the edit, what is printed, the line that is pasted, the clean runs."""
+    runs = [block for block in PAGE.blocks("text") if block.startswith("$ choreo verify shop\n")]
     first, second = (block.partition("\n")[2] for block in runs)
-    return first, second
+    (diff,) = PAGE.blocks("diff")
+    (derived,), (broken,) = (re.findall(rf"^\{sign}(.*)$", diff, re.MULTILINE) for sign in "-+")
+    before = inventory.read_text()
+    assert derived in before
 
-
-def test_the_walk_is_what_happens(shop: Path) -> None:
-    """By the letter: the edit, what is printed, the line that is pasted, the clean run."""
-    inventory = shop / "inventory.py"
-    (diff,) = [block for block in blocks("diff") if "reserved: InventoryReserved" in block]
-    (old,), (new,) = (re.findall(rf"^\{sign} *(.*)$", diff, re.MULTILINE) for sign in "-+")
-    broken = inventory.read_text().replace(old, new)
-    named = "    PaymentFailed,\n    PaymentRefunded,\n    ReservationReleased,\n    ShipmentFailed,"
-    broken = broken.replace("import Context", "import Aborted, Context")
-    inventory.write_text(broken.replace("    ReservationReleased,", named, 1))
-    assert old not in inventory.read_text()
-
-    first, second = shown()
-    found = verify(shop)
-    assert found.returncode == 1
-    assert found.stdout.startswith(first)
+    imports = "    PaymentFailed,\n    PaymentRefunded,\n    ReservationReleased,\n    ShipmentFailed,"
+    after = before.replace(derived, broken).replace("    ReservationReleased,", imports, 1)
+    inventory.write_text(after)
+    code, printed = verified(inventory)
+    assert code == 1
+    assert re.sub(r"py:\d+", "py", printed).startswith(re.sub(r"py:\d+", "py", first))
 
     mend = first.strip().splitlines()[-1].strip()
-    function = re.search(r"def release_reservation\(.*?\) -> ReservationReleased:", broken, re.DOTALL)
-    assert function
-    inventory.write_text(inventory.read_text().replace(function[0], mend))
-    clean = verify(shop)
-    assert clean.returncode == 0, clean.stdout
-    assert re.fullmatch(re.escape(second).replace("…", ".*"), clean.stdout)
+    for line in (mend, derived):
+        inventory.write_text(after.replace(broken, line))
+        code, printed = verified(inventory)
+        assert code == 0, printed
+        assert re.fullmatch(re.escape(second).replace("…", ".*"), printed)
