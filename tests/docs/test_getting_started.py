@@ -86,5 +86,11 @@ def test_it_runs(project: Path) -> None:
             assert _without_times(timeline) == _without_times(shown("choreo trace o-2"))
 
 
+def test_run_needs_no_lock_where_all_modules_can_be_imported(project: Path) -> None:
+    """As the page says in parentheses."""
+    with Running("run", "shop.orders:orders", "--embedded", folder=project) as orders:
+        orders.wait_for("orders is live")
+
+
 def _without_times(timeline: str) -> list[str]:
     return re.sub(r"\+?\d+(\.\d+)? m?s", "", timeline).split()

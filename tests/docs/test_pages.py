@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+import choreo.protocol
 from choreo.outcome import Kind, Outcome, SagaState, StepState
 from tests.docs.manual import ALL, FOLDER, PAGES, README, ROOT, Page
 
@@ -114,6 +115,13 @@ def test_the_house_shows_the_floors_of_the_import_contract() -> None:
     floors = PAGES["house"].blocks("text")[0].splitlines()
     shown = [re.split(r"  +", line)[0].split(" · ") for line in floors]
     assert [sorted(floor) for floor in shown] == [sorted(re.findall(r"\w+", layer)) for layer in layers]
+
+
+def test_the_rules_are_those_of_the_protocol() -> None:
+    """R1 to R10, called as the package's docstring calls them."""
+    rules = re.findall(r"^- \*\*(R\d+ [a-z ,]+)\*\*", PAGES["protocol"].text, re.MULTILINE)
+    assert [rule.split()[0] for rule in rules] == [f"R{number}" for number in range(1, 11)]
+    assert re.findall(r"\*\*(R\d+ [a-z ,]+)\*\*", choreo.protocol.__doc__ or "") == rules
 
 
 def test_the_states_are_those_of_the_protocol() -> None:
