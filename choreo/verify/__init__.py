@@ -11,9 +11,9 @@ add no state, so only failures, orders, deadlines, cancellations and dead letter
 from choreo.verify.analysis.schemas import Compare, Unreadable
 from choreo.verify.engine.budget import Budget
 from choreo.verify.engine.run import RunLine
-from choreo.verify.engine.scope import Scope, Unfinished
 from choreo.verify.finding import Finding, Level
 from choreo.verify.policy import Levels
+from choreo.verify.scope import Scope, Unfinished
 from choreo.verify.verdict import Verdict, verify
 
 __all__ = [

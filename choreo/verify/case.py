@@ -1,4 +1,4 @@
-"""``Case``: one saga under examination: its graph, what reaches what, and its runs."""
+"""``Case``: one saga that the rules look at, with all that is computed of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from choreo.graph import Choreography, Lock, SagaGraph
-from choreo.outcome import START
+from choreo.outcome import SUCCEEDED
 from choreo.verify.analysis.order import Order
 from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.engine.budget import DEFAULT, Budget, Clock, Meter, no_clock
@@ -21,7 +21,7 @@ from choreo.verify.properties import Property
 
 
 class Case:
-    """What the rules look at; everything is worked out once, when a rule first asks for it."""
+    """One saga: its graph, the order of its steps, its runs, their violations; computed when first used."""
 
     def __init__(
         self,
@@ -41,55 +41,19 @@ class Case:
 
     @cached_property
     def emitted(self) -> frozenset[str]:
-        """Every event that somebody publishes in this saga."""
+        """Every event that is an outcome of a step of this saga."""
         return frozenset(self.graph.outcome)
 
     @cached_property
     def settled(self) -> frozenset[str]:
-        """Every event of which it need not be asked who emits it.
-
-        Of the saga's ends, CHO105 and CHO201 ask that.
-        """
+        """Every event that needs no emitter in the saga; whether its ends have one, CHO105 and CHO201 ask."""
         contract = self.graph.contract
         return self.emitted | self.graph.imports | {contract.completes, contract.fails}
 
     @cached_property
-    def reachable(self) -> frozenset[str]:
-        """Every event that can come, in some run."""
-        graph = self.graph
-        found = {graph.contract.starts, *graph.imports} | ({graph.contract.aborts} - {""})
-        steps = [step for step in graph.steps.values() if step.trigger]
-        while True:
-            before = len(found)
-            for step in steps:
-                if any(option <= found for option in step.trigger):
-                    found.update(step.successes, step.failures, step.answers)
-            found.update(name for deadline in graph.deadlines for name in deadline.emits.successes)
-            found.update(graph.steps[START].answers)
-            if len(found) == before:
-                return frozenset(found)
-
-    @cached_property
     def order(self) -> Order:
-        """What comes before, after and beside what."""
+        """Which steps come before, after and beside which."""
         return Order(self.graph)
-
-    @cached_property
-    def circles(self) -> tuple[tuple[str, ...], ...]:
-        """Steps that lead back to themselves, each circle once, with the one that is led into first."""
-        after = self.order.after
-        found: dict[frozenset[str], tuple[str, ...]] = {}
-        for name in self.graph.steps:
-            if name in after[name]:
-                members = [each for each in self.graph.steps if each in after[name] and name in after[each]]
-                found.setdefault(frozenset(members), tuple(sorted(members, key=self._is_within)))
-        return tuple(found.values())
-
-    def _is_within(self, name: str) -> bool:
-        """Say whether nothing from outside of its circle triggers a step."""
-        trigger = frozenset[str]().union(*self.graph.steps[name].trigger)
-        owners = {self.graph.outcome[event][0] for event in trigger if event in self.graph.outcome}
-        return owners <= self.order.after[name]
 
     @cached_property
     def model(self) -> Model:
@@ -103,12 +67,23 @@ class Case:
 
     @cached_property
     def whole_runs(self) -> tuple[Run, ...]:
-        """The runs that went their own way to the end: enough for whoever looks for what no run may do."""
+        """The runs that end unlike any other: enough for a search for violations."""
         return tuple(run for run in self.runs if not run.is_repeat)
 
     def run_of(self, scenario: str) -> Run | None:
-        """Give the run of a scenario, by its title."""
+        """Return the run of a scenario, by its title."""
         return next((run for run in self.runs if run.scenario.title == scenario), None)
+
+    def shortest_run(self, events: frozenset[str], *steps: str) -> Run | None:
+        """Return the shortest run not completed in which these events came and these steps were done."""
+        runs = [
+            run
+            for run in self.runs
+            if events <= {event.type for event in run.log}
+            and set(steps) <= {event.step for event in run.log if event.outcome == SUCCEEDED}
+            and run.end != "completed"
+        ]
+        return min(runs, key=lambda run: (len(run.scenario.troubles), len(run.log)), default=None)
 
     @cached_property
     def violations(self) -> dict[Property, list[Violation]]:

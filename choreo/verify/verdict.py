@@ -12,11 +12,11 @@ from choreo.verify.confirmation import confirmed
 from choreo.verify.engine.budget import DEFAULT, Budget, Clock, no_clock
 from choreo.verify.engine.run import RunLine
 from choreo.verify.engine.run_file import run_file_of
-from choreo.verify.engine.scope import Scope, scope_of
 from choreo.verify.finding import Finding
 from choreo.verify.policy import Levels, Policy
 from choreo.verify.rules import CHECKS, OF_PROPERTY
 from choreo.verify.rules.inconclusive import unexplored
+from choreo.verify.scope import Scope, scope_of
 from choreo.version import __version__
 
 

@@ -1,1 +1,1 @@
-"""What a saga's graph alone says: what precedes what, what undoes what, which schemas have to fit."""
+"""What the graph of a saga shows without a run: order, calls of compensations, schemas."""

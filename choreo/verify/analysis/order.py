@@ -1,4 +1,4 @@
-"""``Order``: what comes before, after and beside what in a saga, whichever way it goes."""
+"""``Order``: which steps of a saga come before, after and beside which, whichever way its choices go."""
 
 from __future__ import annotations
 
@@ -8,105 +8,140 @@ from itertools import islice, product
 
 from choreo.graph import SagaGraph, Step
 from choreo.manifest import HandlerEntry
+from choreo.outcome import START
 
 Ways = list[dict[str, str]]
-"""Ways through a saga: of choices, the event that each gives."""
+"""Ways through a saga: for each step that is a choice, the success event that it emits."""
 
 _MOST_WAYS = 64
-"""The number of ways through a saga up to which its choices are taken together."""
+"""Up to so many ways through a saga, its choices are taken together; of more, each choice by itself."""
 
 
 class Order:
     """The order of the steps of one saga, read off its triggers; nothing runs."""
 
     def __init__(self, graph: SagaGraph) -> None:
-        self._graph = graph
-        self._left: dict[str, frozenset[str]] = {}
-        self._known: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
-        self._decided: dict[str, list[tuple[Ways, Ways]]] = {}
+        self.graph = graph
+        self._without: dict[str, frozenset[str]] = {}
+        self._possible: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
+        self._parted: dict[str, list[tuple[Ways, Ways]]] = {}
+
+    @cached_property
+    def reachable(self) -> frozenset[str]:
+        """Every event that can come in some run."""
+        graph = self.graph
+        found = {graph.contract.starts, *graph.imports} | ({graph.contract.aborts} - {""})
+        steps = [step for step in graph.steps.values() if step.trigger]
+        while True:
+            before = len(found)
+            for step in steps:
+                if any(option <= found for option in step.trigger):
+                    found.update(step.successes, step.failures, step.answers)
+            found.update(name for deadline in graph.deadlines for name in deadline.emits.successes)
+            found.update(graph.steps[START].answers)
+            if len(found) == before:
+                return frozenset(found)
+
+    @cached_property
+    def cycles(self) -> tuple[tuple[str, ...], ...]:
+        """The cycles of steps, each once, beginning with the step by which it is entered."""
+        found: dict[frozenset[str], tuple[str, ...]] = {}
+        for name in self.graph.steps:
+            if name in self.after[name]:
+                members = [
+                    each for each in self.graph.steps if each in self.after[name] and name in self.after[each]
+                ]
+                found.setdefault(frozenset(members), tuple(sorted(members, key=self._is_inner)))
+        return tuple(found.values())
+
+    def _is_inner(self, name: str) -> bool:
+        """Whether nothing from outside of its cycle triggers a step."""
+        trigger = frozenset[str]().union(*self.graph.steps[name].trigger)
+        owners = {self.graph.outcome[event][0] for event in trigger if event in self.graph.outcome}
+        return owners <= self.after[name]
 
     @cached_property
     def after(self) -> dict[str, frozenset[str]]:
-        """Of each step, the steps that its success leads to."""
+        """The steps that the success of each step leads to."""
         return {
             step.name: frozenset().union(*(self._led_to(name) for name in step.successes))
-            for step in self._graph.steps.values()
+            for step in self.graph.steps.values()
         }
 
     def beside(self, step: Step) -> Iterator[Step]:
-        """Give the steps that may still run when this one does, and whose outcome it doesn't wait for.
+        """Return the steps that may still run when this one does, and whose outcome it doesn't wait for.
 
-        A step before it by one way only (``A | B``) is beside it, too: it may come by the other way.
+        A step that precedes it on one way only (``A | B``) is beside it, too: the other way may be taken.
         """
-        for other in self._graph.steps.values():
+        for other in self.graph.steps.values():
             if other.name == step.name or not other.trigger or other.name in self.after[step.name]:
                 continue
             if not self.is_surely_before(other, step) and not self.are_exclusive(other, step):
                 yield other
 
     def is_surely_before(self, one: Step, other: Step) -> bool:
-        """Say whether the other step is never triggered but after the success of the one."""
+        """Whether the other step is only ever triggered after the success of the one."""
         if other.name not in self.after[one.name]:
             return False
-        left = self._without(one)
-        return not any(option <= left for option in other.trigger)
+        events = self._events_without(one)
+        return not any(option <= events for option in other.trigger)
 
     def may_be_undone(self, *successes: str) -> bool:
-        """Say whether anything can still go wrong when these success events have all come."""
-        steps = [self._graph.outcome[success][0] for success in successes]
+        """Whether anything can still go wrong when these success events have all come."""
+        steps = [self.graph.outcome[success][0] for success in successes]
         return any(True for success in successes for _ in self.first_failures(success, steps))
 
     def first_failures(self, success: str, settled: Sequence[str] = ()) -> Iterator[str]:
-        """Give the events by which a rollback may begin after a success; steps ``settled`` have succeeded."""
-        step = self._graph.steps[self._graph.outcome[success][0]]
-        after = (self._graph.steps[name] for name in sorted(self._led_to(success)))
+        """Return the events that may begin a rollback after a success; steps ``settled`` have succeeded."""
+        step = self.graph.steps[self.graph.outcome[success][0]]
+        after = (self.graph.steps[name] for name in sorted(self._led_to(success)))
         for each in (*after, *self.beside(step)):
             if each.name not in settled:
                 yield from each.failures
-        for deadline in self._graph.deadlines:
+        for deadline in self.graph.deadlines:
             if deadline.step != step.name and self.may_pass(deadline, step):
                 yield from deadline.emits.successes
 
     def possible(self, success: str) -> frozenset[str]:
-        """Give the events that can come in a saga in which a success event comes."""
-        step = self._graph.steps[self._graph.outcome[success][0]]
+        """Return the events that can come in a saga in which a success event comes."""
+        step = self.graph.steps[self.graph.outcome[success][0]]
         own = {step.name: success} if len(step.successes) > 1 else {}
         chosen = [{**way, **own} for ways in self._ways for way in ways if self._comes(step, way)]
-        done = [each for each in self._graph.steps.values() if self.is_surely_before(each, step)]
-        late = [each for each in self._graph.deadlines if not self.may_pass(each, step)]
+        done = [each for each in self.graph.steps.values() if self.is_surely_before(each, step)]
+        late = [each for each in self.graph.deadlines if not self.may_pass(each, step)]
         never = (name for deadline in late for name in deadline.emits.successes)
-        come = frozenset().union(*map(self._come, chosen or [own]))
+        come = frozenset().union(*map(self._events_on, chosen or [own]))
         return come.difference(never, step.failures, *(each.failures for each in done))
 
     def may_pass(self, deadline: HandlerEntry, step: Step) -> bool:
-        """Say whether a deadline may still pass when a step has succeeded: on the way not taken, too."""
-        watched = self._graph.steps.get(deadline.step)
+        """Whether a deadline may still pass when a step has succeeded, on a way not taken, too."""
+        watched = self.graph.steps.get(deadline.step)
         if watched is None or self.is_surely_before(watched, step):
             return False
         ways = ({**way, watched.name: ""} for some in self._ways for way in some)
         return any(
-            self._comes(step, way) and any(option <= self._come(way) for option in deadline.trigger)
+            self._comes(step, way) and any(option <= self._events_on(way) for option in deadline.trigger)
             for way in ways
         )
 
-    def _without(self, step: Step) -> frozenset[str]:
-        """Give the events that can still come when a step never succeeds."""
-        if step.name not in self._left:
-            self._left[step.name] = self._closure({step.name: ""})
-        return self._left[step.name]
+    def _events_without(self, step: Step) -> frozenset[str]:
+        """Return the events that can still come when a step never succeeds."""
+        if step.name not in self._without:
+            self._without[step.name] = self._closure({step.name: ""})
+        return self._without[step.name]
 
-    def _come(self, chosen: Mapping[str, str]) -> frozenset[str]:
-        """Give the events that can come where some steps succeed with one event only, or never (with "").
+    def _events_on(self, chosen: Mapping[str, str]) -> frozenset[str]:
+        """Return the events that can come where some steps succeed with one event only, or never (with "").
 
         A half-filled join can only be refused.
         """
         key = frozenset(chosen.items())
-        if key not in self._known:
-            self._known[key] = self._closure(chosen)
-        return self._known[key]
+        if key not in self._possible:
+            self._possible[key] = self._closure(chosen)
+        return self._possible[key]
 
     def _closure(self, chosen: Mapping[str, str]) -> frozenset[str]:
-        graph = self._graph
+        graph = self.graph
         late = (name for deadline in graph.deadlines for name in deadline.emits.successes)
         never = {
             name for step, kept in chosen.items() for name in graph.steps[step].successes if name != kept
@@ -123,22 +158,22 @@ class Order:
         return frozenset(come)
 
     def _comes(self, step: Step, chosen: Mapping[str, str]) -> bool:
-        come = self._come(chosen)
+        come = self._events_on(chosen)
         return not step.trigger or any(option <= come for option in step.trigger)
 
     def are_exclusive(self, one: Step, other: Step) -> bool:
-        """Say whether no choice leads to both: to the one step, and to the other without the one."""
+        """Whether no way leads to both: to the one step, and to the other without the one."""
         if not self._choices:
             return False
         return any(
             any(self._comes_without(one, other, way) for way in apart)
             and not any(self._comes_without(one, other, way) for way in together)
-            for apart, together in self._parted(one)
+            for apart, together in self._parting(one)
         )
 
-    def _parted(self, step: Step) -> list[tuple[Ways, Ways]]:
-        """Give the ways that don't lead to a step, and those that do, of the choices that decide on it."""
-        if step.name not in self._decided:
+    def _parting(self, step: Step) -> list[tuple[Ways, Ways]]:
+        """Return, of the choices that decide on a step, the ways that don't lead to it and those that do."""
+        if step.name not in self._parted:
             both = (
                 (
                     [way for way in ways if not self._comes(step, way)],
@@ -146,19 +181,20 @@ class Order:
                 )
                 for ways in self._ways
             )
-            self._decided[step.name] = [(apart, together) for apart, together in both if apart]
-        return self._decided[step.name]
+            self._parted[step.name] = [(apart, together) for apart, together in both if apart]
+        return self._parted[step.name]
 
     def _comes_without(self, one: Step, other: Step, way: dict[str, str]) -> bool:
-        """Say whether a way leads to the other step when the one never succeeds, as it can't on most ways."""
-        never = self._come(way).isdisjoint(one.successes)
+        """Whether a way leads to the other step when the one never succeeds, as it can't on most ways."""
+        never = self._events_on(way).isdisjoint(one.successes)
         return self._comes(other, way if never else {**way, one.name: ""})
 
     def may_be_refused_beside(self, one: Step, other: Step) -> bool:
-        """Say whether a step can fail where a choice leads to the other, as a half-filled join can."""
+        """Whether a step can fail where a choice leads to the other, as a half-filled join can."""
         return all(
             any(
-                self._comes(other, {**way, one.name: ""}) and not self._come(way).isdisjoint(one.failures)
+                self._comes(other, {**way, one.name: ""})
+                and not self._events_on(way).isdisjoint(one.failures)
                 for way in ways
             )
             for ways in self._ways
@@ -166,7 +202,7 @@ class Order:
 
     @cached_property
     def _ways(self) -> list[Ways]:
-        """Give every way through a saga: one event of each choice; of too many, each choice by itself."""
+        """Every way through a saga: one event of each choice; of too many ways, each choice by itself."""
         names = [step.name for step in self._choices]
         ways = product(*(step.successes for step in self._choices))
         some = list(islice(ways, _MOST_WAYS + 1))
@@ -176,14 +212,14 @@ class Order:
 
     @cached_property
     def _choices(self) -> list[Step]:
-        return [step for step in self._graph.steps.values() if len(step.successes) > 1]
+        return [step for step in self.graph.steps.values() if len(step.successes) > 1]
 
     def _led_to(self, event: str) -> set[str]:
-        """Give the steps that an event leads to."""
+        """Return the steps that an event leads to."""
         found: set[str] = set()
         waiting = [event]
         while waiting:
-            for step in self._graph.triggered.get(waiting.pop(), ()):
+            for step in self.graph.triggered.get(waiting.pop(), ()):
                 if step.name not in found:
                     found.add(step.name)
                     waiting.extend(step.successes)

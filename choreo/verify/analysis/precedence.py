@@ -1,7 +1,7 @@
-"""What must have come before: of each event, those that are in its past in every run.
+"""The events that precede each event in every run: the dominators of the graph.
 
-A greatest fixpoint over the graph, as dominators are found: of alternatives only what all have in common,
-of a join everything; a refusal may come when only one slot of a join is filled.
+They are a greatest fixpoint: of alternatives only what all have in common precedes, of a join everything; a
+refusal may come when only one slot of a join is filled.
 
 Source: Allen, *Control flow analysis* (1970), for dominators.
 """
@@ -15,10 +15,11 @@ from choreo.manifest import Alternatives, HandlerEntry
 from choreo.outcome import CANCEL, COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT
 
 Past = dict[str, frozenset[str]]
+"""Of each event, the events that precede it in every run."""
 
 
 def past_of(graph: SagaGraph) -> Past:
-    """Give, of each event of a saga, the events that precede it in every run, itself included."""
+    """Return, for each event of a saga, the events that precede it in every run, itself included."""
     everything = frozenset(graph.outcome)
     past = dict.fromkeys(graph.outcome, everything)
     while True:
@@ -29,7 +30,7 @@ def past_of(graph: SagaGraph) -> Past:
 
 
 def precede(graph: SagaGraph, past: Past, handler: HandlerEntry) -> frozenset[str]:
-    """Give the events that precede every call of a handler."""
+    """Return the events that precede every call of a handler."""
     calls = [_join(past, option) for option in handler.trigger]
     step = graph.steps.get(handler.step)
     if handler.task == "compensation" and step and handler.aborted:
@@ -56,7 +57,7 @@ def _failed(graph: SagaGraph, past: Past, step: Step) -> frozenset[str]:
 
 
 def _compensated(graph: SagaGraph, past: Past, step: Step) -> frozenset[str]:
-    """It follows a success, or, after a timeout, the trigger alone."""
+    """A compensation follows a success, or, after a timeout, the trigger alone."""
     watched = any(deadline.step == step.name for deadline in graph.deadlines)
     if step.name != START and (watched or (step.handler and step.handler.partial)):
         return _failed(graph, past, step)

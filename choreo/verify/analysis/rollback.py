@@ -1,7 +1,9 @@
-"""What calls a compensation, held against what has to call it by rule R7: too early, or never.
+"""What calls each compensation, compared with the reverse edges (rule R7): calls that come too early, and
+calls that are missing.
 
-It is exact, not only strict: a trigger that the reverse edges don't have is wrong where a later step may
-still be done when it comes, and one that they have is missing where those answers can come in one saga.
+The comparison is exact, not only strict: a declared trigger that is no reverse edge is wrong only where a
+later step may still be done when it comes, and a reverse edge that is not declared is missing only where
+its answers can come in one saga.
 """
 
 from __future__ import annotations
@@ -10,50 +12,78 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
-from choreo.graph import Step, Wanted, wanted
+from choreo.graph import SagaGraph, Step, Wanted, wanted
 from choreo.manifest import HandlerEntry
 from choreo.outcome import FAILED, SUCCEEDED
-from choreo.verify.case import Case
-from choreo.verify.engine.run import Run
+from choreo.verify.analysis.order import Order
 
 Answers = frozenset[str]
-"""Events that say of steps that they failed, or are undone."""
+"""Events which say that steps failed or are compensated."""
 
 
-def too_early(case: Case, each: Declared) -> tuple[Answers, list[Step]] | None:
-    """Give what calls a compensation too early, and the steps that may still be done or undone then.
+class Declared(NamedTuple):
+    """A compensation of one success event: the step, the handler, and the reverse edges."""
 
-    No step where what calls it is no failure at all.
+    step: Step
+    success: str
+    undo: HandlerEntry
+    needs: Wanted
+
+
+def declared(order: Order) -> Iterator[Declared]:
+    """Return every declared compensation of every success event that can come.
+
+    Derived triggers are left out: they are the reverse edges.
     """
-    possible = case.order.possible(each.success)
+    for step in order.graph.steps.values():
+        if not step.is_undone:
+            continue
+        for success in step.successes:
+            undo = step.compensation_for(success)
+            if undo and not undo.derived and success in order.reachable:
+                yield Declared(step, success, undo, wanted(order.graph, success))
+
+
+def timeouts(graph: SagaGraph, step: Step) -> frozenset[str]:
+    """Return the events that say of a step that it is late."""
+    watching = (deadline for deadline in graph.deadlines if deadline.step == step.name)
+    return frozenset(name for deadline in watching for name in deadline.emits.successes)
+
+
+def early_call(order: Order, each: Declared) -> tuple[Answers, list[Step]] | None:
+    """Return events that call a compensation too early, and the steps that may still be done or undone then.
+
+    The steps are empty where none of the events is a failure.
+    """
+    outcome, possible = order.graph.outcome, order.possible(each.success)
     calls = [call for call in each.undo.trigger if call <= possible]
     for call in calls:
-        if all(case.graph.outcome[name][1] == SUCCEEDED for name in call):
-            return call, _still_open(case, each, call)
-    if not case.order.may_be_undone(each.success):
+        if all(outcome[name][1] == SUCCEEDED for name in call):
+            return call, _open_successors(order, each, call)
+    if not order.may_be_undone(each.success):
         return None
-    for call in calls if each.undo.trigger else map(_alone, case.order.first_failures(each.success)):
-        late = _still_open(case, each, call)
-        if late:
-            return call, late
+    for call in calls if each.undo.trigger else map(_alone, order.first_failures(each.success)):
+        still_open = _open_successors(order, each, call)
+        if still_open:
+            return call, still_open
     return None
 
 
-def lacking(case: Case, each: Declared) -> list[Answers]:
-    """Give the answers, one of each successor, that can come in one saga and don't call a compensation."""
-    known = case.emitted | case.graph.imports
+def missing_calls(order: Order, each: Declared) -> list[Answers]:
+    """Return the answers, one of each successor, that can come in one saga and don't call a compensation."""
+    known = order.graph.outcome.keys() | order.graph.imports
     named = frozenset().union(*each.undo.trigger)
-    if not named or not named <= known or not case.order.may_be_undone(each.success):
+    if not named or not named <= known or not order.may_be_undone(each.success):
         return []
     if each.needs.is_leaf:
-        alone = map(_alone, sorted(set(case.order.first_failures(each.success))))
+        alone = map(_alone, sorted(set(order.first_failures(each.success))))
         return [call for call in alone if not _calls(each.undo, call)]
-    owed = [answers for answers in _owed(case, each) if not named.isdisjoint(answers)]
+    further = [answers for answers in _further_answers(order, each) if not named.isdisjoint(answers)]
     return [
         answers
         for answers in each.needs.alternatives
-        if not all(_calls(each.undo, answers.union(further)) for further in product(*owed))
-        and _may_come(case, answers)
+        if not all(_calls(each.undo, answers.union(more)) for more in product(*further))
+        and _may_come(order, answers)
     ]
 
 
@@ -65,29 +95,30 @@ def _calls(undo: HandlerEntry, answers: Answers) -> bool:
     return any(option <= answers for option in undo.trigger)
 
 
-def _still_open(case: Case, each: Declared, call: Answers) -> list[Step]:
-    """Give the successors that may still be done when these events have come.
+def _open_successors(order: Order, each: Declared, call: Answers) -> list[Step]:
+    """Return the successors that may still be done when these events have come.
 
-    A successor behind a step that failed, or is undone, can't be: it never came so far, or was undone first.
-    That a step is late is taken for its answer where it is named, which is CHO211's matter.
+    A successor behind a step that failed or is compensated can't be: it was never triggered, or is
+    compensated already. A timeout of a successor counts as its answer where the trigger names it: that is
+    the matter of rule CHO211.
     """
-    graph = case.graph
+    graph = order.graph
     settled = [name for name in call if graph.outcome[name][1] != SUCCEEDED]
     return [
         step
         for step, answers in each.needs.answers
-        if call.isdisjoint({*answers, *(timeouts(case, step) if each.undo.trigger else ())})
-        and not any(_rules_out(case, name, step) for name in settled)
+        if call.isdisjoint({*answers, *(timeouts(graph, step) if each.undo.trigger else ())})
+        and not any(_rules_out(order, name, step) for name in settled)
     ]
 
 
-def _rules_out(case: Case, answer: str, other: Step) -> bool:
-    """Say whether the other step can't be done once a step has failed, or is undone.
+def _rules_out(order: Order, answer: str, other: Step) -> bool:
+    """Whether the other step can't be done once a step has given this answer.
 
-    A join that is refused says nothing of the way that was taken: one of its slots may be filled on any.
+    The refusal of a join says nothing of the way that was taken: one of its slots may be filled on any.
     """
-    order, (name, outcome) = case.order, case.graph.outcome[answer]
-    settled = case.graph.steps[name]
+    name, outcome = order.graph.outcome[answer]
+    settled = order.graph.steps[name]
     if order.is_surely_before(settled, other):
         return True
     if outcome == FAILED and order.may_be_refused_beside(settled, other):
@@ -95,9 +126,9 @@ def _rules_out(case: Case, answer: str, other: Step) -> bool:
     return order.are_exclusive(settled, other)
 
 
-def _owed(case: Case, each: Declared) -> Iterator[tuple[str, ...]]:
-    """Give the answers of further steps that owe one, too: a step before this one touched them."""
-    graph, order = case.graph, case.order
+def _further_answers(order: Order, each: Declared) -> Iterator[tuple[str, ...]]:
+    """Return the answers of steps besides the successors: those that an event before the step triggers."""
+    graph = order.graph
     known = {each.step.name, *(step.name for step, _ in each.needs.answers)}
     before = [step for step in graph.steps.values() if order.is_surely_before(step, each.step)]
     sure = [*graph.imports, *(step.successes[0] for step in before if len(step.successes) == 1)]
@@ -106,63 +137,24 @@ def _owed(case: Case, each: Declared) -> Iterator[tuple[str, ...]]:
             yield (*step.failures, *step.answers)
 
 
-def _may_come(case: Case, answers: Answers) -> bool:
-    """Say whether these answers can come in one saga: what is undone there needs a failure elsewhere."""
-    undone = [list(_undone_by(case, name)) for name in sorted(answers)]
-    return any(_may_all_be_undone(case, way, all(undone)) for way in product(*filter(None, undone)))
+def _may_come(order: Order, answers: Answers) -> bool:
+    """Whether these answers can come in one saga: a compensation among them needs a failure elsewhere."""
+    undone = [list(_undone_by(order.graph, name)) for name in sorted(answers)]
+    return any(_may_all_be_undone(order, way, all(undone)) for way in product(*filter(None, undone)))
 
 
-def _may_all_be_undone(case: Case, successes: tuple[str, ...], nothing_failed: bool) -> bool:
-    watched = {deadline.step for deadline in case.graph.deadlines}
-    freely = [success for success in successes if case.graph.outcome[success][0] not in watched]
-    if len(freely) == len(successes) and nothing_failed and not case.order.may_be_undone(*freely):
+def _may_all_be_undone(order: Order, successes: tuple[str, ...], nothing_failed: bool) -> bool:
+    watched = {deadline.step for deadline in order.graph.deadlines}
+    freely = [success for success in successes if order.graph.outcome[success][0] not in watched]
+    if len(freely) == len(successes) and nothing_failed and not order.may_be_undone(*freely):
         return False
-    return all(map(case.order.may_be_undone, freely))
+    return all(map(order.may_be_undone, freely))
 
 
-def _undone_by(case: Case, answer: str) -> Iterator[str]:
-    """Give the success events that an answer says are undone; none for a failure."""
-    step = case.graph.steps[case.graph.outcome[answer][0]]
+def _undone_by(graph: SagaGraph, answer: str) -> Iterator[str]:
+    """Return the success events that an answer says are compensated; none for a failure."""
+    step = graph.steps[graph.outcome[answer][0]]
     for success in step.successes:
         undo = step.compensation_for(success)
         if undo and answer in undo.emits.successes:
             yield success
-
-
-class Declared(NamedTuple):
-    """One compensation of one success event: the step it undoes, and the reverse edges."""
-
-    step: Step
-    success: str
-    undo: HandlerEntry
-    needs: Wanted
-
-
-def declared(case: Case) -> Iterator[Declared]:
-    """Give every compensation of every success event that can come; derived triggers are right by
-    themselves."""
-    for step in case.graph.steps.values():
-        if not step.is_undone:
-            continue
-        for success in step.successes:
-            undo = step.compensation_for(success)
-            if undo and not undo.derived and success in case.reachable:
-                yield Declared(step, success, undo, wanted(case.graph, success))
-
-
-def timeouts(case: Case, step: Step) -> frozenset[str]:
-    """Give the events that say of a step that it is late."""
-    watching = (deadline for deadline in case.graph.deadlines if deadline.step == step.name)
-    return frozenset(name for deadline in watching for name in deadline.emits.successes)
-
-
-def shown_by(case: Case, events: frozenset[str], *steps: str) -> Run | None:
-    """Give the shortest run in which these events came, and these steps were done and undone."""
-    runs = [
-        run
-        for run in case.runs
-        if events <= {event.type for event in run.log}
-        and set(steps) <= {event.step for event in run.log if event.outcome == SUCCEEDED}
-        and run.end != "completed"
-    ]
-    return min(runs, key=lambda run: (len(run.scenario.troubles), len(run.log)), default=None)

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from choreo.events import short_name
 from choreo.graph import Step
 from choreo.outcome import COMPENSATED
-from choreo.verify.analysis.rollback import Declared, declared, shown_by, too_early
+from choreo.verify.analysis.rollback import Declared, declared, early_call
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.finding import Finding, at
@@ -43,8 +43,8 @@ RULE = Rule(
 
 def check(case: Case) -> Iterator[Finding]:
     """Compare what calls each compensation with the reverse edges: does anything call it too early?"""
-    for each in declared(case):
-        early = too_early(case, each)
+    for each in declared(case.order):
+        early = early_call(case.order, each)
         if early:
             yield _finding(case, each, *early)
 
@@ -80,8 +80,8 @@ def _shown(
     case: Case, each: Declared, option: frozenset[str], late: list[Step]
 ) -> tuple[str, tuple[RunLine, ...]]:
     """Give a run in which both are undone, the wrong one first, and mark it."""
-    run = shown_by(case, option, each.step.name, *(step.name for step in late[:1])) or shown_by(
-        case, option, each.step.name
+    run = case.shortest_run(option, each.step.name, *(step.name for step in late[:1])) or case.shortest_run(
+        option, each.step.name
     )
     if run is None:
         return "", ()

@@ -29,9 +29,9 @@ RULE = Rule("CHO107", "cycle", __doc__, "error", unless=("CHO109", "CHO112"), pr
 def check(case: Case) -> Iterator[Finding]:
     """Find circles of steps that the saga runs into; each once."""
     graph = case.graph
-    for names in case.circles:
+    for names in case.order.cycles:
         first, *others = (graph.steps[name] for name in names)
-        if not any(option <= case.reachable for name in names for option in graph.steps[name].trigger):
+        if not any(option <= case.order.reachable for name in names for option in graph.steps[name].trigger):
             continue  # nothing leads into it: CHO104
         yield RULE.finding(
             graph.name,

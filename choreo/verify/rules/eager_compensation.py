@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.events import short_name
-from choreo.verify.analysis.rollback import declared, timeouts, too_early
+from choreo.verify.analysis.rollback import declared, early_call, timeouts
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
@@ -37,11 +37,11 @@ RULE = Rule(
 
 def check(case: Case) -> Iterator[Finding]:
     """Find timeouts of the next steps among what calls a compensation."""
-    for each in declared(case):
+    for each in declared(case.order):
         named = frozenset().union(*each.undo.trigger)
         for step, _ in each.needs.answers:
-            late = sorted(named & timeouts(case, step))
-            if not late or too_early(case, each):
+            late = sorted(named & timeouts(case.graph, step))
+            if not late or early_call(case.order, each):
                 continue
             yield RULE.finding(
                 case.graph.name,

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from choreo.events import short_name
 from choreo.manifest import HandlerEntry
-from choreo.verify.analysis.readers import Reading, enums, readings
+from choreo.verify.analysis.schemas import Reading, enums, readings
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
@@ -29,7 +29,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find enums without a default in what somebody else reads; each enum once."""
     manifests = {manifest.participant: manifest for manifest in case.choreography.manifests}
     told: set[str] = set()
-    for each in readings(case):
+    for each in readings(case.choreography, case.graph):
         foreign = [handler for handler in each.handlers if handler.participant != each.writer]
         for handler in foreign[:1]:
             for name, symbols in enums(manifests[handler.participant], each.event):

@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.events import short_name
-from choreo.verify.analysis.readers import readings
-from choreo.verify.analysis.schemas import Unreadable
+from choreo.verify.analysis.schemas import Unreadable, readings
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
@@ -30,7 +29,7 @@ RULE = Rule("CHO503", "lossy-promotion", __doc__, "warning")
 
 def check(case: Case) -> Iterator[Finding]:
     """Find bytes that somebody reads as a string."""
-    for each in readings(case):
+    for each in readings(case.choreography, case.graph):
         for version in (each.written, *each.earlier):
             lossy = [p for p in case.compare(version, each.read) if is_promotion(p)]
             if lossy:
@@ -41,7 +40,7 @@ def check(case: Case) -> Iterator[Finding]:
                     why=str(lossy[0]),
                     help="read them as bytes",
                     steps=(each.readers, each.event),
-                    related=each.others,
+                    related=tuple(map(at, each.handlers[1:])),
                 )
                 break
 

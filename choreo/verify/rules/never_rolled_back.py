@@ -33,7 +33,9 @@ def check(case: Case) -> Iterator[Finding]:
     for step in case.graph.steps.values():
         if step.kind != "compensatable" or step.name in watched or not step.compensations:
             continue
-        if any(success in case.reachable for success in step.successes) and not _can_be_undone(case, step):
+        if any(success in case.order.reachable for success in step.successes) and not _can_be_undone(
+            case, step
+        ):
             yield _finding(case, step)
 
 

@@ -35,7 +35,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find a saga whose `completes` event no run reaches."""
     graph = case.graph
     completes = graph.contract.completes
-    if completes in case.reachable:
+    if completes in case.order.reachable:
         return
     what = "is emitted only where nothing leads" if completes in case.emitted else "is emitted by nobody"
     undos = graph.steps[START].compensations

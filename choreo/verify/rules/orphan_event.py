@@ -43,7 +43,7 @@ def check(case: Case) -> Iterator[Finding]:
     used = {graph.contract.completes, graph.contract.fails, *graph.exports, *graph.consumers, *taken}
     for step in graph.steps.values():
         for name in step.successes:
-            if name in used or name not in case.reachable or step.name == CANCEL:
+            if name in used or name not in case.order.reachable or step.name == CANCEL:
                 continue
             yield RULE.finding(
                 graph.name,

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.events import short_name
-from choreo.verify.analysis.readers import readings
+from choreo.verify.analysis.schemas import readings
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
@@ -38,7 +38,7 @@ RULE = Rule(
 
 def check(case: Case) -> Iterator[Finding]:
     """Compare every reader's schema with every version that is kept."""
-    for each in readings(case):
+    for each in readings(case.choreography, case.graph):
         for version in each.earlier:
             problems = [p for p in case.compare(version, each.read) if not is_promotion(p)]
             if problems:
@@ -49,6 +49,6 @@ def check(case: Case) -> Iterator[Finding]:
                     why="; ".join(map(str, problems[:3])),
                     help="give new fields a default, or delete the version once no log holds it",
                     steps=(each.readers, each.event),
-                    related=each.others,
+                    related=tuple(map(at, each.handlers[1:])),
                 )
                 break

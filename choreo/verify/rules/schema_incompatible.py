@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.events import short_name
-from choreo.verify.analysis.readers import readings
+from choreo.verify.analysis.schemas import readings
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
@@ -34,7 +34,7 @@ RULE = Rule("CHO501", "schema-incompatible", __doc__, "error", properties=(Prope
 
 def check(case: Case) -> Iterator[Finding]:
     """Compare the schemas of every event between who writes it and who reads it."""
-    for each in readings(case):
+    for each in readings(case.choreography, case.graph):
         problems = [p for p in case.compare(each.written, each.read) if not is_promotion(p)]
         if problems:
             yield RULE.finding(
@@ -44,5 +44,5 @@ def check(case: Case) -> Iterator[Finding]:
                 why="; ".join(map(str, problems[:3])),
                 help="give new fields a default, widen types only, and deploy readers first",
                 steps=(each.readers, each.event),
-                related=each.others,
+                related=tuple(map(at, each.handlers[1:])),
             )

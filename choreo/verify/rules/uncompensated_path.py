@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.events import short_name
-from choreo.verify.analysis.rollback import Declared, declared, lacking, shown_by, too_early
+from choreo.verify.analysis.rollback import Declared, declared, early_call, missing_calls
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.finding import Finding, at
@@ -37,15 +37,17 @@ RULE = Rule(
 
 def check(case: Case) -> Iterator[Finding]:
     """Compare what calls each compensation with the reverse edges: is anything missing?"""
-    for each in declared(case):
-        missing = lacking(case, each)
-        if missing and not too_early(case, each):  # where it runs too early, CHO204's mend mends this, too
+    for each in declared(case.order):
+        missing = missing_calls(case.order, each)
+        if missing and not early_call(
+            case.order, each
+        ):  # where it runs too early, CHO204's mend mends this, too
             yield _finding(case, each, min(missing, key=sorted))
 
 
 def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
     owners = sorted({case.graph.outcome[name][0] for name in wrong})
-    run = shown_by(case, wrong, each.step.name)
+    run = case.shortest_run(wrong, each.step.name)
     names = " and ".join(sorted(short_name(name) for name in wrong))
     return RULE.finding(
         case.graph.name,

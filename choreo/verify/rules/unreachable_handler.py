@@ -36,11 +36,13 @@ RULE = Rule(
 def check(case: Case) -> Iterator[Finding]:
     """Find circles of steps that nothing from the start leads into; what waits for them is a consequence."""
     graph = case.graph
-    for names in case.circles:
+    for names in case.order.cycles:
         first, *others = (graph.steps[name] for name in names)
-        if any(option <= case.reachable for name in names for option in graph.steps[name].trigger):
+        if any(option <= case.order.reachable for name in names for option in graph.steps[name].trigger):
             continue
-        missing = sorted(short_name(name) for name in frozenset().union(*first.trigger) - case.reachable)
+        missing = sorted(
+            short_name(name) for name in frozenset().union(*first.trigger) - case.order.reachable
+        )
         yield RULE.finding(
             graph.name,
             f"`{first.name}` is never called",

@@ -1,4 +1,4 @@
-"""``Scope``: how much was looked at, so that a clean verdict can be judged."""
+"""``Scope``: how much of a choreography was looked at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from choreo.verify.engine.budget import Budget
 
 
 class Unfinished(NamedTuple):
-    """A saga that not all was looked at of, and the limit that was reached."""
+    """A saga whose runs were not all looked at, and the limit that was reached."""
 
     saga: str
     limit: str
@@ -20,9 +20,9 @@ _CHOICES = {"all": "", "single": ", one choice at a time"}
 
 
 class Scope(NamedTuple):
-    """What was looked at, and what was not: ``unfinished`` sagas have no verdict but what was found.
+    """The scope of a verdict: outside of it, and in ``unfinished`` sagas, nothing is proved.
 
-    ``choices``: whether all combinations of what steps may answer were run, or every single one.
+    ``choices`` says whether all combinations of what steps may answer were run, or each answer alone.
     """
 
     participants: int
@@ -53,7 +53,7 @@ class Scope(NamedTuple):
 
 
 def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
-    """Give what was looked at in these sagas."""
+    """Return the scope in which these sagas were looked at."""
     return Scope(
         len(cases[0].choreography.manifests) if cases else 0,
         len(cases),
