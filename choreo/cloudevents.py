@@ -1,8 +1,8 @@
 """The headers of an event: CloudEvents 1.0, Kafka protocol binding 1.0.2, binary mode.
 
-Every participant reads the headers of every event, also of those it doesn't handle, so this is the
-hottest path there is. What repeats from event to event (who, what, which step) is encoded or parsed
-once and remembered; a record that isn't plain is read again, carefully, to say what is wrong with it.
+Every participant reads the headers of every event, even of those it doesn't handle, so this is the hottest
+path of all. Headers that are alike from event to event (source, type, step) are encoded or parsed once and
+cached; a record that `read` can't take the fast way is read again header by header, to find what is wrong.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_ATTRIBUTE: Final = 1024
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_REMEMBERED: Final = 1024
+_CACHED: Final = 1024
 _OUTCOMES: Final = frozenset(get_args(Outcome))
 _KINDS: Final = frozenset(get_args(Kind))
 _SINGLE: Final = frozenset({"traceparent", "content-type"})
@@ -54,11 +54,11 @@ _COMMON: Final = (
 _NEEDED: Final = len(_COMMON) + len(("ce_id", "ce_subject", "ce_time"))
 _CONTENT_TYPE: Final = CONTENT_TYPE.encode()
 _PLAIN: Final = re.compile(r"[0-9-]{10}T[0-9:]{8}\.[0-9]{3}Z")
-"""As `headers_of` writes a time, so that `read` can take it in two pieces."""
+"""A time as `headers_of` writes it, which `read` parses in two pieces."""
 
 
 class _Origin(NamedTuple):
-    """What the events of one step have in common."""
+    """The headers that the events of one step have in common."""
 
     source: str
     type: str
@@ -77,9 +77,9 @@ _THOUSANDTHS: Final = {f".{rest:03d}Z".encode(): rest for rest in range(1000)}
 
 
 def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
-    """Write an envelope as headers; `causation_id` and `traceparent` are left out where empty.
+    """Return an envelope as headers; `causation_id` and `traceparent` are left out where empty.
 
-    Raises `HeadersError` for a saga id or event id that no participant would read.
+    Raises `HeadersError` for a saga id or event id that `read` would refuse.
     """
     event_id, source, event_type, time, saga_id, saga_type, version, step, outcome, kind, *rest = envelope
     origin = (source, event_type, saga_type, version, step, outcome, kind)
@@ -90,7 +90,7 @@ def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
         _text("ce_id", event_id, MAX_ATTRIBUTE)
     headers = [
         ("ce_id", event_id.encode()),
-        ("ce_time", _written(time)),
+        ("ce_time", _rfc3339(time)),
         ("ce_subject", saga_id.encode()),
         *common,
     ]
@@ -102,12 +102,12 @@ def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
 
 
 def read(record: Record) -> Envelope:
-    """Read a record's headers; the body is not looked at.
+    """Return a record's headers as an envelope; the body is not read.
 
     Raises `HeadersError`, naming the header and the problem, for a record that is not an event of a
     saga: an attribute missing, doubled, too long, not UTF-8 or not of its vocabulary, or a key that
-    isn't the saga's id. Headers that aren't ours are ignored; so is a `traceparent` that isn't one
-    (W3C Trace Context: start a new trace).
+    isn't the saga's id. Unknown headers are ignored; so is a `traceparent` that isn't one (W3C Trace
+    Context: start a new trace).
     """
     headers = record.headers
     fields = dict(headers)
@@ -124,10 +124,10 @@ def read(record: Record) -> Envelope:
         trace = get("traceparent", b"").decode()  # type: ignore[union-attr]
     except (KeyError, AttributeError, TypeError, UnicodeDecodeError):
         return _read_carefully(record)
-    ours = _NEEDED + (cause != "") + (trace != "") + (get("content-type") == _CONTENT_TYPE)
+    known = _NEEDED + (cause != "") + (trace != "") + (get("content-type") == _CONTENT_TYPE)
     text = event_id + saga_id + cause + trace
     if (
-        ours != len(headers)  # others too, or one twice
+        known != len(headers)  # unknown ones too, or one twice
         or fields["ce_subject"] != record.key
         or not (event_id and saga_id)
         or len(text) > MAX_SAGA_ID
@@ -142,7 +142,7 @@ def read(record: Record) -> Envelope:
 
 
 def _is_traceparent(text: str) -> bool:
-    """Whether it has the form ``version-trace-parent-flags``; the parts are the tracer's matter."""
+    """Whether it has the form ``version-trace-parent-flags``; the parts are not checked."""
     dashed = len(text) == 55 and text[2] == text[35] == text[52] == "-"
     return dashed and text.isascii() and text.isprintable()
 
@@ -164,8 +164,8 @@ def _encode(origin: tuple[str, str, str, int, str, Outcome, Kind]) -> tuple[tupl
     return common
 
 
-def _written(time: int) -> bytes:
-    """Write milliseconds since the epoch as RFC 3339; the text of a second is remembered."""
+def _rfc3339(time: int) -> bytes:
+    """Return milliseconds since the epoch as RFC 3339; the text of a second is cached."""
     second, rest = divmod(time, 1000)
     text = _seconds.get(second)
     if text is None:
@@ -175,7 +175,7 @@ def _written(time: int) -> bytes:
 
 
 def _read_carefully(record: Record) -> Envelope:
-    """Read a record one header at a time, and say of the first bad one what is wrong with it."""
+    """Read a record header by header. Raises `HeadersError` for the first bad one."""
     fields = _fields(record.headers)
     if not fields.keys() & {"ce_specversion", "ce_id"} and _structured(fields.get("content-type")):
         raise HeadersError("content-type: structured mode is not read", hint="send binary mode")
@@ -196,7 +196,7 @@ def _read_carefully(record: Record) -> Envelope:
 
 
 def _origin(fields: dict[str, bytes | None]) -> _Origin:
-    """Parse what a step's events have in common, and remember it for `read`."""
+    """Parse the headers that a step's events have in common, and cache them for `read`."""
     version = _attribute(fields, "ce_sagaversion")
     if not _VERSION.fullmatch(version):
         raise HeadersError(f"ce_sagaversion: {_short(version)} is not a whole number from 1")
@@ -214,7 +214,7 @@ def _origin(fields: dict[str, bytes | None]) -> _Origin:
 
 
 def _fields(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, bytes | None]:
-    """Give the headers by name, once their number, size and uniqueness are known to be right."""
+    """Return the headers by name. Raises `HeadersError` for too many, too large or doubled ones."""
     if len(headers) > MAX_HEADERS:
         raise HeadersError(f"headers: {len(headers)} are too many", hint=f"{MAX_HEADERS} at most")
     size = sum(len(name) + len(value or b"") for name, value in headers)
@@ -269,11 +269,11 @@ def _vocabulary(fields: dict[str, bytes | None], name: str, words: frozenset[str
     return word
 
 
-def _bounded(memory: dict[K, V]) -> dict[K, V]:
-    """Give a memory that has room for one more; it starts anew when it is full."""
-    if len(memory) >= _REMEMBERED:
-        memory.clear()
-    return memory
+def _bounded(cache: dict[K, V]) -> dict[K, V]:
+    """Return a cache with room for one more entry: it is emptied when it is full."""
+    if len(cache) >= _CACHED:
+        cache.clear()
+    return cache
 
 
 def _short(text: str) -> str:

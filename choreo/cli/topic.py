@@ -31,20 +31,20 @@ def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> MemorySource
             hint="name modules or manifests: --graph shop, or modules in [tool.choreo]",
         )
     from choreo.graph import role_of_all
-    from choreo.kafka.topic_reader import tape_of
+    from choreo.kafka.topic_reader import TopicReader
     from choreo.timeline.topic import topic_source
 
     contracts = {name: role_of_all(graph).contract for name, graph in graphs.items()}
     names = sorted({graph.contract.topic for graph in graphs.values()})
-    with logs.quiet("choreo.kafka"), tape_of(cluster.bootstrap, names, cluster.kafka) as tape:
-        total = sum(each.high - each.low for each in tape.partitions)
-        with _progress(tape.records(), total) as records:
+    with logs.quiet("choreo.kafka"), TopicReader(cluster.bootstrap, names, cluster.kafka) as reader:
+        total = sum(each.high - each.low for each in reader.partitions)
+        with _progress(reader.records(), total) as records:
             return topic_source(contracts, _events(records))
 
 
 def _events(records: Iterable[Record]) -> Iterator[TopicEvent]:
     """Give the records that are events; what nobody could read is no part of any timeline."""
-    from choreo.kafka import read
+    from choreo.cloudevents import read
     from choreo.timeline.events import Place
     from choreo.timeline.topic import TopicEvent
 

@@ -1,8 +1,7 @@
-"""Kafka: the binding of CloudEvents, the log on a cluster, its topics, and the embedded broker."""
+"""Kafka: the log on a cluster, its topics, and the embedded broker."""
 
-from choreo.cloudevents import headers_of, read
 from choreo.kafka.embedded import EmbeddedBroker
 from choreo.kafka.log import KafkaLog
 from choreo.kafka.topics import create_topics
 
-__all__ = ["EmbeddedBroker", "KafkaLog", "create_topics", "headers_of", "read"]
+__all__ = ["EmbeddedBroker", "KafkaLog", "create_topics"]

@@ -1,4 +1,4 @@
-"""The reading side of the log: one consumer whose positions always come from the store."""
+"""The reading side of the log: a consumer whose positions always come from the store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from choreo.ports import Assignment
 from choreo.records import Partition, Record
 
 QUERY_DEADLINE: Final = 5.0
-"""Seconds to wait for the answer to one question to the cluster."""
+"""Seconds to wait for the answer to one request."""
 
 NEW_TOPIC_DEADLINE: Final = 2.0
-"""Seconds in which a topic that was just created must be known to the broker that is asked."""
+"""Seconds in which every broker must know a topic that was just created."""
 
 _log = logging.getLogger("choreo.kafka")
 
@@ -26,17 +26,17 @@ OnAssign = Callable[[Sequence[Assignment]], Sequence[int]]
 OnRevoke = Callable[[Sequence[Partition]], None]
 
 
-class Reader:
+class KafkaConsumer:
     """Takes records in order; not for use by two threads at once.
 
-    A rebalance is only noted while librdkafka calls us. The partitions begin afterwards, inside `take`
-    but outside of the callback: so an exception of ``on_assign`` is an ordinary one, an outage at just
-    that moment is waited out, and no record of a new assignment can mix with those of an old one.
+    During librdkafka's callback a rebalance is only registered. The partitions begin afterwards, inside
+    `take` but outside of the callback: so an exception of ``on_assign`` is an ordinary one, an outage at
+    just that moment is waited out, and records of a new assignment never mix with those of an old one.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        """Make the consumer; raises `KafkaException` for a setting that librdkafka doesn't know."""
-        self._consumer = Consumer({**settings, "error_cb": self._heard, "on_commit": _committed})
+        """Create the consumer. Raises `KafkaException` for a setting that librdkafka doesn't know."""
+        self._consumer = Consumer({**settings, "error_cb": self._take_error, "on_commit": _committed})
         strategy = str(settings.get("partition.assignment.strategy", ""))
         incremental = settings["group.protocol"] == "consumer" or "cooperative" in strategy
         self._assign = self._consumer.incremental_assign if incremental else self._consumer.assign
@@ -49,14 +49,14 @@ class Reader:
         self._failure: Exception | None = None
 
     def subscribe(self, topics: Sequence[str], on_assign: OnAssign, on_revoke: OnRevoke) -> None:
-        """Join the group; raises `LogError` for a topic that doesn't exist or can't be read."""
+        """Join the group. Raises `LogError` for a topic that doesn't exist or can't be read."""
         for topic in topics:
             self._look_up(topic)
         self._on_assign, self._on_revoke = on_assign, on_revoke
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked)
 
     def take(self, limit: int, wait: float) -> tuple[list[Record], list[Partition]]:
-        """Take records, and the partitions that have no more; see `choreo.ports.Log.take`."""
+        """Return records, and the partitions that have no more; see `choreo.ports.Log.take`."""
         self._gone.clear()
         messages = self._messages(limit, wait)
         if self._failure is not None:
@@ -69,7 +69,7 @@ class Reader:
         return records, ended
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Tell the group's position to lag monitors; a failure is of no consequence."""
+        """Commit positions for lag monitors; a failure has no consequence."""
         offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
@@ -77,9 +77,9 @@ class Reader:
             _log.debug("commit: %s", error)
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> list[int]:
-        """Give each partition's first offset at or after a time (ms); raises `LogError`.
+        """Return each partition's first offset at or after a time (ms). Raises `LogError`.
 
-        The embedded broker finds no times: there, every partition gives its end.
+        The embedded broker keeps no times: there, every partition's offset is its end.
         """
         asked = [TopicPartition(topic, number, timestamp) for topic, number in partitions]
         try:
@@ -94,14 +94,14 @@ class Reader:
             raise refused("could not look up offsets by time", cause(error)) from error
 
     def close(self) -> None:
-        """Leave the group; a static member keeps its place in it until the session runs out."""
+        """Leave the group; a static member stays in it until its session times out."""
         self._on_revoke = _ignored
         self._consumer.close()
 
     def _messages(self, limit: int, wait: float) -> list[Message]:
         """Wait for a first message, then take what is there.
 
-        One by one: librdkafka's batch call throws messages away when an assignment changes under it.
+        One by one: librdkafka's batch call loses messages when the assignment changes during it.
         """
         messages: list[Message] = []
         poll = self._consumer.poll
@@ -115,7 +115,7 @@ class Reader:
         return messages
 
     def _sorted(self, messages: list[Message]) -> tuple[list[Record], list[Partition]]:
-        """Tell records from the notices among them."""
+        """Return the records and, from the notices among them, the partitions that have no more."""
         records: list[Record] = []
         ended: list[Partition] = []
         for message in messages:
@@ -125,7 +125,7 @@ class Reader:
             elif error.code() == KafkaError._PARTITION_EOF:
                 ended.append(Partition(message.topic() or "", message.partition() or 0))
             else:
-                self._heard(error)
+                self._take_error(error)
         if self._failure is not None:
             raise self._failure
         if self._gone:
@@ -134,7 +134,7 @@ class Reader:
         return records, ended
 
     def _reached(self, records: Iterable[Record]) -> list[Partition]:
-        """Give the partitions of which we now have all that was there when they became ours.
+        """Return the partitions that are now read up to their end as of their assignment.
 
         The broker's own notice of a partition's end comes only with an empty fetch, 0.5 s later.
         """
@@ -148,11 +148,11 @@ class Reader:
         return reached
 
     def _begin(self) -> list[Partition]:
-        """Begin the partitions that were assigned, or leave them for later while the cluster is away."""
+        """Begin the partitions that were assigned, or defer them while the cluster is unreachable."""
         try:
             found = [Assignment(each, *self._watermarks(each)) for each in self._arriving]
         except KafkaException as error:
-            self._heard(cause(error))
+            self._take_error(cause(error))
             return []
         offsets = self._on_assign(found)
         self._assign([TopicPartition(*each.partition, at) for each, at in zip(found, offsets, strict=True)])
@@ -167,9 +167,9 @@ class Reader:
         return self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=QUERY_DEADLINE)
 
     def _look_up(self, topic: str) -> None:
-        """Make sure that a topic is there; asking is what creates it on the embedded broker.
+        """Check that a topic exists; on the embedded broker the request creates it.
 
-        A broker may learn of a new topic a moment after its creation was confirmed.
+        A broker may know a new topic only a moment after its creation was confirmed.
         """
         deadline = time.monotonic() + NEW_TOPIC_DEADLINE
         while (error := self._topic_error(topic)) is not None:
@@ -192,19 +192,19 @@ class Reader:
 
     def _revoked(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         gone = [Partition(each.topic, each.partition) for each in partitions]
-        told = [each for each in gone if each in self._begun]
+        lost = [each for each in gone if each in self._begun]
         self._gone.update(gone)
         self._begun.difference_update(gone)
         self._arriving = [each for each in self._arriving if each not in self._gone]
         for each in gone:
             self._ends.pop(each, None)
         try:
-            self._on_revoke(told)
+            self._on_revoke(lost)
         except Exception as error:
             self._failure = self._failure or error
 
-    def _heard(self, error: KafkaError) -> None:
-        """Note what can't be helped by waiting; log the rest."""
+    def _take_error(self, error: KafkaError) -> None:
+        """Keep the first error that waiting can't resolve; log the others."""
         if is_final(error):
             self._failure = self._failure or refused("could not read", error)
         else:
@@ -212,10 +212,10 @@ class Reader:
 
 
 def record_of(message: Message) -> Record:
-    """Give a message as a record; one whose headers can't be taken apart goes on without."""
+    """Return a message as a record, without headers where they can't be parsed."""
     try:
         headers = message.headers()
-    except (UnicodeError, SystemError):  # a name that isn't UTF-8: the record goes on without headers
+    except (UnicodeError, SystemError):  # a name that isn't UTF-8
         headers = None
     return Record(
         message.topic() or "",
@@ -238,4 +238,4 @@ def _nowhere(_assignments: Sequence[Assignment]) -> Sequence[int]:
 
 
 def _ignored(_partitions: Sequence[Partition]) -> None:
-    """Stand in for a callback that nobody wants any more."""
+    """Do nothing, in place of a callback that is no longer wanted."""

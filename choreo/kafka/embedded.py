@@ -1,9 +1,8 @@
 """A Kafka broker in this process, for tests and demos: librdkafka's mock cluster.
 
 It speaks the real protocol to any process of the machine, keeps everything in memory, and creates topics
-when they are first asked for, with four partitions. It doesn't know CreateTopics, static membership or
-offsets by time, and of each partition it keeps only the newest 5 MB: who lags further behind is told that
-his offset is out of range.
+on first use, with four partitions. It doesn't know CreateTopics, static membership or offsets by time, and
+of each partition it keeps only the newest 5 MB: the offset of whoever lags further behind is out of range.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class EmbeddedBroker:
         self._cluster.poll(0)
 
     def close(self) -> None:
-        """End the broker; what it held is gone."""
+        """Stop the broker; its records are lost."""
         self._cluster = None  # librdkafka ends the cluster with the client that owns it
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What Kafka refuses, as errors that say what to do about it."""
+"""Kafka's errors as choreo's, with a hint at what to do."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ _HINTS: Final = {
 
 
 def is_final(error: KafkaError) -> bool:
-    """Whether waiting can't help; anything else is an outage, and those are waited out."""
+    """Whether waiting can't resolve an error; any other is an outage, which is waited out."""
     return error.fatal() or error.code() == KafkaError._FATAL or error.code() in _HINTS
 
 
 def refused(doing: str, error: KafkaError) -> LogError:
-    """Give the error to raise: what we were doing, what Kafka said, and what to do about it."""
+    """Return the error to raise: what was being done, Kafka's text, and a hint."""
     return LogError(f"{doing}: {error.str()} ({error.name()})", hint=_hint(error))
 
 
 def cause(exception: KafkaException) -> KafkaError:
-    """Give the `KafkaError` that an exception of confluent-kafka carries."""
+    """Return the `KafkaError` of an exception of confluent-kafka."""
     error = exception.args[0] if exception.args else None
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(exception))
 
 
 def _hint(error: KafkaError) -> str:
-    """Give a hint; librdkafka tells a consumer's fatal error by its text only."""
+    """Return a hint; a consumer's fatal error is distinguished by its text only."""
     if error.code() == KafkaError._FATAL and "group.instance.id" in error.str():
         return _INSTANCE
     return _HINTS.get(error.code(), "")

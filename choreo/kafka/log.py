@@ -1,4 +1,4 @@
-"""The log of the sagas on a Kafka cluster: `choreo.ports.Log` by confluent-kafka (librdkafka)."""
+"""``KafkaLog``: the saga topics of a Kafka cluster; `choreo.ports.Log` by confluent-kafka (librdkafka)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from confluent_kafka import KafkaException
 
 from choreo.errors import ConfigurationError
 from choreo.kafka import settings as kafka_settings
-from choreo.kafka.consumer import Reader
+from choreo.kafka.consumer import KafkaConsumer
 from choreo.kafka.errors import cause
-from choreo.kafka.producer import Writer
+from choreo.kafka.producer import KafkaProducer
 from choreo.kafka.settings import Setting
 from choreo.ports import Assignment, Publication, Taken
 from choreo.records import Partition
@@ -21,12 +21,12 @@ REACH_DEADLINE: Final = 5.0
 
 
 class KafkaLog:
-    """A participant's consumer and idempotent producer; for one thread.
+    """A participant's consumer and idempotent producer, for one thread.
 
     ``bootstrap`` is a list ``host:port,…``; ``group`` is the participant's name. With an ``instance``
     the consumer is a static member of its group (KIP-345): a worker that was killed gets its partitions
-    back at once when it starts again under the same name. ``settings`` are librdkafka's, as they are,
-    for both clients; those that the promise depends on are refused. ``embedded`` is for the broker of
+    back at once when it starts again under the same name. ``settings`` are librdkafka's own, for both
+    clients; those that choreo's promise depends on are refused. ``embedded`` is for the broker of
     `choreo.kafka.embedded`. Raises `ConfigurationError`.
     """
 
@@ -43,14 +43,16 @@ class KafkaLog:
         kafka_settings.check(own)
         self._bootstrap = bootstrap
         try:
-            self._writer = Writer(kafka_settings.of_producer(bootstrap, own))
-            self._reader = Reader(kafka_settings.of_consumer(bootstrap, group, instance, own, embedded))
+            self._producer = KafkaProducer(kafka_settings.of_producer(bootstrap, own))
+            self._consumer = KafkaConsumer(
+                kafka_settings.of_consumer(bootstrap, group, instance, own, embedded)
+            )
         except KafkaException as error:
             raise ConfigurationError(f"Kafka settings can't be used: {cause(error).str()}") from error
 
     def cluster_id(self) -> str:
-        """Name the cluster; raises `LogError` when it does not answer within a few seconds."""
-        return self._writer.cluster_id(REACH_DEADLINE)
+        """Return the cluster's id. Raises `LogError` where it does not answer within a few seconds."""
+        return self._producer.cluster_id(REACH_DEADLINE)
 
     def subscribe(
         self,
@@ -58,31 +60,31 @@ class KafkaLog:
         on_assign: Callable[[Sequence[Assignment]], Sequence[int]],
         on_revoke: Callable[[Sequence[Partition]], None],
     ) -> None:
-        """Begin to consume; raises `LogError` for a topic that doesn't exist or can't be read."""
-        self._reader.subscribe(topics, on_assign, on_revoke)
+        """Begin to consume. Raises `LogError` for a topic that doesn't exist or can't be read."""
+        self._consumer.subscribe(topics, on_assign, on_revoke)
 
     def take(self, limit: int, wait: float) -> Taken:
-        """Take what is there; raises `LogError` for what waiting can't help."""
-        records, ended = self._reader.take(limit, wait)
-        return Taken(records, ended, self._writer.acknowledged())
+        """Take what is there. Raises `LogError` for what waiting can't resolve."""
+        records, ended = self._consumer.take(limit, wait)
+        return Taken(records, ended, self._producer.acknowledged())
 
     def publish(self, publications: Iterable[Publication]) -> None:
-        """Queue publications; raises `LogError` for one that can't be sent, and ever after."""
-        self._writer.publish(publications)
+        """Queue publications. Raises `LogError` for one that can't be sent, and from then on always."""
+        self._producer.publish(publications)
 
     def flush(self, wait: float) -> Sequence[int]:
-        """Wait for acknowledgements; raises `LogError` for a publication that could not be delivered."""
-        return self._writer.flush(wait)
+        """Wait for acknowledgements. Raises `LogError` for a publication that could not be delivered."""
+        return self._producer.flush(wait)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Tell lag monitors; never fails."""
-        self._reader.commit(positions)
+        """Commit positions for lag monitors; it never fails."""
+        self._consumer.commit(positions)
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
-        """Look offsets up by time (ms); raises `LogError`."""
-        return self._reader.offsets_at(partitions, timestamp)
+        """Look offsets up by time (ms). Raises `LogError`."""
+        return self._consumer.offsets_at(partitions, timestamp)
 
     def close(self) -> None:
-        """Leave the group and throw away what is in flight."""
-        self._reader.close()
-        self._writer.close()
+        """Leave the group, and drop what is in flight."""
+        self._consumer.close()
+        self._producer.close()

@@ -1,4 +1,4 @@
-"""The writing side of the log: one idempotent producer that keeps the order of each key."""
+"""The writing side of the log: an idempotent producer that keeps the order of each key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ REPORT_DEADLINE: Final = 1.0
 _log = logging.getLogger("choreo.kafka")
 
 _RAISED: Final = (KafkaException, SystemError)
-"""What the client raises for a fatal error: it may call a delivery report with the exception already set,
-and then Python makes a `SystemError` of it."""
+"""What the client raises for a fatal error: where it calls a delivery report with the exception already set,
+Python raises a `SystemError`."""
 
 _CONSEQUENCES: Final = {
     KafkaError._FATAL,
@@ -30,21 +30,21 @@ _CONSEQUENCES: Final = {
     KafkaError._PURGE_QUEUE,
     KafkaError._PURGE_INFLIGHT,
 }
-"""What tells that something went wrong before: a fatal error throws away what is queued, and those reports
-may come first."""
+"""Errors that follow from an earlier one: a fatal error drops what is queued, and reports of that may come
+first."""
 
 
-class Writer:
+class KafkaProducer:
     """Publishes in order; not for use by two threads at once.
 
-    The first publication that can't be delivered ends it: what is still queued is thrown away, so that
-    nothing overtakes, and every later call raises the same `LogError`. Whoever publishes from an outbox
-    then stops, and starts again from there in order.
+    The first publication that can't be delivered ends it: what is still queued is dropped, so that nothing
+    overtakes, and every later call raises the same `LogError`. The worker then stops; its outbox keeps what
+    was not acknowledged, in order.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        """Make the producer; raises `KafkaException` for a setting that librdkafka doesn't know."""
-        self._producer = Producer({**settings, "error_cb": self._heard})
+        """Create the producer. Raises `KafkaException` for a setting that librdkafka doesn't know."""
+        self._producer = Producer({**settings, "error_cb": self._take_error})
         self._waiting: deque[Publication] = deque()
         self._acknowledged: list[int] = []
         self._refused: list[tuple[str, KafkaError]] = []
@@ -53,24 +53,24 @@ class Writer:
         self._last = ""
 
     def cluster_id(self, deadline: float) -> str:
-        """Name the cluster, asking for up to ``deadline`` seconds; raises `LogError`."""
-        said = "no answer"
+        """Return the cluster's id. Raises `LogError` where none comes within ``deadline`` seconds."""
+        reason = "no answer"
         try:
             if found := self._producer.cluster_id(timeout=deadline):
                 return found
         except KafkaException as error:
-            said = cause(error).str()
-        self._serve(0)  # what was heard meanwhile says more
-        raise self._unreachable(said)
+            reason = cause(error).str()
+        self._serve(0)  # an error that was reported meanwhile explains more
+        raise self._unreachable(reason)
 
     def publish(self, publications: Iterable[Publication]) -> None:
-        """Queue publications; what librdkafka's queue has no room for is kept here meanwhile."""
+        """Queue publications; those for which librdkafka's queue has no room wait here."""
         self._waiting.extend(publications)
         self._hand_over()
         self._check()
 
     def acknowledged(self) -> list[int]:
-        """Give the numbers of what the log now holds and was not told before; raises `LogError`."""
+        """Return the numbers of what was acknowledged since the last call. Raises `LogError`."""
         self._serve(0)
         if self._waiting:
             self._hand_over()
@@ -91,14 +91,14 @@ class Writer:
         return self.acknowledged()
 
     def close(self) -> None:
-        """Throw away what is in flight."""
+        """Drop what is in flight."""
         self._waiting.clear()
         self._producer.purge(blocking=False)
         with suppress(*_RAISED):
             self._producer.poll(0)
 
     def _serve(self, wait: float) -> None:
-        """Let delivery reports and errors come in, with ``wait`` until all is delivered."""
+        """Serve delivery reports and errors; with ``wait``, until everything is delivered."""
         try:
             self._producer.flush(wait) if wait else self._producer.poll(0)
         except _RAISED as error:
@@ -108,15 +108,15 @@ class Writer:
             self._stop("could not publish", self._fatal)
 
     def _take_refusal(self) -> None:
-        """Fail for the publication that was refused, not for those that were thrown away behind it."""
+        """Fail for the publication that was refused, not for those that were dropped behind it."""
         if self._refused and self._failure is None:
             topic, error = self._await_refusal() or self._refused[0]
             self._fail(f"could not publish to {topic}", error)
 
     def _stop(self, doing: str, error: KafkaError) -> None:
-        """Note an error that confluent-kafka raised instead of reporting it.
+        """Fail for an error that confluent-kafka raised instead of reporting it.
 
-        A fatal one tells little of its cause: the report of the publication that was it comes next.
+        A fatal error says little of its cause; the report of the publication that caused it comes next.
         """
         if self._failure is None and error.code() in _CONSEQUENCES:
             self._await_refusal()
@@ -124,7 +124,7 @@ class Writer:
         self._fail(doing, error)
 
     def _await_refusal(self) -> tuple[str, KafkaError] | None:
-        """Wait for the report of the publication that began it all; give None where none comes."""
+        """Return the report of the publication that caused the failure, or None where none comes."""
         deadline = time.monotonic() + REPORT_DEADLINE
         while True:
             for refusal in self._refused:
@@ -148,10 +148,10 @@ class Writer:
             self._stop(f"could not publish to {waiting[0].topic}", _raised(error))
 
     def _report(self, seq: int, topic: str) -> Callable[[KafkaError | None, Message], None]:
-        """Give the delivery report of one publication; a closure is what costs least.
+        """Return the delivery report of one publication; a closure costs least.
 
-        It only notes what it is told: the client may call it with an exception already set, and then the
-        first call of anything that is not Python is its last.
+        It only appends to lists: the client may call it with an exception already set, and then the first
+        call of anything but Python fails.
         """
         acknowledged, refused = self._acknowledged, self._refused
 
@@ -164,12 +164,12 @@ class Writer:
         return report
 
     def _fail(self, doing: str, error: KafkaError) -> None:
-        """Note the first failure, and throw away what is queued behind it."""
+        """Keep the first failure, and drop what is queued behind it."""
         if self._failure is None:
             self._failure = refused(doing, error)
             self._producer.purge(blocking=False)
 
-    def _heard(self, error: KafkaError) -> None:
+    def _take_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self._last = error.str()
         if error.fatal():
@@ -181,15 +181,15 @@ class Writer:
         if self._failure is not None:
             raise self._failure
 
-    def _unreachable(self, said: str) -> LogError:
+    def _unreachable(self, reason: str) -> LogError:
         return LogError(
-            f"the Kafka cluster does not answer: {self._last or said}",
+            f"the Kafka cluster does not answer: {self._last or reason}",
             hint="is the address right, the broker running, and the security settings complete?",
         )
 
 
 def _raised(error: BaseException | None) -> KafkaError:
-    """Give the error of Kafka's behind what the client raised."""
+    """Return the Kafka error behind what the client raised."""
     while error is not None and not isinstance(error, KafkaException):
         error = error.__cause__
     return cause(error) if error is not None else KafkaError(KafkaError._FATAL)

@@ -1,4 +1,4 @@
-"""The settings of librdkafka's clients: what choreo's promise needs, what it prefers, what the user says.
+"""The settings of librdkafka's clients: those that choreo requires, those it prefers, and the user's.
 
 Names and meanings: librdkafka's ``CONFIGURATION.md``.
 """
@@ -69,16 +69,16 @@ _REFUSED: Final[Mapping[str, str]] = {
 
 
 class _Logger:
-    """Carries librdkafka's log lines to ``choreo.kafka``, without its remarks on our own settings."""
+    """Logs librdkafka's lines as ``choreo.kafka``, its remarks on choreo's own settings as debug."""
 
     def log(self, level: int, text: str, *arguments: object) -> None:
-        """Log one line; librdkafka's CONFWARN tells of settings that the other client doesn't know."""
+        """Log one line; CONFWARN is about settings that only the other client knows."""
         chatter = bool(arguments) and arguments[0] == "CONFWARN"
         _log.log(logging.DEBUG if chatter else level, text, *arguments)
 
 
 def check(settings: Mapping[str, Setting]) -> None:
-    """Refuse settings that would break the promise; raises `ConfigurationError`."""
+    """Raise `ConfigurationError` for a setting that would break choreo's promise."""
     for name in settings:
         if name in _REFUSED:
             raise ConfigurationError(f"the Kafka setting {name} can't be used", hint=_REFUSED[name])
@@ -87,17 +87,17 @@ def check(settings: Mapping[str, Setting]) -> None:
 def of_consumer(
     bootstrap: str, group: str, instance: str, settings: Mapping[str, Setting], embedded: bool
 ) -> dict[str, Any]:
-    """Give the settings of a participant's consumer, a static member if it has an ``instance`` (KIP-345)."""
+    """Return the settings of a participant's consumer, a static member with an ``instance`` (KIP-345)."""
     static = {"group.instance.id": instance} if instance and not embedded else {}
     ours = {**_PREFERRED_TO_READ, **(_EMBEDDED if embedded else {})}
     return {**of_client(bootstrap, {**ours, **settings}), **_NEEDED_TO_READ, **static, "group.id": group}
 
 
 def of_producer(bootstrap: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
-    """Give the settings of a participant's idempotent producer (KIP-98)."""
+    """Return the settings of a participant's idempotent producer (KIP-98)."""
     return {**of_client(bootstrap, {**_PREFERRED_TO_WRITE, **settings}), **_NEEDED_TO_WRITE}
 
 
 def of_client(bootstrap: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
-    """Give the settings of any client: address, log lines to Python's logging, then the user's own."""
+    """Return the settings of any client: the address, Python's logging, and the user's own."""
     return {"logger": _Logger(), **_PREFERRED, **settings, "bootstrap.servers": bootstrap}

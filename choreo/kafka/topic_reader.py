@@ -1,10 +1,9 @@
-"""Topics as they lie on a cluster: read from their beginning to where they end now, by nobody's group."""
+"""``TopicReader``: topics of a cluster, read from their beginning to their present end, by no group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -17,16 +16,16 @@ from choreo.ports import Assignment
 from choreo.records import Partition, Record
 
 _GROUP: Final = "choreo-tape"
-"""librdkafka wants a name; nothing is committed to it, and no group is joined."""
+"""librdkafka requires a name; no group is joined, and nothing is committed."""
 
 _PATIENCE: Final = 30.0
-"""Seconds without a record, before the end, after which the cluster is taken to be away."""
+"""Seconds without a record, before the end, after which the cluster counts as unreachable."""
 
 
-class Tape:
-    """What some topics hold, from ``low`` to ``high`` of each partition as they were when it was opened.
+class TopicReader:
+    """The records of some topics, from ``low`` to ``high`` of each partition as of when it was opened.
 
-    Nobody's position is moved and no rebalance is caused: workers may run meanwhile. ``settings`` are
+    It moves no position and causes no rebalance, so workers may run meanwhile. ``settings`` are
     librdkafka's. Raises `LogError` for a topic that doesn't exist, or a cluster that can't be reached.
     """
 
@@ -55,7 +54,7 @@ class Tape:
             raise
 
     def records(self, begin: Mapping[Partition, int] | None = None) -> Iterator[Record]:
-        """Give every record, in the order of each partition; of those in ``begin`` only, from there on.
+        """Yield every record, in the order of each partition; with ``begin``, from these offsets on.
 
         Raises `LogError`.
         """
@@ -83,6 +82,12 @@ class Tape:
         """Leave the cluster."""
         self._consumer.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
     def _partitions(self, topic: str) -> list[Assignment]:
         found = self._consumer.list_topics(topic, timeout=QUERY_DEADLINE).topics[topic]
         if found.error is not None:
@@ -92,15 +97,3 @@ class Tape:
 
     def _watermarks(self, place: Partition) -> tuple[int, int]:
         return self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=QUERY_DEADLINE)
-
-
-@contextmanager
-def tape_of(
-    bootstrap: str, topics: Sequence[str], settings: Mapping[str, Setting] | None = None
-) -> Iterator[Tape]:
-    """Open a tape for a block."""
-    tape = Tape(bootstrap, topics, settings)
-    try:
-        yield tape
-    finally:
-        tape.close()

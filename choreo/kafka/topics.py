@@ -1,4 +1,4 @@
-"""The sagas' topics: made once, with as many partitions as they will ever need."""
+"""The sagas' topics: created once, with as many partitions as they will ever need."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def create_topics(
     replication: int,
     settings: Mapping[str, Setting] | None = None,
 ) -> list[str]:
-    """Create the topics that don't exist, and give their names.
+    """Create the topics that don't exist, and return their names.
 
     A topic that exists is left as it is. Where its number of partitions is another one, a warning is
     logged (logger ``choreo.kafka``): adding partitions to a topic in use breaks the order of sagas in
@@ -50,7 +50,7 @@ def create_topics(
 
 
 def partition_counts(admin: AdminClient) -> dict[str, int]:
-    """Give the number of partitions of every topic that can be seen; raises `LogError`."""
+    """Return the number of partitions of every visible topic. Raises `LogError`."""
     try:
         seen = admin.list_topics(timeout=DEADLINE)
     except KafkaException as error:

@@ -26,7 +26,7 @@ _BATCH = 500
 Start = Literal["earliest", "latest"] | datetime
 
 
-class Tape(Protocol):
+class TopicReader(Protocol):
     """The participant's topics; they may be read more than once."""
 
     @property
@@ -36,7 +36,7 @@ class Tape(Protocol):
 
     @property
     def partitions(self) -> Sequence[Assignment]:
-        """The partitions, with their ends as they were when the tape was opened."""
+        """The partitions, with their ends as they were when the reader was opened."""
         ...
 
     def records(self, begin: Mapping[Partition, int]) -> Iterator[Record]:
@@ -58,7 +58,7 @@ class Rebuilt(NamedTuple):
 def rebuild(
     participant: Participant,
     store: Store,
-    tape: Tape,
+    reader: TopicReader,
     now: int,
     *,
     start: Start = "earliest",
@@ -76,24 +76,24 @@ def rebuild(
     """
     with closing(Outcomes()) as outcomes:
         rebuilding = Rebuilding(participant, store, outcomes)
-        begin = _positions(store, tape)
-        acts_from = {each.partition: _acts_from(each, start) for each in tape.partitions}
-        for record in _told(tape.records(begin), progress):
+        begin = _positions(store, reader)
+        acts_from = {each.partition: _acts_from(each, start) for each in reader.partitions}
+        for record in _told(reader.records(begin), progress):
             rebuilding.note(record)
             if isinstance(start, datetime) and record.timestamp >= start.timestamp() * 1000:
                 place = Partition(record.topic, record.partition)
                 acts_from[place] = min(acts_from[place], record.offset)
-        _join(participant, store, tape, acts_from)
-        _fold(participant, store, tape, rebuilding, progress)
+        _join(participant, store, reader, acts_from)
+        _fold(participant, store, reader, rebuilding, progress)
     due, left = _put_back(participant, store, now)
     return Rebuilt(rebuilding.counts, due, left)
 
 
-def _positions(store: Store, tape: Tape) -> dict[Partition, int]:
+def _positions(store: Store, reader: TopicReader) -> dict[Partition, int]:
     """Say where the store stands, of every partition: at its beginning where it has never been."""
     known = store.positions()
-    positions = {each.partition: known.get(each.partition, each.low) for each in tape.partitions}
-    for each in tape.partitions:
+    positions = {each.partition: known.get(each.partition, each.low) for each in reader.partitions}
+    for each in reader.partitions:
         if not each.low <= positions[each.partition] <= each.high:
             place = f"{each.partition.topic}[{each.partition.number}]"
             stands = f"the store stands at offset {positions[each.partition]}"
@@ -107,11 +107,13 @@ def _acts_from(each: Assignment, start: Start) -> int:
     return each.low if start == "earliest" else each.high
 
 
-def _join(participant: Participant, store: Store, tape: Tape, acts_from: Mapping[Partition, int]) -> None:
+def _join(
+    participant: Participant, store: Store, reader: TopicReader, acts_from: Mapping[Partition, int]
+) -> None:
     with store.turn():
-        store.bind(tape.cluster_id, participant.name)
+        store.bind(reader.cluster_id, participant.name)
         known = store.positions()
-        for each in tape.partitions:
+        for each in reader.partitions:
             if each.partition not in known:
                 # It was a member all the time: nothing in the log lies before it joined.
                 store.join(each.partition, each.low, each.low, acts_from[each.partition])
@@ -120,14 +122,14 @@ def _join(participant: Participant, store: Store, tape: Tape, acts_from: Mapping
 def _fold(
     participant: Participant,
     store: Store,
-    tape: Tape,
+    reader: TopicReader,
     rebuilding: Rebuilding,
     progress: Callable[[int], None],
 ) -> None:
     """Fold batch by batch, each a turn. Topics to import from are left to the worker: it imports once."""
     topics = {saga.topic for saga in participant.sagas}
-    begin = {place: at for place, at in _positions(store, tape).items() if place.topic in topics}
-    records = tape.records(begin)
+    begin = {place: at for place, at in _positions(store, reader).items() if place.topic in topics}
+    records = reader.records(begin)
     while batch := list(islice(records, _BATCH)):
         with store.turn():
             for record in batch:
@@ -135,7 +137,7 @@ def _fold(
             _advance(store, {Partition(each.topic, each.partition): each.offset + 1 for each in batch})
         progress(len(batch))
     with store.turn():
-        _advance(store, {each.partition: each.high for each in tape.partitions if each.partition in begin})
+        _advance(store, {each.partition: each.high for each in reader.partitions if each.partition in begin})
 
 
 def _advance(store: Store, positions: Mapping[Partition, int]) -> None:

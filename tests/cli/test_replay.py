@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 
 from choreo.avro import AvroCodec
-from choreo.kafka import headers_of
+from choreo.cloudevents import headers_of
 from tests.cli.command import Running, assert_refused, invoke
 from tests.cli.conftest import WriteModule, quiz
 from tests.replay.conftest import saved

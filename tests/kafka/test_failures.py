@@ -12,8 +12,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
 from choreo.kafka import EmbeddedBroker, KafkaLog
-from choreo.kafka.consumer import Reader
-from choreo.kafka.producer import Writer
+from choreo.kafka.consumer import KafkaConsumer
+from choreo.kafka.producer import KafkaProducer
 from choreo.ports import Log, Publication
 from tests.broker.kafka import Broker
 from tests.broker.leg import KafkaLeg, unique
@@ -66,7 +66,7 @@ def test_nothing_overtakes_what_the_broker_refused(kafka_bootstrap: str, topic: 
 
 def test_the_refused_publication_is_told_not_what_was_thrown_away_behind_it() -> None:
     """A fatal error throws away what is queued, and librdkafka may report that first."""
-    writer = Writer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    writer = KafkaProducer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
     for code in (KafkaError._PURGE_QUEUE, KafkaError.MSG_SIZE_TOO_LARGE, KafkaError._PURGE_INFLIGHT):
         writer._report(1, "large")(KafkaError(code), Message())
     with pytest.raises(LogError, match=r"could not publish to large.*hint: keep large data elsewhere"):
@@ -104,7 +104,7 @@ def test_a_topic_that_is_deleted_is_told(kafka_bootstrap: str, topic: str) -> No
 def test_what_the_client_would_skip_ends_the_log(code: int) -> None:
     """The client tells of records that it can't unpack, and goes on behind them: they would be lost."""
     address = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
-    reader = Reader({**address, "group.id": "g", "group.protocol": "classic"})
+    reader = KafkaConsumer({**address, "group.id": "g", "group.protocol": "classic"})
     with closing(reader), pytest.raises(LogError, match=r"could not read.*hint: .*damaged"):
         reader._sorted([Damaged(code)])  # type: ignore[list-item]
 

@@ -16,7 +16,7 @@ import pytest
 from choreo.avro import AvroCodec
 from choreo.errors import ReplayError, StoreMismatch
 from choreo.kafka import EmbeddedBroker
-from choreo.kafka.topic_reader import tape_of
+from choreo.kafka.topic_reader import TopicReader
 from choreo.participant import Participant
 from choreo.records import Entry, Partition
 from choreo.replay.observing import observe
@@ -27,7 +27,7 @@ from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
 from examples.travel.contract import trip
 from tests.broker.leg import KafkaLeg, MemoryLeg
-from tests.replay.tapes import MemoryTape
+from tests.replay.memory_topics import MemoryTopics
 from tests.replay.watching import differences
 from tests.scenarios import bank, trips
 from tests.scenarios.bank import Bank
@@ -48,7 +48,7 @@ LOCAL = ("begin", "deferred", "buried", "requeued", "discarded")
 def rebuilt(participant: Participant, broker: Any, path: Path, **options: Any) -> Rebuilt:
     """Rebuild into a file, and check that its logs hold together."""
     with closing(SQLiteStore(path)) as store:
-        result = rebuild(participant, store, MemoryTape(broker, participant), 0, **options)
+        result = rebuild(participant, store, MemoryTopics(broker, participant), 0, **options)
         assert result.left == []
         return result
 
@@ -187,10 +187,10 @@ def test_sagas_in_flight_go_on_where_kafka_speaks(
         shop.stores.pop(lost.name).close()
         (tmp_path / f"{lost.name}.db").rename(tmp_path / "backup.db")
         with (
-            tape_of(leg.bootstrap, lost.topics) as tape,
+            TopicReader(leg.bootstrap, lost.topics) as reader,
             closing(SQLiteStore(tmp_path / f"{lost.name}.db")) as store,
         ):
-            rebuild(lost, store, tape, 0)
+            rebuild(lost, store, reader, 0)
             for saga_id in ended:
                 assert determined(store.history(saga_id)) == determined(old[saga_id])
         restore(tmp_path / "backup.db", tmp_path / f"{lost.name}.db")

@@ -63,20 +63,20 @@ def rebuild(
     participant = derived(load_participant(target))
     cluster = settings.chosen_cluster(context)
     path = Path(store.replace("{participant}", participant.name))
-    from choreo.kafka.topic_reader import tape_of
+    from choreo.kafka.topic_reader import TopicReader
     from choreo.replay.rebuild import rebuild as rebuild_store
     from choreo.replay.workpiece import workpiece
 
     with (
         logs.quiet("choreo.kafka"),
-        tape_of(cluster.bootstrap, participant.topics, cluster.kafka) as tape,
+        TopicReader(cluster.bootstrap, participant.topics, cluster.kafka) as reader,
         # What observers did can't be told from what they have to do: with them, it begins anew.
         workpiece(path, backup, anew=observers, dry_run=dry_run) as opened,
     ):
-        records = sum(each.high - each.low for each in tape.partitions)
+        records = sum(each.high - each.low for each in reader.partitions)
         with _bar("reading the topics", 2 * records) as bar:
             now = time.time_ns() // 1_000_000
-            result = rebuild_store(participant, opened, tape, now, start=start, progress=bar.update)
+            result = rebuild_store(participant, opened, reader, now, start=start, progress=bar.update)
         seen = _observe(participant, opened, schemas) if observers else None
     _show(participant, result, seen, path, dry_run)
     context.exit(1 if result.left else 0)

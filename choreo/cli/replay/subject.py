@@ -80,16 +80,16 @@ def ids_in_topic(context: click.Context, participant: Participant, saga_ids: Seq
     if not context.params["topic"]:
         return frozenset()
     cluster = settings.chosen_cluster(context)
-    from choreo.kafka.topic_reader import tape_of
+    from choreo.kafka.topic_reader import TopicReader
 
     topics = [saga.topic for saga in participant.sagas]
-    with logs.quiet("choreo.kafka"), tape_of(cluster.bootstrap, topics, cluster.kafka) as tape:
-        return frozenset(_ids(tape.records(), frozenset(each.encode() for each in saga_ids)))
+    with logs.quiet("choreo.kafka"), TopicReader(cluster.bootstrap, topics, cluster.kafka) as reader:
+        return frozenset(_ids(reader.records(), frozenset(each.encode() for each in saga_ids)))
 
 
 def _ids(records: Any, keys: frozenset[bytes]) -> Iterator[str]:
+    from choreo.cloudevents import read
     from choreo.errors import HeadersError
-    from choreo.kafka import read
 
     for record in records:
         if record.key in keys:

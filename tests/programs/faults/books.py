@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from choreo.avro import AvroCodec
+from choreo.cloudevents import read
 from choreo.envelope import Envelope
 from choreo.errors import BodyError
-from choreo.kafka import read
 from choreo.records import Record
 from tests.broker.topic import ends_of, records_of
 from tests.programs.faults.contract import JobAsked

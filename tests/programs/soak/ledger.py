@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from choreo.cloudevents import read
 from choreo.envelope import Envelope
-from choreo.kafka import read
 from choreo.records import Record
 from choreo.store.sqlite.store import SQLiteStore
 

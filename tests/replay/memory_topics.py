@@ -1,4 +1,4 @@
-"""The topics of a broker in memory, as a tape."""
+"""The topics of a broker in memory, read as `choreo.kafka.topic_reader` reads those of a cluster."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from choreo.records import Partition, Record
 from choreo.testing.broker import MemoryBroker
 
 
-class MemoryTape:
-    """What a broker in memory holds of a participant's topics, now."""
+class MemoryTopics:
+    """The records of a participant's topics on a broker in memory, as they are now."""
 
     def __init__(self, broker: MemoryBroker, participant: Participant) -> None:
-        log = broker.log("tape")
-        self.cluster_id = log.cluster_id()
+        self.cluster_id = broker.name
         self.reads = 0
         self._broker = broker
         places = [
             Partition(topic, number)
             for topic in participant.topics
-            for number in range(len(broker._tapes(topic)))
+            for number in range(len(broker._partitions_of(topic)))
         ]
-        tapes = [(place, broker.partition(place)) for place in places]
-        self.partitions = [Assignment(place, tape.low, tape.high) for place, tape in tapes]
+        stored = [(place, broker.partition(place)) for place in places]
+        self.partitions = [Assignment(place, each.low, each.high) for place, each in stored]
 
     def records(self, begin: Mapping[Partition, int]) -> Iterator[Record]:
-        """Give what there was when the tape was made."""
+        """Yield the records that were there when this was made."""
         highs = {each.partition: each.high for each in self.partitions}
         for record in self._broker.records():
             place = Partition(record.topic, record.partition)

@@ -1,4 +1,4 @@
-"""A tape: topics read from their beginning to where they end now, by nobody's group."""
+"""The topic reader: topics read from their beginning to their present end, outside of any group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from choreo.errors import ConfigurationError, LogError
 from choreo.kafka import EmbeddedBroker
-from choreo.kafka.topic_reader import Tape, tape_of
+from choreo.kafka.topic_reader import TopicReader
 from choreo.records import Partition
 from tests.broker.leg import KafkaLeg, Leg
 
@@ -34,19 +34,19 @@ def test_every_record_comes_once_in_the_order_of_its_partition(broker_leg: Leg, 
     assert isinstance(broker_leg, KafkaLeg)
     broker_leg.create_topic(topic)
     produce(broker_leg, topic, 2_000)
-    with tape_of(broker_leg.bootstrap, [topic]) as tape:
+    with TopicReader(broker_leg.bootstrap, [topic]) as reader:
         produce(broker_leg, topic, 10)  # comes too late
         for _ in range(2):
-            records = list(tape.records())
+            records = list(reader.records())
             assert sorted(int(each.value or b"") for each in records) == list(range(2_000))
             for number in range(4):
                 offsets = [each.offset for each in records if each.partition == number]
                 assert offsets == sorted(offsets)
-        assert sum(each.high - each.low for each in tape.partitions) == 2_000
+        assert sum(each.high - each.low for each in reader.partitions) == 2_000
         assert records[0].headers == [("n", records[0].value)]
-        begin = {each.partition: each.high - 1 for each in tape.partitions if each.high}
-        assert len(list(tape.records(begin))) == len(begin)
-        assert list(tape.records({Partition(topic, 0): tape.partitions[0].high})) == []
+        begin = {each.partition: each.high - 1 for each in reader.partitions if each.high}
+        assert len(list(reader.records(begin))) == len(begin)
+        assert list(reader.records({Partition(topic, 0): reader.partitions[0].high})) == []
 
 
 @BROKERS
@@ -55,26 +55,29 @@ def test_an_empty_topic_is_read_at_once(broker_leg: Leg, topic: str) -> None:
     broker_leg.create_topic(topic)
     begun = time.monotonic()
     settings = {"allow.auto.create.topics": True}  # the embedded broker makes it when it is asked for
-    with tape_of(broker_leg.bootstrap, [topic], settings) as tape:
-        assert list(tape.records()) == []
-        assert len(tape.partitions) == 4
-        assert tape.cluster_id
+    with TopicReader(broker_leg.bootstrap, [topic], settings) as reader:
+        assert list(reader.records()) == []
+        assert len(reader.partitions) == 4
+        assert reader.cluster_id
     assert time.monotonic() - begun < 10
 
 
 @pytest.mark.kafka
 def test_a_topic_that_is_not_there_is_an_error(kafka_bootstrap: str, topic: str) -> None:
     with pytest.raises(LogError, match=f"could not read {topic}"):
-        Tape(kafka_bootstrap, [topic])
+        TopicReader(kafka_bootstrap, [topic])
 
 
 def test_a_cluster_that_does_not_answer_is_an_error() -> None:
     with EmbeddedBroker() as broker:
         address = broker.bootstrap
     with pytest.raises(LogError, match="could not read the topics"):
-        Tape(address, ["t"])
+        TopicReader(address, ["t"])
 
 
 def test_settings_that_the_promise_depends_on_are_refused() -> None:
-    with pytest.raises(ConfigurationError), closing(Tape("localhost:1", ["t"], {"isolation.level": "x"})):
+    with (
+        pytest.raises(ConfigurationError),
+        closing(TopicReader("localhost:1", ["t"], {"isolation.level": "x"})),
+    ):
         pass
