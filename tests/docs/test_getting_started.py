@@ -84,6 +84,7 @@ def test_it_runs(project: Path) -> None:
                 assert done.stdout == shown(f"python place.py {order}"), done.stderr
             timeline = execute("trace", "o-2", folder=project).stdout
             assert _without_times(timeline) == _without_times(shown("choreo trace o-2"))
+            assert shown("choreo trace o-2") in README.text
 
 
 def test_run_needs_no_lock_where_all_modules_can_be_imported(project: Path) -> None:
