@@ -1,15 +1,14 @@
 """action-after-compensation: an action takes effect after it was undone or refused.
 
-Why it is bad: what it does then stays for ever: the compensation has run already. The protocol makes it
-impossible: a refused or barred action is never run. This rule holds the protocol to it, on the model of
-your saga.
+Why it is bad: what it does then stays for ever: the compensation has run already. The protocol makes this
+impossible: a refused or barred action is never run. This rule checks the protocol on the model of your saga.
 
 For example, a late success that starts the shipment again:
 
     1 payments.charge   refused   Reserved -> PaymentFailed
     2 payments.charge   ok        Reserved -> PaymentProcessed
 
-How to fix it: it is a defect of choreo's: report it, with the trace.
+How to fix it: this is a defect of choreo: report it, with the trace.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""ambiguous-compensation: two compensations undo one success event.
+"""ambiguous-compensation: two compensations undo the same success event.
 
-Why it is bad: which one is called would be chance.
+Why it is bad: it would be chance which of them is called.
 
 For example:
 
@@ -10,8 +10,8 @@ For example:
     @payments.compensation(of=charge)
     def credit(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> Credited: ...
 
-How to fix it: one compensation for all success events of a step, or one for each, told apart by its result
-parameter.
+How to fix it: declare one compensation for all success events of a step, or one for each, told apart by the
+type of its result parameter.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""both-ends: both ends of a saga count, or it completes although something of it was undone.
+"""both-ends: a saga both completes and fails, or completes although a step of it was undone.
 
-Why it is bad: some participants act on the one, some on the other; goods are shipped whose payment was
-given back. The protocol makes it impossible: the first end in the log counts, and after a failure a saga
-that has not passed its pivot can't complete. This rule holds the protocol to it, on the model of your saga.
+Why it is bad: some participants act on one end, some on the other: goods are shipped whose payment was
+refunded. The protocol makes this impossible: the first end in the topic counts, and after a failure a saga
+that has not passed its pivot can't complete. This rule checks the protocol on the model of your saga.
 
 For example, a run that ends twice:
 
     4 mail.confirm   ok       Shipped  -> OrderFulfilled
     5 orders.fail    undone   Released -> OrderFailed
 
-How to fix it: it is a defect of choreo's: report it, with the trace.
+How to fix it: this is a defect of choreo: report it, with the trace.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _undone(run: Run, fails: str) -> int:
-    """Give the first event that counts and says that something failed for good; -1 where there is none."""
+    """Return the number of the first valid event that fails the saga or undoes a step; -1 for none."""
     numbers = sorted(run.valid)
-    told = (n for n in numbers if run.log[n].type == fails or run.log[n].outcome == COMPENSATED)
-    return next(told, -1)
+    undone = (n for n in numbers if run.log[n].type == fails or run.log[n].outcome == COMPENSATED)
+    return next(undone, -1)

@@ -1,15 +1,15 @@
 """compensate-before-action: a compensation takes effect although its action has not.
 
-Why it is bad: it undoes what was not done: a refund without a charge. The protocol makes it impossible: a
-compensation that is called early bars its action, and the action answers with its failure. This rule holds
-the protocol to it, on the model of your saga.
+Why it is bad: it undoes what was not done: a refund without a charge. The protocol makes this impossible: a
+compensation that is called early bars its action, and the action answers with its failure. This rule checks
+the protocol on the model of your saga.
 
 For example, a run in which a refund comes first:
 
     1 payments.refund   undone   ShipmentFailed -> PaymentRefunded
     2 payments.charge   ok       Reserved       -> PaymentProcessed
 
-How to fix it: it is a defect of choreo's: report it, with the trace. Until then, let an event after the
+How to fix it: this is a defect of choreo: report it, with the trace. Until then, let an event after the
 action call the compensation.
 """
 
@@ -28,7 +28,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find runs in which a step is confirmed undone before it has any outcome."""
+    """Find runs in which a step is undone before it has any outcome."""
     for each in case.violations.get(Property.ACTION_FIRST, ()):
         what = f"`{each.step}` is undone before it was done"
         step = case.graph.steps[each.step]

@@ -1,8 +1,8 @@
 """compensation-order: a compensation may run before that of a later step.
 
 Why it is bad: the later step may still be running, or may need what this one takes away: stock is released
-while the customer is still charged for it. The textbook choreography, in which everybody reacts to
-ShipmentFailed at once, has this.
+while the customer is still charged for it. The textbook choreography, in which every participant reacts to
+ShipmentFailed at once, has this defect.
 
 For example, where `charge` came after `reserve`:
 
@@ -12,8 +12,8 @@ For example, where `charge` came after `reserve`:
     @payments.compensation(of=charge)
     def refund(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> PaymentRefunded: ...
 
-How to fix it: a compensation is called by the *end* of the steps that its action triggered: by their
-failure, or by the confirmation of their compensation, of all of them. The help gives the line.
+How to fix it: trigger a compensation by the *end* of all steps that its action triggers: by their failures,
+or by their compensated events. The help of the finding has the line.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Compare what calls each compensation with the reverse edges: does anything call it too early?"""
+    """Find compensations with a trigger that comes before the reverse edges allow it (rule R7)."""
     for each in declared(case.order):
         early = early_call(case.order, each)
         if early:
@@ -79,7 +79,7 @@ def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step
 def _shown(
     case: Case, each: Declared, option: frozenset[str], late: list[Step]
 ) -> tuple[str, tuple[RunLine, ...]]:
-    """Give a run in which both are undone, the wrong one first, and mark it."""
+    """Return a run in which both are undone, the wrong one first, with a mark at that line."""
     run = case.shortest_run(option, each.step.name, *(step.name for step in late[:1])) or case.shortest_run(
         option, each.step.name
     )

@@ -3,7 +3,7 @@
 Why it is bad: a step runs at most once in a saga, so the second time it is not called, and the saga stops
 there.
 
-For example, a check that sends the order round again:
+For example, a check that asks for the reservation to be repeated:
 
     @stock.action(fails=Unavailable)
     def reserve(event: OrderCreated | RecountAsked, ctx: Context) -> Reserved: ...
@@ -11,7 +11,7 @@ For example, a check that sends the order round again:
     @audit.action(fails=AuditFailed)
     def check(event: Reserved, ctx: Context) -> Approved | RecountAsked: ...
 
-How to fix it: give the repetition a saga of its own, or retry inside of the step.
+How to fix it: give the repetition a saga of its own, or retry inside the step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RULE = Rule("CHO107", "cycle", __doc__, "error", unless=("CHO109", "CHO112"), pr
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find circles of steps that the saga runs into; each once."""
+    """Find circles of steps that the start leads to; each once."""
     graph = case.graph
     for names in case.order.cycles:
         first, *others = (graph.steps[name] for name in names)

@@ -1,7 +1,7 @@
 """dead-declaration: a handler declares an event that it never returns.
 
-Why it is bad: others wait for it, and `verify` proves what can't happen. A first failure event needs no
-return: it answers a refusal.
+Why it is bad: others wait for it in vain, and `verify` explores runs that can't happen. The first failure
+event needs no `return`: the runtime publishes it when it refuses the step.
 
 For example:
 
@@ -9,7 +9,7 @@ For example:
     def reserve(event: OrderCreated, ctx: Context) -> Reserved | Backordered:
         return Reserved(event.order_id)
 
-How to fix it: drop it from the annotation, or return it.
+How to fix it: drop it from the return annotation, or return it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RULE = Rule("CHO602", "dead-declaration", __doc__, "warning", properties=(Proper
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find declared events that no ``return`` of a handler gives."""
+    """Find declared events that no ``return`` of the handler returns."""
     for remark, handler in RULE.remarks(case):
         yield RULE.finding(
             case.graph.name,

@@ -1,13 +1,13 @@
-"""deadline-too-short: a deadline passes before the steps under it may have used up their timeouts.
+"""deadline-too-short: a deadline may pass although every step that it waits for keeps its timeout.
 
-Why it is bad: it gives up on sagas that were going well.
+Why it is bad: it rolls back sagas in which nothing is wrong.
 
 For example, where `reserve` has 2 minutes and `charge` 5:
 
-    @orders.deadline(of="payments.charge", within=timedelta(minutes=5))     # from OrderCreated's record
+    @orders.deadline(of="payments.charge", within=timedelta(minutes=5))     # after OrderCreated
     def payment_is_late(event: OrderCreated, ctx: Context) -> PaymentTimedOut: ...
 
-How to fix it: make it longer than the timeouts of the steps on the way together, or shorten those.
+How to fix it: make it longer than the sum of the timeouts on the way to its step, or shorten these.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Compare each deadline with the longest way from what arms it to the step that it watches."""
+    """Find deadlines that are shorter than the longest way from what arms them to their step."""
     for deadline in case.graph.deadlines:
         longest = _longest(case, deadline.step, frozenset().union(*deadline.trigger), {})
         if deadline.within_ms is not None and longest > deadline.within_ms:
@@ -56,7 +56,7 @@ def _written(milliseconds: int) -> str:
 
 
 def _longest(case: Case, name: str, armed_by: frozenset[str], known: dict[str, int]) -> int:
-    """Give the sum of timeouts on the longest way from the arming event to the end of a step."""
+    """Return the sum of the timeouts on the longest way from the arming event to the end of a step."""
     if name in known:
         return known[name]
     known[name] = 0

@@ -1,15 +1,15 @@
 """double-compensation: a compensation, or an action, takes effect twice in one saga.
 
-Why it is bad: money is given back twice. The protocol makes it impossible: a step runs at most once in a
-saga, and so does its compensation, whatever is delivered again. This rule holds the protocol to it, on the
-model of your saga.
+Why it is bad: money is refunded twice. The protocol makes this impossible: a step runs at most once in a
+saga, and so does its compensation, whatever is delivered again. This rule checks the protocol on the model
+of your saga.
 
 For example, a run with two refunds:
 
     3 payments.refund   undone   ShipmentFailed    -> PaymentRefunded
     4 payments.refund   undone   ShipmentCancelled -> PaymentRefunded
 
-How to fix it: it is a defect of choreo's: report it, with the trace.
+How to fix it: this is a defect of choreo: report it, with the trace.
 """
 
 from __future__ import annotations

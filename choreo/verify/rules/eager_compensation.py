@@ -1,16 +1,15 @@
 """eager-compensation: a compensation is called by a timeout, not by the answer that follows it.
 
-Why it is bad: a step that is late may still be running, or may have been done. Its owner says so: with its
-failure, or with the confirmation of its compensation. Who doesn't wait for that may undo its own work
-first.
+Why it is bad: a step that is late may still be running, or may have been done. Its owner publishes which:
+by its failure, or by its compensated event. A compensation that doesn't wait for that may run too early.
 
-For example, where a deadline on `charge` gives `PaymentTimedOut`:
+For example, where a deadline on `charge` emits `PaymentTimedOut`:
 
     @inventory.compensation(of=reserve)
     def release(event: PaymentTimedOut | PaymentFailed | PaymentRefunded, …) -> Released: ...
 
-How to fix it: drop the timeout from the trigger: after it comes the one answer or the other. The help
-gives the line.
+How to fix it: drop the timeout from the trigger: one of the other two events follows it. The help of the
+finding has the line.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find timeouts of the next steps among what calls a compensation."""
+    """Find compensations that are triggered by a timeout of the next step."""
     for each in declared(case.order):
         named = frozenset().union(*each.undo.trigger)
         for step, _ in each.needs.answers:

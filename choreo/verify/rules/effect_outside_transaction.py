@@ -1,8 +1,8 @@
-"""effect-outside-transaction: a plain `def` reaches beyond its local transaction.
+"""effect-outside-transaction: a handler that runs inside its local transaction has effects outside of it.
 
 Why it is bad: a plain `def` runs inside the transaction, for which every other saga waits. What it does
 outside (a call, a message, a file) stays when the transaction is rolled back, is done again when it is
-repeated, and holds the database meanwhile. A commit of its own tears apart what choreo commits as one.
+repeated, and holds the database meanwhile. A commit of its own splits what choreo commits as one.
 
 For example:
 
@@ -10,8 +10,8 @@ For example:
     def charge(event: Reserved, ctx: Context) -> PaymentProcessed:
         requests.post("https://bank.example/charges", json=...)
 
-How to fix it: let it be `async def`, or give `blocking=True`: then it runs outside of any transaction, and
-its result is committed afterwards. Messages to others go by the outbox: return an event.
+How to fix it: make it `async def`, or give `blocking=True`: then it runs outside any transaction, and its
+result is committed afterwards. To send a message, return an event: it goes through the outbox.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ def check(case: Case) -> Iterator[Finding]:
             f"`{handler.name}` {remark.what} inside its transaction: {plain}",
             remark.where,
             why="what it does there is not rolled back, may be done again, and holds the database meanwhile",
-            help=_mend(handler, remark.what),
+            help=_fix(handler, remark.what),
             steps=(handler.name, plain),
             related=remark.chain,
         )
 
 
-def _mend(handler: HandlerEntry, what: str) -> str:
+def _fix(handler: HandlerEntry, what: str) -> str:
     if "transaction" in what:
         return "leave the transaction to choreo, and use ctx.db"
     if handler.task in ("observer", "deadline"):

@@ -1,14 +1,13 @@
-"""enum-without-default: an event has an enum, and readers that don't know a new symbol have nothing to fall
-back on.
+"""enum-without-default: an enum of an event has no default for readers that don't know a new symbol.
 
-Why it is bad: the day a symbol is added, every reader that isn't deployed yet turns such events into dead
-letters.
+Why it is bad: when a symbol is added, every reader that is not yet deployed with it turns such events into
+dead letters.
 
 For example, a schema as another language's generator writes it:
 
     {"type": "enum", "name": "Speed", "symbols": ["NORMAL", "EXPRESS"]}
 
-How to fix it: add a member `UNKNOWN` to the enum: it becomes the default that such readers fall back on.
+How to fix it: add a member `UNKNOWN` to the enum: it becomes the default that such readers read.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ RULE = Rule("CHO505", "enum-without-default", __doc__, "warning")
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find enums without a default in what somebody else reads; each enum once."""
+    """Find enums without a default in events that another participant reads; each enum once."""
     manifests = {manifest.participant: manifest for manifest in case.choreography.manifests}
-    told: set[str] = set()
+    reported: set[str] = set()
     for each in readings(case.choreography, case.graph):
         foreign = [handler for handler in each.handlers if handler.participant != each.writer]
         for handler in foreign[:1]:
             for name, symbols in enums(manifests[handler.participant], each.event):
-                if name not in told:
-                    told.add(name)
+                if name not in reported:
+                    reported.add(name)
                     yield _finding(case, each, handler, name, symbols)
 
 

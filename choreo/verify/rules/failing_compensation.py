@@ -1,15 +1,15 @@
-"""failing-compensation: a compensation has an outcome that means failure.
+"""failing-compensation: a compensation declares a failure event, or more than one event.
 
-Why it is bad: a rollback that can fail is none. A compensation is retried until it is done; what can't be
-done waits as a dead letter for a person.
+Why it is bad: a rollback that can fail is none. A compensation is retried until it succeeds; one that can't
+becomes a dead letter, for a person to decide.
 
 For example:
 
     @payments.compensation(of=charge)
     def refund(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> Refunded | RefundFailed: ...
 
-How to fix it: let it return its one event, raise where it can't, and name what counts as done already in
-`ignore=`.
+How to fix it: let it return one event, raise an exception where it can't be done now, and name in `ignore=`
+the exceptions which mean that it is done already.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find compensations that declare a failure event, or more than one event."""
+    """Find compensations that declare anything but one success event."""
     for handler in case.graph.handlers:
         if handler.task != "compensation":
             continue

@@ -1,15 +1,15 @@
-"""failure-after-pivot: something can fail after the point of no return, or beside it.
+"""failure-after-pivot: a step can fail, or a deadline can pass, after the point of no return or beside it.
 
 Why it is bad: a pivot and a retriable step are never undone. If a step after them, or on a parallel branch,
-fails, the saga can neither complete nor be rolled back. So it is where a deadline passes that nothing
-answers: one on a step of a way that a choice doesn't take, counted from what comes before the choice.
+fails, the saga can neither complete nor be rolled back. The same holds for a deadline whose step is never
+triggered: one on a branch that a choice doesn't take, counted from an event before the choice.
 
 For example, where `settle` is the pivot:
 
     @ledger.action(kind="pivot", fails=SettlementFailed, partial=False)
     def settle(event: Credited, ctx: Context) -> Settled: ...
 
-    @mail.action(fails=MailFailed)                       # and then? the money has left
+    @mail.action(fails=MailFailed)                       # the money has left
     def confirm(event: Settled, ctx: Context) -> Confirmed: ...
 
 How to fix it: order the steps: compensatable ones first, then the pivot, then retriable ones. Count a
@@ -39,24 +39,26 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find what can fail behind a pivot or a retriable step, or beside one; one finding for each such one."""
-    told: set[str] = set()
+    """Find what can fail after or beside a pivot or a retriable step; one finding for each of these."""
+    reported: set[str] = set()
     for final in case.graph.steps.values():
         if final.kind not in (PIVOT, RETRIABLE):
             continue
-        wrong = [step for step in _after_and_beside(case, final) if step.can_fail and step.name not in told]
+        wrong = [
+            step for step in _after_and_beside(case, final) if step.can_fail and step.name not in reported
+        ]
         if wrong:
-            told |= {final.name, *(step.name for step in wrong)}
+            reported |= {final.name, *(step.name for step in wrong)}
             yield _finding(case, final, wrong)
             continue
-        late = [each for each in _unanswered(case, final) if not {each.name, each.step} & told]
+        late = [each for each in _unanswered(case, final) if not {each.name, each.step} & reported]
         if late:
-            told |= {final.name, *(each.name for each in late)}
+            reported |= {final.name, *(each.name for each in late)}
             yield _late(case, final, late)
 
 
 def _unanswered(case: Case, final: Step) -> list[HandlerEntry]:
-    """Give the deadlines that may pass beside a step because nothing triggers what they watch."""
+    """Return the deadlines that may pass beside a step because nothing triggers the step that they watch."""
     others = {step.name for step in (final, *_after_and_beside(case, final))}
     return [
         deadline
@@ -79,7 +81,7 @@ def _late(case: Case, final: Step, late: list[HandlerEntry]) -> Finding:
 
 
 def _after_and_beside(case: Case, final: Step) -> list[Step]:
-    """Give what comes after a step, the next ones first, and what runs beside it."""
+    """Return the steps after a step, the next ones first, and the steps beside it."""
     steps = case.graph.steps
     next_ones = [step for success in final.successes for step in case.graph.triggered.get(success, ())]
     later = [steps[name] for name in steps if name in case.order.after[final.name]]

@@ -1,7 +1,7 @@
-"""foreign-compensation: a participant declares the compensation of another one's step.
+"""foreign-compensation: a participant declares the compensation of another participant's step.
 
-Why it is bad: what was done is in the other's database; only its owner knows whether it was done, may bar
-it, and can undo it in one transaction with saying so.
+Why it is bad: the effects of the step are in the other's database. Only its owner knows whether it was done,
+may bar it, and can undo it and publish that in one transaction.
 
 For example, in the manifest of `orders`:
 

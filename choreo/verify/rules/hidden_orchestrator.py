@@ -1,8 +1,8 @@
 """hidden-orchestrator: one participant's events trigger nearly all actions of the others.
 
-Why it is bad: it is an orchestrator that nobody calls so: every change of the flow is a change of it, and
-when it is down nothing moves. Then rather have one openly. Reported from 80 % of the others' actions on, of
-at least three others.
+Why it is bad: it is an orchestrator in all but name: every change of the flow changes it, and when it is
+down nothing moves. It is reported where it triggers 80 % or more of the others' actions, in at least three
+other participants.
 
 For example, where `desk` turns every answer into the next command:
 
@@ -27,9 +27,9 @@ from choreo.verify.rule import Rule
 RULE = Rule("CHO113", "hidden-orchestrator", __doc__, "warning", unless=("CHO112",))
 
 SHARE = 0.8
-"""The part of the others' actions from which on one participant is an orchestrator."""
+"""The least share of the others' actions that makes a participant an orchestrator."""
 OTHERS = 3
-"""The number of others from which on."""
+"""The least number of other participants that makes it one."""
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -54,7 +54,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _callers(case: Case, step: Step) -> set[str]:
-    """Give the participants whose events trigger a step; that of the saga's start is everybody's."""
+    """Return the participants whose events trigger a step; the event that starts the saga doesn't count."""
     graph = case.graph
     names = frozenset().union(*step.trigger) - {graph.contract.starts}
     owners = (graph.outcome[name][0] for name in names if name in graph.outcome)

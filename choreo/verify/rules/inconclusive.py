@@ -1,12 +1,12 @@
-"""inconclusive: a limit was reached before every run had been looked at.
+"""inconclusive: a limit was reached before every run was explored.
 
-Why it is bad: nothing was found in what was looked at, and more is not proved. `choreo verify` exits with
-3, so that nobody takes it for a pass.
+Why it is bad: nothing is proved of the runs that were not explored. `choreo verify` exits with 3, so that
+this is not taken for a pass.
 
-For example, many long branches in parallel, each with failures and deadlines, of one saga.
+For example, a saga with many long parallel branches, each with failures and deadlines.
 
-How to fix it: give it more room with `--states` and `--seconds`; or cut the saga: a branch that is a
-business transaction of its own may be a saga of its own.
+How to fix it: raise `--states` and `--seconds`; or split the saga: a branch that is a business transaction
+of its own may be a saga of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""late-reply: a deadline can undo a step whose compensation does not expect that.
+"""late-reply: a deadline can undo a step whose compensation does not take `Aborted`.
 
-Why it is bad: when the deadline passes first, no event of a later step calls the compensation. If its
-parameter admits no `Aborted`, it can't be called: it becomes a dead letter, and what the late reply did
-stays.
+Why it is bad: when the deadline passes first, no event of a later step calls the compensation: its event is
+an `Aborted`. If its parameter doesn't take that, it becomes a dead letter, and what the late step did stays.
 
 For example, in two participants:
 
@@ -12,7 +11,7 @@ For example, in two participants:
     @payments.compensation(of=charge)
     def refund(event: ShipmentFailed, charged: PaymentProcessed, ctx: Context) -> PaymentRefunded: ...
 
-How to fix it: let the compensation's event be `… | Aborted`. The help gives the line.
+How to fix it: let the compensation's event be `… | Aborted`. The help of the finding has the line.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ RULE = Rule(
 
 def check(case: Case) -> Iterator[Finding]:
     """Find deadlines on steps whose compensation takes no `Aborted`."""
-    told: set[str] = set()
+    reported: set[str] = set()
     for deadline in case.graph.deadlines:
         step = case.graph.steps.get(deadline.step)
         for undo in step.compensations if step else ():
-            if undo.aborted or undo.name in told or step is None:
+            if undo.aborted or undo.name in reported or step is None:
                 continue
-            told.add(undo.name)
+            reported.add(undo.name)
             success = next(s for s in step.successes if step.compensation_for(s) is undo)
             yield RULE.finding(
                 case.graph.name,

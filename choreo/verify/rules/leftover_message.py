@@ -1,17 +1,18 @@
 """leftover-message: an outcome may come after the saga's end, and is then dispatched to nobody.
 
-Why it is bad: what is void is recorded and not acted on. Whoever observes that event sees it in some sagas
-and not in others, by chance.
+Why it is bad: an outcome after the end is void: it is recorded, and no handler is called. So a handler of
+that event is called in some sagas and not in others, by chance.
 
 For example, two retriable steps after the pivot, of which one ends the saga:
 
     @mail.action(kind="retriable")
-    def confirm(event: Settled, ctx: Context) -> Confirmed: ...          # may be later than …
+    def confirm(event: Settled, ctx: Context) -> Confirmed: ...          # may come later …
 
     @ledger.action(kind="retriable")
-    def close(event: Settled, ctx: Context) -> TransferDone: ...         # … the end
+    def close(event: Settled, ctx: Context) -> TransferDone: ...         # … than this end
 
-How to fix it: join the branch before the step that emits `completes`, or make it an observer of `completes`.
+How to fix it: join the branch before the step that emits `completes`, or do its work in an observer of
+`completes`.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ RULE = Rule("CHO110", "leftover-message", __doc__, "warning", of_runs=True)
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find, in runs that complete, successes of steps that can't fail which the end does not wait for."""
-    told: set[str] = set()
+    """Find successes that the good end does not wait for, of steps that can't fail."""
+    reported: set[str] = set()
     for run, number in after_the_end(case):
         event = run.log[number]
         step = case.graph.steps.get(event.step)
         if event.type not in case.graph.consumers:
             continue  # nobody waits for it: CHO103
-        if event.step in told or step is None or step.handler is None or step.can_fail:
+        if event.step in reported or step is None or step.handler is None or step.can_fail:
             continue
-        told.add(event.step)
+        reported.add(event.step)
         end = short_name(case.graph.contract.completes)
         yield RULE.finding(
             case.graph.name,
@@ -51,7 +52,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def after_the_end(case: Case) -> Iterator[tuple[Run, int]]:
-    """Give the successes that, in a run that completes, are not ordered before the end."""
+    """Return the successes that, in a run that completes, are not ordered before its end."""
     for run in case.whole_runs:
         end = next((n for n, e in enumerate(run.log) if e.type == case.graph.contract.completes), -1)
         if run.end != "completed" or end < 0:

@@ -1,7 +1,7 @@
 """lossy-promotion: bytes are written, and read as a string.
 
-Why it is bad: Avro allows it, but bytes need not be UTF-8: those that aren't become dead letters, one in a
-thousand, in production.
+Why it is bad: Avro allows it, but bytes need not be UTF-8: an event with other bytes becomes a dead letter,
+rarely enough to pass all tests.
 
 For example:
 
@@ -46,5 +46,5 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def is_promotion(problem: Unreadable) -> bool:
-    """Say whether a problem is the promotion of bytes to a string, which the specification allows."""
+    """Whether a problem is the promotion of bytes to a string, which the specification allows."""
     return problem.reason.startswith("bytes were written")

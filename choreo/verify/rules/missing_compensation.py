@@ -1,4 +1,4 @@
-"""missing-compensation: a step can't be undone.
+"""missing-compensation: no compensation undoes a step, or the start of the saga.
 
 Why it is bad: when a later step fails, what this one did stays: money charged, stock reserved. The start of
 a saga has a compensation, too: it ends the saga in its `fails` event; without it a saga that fails stays
@@ -9,8 +9,8 @@ For example, a compensatable action, and nothing that undoes it:
     @payments.action(fails=PaymentFailed)
     def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...
 
-How to fix it: declare `@participant.compensation(of=…)`, or say that the step is a pivot or retriable. The
-help gives the code, with what has to call it.
+How to fix it: declare `@participant.compensation(of=…)`, or make the step a pivot or retriable. The help of
+the finding has the code, with its triggers.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _owner(case: Case, step: Step) -> str:
-    """Give who declares the compensation; of the start, who looks at how the saga ended."""
+    """Return the participant to declare it; for the start, one that observes how the saga ends."""
     if step.participant:
         return step.participant
     ends = {case.graph.contract.completes, case.graph.contract.fails}
@@ -69,14 +69,14 @@ def _owner(case: Case, step: Step) -> str:
 
 
 def not_undone(graph: SagaGraph) -> Iterator[tuple[Step, str]]:
-    """Give the success events that no compensation undoes, with their steps."""
+    """Return the success events that no compensation undoes, with their steps."""
     for step in graph.steps.values():
         if step.is_undone:
             yield from ((step, success) for success in step.successes if not step.compensation_for(success))
 
 
 def waits_for_missing_compensation(graph: SagaGraph, handler: HandlerEntry) -> bool:
-    """Say whether a compensation waits for that of a later step, and that one is missing."""
+    """Whether a compensation waits for that of a later step, and that one is missing."""
     if handler.task != "compensation" or handler.step not in graph.steps:
         return False
     after = {t.name for success in graph.steps[handler.step].successes for t in graph.successors(success)}

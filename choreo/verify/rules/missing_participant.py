@@ -1,6 +1,6 @@
-"""missing-participant: the choreography speaks of a participant, or of a step, that isn't there.
+"""missing-participant: the choreography refers to a participant, or to a step, that is missing.
 
-Why it is bad: what is not there is not verified, and what waits for it waits in vain.
+Why it is bad: what is missing is not verified, and handlers that wait for it wait in vain.
 
 For example, where no manifest of `payments` is given, or it has no step `charge`:
 
@@ -8,7 +8,7 @@ For example, where no manifest of `payments` is given, or it has no step `charge
     def payment_is_late(event: OrderCreated, ctx: Context) -> PaymentTimedOut: ...
 
 How to fix it: give that participant's module or manifest, too, or correct the step's name. Where a
-participant has left the saga, write the lock anew: `choreo verify --lock`.
+participant has left the saga, write the lock again: `choreo verify --lock`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find steps that deadlines watch and nobody has, and participants that only the lock knows."""
+    """Find deadlines on steps that do not exist, and participants that only the lock knows."""
     graph = case.graph
     for deadline in graph.deadlines:
         if deadline.step in graph.steps:

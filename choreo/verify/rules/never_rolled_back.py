@@ -1,7 +1,7 @@
 """never-rolled-back: a step has a compensation, and nothing after or beside it can fail.
 
-Why it is bad: its compensation is code that never runs, and that nobody ever sees run. Mostly the step is
-the point of no return: then say so.
+Why it is bad: its compensation is code that never runs. Mostly the step is the point of no return: then
+declare it so.
 
 For example, where `create` is the last step that can fail:
 
@@ -11,8 +11,8 @@ For example, where `create` is the last step that can fail:
     @shipping.compensation(of=create)
     def cancel(event: Aborted, created: ShipmentCreated, ctx: Context) -> ShipmentCancelled: ...
 
-How to fix it: `kind="pivot"`, and drop the compensation; or, if a deadline of others may undo it, declare
-that.
+How to fix it: declare `kind="pivot"`, and drop the compensation; or, if another participant is to give up
+on the step after some time, let it declare a deadline.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""no-end-reachable: whatever happens, the saga never comes to its good end.
+"""no-end-reachable: no run of the saga reaches its `completes` event.
 
-Why it is bad: every saga of this type stays open for ever.
+Why it is bad: every saga of this type fails, or stays open for ever.
 
 For example, where the saga `completes=OrderFulfilled`, and the last step returns something else:
 

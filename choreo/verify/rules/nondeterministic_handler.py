@@ -1,7 +1,7 @@
-"""nondeterministic-handler: a handler asks the clock, or chance.
+"""nondeterministic-handler: a handler uses the clock, or random values.
 
-Why it is bad: an attempt that is repeated, and a replay of the saga, come to another result: another id at
-the payment provider, another day on the invoice.
+Why it is bad: a repeated attempt, or a replay of the saga, has another result: another id at the payment
+provider, another day on the invoice.
 
 For example:
 
@@ -24,7 +24,7 @@ RULE = Rule("CHO606", "nondeterministic-handler", __doc__, "warning")
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find calls in handlers, and in what they call, that give something else each time."""
+    """Find calls in handlers, and in what they call, that have another result each time."""
     for remark, handler in RULE.remarks(case):
         plain = remark.about.replace("()", "")
         clock = plain.startswith(("datetime.", "time."))

@@ -1,6 +1,6 @@
 """open-at-end: the saga may complete while a step that can be undone is still open.
 
-Why it is bad: if that step fails after the end, nothing rolls back: the saga is over.
+Why it is bad: if that step fails after the end, nothing is rolled back: the saga is over.
 
 For example, a branch that nobody waits for:
 
@@ -27,17 +27,17 @@ RULE = Rule("CHO114", "open-at-end", __doc__, "warning", of_runs=True)
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find, in runs that complete, successes of steps that can fail which the end does not wait for."""
-    told: set[str] = set()
+    """Find successes that the good end does not wait for, of steps that can fail."""
+    reported: set[str] = set()
     completes = case.graph.contract.completes
     for run, number in after_the_end(case):
         event = run.log[number]
         step = case.graph.steps.get(event.step)
         if event.type not in case.graph.consumers:
             continue  # nobody waits for it: CHO103
-        if event.step in told or step is None or not step.can_fail:
+        if event.step in reported or step is None or not step.can_fail:
             continue
-        told.add(event.step)
+        reported.add(event.step)
         end = next(n for n, each in enumerate(run.log) if each.type == completes)
         yield RULE.finding(
             case.graph.name,

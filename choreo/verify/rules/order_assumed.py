@@ -9,10 +9,10 @@ For example, where the two branches run in parallel:
     @flight.action(fails=FlightFailed)
     def book(event: TripRequested, hotel: Earlier[HotelBooked], ctx: Context) -> FlightBooked: ...
 
-or a handler of one saga that waits for an event of another one, whose topic and key are its own.
+or where a handler waits for an event of another saga, which has another topic and key.
 
-How to fix it: join the event (`event: …, hotel: HotelBooked`), or say that it may be missing (`Earlier[…]
-| None`); import an event of another saga as `External`.
+How to fix it: join the event (`event: …, hotel: HotelBooked`), or let it be missing
+(`Earlier[…] | None`); import an event of another saga as `External`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find earlier events that need not have come, and triggers on another saga's topic."""
+    """Find earlier events that need not have come, and triggers that are on another saga's topic."""
     yield from _on_other_topics(case)
     takers = [handler for handler in case.graph.handlers if handler.earlier]
     past = past_of(case.graph) if takers else {}

@@ -1,15 +1,15 @@
 """orphan-event: an event is emitted, and nobody waits for it.
 
-Why it is bad: the work ends in nothing; mostly a consumer was removed, or never written. An observer counts
-as a consumer, and so does whoever takes it as `Earlier`.
+Why it is bad: nothing follows from the step. Mostly a consumer was removed, or never written. An observer
+counts as a consumer, and so does a handler that takes the event as `Earlier`.
 
 For example, where no handler takes `LabelPrinted`:
 
     @shipping.action(fails=LabelFailed)
     def print_label(event: ShipmentCreated, ctx: Context) -> LabelPrinted: ...
 
-How to fix it: consume it, export it as `External`, or, if the step has no consequence, make that plain by
-an observer.
+How to fix it: consume it, export it as `External`, or, if nothing is to follow from the step, declare an
+observer of it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find success events that call no handler, end nothing, and leave for nowhere.
+    """Find success events that call no handler, end no saga, and are not exported.
 
-    What a failure, a confirmation or a timeout must call is the matter of the rules on compensations.
+    What failures, compensations and timeouts must call is checked by the rules on compensations.
     """
     graph = case.graph
     taken = {name for handler in graph.handlers for name in handler.earlier}

@@ -1,7 +1,7 @@
-"""phantom-event: a handler waits for an event that is known, and that nothing emits.
+"""phantom-event: a handler waits for an event that is declared, and that nothing emits.
 
-Why it is bad: the handler is never called. Mostly a step was removed, or emits another event now, and who
-waits for it was not told.
+Why it is bad: the handler is never called. Mostly a step was removed, or now emits another event, and
+the handlers that wait for it were not changed.
 
 For example, where no handler returns `PaymentSettled` any more:
 
@@ -33,7 +33,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find the triggers that are declared somewhere, and emitted nowhere in this saga."""
+    """Find triggers that are declared somewhere, and emitted nowhere in this saga."""
     graph = case.graph
     for name, handlers in sorted(graph.consumers.items()):
         if name in case.settled or not is_known_elsewhere(case, name) or elsewhere(case, name):
@@ -52,6 +52,6 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def elsewhere(case: Case, name: str) -> str:
-    """Give another saga in which an event is emitted; empty where there is none."""
+    """Return another saga in which an event is emitted; empty where there is none."""
     sagas = (graph for graph in case.choreography.sagas if graph.name != case.graph.name)
     return next((graph.name for graph in sagas if name in graph.outcome), "")

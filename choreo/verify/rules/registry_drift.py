@@ -1,7 +1,7 @@
 """registry-drift: the source has a handler that importing the participant did not register.
 
-Why it is bad: whoever reads the code believes that it runs. It stands in a module that nobody imports, or
-under a condition that doesn't hold here.
+Why it is bad: a reader of the code believes that it runs. It is in a module that nobody imports, or under a
+condition that doesn't hold here.
 
 For example, `shop/refunds.py`, where `shop/payments.py` declares the participant and doesn't import it:
 
@@ -25,7 +25,7 @@ RULE = Rule("CHO604", "registry-drift", __doc__, "error")
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find decorated functions that nobody registered; each in one saga of its participant."""
+    """Find decorated functions that are not registered; each in one saga of its participant."""
     for manifest in case.choreography.manifests:
         if not manifest.sagas or manifest.sagas[0].name != case.graph.name:
             continue

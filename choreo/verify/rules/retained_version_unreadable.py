@@ -1,6 +1,6 @@
-"""retained-version-unreadable: a reader can't read an earlier version of an event, which the log still holds.
+"""retained-version-unreadable: a reader can't read an earlier version of an event, which a topic may hold.
 
-Why it is bad: whoever reads the log again (a new participant, a rebuilt one, a replay) meets those events,
+Why it is bad: whoever reads the topic again (a new participant, a rebuilt one, a replay) meets those events,
 and each becomes a dead letter.
 
 For example, where `schemas/history` has an `OrderCreated` without `customer`:
@@ -8,9 +8,9 @@ For example, where `schemas/history` has an `OrderCreated` without `customer`:
     @event(namespace="shop")
     class OrderCreated:
         order_id: str
-        customer: str                           # has no default
+        customer: str                           # no default
 
-How to fix it: give the new field a default. Once no log holds the old version, delete its file in
+How to fix it: give the new field a default. Once no topic holds the old version, delete its file in
 `schemas/history`.
 """
 
@@ -37,7 +37,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Compare every reader's schema with every version that is kept."""
+    """Find readers whose schema can't read a version that is kept."""
     for each in readings(case.choreography, case.graph):
         for version in each.earlier:
             problems = [p for p in case.compare(version, each.read) if not is_promotion(p)]

@@ -1,6 +1,6 @@
-"""saga-disagreement: two participants know two contracts of one saga.
+"""saga-disagreement: two participants have different contracts of the same saga.
 
-Why it is bad: one waits for an end that the other never publishes, or looks for it on another topic.
+Why it is bad: one waits for an end that the other never publishes, or reads another topic.
 
 For example, in two repositories:
 
@@ -23,7 +23,7 @@ RULE = Rule("CHO112", "saga-disagreement", __doc__, "error", properties=(Propert
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find contracts of this saga that differ from the one that most participants know."""
+    """Find contracts of this saga that differ from the one that most participants have."""
     name = case.graph.name
     known = [(manifest, saga) for manifest in case.choreography.manifests for saga in manifest.sagas]
     known = [(manifest, saga) for manifest, saga in known if saga.name == name]

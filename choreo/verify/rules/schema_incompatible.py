@@ -33,7 +33,7 @@ RULE = Rule("CHO501", "schema-incompatible", __doc__, "error", properties=(Prope
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Compare the schemas of every event between who writes it and who reads it."""
+    """Find readers of an event whose schema can't read what its writer writes."""
     for each in readings(case.choreography, case.graph):
         problems = [p for p in case.compare(each.written, each.read) if not is_promotion(p)]
         if problems:

@@ -1,8 +1,8 @@
-"""shared-outcome: two steps emit one event.
+"""shared-outcome: two steps emit the same event.
 
-Why it is bad: who reads it can't tell which step it is the outcome of; the one would be taken for the other.
+Why it is bad: its readers can't tell of which step it is the outcome: they go by its type.
 
-For example, one event for two reasons:
+For example, one failure event for two steps:
 
     @payments.action(fails=OrderRefused)
     def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...
@@ -10,7 +10,7 @@ For example, one event for two reasons:
     @shipping.action(fails=OrderRefused)
     def create(event: PaymentProcessed, ctx: Context) -> ShipmentCreated: ...
 
-How to fix it: give each step events of its own.
+How to fix it: give each step its own events.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""stale-manifest: a participant declares something else than its manifest, or the choreography's lock, says.
+"""stale-manifest: a participant differs from its manifest, or from the choreography's lock.
 
 Why it is bad: other repositories verify what the manifest says, and compensations whose triggers are
-derived run by the lock. If a participant has changed since, they are proved right for another choreography,
-or called too early, or never.
+derived take them from the lock. If the participant has changed since, another choreography is proved than
+the one that runs, and compensations are called too early, or never.
 
 For example, after a step was added to `payments`, and nobody ran:
 
     $ choreo manifest shop.payments --output manifests
     $ choreo verify --lock
 
-How to fix it: write it anew, and commit it: the manifest beside the code, `choreography.json` in every
+How to fix it: write it again, and commit it: the manifest beside the code, `choreography.json` in every
 repository that has one.
 """
 
@@ -26,7 +26,7 @@ RULE = Rule("CHO701", "stale-manifest", __doc__, "error")
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Compare each participant with its committed manifest, and with the digest that was locked."""
+    """Find participants that differ from their committed manifests, or from the digests in the lock."""
     for manifest in case.choreography.manifests:
         if manifest.participant not in case.graph.participants:
             continue

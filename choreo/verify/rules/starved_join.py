@@ -1,13 +1,13 @@
-"""starved-join: a join waits for events that never come in one run.
+"""starved-join: a join waits for events that never come in the same run.
 
 Why it is bad: the handler is never called, and the saga stops before it.
 
-For example, where `charge` answers the one or the other:
+For example, where `charge` returns either `PaymentProcessed` or `PaymentDeferred`:
 
     @shipping.action(fails=ShipmentFailed)
     def create(paid: PaymentProcessed, deferred: PaymentDeferred, ctx: Context) -> ShipmentCreated: ...
 
-How to fix it: join outcomes of steps that all run; for the one *or* the other, write `A | B`.
+How to fix it: join the outcomes of steps that all run; where either event is enough, write `A | B`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find joins of which every alternative asks for two outcomes that exclude each other."""
+    """Find joins of which every alternative needs two outcomes that exclude each other."""
     for handler in case.graph.handlers:
         if handler.task != "compensation" and handler.trigger:
             rivals = [_rivals(case, option) for option in handler.trigger]
@@ -55,7 +55,7 @@ def _finding(case: Case, handler: HandlerEntry, rivals: tuple[str, str, str]) ->
 
 
 def _rivals(case: Case, option: frozenset[str]) -> tuple[str, str, str] | None:
-    """Give two events of a join that exclude each other, and why they do."""
+    """Return two events of a join that exclude each other, and why."""
     for first, second in combinations(sorted(option), 2):
         (one, how), (other, otherwise) = (case.graph.outcome.get(name, ("", "")) for name in (first, second))
         if not one or not other or {how, otherwise} & {COMPENSATED, TIMED_OUT}:

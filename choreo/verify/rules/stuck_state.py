@@ -1,17 +1,17 @@
 """stuck-state: in some scenario the saga stops before its end.
 
-Why it is bad: money or stock stays in between, and nobody is told. Whoever waits, waits for ever.
+Why it is bad: the saga stays open for ever with its work half done, and no participant notices.
 
-For example, a choice of which one answer leads nowhere, though the saga is not at its end:
+For example, a choice of which one answer leads nowhere:
 
     @stock.action(fails=Unavailable)
     def reserve(event: OrderCreated, ctx: Context) -> Reserved | Backordered: ...
 
     @payments.action(fails=PaymentFailed)
-    def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...    # and after Backordered?
+    def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...    # nothing takes Backordered
 
-How to fix it: the trace ends where nothing moves any more. Let somebody react to its last event, or let
-the step that waits be called by what really comes.
+How to fix it: let a handler react to the last event of the trace, or trigger the step that still waits by
+an event that does come.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find runs that stop without an end; the shortest of those that stop at the same event."""
+    """Find runs that stop without an end; of those that stop at the same event, the shortest."""
     seen: dict[str, tuple[Run, int]] = {}
     for run in case.whole_runs:
         if run.end or not run.log:

@@ -1,15 +1,15 @@
 """uncompensated-path: a compensation exists, and in some scenario nothing calls it.
 
-Why it is bad: what the step did stays, and everything before it waits for ever for its confirmation. This
-is the step whose failure reaches nobody.
+Why it is bad: what the step did stays, and the compensations before it wait for ever until it is undone.
+Mostly one of the ends of a later step is missing from its triggers.
 
-For example, where `charge` may fail, too:
+For example, where `charge` may also fail, and then emits `PaymentFailed`:
 
     @inventory.compensation(of=reserve)
     def release(event: PaymentRefunded, reserved: Reserved, ctx: Context) -> Released: ...
 
-How to fix it: a compensation is called by every step that its action's success triggers: by its failure,
-or by the confirmation of its compensation. The help gives the line.
+How to fix it: trigger a compensation by every step that the success of its action triggers: by the failure
+of that step, or by its compensated event. The help of the finding has the line.
 """
 
 from __future__ import annotations
@@ -36,12 +36,10 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Compare what calls each compensation with the reverse edges: is anything missing?"""
+    """Find compensations whose triggers lack one that the reverse edges require (rule R7)."""
     for each in declared(case.order):
         missing = missing_calls(case.order, each)
-        if missing and not early_call(
-            case.order, each
-        ):  # where it runs too early, CHO204's mend mends this, too
+        if missing and not early_call(case.order, each):  # else the fix of CHO204 fixes this, too
             yield _finding(case, each, min(missing, key=sorted))
 
 

@@ -1,6 +1,6 @@
 """undeclared-emit: a handler may return what it doesn't declare.
 
-Why it is bad: the runtime refuses it before the commit, so the step fails, again and again; and what is
+Why it is bad: the runtime refuses it before the commit, so the step fails at every attempt; and what is
 verified is not what the code does.
 
 For example:
@@ -10,7 +10,7 @@ For example:
         if event.total == 0:
             return PaymentSkipped(event.order_id)
 
-How to fix it: add the event to the return annotation (and let somebody wait for it), or return another one.
+How to fix it: add the event to the return annotation (and let a handler wait for it), or return another one.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""unknown-event: a handler waits for an event that no other manifest knows.
+"""unknown-event: a handler waits for an event that no other participant knows.
 
 Why it is bad: nobody will ever publish it, so the handler is never called. Mostly its name is misspelt, or
-the class was copied under another namespace.
+the class was copied into another namespace.
 
 For example, where the contract says `PaymentProcessed`:
 
     @event(namespace="shop")
-    class PaymentProcesed: ...                       # a class of its own, with a slip
+    class PaymentProcesed: ...                       # misspelt: another event
 
     @shipping.action(fails=ShipmentFailed)
     def create(event: PaymentProcesed, ctx: Context) -> ShipmentCreated: ...
@@ -38,7 +38,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find the triggers that only one participant has ever heard of."""
+    """Find triggers that only one participant knows."""
     graph = case.graph
     for name, handlers in sorted(graph.consumers.items()):
         if name in case.settled or is_known_elsewhere(case, name):
@@ -60,5 +60,5 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def is_known_elsewhere(case: Case, name: str) -> bool:
-    """Say whether more than one participant knows an event."""
+    """Whether more than one participant knows an event."""
     return sum(name in manifest.schemas for manifest in case.choreography.manifests) > 1

@@ -1,6 +1,6 @@
-"""unreachable-handler: steps wait for each other, and nothing from the saga's start calls the first of them.
+"""unreachable-handler: steps wait for each other, and nothing leads from the saga's start to them.
 
-Why it is bad: the handler is never called. Of a join every slot must be reachable.
+Why it is bad: the handlers are never called. In a join, every event must be reachable.
 
 For example, two steps that wait for each other, and for nothing else:
 
@@ -10,7 +10,7 @@ For example, two steps that wait for each other, and for nothing else:
     @flight.action(fails=FlightFailed)
     def book(event: HotelBooked, ctx: Context) -> FlightBooked: ...
 
-How to fix it: look at what must come before the events that it waits for; one of them can't.
+How to fix it: let one of them wait for an event that the saga's start leads to.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find circles of steps that nothing from the start leads into; what waits for them is a consequence."""
+    """Find circles of steps that the start doesn't lead to; what waits for these is a consequence."""
     graph = case.graph
     for names in case.order.cycles:
         first, *others = (graph.steps[name] for name in names)

@@ -1,6 +1,6 @@
-"""unresolvable-emit: it can't be told from the source what a handler returns.
+"""unresolvable-emit: the source doesn't show what a handler returns.
 
-Why it is bad: that the body emits what it declares can't be checked before it runs.
+Why it is bad: whether the body emits what the handler declares can't be checked before it runs.
 
 For example:
 
@@ -24,7 +24,7 @@ RULE = Rule("CHO603", "unresolvable-emit", __doc__, "warning")
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find returns of which the class can't be followed."""
+    """Find returns whose event class can't be followed."""
     for remark, handler in RULE.remarks(case):
         yield RULE.finding(
             case.graph.name,

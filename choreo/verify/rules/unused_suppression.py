@@ -1,8 +1,8 @@
 """unused-suppression: a suppression has no effect.
 
-Why it is bad: it hides nothing today, and may hide something else tomorrow. Mostly what it was for is mended.
+Why it is bad: it hides nothing today, and may hide another defect tomorrow. Mostly its defect was fixed.
 
-For example, at a handler of which CHO301 says nothing:
+For example, at a handler in which CHO301 finds nothing:
 
     @payments.action(fails=PaymentFailed)  # choreo: ignore[CHO301] the bank answers within a day
     def charge(event: Reserved, ctx: Context) -> PaymentProcessed: ...

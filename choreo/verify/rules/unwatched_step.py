@@ -1,6 +1,6 @@
 """unwatched-step: a participant waits for another's step, and nothing limits for how long.
 
-Why it is bad: if the step hangs, the saga hangs, and nobody is told.
+Why it is bad: if the step hangs, the saga hangs, and no participant notices.
 
 For example, where another participant waits for `PaymentProcessed`:
 
@@ -26,8 +26,7 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find compensatable steps without a timeout, on which there is no deadline, nor on any step after
-    them."""
+    """Find compensatable steps without a timeout, and without a deadline on them or on a step after them."""
     graph = case.graph
     watched = {deadline.step for deadline in graph.deadlines}
     for step in graph.steps.values():

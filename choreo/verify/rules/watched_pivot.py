@@ -1,7 +1,7 @@
-"""watched-pivot: somebody sets a deadline on a step that can't be undone.
+"""watched-pivot: a deadline is set on a step that can't be undone.
 
-Why it is bad: if the deadline came first and the step succeeded all the same, the saga would roll back
-around it.
+Why it is bad: if the deadline came first and the step succeeded all the same, the saga would be rolled back
+around a step that stays.
 
 For example, where `settle` is a pivot of another participant:
 
