@@ -14,7 +14,7 @@ from choreo import Participant, all_of
 from choreo.errors import ManifestError
 from choreo.graph import choreography_of, derive, derive_from, lock_of
 from choreo.manifest import manifest_of
-from choreo.participant.condition import trigger_of
+from choreo.participant.triggers import trigger_of
 from choreo.protocol import Trigger
 from examples.scenarios.travel import balance
 from examples.travel import contract as told
