@@ -132,7 +132,7 @@ class Declarations:
         return Subject(action.step, action.saga, tuple(action.successes.values()))
 
     def _watched(self, options: Options) -> Subject:
-        """Return the step that a deadline watches: one of any participant by its full name, or an own action."""
+        """Return the step that a deadline watches: any participant's by its full name, or an own action."""
         foreign = isinstance(options.of, str) and "." in options.of
         if foreign and not options.of.startswith(f"{self._participant}."):
             refusals.refuse_bad_step(options.of)
