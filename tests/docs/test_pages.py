@@ -117,6 +117,13 @@ def test_the_house_shows_the_floors_of_the_import_contract() -> None:
     assert [sorted(floor) for floor in shown] == [sorted(re.findall(r"\w+", layer)) for layer in layers]
 
 
+def test_the_house_names_what_exists() -> None:
+    """Packages, modules and folders, where a maintainer is sent."""
+    named = re.findall(r"`((?:choreo|tests)/[\w/.]+)`", PAGES["house"].text)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_the_rules_are_those_of_the_protocol() -> None:
     """R1 to R10, called as the package's docstring calls them."""
     rules = re.findall(r"^- \*\*(R\d+ [a-z ,]+)\*\*", PAGES["protocol"].text, re.MULTILINE)
