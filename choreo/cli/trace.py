@@ -8,15 +8,12 @@ from typing import Any
 import click
 
 from choreo.cli import output
-from choreo.cli.sources import open_timelines, sources
-from choreo.render.html import page
-from choreo.render.json import timeline_data
-from choreo.render.text import lines
+from choreo.cli.accounts import accounts, telling
 
 
-@click.command(short_help="Show a saga's timeline, across participants.")
+@click.command(short_help="Tell a saga's whole story.")
 @click.argument("saga_id")
-@sources
+@accounts
 @click.option("--type", "saga_type", default="", metavar="NAME", help="Its type, where several have the id.")
 @click.option(
     "--format",
@@ -28,7 +25,7 @@ from choreo.render.text import lines
 )
 @click.pass_context
 def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **_sources: Any) -> None:
-    """Show a saga's timeline, across participants: what happened, in the order of its topic; what was
+    """Tell a saga's whole story, across participants: what happened, in the order of its topic; what was
     refused, void, retried or undone, and why; what it waits for, and who owes it.
 
     Reads participants' stores, whether their workers run or not, or the topic, and changes nothing.
@@ -40,16 +37,21 @@ def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **
       choreo trace order-4711 --graph shop --format html > order-4711.html
       choreo trace order-4711 --topic --bootstrap kafka:9092 --graph shop
     """
-    with open_timelines(context) as timelines:
-        timeline = timelines.one(saga_id, saga_type)
+    with telling(context) as teller:
+        timeline = teller.timeline(saga_id, saga_type)
     if form == "text":
-        output.write_lines(lines(timeline))
+        from choreo.render.text import lines
+
+        output.tell(lines(timeline))
     elif form == "json":
+        from choreo.render.json import timeline_data
+
         click.echo(json.dumps(timeline_data(timeline), indent=2, ensure_ascii=False))
     elif form == "mermaid":
-        # A diagram's module needs what graphs are made of; a timeline in text must come at once.
         from choreo.render.mermaid import sequence_diagram
 
         click.echo(sequence_diagram(timeline))
     else:
+        from choreo.render.html import page
+
         click.echo(page(timeline), nl=False)

@@ -94,15 +94,15 @@ class Participant:
         return tuple(dict.fromkeys((*(saga.topic for saga in self.sagas), *imports)))
 
     def exports(self, name: str) -> tuple[str, ...]:
-        """Return the topics that an event is exported to, beside its saga's."""
+        """Give the topics that get a copy of an event, beside its saga's."""
         return self._exports.get(name, ())
 
     def roles(self) -> dict[str, Role]:
-        """Return the protocol's view of each saga, by the saga's name.
+        """Give the protocol's view of each saga, by the saga's name.
 
-        Raises `DeclarationError` when an action that needs a compensation has none, when a compensation names
-        no event and `derive` was not called, when no handler emits an event that is exported, and when an
-        imported event starts a saga that no handler can end.
+        Raises `DeclarationError` when an action that needs a compensation has none, for a compensation that
+        names no event where `derive` has not said what calls it, and for an external event that the handlers
+        leave nobody to emit, or to end.
         """
         refuse_unfit(self.name, self.external, self.handlers)
         return {
@@ -112,14 +112,14 @@ class Participant:
 
     @property
     def is_derived(self) -> bool:
-        """Whether a compensation of it names no event, so that its trigger follows from the choreography."""
+        """Say whether it has a compensation that names no event: the choreography says then what calls it."""
         return any(handler.derived for handler in self.handlers)
 
     def derive(self, saga: str, edges: Edges) -> None:
-        """Set what calls the compensations of a saga that name no event.
+        """Take from the choreography of a saga what calls the compensations that name no event.
 
-        ``edges`` are the reverse edges of its graph (R7). ``choreo run``, `choreo.connect` and the test kit
-        call this with those of the whole choreography.
+        ``edges`` are the reverse edges of the graph: of each step, by the success event that it emitted, the
+        ends of the steps that this event triggered. ``choreo run`` and `choreo.connect` do it.
         """
         self._edges[saga] = edges
 
@@ -189,13 +189,12 @@ class Participant:
     def compensation(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
         """Declare the compensation of an action of this participant: it undoes what the action did.
 
-        ``of``: the decorated action, its name, or ``saga.start``. Where it names no event, the whole
-        choreography says what calls it: the end of every step that the action led to. An event parameter
-        names what calls it, where it reads that event; `Aborted` stands for a call without one (by the saga's
-        first failure or a timeout). A parameter annotated with the action's success event takes that event.
-        ``ignore``: exceptions that mean "already gone". ``answer`` builds the compensated event where no
-        attempt did, as it builds an action's failure. An ``async def``, or ``blocking=True``, runs outside of
-        any transaction, as an action may.
+        ``of``: the decorated action, its name, or ``saga.start``. What calls it are its event
+        parameters; `Aborted` alone for a step that no later step can fail; and where it names no event,
+        what the whole choreography says (see `derive`). A parameter annotated with
+        the action's success event takes that event. ``ignore``: exceptions that mean "already gone".
+        ``answer`` builds the compensated event where no attempt did, as it builds an action's failure.
+        An ``async def``, or ``blocking=True``, runs outside of any transaction, as an action may.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
@@ -210,7 +209,7 @@ class Participant:
     ) -> Callable[[F], F]: ...
 
     def observer(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
-        """Declare an observer: it takes events and returns none, as a read model or a notification does.
+        """Declare an observer: it sees events and returns none, as a read model or a notice does.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
@@ -243,42 +242,48 @@ class Participant:
 
         ``of``: the step, ``"participant.function"`` of any participant of the saga, or an own action.
         ``within`` counts from the record of the event that arms it, which is its event parameter's (or
-        ``after``'s). It returns the event that says so; the order of the topic decides whether the step's own
-        outcome came first. A pivot or a retriable step takes no deadline.
+        ``after``'s). It returns the event that says so; the log decides whether the step's own outcome
+        came first. A pivot and a retriable step can't be watched.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
         return self._decorator("deadline", function, options)
 
-    def with_handlers(self, handlers: Iterable[Handler]) -> Participant:
-        """Return a copy with these handlers instead, which are not checked; it is not connected.
+    def twin(self, change: Callable[[Handler], Handler]) -> Participant:
+        """Give a participant that differs in what ``change`` makes of each handler; it is not connected.
 
-        The test kit so wraps the functions of a service, and makes a participant from a manifest.
+        A test kit so gets between the worker and the service's functions.
         """
         twin = copy.copy(self)
-        twin._declarations = self._declarations.with_handlers(handlers)
+        twin._declarations = self._declarations.changed(change)
         twin._connection = None
+        return twin
+
+    def holding(self, handlers: Iterable[Handler]) -> Participant:
+        """Give a participant that has these handlers, as they are: how a manifest is brought to life."""
+        twin = copy.copy(self)
+        twin._declarations = self._declarations.holding(handlers)
         return twin
 
     @property
     def connection(self) -> Connection | None:
-        """The connection to its store, if it has one."""
+        """Its way to its store, if it has one."""
         return self._connection
 
     def connect(self, connection: Connection | None) -> None:
-        """Set the connection to its store, or None for none; ``choreo.connect`` does this."""
+        """Give the participant its way to its store, or take it; ``choreo.connect`` does this."""
         self._connection = connection
 
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a local transaction in which sagas can be started, from any process of the service.
 
-        It is committed at the end of the ``with`` block, rolled back when an exception leaves it. Raises
+        Committed at the end of the ``with`` block, rolled back when an exception leaves it. Raises
         `ConfigurationError` before ``choreo.connect``.
         """
         return self._connected().transaction()
 
     def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
-        """Return where a saga stands, as this participant knows it; None for a saga that it does not know.
+        """Say where a saga stands, as this participant knows it by now; None for one it never heard of.
 
         ``saga`` need only be given where sagas of several types have the same id; `ConfigurationError`
         says so, and is raised before ``choreo.connect``.
@@ -286,10 +291,10 @@ class Participant:
         return self._connected().status(saga_id, saga)
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
-        """Wait until a saga has ended, for ``timeout`` at most, and return its status.
+        """Wait until a saga has ended, for ``timeout`` at most; give its status, whatever it then is.
 
-        For a web request that answers with the end of the saga rather than with "accepted". It reads the
-        store in the calling thread: in a coroutine, use ``asyncio.to_thread``. Raises as `status` does, and
+        For a web request that would rather answer with the end than with "accepted". It looks at the
+        store, in the calling thread: in a coroutine, use ``asyncio.to_thread``. Raises as `status`, and
         `StoreError` inside of a transaction of the same thread, which would never see the end.
         """
         return self._connected().wait(saga_id, timeout, saga)

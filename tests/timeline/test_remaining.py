@@ -12,11 +12,11 @@ from choreo.outcome import CANCEL, START, TIMED_OUT
 from choreo.protocol import Ignored, Instance, Role, Trigger, fold
 from choreo.timeline.events import Event, Place
 from choreo.timeline.remaining import RemainingStep, remaining_steps
+from tests.graph.small_sagas import choreography_from, step_of
 from tests.protocol import sagas as shapes
 from tests.protocol.explore import Budget, Machine, walk
 from tests.protocol.sagas import CANCELLED, COMPLETES, FAILS, STARTED, Saga
 from tests.protocol.test_properties import chances, sagas, thorough
-from tests.verify.graphs import choreography_from, step_of
 
 MUCH = Budget(failures=1, deadlines=1, cancellations=1, pauses=1)
 

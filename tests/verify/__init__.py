@@ -1,1 +1,1 @@
-"""``choreo verify``: manifests, choreographies, the engine, the rules, the reports."""
+"""``choreo verify``: the engine, the rules, the reports, and oracles that judge them."""

@@ -10,8 +10,7 @@ from itertools import count
 from choreo.manifest import Emission, HandlerEntry, Manifest
 from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, START
 from choreo.protocol import Trigger
-
-from .notation import CANCELLED, COMPLETED, FAILED, MINUTE_MS, SAGA, STARTED, manifests
+from tests.verify.choreography_text import CANCELLED, COMPLETED, FAILED, MINUTE_MS, SAGA, STARTED, manifests
 
 
 @dataclass

@@ -9,12 +9,12 @@ from choreo.graph import choreography_of
 from choreo.manifest import Manifest
 from choreo.project.choreography import compare
 from choreo.verify import Finding, verify
+from tests.verify.choreography_text import write_choreography
+from tests.verify.graph_oracle import broken_properties
 
 from . import naive
-from .graph_checks import broken
 from .growth import grow
 from .mutants import mutants
-from .notation import written
 
 STATES = 6_000
 """A choreography with more states than this is left out: another seed gives a smaller one."""
@@ -42,7 +42,7 @@ class Judged(NamedTuple):
         return self.is_wrong == bool(self.errors)
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}: {self.spoilt or 'as it grew'}", written(self.manifests)]
+        lines = [f"seed {self.seed}: {self.spoilt or 'as it grew'}", write_choreography(self.manifests)]
         lines += ["the oracles say:"]
         lines += [f"  {each} (graph)" for each in sorted(self.graph)]
         lines += [f"  {self.searched.wrong or 'nothing in any run'}"]
@@ -68,7 +68,9 @@ def judge(seed: int) -> Judged:
     spoilt, manifests = random_choreography(seed)
     saga = manifests[0].sagas[0]
     searched = naive.Search(manifests, saga).run(naive.Budget(), STATES)
-    return Judged(seed, spoilt, manifests, searched, frozenset(broken(manifests, saga)), errors_of(manifests))
+    return Judged(
+        seed, spoilt, manifests, searched, frozenset(broken_properties(manifests, saga)), errors_of(manifests)
+    )
 
 
 def errors_of(manifests: tuple[Manifest, ...]) -> tuple[Finding, ...]:

@@ -13,8 +13,15 @@ from typing import NamedTuple, TypeVar
 from choreo.manifest import Manifest, SagaEntry
 from choreo.outcome import CANCEL, START, SUCCEEDED, TIMED_OUT
 from choreo.protocol import Instance
-
-from .seats import Effect, Option, Saying, Seat, Wrong, kinds_of, written_out
+from tests.verify.naive_participant import (
+    Effect,
+    Move,
+    NaiveParticipant,
+    Published,
+    Violation,
+    kinds_of,
+    written_out,
+)
 
 T = TypeVar("T")
 
@@ -90,7 +97,7 @@ class Search:
         taking_part = [each for each in manifests if any(entry.name == saga.name for entry in each.sagas)]
         kinds = kinds_of(taking_part, saga.name)
         self.saga = saga
-        self.seats = [Seat(manifest, saga, kinds) for manifest in taking_part]
+        self.seats = [NaiveParticipant(manifest, saga, kinds) for manifest in taking_part]
         self.kinds = kinds
         self.starter = next((n for n, seat in enumerate(self.seats) if seat.role.owns_start), -1)
         self.imports = {
@@ -102,8 +109,8 @@ class Search:
         }
         self._partial = {h.step for m in taking_part for h in m.handlers if h.partial}
         self._emitter = dict(self._emitters(taking_part))
-        self.logs: list[tuple[Saying, ...]] = [()]
-        self._log_of: dict[tuple[Saying, ...], int] = {(): 0}
+        self.logs: list[tuple[Published, ...]] = [()]
+        self._log_of: dict[tuple[Published, ...], int] = {(): 0}
         self.pasts = [Past()]
         self._past_of = {Past(): 0}
         self._after: dict[tuple[int, Effect], int] = {}
@@ -133,7 +140,7 @@ class Search:
                         waiting.append(after)
                 if stuck:
                     ends.add(self._judge_end(world))
-            except Wrong as wrong:
+            except Violation as wrong:
                 return Verdict(str(wrong), len(came), _way(came, world), frozenset(ends))
             if len(came) > limit:
                 raise TooLarge(f"more than {limit} states")
@@ -145,50 +152,53 @@ class Search:
         for place, seat in enumerate(self.seats):
             position, number = world.places[2 * place : 2 * place + 2]
             if position < len(log):
-                option = seat.read(number, log[position])
-                _refuse(option.wrong)
-                yield option.label, _moved(world, place, position + 1, option.after)
+                move = seat.read(number, log[position])
+                _refuse(move.wrong)
+                yield move.label, _moved(world, place, position + 1, move.after)
             if seat.states[number].outbox:
                 after, event = seat.published(number)
                 _refuse_twice(log, event)
-                told = _moved(world, place, position, after)
-                yield f"{seat.name} publishes {event.type}", told._replace(log=self._append(world.log, event))
-            for option in seat.options(number):
-                budget = world.budget.without(option.costs)
+                given = _moved(world, place, position, after)
+                yield (
+                    f"{seat.name} publishes {event.type}",
+                    given._replace(log=self._append(world.log, event)),
+                )
+            for move in seat.moves(number):
+                budget = world.budget.without(move.costs)
                 if budget is not None:
-                    yield option.label, self._opted(world, place, option, budget)
+                    yield move.label, self._opted(world, place, move, budget)
 
-    def _opted(self, world: World, place: int, option: Option, budget: Budget) -> World:
-        _refuse(option.wrong)
+    def _opted(self, world: World, place: int, move: Move, budget: Budget) -> World:
+        _refuse(move.wrong)
         past = world.past
-        for effect in option.effects:
+        for effect in move.effects:
             past = self._judged(past, effect)
-        moved = _moved(world, place, world.places[2 * place], option.after)
+        moved = _moved(world, place, world.places[2 * place], move.after)
         return moved._replace(budget=budget, past=past)
 
     def _from_outside(self, world: World) -> Iterator[tuple[str, World]]:
         if not world.begun:
             yield "it begins", self._begin(world)
         if self.saga.aborts and world.budget.cancellations:
-            event = Saying(CANCEL, SUCCEEDED, self.saga.aborts, "cancellation")
+            event = Published(CANCEL, SUCCEEDED, self.saga.aborts, "cancellation")
             budget = world.budget._replace(cancellations=world.budget.cancellations - 1)
             yield CANCELLING, world._replace(log=self._append(world.log, event), budget=budget)
         if world.imports and any(event.step == START for event in self.logs[world.log]):
             for step in sorted(world.imports):
-                event = Saying(step, SUCCEEDED, self.imports[step], "external")
+                event = Published(step, SUCCEEDED, self.imports[step], "external")
                 log, left = self._append(world.log, event), world.imports - {step}
                 yield f"{step} is imported", world._replace(log=log, imports=left)
 
     def _begin(self, world: World) -> World:
         past = self._judged(world.past, Effect("did", START))
         if self.starter < 0:  # nobody owns the start: its event is there all the same
-            event = Saying(START, SUCCEEDED, self.saga.starts, "start")
+            event = Published(START, SUCCEEDED, self.saga.starts, "start")
             return world._replace(begun=True, past=past, log=self._append(world.log, event))
         position, number = world.places[2 * self.starter : 2 * self.starter + 2]
-        option = self.seats[self.starter].begin(number)
-        return _moved(world, self.starter, position, option.after)._replace(begun=True, past=past)
+        move = self.seats[self.starter].begin(number)
+        return _moved(world, self.starter, position, move.after)._replace(begun=True, past=past)
 
-    def _append(self, log: int, event: Saying) -> int:
+    def _append(self, log: int, event: Published) -> int:
         return _numbered((*self.logs[log], event), self.logs, self._log_of)
 
     def _judged(self, past: int, effect: Effect) -> int:
@@ -209,13 +219,13 @@ class Search:
         if effect.what not in ("did", "may have done"):
             return past
         if step in {done.step for done in past.done if done.whole}:
-            raise Wrong(f"done-once: {step} is done twice")
+            raise Violation(f"done-once: {step} is done twice")
         if step in past.undone:
-            raise Wrong(f"no-late-action: {step} is done after it was undone")
+            raise Violation(f"no-late-action: {step} is done after it was undone")
         before = self._ancestors(past, effect.causes)
         gone = before & past.undone
         if gone and step != START and self.kinds[step] == "compensatable":
-            raise Wrong(f"reverse-order: {step} is done upon {sorted(gone)}, which is undone")
+            raise Violation(f"reverse-order: {step} is done upon {sorted(gone)}, which is undone")
         return past._replace(done=others | {Done(step, before, effect.what == "did")})
 
     def _ancestors(self, past: Past, causes: frozenset[str]) -> frozenset[str]:
@@ -225,12 +235,12 @@ class Search:
 
     def _judge_undo(self, past: Past, step: str) -> Past:
         if step in past.undone:
-            raise Wrong(f"compensated-once: {step} is undone twice")
+            raise Violation(f"compensated-once: {step} is undone twice")
         if step not in {done.step for done in past.done}:
-            raise Wrong(f"action-first: {step} is undone and was not done")
+            raise Violation(f"action-first: {step} is undone and was not done")
         later = sorted(d.step for d in past.done if step in d.before and d.step not in past.undone)
         if later:
-            raise Wrong(f"reverse-order: {step} is undone before {later}")
+            raise Violation(f"reverse-order: {step} is undone before {later}")
         return past._replace(undone=past.undone | {step})
 
     # What must hold where nothing can happen any more
@@ -238,13 +248,13 @@ class Search:
     def _judge_end(self, world: World) -> str:
         views = [seat.knows(number) for seat, number in zip(self.seats, world.places[1::2], strict=True)]
         if len({(v.end, v.aborted, v.failing, frozenset(v.types)) for v in views}) > 1:
-            raise Wrong("one-end: the participants disagree")
+            raise Violation("one-end: the participants disagree")
         if not views[0].end:
-            raise Wrong("termination: nothing moves any more, and the saga has not ended")
+            raise Violation("termination: nothing moves any more, and the saga has not ended")
         for view in views:
             for name, progress in view.steps.items():
                 if progress.activity != "idle":
-                    raise Wrong(f"quiescence: {name} is left {progress.activity}")
+                    raise Violation(f"quiescence: {name} is left {progress.activity}")
         self._judge_past(self.pasts[world.past], views[0])
         return views[0].end
 
@@ -252,11 +262,11 @@ class Search:
         done = {each.step for each in past.done}
         final = sorted(step for step in done if self.kinds.get(step) in ("pivot", "retriable"))
         if final and view.failing:
-            raise Wrong(f"no-failure-after-pivot: {view.failing} failed, and {final} can't be undone")
+            raise Violation(f"no-failure-after-pivot: {view.failing} failed, and {final} can't be undone")
         if view.end == "failed" and done != past.undone:
-            raise Wrong(f"complete-rollback: {sorted(done - past.undone)} is never undone")
+            raise Violation(f"complete-rollback: {sorted(done - past.undone)} is never undone")
         if view.end == "completed" and past.undone - self._partial:
-            raise Wrong(f"one-end: {sorted(past.undone)} is undone, and the saga completes")
+            raise Violation(f"one-end: {sorted(past.undone)} is undone, and the saga completes")
 
 
 def _numbered(value: T, values: list[T], numbers: dict[T, int]) -> int:
@@ -274,12 +284,12 @@ def _moved(world: World, place: int, position: int, number: int) -> World:
 
 def _refuse(wrong: str) -> None:
     if wrong:
-        raise Wrong(wrong)
+        raise Violation(wrong)
 
 
-def _refuse_twice(log: tuple[Saying, ...], event: Saying) -> None:
+def _refuse_twice(log: tuple[Published, ...], event: Published) -> None:
     if event in log and event.outcome != TIMED_OUT:
-        raise Wrong(f"done-once: {event.type} is said twice")
+        raise Violation(f"done-once: {event.type} is said twice")
 
 
 def _way(came: dict[World, tuple[World | None, str]], world: World) -> tuple[str, ...]:

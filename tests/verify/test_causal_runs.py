@@ -11,11 +11,10 @@ from choreo.verify.engine.model import Model
 from choreo.verify.engine.path import Path
 from choreo.verify.engine.run import Run
 from choreo.verify.engine.violations import violations
+from tests.graph.small_sagas import choreography_from
 from tests.protocol import sagas
 from tests.protocol.sagas import Saga, chain
 from tests.protocol.test_exploration import SHAPES
-
-from .graphs import choreography_from
 
 
 def model_of(saga: Saga, *, cancellable: bool = False) -> Model:

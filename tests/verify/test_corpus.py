@@ -13,10 +13,10 @@ from tests.verify.corpus.case import CorpusCase, cases
 BAD, GOOD = cases("bad"), cases("good")
 
 ELSEWHERE = {
-    "CHO111": "test_impossible.py",
-    "CHO205": "test_impossible.py",
-    "CHO206": "test_impossible.py",
-    "CHO207": "test_impossible.py",
+    "CHO111": "test_forged_runs.py",
+    "CHO205": "test_forged_runs.py",
+    "CHO206": "test_forged_runs.py",
+    "CHO207": "test_forged_runs.py",
     "CHO901": "test_inconclusive.py",
 }
 """Rules on what can't be declared, and where they have their cases."""

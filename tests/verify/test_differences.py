@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.verify.choreography_text import read_choreography
+
 from .judging import errors_of
-from .notation import parsed
 
 CASES = {
     "one compensation for both events of a choice": (
@@ -287,4 +288,4 @@ CASES = {
 def test_verify_sees_it_as_the_naive_search_does(name: str) -> None:
     """No error that no run shows, and none missed that one does."""
     text, rules = CASES[name]
-    assert {finding.rule for finding in errors_of(tuple(parsed(text)))} == set(rules)
+    assert {finding.rule for finding in errors_of(tuple(read_choreography(text)))} == set(rules)

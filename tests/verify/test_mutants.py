@@ -16,9 +16,9 @@ import pytest
 from choreo.graph import Choreography, choreography_of
 from choreo.project.choreography import compare
 from choreo.verify import verify
+from tests.verify.graph_oracle import broken_properties
 
 from . import naive
-from .graph_checks import broken
 from .mutants import OPERATORS, Mutant, mutants
 from .survivors import SURVIVORS, explained
 from .test_sagas import SAGAS, choreography
@@ -56,7 +56,7 @@ def fate(saga: str, mutant: Mutant) -> str:
 def is_wrong(mutant: Mutant) -> bool:
     """Ask the graph checks, and the search: all troubles together, or each alone where that is too much."""
     for graph in choreography_of(mutant.manifests).sagas:
-        if broken(mutant.manifests, graph.contract):
+        if broken_properties(mutant.manifests, graph.contract):
             return True
         search = naive.Search(mutant.manifests, graph.contract)
         try:

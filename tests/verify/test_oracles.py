@@ -7,17 +7,17 @@ import os
 import pytest
 
 from choreo.graph import choreography_of, roles_of
+from tests.graph.small_sagas import manifests_of
 from tests.protocol import sagas
 from tests.protocol.explore import Budget as Explored
 from tests.protocol.explore import Machine, explore
 from tests.protocol.sagas import Saga, chain
+from tests.verify.choreography_text import read_choreography, write_choreography
+from tests.verify.naive_participant import role_of, written_out
 
 from . import naive
-from .graphs import manifests_of
 from .growth import grow
 from .judging import judge
-from .notation import parsed, written
-from .seats import role_of, written_out
 
 SEEDS = int(os.environ.get("CHOREO_SEEDS", "160"))
 PARTS = 8
@@ -59,8 +59,8 @@ def _shape(role: object) -> object:
 def test_what_is_written_is_read_again() -> None:
     """A difference can be pasted into a test."""
     for seed in range(100):
-        text = written(grow(seed))
-        assert written(parsed(text)) == text
+        text = write_choreography(grow(seed))
+        assert write_choreography(read_choreography(text)) == text
 
 
 CHAIN = """
@@ -103,7 +103,7 @@ GOLDEN = {
 def test_the_naive_search_visits_every_state(name: str) -> None:
     """As many as ever: a move that gets lost, or a new one, shows."""
     text, states = GOLDEN[name]
-    manifests = parsed(text)
+    manifests = read_choreography(text)
     found = naive.Search(manifests, manifests[0].sagas[0]).run(naive.Budget(), 100_000)
     assert (found.wrong, found.ends) == ("", {"completed", "failed"})
     assert found.states == states
@@ -145,7 +145,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_the_naive_search_finds_what_is_wrong(name: str) -> None:
     """Each property is broken by a saga that is nearly right."""
-    manifests = parsed(WRONG[name])
+    manifests = read_choreography(WRONG[name])
     found = naive.Search(manifests, manifests[0].sagas[0]).run(naive.Budget(), 100_000)
     assert found.property == name, found.wrong
     assert found.way

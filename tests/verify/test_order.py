@@ -12,9 +12,8 @@ from choreo.protocol import Trigger
 from choreo.verify import Budget, verify
 from choreo.verify.analysis.order import Order
 from choreo.verify.engine.budget import no_clock
+from tests.graph.small_sagas import choreography_from
 from tests.protocol.sagas import STARTED, Saga, Step, last, step
-
-from .graphs import choreography_from
 
 
 def choices(number: int) -> Saga:

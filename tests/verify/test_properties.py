@@ -14,7 +14,7 @@ from choreo.verify.rules import OF_PROPERTY
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for folder in ("choreo", "tests") for path in (ROOT / folder).rglob("*.py")]
 ORACLES = [
-    *(ROOT / "tests/verify" / name for name in ("naive.py", "seats.py", "graph_checks.py")),
+    *(ROOT / "tests/verify" / name for name in ("naive.py", "naive_participant.py", "graph_oracle.py")),
     ROOT / "tests/protocol/explore.py",
 ]
 

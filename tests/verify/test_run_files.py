@@ -12,9 +12,9 @@ from choreo.graph import choreography_of
 from choreo.manifest import Manifest
 from choreo.verify import verify
 from choreo.verify.engine.run_file import RunFile, read_run, run_file_of, write_run
+from tests.graph.small_sagas import manifests_of
 from tests.protocol.sagas import Saga, chain
 
-from .graphs import manifests_of
 from .test_causal_runs import model_of, runs_of
 
 

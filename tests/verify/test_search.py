@@ -14,11 +14,10 @@ from choreo.verify.engine.model import Model
 from choreo.verify.engine.script import run_of
 from choreo.verify.engine.search import Dead, Search
 from choreo.verify.engine.slices import slices
+from tests.graph.small_sagas import choreography_from
 from tests.protocol import sagas
 from tests.protocol.sagas import Saga, chain, last, step
 from tests.protocol.test_exploration import SHAPES
-
-from .graphs import choreography_from
 
 
 def graph_of(saga: Saga, *, cancellable: bool = True) -> SagaGraph:

@@ -18,10 +18,10 @@ from choreo.testing.fakes import fake_participants
 from choreo.verify import Finding, verify
 from choreo.verify.engine.run_file import RunEvent, RunFile, write_run
 from tests.cli.command import invoke
+from tests.verify.choreography_text import read_choreography
 
 from .corpus.case import CorpusCase, cases
 from .judging import random_choreography
-from .notation import parsed
 from .test_oracles import SEEDS
 
 CORPUS = [case for case in cases("bad") if any(finding.run_file for finding in case.verdict.findings)]
@@ -108,7 +108,7 @@ EVENTS = (
 
 def test_a_run_that_can_not_be_is_another_course() -> None:
     """The handlers are asked, not only told: what the protocol refuses doesn't happen."""
-    stand_ins = fake_participants(parsed(CHAIN))
+    stand_ins = fake_participants(read_choreography(CHAIN))
     right = RunFile("grown", "CHO204", "b.two fails", EVENTS, "failed")
     assert not rerun(stand_ins, right).different
     too_early = right._replace(events=(*EVENTS[:3], EVENTS[4]._replace(begun=3, read=3)))

@@ -1,21 +1,22 @@
-"""The participant whose saga log is replayed, with its store and what its topics hold."""
+"""Whose log is replayed, from which store, and what the topic holds of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from choreo.cli import options
+from choreo.cli import logs, settings
 from choreo.cli.stores import open_stores
-from choreo.cli.topic_source import event_ids
 from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-from choreo.store.sqlite.store import SQLiteStore
+
+if TYPE_CHECKING:
+    from choreo.store.sqlite.store import SQLiteStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,7 +40,7 @@ _topic = click.option(
 
 def with_topic(function: F) -> F:
     """Declare the options that let a command look into the topic."""
-    return _topic(options.cluster(function))
+    return _topic(settings.cluster(function))
 
 
 class Subject(NamedTuple):
@@ -50,7 +51,7 @@ class Subject(NamedTuple):
     store: SQLiteStore
 
     def sagas(self) -> Iterator[str]:
-        """Yield the ids of all sagas in the store."""
+        """Give the ids of all sagas in the store."""
         after = ""
         while found := self.store.saga_log.sagas(after, _PAGE):
             yield from found
@@ -75,8 +76,24 @@ def subject_of(target: str, store: str) -> Iterator[Subject]:
 
 
 def ids_in_topic(context: click.Context, participant: Participant, saga_ids: Sequence[str]) -> frozenset[str]:
-    """Return the ids of the events that the topics hold of some sagas; none without ``--topic``."""
+    """Give the ids of the events that the topics hold of some sagas; none where nobody asked."""
     if not context.params["topic"]:
         return frozenset()
-    names = [saga.topic for saga in participant.sagas]
-    return event_ids(options.chosen_cluster(context), names, saga_ids)
+    cluster = settings.chosen_cluster(context)
+    from choreo.kafka.topic_reader import TopicReader
+
+    topics = [saga.topic for saga in participant.sagas]
+    with logs.quiet("choreo.kafka"), TopicReader(cluster.bootstrap, topics, cluster.kafka) as reader:
+        return frozenset(_ids(reader.records(), frozenset(each.encode() for each in saga_ids)))
+
+
+def _ids(records: Any, keys: frozenset[bytes]) -> Iterator[str]:
+    from choreo.cloudevents import read
+    from choreo.errors import HeadersError
+
+    for record in records:
+        if record.key in keys:
+            try:
+                yield read(record).id
+            except HeadersError:  # nobody reads it as an event
+                continue

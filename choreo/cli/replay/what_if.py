@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from choreo.avro import AvroCodec
-from choreo.cli import options, output
+from choreo.cli import output, settings
 from choreo.cli.replay.subject import Subject, as_json, subject_of, target
 from choreo.errors import ConfigurationError, ReplayError
-from choreo.replay.snapshot import copy_of, empty, last_row
-from choreo.replay.what_if import WhatIf
+
+if TYPE_CHECKING:
+    from choreo.replay.what_if import WhatIf
 
 _SHOWN = 50
 """How many differences are written one by one; JSON has them all."""
 
 
-@click.command("what-if", short_help="Run today's handlers on the record.")
+@click.command("what-if", short_help="Run today's handlers on what was recorded.")
 @target
 @click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
-@options.store
+@settings.store
 @click.option("--all", "everything", is_flag=True, help="Every saga in the store.")
 @click.option(
     "--since",
@@ -33,7 +34,7 @@ _SHOWN = 50
     help="With --all: only those that began since then (local time).",
 )
 @click.option("--base", type=Path, metavar="SNAPSHOT", help="An earlier copy of the store; it is copied.")
-@options.schemas
+@settings.schemas
 @as_json
 @click.option("--dry-run", is_flag=True, help="Changes nothing here: it never writes.")
 @click.pass_context
@@ -76,7 +77,7 @@ def what_if(
 
 
 def _wanted(subject: Subject, saga_ids: Sequence[str], since: datetime | None) -> list[str]:
-    """Return the ids of the sagas to try. Raises `ReplayError` for one that the store doesn't know."""
+    """Give the sagas that are meant. Raises `ReplayError` for one that the store doesn't know."""
     if not saga_ids:
         return [each for each in subject.sagas() if since is None or _begun(subject, each) >= since]
     for saga_id in saga_ids:
@@ -87,12 +88,16 @@ def _wanted(subject: Subject, saga_ids: Sequence[str], since: datetime | None) -
 
 
 def _begun(subject: Subject, saga_id: str) -> datetime:
-    """Return when the participant first recorded something of a saga."""
+    """Say when the participant first heard of a saga."""
     return datetime.fromtimestamp(subject.store.history(saga_id)[0].recorded_at / 1000)
 
 
 def _tried(subject: Subject, wanted: list[str], base: Path | None, schemas: str | None) -> WhatIf:
-    """Run the handlers on the sagas, with a progress bar on a terminal."""
+    """Try the sagas, with a bar on a terminal."""
+    from choreo.avro import AvroCodec
+    from choreo.replay.snapshot import copy_of, empty, last_row
+    from choreo.replay.what_if import WhatIf
+
     participant, store = subject.participant, subject.store
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
     with copy_of(base, store) if base else empty() as scratch, scratch.store.turn():
@@ -102,15 +107,19 @@ def _tried(subject: Subject, wanted: list[str], base: Path | None, schemas: str 
         if base and participant.prepare:
             participant.prepare(scratch.store.db)
         if base:
-            with output.bar("what if", last_row(store)) as bar:
+            with _bar(last_row(store)) as bar:
                 for number in whatif.take_all(scratch.last):
                     bar.update(number - bar.pos)
         else:
-            with output.bar("what if", len(wanted)) as bar:
+            with _bar(len(wanted)) as bar:
                 for saga_id in wanted:
                     whatif.take_saga(saga_id)
                     bar.update(1)
     return whatif
+
+
+def _bar(length: int) -> Any:
+    return click.progressbar(length=length, label="what if", file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def _report(whatif: WhatIf, sagas: int) -> dict[str, Any]:

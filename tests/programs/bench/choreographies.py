@@ -15,8 +15,8 @@ from choreo.manifest import HandlerEntry, Manifest
 from choreo.outcome import PIVOT, RETRIABLE
 from choreo.protocol import Trigger
 from choreo.verify import Budget, Verdict, verify
+from tests.graph.small_sagas import manifests_of
 from tests.protocol.sagas import ORDERS, STARTED, Saga, Step, last, step
-from tests.verify.graphs import manifests_of
 
 SIZES = ((30, 100), (50, 200), (70, 500), (100, 1_000))
 """Participants and event types of the sagas that are measured."""

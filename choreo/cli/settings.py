@@ -1,0 +1,158 @@
+"""The settings that commands share, and where a value comes from.
+
+A setting is looked for in this order: option, environment variable (``CHOREO_STORE`` for ``--store``),
+``[tool.choreo]`` of the nearest ``pyproject.toml``, default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, TypeVar, cast
+
+import click
+from click.core import ParameterSource
+
+from choreo.cli.logs import LEVELS
+from choreo.errors import ConfigurationError
+from choreo.project.pyproject import KEYS, nearest_project
+
+Start = Literal["earliest", "latest"] | datetime
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_RANKS = {ParameterSource.COMMANDLINE: 2, ParameterSource.ENVIRONMENT: 1}
+
+
+def _setting(key: str, default: Any = None, **options: Any) -> Callable[[F], F]:
+    """Declare the option ``--key``: click asks the command line, the environment, then us."""
+
+    def otherwise() -> Any:
+        found = nearest_project().get(key) if key in KEYS else None
+        return default if found is None else found
+
+    name = key.replace("-", "_")
+    variable = f"CHOREO_{name.upper()}"
+    # ``from`` is a keyword of Python's.
+    parameter = "start" if key == "from" else name
+    return click.option(
+        f"--{key}", parameter, envvar=variable, default=otherwise, show_envvar=True, **options
+    )
+
+
+def _start(value: str | datetime) -> Start:
+    """Turn ``earliest``, ``latest`` or an ISO 8601 time into what `Options.start` takes."""
+    if isinstance(value, datetime):
+        return value
+    if value in ("earliest", "latest"):
+        return cast(Start, value)
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is not earliest, latest or a time like 2026-01-31T12:00:00Z"
+        ) from None
+
+
+store = _setting(
+    "store",
+    "{participant}.db",
+    metavar="PATH",
+    help="The participant's SQLite database; {participant} stands for its name. "
+    "Default: {participant}.db in the working directory.",
+)
+start = _setting(
+    "from",
+    "earliest",
+    type=_start,
+    metavar="WHERE",
+    help="Where a participant that is new to a topic begins to act: earliest, latest, or a time "
+    "(ISO 8601; local unless it names its zone). What lies before is read, not acted on. Default: earliest.",
+)
+schemas = _setting("schemas", metavar="FOLDER", help="The folder of Avro schemas. Default: schemas.")
+log_level = _setting(
+    "log-level", "info", type=click.Choice(LEVELS), help="How much to log on stderr. Default: info."
+)
+partitions = _setting(
+    "partitions",
+    12,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Partitions of a topic: as many as it will ever need, as adding some breaks the order of sagas "
+    "in flight. Default: 12.",
+)
+replication = _setting(
+    "replication",
+    -1,
+    type=click.IntRange(-1),
+    metavar="N",
+    help="Copies of each partition. Default: as the cluster does by itself.",
+)
+embedded = _setting(
+    "embedded",
+    False,
+    is_flag=True,
+    help="Start a broker inside this process, in memory only. With --bootstrap: join the embedded broker "
+    "of another process.",
+)
+_bootstrap = _setting("bootstrap", metavar="HOST:PORT", help="The address of the Kafka cluster.")
+_kafka = click.option(
+    "--kafka",
+    multiple=True,
+    metavar="KEY=VALUE",
+    envvar="CHOREO_KAFKA",
+    show_envvar=True,
+    help="A setting of librdkafka, passed on untouched; may be repeated.",
+)
+
+
+def cluster(function: F) -> F:
+    """Declare the options that say which Kafka cluster, and how to speak to it."""
+    return _bootstrap(_kafka(function))
+
+
+class Cluster(NamedTuple):
+    """Which cluster: ``bootstrap`` is empty where the embedded broker is to be started."""
+
+    bootstrap: str
+    embedded: bool
+    kafka: Mapping[str, Any]
+
+
+def chosen_cluster(context: click.Context) -> Cluster:
+    """Give the cluster that a command's options name. Raises `ConfigurationError` where none does.
+
+    Of an address and ``--embedded``, the one that was said closer to the command line counts; both said
+    in the same place mean another process's embedded broker.
+    """
+    bootstrap = context.params["bootstrap"] or ""
+    embedded = context.params.get("embedded", False)
+    if bootstrap and embedded:
+        ranks = {name: _rank(context, name) for name in ("bootstrap", "embedded")}
+        bootstrap = bootstrap if ranks["bootstrap"] >= ranks["embedded"] else ""
+        embedded = ranks["embedded"] >= ranks["bootstrap"]
+    if not bootstrap and not embedded:
+        ways = ["--bootstrap HOST:PORT", "CHOREO_BOOTSTRAP", "bootstrap in [tool.choreo] of pyproject.toml"]
+        if "embedded" in context.params:
+            ways.append("--embedded")
+        raise ConfigurationError(
+            "no Kafka cluster is named", hint=f"give {', '.join(ways[:-1])} or {ways[-1]}"
+        )
+    return Cluster(bootstrap, embedded, _kafka_settings(context.params["kafka"]))
+
+
+def _rank(context: click.Context, name: str) -> int:
+    source = context.get_parameter_source(name)
+    return _RANKS.get(source, 0) if source else 0
+
+
+def _kafka_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
+    settings = dict(nearest_project().get("kafka") or {})
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not key or not separator:
+            raise ConfigurationError(
+                f"--kafka {pair}: not of the form KEY=VALUE", hint="for example --kafka security.protocol=SSL"
+            )
+        settings[key] = value
+    return settings

@@ -1,0 +1,130 @@
+"""Answers that no handler writes: a refusal, exhausted retries, a compensation settled by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from choreo.errors import DeclarationError
+from choreo.events import event_name
+from choreo.participant.condition import is_union
+
+REASON = "reason"
+
+
+def build(cls: type, sources: Sequence[object], reason: str, answer: Callable[..., Any] | None = None) -> Any:
+    """Build an answer from the fields of the same name and type of the events that triggered the step.
+
+    ``reason`` fills the field of that name. ``answer``, where given, is called instead, with the events
+    and ``reason=``. Of a join that was refused before it was whole only some events are there. Raises
+    `DeclarationError` when a field is missing or ``answer`` gives another event.
+
+    >>> from choreo import event
+    >>> @event
+    ... class OrderCreated:
+    ...     order_id: str
+    ...     total: int
+    >>> @event
+    ... class PaymentFailed:
+    ...     order_id: str
+    ...     reason: str
+    >>> build(PaymentFailed, [OrderCreated("o-1", 5)], "card declined")
+    PaymentFailed(order_id='o-1', reason='card declined')
+    """
+    if answer is not None:
+        return _answered(cls, answer(*sources, reason=reason))
+    _refuse_missing(cls, [type(source) for source in sources])
+    values: dict[str, Any] = {}
+    for source in sources:
+        values.update((name, getattr(source, name)) for name in _filled(cls, type(source)))
+    if REASON in _filled(cls):
+        values[REASON] = reason
+    return cls(**values)
+
+
+def _answered(cls: type, made: Any) -> Any:
+    if type(made) is not cls:
+        raise DeclarationError(
+            f"answer= gave a {type(made).__name__}, not a {event_name(cls)}",
+            hint=f"give answer=lambda event, reason: {cls.__name__}(…)",
+        )
+    return made
+
+
+def refuse_unanswerable(
+    cls: type, answer: Callable[..., Any] | None, callers: Iterable[type], most: int
+) -> None:
+    """Refuse an answer that can't be built from the events that trigger its step.
+
+    A join is refused, too, when only one of its ``most`` events has come, so each one must do.
+    """
+    if answer is not None:
+        for count in range(1, most + 1):
+            _refuse_uncallable(answer, count)
+        return
+    for caller in callers:
+        _refuse_missing(cls, [caller])
+
+
+def _refuse_uncallable(answer: Callable[..., Any], count: int) -> None:
+    try:
+        inspect.signature(answer).bind(*range(count), reason="")
+    except TypeError as error:
+        events = "1 event" if count == 1 else f"{count} events"
+        raise DeclarationError(
+            f"answer= can't be called with {events} and reason=: {error}",
+            hint="answer=lambda event, reason: …, or lambda *events, reason: … for a join, "
+            "which may be refused before all its events have come",
+        ) from None
+
+
+def _refuse_missing(cls: type, sources: Sequence[type]) -> None:
+    filled = {*_filled(cls), *(name for source in sources for name in _filled(cls, source))}
+    required = [field.name for field in dataclasses.fields(cls) if _is_required(field)]
+    missing = [name for name in required if name not in filled]
+    if missing:
+        raise DeclarationError(
+            f"{event_name(cls)} can't be built from {' and '.join(map(event_name, sources))}: "
+            f"no field {', '.join(missing)} of the same type",
+            hint="give answer=lambda event, reason: …, or a default to the field",
+        )
+
+
+def _filled(cls: type, source: type | None = None) -> tuple[str, ...]:
+    """Give the fields of ``cls`` that ``source`` fills; without one, that the reason fills."""
+    given = _types(source) if source else {REASON: frozenset({"str"})}
+    return tuple(name for name, wanted in _types(cls).items() if name in given and given[name] <= wanted)
+
+
+@cache
+def _types(cls: Any) -> dict[str, frozenset[str]]:
+    """Give the types that each field of an event takes, as written: a field that takes more also fits."""
+    try:
+        resolved = typing.get_type_hints(cls)
+    except NameError:  # a class declared in a function; its annotations are compared as they stand
+        resolved = {}
+    fields = (field for field in dataclasses.fields(cls) if field.init)
+    return {field.name: _members(resolved.get(field.name, field.type)) for field in fields}
+
+
+def _members(annotation: Any) -> frozenset[str]:
+    if isinstance(annotation, str):
+        return frozenset(part.strip() for part in annotation.split("|"))
+    members = typing.get_args(annotation) if is_union(annotation) else (annotation,)
+    return frozenset(_written(member) for member in members)
+
+
+def _written(member: Any) -> str:
+    if member is type(None):
+        return "None"
+    return member.__name__ if isinstance(member, type) else str(member)
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return (
+        field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    )

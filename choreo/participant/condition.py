@@ -1,0 +1,120 @@
+"""What calls a handler, as people write it: an event class, ``A | B``, ``all_of(A, B)``, nested."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any
+
+from choreo.errors import DeclarationError
+from choreo.events import Aborted, event_name, is_event
+from choreo.protocol import Trigger
+
+
+class AllOf:
+    """A join of conditions; make one with `all_of`."""
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts = parts
+
+    def __or__(self, other: Any) -> AnyOf:
+        return AnyOf((self, other))
+
+    def __ror__(self, other: Any) -> AnyOf:
+        return AnyOf((other, self))
+
+    def __repr__(self) -> str:
+        return f"all_of({', '.join(map(_written, self.parts))})"
+
+
+class AnyOf(AllOf):
+    """Alternatives of which at least one is a join: ``A | all_of(B, C)``."""
+
+    def __repr__(self) -> str:
+        return " | ".join(map(_written, self.parts))
+
+
+NOTHING = AnyOf(())
+"""What calls a compensation that names no event: nothing, until the choreography says what."""
+
+
+def all_of(*parts: Any) -> AllOf:
+    """Join conditions: a handler is called once all have come, in any order.
+
+    Each part is an event class, a union of event classes, or another condition. Raises
+    `DeclarationError` when fewer than two are given.
+
+    >>> from choreo import event
+    >>> @event
+    ... class HotelBooked:
+    ...     trip: str
+    >>> @event
+    ... class FlightBooked:
+    ...     trip: str
+    >>> all_of(HotelBooked, FlightBooked)
+    all_of(HotelBooked, FlightBooked)
+    """
+    if len(parts) < 2:
+        raise DeclarationError("all_of joins at least two conditions", hint="a single event needs no all_of")
+    for part in parts:
+        event_classes(part)
+    return AllOf(parts)
+
+
+def event_classes(condition: Any) -> list[type]:
+    """Give every event class that a condition names, in the order written.
+
+    Raises `DeclarationError` when it names anything else.
+    """
+    if isinstance(condition, AllOf):
+        return [cls for part in condition.parts for cls in event_classes(part)]
+    members = union_members(condition)
+    for member in members:
+        if not is_event(member):
+            raise DeclarationError(
+                f"{_written(member)} is not an event", hint="decorate the class with @event"
+            )
+    return members
+
+
+def trigger_of(condition: Any) -> Trigger:
+    """Give the protocol's trigger for a condition; `Aborted` plays no part in it.
+
+    Raises `DeclarationError` when a join waits for nothing but `Aborted`, which is never in the log.
+    """
+    if isinstance(condition, AnyOf):
+        return Trigger.any_of(*(trigger_of(part) for part in condition.parts))
+    if isinstance(condition, AllOf):
+        return _join([trigger_of(part) for part in condition.parts])
+    names = [event_name(cls) for cls in event_classes(condition) if cls is not Aborted]
+    return Trigger.of(*names)
+
+
+def _join(parts: list[Trigger]) -> Trigger:
+    if not all(part.alternatives for part in parts):
+        raise DeclarationError(
+            "Aborted can't be joined with other events: it comes when none of them does",
+            hint="annotate the parameter of the event that calls it: PaymentFailed | Aborted",
+        )
+    return Trigger.all_of(*parts)
+
+
+def is_union(annotation: Any) -> bool:
+    """Say whether an annotation is ``A | B``, ``Union[A, B]`` or ``Optional[A]``."""
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def is_optional(annotation: Any) -> bool:
+    """Say whether an annotation is a union with None."""
+    return is_union(annotation) and type(None) in typing.get_args(annotation)
+
+
+def union_members(annotation: Any) -> list[Any]:
+    """Give the members of ``A | B``, or the one class itself, without None."""
+    if is_union(annotation):
+        return [member for member in typing.get_args(annotation) if member is not type(None)]
+    return [annotation]
+
+
+def _written(part: Any) -> str:
+    return part.__name__ if isinstance(part, type) else str(part)

@@ -1,0 +1,1 @@
+"""Manifests: written, read again, and refused."""
