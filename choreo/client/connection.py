@@ -11,6 +11,7 @@ from pathlib import Path
 
 from choreo.avro import AvroCodec
 from choreo.client.status import status_of
+from choreo.client.transaction import LocalTransaction
 from choreo.errors import ConfigurationError, StoreError
 from choreo.participant import Participant, Status
 from choreo.ports import Clock, Codec, Store
@@ -19,7 +20,6 @@ from choreo.records import Entry
 from choreo.saga import Saga
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
-from choreo.worker.transaction import LocalTransaction
 
 
 def connect(

@@ -17,7 +17,7 @@ from choreo.worker.dead_letters import ask, dead_letter, times_requeued
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.outbox import outbox_rows
-from choreo.worker.schedule import Schedule, in_time_until
+from choreo.worker.schedule import Schedule, expires_at
 
 
 class PutBack:
@@ -62,7 +62,7 @@ class PutBack:
     def _due(self, work: Work, item: Item) -> int:
         if work.task != "deadline" or not self._handlers.knows(work.name):
             return self._now
-        return in_time_until(self._handlers.named(work.name).within or timedelta(), item.trigger)
+        return expires_at(self._handlers.named(work.name).within or timedelta(), item.trigger)
 
 
 LIMIT = 5

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
+from choreo.client.transaction import LocalTransaction
 from choreo.errors import Fenced, StoreError
 from choreo.participant import Handler, Participant, Status
 from choreo.ports import Assignment, Publication, Taken
@@ -21,7 +22,6 @@ from choreo.testing.broker import MemoryBroker, MemoryLog
 from choreo.testing.store import Crash, FaultyStore
 from choreo.testing.virtual_time import SimulatedCalls, VirtualClock
 from choreo.worker import Options, Worker
-from choreo.worker.transaction import LocalTransaction
 
 OPTIONS = Options(turn_items=1, idle_seconds=0.0)
 """A turn takes one record, so that as much as possible can happen between two records."""

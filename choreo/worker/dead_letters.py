@@ -6,14 +6,19 @@ Settling only asks: the worker carries it out in its next turn, against the saga
 from __future__ import annotations
 
 import json
+import logging
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from choreo.cloudevents import headers_of
-from choreo.ports import Store
+from choreo.ports import Clock, Store
+from choreo.protocol import Buried, Discarded
 from choreo.records import DeadLetter, Record, Scheduled
+from choreo.worker.decisions import Decisions, FollowUp
 from choreo.worker.item import Item
+
+log = logging.getLogger("choreo.worker")
 
 UNKNOWN_HANDLER = "unknown-handler"
 """Why a dead letter is kept of what is scheduled for a handler that is gone."""
@@ -56,6 +61,56 @@ def times_requeued(letters: Iterable[DeadLetter], letter: DeadLetter) -> int:
 def _work(letter: DeadLetter) -> tuple[str | int, ...]:
     who = (letter.saga_id, letter.saga_type, letter.task, letter.name, letter.event_id)
     return who if letter.event_id else (*who, letter.topic, letter.partition, letter.offset)
+
+
+class DeadLetters:
+    """Keeps dead letters, inside the turn, and tells the protocol of them."""
+
+    def __init__(self, store: Store, clock: Clock, decisions: Decisions) -> None:
+        self._store = store
+        self._clock = clock
+        self._decisions = decisions
+
+    def discard(self, item: Item, letter: DeadLetter) -> list[FollowUp]:
+        """Answer in the place of what is given up; return what is left to be done."""
+        followups: list[FollowUp] = []
+        if letter.reason == UNKNOWN_HANDLER:
+            followups = self._decisions.fold(item, Buried(letter.name, letter.reason))
+        followups += self._decisions.fold(item, Discarded(letter.name, letter.comment))
+        action = item.role.action.get(letter.name)
+        saga = self._decisions.instances.get(item.role, item.saga_id)
+        if action and not action.can_fail and saga.step(letter.name).activity == "dead":
+            self.reopen(letter, "undiscardable", "a retriable step has no failure to answer with: requeue it")
+        return followups
+
+    def reopen(self, letter: DeadLetter, reason: str, detail: str) -> None:
+        """Keep a dead letter anew that can't be settled as it was asked for."""
+        again = letter._replace(
+            reason=reason, detail=detail, recorded_at=self._clock.now(), state="open", comment=""
+        )
+        number = self._store.add_dead_letter(again)
+        log.error("dead letter %d: saga_id=%s step=%s: %s", number, letter.saga_id, letter.name, reason)
+
+    def bury(self, item: Item, task: str, name: str, reason: str, detail: str, tried: int) -> list[FollowUp]:
+        """Keep a dead letter of what can't go on by itself."""
+        letter = dead_letter(item, task, name, reason, detail, self._clock.now(), tried)
+        number = self._store.add_dead_letter(letter)
+        log.error("dead letter %d: saga_id=%s step=%s %s: %s", number, item.saga_id, name, task, reason)
+        return self._decisions.fold(item, Buried(name, reason))
+
+    def bury_record(self, record: Record, detail: str) -> None:
+        """Keep a dead letter of a record whose headers can't be read."""
+        now = self._clock.now()
+        self._store.add_dead_letter(unreadable_record(record, "unreadable-headers", detail, now))
+        where = (record.topic, record.partition, record.offset)
+        log.error("dead letter: unreadable headers at %s[%d]@%d", *where)
+
+    def bury_unknown(self, row: Scheduled) -> None:
+        """Keep what an earlier release of the service scheduled, for a handler that is gone."""
+        number = self._store.add_dead_letter(unknown_handler(row, self._clock.now()))
+        log.error(
+            "dead letter %d: saga_id=%s step=%s %s: unknown-handler", number, row.saga_id, row.name, row.task
+        )
 
 
 def dead_letter(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64decode
-from collections.abc import Mapping
 from typing import Any
 
 from choreo.errors import BodyError, ChoreoError, StoreError, UnknownFingerprint
@@ -13,11 +12,10 @@ from choreo.outcome import CANCEL, START
 from choreo.participant import Participant
 from choreo.participant.external import External
 from choreo.ports import Clock, Codec, Store
-from choreo.protocol import Role
 from choreo.records import DeadLetter, Record
 from choreo.worker.bodies import refuse_too_long
 from choreo.worker.dead_letters import unreadable_record
-from choreo.worker.transaction import LocalTransaction, checked_saga_id
+from choreo.worker.outbox import Publisher
 
 log = logging.getLogger("choreo.worker")
 
@@ -28,34 +26,29 @@ IMPORT = "import"
 class Imports:
     """Takes the records of topics that aren't a saga's, inside the turn; position and copy are one commit.
 
-    Whatever is wrong with a record makes a dead letter, which can be requeued.
+    ``topics`` are those to import from, with what is imported from each. Whatever is wrong with a record
+    makes a dead letter, which can be requeued.
     """
 
-    def __init__(
-        self, participant: Participant, roles: Mapping[str, Role], store: Store, codec: Codec, clock: Clock
-    ) -> None:
+    def __init__(self, participant: Participant, store: Store, codec: Codec, clock: Clock) -> None:
         self._name = participant.name
         self._store = store
         self._codec = codec
         self._clock = clock
-        self._local = LocalTransaction(participant, roles, store, codec, clock)
-        self._of_topic: dict[str, list[External]] = {}
+        self._publisher = Publisher(participant, store, codec, clock)
+        self.topics: dict[str, list[External]] = {}
         for external in participant.external:
             if external.is_import:
-                self._of_topic.setdefault(external.topic, []).append(external)
-
-    def knows(self, topic: str) -> bool:
-        """Say whether a topic is one to import from."""
-        return topic in self._of_topic
+                self.topics.setdefault(external.topic, []).append(external)
 
     def take(self, record: Record) -> None:
         """Import what a record holds, if it concerns a saga."""
-        for external in self._of_topic[record.topic]:
+        for external in self.topics[record.topic]:
             self._import(external, record)
 
     def take_again(self, letter: DeadLetter) -> None:
         """Import what a dead letter kept, or what somebody wrote instead."""
-        for external in self._of_topic.get(letter.topic, ()):
+        for external in self.topics.get(letter.topic, ()):
             if external.name == letter.event_type:
                 self._import(external, _record_of(letter), letter.edited)
 
@@ -96,7 +89,7 @@ class Imports:
             raise BodyError(f"saga_id= gave a {type(saga_id).__name__}, not a str")
         step = external.step(self._name)
         kind = {START: "start", CANCEL: "cancellation"}.get(step, "external")
-        self._local.emit(external.saga, checked_saga_id(saga_id), step, kind, event)
+        self._publisher.publish(external.saga, saga_id, step, kind, event)
 
     def _bury(self, external: External, record: Record, error: Exception) -> None:
         reason = "unknown-fingerprint" if isinstance(error, UnknownFingerprint) else "unimportable"

@@ -7,12 +7,32 @@ from collections import OrderedDict
 from choreo.ports import Store
 from choreo.protocol import Instance, Role
 from choreo.protocol.history import rebuild
-from choreo.records import Entry
+from choreo.records import DeadLetter, Entry, Scheduled
+from choreo.worker.item import Item, TriggerEvent
 
 
 def history_of(store: Store, saga_type: str, saga_id: str) -> list[Entry]:
-    """Give the entries of one saga; one of another type may have the same id."""
+    """Return the entries of one saga; one of another type may have the same id."""
     return [entry for entry in store.history(saga_id) if entry.saga_type == saga_type]
+
+
+def remembered_item(store: Store, role: Role, topic: str, what: Scheduled | DeadLetter) -> Item:
+    """Return the item of an event that stands in the saga log, as the handler of ``what`` is to see it."""
+    entries = history_of(store, what.saga_type, what.saga_id)
+    entry = next(each for each in entries if each.event_id == what.event_id and each.input == "event")
+    edited = store.edited(what.saga_id, what.task, what.name, what.event_id)
+    trigger = TriggerEvent.remembered(entry if edited is None else entry._replace(payload=edited))
+    return Item(role, topic, what.saga_id, trigger)
+
+
+def item_about(store: Store, item: Item, event_type: str) -> Item:
+    """Return the item as if it were triggered by another event that its saga has had, if it has."""
+    if event_type in ("", item.trigger.envelope.type):
+        return item
+    entries = history_of(store, item.saga_type, item.saga_id)
+    found = (each for each in entries if each.input == "event" and each.event_type == event_type)
+    entry = next((each for each in found if each.note != "void"), None)
+    return item if entry is None else item._replace(trigger=TriggerEvent.remembered(entry))
 
 
 class Instances:
@@ -24,12 +44,13 @@ class Instances:
         self._known: OrderedDict[tuple[str, str], Instance] = OrderedDict()
 
     def get(self, role: Role, saga_id: str) -> Instance:
-        """Give a saga as it stands; one that was never seen is empty."""
+        """Return a saga as it stands; one that was never seen is empty."""
         key = (role.contract.saga, saga_id)
         saga = self._known.get(key)
         if saga is None:
-            saga = rebuild(role, history_of(self._store, *key))
-            self.put(role, saga_id, saga)
+            saga = self._known[key] = rebuild(role, history_of(self._store, *key))
+            if len(self._known) > self._limit:
+                self._known.popitem(last=False)
         else:
             self._known.move_to_end(key)
         return saga

@@ -1,31 +1,25 @@
-"""``Worker``: the loop. Take, transact, give; a crash anywhere leaves the store at a turn's boundary."""
+"""``Worker``: the loop. Take, transact, publish; a crash anywhere leaves the store at a turn's boundary."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
 
-from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Store
 from choreo.records import Partition, Record
 from choreo.retry import Retry
-from choreo.worker.calls import Calls, Finished, Runner
-from choreo.worker.outbox import publication
-from choreo.worker.runtime import Runtime
+from choreo.worker.calls import Call, Calls, Finished, Runner
+from choreo.worker.outbox import publications
+from choreo.worker.partitions import From, Partitions
+from choreo.worker.processor import Processor
 from choreo.worker.threads import Threads
-
-log = logging.getLogger("choreo.worker")
 
 _CALL_SECONDS = 0.005
 """The longest wait for the log while calls are out: so soon a result is committed."""
-
-From = Literal["earliest", "latest"] | datetime
 
 
 @dataclass(frozen=True)
@@ -76,11 +70,13 @@ class Worker:
         self._clock = clock
         self._options = options
         self._stopping = threading.Event()
-        self._runtime = Runtime(
+        self._partitions = Partitions(store, records, options.start)
+        self._processor = Processor(
             participant,
             store,
             codec,
             clock,
+            self._partitions,
             sagas_in_memory=options.sagas_in_memory,
             schema_retry=options.schema_retry,
         )
@@ -88,12 +84,32 @@ class Worker:
         self._has_calls = any(handler.is_outside for handler in participant.handlers)
         self._backlog: deque[Record] = deque()
         self._acknowledged: list[int] = []
-        self._positions: dict[Partition, int] = {}
-        self._behind: dict[Partition, int] = {}
         self._published = 0
         self._in_flight = 0
         self._next_due: int | None = None
         self._committed = 0.0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether all that the log held at the assignment has been folded."""
+        return self._partitions.live
+
+    @property
+    def wakes_at(self) -> int | None:
+        """The time (ms) at which it has something to do, whatever the log brings; None where it hasn't.
+
+        What another process asks for in the store is not in it before the next turn.
+        """
+        if not self._partitions.live:
+            return None
+        if self._backlog or self._calls.have_finished or self._calls.extended():
+            return self._clock.now()
+        return self._next_due
+
+    @property
+    def calls(self) -> Calls:
+        """The handlers that run outside of the transaction."""
+        return self._calls
 
     def start(self) -> None:
         """Check that store and cluster belong together, and begin to consume.
@@ -111,7 +127,7 @@ class Worker:
         self._has_calls = self._has_calls or self._store.next_due("call") is not None
         self._next_due = self._look_ahead()
         self._store.changed()
-        self._give()
+        self._publish()
 
     def run(self) -> None:
         """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave."""
@@ -128,36 +144,21 @@ class Worker:
         """Ask the loop to end after the turn that it is in."""
         self._stopping.set()
 
-    @property
-    def is_live(self) -> bool:
-        """Say whether all that the log held at the assignment has been folded."""
-        return self._runtime.live
-
-    @property
-    def wakes_at(self) -> int | None:
-        """Give the time (ms) at which it has something to do, whatever the log brings; None where it hasn't.
-
-        What another process asks for in the store is not in it before the next turn.
-        """
-        if not self._runtime.live:
-            return None
-        if self._backlog or self._calls.have_finished or self._calls.extended():
-            return self._clock.now()
-        return self._next_due
-
-    @property
-    def calls(self) -> Calls:
-        """The handlers that run outside of the transaction."""
-        return self._calls
-
     def turn(self) -> int:
-        """Go round once: take, transact, give. Give the number of items that were done."""
+        """Go round once: take, transact, publish. Return the number of items that were done."""
         self._take()
-        done = self._transact()
-        self._give()
+        done, begun = self._transact()
+        if begun:
+            for call in begun:
+                self._calls.start(call)
+            self._next_due = self._look_ahead()  # they have their times, too
+        self._publish()
         return done
 
+    # Take
+
     def _take(self) -> None:
+        """Take what the log has delivered, and which publications it has acknowledged."""
         if self._store.changed():
             self._next_due = self._look_ahead()
         if self._backlog:
@@ -168,179 +169,136 @@ class Worker:
         self._backlog.extend(taken.records)
         self._acknowledged.extend(taken.acknowledged)
         self._in_flight -= len(taken.acknowledged)
-        for partition in taken.ended:
-            # The end is after the last record, wherever the log says: some offsets are never delivered.
-            if partition in self._behind:
-                ours = (each for each in self._backlog if (each.topic, each.partition) == partition)
-                self._behind[partition] = max((each.offset + 1 for each in ours), default=0)
+        if not self._partitions.live:
+            for partition in taken.ended:
+                self._partitions.end_at(partition, self._backlog)
 
     def _wait(self) -> float:
-        if not self._runtime.live:  # before that, only the log can help
-            return self._options.idle_seconds
-        if self._calls.have_finished:
-            return 0.0
+        """Return how many seconds to wait for the log."""
         longest = self._options.idle_seconds
-        if self._calls.are_out:
-            longest = min(longest, _CALL_SECONDS)
+        if not self._partitions.live:  # before that, only the log can help
+            return longest
+        if self._has_calls:
+            if self._calls.have_finished:
+                return 0.0
+            if self._calls.are_out:
+                longest = min(longest, _CALL_SECONDS)
         if self._next_due is None:
             return longest
         return min(max((self._next_due - self._clock.now()) / 1000, 0.0), longest)
 
     def _look_ahead(self) -> int | None:
-        """Say when there is something to do next, as far as the store and the calls know."""
+        """Return when there is something to do next, as far as the store and the calls know."""
         due = self._store.next_due()
         if not self._has_calls:
             return due
         times = (due, self._calls.next_limit, self._store.next_due("call") if self._calls.room > 0 else None)
         return min((time for time in times if time is not None), default=None)
 
-    def _transact(self) -> int:
-        self._settle_down()
-        finished, extended = self._results(), self._calls.extended()
-        due = self._runtime.live and self._is_anything_due()
-        if not self._backlog and not self._acknowledged and not due and not (finished or extended):
-            return 0
+    # Transact
+
+    def _transact(self) -> tuple[int, Sequence[Call]]:
+        """Do what was taken, in one transaction; return how many items, and the calls that may start."""
+        if not self._partitions.live:
+            self._partitions.go_live(self._participant.name)
+        finished = self._take_results() if self._has_calls else ()
+        extended = self._calls.extended() if self._has_calls else ()
+        is_due = self._is_due()
+        if not (self._backlog or self._acknowledged or is_due or finished or extended):
+            return 0, ()
         deadline = self._clock.monotonic() + self._options.turn_seconds
-        done = 0
+        begun: list[Call] = []
         with self._store.turn():
             if self._acknowledged:
                 self._store.acknowledge(self._acknowledged)
-            before = dict(self._positions)
-            while self._backlog and done < self._options.turn_items:
-                self._fold(self._backlog.popleft())
-                done += 1
-                if self._clock.monotonic() > deadline:
-                    break
-            self._advance(before)
+            done = self._do_records(deadline) + len(finished)
             for each in finished:
-                self._runtime.end_call(each)
-                done += 1
+                self._processor.end_call(each)
             for call in extended:
-                self._runtime.extend_call(call)
-            if due:
-                done += self._do_due(self._options.turn_items - done, deadline)
+                self._processor.extend_call(call)
+            if is_due:
+                done += self._do_due(max(self._options.turn_items - done, 1), deadline, begun)
             self._next_due = self._look_ahead()
         self._acknowledged.clear()
-        return done
+        return done, begun
 
-    def _results(self) -> list[Finished]:
+    def _take_results(self) -> Sequence[Finished]:
         """Take what calls have brought; not before all that the log holds has been folded (R4)."""
-        if not (self._runtime.live and self._calls.have_finished):
-            return []
+        if not (self._partitions.live and self._calls.have_finished):
+            return ()
         finished = self._calls.take(self._options.turn_items)
         self._next_due = self._look_ahead()  # there is room for others
         return finished
 
-    def _is_anything_due(self) -> bool:
-        return self._next_due is not None and self._next_due <= self._clock.now()
+    def _is_due(self) -> bool:
+        is_known = self._partitions.live and self._next_due is not None
+        return is_known and self._next_due <= self._clock.now()  # type: ignore[operator]
 
-    def _fold(self, record: Record) -> None:
-        partition = Partition(record.topic, record.partition)
-        position = self._positions.get(partition)
-        if position is None or record.offset < position:
-            return  # revoked meanwhile, or delivered again after a rebalance
-        self._runtime.fold_record(record)
-        self._positions[partition] = record.offset + 1
-
-    def _advance(self, before: dict[Partition, int]) -> None:
-        for partition, position in self._positions.items():
-            if before.get(partition, position) != position:
-                self._store.advance(partition, before[partition], position)
-
-    def _settle_down(self) -> None:
-        """Go live once everything that lay in the log at the assignment has been folded (R4)."""
-        if self._runtime.live:
-            return
-        for partition, end in list(self._behind.items()):
-            if self._positions[partition] >= end:
-                del self._behind[partition]
-        if self._positions and not self._behind:
-            self._runtime.live = True
-            log.info("%s is live on %d partitions", self._participant.name, len(self._positions))
-
-    def _do_due(self, limit: int, deadline: float) -> int:
+    def _do_records(self, deadline: float) -> int:
+        """Process what the log has delivered, until the turn has lasted long enough; save how far."""
         done = 0
-        now, limit = self._clock.now(), max(limit, 1)
+        while self._backlog and done < self._options.turn_items:
+            record = self._backlog.popleft()
+            if self._partitions.advance(record):
+                self._processor.record(record)
+            done += 1
+            if self._clock.monotonic() > deadline:
+                break
+        if done:
+            self._partitions.save()
+        return done
+
+    def _do_due(self, limit: int, deadline: float, begun: list[Call]) -> int:
+        """Do what is due; add the calls that may start to ``begun``."""
+        done, now = 0, self._clock.now()
         rows = self._store.due(now, limit)
         if self._has_calls:
             for call in self._calls.overdue(now):
-                self._runtime.time_out_call(call)
+                self._processor.time_out_call(call)
                 self._calls.cut(call)
                 done += 1
             rows = [*rows, *self._store.due(now, min(limit, max(self._calls.room, 0)), "call")]
         for row in rows:
-            self._runtime.run_due(row)
+            call_to_start = self._processor.due(row)
+            if call_to_start is not None:
+                begun.append(call_to_start)
             done += 1
             if self._clock.monotonic() > deadline:
                 break
         return done
 
-    def _give(self) -> None:
-        self._start_calls()
+    # Publish
+
+    def _publish(self) -> None:
+        """Hand what is in the outbox to the log; once a second, tell it how far we are."""
         while (room := self._options.in_flight - self._in_flight) > 0:
-            rows = self._store.unpublished(self._published, min(room, self._options.turn_items))
-            if not rows:
+            limit = min(room, self._options.turn_items)
+            rows = self._store.unpublished(self._published, limit)
+            if rows:
+                self._log.publish(publications(rows))
+                self._published = rows[-1].seq
+                self._in_flight += len(rows)
+            if len(rows) < limit:
                 break
-            self._log.publish([publication(row) for row in rows])
-            self._published = rows[-1].seq
-            self._in_flight += len(rows)
         now = self._clock.monotonic()
         if now - self._committed >= 1:
-            self._log.commit(self._positions)
+            self._log.commit(self._partitions.positions)
             self._committed = now
 
-    def _start_calls(self) -> None:
-        if not self._runtime.begun:
-            return
-        for call in self._runtime.begun:
-            self._calls.start(call)
-        self._runtime.begun.clear()
-        self._next_due = self._look_ahead()  # they have their times, too
-
     def _finish(self) -> None:
+        """Wait for acknowledgements, at a graceful stop."""
         self._acknowledged.extend(self._log.flush(self._options.flush_seconds))
         with self._store.turn():
             self._store.acknowledge(self._acknowledged)
-        self._log.commit(self._positions)
+        self._log.commit(self._partitions.positions)
+
+    # Partitions come and go
 
     def _assigned(self, assignments: Sequence[Assignment]) -> list[int]:
-        """Say where to begin: where the store stands, or at the beginning of a partition that is new."""
-        known = self._store.positions()
-        with self._store.turn():
-            for new in assignments:
-                if new.partition not in known:
-                    self._store.join(new.partition, new.low, new.high, self._acts_from(new))
-        known = self._store.positions()
-        for each in assignments:
-            _check_range(each, known[each.partition])
-            self._positions[each.partition] = known[each.partition]
-            self._behind[each.partition] = each.high
-        joined = self._store.joined()
-        self._runtime.joined_at = {partition: end for partition, (end, _) in joined.items()}
-        self._runtime.acts_from = {partition: first for partition, (_, first) in joined.items()}
-        self._runtime.live = False
-        self._runtime.sagas.clear()
-        return [known[each.partition] for each in assignments]
-
-    def _acts_from(self, new: Assignment) -> int:
-        if self._options.start == "earliest":
-            return new.low
-        if self._options.start == "latest":
-            return new.high
-        milliseconds = round(self._options.start.timestamp() * 1000)
-        return self._log.offsets_at([new.partition], milliseconds)[0]
+        positions = self._partitions.assign(assignments)
+        self._processor.instances.clear()
+        return positions
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
-        for partition in partitions:
-            self._positions.pop(partition, None)
-            self._behind.pop(partition, None)
-        self._runtime.sagas.clear()
-
-
-def _check_range(assignment: Assignment, position: int) -> None:
-    if not assignment.low <= position <= assignment.high:
-        raise StoreMismatch(
-            f"{assignment.partition.topic}[{assignment.partition.number}]: the store stands at offset "
-            f"{position}, the log holds {assignment.low} to {assignment.high}",
-            hint="was the topic made anew, or were its records deleted before this participant read them?",
-        )
+        self._partitions.revoke(partitions)
+        self._processor.instances.clear()

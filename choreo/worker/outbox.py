@@ -1,26 +1,89 @@
-"""From an event that a step emits to the row of the outbox that publishes it."""
+"""The outbox: from an event that is emitted to its row, and from the row to the record that publishes it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from choreo import telemetry
+from choreo.chain import PRUNED
 from choreo.cloudevents import headers_of
-from choreo.envelope import Envelope
-from choreo.ports import Publication
+from choreo.envelope import Envelope, event_id
+from choreo.errors import ConfigurationError
+from choreo.events import event_name
+from choreo.outcome import SUCCEEDED
+from choreo.participant import Participant
+from choreo.ports import Clock, Codec, Publication, Store
 from choreo.records import Unpublished
+from choreo.saga import Saga
+from choreo.worker.bodies import encode
+from choreo.worker.instances import history_of
+from choreo.worker.rows import emitted_row
 
 
 def outbox_rows(envelope: Envelope, topics: Iterable[str], body: bytes) -> list[Unpublished]:
-    """Give the outbox rows of an event, a topic each; its headers are lines ``name: value``, to be read."""
+    """Return the outbox rows of an event, one for each topic; its headers are lines ``name: value``."""
     # No value holds a line's end: `headers_of` refuses control characters.
-    lines = b"\n".join([b"%s: %s" % (name.encode(), value) for name, value in headers_of(envelope)])
-    headers = lines.decode()
+    headers = b"\n".join(
+        [b"%s: %s" % (name.encode(), value) for name, value in headers_of(envelope)]
+    ).decode()
     return [Unpublished(envelope.id, envelope.saga_id, topic, headers, body) for topic in topics]
 
 
-def publication(row: Unpublished) -> Publication:
-    """Give the record that publishes an outbox row."""
-    headers = [
-        (line[0], line[2].encode()) for line in [each.partition(": ") for each in row.headers.split("\n")]
+def publications(rows: Iterable[Unpublished]) -> list[Publication]:
+    """Return the records that publish rows of the outbox."""
+    return [
+        Publication(row.seq, row.topic, row.saga_id.encode(), _parsed(row.headers), row.body) for row in rows
     ]
-    return Publication(row.seq, row.topic, row.saga_id.encode(), headers, row.body)
+
+
+def _parsed(headers: str) -> list[tuple[str, bytes]]:
+    return [(line[0], line[2].encode()) for line in [each.partition(": ") for each in headers.split("\n")]]
+
+
+class Publisher:
+    """Publishes events that no handler returned, inside a transaction: a start, a cancellation, an import."""
+
+    def __init__(self, participant: Participant, store: Store, codec: Codec, clock: Clock) -> None:
+        self._participant = participant
+        self._store = store
+        self._codec = codec
+        self._clock = clock
+
+    def publish(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
+        """Publish the success of a step, once: nothing happens when it was published here before.
+
+        Raises `ConfigurationError` for a saga id that every reader would refuse.
+        """
+        _refuse_bad_id(saga_id)
+        name, now = event_name(type(event)), self._clock.now()
+        identity = event_id(saga_id, step, SUCCEEDED, name)
+        history = history_of(self._store, saga.name, saga_id)
+        if any(entry.event_id == identity or entry.input == PRUNED for entry in history):
+            return
+        participant = self._participant
+        # The saga's trace begins here, or goes on with the caller's.
+        with telemetry.starting(f"{participant.name}.{step}", saga_id, step):
+            traceparent = telemetry.traceparent("")
+        envelope = Envelope(
+            identity,
+            participant.name,
+            name,
+            now,
+            saga_id,
+            saga.name,
+            saga.version,
+            step,
+            SUCCEEDED,
+            kind,
+            traceparent=traceparent,
+        )
+        body = encode(self._codec, event)
+        state = history[-1].saga_state if history else "started"
+        self._store.append((emitted_row(envelope, body, state),))
+        self._store.enqueue(outbox_rows(envelope, (saga.topic, *participant.exports(name)), body))
+
+
+def _refuse_bad_id(saga_id: str) -> None:
+    if not saga_id or len(saga_id) > 255 or not saga_id.isprintable():
+        raise ConfigurationError("a saga id has 1 to 255 printable characters")

@@ -1,4 +1,4 @@
-"""What a participant has before it: the schedule, as its handlers mean it."""
+"""``Schedule``: what is due when for the handlers of one participant, kept in its store."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Schedule:
         self._handlers = handlers
 
     def put(self, item: Item, task: str, name: str, due: int, tried: int = 0) -> None:
-        """Put one task there; one that may run outside of the transaction waits for room among the calls."""
-        trigger = item.trigger.envelope.id
+        """Schedule one task; one that runs outside of the transaction waits for room among the calls."""
+        event_id = item.trigger.envelope.id
         lane: Lane = "call" if self._handlers.is_outside(task, name) else "turn"
-        self._store.schedule(
-            (Scheduled(item.saga_id, item.saga_type, task, name, trigger, due, tried, lane),)
-        )
-
-    def drop(self, item: Item, task: str, name: str) -> None:
-        """Take a task off."""
-        self._store.unschedule(item.saga_id, task, name)
+        row = Scheduled(item.saga_id, item.saga_type, task, name, event_id, due, tried, lane)
+        self._store.schedule((row,))
 
     def arm(self, item: Item, deadline: Handler) -> None:
-        """Put a deadline there, counted from the record of the event that arms it."""
-        self.put(item, "deadline", deadline.name, in_time_until(deadline.within or timedelta(), item.trigger))
+        """Schedule a deadline, counted from the record of the event that arms it."""
+        due = expires_at(deadline.within or timedelta(), item.trigger)
+        self.put(item, "deadline", deadline.name, due)
+
+    def drop(self, item: Item, task: str, name: str) -> None:
+        """Take a task off the schedule."""
+        self._store.unschedule(item.saga_id, task, name)
 
 
-def in_time_until(timeout: timedelta, trigger: TriggerEvent) -> int:
-    """Give the last moment of a time that counts from the record of the event that began it."""
-    return trigger.time + round(timeout.total_seconds() * 1000)
+def expires_at(time: timedelta, trigger: TriggerEvent) -> int:
+    """Return the last millisecond of a time that counts from the record of the triggering event."""
+    return trigger.time + round(time.total_seconds() * 1000)

@@ -67,11 +67,11 @@ def test_an_event_that_the_outbox_lost_is_published_by_the_running_worker(rig: R
     rigged = rig(hotel(), opened=False)
     worker = rigged.begin()
     rigged.append(TripRequested("t"))
-    worker._give = lambda: None  # type: ignore[method-assign]  # it commits, and publishes nothing
+    worker._publish = lambda: None  # type: ignore[method-assign]  # it commits, and publishes nothing
     rigged.settle()
     lost = rigged.store.unpublished(0, 9)[0]
     assert delete(rigged.path, "outbox") == 1
-    del worker._give  # type: ignore[method-assign]
+    del worker._publish  # type: ignore[method-assign]
     rigged.settle()
     assert rigged.published() == []
     assert [entry.event_id for entry in resumed(rigged, dry_run=True).published] == [lost.event_id]
@@ -204,7 +204,7 @@ def test_an_answer_that_the_schedule_lost_is_given(rig: Rigs) -> None:
     rigged.append(TripRequested("t"))
     rigged.append(FlightFull("t", "full"))
     worker = rigged.begin()
-    worker._runtime.run_due = lambda row: None  # type: ignore[method-assign]
+    worker._processor.due = lambda row: None  # type: ignore[method-assign]
     while not worker.is_live:
         worker.turn()
     rigged.close()
@@ -275,11 +275,11 @@ def test_sagas_whose_stores_lose_rows_all_the_time_end_as_they_should(
 def _commit(shop: Shop, participant: Declared) -> None:
     """Let a worker do a turn whose publications wait for its next one."""
     worker: Any = shop.workers[participant.name]
-    give, worker._give = worker._give, lambda: None
+    give, worker._publish = worker._publish, lambda: None
     try:
         worker.turn()
     finally:
-        worker._give = give
+        worker._publish = give
 
 
 def _resume_any(folder: Path, chance: random.Random, saga_ids: list[str]) -> None:

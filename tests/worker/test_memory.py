@@ -147,7 +147,7 @@ class Town:
         """Compare what each worker remembers with what its saga log says."""
         for participant, store, worker in zip(self.participants, self.stores, self.workers, strict=True):
             role = participant.roles()["trip"]
-            remembered = worker._runtime.sagas._known
+            remembered = worker._processor.instances._known
             assert remembered
             for (_, saga_id), saga in remembered.items():
                 assert saga == rebuild(role, store.history(saga_id)), (participant.name, saga_id)
@@ -189,7 +189,7 @@ def test_a_memory_of_two_sagas_gives_the_same_results_as_a_big_one(towns: Any, s
     big.live()
     small.live()
     small.check()
-    assert all(len(worker._runtime.sagas._known) <= 2 for worker in small.workers)
+    assert all(len(worker._processor.instances._known) <= 2 for worker in small.workers)
     assert small.logs() == big.logs()
 
 
@@ -198,4 +198,4 @@ def test_a_saga_that_is_touched_stays_in_memory(rig: Rigs) -> None:
     shop = rig(hotel(), options=Options(idle_seconds=0.0, sagas_in_memory=2))
     for saga_id in ("s1", "s2", "s1", "s3"):
         shop.feed(TripRequested("t"), saga_id=saga_id)
-    assert set(shop.worker._runtime.sagas._known) == {("trip", "s1"), ("trip", "s3")}
+    assert set(shop.worker._processor.instances._known) == {("trip", "s1"), ("trip", "s3")}

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from choreo import Participant, connect
+from choreo.client.transaction import new_saga_id
 from choreo.errors import ConfigurationError, DeclarationError
 from choreo.worker import Options
-from choreo.worker.transaction import new_saga_id
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
 from tests.worker.services import Script, agency, flight, hotel

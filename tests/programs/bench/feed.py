@@ -9,10 +9,10 @@ from confluent_kafka import Producer
 
 from choreo.avro import AvroCodec
 from choreo.cloudevents import headers_of
+from choreo.client.transaction import new_saga_id
 from choreo.envelope import Envelope, event_id
 from choreo.events import event_name
 from choreo.outcome import SUCCEEDED, Kind
-from choreo.worker.transaction import new_saga_id
 from examples.orders.contract import InventoryReserved, OrderCreated, order_fulfilment
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from choreo.client.transaction import new_saga_id
 from choreo.envelope import event_id
 from choreo.records import Entry
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.worker.transaction import new_saga_id
 from examples.orders.contract import OrderCreated
 from tests.broker.leg import MemoryLeg
 from tests.programs.bench.processes import CHOREO

@@ -7,20 +7,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from choreo import telemetry
-from choreo.chain import PRUNED
-from choreo.envelope import Envelope, event_id
-from choreo.errors import ConfigurationError, DeclarationError
+from choreo.errors import DeclarationError
 from choreo.events import event_name
-from choreo.outcome import CANCEL, START, SUCCEEDED
+from choreo.outcome import CANCEL, START
 from choreo.participant import Participant
 from choreo.ports import Clock, Codec, Store
 from choreo.protocol import Role
 from choreo.saga import Saga
-from choreo.worker.bodies import encode
-from choreo.worker.instances import history_of
-from choreo.worker.outbox import outbox_rows
-from choreo.worker.rows import emitted_row
+from choreo.worker.outbox import Publisher
 
 
 class LocalTransaction:
@@ -41,8 +35,7 @@ class LocalTransaction:
         self._participant = participant
         self._roles = roles
         self._store = store
-        self._codec = codec
-        self._clock = clock
+        self._publisher = Publisher(participant, store, codec, clock)
         self._new_id = new_id or new_saga_id
 
     @property
@@ -59,14 +52,14 @@ class LocalTransaction:
                 hint=f"declare @{self._participant.name}.compensation(of=….start) that returns "
                 f"{event_name(saga.fails)}",
             )
-        chosen = self._new_id() if saga_id is None else checked_saga_id(saga_id)
-        self.emit(saga, chosen, START, "start", event)
+        chosen = self._new_id() if saga_id is None else saga_id
+        self._publisher.publish(saga, chosen, START, "start", event)
         return chosen
 
     def cancel(self, saga_id: str, event: object) -> None:
         """Publish the cancellation of a saga; too late, it changes nothing."""
         saga = self._saga_of(event, "aborts")
-        self.emit(saga, checked_saga_id(saga_id), CANCEL, "cancellation", event)
+        self._publisher.publish(saga, saga_id, CANCEL, "cancellation", event)
 
     def _saga_of(self, event: object, part: str) -> Saga:
         for saga in self._participant.sagas:
@@ -78,36 +71,6 @@ class LocalTransaction:
             hint=f"events that do: {', '.join(names) or 'none'}",
         )
 
-    def emit(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
-        """Publish the success of a step that no handler did, once."""
-        name, now = event_name(type(event)), self._clock.now()
-        identity = event_id(saga_id, step, SUCCEEDED, name)
-        history = history_of(self._store, saga.name, saga_id)
-        if any(entry.event_id == identity or entry.input == PRUNED for entry in history):
-            return
-        envelope = Envelope(
-            identity,
-            self._participant.name,
-            name,
-            now,
-            saga_id,
-            saga.name,
-            saga.version,
-            step,
-            SUCCEEDED,
-            kind,
-            traceparent=self._traceparent(step, saga_id),
-        )
-        body = encode(self._codec, event)
-        state = history[-1].saga_state if history else "started"
-        self._store.append((emitted_row(envelope, body, state),))
-        self._store.enqueue(outbox_rows(envelope, (saga.topic, *self._participant.exports(name)), body))
-
-    def _traceparent(self, step: str, saga_id: str) -> str:
-        """Begin the saga's trace, or go on with the caller's."""
-        with telemetry.starting(f"{self._participant.name}.{step}", saga_id, step):
-            return telemetry.traceparent("")
-
 
 def new_saga_id() -> str:
     """Make a saga id that sorts by time, so that the saga log's index grows at its end (UUID version 7)."""
@@ -116,10 +79,3 @@ def new_saga_id() -> str:
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
     return str(uuid.UUID(int=value))
-
-
-def checked_saga_id(saga_id: str) -> str:
-    """Give the id back. Raises `ConfigurationError` for one that every reader would refuse."""
-    if not saga_id or len(saga_id) > 255 or not saga_id.isprintable():
-        raise ConfigurationError("a saga id has 1 to 255 printable characters")
-    return saga_id

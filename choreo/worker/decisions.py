@@ -1,0 +1,208 @@
+"""``Decisions``: what the protocol decided about one input, carried out in the turn of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from choreo import telemetry
+from choreo.envelope import Envelope, event_id
+from choreo.errors import ChoreoError, StoreError, StoreMismatch
+from choreo.outcome import START, TIMED_OUT
+from choreo.participant import Participant
+from choreo.participant.answer import build
+from choreo.ports import Clock, Codec, Store
+from choreo.protocol import (
+    Answer,
+    Arm,
+    Bury,
+    Decision,
+    Disarm,
+    Drop,
+    Expire,
+    Ignored,
+    Input,
+    Instance,
+    Moved,
+    Publish,
+    Queue,
+    Unowned,
+    fold,
+    steps,
+)
+from choreo.worker.attempt import Attempt
+from choreo.worker.binding import Binding
+from choreo.worker.bodies import encode
+from choreo.worker.handlers import Handlers
+from choreo.worker.instances import Instances, item_about
+from choreo.worker.item import Item
+from choreo.worker.outbox import outbox_rows
+from choreo.worker.partitions import Partitions
+from choreo.worker.rows import Rows
+from choreo.worker.schedule import Schedule
+
+NO_EVENT = Attempt("ignored")
+"""In place of the attempt whose event is published, where there is none."""
+
+_DUPLICATE = Ignored("duplicate")
+
+FollowUp = tuple[Item, Queue | Bury]
+"""What a decision leaves to be done: a handler to run, or a dead letter to keep, of an item."""
+
+
+class Decisions:
+    """Folds inputs, and writes what follows from them to the store: saga log, outbox and schedule.
+
+    It owns the sagas that are in memory.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        store: Store,
+        codec: Codec,
+        clock: Clock,
+        handlers: Handlers,
+        schedule: Schedule,
+        partitions: Partitions,
+        sagas_in_memory: int,
+    ) -> None:
+        self.instances = Instances(store, sagas_in_memory)
+        self._name = participant.name
+        self._exports = participant.exports
+        self._store = store
+        self._codec = codec
+        self._clock = clock
+        self._handlers = handlers
+        self._schedule = schedule
+        self._partitions = partitions
+        self._is_traced = telemetry.is_on()
+
+    def fold(self, item: Item, input: Input, attempt: Attempt = NO_EVENT) -> list[FollowUp]:
+        """Fold one input, and have carried out what is decided; return what is left to be done."""
+        before = self.instances.get(item.role, item.saga_id)
+        after, decisions = fold(item.role, before, input)
+        if decisions and type(decisions[0]) is Unowned:
+            before, after, decisions = self._fold_again(item, input)
+        if decisions and decisions[0] == _DUPLICATE:
+            return []
+        self.instances.put(item.role, item.saga_id, after)
+        return self._carry_out(item, input, before, after, decisions, attempt)
+
+    def answer(self, item: Item, step: str) -> list[FollowUp]:
+        """Answer what was refused while we caught up, unless the saga ended without us (rule R4)."""
+        saga = self.instances.get(item.role, item.saga_id)
+        answers: list[Decision] = []
+        steps.answer(saga, item.role.action[step], answers, "the saga is aborted")
+        return self._carry_out(item, None, saga, saga, answers)
+
+    def _fold_again(self, item: Item, input: Input) -> tuple[Instance, Instance, list[Decision]]:
+        """Fold an own outcome that we don't remember deciding on what the store says.
+
+        Another process of the service may have started the saga after it came into our memory. Where
+        the store knows nothing of it either, it is not the one that published it.
+        """
+        self.instances.forget(item.role, item.saga_id)
+        before = self.instances.get(item.role, item.saga_id)
+        after, decisions = fold(item.role, before, input)
+        trigger = item.trigger
+        if Unowned(trigger.envelope.step) in decisions:
+            raise StoreMismatch(
+                f"{item.topic}[{trigger.partition}]@{trigger.offset} is an outcome of "
+                f"{trigger.envelope.step} that this store never produced",
+                hint="was the database restored from a backup, copied, or is another store in use?",
+            )
+        return before, after, decisions
+
+    def _carry_out(
+        self,
+        item: Item,
+        input: Input | None,
+        before: Instance,
+        after: Instance,
+        decisions: Iterable[Decision],
+        attempt: Attempt = NO_EVENT,
+    ) -> list[FollowUp]:
+        """Write the rows of one input and of what was decided; return what is left to be done, in order.
+
+        ``attempt`` is the one that returned the event to publish. ``input`` is None for an answer that was
+        put off.
+        """
+        rows = Rows(item, before, after, input, attempt.at or self._clock.now())
+        buried: list[FollowUp] = []
+        queued: list[FollowUp] = []
+        for decision in decisions:
+            match decision:
+                case Moved():
+                    rows.moves.append(decision)
+                case Publish(step, outcome):
+                    self._publish(item, rows, step, outcome, attempt.type, attempt.body)
+                case Queue():
+                    queued.append((item, decision))
+                case Bury():
+                    buried.append((item, decision))
+                case Ignored():
+                    rows.is_void = True
+                case Answer():
+                    buried += self._answer_or_wait(item, rows, after, decision)
+                case _:
+                    self._plan(item, rows, decision, attempt)
+        self._store.append(rows.entries())
+        return buried + queued
+
+    def _plan(self, item: Item, rows: Rows, decision: Decision, attempt: Attempt) -> None:
+        """Carry out what concerns the schedule."""
+        match decision:
+            case Drop(task, name):
+                self._schedule.drop(item, task, name)
+            case Arm(name):
+                self._schedule.arm(item, self._handlers.named(name))
+            case Disarm(name):
+                self._schedule.drop(item, "deadline", name)
+            case Expire(name):
+                watched = item.role.deadline[name].of
+                self._publish(item, rows, watched, TIMED_OUT, attempt.type, attempt.body)
+
+    def _publish(self, item: Item, rows: Rows, step: str, outcome: str, name: str, body: bytes) -> None:
+        action = item.role.action.get(step)
+        cause = item.trigger.envelope
+        envelope = Envelope(
+            event_id(item.saga_id, step, outcome, name),
+            self._name,
+            name,
+            self._clock.now(),
+            item.saga_id,
+            item.role.contract.saga,
+            cause.saga_version,
+            step,
+            outcome,  # type: ignore[arg-type]
+            action.kind if action else "compensatable",
+            cause.id,
+            telemetry.traceparent(cause.traceparent) if self._is_traced else cause.traceparent,
+        )
+        rows.published.append((envelope, body))
+        self._store.enqueue(outbox_rows(envelope, (item.topic, *self._exports(name)), body))
+
+    def _answer_or_wait(self, item: Item, rows: Rows, saga: Instance, answer: Answer) -> Iterable[FollowUp]:
+        self._schedule.drop(item, "answer", answer.step)
+        if self._partitions.live:
+            return self._answer(item, rows, saga, answer)
+        self._schedule.put(item, "answer", answer.step, self._clock.now())
+        return ()
+
+    def _answer(self, item: Item, rows: Rows, saga: Instance, answer: Answer) -> Iterable[FollowUp]:
+        """Build and publish an answer that no handler wrote, from the events that triggered the step."""
+        action = item.role.action[answer.step]
+        types = action.trigger.types if answer.step != START else frozenset((item.role.contract.starts,))
+        try:
+            cls, build_answer = self._handlers.answer(answer.step, answer.type)
+            binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
+            sources = binding.events(types, answer.step)
+            body = encode(self._codec, build(cls, sources, answer.reason, build_answer))
+        except StoreError:
+            raise  # the turn's transaction is lost
+        except Exception as error:  # the body of an event, or what the service's own answer= does
+            detail = error if isinstance(error, ChoreoError) else type(error).__name__
+            about = item_about(self._store, item, getattr(error, "event_type", ""))
+            return ((about, Bury("action", answer.step, f"unanswerable: {detail}")),)
+        self._publish(item, rows, answer.step, answer.outcome, answer.type, body)
+        return ()

@@ -1,0 +1,120 @@
+"""``Partitions``: what the worker reads, how far it is folded, and from where on it acts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+from choreo.errors import StoreMismatch
+from choreo.ports import Assignment, Log, Store
+from choreo.records import Partition, Record
+from choreo.worker.item import TriggerEvent
+
+log = logging.getLogger("choreo.worker")
+
+From = Literal["earliest", "latest"] | datetime
+
+
+class Partitions:
+    """The partitions that are assigned to one worker; ``start`` says from where it acts on a new one.
+
+    ``positions`` are the offsets to fold next. ``live`` is False while the worker catches up: what is due is
+    then only put on the schedule, and done once all that the log held at the assignment has been folded (R4).
+    """
+
+    def __init__(self, store: Store, records: Log, start: From) -> None:
+        self.live = False
+        self.positions: dict[Partition, int] = {}
+        self._store = store
+        self._log = records
+        self._start = start
+        self._stored: dict[Partition, int] = {}
+        self._behind: dict[Partition, int] = {}
+        self._joined: Mapping[Partition, tuple[int, int]] = {}
+
+    def assign(self, assignments: Sequence[Assignment]) -> list[int]:
+        """Return where to begin: where the store stands, or at the beginning of a partition that is new."""
+        known = self._store.positions()
+        with self._store.turn():
+            for new in assignments:
+                if new.partition not in known:
+                    self._store.join(new.partition, new.low, new.high, self._acts_from(new))
+        known = self._store.positions()
+        for each in assignments:
+            _check_range(each, known[each.partition])
+            self.positions[each.partition] = self._stored[each.partition] = known[each.partition]
+            self._behind[each.partition] = each.high
+        self._joined = self._store.joined()
+        self.live = False
+        return [known[each.partition] for each in assignments]
+
+    def revoke(self, partitions: Iterable[Partition]) -> None:
+        """Forget partitions that are no longer ours."""
+        for partition in partitions:
+            self.positions.pop(partition, None)
+            self._behind.pop(partition, None)
+
+    def end_at(self, partition: Partition, backlog: Iterable[Record]) -> None:
+        """Note that a partition ends after what has been taken of it, wherever the assignment said it does.
+
+        Some offsets are never delivered.
+        """
+        if partition in self._behind:
+            ours = (each for each in backlog if (each.topic, each.partition) == partition)
+            self._behind[partition] = max((each.offset + 1 for each in ours), default=0)
+
+    def go_live(self, participant: str) -> None:
+        """Go live if everything that lay in the log at the assignment has been folded (R4)."""
+        for partition, end in list(self._behind.items()):
+            if self.positions[partition] >= end:
+                del self._behind[partition]
+        if self.positions and not self._behind:
+            self.live = True
+            log.info("%s is live on %d partitions", participant, len(self.positions))
+
+    def advance(self, record: Record) -> bool:
+        """Whether a record is to be folded; the position then stands after it.
+
+        It is not if its partition was revoked meanwhile, or if it is delivered again after a rebalance.
+        """
+        partition = Partition(record.topic, record.partition)
+        position = self.positions.get(partition)
+        if position is None or record.offset < position:
+            return False
+        self.positions[partition] = record.offset + 1
+        return True
+
+    def save(self) -> None:
+        """Write the positions that have moved to the store, inside the turn."""
+        for partition, position in self.positions.items():
+            stored = self._stored[partition]
+            if stored != position:
+                self._store.advance(partition, stored, position)
+                self._stored[partition] = position
+
+    def is_before_start(self, where: TriggerEvent | Record) -> bool:
+        """Whether an event lies before the offset from which on this participant acts."""
+        return where.offset < self._joined.get(Partition(where.topic, where.partition), (0, 0))[1]
+
+    def is_joining(self, trigger: TriggerEvent) -> bool:
+        """Whether an event was in the log already when this participant joined."""
+        return trigger.offset < self._joined.get(Partition(trigger.topic, trigger.partition), (0, 0))[0]
+
+    def _acts_from(self, new: Assignment) -> int:
+        if self._start == "earliest":
+            return new.low
+        if self._start == "latest":
+            return new.high
+        milliseconds = round(self._start.timestamp() * 1000)
+        return self._log.offsets_at([new.partition], milliseconds)[0]
+
+
+def _check_range(assignment: Assignment, position: int) -> None:
+    if not assignment.low <= position <= assignment.high:
+        raise StoreMismatch(
+            f"{assignment.partition.topic}[{assignment.partition.number}]: the store stands at offset "
+            f"{position}, the log holds {assignment.low} to {assignment.high}",
+            hint="was the topic made anew, or were its records deleted before this participant read them?",
+        )

@@ -1,0 +1,325 @@
+"""``Processor``: what to do with a record, with what is due, and with the result of a call."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from choreo import cloudevents, telemetry
+from choreo.errors import HeadersError
+from choreo.outcome import PIVOT
+from choreo.participant import Context, Handler, NoDatabase, Participant
+from choreo.ports import Clock, Codec, Store
+from choreo.protocol import (
+    Begin,
+    Bury,
+    Deferred,
+    Due,
+    Expire,
+    Ignored,
+    Observed,
+    Queue,
+    Requeued,
+    Run,
+    fold,
+)
+from choreo.records import DeadLetter, Record, Scheduled
+from choreo.retry import Retry
+from choreo.worker.attempt import Attempt, attempt, outcome, prepare
+from choreo.worker.binding import Binding
+from choreo.worker.calls import Call, Finished, Limit
+from choreo.worker.dead_letters import DISCARD, REQUEUE, UNKNOWN_HANDLER, DeadLetters
+from choreo.worker.decisions import NO_EVENT, Decisions, FollowUp
+from choreo.worker.handlers import Handlers
+from choreo.worker.imports import IMPORT, Imports
+from choreo.worker.instances import item_about, remembered_item
+from choreo.worker.item import Item, TriggerEvent
+from choreo.worker.partitions import Partitions
+from choreo.worker.results import Again, Dead, result_of, timed_out
+from choreo.worker.schedule import Schedule, expires_at
+
+log = logging.getLogger("choreo.worker")
+
+_DUPLICATE = Ignored("duplicate")
+
+
+class Processor:
+    """Processes the items of one participant, each inside a turn of the store and each to its end.
+
+    It owns the sagas that are in memory. ``schema_retry`` says how long a body of an unknown schema waits for
+    that schema.
+    """
+
+    def __init__(
+        self,
+        participant: Participant,
+        store: Store,
+        codec: Codec,
+        clock: Clock,
+        partitions: Partitions,
+        *,
+        sagas_in_memory: int,
+        schema_retry: Retry,
+    ) -> None:
+        self._store = store
+        self._codec = codec
+        self._clock = clock
+        self._partitions = partitions
+        self._schema_retry = schema_retry
+        self._is_traced = telemetry.is_on()
+        self._roles = participant.roles()
+        self._saga_of = {saga.topic: saga.name for saga in participant.sagas}
+        self._topic_of = {saga.name: saga.topic for saga in participant.sagas}
+        self._handlers = Handlers(participant)
+        self._schedule = Schedule(store, self._handlers)
+        self._imports = Imports(participant, store, codec, clock)
+        self._decisions = Decisions(
+            participant, store, codec, clock, self._handlers, self._schedule, partitions, sagas_in_memory
+        )
+        self.instances = self._decisions.instances
+        self._dead_letters = DeadLetters(store, clock, self._decisions)
+
+    def record(self, record: Record) -> None:
+        """Fold one record of a topic, and do what it calls for; an unreadable one is a dead letter."""
+        if record.topic in self._imports.topics:
+            if not self._partitions.is_before_start(record):
+                self._imports.take(record)
+            return
+        try:
+            envelope = cloudevents.read(record)
+            if envelope.saga_type != self._saga_of.get(record.topic):
+                expected = self._saga_of.get(record.topic)
+                raise HeadersError(f"ce_sagatype is not that of the topic, {expected!r}")
+        except HeadersError as error:
+            self._dead_letters.bury_record(record, str(error))
+            return
+        trigger = TriggerEvent.taken(envelope, record)
+        item = Item(self._roles[envelope.saga_type], record.topic, envelope.saga_id, trigger)
+        self._complete(self._decisions.fold(item, envelope))
+
+    def due(self, row: Scheduled) -> Call | None:
+        """Do what the schedule says is due, if the saga's state of today still asks for it.
+
+        Return the call that is to be started once the turn is committed, if it is one.
+        """
+        self._store.unschedule(row.saga_id, row.task, row.name)
+        if row.task in (REQUEUE, DISCARD):
+            self._settle(row)
+            return None
+        if row.saga_type not in self._roles or not self._handlers.knows(row.name):
+            self._dead_letters.bury_unknown(row)
+            return None
+        item = self._item(row)
+        if row.task in ("action", "compensation"):
+            return self._due_step(item, row)
+        self._complete(self._due_beside(item, row))
+        return None
+
+    def end_call(self, finished: Finished) -> None:
+        """Take the result of a call, unless its step has ended meanwhile."""
+        call = finished.call
+        item, handler = _traced(call.item, finished.traceparent), call.handler
+        if self._is_running(item, handler):
+            self._store.unschedule(item.saga_id, handler.task, handler.step)
+            result = outcome(self._codec, handler, call.context, finished.result, finished.error)
+            self._complete(self._conclude(item, handler, result, call.row.attempt))
+
+    def time_out_call(self, call: Call) -> None:
+        """End a step whose call has lasted too long."""
+        if self._is_running(call.item, call.handler):
+            self._store.unschedule(call.item.saga_id, call.handler.task, call.handler.step)
+            self._complete(self._time_out(call.item, call.handler))
+
+    def extend_call(self, call: Call) -> None:
+        """Let a call last as long as it has asked for."""
+        if self._is_running(call.item, call.handler):
+            call.limit.until = call.limit.asked
+            self._store.schedule((call.row._replace(until=call.limit.until),))
+
+    # What an item calls for
+
+    def _complete(self, followups: list[FollowUp]) -> None:
+        """Do what an item calls for, and what that calls for, before anything else."""
+        stack = followups[::-1]
+        while stack:
+            item, decision = stack.pop()
+            stack += reversed(self._follow_up(item, decision))
+
+    def _follow_up(self, item: Item, decision: Queue | Bury) -> list[FollowUp]:
+        if isinstance(decision, Bury):
+            reason, _, detail = decision.reason.partition(": ")
+            return self._dead_letters.bury(item, decision.task, decision.name, reason, detail, 0)
+        return self._queue(item, decision.task, decision.name)
+
+    def _queue(self, item: Item, task: str, name: str) -> list[FollowUp]:
+        """Run a handler that is due now, or put it on the schedule."""
+        saga = self.instances.get(item.role, item.saga_id)
+        if task == "observer" and saga.observers[name][0] != item.trigger.envelope.id:
+            # One that has waited has a turn of its own: a long queue of them must not make this one long.
+            waiting = Scheduled(item.saga_id, item.saga_type, task, name, saga.observers[name][0], 0)
+            self._schedule.put(self._item(waiting), task, name, self._clock.now())
+            return []
+        if task == "action" and self._partitions.is_before_start(item.trigger):
+            return []
+        if not self._partitions.live or self._handlers.is_outside(task, name):
+            self._schedule.put(item, task, name, self._clock.now())
+            return []
+        if task == "observer":
+            return self._observe(item, name, 0)
+        return self._attempt(item, self._handlers.of_step(task, name, saga), 0)
+
+    def _due_beside(self, item: Item, row: Scheduled) -> list[FollowUp]:
+        """Do what is due beside the steps: an observer, a deadline, an answer that was put off."""
+        saga = self.instances.get(item.role, item.saga_id)
+        if row.task == "answer":
+            return self._decisions.answer(item, row.name)
+        if row.task == "observer":
+            if saga.observers.get(row.name, ("",))[0] == row.event_id:
+                return self._observe(item, row.name, row.attempt)
+        elif Expire(row.name) in fold(item.role, saga, Due(row.name))[1]:
+            return self._attempt(item, self._handlers.named(row.name), row.attempt)
+        return []
+
+    def _due_step(self, item: Item, row: Scheduled) -> Call | None:
+        saga = self.instances.get(item.role, item.saga_id)
+        begin = Begin(row.name, self._partitions.is_joining(item.trigger))
+        decisions = fold(item.role, saga, begin)[1]
+        if Run(row.task, row.name) not in decisions:  # type: ignore[arg-type]
+            if decisions:
+                self._complete(self._decisions.fold(item, begin))
+            return None
+        handler = self._handlers.of_step(row.task, row.name, saga)
+        if handler.is_outside and row.lane != "turn":
+            return self._begin_call(item, handler, begin, row)
+        if handler.is_outside:  # an earlier release of the service ran it inside
+            self._schedule.put(item, row.task, row.name, row.due, row.attempt)
+        else:  # begun and ended in one transaction: only the end is a row
+            self._complete(self._attempt(item, handler, row.attempt))
+        return None
+
+    def _begin_call(self, item: Item, handler: Handler, begin: Begin, row: Scheduled) -> Call | None:
+        """Note that a call is out, and return it, to be started once that is committed."""
+        now = self._clock.now()
+        saga = self.instances.get(item.role, item.saga_id)
+        is_running = saga.step(handler.step).activity == "running"
+        until = _limit(item, handler, row)
+        if until is not None and now > until and not (is_running and handler.kind == PIVOT):
+            self._complete(self._time_out(item, handler))
+            return None
+        # A pivot's time is over when it begins: nothing cuts it.
+        limit = Limit(None if handler.kind == PIVOT else until, self._clock)
+        attempted = max(row.attempt, 0) + 1
+        db = cast(Any, NoDatabase(handler.name))
+        context = Context(item.saga_id, handler.step, handler.task, db, attempted, now, limit.extend)
+        binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
+        arguments = prepare(handler, binding, context)
+        if isinstance(arguments, Attempt):
+            self._complete(self._conclude(item, handler, arguments, row.attempt))
+            return None
+        # If it is running, it was out when the last process of the service ended.
+        followups = [] if is_running else self._decisions.fold(item, begin)
+        row = row._replace(lane="out")
+        self._store.schedule((row,))
+        self._complete(followups)
+        return Call(item, handler, context, arguments, row, limit, self._is_traced)
+
+    def _observe(self, item: Item, name: str, tried: int) -> list[FollowUp]:
+        if self._partitions.is_before_start(item.trigger):
+            return self._decisions.fold(item, Observed(name))
+        return self._attempt(item, self._handlers.named(name), tried)
+
+    # Attempts and their results
+
+    def _attempt(self, item: Item, handler: Handler, tried: int) -> list[FollowUp]:
+        """Run a handler once, in the turn; ``tried`` as in `choreo.worker.results.Again`."""
+        now = self._clock.now()
+        if handler.timeout is not None and now > expires_at(handler.timeout, item.trigger):
+            return self._time_out(item, handler)
+        saga = self.instances.get(item.role, item.saga_id)
+        context = Context(item.saga_id, handler.step, handler.task, self._store.db, max(tried, 0) + 1, now)
+        binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
+        span = telemetry.UNTRACED
+        if self._is_traced:
+            traceparent = item.trigger.envelope.traceparent
+            span = telemetry.handling(handler.name, item.saga_id, handler.step, traceparent)
+        with span:
+            result = attempt(self._store, self._codec, handler, binding, context)
+            return self._conclude(item, handler, result._replace(at=now), tried)
+
+    def _conclude(self, item: Item, handler: Handler, attempt: Attempt, tried: int) -> list[FollowUp]:
+        result = result_of(handler, attempt, tried, self._schema_retry)
+        if isinstance(result, Again):
+            return self._try_again(item, handler, result)
+        if isinstance(result, Dead):
+            if handler.is_of_step:
+                item = item_about(self._store, item, result.event_type)
+            return self._dead_letters.bury(
+                item, handler.task, handler.known_as, result.reason, result.detail, result.tried
+            )
+        return self._decisions.fold(item, result, attempt if attempt.verdict == "returned" else NO_EVENT)
+
+    def _try_again(self, item: Item, handler: Handler, again: Again) -> list[FollowUp]:
+        name = handler.known_as
+        followups = self._decisions.fold(item, Deferred(name, again.reason))
+        saga = self.instances.get(item.role, item.saga_id)
+        if not handler.is_of_step or saga.step(name).activity == "waiting":
+            due = self._clock.now() + round(again.pause.total_seconds() * 1000)
+            if handler.timeout is not None:  # no pause is longer than the time that is left
+                due = min(due, expires_at(handler.timeout, item.trigger) + 1)
+            self._schedule.put(item, handler.task, name, due, again.tried)
+        return followups
+
+    def _time_out(self, item: Item, handler: Handler) -> list[FollowUp]:
+        progress = self.instances.get(item.role, item.saga_id).step(handler.step)
+        begun = progress.activity == "running" or progress.attempt > 0
+        return self._decisions.fold(item, timed_out(handler, begun=begun))
+
+    def _is_running(self, item: Item, handler: Handler) -> bool:
+        saga = self.instances.get(item.role, item.saga_id)
+        return saga.step(handler.step).activity == "running"
+
+    def _settle(self, row: Scheduled) -> None:
+        """Requeue or discard a dead letter, as somebody has asked."""
+        letter = self._store.dead_letter(int(row.name))
+        if letter is None:  # taken out of the database by hand
+            return
+        if letter.task == IMPORT:
+            if row.task == REQUEUE:
+                self._imports.take_again(letter)
+            return
+        if letter.saga_type not in self._roles or not self._handlers.knows(letter.name):
+            if row.task == REQUEUE or letter.task in ("action", "compensation"):
+                self._dead_letters.reopen(letter, UNKNOWN_HANDLER, f"the service has no {letter.name}")
+            return
+        item = self._item(letter)
+        # The saga may have moved on: whether a handler still runs is decided when it is due.
+        for about, decision in self._settled(item, letter, row.task):
+            if isinstance(decision, Queue):
+                self._schedule.put(about, decision.task, decision.name, self._clock.now())
+            else:
+                self._complete([(about, decision)])
+
+    def _settled(self, item: Item, letter: DeadLetter, task: str) -> list[FollowUp]:
+        if task == DISCARD:
+            return self._dead_letters.discard(item, letter)
+        if letter.reason != UNKNOWN_HANDLER:
+            return self._decisions.fold(item, Requeued(letter.name, letter.event_id))
+        # Its saga still waits for it.
+        self._schedule.put(item, letter.task, letter.name, self._clock.now(), letter.attempt)
+        return []
+
+    def _item(self, what: Scheduled | DeadLetter) -> Item:
+        return remembered_item(self._store, self._roles[what.saga_type], self._topic_of[what.saga_type], what)
+
+
+def _limit(item: Item, handler: Handler, row: Scheduled) -> int | None:
+    """Return the time until which a step may last; a call that was out may have asked for more."""
+    return None if handler.timeout is None else max(expires_at(handler.timeout, item.trigger), row.until)
+
+
+def _traced(item: Item, traceparent: str) -> Item:
+    """Return the item as triggered by the call's own span, so that what it publishes is that span's child."""
+    if not traceparent:
+        return item
+    envelope = item.trigger.envelope._replace(traceparent=traceparent)
+    return item._replace(trigger=item.trigger._replace(envelope=envelope))
