@@ -21,13 +21,13 @@ UNTRACED: AbstractContextManager[None] = nullcontext()
 
 
 def is_on() -> bool:
-    """Say whether an application has set up a tracer provider."""
+    """Whether an application has set up a tracer provider."""
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 @contextmanager
 def handling(name: str, saga_id: str, step: str, traceparent: str) -> Iterator[None]:
-    """Span one attempt of a handler, as a child of the event's ``traceparent``."""
+    """Open a span for one attempt of a handler, as a child of the event's ``traceparent``."""
     context = _propagator.extract({_HEADER: traceparent}) if traceparent else None
     with trace.get_tracer("choreo").start_as_current_span(
         name, context=context, kind=trace.SpanKind.CONSUMER, attributes=_attributes(saga_id, step)
@@ -37,7 +37,7 @@ def handling(name: str, saga_id: str, step: str, traceparent: str) -> Iterator[N
 
 @contextmanager
 def starting(name: str, saga_id: str, step: str) -> Iterator[None]:
-    """Span the start, or the cancellation, of a saga, as a child of the caller's own span."""
+    """Open a span for the start, or the cancellation, of a saga, as a child of the caller's own span."""
     with trace.get_tracer("choreo").start_as_current_span(
         name, kind=trace.SpanKind.PRODUCER, attributes=_attributes(saga_id, step)
     ):
@@ -49,7 +49,7 @@ def _attributes(saga_id: str, step: str) -> dict[str, str]:
 
 
 def traceparent(inherited: str) -> str:
-    """Give the ``traceparent`` of what is published now: the open span's, or the one ``inherited``."""
+    """Return the ``traceparent`` of what is published now: the open span's, or the one ``inherited``."""
     if not trace.get_current_span().get_span_context().is_valid:
         return inherited
     carrier: dict[str, str] = {}

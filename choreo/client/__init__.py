@@ -1,1 +1,5 @@
-"""What a process uses that is no worker: its participant's store, transactions that start sagas, status."""
+"""What a process uses that is no worker, such as a web service: ``choreo.connect`` and what it leads to.
+
+`choreo.client.connection` opens transactions that start and cancel sagas, says where a saga stands, and waits
+for its end.
+"""

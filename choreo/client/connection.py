@@ -1,4 +1,4 @@
-"""``connect``: gives a participant its store, in a process that is not (only) its worker."""
+"""``connect``: connects a participant to its store, in a process that is not (only) its worker."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def connect(
     schemas: Sequence[str | Path] = (),
     lock: str | Path | None = None,
 ) -> None:
-    """Give a participant its store, so that ``participant.transaction()`` can open it.
+    """Connect a participant to its store, for ``participant.transaction()``, ``status()`` and ``wait()``.
 
     ``store`` is the path of the SQLite database, the same that its worker is run with; it is made where
     it does not exist. Each thread gets a connection of its own, at its first transaction. ``lock`` is the
@@ -54,7 +54,7 @@ _LOOK_SECONDS = 0.02
 
 
 class StoreConnection:
-    """Opens transactions and looks sagas up, with one store for each thread that asks."""
+    """Implements `choreo.participant.Connection`, with one connection to the database for each thread."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class StoreConnection:
             )
 
     def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
-        """Say where a saga stands; None for one that this participant never heard of."""
+        """Return where a saga stands; None for one that this participant never heard of."""
         store = self._store()
         entries = self._entries(store, saga_id, saga)
         if not entries:
@@ -91,7 +91,7 @@ class StoreConnection:
         return status_of(role, entries, store.scheduled(saga_id))
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
-        """Wait until a saga has ended, for ``timeout`` at most; give its status, whatever it then is."""
+        """Wait until a saga has ended, for ``timeout`` at most; return its status, whatever it then is."""
         if getattr(self._local, "in_transaction", False):
             raise StoreError("wait() inside of a transaction would never see the end", hint="commit first")
         store, until = self._store(), time.monotonic() + timeout.total_seconds()

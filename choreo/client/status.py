@@ -15,7 +15,7 @@ _WHY = {"queued": "queued", "running": "executing", "waiting": "retry", "dead": 
 
 
 def status_of(role: Role, entries: Sequence[Entry], scheduled: Iterable[Scheduled]) -> Status:
-    """Give the status of the saga whose entries these are, oldest first, at least one."""
+    """Return the status of the saga whose entries these are, oldest first, at least one."""
     saga = rebuild(role, entries)
     due = {(row.task, row.name): row.due for row in scheduled}
     steps = {entry.step: saga.state_of(entry.step) for entry in entries if _is_of_step(role, entry)}
@@ -37,16 +37,16 @@ def _is_of_step(role: Role, entry: Entry) -> bool:
 
 
 def _cancellation(saga: Instance, entries: Sequence[Entry]) -> Cancellation:
-    told = [entry for entry in entries if entry.step == CANCEL]
-    if not told:
+    asked = [entry for entry in entries if entry.step == CANCEL]
+    if not asked:
         return "none"
-    if saga.end == "completed" or saga.pivoted or any(entry.note == "void" for entry in told):
+    if saga.end == "completed" or saga.pivoted or any(entry.note == "void" for entry in asked):
         return "too-late"
     return "accepted" if saga.cancelled else "requested"
 
 
 def _waits(role: Role, saga: Instance, due: dict[tuple[str, str], int]) -> Iterator[Wait]:
-    """Give what this participant has to do itself; only where that is nothing, what it waits for."""
+    """Yield what this participant has to do itself; only where that is nothing, what it waits for."""
     own = [*_own_steps(saga, due), *_deadlines(role, saga, due)]
     yield from own
     if not any(wait.why != "deadline" for wait in own) and not saga.end:
@@ -70,7 +70,7 @@ def _deadlines(role: Role, saga: Instance, due: dict[tuple[str, str], int]) -> I
 
 
 def _awaited(role: Role, saga: Instance) -> list[str]:
-    """Give the event types that call this participant's own handlers next; failing that, the saga's end."""
+    """Return the event types that call this participant's own handlers next; failing that, the saga's end."""
     names = [name for action in role.actions for name in _calls(saga, action)]
     contract = role.contract
     end = contract.fails if saga.rolls_back else contract.completes

@@ -73,7 +73,7 @@ class LocalTransaction:
 
 
 def new_saga_id() -> str:
-    """Make a saga id that sorts by time, so that the saga log's index grows at its end (UUID version 7)."""
+    """Return a new saga id (UUID version 7): it sorts by time, so the saga log's index grows at its end."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | (uuid.uuid4().int & ((1 << 80) - 1))
     value = (value & ~(0xF << 76)) | (0x7 << 76)

@@ -1,4 +1,7 @@
-"""``Connection``: a participant's way to its store, and what is asked for through it."""
+"""``Connection``: how a participant reaches its store, from any process of the service.
+
+`Participant` declares; what it is connected to opens transactions and looks sagas up.
+"""
 
 from __future__ import annotations
 
@@ -49,12 +52,12 @@ class Status:
 
     @property
     def is_ended(self) -> bool:
-        """Say whether the saga has ended, one way or the other."""
+        """Whether the saga has ended, one way or the other."""
         return self.state in ("completed", "failed")
 
 
 class Transaction(Protocol):
-    """The caller's own local transaction, in which sagas start and are cancelled."""
+    """The caller's own local transaction, in which sagas are started and cancelled."""
 
     @property
     def db(self) -> Any:
@@ -62,7 +65,7 @@ class Transaction(Protocol):
         ...
 
     def start(self, event: object, saga_id: str | None = None) -> str:
-        """Start a saga with its first event; give its id.
+        """Start a saga with its first event; return its id.
 
         Nothing happens when a saga of that id has been started here before.
         """
@@ -74,16 +77,31 @@ class Transaction(Protocol):
 
 
 class Connection(Protocol):
-    """A participant's way to its store, from any process of the service; ``choreo.connect`` makes it."""
+    """A participant's way to its store; ``choreo.connect`` makes one.
+
+    The participant's own methods of these names use it, and raise `ConfigurationError` where there is none.
+    """
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """Open a transaction."""
+        """Open a local transaction in which sagas can be started.
+
+        Committed at the end of the ``with`` block, rolled back when an exception leaves it.
+        """
         ...
 
     def status(self, saga_id: str, saga: Saga | None) -> Status | None:
-        """Say where a saga stands."""
+        """Return where a saga stands, as this participant knows it by now; None for one it never heard of.
+
+        ``saga`` need only be given where sagas of several types have the same id; `ConfigurationError`
+        says so.
+        """
         ...
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None) -> Status | None:
-        """Wait for a saga's end."""
+        """Wait until a saga has ended, for ``timeout`` at most; return its status, whatever it then is.
+
+        For a web request that would rather answer with the end than with "accepted". It looks at the
+        store, in the calling thread: in a coroutine, use ``asyncio.to_thread``. Raises as `status`, and
+        `StoreError` inside of a transaction of the same thread, which would never see the end.
+        """
         ...

@@ -103,7 +103,7 @@ class Handler:
         """Say whether it does or undoes a step, rather than look on."""
         return self.task in ("action", "compensation")
 
-    @property
+    @cached_property
     def known_as(self) -> str:
         """The name by which the protocol knows it: its step's, or an observer's or a deadline's own."""
         return self.step if self.is_of_step else self.name

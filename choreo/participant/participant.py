@@ -271,32 +271,19 @@ class Participant:
         return self._connection
 
     def connect(self, connection: Connection | None) -> None:
-        """Give the participant its way to its store, or take it; ``choreo.connect`` does this."""
+        """Set its way to its store, or take it away; ``choreo.connect`` does this."""
         self._connection = connection
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """Open a local transaction in which sagas can be started, from any process of the service.
-
-        Committed at the end of the ``with`` block, rolled back when an exception leaves it. Raises
-        `ConfigurationError` before ``choreo.connect``.
-        """
+        """Open a local transaction in which sagas can be started; see `Connection.transaction`."""
         return self._connected().transaction()
 
     def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
-        """Say where a saga stands, as this participant knows it by now; None for one it never heard of.
-
-        ``saga`` need only be given where sagas of several types have the same id; `ConfigurationError`
-        says so, and is raised before ``choreo.connect``.
-        """
+        """Return where a saga stands, None for one it never heard of; see `Connection.status`."""
         return self._connected().status(saga_id, saga)
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
-        """Wait until a saga has ended, for ``timeout`` at most; give its status, whatever it then is.
-
-        For a web request that would rather answer with the end than with "accepted". It looks at the
-        store, in the calling thread: in a coroutine, use ``asyncio.to_thread``. Raises as `status`, and
-        `StoreError` inside of a transaction of the same thread, which would never see the end.
-        """
+        """Wait until a saga has ended, for ``timeout`` at most; see `Connection.wait`."""
         return self._connected().wait(saga_id, timeout, saga)
 
     def _connected(self) -> Connection:

@@ -1,6 +1,6 @@
-"""What the worker needs from the outside, as Protocols: a log, a store, a codec, a clock.
+"""What the worker needs from outside, as Protocols: a log, a store, a codec, a clock.
 
-This floor and all below it cannot do any I/O; `import-linter` holds them to it.
+This package and all below it cannot do any I/O; a contract of import-linter makes sure of it.
 """
 
 from choreo.ports.clock import Clock

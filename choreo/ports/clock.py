@@ -1,4 +1,4 @@
-"""Time, as the worker needs it."""
+"""``Clock``: time, as the worker needs it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time; the test kit's clock only moves when told."""
+    """The time of day, and a clock for durations; the test kit's only moves when it is advanced."""
 
     def now(self) -> int:
-        """Give the milliseconds since the epoch."""
+        """Return the milliseconds since the epoch."""
         ...
 
     def monotonic(self) -> float:
-        """Give the seconds of a clock that never goes back, whatever happens to the other: for durations."""
+        """Return the seconds of a clock that never goes back, whatever happens to the time of day."""
         ...

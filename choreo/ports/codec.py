@@ -1,4 +1,4 @@
-"""Bodies of events, as the worker needs them."""
+"""``Codec``: the bodies of events, as the worker needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The saga's topic, as the worker needs it: an ordered log of records, and a way to publish."""
+"""``Log``: the sagas' topics, as the worker needs them: ordered records to read, and a way to publish."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Taken(NamedTuple):
 class Log(Protocol):
     """Consumer and producer of the sagas' topics.
 
-    Order is kept per key, for reading and for publishing. A publication may reach the log twice,
-    never not at all: `take` reports it as acknowledged, or the log raises `LogError`.
+    Order is kept per key, for reading and for publishing. A publication may reach the log twice, but is not
+    lost in silence: `take` reports it as acknowledged, or the log raises `LogError`.
     """
 
     def cluster_id(self) -> str:
-        """Name the cluster, so that a store can't be used with another one. Raises `LogError`."""
+        """Return the cluster's id, so that a store can't be used with another one. Raises `LogError`."""
         ...
 
     def subscribe(
@@ -72,15 +72,15 @@ class Log(Protocol):
         ...
 
     def flush(self, wait: float) -> Sequence[int]:
-        """Wait up to ``wait`` seconds for what is in flight; give what was acknowledged meanwhile."""
+        """Wait up to ``wait`` seconds for what is in flight; return what was acknowledged meanwhile."""
         ...
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Tell the log how far we are, for lag monitors only: the truth is in the store."""
+        """Commit how far this worker is, for lag monitors only: the store's positions are what counts."""
         ...
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
-        """Give each partition's first offset at or after ``timestamp`` (ms), or its end where none is."""
+        """Return each partition's first offset at or after ``timestamp`` (ms), or its end where none is."""
         ...
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ class Attempt(NamedTuple):
     """How an attempt went; ``type`` and ``body`` are those of the event that it returned; where
     an event can't be read, ``type`` is that one's.
 
-    ``at`` is the time that the handler was told, in milliseconds, so that its row has the same; 0 where it
+    ``at`` is the handler's ``ctx.now`` in milliseconds, so that its row has the same time; 0 where it
     ran outside of the transaction.
     """
 
@@ -65,7 +65,7 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
 def outcome(
     codec: Codec, handler: Handler, context: Context, result: Any, error: BaseException | None
 ) -> Attempt:
-    """Sort what a call outside of the transaction returned or raised, as `attempt` does."""
+    """Return the attempt of what a call outside of the transaction returned or raised, as `attempt` does."""
     if error is not None:
         return _failed(handler, context, error)
     try:
@@ -75,7 +75,7 @@ def outcome(
 
 
 def prepare(handler: Handler, binding: Binding, context: Context) -> list[Any] | Attempt:
-    """Give a handler's arguments; where they can't be read, the attempt that this is."""
+    """Return a handler's arguments; where an event can't be read, the attempt that has failed by it."""
     try:
         return binding.arguments(handler, context)
     except UnknownFingerprint as error:
@@ -132,7 +132,7 @@ def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
 
 
 def _text(error: Exception) -> str:
-    """Give an error's text as any database and any schema can hold it: bounded, and valid UTF-8."""
+    """Return an error's text as any database and any schema can hold it: bounded, and valid UTF-8."""
     try:
         text = str(error)
     except Exception:  # what the service's own __str__ does
@@ -141,7 +141,7 @@ def _text(error: Exception) -> str:
 
 
 def _where(error: BaseException) -> str:
-    """Name an error and its line, without its text: the whole traceback is for the debug log only."""
+    """Return an error's name and line, without its text: the traceback is for the debug log only."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:  # a coroutine that was cancelled before its first step
         return type(error).__name__

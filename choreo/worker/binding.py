@@ -1,4 +1,4 @@
-"""Filling a handler's parameters: which event goes where, decoded."""
+"""``Binding``: fills a handler's parameters with the events of its saga, decoded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Binding:
         self._work = ("", "")
 
     def arguments(self, handler: Handler, context: Context) -> list[Any]:
-        """Give a handler's arguments, in order. Raises `BodyError` where a body can't be used."""
+        """Return a handler's arguments, in order. Raises `BodyError` where a body can't be used."""
         self._work = (handler.task, handler.known_as)
         return [
             context if parameter.is_context else self._argument(handler, parameter)
@@ -37,7 +37,7 @@ class Binding:
         ]
 
     def events(self, types: frozenset[str], step: str) -> list[Any]:
-        """Give those of these events that the saga has had, decoded, for an answer of a step."""
+        """Return those of these events that the saga has had, decoded, to build a step's answer from."""
         self._work = ("action", step)
         return [self._event(name) for name in sorted(types & self._saga.types)]
 
@@ -87,7 +87,7 @@ class Binding:
         return self._store.payload(self._saga_id, name)
 
     def _edited(self, name: str) -> bytes | None:
-        """Give what somebody has written, for this very work, in the place of an event that came before."""
+        """Return the body that somebody wrote for this handler in the place of an event that came before."""
         event_id = next((each.event_id for each in self._entries(name)), "")
         return self._store.edited(self._saga_id, *self._work, event_id)
 

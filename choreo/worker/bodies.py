@@ -8,13 +8,14 @@ from choreo.ports import Codec
 
 MAX_BODY = 512 * 1024
 """The longest body in bytes. A longer one is neither read (it becomes a dead letter) nor emitted, since
-nobody would read it; and Kafka, which takes 1 MB, would refuse a far longer one again and again."""
+no participant would read it; and Kafka, which takes 1 MB, would refuse a far longer one again and again."""
 
 
 def encode(codec: Codec, event: object) -> bytes:
     """Encode an event that is to be emitted. Raises `BodyError` where it can't be, or is too long."""
     body = codec.encode(event)
-    refuse_too_long(event_name(type(event)), body)
+    if len(body) > MAX_BODY:
+        refuse_too_long(event_name(type(event)), body)
     return body
 
 

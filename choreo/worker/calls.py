@@ -101,7 +101,7 @@ class Runner(Protocol):
     finished: deque[Finished]
 
     def start(self, call: Call) -> None:
-        """Let a call go."""
+        """Start a call."""
         ...
 
     def cancel(self, call: Call) -> None:
@@ -148,12 +148,12 @@ class Calls:
         return min((until + 1 for until in limits if until is not None), default=None)
 
     def start(self, call: Call) -> None:
-        """Let a call go."""
+        """Start a call."""
         self._out[call] = None
         self._runner.start(call)
 
     def take(self, most: int) -> list[Finished]:
-        """Give results that have come, ``most`` at most; what was cut is forgotten."""
+        """Return results, ``most`` at most; what was cut is forgotten."""
         taken: list[Finished] = []
         while self._runner.finished and len(taken) < most:
             finished = self._runner.finished.popleft()
@@ -164,11 +164,11 @@ class Calls:
         return taken
 
     def extended(self) -> list[Call]:
-        """Give the calls that have asked for more time."""
+        """Return the calls that have asked for more time."""
         return [call for call in self._out if call.limit.asked]
 
     def overdue(self, now: int) -> list[Call]:
-        """Give the calls that have lasted too long."""
+        """Return the calls that have lasted too long."""
         return [call for call in self._out if call.limit.until is not None and now > call.limit.until]
 
     def cut(self, call: Call) -> None:

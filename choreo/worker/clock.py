@@ -1,4 +1,4 @@
-"""The system's clock."""
+"""``SystemClock``: the machine's time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 
 
 class SystemClock:
-    """Tells the machine's time; implements `choreo.ports.Clock`."""
+    """Implements `choreo.ports.Clock`."""
 
     def now(self) -> int:
-        """Give the milliseconds since the epoch."""
+        """Return the milliseconds since the epoch."""
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        """Give the seconds of a clock that never goes back."""
+        """Return the seconds of a clock that never goes back."""
         return time.monotonic()

@@ -1,4 +1,4 @@
-"""``open_worker``: puts a participant's worker together, from the path of its store and its log."""
+"""``open_worker``: a participant's worker with its adapters, from the path of its store and a log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def open_worker(
     clock: Clock | None = None,
     options: Options | None = None,
 ) -> Iterator[Worker]:
-    """Give a participant's worker, not started yet; its store is closed at the end of the block.
+    """Yield a participant's worker, not started yet; its store is closed at the end of the block.
 
     ``store`` is the path of the SQLite database, made where it does not exist; ``schemas`` are folders
     with the schemas of other versions of the events. Open and run it in one and the same thread. The log

@@ -35,7 +35,7 @@ def settle(
 ) -> bool:
     """Close a dead letter and ask the worker, in one transaction, to requeue or to discard it.
 
-    The worker does it in its next turn, or when it starts. Gives False where somebody else was faster.
+    The worker does it in its next turn, or when it starts. Return whether it was still open.
     """
     with store.turn():
         return ask(store, letter, how, comment, now)
@@ -54,7 +54,7 @@ def ask(
 
 
 def times_requeued(letters: Iterable[DeadLetter], letter: DeadLetter) -> int:
-    """Count how often the work of a letter, one of ``letters``, has been requeued already."""
+    """Return how often the work of a letter, one of ``letters``, has been requeued already."""
     return sum(each.state == "requeued" and _work(each) == _work(letter) for each in letters)
 
 
@@ -64,7 +64,7 @@ def _work(letter: DeadLetter) -> tuple[str | int, ...]:
 
 
 class DeadLetters:
-    """Keeps dead letters, inside the turn, and tells the protocol of them."""
+    """Keeps dead letters, inside the turn, and folds that they are kept."""
 
     def __init__(self, store: Store, clock: Clock, decisions: Decisions) -> None:
         self._store = store
@@ -116,7 +116,7 @@ class DeadLetters:
 def dead_letter(
     item: Item, task: str, name: str, reason: str, detail: str, now: int, attempt: int
 ) -> DeadLetter:
-    """Give the dead letter of a handler that can't go on, with the record that called it."""
+    """Return the dead letter of a handler that can't go on, with the record that called it."""
     trigger = item.trigger
     return DeadLetter(
         reason,
@@ -139,7 +139,7 @@ def dead_letter(
 
 
 def unreadable_record(record: Record, reason: str, detail: str, now: int) -> DeadLetter:
-    """Give the dead letter of a record whose headers can't be read: it belongs to no saga that we know."""
+    """Return the dead letter of a record whose headers can't be read: it belongs to no saga that we know."""
     return DeadLetter(
         reason,
         detail,
@@ -154,7 +154,7 @@ def unreadable_record(record: Record, reason: str, detail: str, now: int) -> Dea
 
 
 def unknown_handler(row: Scheduled, now: int) -> DeadLetter:
-    """Give the dead letter of what is scheduled for a handler that the service doesn't declare any more."""
+    """Return the dead letter of what is scheduled for a handler that the service doesn't declare any more."""
     return DeadLetter(
         UNKNOWN_HANDLER,
         f"the service has no {row.name} any more",
@@ -169,7 +169,7 @@ def unknown_handler(row: Scheduled, now: int) -> DeadLetter:
 
 
 def raw_headers(headers: Sequence[tuple[str, bytes | None]]) -> str:
-    """Write headers as JSON; values in base64, as they may be any bytes."""
+    """Return headers as JSON; values in base64, as they may be any bytes."""
     return json.dumps(
         [(name, None if value is None else b64encode(value).decode()) for name, value in headers or ()]
     )

@@ -1,4 +1,4 @@
-"""Finding a participant's handler by what the protocol calls it."""
+"""``Handlers``: finds a participant's handler by the name that the protocol has for it."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Handlers:
         self._names = {name for handler in participant.handlers for name in (handler.name, handler.step)}
 
     def is_outside(self, task: str, name: str) -> bool:
-        """Say whether what is scheduled may have to run outside of the transaction."""
+        """Whether what is scheduled may have to run outside of the transaction."""
         return (task, name) in self._outside
 
     def knows(self, name: str) -> bool:
-        """Say whether a handler, or the step of one, has that name in this release of the service."""
+        """Whether a handler, or the step of one, has that name in this release of the service."""
         return name in self._names
 
     def named(self, name: str) -> Handler:
-        """Give a handler, such as an observer or a deadline, by its own name."""
+        """Return a handler, such as an observer or a deadline, by its own name."""
         return self._named[name]
 
     def of_step(self, task: str, step: str, saga: Instance) -> Handler:
-        """Give a step's action, or its compensation: the one for the success event that it emitted."""
+        """Return a step's action, or the compensation for the success event that the step emitted."""
         candidates = self._of_step[(task, step)]
         if len(candidates) == 1:
             return candidates[0]
@@ -42,7 +42,7 @@ class Handlers:
         return next(h for h in candidates if result in h.results)
 
     def answer(self, step: str, name: str) -> tuple[type, Callable[..., Any] | None]:
-        """Give the class of an answer of a step, and the function that builds it, if any."""
+        """Return the class of a step's answer, and the function that builds it, if any."""
         for task in ("action", "compensation"):
             for handler in self._of_step.get((task, step), ()):
                 for cls in handler.emits.values():

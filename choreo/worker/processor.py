@@ -17,6 +17,7 @@ from choreo.protocol import (
     Due,
     Expire,
     Ignored,
+    Instance,
     Observed,
     Queue,
     Requeued,
@@ -165,8 +166,8 @@ class Processor:
             self._schedule.put(item, task, name, self._clock.now())
             return []
         if task == "observer":
-            return self._observe(item, name, 0)
-        return self._attempt(item, self._handlers.of_step(task, name, saga), 0)
+            return self._observe(item, saga, name, 0)
+        return self._attempt(item, saga, self._handlers.of_step(task, name, saga), 0)
 
     def _due_beside(self, item: Item, row: Scheduled) -> list[FollowUp]:
         """Do what is due beside the steps: an observer, a deadline, an answer that was put off."""
@@ -175,9 +176,9 @@ class Processor:
             return self._decisions.answer(item, row.name)
         if row.task == "observer":
             if saga.observers.get(row.name, ("",))[0] == row.event_id:
-                return self._observe(item, row.name, row.attempt)
+                return self._observe(item, saga, row.name, row.attempt)
         elif Expire(row.name) in fold(item.role, saga, Due(row.name))[1]:
-            return self._attempt(item, self._handlers.named(row.name), row.attempt)
+            return self._attempt(item, saga, self._handlers.named(row.name), row.attempt)
         return []
 
     def _due_step(self, item: Item, row: Scheduled) -> Call | None:
@@ -190,17 +191,18 @@ class Processor:
             return None
         handler = self._handlers.of_step(row.task, row.name, saga)
         if handler.is_outside and row.lane != "turn":
-            return self._begin_call(item, handler, begin, row)
+            return self._begin_call(item, saga, handler, begin, row)
         if handler.is_outside:  # an earlier release of the service ran it inside
             self._schedule.put(item, row.task, row.name, row.due, row.attempt)
         else:  # begun and ended in one transaction: only the end is a row
-            self._complete(self._attempt(item, handler, row.attempt))
+            self._complete(self._attempt(item, saga, handler, row.attempt))
         return None
 
-    def _begin_call(self, item: Item, handler: Handler, begin: Begin, row: Scheduled) -> Call | None:
+    def _begin_call(
+        self, item: Item, saga: Instance, handler: Handler, begin: Begin, row: Scheduled
+    ) -> Call | None:
         """Note that a call is out, and return it, to be started once that is committed."""
         now = self._clock.now()
-        saga = self.instances.get(item.role, item.saga_id)
         is_running = saga.step(handler.step).activity == "running"
         until = _limit(item, handler, row)
         if until is not None and now > until and not (is_running and handler.kind == PIVOT):
@@ -223,19 +225,18 @@ class Processor:
         self._complete(followups)
         return Call(item, handler, context, arguments, row, limit, self._is_traced)
 
-    def _observe(self, item: Item, name: str, tried: int) -> list[FollowUp]:
+    def _observe(self, item: Item, saga: Instance, name: str, tried: int) -> list[FollowUp]:
         if self._partitions.is_before_start(item.trigger):
             return self._decisions.fold(item, Observed(name))
-        return self._attempt(item, self._handlers.named(name), tried)
+        return self._attempt(item, saga, self._handlers.named(name), tried)
 
     # Attempts and their results
 
-    def _attempt(self, item: Item, handler: Handler, tried: int) -> list[FollowUp]:
+    def _attempt(self, item: Item, saga: Instance, handler: Handler, tried: int) -> list[FollowUp]:
         """Run a handler once, in the turn; ``tried`` as in `choreo.worker.results.Again`."""
         now = self._clock.now()
         if handler.timeout is not None and now > expires_at(handler.timeout, item.trigger):
             return self._time_out(item, handler)
-        saga = self.instances.get(item.role, item.saga_id)
         context = Context(item.saga_id, handler.step, handler.task, self._store.db, max(tried, 0) + 1, now)
         binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
         span = telemetry.UNTRACED

@@ -14,42 +14,44 @@ from choreo.worker.item import Item
 
 
 class Rows:
-    """What one input led to, as entries of the saga log; ``told`` is None for an answer that was put off.
+    """What one input led to, as entries of the saga log; ``input`` is None for an answer that was put off.
 
     ``moves`` are the transitions of own steps, ``published`` the events, with their bodies, that are
     published because of the input. ``is_void`` says that the event counts for nothing.
     """
 
-    __slots__ = ("_after", "_before", "_case", "_now", "_told", "is_void", "moves", "published")
+    __slots__ = ("_after", "_before", "_input", "_item", "_now", "is_void", "moves", "published")
 
-    def __init__(self, item: Item, before: Instance, after: Instance, told: Input | None, now: int) -> None:
-        self._case = item
+    def __init__(self, item: Item, before: Instance, after: Instance, input: Input | None, now: int) -> None:
+        self._item = item
         self._before = before
         self._after = after
-        self._told = told
+        self._input = input
         self._now = now
         self.is_void = False
         self.moves: list[Moved] = []
         self.published: list[tuple[Envelope, bytes]] = []
 
     def entries(self) -> Sequence[Entry]:
-        """Give the rows; a local input's own holds its first transition and the event it publishes."""
-        told = self._told
+        """Return the rows; a local input's own holds its first transition and the event that it publishes."""
+        input = self._input
         rows = []
-        if told is not None:
-            rows.append(self._event(told) if type(told) is Envelope else self._local(told))
-        rows += [self._consequence(move) for move in self.moves]
-        rows += [self._publication(envelope, body) for envelope, body in self.published]
+        if input is not None:
+            rows.append(self._event(input) if type(input) is Envelope else self._local(input))
+        if self.moves:
+            rows += [self._consequence(move) for move in self.moves]
+        if self.published:
+            rows += [self._publication(envelope, body) for envelope, body in self.published]
         return rows
 
     def _event(self, event: Envelope) -> Entry:
-        item = self._case
+        item = self._item
         trigger, role = item.trigger, item.role
         old = self._before.state_of(event.step)
         stays = self.is_void or event.step in role.action
         return Entry(
             item.saga_id,
-            item.saga_type,
+            item.role.contract.saga,
             event.saga_version,
             self._after.state,
             self._now,
@@ -72,17 +74,17 @@ class Rows:
             event.traceparent,
         )
 
-    def _local(self, told: Any) -> Entry:
-        step = told[0]
-        outcome, event_type, kind, causation_id, note = local_fields(told)
+    def _local(self, input: Any) -> Entry:
+        step = input[0]
+        outcome, event_type, kind, causation_id, note = local_fields(input)
         old = new = self._before.state_of(step)
         if self.moves and self.moves[0].step == step:
             move = self.moves.pop(0)
             old, new, note = move.old, move.new, note or move.note
-        elif type(told) is Observed:
+        elif type(input) is Observed:
             new = "completed"
-        row = self._row(INPUT_NAMES[type(told)], step, old, new, note, kind, causation_id)
-        if type(told) is Ended and self._publishes(step, outcome):
+        row = self._row(INPUT_NAMES[type(input)], step, old, new, note, kind, causation_id)
+        if type(input) is Ended and self._publishes(step, outcome):
             return self._with(row, *self.published.pop(0))
         row[_TYPE], row[_OUTCOME] = event_type, outcome
         return Entry._make(row)
@@ -112,11 +114,11 @@ class Rows:
     def _row(
         self, name: str, step: str, old: str, new: str, note: str, kind: str = "", causation_id: str = ""
     ) -> list[Any]:
-        """Give the columns of a row that happened here, in the order of `Entry`."""
-        item, after = self._case, self._after
-        trigger = causation_id or item.trigger.envelope.id
-        head = [item.saga_id, item.saga_type, after.version, after.state, self._now, name, step, old, new]
-        return [*head, "", "", "", kind, "", trigger, "", -1, -1, 0, None, note, ""]
+        """Return the columns of a row that happened here, in the order of `Entry`."""
+        item, after, saga_type = self._item, self._after, self._item.role.contract.saga
+        cause = causation_id or item.trigger.envelope.id
+        head = [item.saga_id, saga_type, after.version, after.state, self._now, name, step, old, new]
+        return [*head, "", "", "", kind, "", cause, "", -1, -1, 0, None, note, ""]
 
 
 _ID, _TYPE, _OUTCOME, _SOURCE, _CAUSE, _TIME, _PAYLOAD, _TRACE = (
@@ -135,7 +137,7 @@ _ID, _TYPE, _OUTCOME, _SOURCE, _CAUSE, _TIME, _PAYLOAD, _TRACE = (
 
 
 def emitted_row(envelope: Envelope, body: bytes, state: str) -> Entry:
-    """Give the row of an event that no handler returned: a start, a cancellation, an import."""
+    """Return the row of an event that no handler returned: a start, a cancellation, an import."""
     starts = envelope.step == START
     return Entry(
         saga_id=envelope.saga_id,

@@ -1,0 +1,1 @@
+"""What a web process uses: transactions, and where a saga stands."""
