@@ -8,8 +8,8 @@ from typing import Any
 from confluent_kafka import Producer
 
 from choreo.avro import AvroCodec
-from choreo.cloudevents import headers_of
 from choreo.client.transaction import new_saga_id
+from choreo.cloudevents import headers_of
 from choreo.envelope import Envelope, event_id
 from choreo.events import event_name
 from choreo.outcome import SUCCEEDED, Kind
