@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeVar
 
-from choreo.outcome import COMPENSATABLE, RETRIABLE, START, Kind
+from choreo.outcome import COMPENSATABLE, RETRIABLE, START, TIMED_OUT, Kind, Outcome
+from choreo.protocol.decisions import Answer, Expire, Publish
 from choreo.protocol.trigger import Trigger
 
 T = TypeVar("T")
@@ -152,6 +153,13 @@ class Role:
     def owns_start(self) -> bool:
         """Whether this participant starts the saga."""
         return START in self.action
+
+    def outcome_of(self, decision: Publish | Answer | Expire) -> tuple[str, Outcome, str]:
+        """Return the step, the outcome and the type of the event that a decision publishes."""
+        if isinstance(decision, Expire):
+            deadline = self.deadline[decision.deadline]
+            return deadline.of, TIMED_OUT, deadline.answer
+        return decision.step, decision.outcome, decision.type
 
 
 def _calls(action: Action) -> frozenset[str]:

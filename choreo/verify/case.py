@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 
 from choreo.graph import Choreography, Lock, SagaGraph
@@ -10,12 +9,10 @@ from choreo.outcome import SUCCEEDED
 from choreo.verify.analysis.order import Order
 from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.engine.budget import DEFAULT, Budget, Clock, Meter, no_clock
-from choreo.verify.engine.causal import causal_runs
+from choreo.verify.engine.counterexample import counterexamples
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.run import Run
-from choreo.verify.engine.script import run_of
-from choreo.verify.engine.search import Search
-from choreo.verify.engine.slices import slices
+from choreo.verify.engine.scenarios import causal_runs
 from choreo.verify.engine.violations import Violation, violations
 from choreo.verify.properties import Property
 
@@ -57,7 +54,7 @@ class Case:
 
     @cached_property
     def model(self) -> Model:
-        """The saga as the engine runs it."""
+        """The saga as it is explored."""
         return Model(self.graph)
 
     @cached_property
@@ -79,11 +76,11 @@ class Case:
         runs = [
             run
             for run in self.runs
-            if events <= {event.type for event in run.log}
-            and set(steps) <= {event.step for event in run.log if event.outcome == SUCCEEDED}
+            if events <= {event.type for event in run.events}
+            and set(steps) <= {event.step for event in run.events if event.outcome == SUCCEEDED}
             and run.end != "completed"
         ]
-        return min(runs, key=lambda run: (len(run.scenario.troubles), len(run.log)), default=None)
+        return min(runs, key=lambda run: (len(run.scenario.troubles), len(run.events)), default=None)
 
     @cached_property
     def violations(self) -> dict[Property, list[Violation]]:
@@ -98,16 +95,7 @@ class Case:
         return by_property
 
     @cached_property
-    def searched(self) -> tuple[Violation, ...]:
-        """What the search of every slice finds."""
-        self.meter.time()
-        return tuple(self._search())
-
-    def _search(self) -> Iterator[Violation]:
-        for part in slices(self.graph):
-            model = Model(part)
-            dead = Search(model, self.budget.troubles).run(self.meter)
-            if dead:
-                run = run_of(model, dead.way)
-                whole = part.steps.keys() >= self.graph.steps.keys()
-                yield Violation(dead.property, dead.step, run, (len(run.log) - 1,), whole)
+    def counterexamples(self) -> tuple[Violation, ...]:
+        """The violations that the search finds in the slices of the saga."""
+        self.meter.start_clock()
+        return tuple(counterexamples(self.graph, self.budget.troubles, self.meter))

@@ -31,7 +31,7 @@ def confirmed(case: Case, rules: Mapping[Property, Rule]) -> Iterator[Finding]:
         for name in (Property.COMPLETE_ROLLBACK, Property.REVERSE_ORDER)
         for each in case.violations.get(name, ())
     )
-    for each in (*on_runs, *case.searched):
+    for each in (*on_runs, *case.counterexamples):
         if each.property not in told:
             told.add(each.property)
             yield _finding(case, each, rules[each.property])

@@ -10,7 +10,7 @@ from choreo.graph import choreography_of
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, Outcome
 from choreo.project.choreography import manifest_from
 from choreo.verify.case import Case
-from choreo.verify.engine.run import Happened, Run, Scenario
+from choreo.verify.engine.run import Event, Run, Scenario
 from choreo.verify.rules import CHECKS
 from tests.verify.corpus import parts
 
@@ -36,7 +36,7 @@ def _graph(participants: tuple[object, ...]) -> object:
 def found(*events: tuple[str, Outcome, str], end: str) -> dict[str, str]:
     """Give what the rules say of a run with these events, each caused by the one before."""
     log = [
-        Happened(f"shop.{name}", step, outcome, (number - 1,) if number else (), past=2 ** (number + 1) - 1)
+        Event(f"shop.{name}", step, outcome, (number - 1,) if number else (), past=2 ** (number + 1) - 1)
         for number, (step, outcome, name) in enumerate(events)
     ]
     forged = case()

@@ -15,7 +15,7 @@ from choreo.verify.engine.run_file import RunFile, read_run, run_file_of, write_
 from tests.graph.small_sagas import manifests_of
 from tests.protocol.sagas import Saga, chain
 
-from .test_causal_runs import model_of, runs_of
+from .test_scenarios import model_of, runs_of
 
 
 def trace(saga: Saga, scenario: str) -> RunFile:

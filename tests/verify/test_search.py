@@ -10,9 +10,9 @@ from choreo.graph import SagaGraph
 from choreo.protocol import Instance, Trigger, events, steps
 from choreo.verify import Budget, verify
 from choreo.verify.engine.budget import Meter, no_clock
+from choreo.verify.engine.counterexample import run_of
 from choreo.verify.engine.model import Model
-from choreo.verify.engine.script import run_of
-from choreo.verify.engine.search import Dead, Search
+from choreo.verify.engine.search import Counterexample, Search
 from choreo.verify.engine.slices import slices
 from tests.graph.small_sagas import choreography_from
 from tests.protocol import sagas
@@ -25,13 +25,15 @@ def graph_of(saga: Saga, *, cancellable: bool = True) -> SagaGraph:
     return graph
 
 
-def searched(saga: Saga, troubles: int = 1, *, cancellable: bool = True) -> tuple[Dead | None, int]:
+def searched(saga: Saga, troubles: int = 1, *, cancellable: bool = True) -> tuple[Counterexample | None, int]:
     meter = Meter(Budget(troubles), no_clock)
-    return Search(Model(graph_of(saga, cancellable=cancellable)), troubles).run(meter), meter.states
+    return Search(Model(graph_of(saga, cancellable=cancellable)), troubles).counterexample(
+        meter
+    ), meter.states
 
 
 def branches(width: int, length: int) -> Saga:
-    """Give a fork of so many branches of so many steps, and a join."""
+    """Return a fork of so many branches of so many steps, and a join."""
     found, ends = [], []
     for branch in range(width):
         on = sagas.STARTED
@@ -42,7 +44,7 @@ def branches(width: int, length: int) -> Saga:
     return Saga(f"branches-{width}-{length}", (*found, last("Z", Trigger.all_of(*ends))))
 
 
-# The worlds of each shape, without and with a cancellation.
+# The states of each shape, without and with a cancellation.
 COUNTS = {
     "chain-1": (6, 13),
     "chain-2": (11, 25),
@@ -62,10 +64,10 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_correct_sagas_have_no_wrong_world(name: str) -> None:
-    """And the number of their worlds is known, so that a change of the engine shows."""
+def test_correct_sagas_have_no_counterexample(name: str) -> None:
+    """And the number of their states is known, so that a change of the engine shows."""
     found = [searched(SHAPES[name], cancellable=cancellable) for cancellable in (False, True)]
-    assert [dead for dead, _ in found] == [None, None]
+    assert [counterexample for counterexample, _ in found] == [None, None]
     assert tuple(states for _, states in found) == COUNTS[name]
 
 
@@ -76,8 +78,8 @@ def test_deadlines_and_partial_effects_find_their_end(name: str) -> None:
     compensatable = [each.name for each in saga.steps if each.kind == "compensatable"]
     for watched in compensatable:
         for far in (False, True):
-            dead, _ = searched(saga.with_watch(watched, far).with_partial(*compensatable))
-            assert dead is None
+            found, _ = searched(saga.with_watch(watched, far).with_partial(*compensatable))
+            assert found is None
 
 
 def test_two_of_each_trouble_find_their_end() -> None:
@@ -89,11 +91,11 @@ def test_two_of_each_trouble_find_their_end() -> None:
 # Without a rule of the protocol, the search finds what goes wrong.
 
 
-def finds(saga: Saga, *properties: str) -> Dead:
-    dead, _ = searched(saga)
-    assert dead
-    assert dead.property in properties
-    return dead
+def finds(saga: Saga, *properties: str) -> Counterexample:
+    found, _ = searched(saga)
+    assert found
+    assert found.property in properties
+    return found
 
 
 def test_without_the_abort_a_join_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,13 +105,13 @@ def test_without_the_abort_a_join_waits_for_ever(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_an_answer_the_rollback_stops(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R5 off; the way that is found can be told as a run, event by event."""
+    """R5 off; the counterexample is a run, event by event."""
     monkeypatch.setattr(steps, "answer", lambda saga, action, out, reason: None)
-    dead = finds(chain(2), "termination")
-    run = run_of(Model(graph_of(chain(2))), dead.way)
+    found = finds(chain(2), "termination")
+    run = run_of(Model(graph_of(chain(2))), found.transitions)
     assert run.end == ""
     assert run.scenario.title == "cancelled"
-    assert [event.type for event in run.log][-1] != sagas.FAILS
+    assert [event.type for event in run.events][-1] != sagas.FAILS
 
 
 def test_without_the_first_outcome_a_late_success_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

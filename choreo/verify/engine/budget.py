@@ -1,4 +1,4 @@
-"""How much is looked at, and how much that may cost: what runs out is said, never passed over."""
+"""How much is explored, and how much that may cost; a limit that is reached is reported."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 Clock = Callable[[], float]
-"""Gives seconds, from any beginning."""
+"""Return seconds, counted from any beginning."""
 
 
 def no_clock() -> float:
-    """Give no time: what has no clock has no limit of time."""
+    """Return no time: without a clock there is no limit of time."""
     return 0.0
 
 
 class Budget(NamedTuple):
     """The limits for one saga.
 
-    In a run, ``troubles`` things may go wrong: failures for good, deadlines that pass, cancellations. No more
-    than ``states`` are looked at; the search, which looks at orders, takes ``seconds`` at most.
+    ``troubles`` is how many things may go wrong in a run: failures for good, deadlines that pass,
+    cancellations. At most ``states`` are visited; the search of every order takes ``seconds`` at most.
     """
 
     troubles: int = 1
@@ -27,11 +27,10 @@ class Budget(NamedTuple):
 
 
 DEFAULT = Budget()
-"""What is looked at where nothing else is asked for."""
 
 
 class Meter:
-    """Counts what a saga costs; ``exhausted`` says which limit was reached, if one was."""
+    """Counts what exploring a saga costs; ``exhausted`` names the limit that was reached, if one was."""
 
     def __init__(self, budget: Budget, clock: Clock) -> None:
         self._budget = budget
@@ -40,17 +39,17 @@ class Meter:
         self.states = 0
         self.exhausted = ""
 
-    def time(self) -> None:
-        """Begin to count the time, too."""
+    def start_clock(self) -> None:
+        """Begin to count the time as well."""
         self._until = self._clock() + self._budget.seconds
 
     def count(self, states: int = 1) -> None:
-        """Note how many states more were visited."""
+        """Note that so many more states were visited."""
         self.states += states
 
     @property
     def is_empty(self) -> bool:
-        """Say whether nothing is left to spend."""
+        """Whether a limit is reached."""
         if not self.exhausted:
             if self.states > self._budget.states:
                 self.exhausted = f"{self._budget.states:,} states"

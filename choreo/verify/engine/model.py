@@ -1,8 +1,8 @@
-"""``Model``: one saga as the engine runs it.
+"""``Model``: one saga as it is explored.
 
-All participants read the same log in the same order, so one role serves for all of them together: what a
-participant has not read yet shows only in when its step begins and when it ends, and that is the engine's to
-choose. The role is folded by the protocol that the worker runs.
+All participants read the same topic in the same order, so one role stands for all of them together: what a
+participant has not read yet shows only in when its step begins and when it ends, and the exploration chooses
+that. Inputs are folded by the protocol that the worker runs.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from math import prod
 
 from choreo.envelope import Envelope
 from choreo.graph import SagaGraph, Step, role_of_all
-from choreo.outcome import CANCEL, COMPENSATABLE, SUCCEEDED, Outcome
+from choreo.outcome import CANCEL, COMPENSATABLE, COMPENSATED, SUCCEEDED, Outcome
 from choreo.protocol import Action, Ended
 
 _ALL_CHOICES = 32
-"""So many combinations of answers are all run."""
+"""Up to so many combinations of answers are all run."""
 
 
 class Model:
-    """What the engine asks of a saga's graph; everything is worked out once."""
+    """What is needed of a saga's graph to run it; everything is computed once."""
 
     def __init__(self, graph: SagaGraph) -> None:
         self.graph = graph
@@ -28,7 +28,7 @@ class Model:
         self._envelopes: dict[tuple[str, Outcome, str], Envelope] = {}
 
     def envelope(self, step: str, outcome: Outcome, event: str) -> Envelope:
-        """Give an event as the protocol reads it; the same outcome of a step is the same event."""
+        """Return an event as the protocol reads it; the same outcome of a step is the same event."""
         key = (step, outcome, event)
         if key not in self._envelopes:
             known = self.graph.steps.get(step)
@@ -52,8 +52,8 @@ class Model:
         return CANCEL, SUCCEEDED, self.graph.contract.aborts
 
     @cached_property
-    def turns(self) -> int:
-        """How many steps may answer otherwise than with their first success event, in one run.
+    def most_choices(self) -> int:
+        """The number of steps that may answer with another than their first success event in one run.
 
         All of them as long as that makes few runs, else one.
         """
@@ -62,8 +62,8 @@ class Model:
 
     @cached_property
     def leaves_choices_out(self) -> bool:
-        """Say whether some combination of answers is in no run."""
-        return self.turns < sum(len(step.successes) > 1 for step in self.graph.steps.values())
+        """Whether some combination of answers is in no run."""
+        return self.most_choices < sum(len(step.successes) > 1 for step in self.graph.steps.values())
 
     @cached_property
     def imported(self) -> tuple[Step, ...]:
@@ -72,23 +72,29 @@ class Model:
 
     @cached_property
     def goes_on_in_rollback(self) -> bool:
-        """Say whether something may begin in the middle of a rollback: by its events, or from outside."""
+        """Whether a step may begin in the middle of a rollback: by an event of it, or from outside."""
         successes = {success for step in self.graph.steps.values() for success in step.successes}
         return bool(self.imported) or not successes.issuperset(self.role.triggered_by)
 
     @cached_property
     def calls(self) -> dict[str, frozenset[str]]:
-        """The events that play a part in what calls each step's compensations."""
+        """The events in the triggers of each step's compensations."""
         return {
             action.step: frozenset().union(*(undo.trigger.types for undo in action.compensations))
             for action in self.role.actions
         }
 
     def failures(self, action: Action) -> list[Ended]:
-        """Give the ways in which an action may fail for good."""
+        """Return the ways in which an action may fail for good."""
         if not action.can_fail:
             return []
         returned = [Ended(action.step, "failed", name) for name in self.graph.steps[action.step].failures]
         if action.partial:
             returned.append(Ended(action.step, "failed", action.failure, "partial"))
         return returned
+
+    def compensated(self, step: str, result: str) -> Ended:
+        """Return the end of the compensation that runs after a step had this result."""
+        compensation = self.graph.steps[step].compensation_after(result)
+        answer = next(iter(compensation.emits.successes), "") if compensation else ""
+        return Ended(step, COMPENSATED, answer)

@@ -1,4 +1,4 @@
-"""``Path``: a run under way. Whatever the protocol decides is done at once, before anything else is read.
+"""``Path``: a run while it is explored. Whatever the protocol decides is done before anything else is read.
 
 So as much as possible has been done by the time something goes wrong.
 """
@@ -9,7 +9,7 @@ from collections import deque
 from typing import NamedTuple, Self
 
 from choreo.manifest import HandlerEntry
-from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT, Outcome
+from choreo.outcome import FAILED, START, SUCCEEDED, TIMED_OUT, Outcome
 from choreo.protocol import (
     Answer,
     Arm,
@@ -29,23 +29,26 @@ from choreo.protocol import (
     fold_into,
 )
 from choreo.protocol import (
-    Run as Runs,
+    Run as RunHandler,
 )
 from choreo.verify.engine.model import Model
-from choreo.verify.engine.rest import Rest, rest_of
-from choreo.verify.engine.run import Happened, Run, Scenario
+from choreo.verify.engine.run import Event, Run, Scenario
+
+StateKey = tuple[object, ...]
+"""All that the rest of a run depends on: two paths with equal keys go on alike."""
 
 
 class Cause(NamedTuple):
-    """Why something is done: the events that led to it, how much was read when it began, how it is done."""
+    """Why something is done: the numbers of the events that led to it, how many events had been read when it
+    began, and how it is done."""
 
     events: tuple[int, ...] = ()
     begun: int = 0
     how: str = "handler"
 
 
-class Held(NamedTuple):
-    """A step that is kept waiting: what it will be told, or the decision that it has not begun on yet."""
+class Delayed(NamedTuple):
+    """A step that is delayed: the input that comes later, or the decision that is carried out later."""
 
     step: str
     then: Input | Queue
@@ -57,48 +60,48 @@ def _is_queued(decision: Decision) -> bool:
 
 
 class Path:
-    """A run of a saga in which nothing goes wrong; who knows of troubles overrides the ``on_`` methods."""
+    """A run of a saga in which nothing goes wrong; subclasses override the ``on_`` methods."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
         self.run = Run(Scenario())
         self.saga = Instance()
         self.read = 0
-        self.held: list[Held] = []
+        self.delayed: list[Delayed] = []
         self.due = ""
-        self._todo: deque[tuple[Decision, Cause]] = deque()
+        self._decisions: deque[tuple[Decision, Cause]] = deque()
         self._numbers: dict[str, int] = {}
         self._imported = 0
 
     def fork(self) -> Self:
-        """Give a path that is here now, and goes its own way."""
+        """Return a path that is in the same state and goes on by itself."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         run = self.run
-        twin.run = Run(run.scenario, run.written.copy(), dead=run.dead.copy(), valid=run.valid.copy())
+        twin.run = Run(run.scenario, run.explored.copy(), dead=run.dead.copy(), valid=run.valid.copy())
         twin.saga = self.saga.copy()
-        twin.held = self.held.copy()
-        twin._todo = self._todo.copy()
+        twin.delayed = self.delayed.copy()
+        twin._decisions = self._decisions.copy()
         twin._numbers = self._numbers.copy()
         return twin
 
     def start(self) -> None:
-        """Let the saga begin."""
+        """Start the saga."""
         starts = self.model.graph.contract.starts
         cause = Cause(how="start")
         if self.model.role.owns_start:
-            self.tell(Ended(START, SUCCEEDED, starts), cause)
+            self.fold(Ended(START, SUCCEEDED, starts), cause)
         else:
             self.append(START, SUCCEEDED, starts, cause)
 
-    def go(self) -> Run:
-        """Go on until nothing moves any more, or all that comes is known."""
+    def explore(self) -> Run:
+        """Return the run once nothing more can happen, or once it has reached the state of another run."""
         while self._goes_on():
             pass
         return self.run if self.run.joined else self.finish()
 
     def finish(self) -> Run:
-        """Give the run, and what is left in it."""
+        """Return the run, with its end and the steps that wait in it."""
         run, saga = self.run, self.saga
         run.end, run.aborted = saga.end, saga.aborted
         for action in self.model.role.actions:
@@ -108,23 +111,23 @@ class Path:
         return run
 
     def settle(self) -> None:
-        """Do what is decided, and read what was written, until there is no more of either."""
-        while self._todo or self.read < len(self.run.written):
-            if self._todo:
-                self._obey(*self._todo.popleft())
+        """Carry out all decisions and read all events, until there are no more of either."""
+        while self._decisions or self.read < len(self.run.explored):
+            if self._decisions:
+                self._carry_out(*self._decisions.popleft())
             else:
                 self._read_next()
 
     def _goes_on(self) -> bool:
-        while self._todo:
-            self._obey(*self._todo.popleft())
+        while self._decisions:
+            self._carry_out(*self._decisions.popleft())
         if self.due:
             self._pass_deadline()
-        elif not self.held and self.is_known():
+        elif not self.delayed and self.joins_another():
             return False
-        elif self.read < len(self.run.written):
+        elif self.read < len(self.run.explored):
             self._read_next()
-        elif self.held:
+        elif self.delayed:
             self.release()
         else:
             return self._import()
@@ -132,11 +135,11 @@ class Path:
 
     def _read_next(self) -> None:
         number, saga = self.read, self.saga
-        event = self.run.written[number]
+        event = self.run.explored[number]
         known = len(saga.outcomes) + len(saga.compensated)
         self.read = number + 1
         cause = Cause((number,), self.read)
-        self.tell(self.model.envelope(event.step, event.outcome, event.type), cause)
+        self.fold(self.model.envelope(event.step, event.outcome, event.type), cause)
         if len(saga.outcomes) + len(saga.compensated) > known:
             self.run.valid.add(number)
             self._numbers.setdefault(event.type, number)
@@ -144,18 +147,18 @@ class Path:
 
     def _pass_deadline(self) -> None:
         name, self.due = self.due, ""
-        self.tell(Due(name), Cause((self.read - 1,), self.read))
+        self.fold(Due(name), Cause((self.read - 1,), self.read))
 
     def release(self) -> None:
-        """Let what was held longest go on."""
-        step, then, cause = self.held.pop(0)
+        """Let the step that has been delayed longest go on."""
+        step, then, cause = self.delayed.pop(0)
         if isinstance(then, Queue):
             self.work(then.task, step, cause._replace(begun=self.read))
         else:
-            self.tell(then, cause)
+            self.fold(then, cause)
 
     def _import(self) -> bool:
-        """Let the next event from outside come, now that everything waits; say whether there was one."""
+        """Append the next event from outside; return whether there was one."""
         steps = self.model.imported
         if self.saga.end or self._imported == len(steps):
             return False
@@ -164,63 +167,63 @@ class Path:
         self.append(step.name, SUCCEEDED, step.successes[0], Cause(how="outside"))
         return True
 
-    def tell(self, told: Input, cause: Cause) -> None:
-        """Fold an input; what is decided is done before anything that was decided earlier.
+    def fold(self, input: Input, cause: Cause) -> None:
+        """Fold an input; its decisions are carried out before any that were made earlier.
 
-        What is said at once is said before what is queued is done, as the worker does it.
+        As in the worker, events are published before what is queued is done.
         """
-        decisions = sorted(fold_into(self.model.role, self.saga, told), key=_is_queued)
-        self._todo.extendleft((decision, cause) for decision in reversed(decisions))
+        decisions = sorted(fold_into(self.model.role, self.saga, input), key=_is_queued)
+        self._decisions.extendleft((decision, cause) for decision in reversed(decisions))
 
-    def _obey(self, decision: Decision, cause: Cause) -> None:
+    def _carry_out(self, decision: Decision, cause: Cause) -> None:
         match decision:
             case Queue(task, name):
                 self.work(task, name, cause)
-            case Publish(step, outcome, name):
-                self.append(step, outcome, name, cause)
-            case Answer(step, outcome, name, reason):
-                how = "raised" if cause.how == "raised" and outcome == FAILED else "runtime"
-                self.append(step, outcome, name, cause._replace(how=how), reason)
-            case Expire(name):
-                deadline = self.model.role.deadline[name]
-                self.append(deadline.of, TIMED_OUT, deadline.answer, cause._replace(how="deadline"))
+            case Publish():
+                self.append(*self.model.role.outcome_of(decision), cause)
+            case Answer():
+                raised = cause.how == "raised" and decision.outcome == FAILED
+                cause = cause._replace(how="raised" if raised else "runtime")
+                self.append(*self.model.role.outcome_of(decision), cause, decision.reason)
+            case Expire():
+                self.append(*self.model.role.outcome_of(decision), cause._replace(how="deadline"))
                 self.on_expired()
             case Arm(name):
                 self.on_armed(name)
             case Drop(_, name):
-                self.held = [each for each in self.held if each.step != name]
+                self.delayed = [each for each in self.delayed if each.step != name]
             case Bury(_, name, _):
                 self.run.dead.append(name)
 
     def work(self, task: str, name: str, cause: Cause) -> None:
-        """Do what was queued."""
+        """Run the handler of a task that is queued."""
         if task == "observer":
-            self.tell(Observed(name), cause)
+            self.fold(Observed(name), cause)
         elif task == "compensation":
-            undo = self.model.graph.steps[name].compensation_after(self.saga.step(name).result)
-            answer = next(iter(undo.emits.successes), "") if undo else ""
-            self.tell(Ended(name, COMPENSATED, answer), self._called(name, undo, cause))
+            result = self.saga.step(name).result
+            handler = self.model.graph.steps[name].compensation_after(result)
+            self.fold(self.model.compensated(name, result), self._cause_of_compensation(name, handler, cause))
         elif task == "action" and (cause.how != "requeued" or self._may_begin(name, cause)):
-            self.on_action(name, self.because(self.model.role.action[name].trigger, cause))
+            self.on_action(name, self.with_join(self.model.role.action[name].trigger, cause))
 
     def _may_begin(self, step: str, cause: Cause) -> bool:
-        """Let the protocol say whether a requeued step still runs: its saga may be over by now."""
+        """Whether the protocol lets a requeued step begin: its saga may have ended by now."""
         decisions = fold_into(self.model.role, self.saga, Begin(step))
-        self._todo.extendleft((decision, cause) for decision in reversed(decisions))
-        return any(isinstance(decision, Runs) for decision in decisions)
+        self._decisions.extendleft((decision, cause) for decision in reversed(decisions))
+        return any(isinstance(decision, RunHandler) for decision in decisions)
 
     def append(self, step: str, outcome: Outcome, event: str, cause: Cause, remark: str = "") -> None:
-        """Write an event to the log."""
-        log = self.run.written
-        past = 1 << len(log)
+        """Append an event to the run."""
+        events = self.run.explored
+        past = 1 << len(events)
         for number in cause.events:
-            past |= log[number].past
-        log.append(
-            Happened(event, step, outcome, cause.events, remark, past, cause.begun, self.read, cause.how)
+            past |= events[number].past
+        events.append(
+            Event(event, step, outcome, cause.events, remark, past, cause.begun, self.read, cause.how)
         )
 
-    def because(self, trigger: Trigger, cause: Cause) -> Cause:
-        """Give all events that something was waiting for, of which the last has just come."""
+    def with_join(self, trigger: Trigger, cause: Cause) -> Cause:
+        """Return a cause with all events of a join, of which the last has just come."""
         whole = cause
         for option in trigger.alternatives:
             if option <= self.saga.types:
@@ -230,33 +233,52 @@ class Path:
                     break
         return whole
 
-    def _called(self, step: str, undo: HandlerEntry | None, cause: Cause) -> Cause:
-        """Give all events that called a compensation: its trigger's, its timeout, or the first failure."""
+    def _cause_of_compensation(self, step: str, handler: HandlerEntry | None, cause: Cause) -> Cause:
+        """Return a cause with all events that call a compensation: of its trigger, its timeout, or the first
+        failure."""
         cause = cause._replace(begun=self.read, how="raised" if cause.how == "raised" else "handler")
         if self.saga.outcomes.get(step) == TIMED_OUT:
-            event = next(e.type for e in self.run.written if (e.step, e.outcome) == (step, TIMED_OUT))
-        elif undo and undo.trigger:
-            return self.because(Trigger(undo.trigger), cause)
+            event = next(e.type for e in self.run.explored if (e.step, e.outcome) == (step, TIMED_OUT))
+        elif handler and handler.trigger:
+            return self.with_join(Trigger(handler.trigger), cause)
         else:
-            event = next((e.type for e in self.run.written if e.step == self.saga.failing), "")
+            event = next((e.type for e in self.run.explored if e.step == self.saga.failing), "")
         numbers = {self._numbers[event]} if event in self._numbers else set()
         return cause._replace(events=tuple(sorted(numbers.union(cause.events))))
 
     @property
-    def rest(self) -> Rest:
-        """All that what comes depends on."""
-        return rest_of(self.model, self.saga, self.run.written[self.read :], self._imported)
+    def state_key(self) -> StateKey:
+        """All that the rest of the run depends on, once every decision is carried out.
+
+        In a rollback no step begins any more, so what came to nothing doesn't matter: only what is still to
+        be compensated does, and the events in its triggers. So the rollbacks of a chain are one, from
+        whichever step they begin.
+        """
+        saga, imported = self.saga, self._imported
+        unread = self.run.explored[self.read :]
+        types = tuple(event.type for event in unread)
+        if not self._rolls_back(unread):
+            known = (saga.types, saga.seen, saga.steps.items(), saga.deadlines.items())
+            return (*map(frozenset, known), saga.end, saga.cancelled, types, imported)
+        done = {step: each for step, each in saga.steps.items() if each.state == "completed"}
+        calls = frozenset(event for step in done for event in self.model.calls[step] if event in saga.types)
+        return (frozenset(done.items()), calls, types, saga.end, saga.pivoted, imported)
+
+    def _rolls_back(self, unread: list[Event]) -> bool:
+        if not self.saga.failing or self.model.goes_on_in_rollback:
+            return False
+        return all(event.outcome != SUCCEEDED for event in unread)
 
     # What may go otherwise
 
-    def is_known(self) -> bool:
-        """Say whether another path has been here: then this one need not go on."""
+    def joins_another(self) -> bool:
+        """Whether another path has been in this state: then this one need not go on."""
         return False
 
     def on_action(self, step: str, cause: Cause) -> None:
-        """Let an action answer: with its first success event, here."""
+        """Let an action end, with its first success event."""
         success = next(iter(self.model.graph.steps[step].successes), "")
-        self.tell(Ended(step, SUCCEEDED, success), cause)
+        self.fold(Ended(step, SUCCEEDED, success), cause)
 
     def on_read(self, cause: Cause) -> None:
         """An event that counts was read."""

@@ -1,8 +1,9 @@
-"""``Run``: one run of a saga, its data erased: the log, and what is left when nothing moves any more.
+"""``Run``: one run of a saga, its data erased: its events, and the state in which nothing more can happen.
 
-What came because of what is kept: two events that are not related so may come in either order, and a
-property that needs an order must find it there (Lamport, *Time, Clocks, and the Ordering of Events in a
-Distributed System*, 1978).
+Each event keeps its causes. Two events of which neither caused the other may come in either order; a
+property that needs an order must find it in the causes.
+
+Source: Lamport, *Time, Clocks, and the Ordering of Events in a Distributed System* (1978).
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from choreo.events import short_name
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT, Outcome
 
 REFUSED = "the saga is aborted"
-"""The reason that the protocol gives an answer that nobody worked for."""
+"""The protocol's reason for an answer where no handler ran."""
 
 HOW = ("start", "handler", "raised", "requeued", "runtime", "deadline", "cancellation", "outside")
-"""What may bring an event about; `choreo.verify.engine.run_file` tells them apart."""
+"""What may bring an event about, as `choreo.verify.engine.run_file` explains it."""
 
 _WORDS = {SUCCEEDED: "ok", FAILED: "FAILED", COMPENSATED: "undone", TIMED_OUT: "LATE"}
 
 
 class RunLine(NamedTuple):
-    """One step of a run that shows the finding: ``what`` is ok, FAILED, undone, refused or late."""
+    """One event of a run, for people: ``what`` is ok, FAILED, undone, refused or LATE."""
 
     step: str
     what: str
@@ -33,11 +34,11 @@ class RunLine(NamedTuple):
     remark: str = ""
 
 
-class Happened(NamedTuple):
-    """One event of a run's log: its step, its outcome, and the numbers of the events that caused it.
+class Event(NamedTuple):
+    """One event of a run: its step, its outcome, and the numbers of the events that caused it.
 
-    ``past`` are the events that came before it causally, itself included: bit n stands for event n. When the
-    step began, and when it ended, its participant had read ``begun`` and ``read`` events of the log. ``how``
+    ``past`` are the events that precede it causally, itself included: bit n stands for event n. When the
+    step began, and when it ended, its participant had read ``begun`` and ``read`` events of the run. ``how``
     it came about is one of `HOW`.
     """
 
@@ -53,7 +54,7 @@ class Happened(NamedTuple):
 
 
 class Scenario(NamedTuple):
-    """What goes wrong in a run, in words; ``choices`` are the steps that don't give their first answer."""
+    """What goes wrong in a run, in words; ``choices`` are the success events that are not a step's first."""
 
     troubles: tuple[str, ...] = ()
     choices: tuple[tuple[str, str], ...] = ()
@@ -68,16 +69,16 @@ class Scenario(NamedTuple):
 
 @dataclass
 class Run:
-    """What a scenario came to.
+    """One run of a scenario.
 
-    ``valid`` are the numbers of the events that counted; ``waiting`` the steps that were called and never
-    began, ``dead`` those that the protocol buried. ``written`` is the log as far as it was run: where it had
-    come to what an earlier run, ``joined``, had come to after so many events, the rest is that one's, and the
-    run ``is_repeat``: it breaks nothing that the other doesn't.
+    ``valid`` are the numbers of the events that counted; ``waiting`` are the steps that were called and never
+    began, ``dead`` those that the protocol buried. ``explored`` are the events as far as the run was
+    explored: where it reached the state that another run, ``joined``, had reached after so many events, its
+    other events are those of that run. Then it ``is_repeat``: it violates nothing that the other doesn't.
     """
 
     scenario: Scenario
-    written: list[Happened] = field(default_factory=list)
+    explored: list[Event] = field(default_factory=list)
     end: str = ""
     waiting: list[str] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
@@ -87,74 +88,70 @@ class Run:
     is_repeat: bool = False
 
     @property
-    def log(self) -> list[Happened]:
-        """The whole log."""
+    def events(self) -> list[Event]:
+        """All events of the run."""
         joins: list[Run] = []
         run = self
         while run.joined:
             joins.append(run)
             run = run.joined[0]
         for each in reversed(joins):
-            each._write_rest()
-        return self.written
+            each._append_joined()
+        return self.explored
 
     def join(self, other: Run, position: int) -> None:
-        """End as another run did from there on, that had written so many events by then."""
+        """Continue as another run did after its first ``position`` events."""
         self.joined = (other, position)
         self.is_repeat = True
         self.end, self.aborted = other.end, other.aborted
         self.waiting, self.dead = other.waiting.copy(), [*self.dead, *other.dead]
 
-    def _write_rest(self) -> None:
+    def _append_joined(self) -> None:
         assert self.joined
         other, position = self.joined
         self.joined = None
-        numbers = {(event.step, event.outcome): number for number, event in enumerate(self.written)}
-        shift = len(self.written) - position
+        numbers = {(event.step, event.outcome): number for number, event in enumerate(self.explored)}
+        shift = len(self.explored) - position
         known = {
             at: number
-            for at, event in enumerate(other.written[:position])
+            for at, event in enumerate(other.explored[:position])
             if (number := numbers.get((event.step, event.outcome))) is not None
         }
-        for at, event in enumerate(other.written[position:], position):
+        for at, event in enumerate(other.explored[position:], position):
             known[at] = at + shift
             causes = tuple(sorted(known[cause] for cause in event.causes if cause in known))
             past = 1 << at + shift
             for cause in causes:
-                past |= self.written[cause].past
+                past |= self.explored[cause].past
             begun, read = max(event.begun + shift, 0), event.read + shift
-            self.written.append(event._replace(causes=causes, past=past, begun=begun, read=read))
+            self.explored.append(event._replace(causes=causes, past=past, begun=begun, read=read))
             if at in other.valid:
                 self.valid.add(at + shift)
 
     def index(self, step: str, outcome: str) -> int:
-        """Give the number of a step's outcome in the log, -1 where there is none that counts."""
-        for number, event in enumerate(self.log):
+        """Return the number of the first event with this outcome of a step, -1 where there is none."""
+        for number, event in enumerate(self.events):
             if event.step == step and event.outcome == outcome:
                 return number
         return -1
 
     def is_before(self, first: int, second: int) -> bool:
-        """Say whether an event came causally before another."""
-        return bool(self.log[second].past >> first & 1) and first != second
-
-    def trace(self, remarks: Mapping[int, str] = {}) -> tuple[RunLine, ...]:
-        """Give the run as lines, a step each."""
-        return tuple(self._line(number, remarks.get(number, "")) for number in range(1, len(self.log)))
+        """Whether an event precedes another causally."""
+        return bool(self.events[second].past >> first & 1) and first != second
 
     def cone(self, *numbers: int) -> list[int]:
-        """Give the events that led to these, in order."""
+        """Return the numbers of the events that led to these, in order."""
         past = 0
         for number in numbers:
-            past |= self.log[number].past
-        return [number for number in range(1, len(self.log)) if past >> number & 1]
+            past |= self.events[number].past
+        return [number for number in range(1, len(self.events)) if past >> number & 1]
 
     def lines(self, numbers: Iterable[int], remarks: Mapping[int, str] = {}) -> tuple[RunLine, ...]:
-        """Give some events as lines."""
+        """Return some events as lines."""
         return tuple(self._line(number, remarks.get(number, "")) for number in numbers)
 
     def _line(self, number: int, remark: str) -> RunLine:
-        event = self.log[number]
-        consumed = " + ".join(short_name(self.log[cause].type) for cause in event.causes)
+        event = self.events[number]
+        consumed = " + ".join(short_name(self.events[cause].type) for cause in event.causes)
         what = "refused" if event.remark == REFUSED else _WORDS[event.outcome]
         return RunLine(event.step, what, consumed, short_name(event.type), remark)

@@ -40,7 +40,7 @@ from typing import Any, NamedTuple
 from choreo.graph import SagaGraph
 from choreo.manifest import Document, Fields
 from choreo.outcome import CANCEL, COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
-from choreo.verify.engine.run import HOW, Happened, Run
+from choreo.verify.engine.run import HOW, Event, Run
 
 DOCUMENT = Document("a trace of choreo's", 1, "choreo verify --traces FOLDER writes traces")
 
@@ -72,7 +72,7 @@ class RunFile(NamedTuple):
 
 def run_file_of(graph: SagaGraph, run: Run, rule: str, choreo: str = "") -> RunFile:
     """Return a run as the file that shows a finding of ``rule``."""
-    events = tuple(_event(graph, event) for event in run.log)
+    events = tuple(_event(graph, event) for event in run.events)
     return RunFile(graph.name, rule, run.scenario.title, events, run.end, choreo)
 
 
@@ -114,7 +114,7 @@ def _read(given: Fields) -> RunEvent:
     )
 
 
-def _event(graph: SagaGraph, event: Happened) -> RunEvent:
+def _event(graph: SagaGraph, event: Event) -> RunEvent:
     return RunEvent(
         event.type,
         event.step,
@@ -126,7 +126,7 @@ def _event(graph: SagaGraph, event: Happened) -> RunEvent:
     )
 
 
-def _publisher(graph: SagaGraph, event: Happened) -> str:
+def _publisher(graph: SagaGraph, event: Event) -> str:
     if event.outcome == TIMED_OUT:
         return next((each.participant for each in graph.deadlines if event.type in each.emits.successes), "")
     step = graph.steps.get(event.step)

@@ -1,9 +1,9 @@
 """Slices: small sagas cut from a large one, in which every pair of parallel branches meets.
 
-What two branches do to each other shows in the two alone: where they part, what each does, where they
-join. So a slice keeps one way to the fork and two ways from it to the end. Of a row of steps that nothing
-else looks at, two stand for all. A slice's compensations have derived triggers, since the rules have
-compared the declared ones with these. Slices that are alike are one.
+How two branches interfere shows in the two alone: where they part, what each does, where they join. So a
+slice keeps one way to the fork and two ways from it to the end. Of a row of steps that no deadline or choice
+depends on, two stand for all. The compensations of a slice have derived triggers, since the rules have
+compared the declared ones with these. Isomorphic slices are searched once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from choreo.manifest import Alternatives, HandlerEntry, in_order
 from choreo.outcome import COMPENSATABLE, START
 
 WHOLE = 8
-"""A saga of so many steps, rows cut short, is searched whole."""
+"""A saga of up to so many steps, rows cut short, is searched whole."""
 
 _SMALL = 24
 _WINDOW = 3
@@ -29,7 +29,7 @@ Ways = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
 def slices(graph: SagaGraph) -> Iterator[SagaGraph]:
-    """Give the slices of a saga, or the saga itself where it is small; each shape once."""
+    """Return the slices of a saga, or the saga itself where it is small; each shape once."""
     whole = _forward(graph)
     if len(whole.steps) <= _SMALL and len(shortened(whole).steps) <= WHOLE:
         yield resolved(shortened(whole))
@@ -44,7 +44,7 @@ def slices(graph: SagaGraph) -> Iterator[SagaGraph]:
 
 
 def _forward(graph: SagaGraph) -> SagaGraph:
-    """Give the graph without observers, its compensations' triggers derived."""
+    """Return the graph without observers, with derived triggers for its compensations."""
     steps = {
         name: replace(step, compensations=tuple(map(_derived, step.compensations)))
         for name, step in graph.steps.items()
@@ -75,7 +75,7 @@ def _of(graph: SagaGraph, steps: Iterable[Step], deadlines: Iterable[HandlerEntr
 
 
 def _pairs(graph: SagaGraph) -> Iterator[Ways]:
-    """Give every two ways that part at one event, as far as the step where they meet, and one step more."""
+    """Return every two ways that part at one event, up to the step where they meet and one step more."""
     for event, after in graph.triggered.items():
         source = graph.outcome.get(event, ("", ""))[0]
         for one, other in combinations(after, 2):
@@ -92,7 +92,7 @@ def _until_they_meet(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[tupl
 
 
 def _windows(graph: SagaGraph) -> Iterator[Ways]:
-    """Give every three steps in a row of which one is not plain, and one row of plain steps."""
+    """Return every three steps in a row of which one is not plain, and one row of plain steps."""
     yield from ((way[0], way[1:], ()) for way in _ways(graph, START, _WINDOW + 1))
     for step in graph.steps.values():
         for way in _ways(graph, step.name, _WINDOW + 1) if step.trigger else ():
@@ -101,7 +101,7 @@ def _windows(graph: SagaGraph) -> Iterator[Ways]:
 
 
 def _ways(graph: SagaGraph, name: str, length: int = 10_000) -> list[tuple[str, ...]]:
-    """Give ways on from a step: one for each answer of each step on it, at a fork the first."""
+    """Return ways on from a step: one for each success event of each step on it, at a fork the first."""
     ways: list[tuple[str, ...]] = []
     waiting: list[tuple[str, ...]] = [(name,)]
     while waiting and len(ways) < _MAX_WAYS:
@@ -115,9 +115,9 @@ def _ways(graph: SagaGraph, name: str, length: int = 10_000) -> list[tuple[str, 
 
 
 def _part(graph: SagaGraph, source: str, one: tuple[str, ...], other: tuple[str, ...]) -> SagaGraph:
-    """Give the saga with these steps alone: what waited for others as well waits for these.
+    """Return the saga with these steps alone: a step that waits for others, too, waits for these only.
 
-    It begins at the source. Where nothing in it completes the saga, the last step of the first way does.
+    It begins at the source. Where no step completes it, the last step of the first way does.
     """
     names = frozenset((source, *one, *other))
     starts, completes = graph.contract.starts, graph.contract.completes
@@ -142,13 +142,13 @@ def _part(graph: SagaGraph, source: str, one: tuple[str, ...], other: tuple[str,
 
 
 def _ending(step: Step, completes: str) -> Step:
-    """Let a step complete the saga."""
+    """Return a step as one that completes the saga."""
     undos = tuple(replace(undo, results=frozenset()) for undo in step.compensations[:1])
     return replace(step, successes=(completes,), compensations=undos)
 
 
 def _leading(graph: SagaGraph, step: Step, names: frozenset[str]) -> Step:
-    """Leave a step the answers that lead on among these steps, or to the end."""
+    """Return a step with those of its success events that lead to these steps, or to the end."""
     leading = tuple(
         success
         for success in step.successes
@@ -165,7 +165,7 @@ def _among(trigger: Alternatives, events: set[str]) -> Alternatives:
 
 
 def shortened(graph: SagaGraph) -> SagaGraph:
-    """Cut every row of plain steps to two."""
+    """Return the graph with every row of plain steps cut to two."""
     for step in tuple(graph.steps.values()):
         if _is_third_in_row(graph, graph.steps[step.name]):
             graph = _without(graph, graph.steps[step.name])
@@ -178,7 +178,7 @@ def _is_third_in_row(graph: SagaGraph, step: Step) -> bool:
 
 
 def _only_before(graph: SagaGraph, step: Step) -> Step | None:
-    """Give the plain step that alone leads to a step, and to nothing else."""
+    """Return the plain step that alone leads to a step, and to no other, or None."""
     if len(step.trigger) != 1 or len(step.trigger[0]) != 1:
         return None
     (event,) = step.trigger[0]
@@ -204,7 +204,7 @@ def _is_plain(graph: SagaGraph, step: Step) -> bool:
 
 
 def _without(graph: SagaGraph, step: Step) -> SagaGraph:
-    """Leave a step out: the one before it leads to what it led to."""
+    """Return the graph without a step: the one before it leads to its successors."""
     before = _only_before(graph, step)
     assert before
     (gone,), (stays,) = step.successes, before.successes
@@ -221,7 +221,7 @@ def _instead(trigger: Alternatives, gone: str, stays: str) -> Alternatives:
 
 
 def _shape(graph: SagaGraph) -> object:
-    """Give what is equal for slices that differ in names alone, whenever their steps come in one order."""
+    """Return what is equal for slices that differ in names alone, if their steps come in one order."""
     numbers = {name: number for number, name in enumerate(sorted(graph.steps, key=_depth(graph)))}
     events: dict[str, tuple[int, int, int]] = {}
     for name, step in graph.steps.items():

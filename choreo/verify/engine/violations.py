@@ -1,4 +1,4 @@
-"""The properties of a single run, checked in one pass over its log.
+"""The properties of a single run, checked in one pass over its events.
 
 The protocol makes most violations impossible; here the protocol is held to it, on the model of a saga.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from choreo.graph import SagaGraph
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
-from choreo.verify.engine.run import Happened, Run
+from choreo.verify.engine.run import Event, Run
 from choreo.verify.properties import Property
 
 Numbers = dict[tuple[str, str], int]
@@ -33,7 +33,7 @@ class Violation(NamedTuple):
 def violations(graph: SagaGraph, run: Run) -> Iterator[Violation]:
     """Return every violation of a property that a single run can show."""
     numbers: Numbers = {}
-    for number, event in enumerate(run.log):
+    for number, event in enumerate(run.events):
         first = numbers.setdefault((event.step, event.outcome), number)
         succeeded = event.outcome == SUCCEEDED
         if first < number and event.outcome in (SUCCEEDED, COMPENSATED):
@@ -47,7 +47,7 @@ def violations(graph: SagaGraph, run: Run) -> Iterator[Violation]:
         yield from _not_compensated(graph, run, numbers)
 
 
-def _is_in_turn(event: Happened, numbers: Numbers) -> bool:
+def _is_in_turn(event: Event, numbers: Numbers) -> bool:
     """Whether an action comes before its failure and its compensation, and its compensation after it."""
     if event.outcome == SUCCEEDED:
         return (event.step, FAILED) not in numbers and (event.step, COMPENSATED) not in numbers
@@ -56,16 +56,16 @@ def _is_in_turn(event: Happened, numbers: Numbers) -> bool:
 
 
 def _out_of_order(run: Run, numbers: Numbers) -> Iterator[Violation]:
-    for number, event in enumerate(run.log):
+    for number, event in enumerate(run.events):
         later = numbers.get((event.step, COMPENSATED), -1)
         if event.outcome != SUCCEEDED or later < 0:
             continue
         for cause in event.causes:
-            earlier = numbers.get((run.log[cause].step, COMPENSATED), -1)
-            caused = run.log[cause].outcome == SUCCEEDED and earlier >= 0
+            earlier = numbers.get((run.events[cause].step, COMPENSATED), -1)
+            caused = run.events[cause].outcome == SUCCEEDED and earlier >= 0
             if caused and not run.is_before(later, earlier):
                 yield Violation(
-                    Property.REVERSE_ORDER, run.log[cause].step, run, (cause, number, earlier, later)
+                    Property.REVERSE_ORDER, run.events[cause].step, run, (cause, number, earlier, later)
                 )
 
 

@@ -31,18 +31,18 @@ def check(case: Case) -> Iterator[Finding]:
     """Find a run in which `completes` counts, and `fails` or a compensation counts as well."""
     contract = case.graph.contract
     for run in case.whole_runs:
-        good = next((n for n in sorted(run.valid) if run.log[n].type == contract.completes), -1)
+        good = next((n for n in sorted(run.valid) if run.events[n].type == contract.completes), -1)
         bad = _undone(run, contract.fails)
         if run.end != "completed" or good < 0 or bad < 0:
             continue
-        step = case.graph.steps.get(run.log[good].step)
+        step = case.graph.steps.get(run.events[good].step)
         yield RULE.finding(
             case.graph.name,
-            f"{short_name(contract.completes)} counts, and so does {short_name(run.log[bad].type)}",
+            f"{short_name(contract.completes)} counts, and so does {short_name(run.events[bad].type)}",
             at(step.handler) if step else NOWHERE,
             why="a saga that completes has nothing undone",
             help="report it as a defect of choreo's, with this trace",
-            steps=(run.log[good].step,),
+            steps=(run.events[good].step,),
             scenario=run.scenario.title,
             run=run.lines(run.cone(good, bad)),
         )
@@ -52,5 +52,5 @@ def check(case: Case) -> Iterator[Finding]:
 def _undone(run: Run, fails: str) -> int:
     """Return the number of the first valid event that fails the saga or undoes a step; -1 for none."""
     numbers = sorted(run.valid)
-    undone = (n for n in numbers if run.log[n].type == fails or run.log[n].outcome == COMPENSATED)
+    undone = (n for n in numbers if run.events[n].type == fails or run.events[n].outcome == COMPENSATED)
     return next(undone, -1)

@@ -33,7 +33,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find successes that the good end does not wait for, of steps that can't fail."""
     reported: set[str] = set()
     for run, number in after_the_end(case):
-        event = run.log[number]
+        event = run.events[number]
         step = case.graph.steps.get(event.step)
         if event.type not in case.graph.consumers:
             continue  # nobody waits for it: CHO103
@@ -54,9 +54,9 @@ def check(case: Case) -> Iterator[Finding]:
 def after_the_end(case: Case) -> Iterator[tuple[Run, int]]:
     """Return the successes that, in a run that completes, are not ordered before its end."""
     for run in case.whole_runs:
-        end = next((n for n, e in enumerate(run.log) if e.type == case.graph.contract.completes), -1)
+        end = next((n for n, e in enumerate(run.events) if e.type == case.graph.contract.completes), -1)
         if run.end != "completed" or end < 0:
             continue
-        for number, event in enumerate(run.log):
+        for number, event in enumerate(run.events):
             if number != end and event.outcome == SUCCEEDED and not run.is_before(number, end):
                 yield run, number

@@ -31,14 +31,14 @@ def check(case: Case) -> Iterator[Finding]:
     reported: set[str] = set()
     completes = case.graph.contract.completes
     for run, number in after_the_end(case):
-        event = run.log[number]
+        event = run.events[number]
         step = case.graph.steps.get(event.step)
         if event.type not in case.graph.consumers:
             continue  # nobody waits for it: CHO103
         if event.step in reported or step is None or not step.can_fail:
             continue
         reported.add(event.step)
-        end = next(n for n, each in enumerate(run.log) if each.type == completes)
+        end = next(n for n, each in enumerate(run.events) if each.type == completes)
         yield RULE.finding(
             case.graph.name,
             f"the saga may complete while `{event.step}` is still open",

@@ -39,22 +39,22 @@ def check(case: Case) -> Iterator[Finding]:
     """Find runs that stop without an end; of those that stop at the same event, the shortest."""
     seen: dict[str, tuple[Run, int]] = {}
     for run in case.whole_runs:
-        if run.end or not run.log:
+        if run.end or not run.events:
             continue
         last = max(run.valid, default=0)
-        known = seen.get(run.log[last].type)
+        known = seen.get(run.events[last].type)
         if known is None or _length(known[0]) > _length(run):
-            seen[run.log[last].type] = (run, last)
+            seen[run.events[last].type] = (run, last)
     for run, last in seen.values():
         yield _finding(case, run, last)
 
 
 def _length(run: Run) -> tuple[int, int]:
-    return len(run.scenario.troubles), len(run.log)
+    return len(run.scenario.troubles), len(run.events)
 
 
 def _finding(case: Case, run: Run, last: int) -> Finding:
-    event = run.log[last]
+    event = run.events[last]
     step = case.graph.steps.get(event.step)
     waits = f"; {' and '.join(f'`{each}`' for each in run.waiting)} still wait" if run.waiting else ""
     contract = case.graph.contract

@@ -65,5 +65,5 @@ def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
 
 
 def _trace(run: Run, wrong: frozenset[str]) -> tuple[RunLine, ...]:
-    last = [number for number, event in enumerate(run.log) if event.type in wrong]
+    last = [number for number, event in enumerate(run.events) if event.type in wrong]
     return run.lines(run.cone(*last), {max(last): "<- nothing moves any more"})

@@ -1,4 +1,4 @@
-"""Causal runs: which scenarios there are, what each comes to; shared beginnings and ends lose nothing."""
+"""The causal runs: which scenarios there are, how each ends; sharing beginnings and ends loses nothing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import pytest
 
 from choreo.outcome import COMPENSATED, SUCCEEDED
 from choreo.verify.engine.budget import Budget, Meter, no_clock
-from choreo.verify.engine.causal import causal_runs
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.path import Path
 from choreo.verify.engine.run import Run
+from choreo.verify.engine.scenarios import causal_runs
 from choreo.verify.engine.violations import violations
 from tests.graph.small_sagas import choreography_from
 from tests.protocol import sagas
@@ -27,14 +27,14 @@ def runs_of(saga: Saga, *, cancellable: bool = False, troubles: int = 1) -> tupl
     return list(causal_runs(model_of(saga, cancellable=cancellable), troubles, meter)), meter.states
 
 
-def told(run: Run) -> str:
-    return " ".join(event.type for event in run.log)
+def types(run: Run) -> str:
+    return " ".join(event.type for event in run.events)
 
 
 def test_a_chain_has_a_run_for_each_step_that_fails() -> None:
     """And one in which it becomes a dead letter and is requeued; one in which nothing fails."""
     runs, states = runs_of(chain(3))
-    assert {run.scenario.title: told(run) for run in runs} == {
+    assert {run.scenario.title: types(run) for run in runs} == {
         "nothing fails": "Started ADone BDone Completed",
         "a.do fails": "Started AFailed Failed",
         "b.do fails": "Started ADone BFailed AUndone Failed",
@@ -50,7 +50,7 @@ def test_a_chain_has_a_run_for_each_step_that_fails() -> None:
 def test_a_cancellation_may_come_before_the_start_and_after_every_event() -> None:
     """Too late, it stops nothing."""
     runs, _ = runs_of(chain(2), cancellable=True)
-    found = {run.scenario.title: told(run) for run in runs if "cancelled" in run.scenario.title}
+    found = {run.scenario.title: types(run) for run in runs if "cancelled" in run.scenario.title}
     assert found == {
         "cancelled before it starts": "Cancelled Started AFailed Failed",
         "cancelled after start": "Started Cancelled ADone BFailed AUndone Failed",
@@ -62,7 +62,7 @@ def test_a_deadline_passes_when_it_is_armed_before_the_begin_and_before_the_repl
     """A late reply comes just after the deadline, or when the rollback is over as far as it can be."""
     runs, _ = runs_of(chain(2).with_watch("B", far=True))
     name = "orders.late_b_0"
-    assert {run.scenario.title: told(run) for run in runs if name in run.scenario.title} == {
+    assert {run.scenario.title: types(run) for run in runs if name in run.scenario.title} == {
         f"{name} passes before b.do is called": "Started ADone BLateFar Completed BUndone AUndone Failed",
         f"b.do is called late for {name}": "Started ADone BLateFar BUndone AUndone Failed",
         f"b.do answers just after {name}": "Started ADone BLateFar Completed BUndone AUndone Failed",
@@ -85,7 +85,7 @@ def test_a_partial_step_may_raise_after_it_has_done_something() -> None:
     """Then it is compensated first, and fails afterwards."""
     runs, _ = runs_of(chain(2).with_partial("B"))
     (run,) = (run for run in runs if run.scenario.title == "b.do raises")
-    assert told(run) == "Started ADone BFailed AUndone Failed"
+    assert types(run) == "Started ADone BFailed AUndone Failed"
 
 
 # Of each shape: scenarios, and states that were visited, without and with a cancellation.
@@ -137,20 +137,20 @@ def test_a_run_that_ends_as_another_did_is_the_one_that_it_would_have_been(
     """Run to their ends, all runs have the same events, each because of the same ones."""
     saga = SHAPES[name].with_watch("A") if SHAPES[name].step["A"].answers else SHAPES[name]
     joined, _ = runs_of(saga, cancellable=True)
-    monkeypatch.setattr("choreo.verify.engine.causal._ScenarioPath.is_known", Path.is_known)
+    monkeypatch.setattr("choreo.verify.engine.scenarios._ScenarioPath.joins_another", Path.joins_another)
     alone, _ = runs_of(saga, cancellable=True)
     assert any(run.is_repeat for run in joined)
     for one, other in zip(joined, alone, strict=True):
         assert one.scenario == other.scenario
         assert (one.end, one.waiting, one.dead) == (other.end, other.waiting, other.dead)
-        assert sorted(event.type for event in one.log) == sorted(event.type for event in other.log)
+        assert sorted(event.type for event in one.events) == sorted(event.type for event in other.events)
         assert _order(one) == _order(other)
 
 
 def _order(run: Run) -> set[tuple[str, str]]:
-    """Give the causal order of what was done and undone."""
-    told = [(n, event) for n, event in enumerate(run.log) if event.outcome in (SUCCEEDED, COMPENSATED)]
-    return {(a.type, b.type) for n, a in told for m, b in told if run.is_before(n, m)}
+    """Return the causal order of what was done and undone."""
+    done = [(n, event) for n, event in enumerate(run.events) if event.outcome in (SUCCEEDED, COMPENSATED)]
+    return {(a.type, b.type) for n, a in done for m, b in done if run.is_before(n, m)}
 
 
 def test_a_limit_ends_it_early() -> None:

@@ -1,0 +1,88 @@
+"""The counterexamples of the search as runs: what came because of what, in the order of the topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from choreo.graph import SagaGraph
+from choreo.outcome import SUCCEEDED
+from choreo.protocol import Begin, Due, Ended
+from choreo.verify.engine.budget import Meter
+from choreo.verify.engine.model import Model
+from choreo.verify.engine.path import Cause, Path
+from choreo.verify.engine.run import Run, Scenario
+from choreo.verify.engine.search import ExternalEvent, Search, Transition
+from choreo.verify.engine.slices import slices
+from choreo.verify.engine.violations import Violation
+
+
+def counterexamples(graph: SagaGraph, troubles: int, meter: Meter) -> Iterator[Violation]:
+    """Return the violation that the search finds first in each slice of a saga."""
+    for part in slices(graph):
+        model = Model(part)
+        found = Search(model, troubles).counterexample(meter)
+        if found:
+            run = run_of(model, found.transitions)
+            whole = part.steps.keys() >= graph.steps.keys()
+            yield Violation(found.property, found.step, run, (len(run.events) - 1,), whole)
+
+
+def run_of(model: Model, transitions: Iterable[Transition]) -> Run:
+    """Return the run that takes these transitions."""
+    path = _Replay(model)
+    for transition in transitions:
+        path.take(transition)
+    return path.finish()
+
+
+class _Replay(Path):
+    """A path on which nothing begins or ends but by the transitions."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._queued: dict[tuple[str, str], Cause] = {}
+        self._running: dict[str, Cause] = {}
+        self._troubles: list[str] = []
+
+    def work(self, task: str, name: str, cause: Cause) -> None:
+        if task == "observer":
+            super().work(task, name, cause)
+        else:
+            self._queued[task, name] = cause
+
+    def take(self, transition: Transition) -> None:
+        """Take one transition, and let everybody read what comes of it."""
+        match transition:
+            case Transition("start"):
+                self.start()
+            case Transition("begin", Begin(step)):
+                self._begin(step)
+            case Transition("compensate", Ended(step)):
+                super().work("compensation", step, self._queued.pop(("compensation", step)))
+            case Transition("end", Ended() as ended):
+                self._end(ended)
+            case Transition("due", Due(name) as due):
+                self._troubles.append(f"{name} passes")
+                self.fold(due, Cause((self.read - 1,), self.read))
+            case Transition("cancel", ExternalEvent(step, outcome, event)):
+                self._troubles.append("cancelled")
+                self.append(step, outcome, event, Cause(begun=self.read, how="cancellation"))
+            case Transition("import", ExternalEvent(step, outcome, event)):
+                self.append(step, outcome, event, Cause(begun=self.read, how="outside"))
+        self.settle()
+
+    def _begin(self, step: str) -> None:
+        cause = self._queued.pop(("action", step))
+        trigger = self.model.role.action[step].trigger
+        self._running[step] = self.with_join(trigger, cause)._replace(begun=self.read)
+        self.fold(Begin(step), cause)
+
+    def _end(self, ended: Ended) -> None:
+        if ended.outcome != SUCCEEDED:
+            self._troubles.append(f"{ended.step} {'raises' if ended.how == 'partial' else 'fails'}")
+        cause = self._running.pop(ended.step)
+        self.fold(ended, cause._replace(how="raised") if ended.how == "partial" else cause)
+
+    def finish(self) -> Run:
+        self.run.scenario = Scenario(tuple(self._troubles))
+        return super().finish()
