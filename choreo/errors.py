@@ -5,6 +5,9 @@ An error says what is wrong in one sentence and, where it can, a ``hint``: what 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class ChoreoError(Exception):
     """Raised when choreo refuses to go on; the root of every error below.
@@ -107,3 +110,16 @@ class Permanent(Exception):
     Traceback (most recent call last):
     choreo.errors.Permanent: card declined
     """
+
+
+def did_you_mean(word: object, known: Iterable[str], otherwise: str) -> str:
+    """Give the known word that is meant, it seems, or else say ``otherwise`` and all known words.
+
+    >>> did_you_mean("timeot", ["fails", "timeout"], "options")
+    "did you mean 'timeout'?"
+    >>> did_you_mean("colour", ["fails", "timeout"], "options")
+    'options: fails, timeout'
+    """
+    words = list(known)
+    close = get_close_matches(str(word), words, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"{otherwise}: {', '.join(words) or 'none yet'}"

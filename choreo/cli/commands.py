@@ -1,33 +1,88 @@
-"""The commands by their names, each imported when it is asked for: a trace needs nothing of what runs."""
+"""The commands by name. Each is imported when it is called; `choreo --help` needs only this table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections import UserDict
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from typing import Any, Final, NamedTuple
 
 import click
 
 
-class Commands(MutableMapping[str, click.Command]):
-    """What a `click.Group` takes for its commands; a name's place is written ``module:attribute``."""
+class Place(NamedTuple):
+    """Where a command is defined, as ``module:attribute``, and its line in the help of its group."""
 
-    def __init__(self, places: Mapping[str, str]) -> None:
-        self._places = dict(places)
-        self._found: dict[str, click.Command] = {}
+    target: str
+    short_help: str
 
-    def __getitem__(self, name: str) -> click.Command:
-        if name not in self._found:
-            module, _, attribute = self._places[name].partition(":")
-            self._found[name] = getattr(import_module(module), attribute)
-        return self._found[name]
 
-    def __setitem__(self, name: str, command: click.Command) -> None:
-        self._places[name] = ""
-        self._found[name] = command
+COMMANDS: Final = {
+    "demo": Place("choreo.cli.demo.command:demo", "Show an example, whole, in one process."),
+    "dlq": Place("choreo.cli.dlq:dlq", "List and settle dead letters."),
+    "dlq discard": Place("choreo.cli.dlq.settle:discard", "Settle dead letters by hand."),
+    "dlq edit": Place("choreo.cli.dlq.settle:edit", "Replace the event of a dead letter's handler."),
+    "dlq list": Place("choreo.cli.dlq.list:list_letters", "List dead letters, by cause."),
+    "dlq requeue": Place("choreo.cli.dlq.settle:requeue", "Try dead letters again."),
+    "dlq show": Place("choreo.cli.dlq.show:show", "Show one dead letter, whole."),
+    "docs": Place("choreo.cli.docs:docs", "Read the manual."),
+    "graph": Place("choreo.cli.graph:graph", "Draw the event graph of sagas."),
+    "log": Place("choreo.cli.log:log", "Keep the saga log: check, export, erase, prune."),
+    "log erase": Place("choreo.cli.log.erase:erase", "Erase the payloads of some sagas."),
+    "log export": Place("choreo.cli.log.export:export", "Write sagas to a file, whole."),
+    "log heads": Place("choreo.cli.log.verify:heads", "Write the last link of every saga."),
+    "log import": Place("choreo.cli.log.export:import_log", "Make a store of an export, to replay from."),
+    "log prune": Place("choreo.cli.log.erase:prune", "Take old sagas that ended out of the log."),
+    "log verify": Place("choreo.cli.log.verify:verify", "Check that nobody changed the log."),
+    "manifest": Place("choreo.cli.manifest:manifest", "Write what participants declare, as data."),
+    "replay": Place("choreo.cli.replay:replay", "Replay sagas from a participant's log."),
+    "replay fold": Place("choreo.cli.replay.fold:fold", "Compare a saga's log with what the store says."),
+    "replay rebuild": Place("choreo.cli.replay.rebuild:rebuild", "Rebuild a lost store from the topics."),
+    "replay resume": Place("choreo.cli.replay.resume:resume", "Do again what a saga's store has lost."),
+    "replay what-if": Place("choreo.cli.replay.what_if:what_if", "Run today's handlers on the record."),
+    "rule": Place("choreo.cli.rule:rule", "Explain a rule of verify."),
+    "run": Place("choreo.cli.run:run", "Run a participant."),
+    "sagas": Place("choreo.cli.sagas:sagas", "List sagas: where they stand, and what they wait for."),
+    "schemas": Place("choreo.cli.schemas:schemas", "Write and check the Avro schemas of events."),
+    "simulate": Place("choreo.cli.simulate:simulate", "Run a trace of choreo verify with the real handlers."),
+    "topics": Place("choreo.cli.topics:topics", "Make the topics that sagas live on."),
+    "trace": Place("choreo.cli.trace:trace", "Show a saga's timeline, across participants."),
+    "verify": Place("choreo.cli.verify:verify", "Prove the whole event graph before it is deployed."),
+}
+"""Every command by its name; that of a group's command begins with the group's."""
 
-    def __delitem__(self, name: str) -> None:
-        del self._places[name]
-        self._found.pop(name, None)
+
+class Group(click.Group):
+    """A group whose commands stand in `COMMANDS`, below ``prefix``: showing its help imports none of them."""
+
+    def __init__(self, *args: Any, prefix: str = "", **extra: Any) -> None:
+        below = {
+            name.removeprefix(prefix): place for name, place in COMMANDS.items() if name.startswith(prefix)
+        }
+        self._places = {name: place for name, place in below.items() if " " not in name}
+        super().__init__(*args, **extra)
+        self.commands = _Imported(self._places)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names and short helps of the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._places[name].short_help) for name in sorted(self._places)])
+
+
+class _Imported(UserDict[str, click.Command]):
+    """Commands by name, each imported when it is looked up."""
+
+    def __init__(self, places: Mapping[str, Place]) -> None:
+        super().__init__()
+        self._places = places
+
+    def __missing__(self, name: str) -> click.Command:
+        module, _, attribute = self._places[name].target.partition(":")
+        self.data[name] = getattr(import_module(module), attribute)
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

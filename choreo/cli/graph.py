@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from choreo.project.choreography import choreography_named
+from choreo.render.graph import as_json, dot, table
+from choreo.render.mermaid import flowchart
 
 
 @click.command(short_help="Draw the event graph of sagas.")
@@ -25,9 +27,6 @@ def graph(names: tuple[str, ...], form: str) -> None:
       choreo graph shop
       choreo graph manifests --format mermaid
     """
-    from choreo.render.graph import as_json, dot, table
-    from choreo.render.mermaid import flowchart
-
     sagas = choreography_named(names).sagas
     if form == "json":
         click.echo(as_json(sagas))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from choreo.errors import ConfigurationError
+from choreo.manifest import write_manifest
 from choreo.project.choreography import SUFFIX, manifests_declared
 from choreo.project.documents import document_written
 
@@ -33,8 +34,6 @@ def manifest(context: click.Context, targets: tuple[str, ...], output: Path | No
       choreo manifest shop.orders shop.payments --output manifests
       choreo manifest shop.orders --output manifests --check
     """
-    from choreo.manifest import write_manifest
-
     if check and output is None:
         raise ConfigurationError("--check compares with files", hint="name their folder with --output")
     texts = {each.participant: write_manifest(each) for each in manifests_declared(targets)}
@@ -51,7 +50,7 @@ def manifest(context: click.Context, targets: tuple[str, ...], output: Path | No
 
 
 def _compare(files: dict[Path, str]) -> int:
-    """Say which files are not up to date, and give the exit code."""
+    """Print for each file whether it is up to date, and return the exit code."""
     stale = 0
     for path, text in files.items():
         fits = path.is_file() and path.read_bytes() == text.encode()

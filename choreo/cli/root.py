@@ -1,4 +1,4 @@
-"""``choreo``: the root of all commands, and what becomes of an error."""
+"""``choreo``: the group of all commands, and how an error ends the process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, NoReturn
 import click
 
 from choreo.cli import output
-from choreo.cli.commands import Commands
+from choreo.cli.commands import Group
 from choreo.errors import ChoreoError
 from choreo.version import __version__
 
 INTERRUPTED = 130
 
 
-class Root(click.Group):
-    """The group of all commands: an error is one line on stderr, and an exit code.
+class Root(Group):
+    """The group of all commands, which turns an error into one line on stderr and an exit code.
 
     Any other exception than `ChoreoError` and click's own is a defect and keeps its traceback.
     """
@@ -66,23 +66,3 @@ def choreo(context: click.Context) -> None:
     context.color = output.colour()
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-choreo.commands = Commands(
-    {
-        "run": "choreo.cli.run:run",
-        "topics": "choreo.cli.topics:topics",
-        "schemas": "choreo.cli.schemas:schemas",
-        "verify": "choreo.cli.verify:verify",
-        "simulate": "choreo.cli.simulate:simulate",
-        "graph": "choreo.cli.graph:graph",
-        "manifest": "choreo.cli.manifest:manifest",
-        "rule": "choreo.cli.rule:rule",
-        "sagas": "choreo.cli.sagas:sagas",
-        "trace": "choreo.cli.trace:trace",
-        "dlq": "choreo.cli.dlq:dlq",
-        "log": "choreo.cli.log:log",
-        "replay": "choreo.cli.replay:replay",
-        "demo": "choreo.cli.demo:demo",
-    }
-)

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import click
 
 from choreo.errors import ConfigurationError
+from choreo.verify.rules import RULES
 
 
 @click.command(short_help="Explain a rule of verify.")
@@ -19,8 +20,6 @@ def rule(name: str) -> None:
       choreo rule
       choreo rule CHO204
     """
-    from choreo.verify.rules import RULES
-
     known = {each.id: each for each in RULES}
     if not name:
         for each in RULES:

@@ -9,29 +9,33 @@ from typing import Any
 
 import click
 
-from choreo.cli import logs, settings, tracing
+from choreo.cli import options, output, tracing
 from choreo.cli.signals import stopping_on_signals
 from choreo.errors import ConfigurationError, StoreMismatch
+from choreo.kafka import EmbeddedBroker, KafkaLog
 from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
+from choreo.store.sqlite.store import SQLiteStore
+from choreo.worker import Options
+from choreo.worker.composition import open_worker
 
 
 @click.command(short_help="Run a participant.")
 @click.argument("target", metavar="MODULE:PARTICIPANT")
-@settings.store
-@settings.cluster
-@settings.embedded
-@settings.start
-@settings.schemas
-@settings.log_level
+@options.store
+@options.cluster
+@options.embedded
+@options.start
+@options.schemas
+@options.log_level
 @click.pass_context
 def run(
     context: click.Context,
     /,
     target: str,
     store: str,
-    start: settings.Start,
+    start: options.Start,
     schemas: str | None,
     log_level: str,
     **_cluster: Any,
@@ -48,17 +52,17 @@ def run(
       choreo run shop.payments:payments --kafka security.protocol=SSL --from 2026-01-31T12:00:00Z
     """
     participant = derived(load_participant(target))
-    chosen = settings.chosen_cluster(context)
+    chosen = options.chosen_cluster(context)
     path = store.replace("{participant}", participant.name)
     folder = _schema_folder(schemas)
-    logs.set_up(log_level)
+    output.set_up_logging(log_level)
     tracing.set_up(participant.name)
     with _address(chosen) as address, _explained(chosen, path):
         _work(participant, path, chosen._replace(bootstrap=address), folder, start)
 
 
 def _schema_folder(named: str | None) -> Path:
-    """Give the folder to look schemas up in; the default one may come later, with another deployment."""
+    """Return the folder of schemas; the default one may appear later, with another deployment."""
     folder = Path(named or "schemas")
     if named and not folder.is_dir():
         raise ConfigurationError(
@@ -69,14 +73,12 @@ def _schema_folder(named: str | None) -> Path:
 
 
 @contextmanager
-def _address(cluster: settings.Cluster) -> Iterator[str]:
-    """Give the cluster's address; where none is named, that of an embedded broker, ended with the block."""
+def _address(cluster: options.Cluster) -> Iterator[str]:
+    """Yield the cluster's address, or that of an embedded broker that ends with the block."""
     if cluster.bootstrap:
         yield cluster.bootstrap
         return
-    from choreo.kafka import EmbeddedBroker
-
-    with logs.quiet("choreo.kafka"):
+    with output.quiet("choreo.kafka"):
         broker = EmbeddedBroker()
     with broker:
         click.echo(f"embedded broker: join it with --embedded --bootstrap {broker.bootstrap}")
@@ -84,8 +86,8 @@ def _address(cluster: settings.Cluster) -> Iterator[str]:
 
 
 @contextmanager
-def _explained(cluster: settings.Cluster, path: str) -> Iterator[None]:
-    """Say why a store can't outlive the embedded broker that it was used with."""
+def _explained(cluster: options.Cluster, path: str) -> Iterator[None]:
+    """Add to a `StoreMismatch` that a store can't outlive the embedded broker that it was used with."""
     try:
         yield
     except StoreMismatch as error:
@@ -98,13 +100,11 @@ def _explained(cluster: settings.Cluster, path: str) -> Iterator[None]:
 
 
 def _store_id(path: str) -> str:
-    """Give the id of the store, which makes it where there is none.
+    """Return the id of the store, which is made where there is none.
 
     A store serves one worker at a time, so its id can name the worker's instance: after a crash the
     cluster gives the same partitions back at once.
     """
-    from choreo.store.sqlite.store import SQLiteStore
-
     store = SQLiteStore(path)
     try:
         return store.store_id
@@ -115,17 +115,13 @@ def _store_id(path: str) -> str:
 def _work(
     participant: Participant,
     path: str,
-    cluster: settings.Cluster,
+    cluster: options.Cluster,
     schemas: Path,
-    start: settings.Start,
+    start: options.Start,
 ) -> None:
-    from choreo.kafka import KafkaLog
-    from choreo.worker import Options
-    from choreo.worker.composition import open_worker
-
     name = participant.name
     instance = f"{name}-{_store_id(path)}"
-    with logs.quiet("choreo.kafka"):
+    with output.quiet("choreo.kafka"):
         records = KafkaLog(
             cluster.bootstrap,
             name,
@@ -133,9 +129,8 @@ def _work(
             settings=cluster.kafka,
             embedded=cluster.embedded,
         )
-    options = Options(start=start)
-    with open_worker(participant, path, records, schemas=[schemas], options=options) as worker:
-        with logs.quiet("choreo.kafka"):
+    with open_worker(participant, path, records, schemas=[schemas], options=Options(start=start)) as worker:
+        with output.quiet("choreo.kafka"):
             identity = records.cluster_id()
         topics = ", ".join(participant.topics)
         click.echo(f"{name}: store {path}, cluster {identity} at {cluster.bootstrap}, topics {topics}")

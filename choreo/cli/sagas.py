@@ -3,70 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from heapq import merge
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import click
 
-from choreo.cli.accounts import Teller, accounts, telling
-from choreo.cli.duration import Duration
+from choreo.cli.options import Duration
+from choreo.cli.sources import open_timelines, sources
 from choreo.outcome import SagaState
-
-if TYPE_CHECKING:
-    from choreo.timeline.source import LastEntry
-    from choreo.timeline.timeline import Timeline
+from choreo.render.json import summary_data
+from choreo.render.text import columns, summary_row
+from choreo.timeline.selection import Filter, is_stuck
+from choreo.timeline.timeline import Timeline
 
 _STATES = get_args(SagaState)
-_ENDED = ("completed", "failed")
-
-
-class Filter(NamedTuple):
-    """What sagas must have in common; what is empty or zero matters not. Times are in milliseconds."""
-
-    states: tuple[str, ...]
-    saga_type: str
-    participant: str
-    older_than: int
-    stuck_for: int
-
-    @property
-    def goes_on(self) -> bool:
-        """Say whether only sagas that have not ended are meant."""
-        return bool(self.stuck_for) or (bool(self.states) and not set(self.states).intersection(_ENDED))
-
-    def may_admit(self, last: LastEntry, now: int) -> bool:
-        """Say, by one store's last row alone, whether that store would admit a saga."""
-        return (
-            (not self.states or last.state in self.states)
-            and self.saga_type in ("", last.saga_type)
-            and last.time <= now - self.stuck_for
-        )
-
-    def admits(self, timeline: Timeline) -> bool:
-        """Say whether a saga is meant."""
-        return (
-            (not self.states or timeline.state in self.states)
-            and self.saga_type in ("", timeline.saga_type)
-            and self.participant in ("", *concerned(timeline))
-            and timeline.began <= timeline.now - self.older_than
-            and (not self.stuck_for or is_stuck(timeline, self.stuck_for))
-        )
-
-
-def is_stuck(timeline: Timeline, after: int) -> bool:
-    """Say whether nothing has happened for so many milliseconds, though the saga has not ended."""
-    return not timeline.is_ended and timeline.now - timeline.last >= after
-
-
-def concerned(timeline: Timeline) -> list[str]:
-    """Give whom a saga waits for; once it has ended, who took part."""
-    return list(timeline.participants) if timeline.is_ended else [wait.who for wait in timeline.waits]
 
 
 @click.command(short_help="List sagas: where they stand, and what they wait for.")
-@accounts
+@sources
 @click.option(
     "--state", "states", multiple=True, type=click.Choice(_STATES), help="Of a state; may be repeated."
 )
@@ -116,34 +71,17 @@ def sagas(
       choreo sagas --state compensating --participant payments --format json | jq '.[].saga_id'
       choreo sagas --topic --bootstrap kafka:9092 --graph shop
     """
-    meant = Filter(states, saga_type, participant, older_than, max(threshold, 1) if stuck else 0)
-    with telling(context) as teller:
-        timelines = list(islice(_chosen(teller, meant), limit + 1))
-    _show(timelines[:limit], threshold, form)
-    if len(timelines) > limit and form == "text":
+    wanted = Filter(states, saga_type, participant, older_than, max(threshold, 1) if stuck else 0)
+    with open_timelines(context) as timelines:
+        found = list(islice(timelines.chosen(wanted), limit + 1))
+    _show(found[:limit], threshold, form)
+    if len(found) > limit and form == "text":
         click.echo(f"… and more: --limit shows more than {limit}", err=True)
-    if stuck and timelines:
+    if stuck and found:
         context.exit(1)
 
 
-def _chosen(teller: Teller, meant: Filter) -> Iterator[Timeline]:
-    seen: set[str] = set()
-    for head in _candidates(teller, meant):
-        if head.saga_id not in seen and meant.may_admit(head, teller.now):
-            seen.add(head.saga_id)
-            yield from (timeline for timeline in teller.timelines(head.saga_id) if meant.admits(timeline))
-
-
-def _candidates(teller: Teller, meant: Filter) -> Iterable[LastEntry]:
-    """Give every store's sagas, merged by time: whoever has read furthest knows best how a saga stands."""
-    if meant.goes_on:
-        return merge(*(source.unended() for source in teller.sources), key=lambda head: head.time)
-    return merge(*(source.latest() for source in teller.sources), key=lambda head: -head.time)
-
-
 def _show(timelines: Sequence[Timeline], threshold: int, form: str) -> None:
-    from choreo.render.json import summary_data
-
     if form == "json":
         data = [{**summary_data(each), "stuck": is_stuck(each, threshold)} for each in timelines]
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
@@ -151,8 +89,6 @@ def _show(timelines: Sequence[Timeline], threshold: int, form: str) -> None:
     if not timelines:
         click.echo("no such sagas")
         return
-    from choreo.render.text import columns, summary_row
-
     head = ("SAGA", "TYPE", "STATE", "AGE", "LAST", "WAITS FOR")
     for line in columns([head, *(summary_row(each) for each in timelines)]):
         click.echo(line)

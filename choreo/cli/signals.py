@@ -1,4 +1,4 @@
-"""Stopping a worker by signals: the first one gracefully, the second one at once."""
+"""Signals that stop a worker: the first one gracefully, the second one at once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     A thread waits for them, because Python runs signal handlers only when the main thread comes back
     from C, which may be waiting for a broker or a disk just then.
     """
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
     before = {each: signal.signal(each, _ignore) for each in SIGNALS}
-    wakeup = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    listener = threading.Thread(target=_listen, args=(heard, stop), name="choreo-signals", daemon=True)
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    listener = threading.Thread(target=_listen, args=(reader, stop), name="choreo-signals", daemon=True)
     listener.start()
     try:
         yield
@@ -33,22 +33,22 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         signal.set_wakeup_fd(wakeup)
         for each, handler in before.items():
             signal.signal(each, handler)
-        os.close(told)
+        os.close(writer)
         listener.join()
-        os.close(heard)
+        os.close(reader)
 
 
-def _listen(heard: int, stop: Callable[[], None]) -> None:
-    first = os.read(heard, 1)
+def _listen(reader: int, stop: Callable[[], None]) -> None:
+    first = os.read(reader, 1)
     if not first:
         return
     output.notice(f"{signal.Signals(first[0]).name}: finishing the turn; once more to stop at once")
     stop()
-    second = os.read(heard, 1)
+    second = os.read(reader, 1)
     if second:
         output.notice(f"{signal.Signals(second[0]).name} again: stopped at once; the store is consistent")
         os._exit(128 + second[0])
 
 
 def _ignore(number: int, frame: Any) -> None:
-    """Stand in as the handler of a signal, which `_listen` sees."""
+    """Handle a signal by doing nothing: `_listen` reads its number from the pipe."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from choreo.cli import output
 from choreo.errors import ConfigurationError
 from choreo.events import short_name
+from choreo.participant import Participant
 from choreo.project.choreography import choreography_named, declared
 from choreo.project.documents import document_read
 from choreo.project.pyproject import nearest_project
-
-if TYPE_CHECKING:
-    from choreo.participant import Participant
-    from choreo.testing.counterexample import ReplayResult
-    from choreo.verify.engine.run_file import RunFile
+from choreo.testing.counterexample import CounterexampleReplay, ReplayResult
+from choreo.testing.fakes import fake_participants
+from choreo.verify.engine.run_file import RunFile, read_run
 
 
 @click.command(short_help="Run a trace of choreo verify with the real handlers.")
@@ -43,25 +39,20 @@ def simulate(context: click.Context, trace: Path, names: tuple[str, ...]) -> Non
       choreo simulate traces/1-CHO204.json shop
       choreo simulate traces/1-CHO204.json manifests       a folder of manifests: no code is imported
     """
-    from choreo.testing.counterexample import CounterexampleReplay
-    from choreo.verify.engine.run_file import read_run
-
-    told = read_run(document_read(trace), str(trace))
+    run = read_run(document_read(trace), str(trace))
     participants = _participants(names)
-    with _quiet():
-        rerun = CounterexampleReplay(participants, told)
+    with output.quiet("choreo"):  # a handler that waits for its time raises
+        replay = CounterexampleReplay(participants, run)
         try:
-            course = rerun.follow()
+            result = replay.follow()
         finally:
-            rerun.close()
-    _say(told, course)
-    if course.different:
+            replay.close()
+    _show(run, result)
+    if result.different:
         context.exit(1)
 
 
 def _participants(names: Sequence[str]) -> Sequence[Participant]:
-    from choreo.testing.fakes import fake_participants
-
     wanted = tuple(names) or tuple(nearest_project().get("modules") or ())
     if not wanted:
         raise ConfigurationError(
@@ -78,30 +69,18 @@ def _participants(names: Sequence[str]) -> Sequence[Participant]:
     return [participant for name in wanted for participant in declared(name)]
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the workers' log out of the answer: a handler that waits for its time raises."""
-    log = logging.getLogger("choreo")
-    level = log.level
-    log.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-
-
-def _say(trace: RunFile, course: ReplayResult) -> None:
-    click.echo(f"{trace.rule} in saga {trace.saga}: {trace.scenario}")
-    width = max((len(event.step) for event in trace.events), default=0)
-    for number, came in enumerate(course.events, 1):
-        told = trace.events[number - 1] if number <= len(trace.events) else None
-        step = told.step if told else ""
-        click.echo(f"  {number} {step:{width}}  {short_name(came)}{'' if told else '  (after the trace)'}")
-    for forced in course.replaced:
-        click.echo(f"note: {forced}", color=output.colour())
-    same = f"the same course: {len(course.events)} events, and {_ENDS[course.end]}"
-    verdict = f"another course: {course.different}" if course.different else same
-    click.echo(click.style(verdict, fg="red" if course.different else "green"), color=output.colour())
+def _show(run: RunFile, result: ReplayResult) -> None:
+    click.echo(f"{run.rule} in saga {run.saga}: {run.scenario}")
+    width = max((len(event.step) for event in run.events), default=0)
+    for number, came in enumerate(result.events, 1):
+        expected = run.events[number - 1] if number <= len(run.events) else None
+        step, note = (expected.step, "") if expected else ("", "  (after the trace)")
+        click.echo(f"  {number} {step:{width}}  {short_name(came)}{note}")
+    for replaced in result.replaced:
+        click.echo(f"note: {replaced}", color=output.colour())
+    same = f"the same course: {len(result.events)} events, and {_ENDS[result.end]}"
+    verdict = f"another course: {result.different}" if result.different else same
+    click.echo(click.style(verdict, fg="red" if result.different else "green"), color=output.colour())
 
 
 _ENDS = {"completed": "the saga completed", "failed": "the saga failed", "": "the saga never ended"}

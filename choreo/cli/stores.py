@@ -1,7 +1,8 @@
-"""Participants' stores as the command line names them: ``--store``, once or more."""
+"""The stores that a command works on, as ``--store`` names them, once or more."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from glob import escape, glob
@@ -12,10 +13,10 @@ import click
 
 from choreo.errors import ArchiveError, ConfigurationError
 from choreo.project.pyproject import nearest_project
+from choreo.store.sqlite.reader import StoreReader, connect_read_only, is_at_rest
+from choreo.timeline.source import MemorySource
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from choreo.store.sqlite.store import SQLiteStore
     from choreo.timeline.source import Source
 
@@ -39,11 +40,11 @@ stores = click.option(
     help="A participant's SQLite database, or a folder with several (*.db); may be repeated. Default: the "
     "working directory, or as [tool.choreo] says. What only reads takes exports of logs, too.",
 )
-"""The option that says which stores a command looks into."""
+"""The option that names the stores that a command works on."""
 
 
 class Opened(NamedTuple):
-    """A store that is open, and whose it is; empty where no worker has used it yet."""
+    """An open store; ``participant`` is empty where no worker has used it yet."""
 
     participant: str
     path: str
@@ -73,11 +74,9 @@ def open_stores(named: Sequence[str]) -> Iterator[list[Opened]]:
 def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
     """Open the stores that the option names to read them, in the order of their participants' names.
 
-    An export of a store's log is as good. Raises `ConfigurationError` where a file is missing, or is neither,
-    `ArchiveError` for an export that isn't whole. Nothing is made or changed, and no worker waits.
+    An export of a saga log is read as well. Raises `ConfigurationError` where a file is missing, or is
+    neither, `ArchiveError` for an export that isn't whole. Nothing is made or changed, and no worker waits.
     """
-    from choreo.store.sqlite.reader import StoreReader
-
     with ExitStack() as opened:
         exports = [name for name in named if _is_export(name)]
         stores = [name for name in named if name not in exports]
@@ -88,7 +87,7 @@ def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
 
 
 def _is_export(path: str) -> bool:
-    """Say whether a file begins as ``choreo log export`` writes it: as JSON lines, or as Avro."""
+    """Whether a file begins as ``choreo log export`` writes it: as JSON lines, or as Avro."""
     try:
         with open(path, "rb") as file:
             return file.read(8).startswith((b'{"head"', b"Obj\x01"))
@@ -98,7 +97,6 @@ def _is_export(path: str) -> bool:
 
 def _export(path: str) -> Source:
     from choreo.audit.formats import read_export
-    from choreo.timeline.source import MemorySource
 
     try:
         with open(path, "rb") as file:
@@ -134,8 +132,6 @@ def _refuse_other(path: str) -> None:
 
 
 def _is_store(path: str) -> bool:
-    import sqlite3
-
     with suppress(sqlite3.Error), closing(_read_only(path)) as connection:
         connection.execute("SELECT 1 FROM choreo_store")
         return True
@@ -148,6 +144,4 @@ def _owner(path: str) -> str:
 
 
 def _read_only(path: str) -> sqlite3.Connection:
-    from choreo.store.sqlite.reader import connect_read_only, is_at_rest
-
     return connect_read_only(path, at_rest=is_at_rest(path))

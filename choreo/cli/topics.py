@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from choreo.cli import logs, settings
+from choreo.cli import options, output
 from choreo.errors import LogError
+from choreo.kafka import create_topics
 from choreo.project.modules import load_participant
 
 _HINT = "is the address right and the broker running? An embedded broker makes topics by itself"
@@ -25,9 +26,9 @@ def topics() -> None:
 
 @topics.command(short_help="Create the topics of participants' sagas.")
 @click.argument("targets", metavar="MODULE:PARTICIPANT...", nargs=-1, required=True)
-@settings.cluster
-@settings.partitions
-@settings.replication
+@options.cluster
+@options.partitions
+@options.replication
 @click.pass_context
 def create(
     context: click.Context, /, targets: tuple[str, ...], partitions: int, replication: int, **_cluster: Any
@@ -40,10 +41,8 @@ def create(
           --bootstrap localhost:9092 --partitions 12 --replication 3
     """
     wanted = list(dict.fromkeys(saga.topic for target in targets for saga in load_participant(target).sagas))
-    cluster = settings.chosen_cluster(context)
-    logs.set_up("warning")
-    from choreo.kafka import create_topics
-
+    cluster = options.chosen_cluster(context)
+    output.set_up_logging("warning")
     try:
         created = create_topics(cluster.bootstrap, wanted, partitions, replication, cluster.kafka)
     except LogError as error:

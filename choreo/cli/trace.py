@@ -8,12 +8,15 @@ from typing import Any
 import click
 
 from choreo.cli import output
-from choreo.cli.accounts import accounts, telling
+from choreo.cli.sources import open_timelines, sources
+from choreo.render.html import page
+from choreo.render.json import timeline_data
+from choreo.render.text import lines
 
 
-@click.command(short_help="Tell a saga's whole story.")
+@click.command(short_help="Show a saga's timeline, across participants.")
 @click.argument("saga_id")
-@accounts
+@sources
 @click.option("--type", "saga_type", default="", metavar="NAME", help="Its type, where several have the id.")
 @click.option(
     "--format",
@@ -25,7 +28,7 @@ from choreo.cli.accounts import accounts, telling
 )
 @click.pass_context
 def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **_sources: Any) -> None:
-    """Tell a saga's whole story, across participants: what happened, in the order of its topic; what was
+    """Show a saga's timeline, across participants: what happened, in the order of its topic; what was
     refused, void, retried or undone, and why; what it waits for, and who owes it.
 
     Reads participants' stores, whether their workers run or not, or the topic, and changes nothing.
@@ -37,21 +40,16 @@ def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **
       choreo trace order-4711 --graph shop --format html > order-4711.html
       choreo trace order-4711 --topic --bootstrap kafka:9092 --graph shop
     """
-    with telling(context) as teller:
-        timeline = teller.timeline(saga_id, saga_type)
+    with open_timelines(context) as timelines:
+        timeline = timelines.one(saga_id, saga_type)
     if form == "text":
-        from choreo.render.text import lines
-
-        output.tell(lines(timeline))
+        output.write_lines(lines(timeline))
     elif form == "json":
-        from choreo.render.json import timeline_data
-
         click.echo(json.dumps(timeline_data(timeline), indent=2, ensure_ascii=False))
     elif form == "mermaid":
+        # A diagram's module needs what graphs are made of; a timeline in text must come at once.
         from choreo.render.mermaid import sequence_diagram
 
         click.echo(sequence_diagram(timeline))
     else:
-        from choreo.render.html import page
-
         click.echo(page(timeline), nl=False)

@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK, set up where the environment asks for an exporter of traces.
+"""OpenTelemetry's SDK, set up where the environment names an exporter of traces.
 
 Names of the variables: OpenTelemetry's "Environment Variable Specification".
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+from importlib.metadata import entry_points
+
+from opentelemetry import trace
 
 _log = logging.getLogger("choreo.cli")
 
@@ -14,15 +17,13 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT
 
 
 def set_up(participant: str) -> bool:
-    """Set the tracer provider up for a participant's process; say whether there was anything to do.
+    """Set the tracer provider up for a participant's process, and return whether there is an exporter.
 
-    Without an exporter in the environment nothing is imported, and spans cost next to nothing.
+    Without an exporter in the environment the SDK is not imported, and spans cost next to nothing.
     """
     name = exporter_name()
     if not name:
         return False
-    from importlib.metadata import entry_points
-
     found = list(entry_points(group="opentelemetry_traces_exporter", name=name))
     if not found:
         _log.warning(
@@ -32,20 +33,19 @@ def set_up(participant: str) -> bool:
             name.replace("_", "-"),
         )
         return False
-    from opentelemetry import trace
+    # Only where spans are exported is the SDK worth its start-up time.
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace import TracerProvider, export
 
     service = os.environ.get("OTEL_SERVICE_NAME") or participant
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    provider.add_span_processor(BatchSpanProcessor(found[0].load()()))
+    provider.add_span_processor(export.BatchSpanProcessor(found[0].load()()))
     trace.set_tracer_provider(provider)
     return True
 
 
 def exporter_name() -> str:
-    """Give the exporter that the environment asks for; empty where it asks for none."""
+    """Return the exporter that the environment names; empty where it names none."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return ""
     name = os.environ.get("OTEL_TRACES_EXPORTER", "").split(",")[0].strip()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from choreo.cli import output
+from choreo.graph import choreography_of, lock_of
 from choreo.project.choreography import choreography_named, compare
 from choreo.project.documents import document_written
 from choreo.project.lock import lock_file, lock_read, lock_written
 from choreo.project.pyproject import levels_set, project_folder, schemas_folder
+from choreo.project.versions import of_revision, remembered
+from choreo.verify import Budget, Verdict
+from choreo.verify import verify as examine
+from choreo.verify.engine.run_file import write_run
+from choreo.verify.report import FORMATS as writers
+from choreo.verify.report.text import text
 from choreo.version import __version__
-
-if TYPE_CHECKING:
-    from choreo.verify import Verdict
 
 FORMATS = ("text", "json", "sarif", "junit", "github")
 
@@ -91,11 +94,6 @@ def verify(
       choreo verify manifests --lock           write what derived triggers come to
       choreo verify shop.orders other/payments.choreo.json --format sarif > verify.sarif
     """
-    from choreo.graph import choreography_of
-    from choreo.project.versions import of_revision, remembered
-    from choreo.verify import Budget
-    from choreo.verify import verify as examine
-
     choreography, path = choreography_named(names), lock_file()
     if against:
         older = of_revision(against, schemas_folder(), project_folder())
@@ -110,22 +108,18 @@ def verify(
         budget=budget,
         clock=time.perf_counter,
     )
-    _say(verdict, form)
+    _write(verdict, form)
     if traces:
         _write_traces(verdict, traces)
     code = exit_code(verdict, strict=strict)
     if code:
         context.exit(code)
     if lock:
-        from choreo.graph import lock_of
-
         lock_written(path, lock_of(choreography, __version__))
         output.notice(f"wrote {path}")
 
 
 def _write_traces(verdict: Verdict, folder: Path) -> None:
-    from choreo.verify.engine.run_file import write_run
-
     found = (finding.run_file for finding in verdict.findings if finding.run_file)
     for number, trace in enumerate(found, 1):
         path = folder / f"{number}-{trace.rule}.json"
@@ -134,7 +128,7 @@ def _write_traces(verdict: Verdict, folder: Path) -> None:
 
 
 def exit_code(verdict: Verdict, *, strict: bool) -> int:
-    """Give 1 where something was found, 3 where nothing was and not all was looked at, else 0."""
+    """Return 1 where something was found, 3 where nothing was and the search is unfinished, else 0."""
     if verdict.errors:
         return 1
     if verdict.scope.unfinished:
@@ -142,10 +136,7 @@ def exit_code(verdict: Verdict, *, strict: bool) -> int:
     return 1 if strict and verdict.findings else 0
 
 
-def _say(verdict: Verdict, form: str) -> None:
-    from choreo.verify.report import FORMATS as writers
-    from choreo.verify.report.text import text
-
+def _write(verdict: Verdict, form: str) -> None:
     if form == "text":
         click.echo(text(verdict, lambda words, colour: click.style(words, fg=colour)), color=output.colour())
     else:

@@ -1,4 +1,4 @@
-"""Where a handler and the others of its participant contradict each other: names, outcomes, cycles."""
+"""Refuses a handler that contradicts others of its participant: names, outcomes, cycles, compensations."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from choreo.errors import DeclarationError
 from choreo.events import event_name
+from choreo.outcome import START
+from choreo.participant.answers import calls_of, refuse_unanswerable
 from choreo.participant.handler import Handler
 
 Others = Sequence[Handler]
@@ -19,10 +21,28 @@ def refuse_twice(where: str, names: Sequence[str]) -> None:
 
 
 def refuse_clashes(handler: Handler, others: Others) -> None:
-    """Refuse a handler that can't stand beside ``others``, those declared before it."""
+    """Refuse a handler that contradicts one of ``others``, those declared before it."""
+    if handler.task == "compensation":
+        _refuse_clashing_compensation(handler, others)
+    for other in others if handler.task == "deadline" else ():
+        if _is_called_by(other, handler):
+            _refuse_not_admitting(other, handler)
     _refuse_clash(handler, others)
     _refuse_shared_outcome(handler, others)
     _refuse_cycle((*others, handler))
+
+
+def _refuse_clashing_compensation(handler: Handler, others: Others) -> None:
+    _refuse_own_outcome(handler, others)
+    for other in others:
+        if _is_called_by(handler, other):
+            _refuse_not_admitting(handler, other)
+    for other in others:
+        if other.step == handler.step and other.saga is handler.saga:
+            _refuse_rival(handler, other)
+        if other.step == handler.step and other.task == "action":
+            refuse_unanswerable(next(iter(handler.emits.values())), handler.answer, *calls_of(other))
+            _refuse_unpartial(handler, other)
 
 
 def _refuse_clash(handler: Handler, others: Others) -> None:
@@ -75,7 +95,7 @@ def _refuse_cycle(handlers: Others) -> None:
 
 
 def _consequences(step: str, handlers: Others) -> frozenset[str]:
-    """Give every outcome of a step, and of the actions that those trigger, and so on."""
+    """Return every outcome of a step, of the actions that those trigger, and so on."""
     steps = {step}
     while True:
         outcomes = frozenset(name for h in handlers if h.step in steps for name in h.emits)
@@ -83,3 +103,66 @@ def _consequences(step: str, handlers: Others) -> frozenset[str]:
         if triggered <= steps:
             return outcomes
         steps |= triggered
+
+
+def _refuse_unpartial(compensation: Handler, action: Handler) -> None:
+    """Refuse a compensation that can't undo an attempt of which there is no result, and no event."""
+    if not action.partial:
+        return
+    where = f"{action.name} may have had effects when it raised or was cut off, and then"
+    switch = f"or partial=False at {action.place}"
+    result = compensation.result_parameter
+    if result is not None and not result.optional:
+        raise DeclarationError(
+            f"{where} parameter {result.name!r} has no event",
+            hint=f"annotate it with … | None, {switch}",
+        )
+    for parameter in compensation.event_parameters:
+        if not (parameter.admits_aborted or parameter.optional):
+            raise DeclarationError(
+                f"{where} no event fills parameter {parameter.name!r}",
+                hint=f"annotate it with … | Aborted, {switch}",
+            )
+    if result is not None and not set(action.successes) <= set(result.types):
+        raise DeclarationError(
+            f"{where} nobody can say which of several compensations undoes it",
+            hint=f"declare one for all of its success events, {switch}",
+        )
+
+
+def _is_called_by(compensation: Handler, deadline: Handler) -> bool:
+    tasks = (deadline.task, compensation.task)
+    return tasks == ("deadline", "compensation") and deadline.step == compensation.step
+
+
+def _refuse_not_admitting(compensation: Handler, deadline: Handler) -> None:
+    """Refuse a compensation that a deadline calls, with no event of another step, and that needs one."""
+    for parameter in compensation.event_parameters:
+        if not (parameter.admits_aborted or parameter.optional):
+            raise DeclarationError(
+                f"{deadline.name} can time {deadline.step} out, and then no event fills parameter "
+                f"{parameter.name!r} of {compensation.name}",
+                hint=f"annotate it with … | Aborted at {compensation.place}",
+            )
+
+
+def _refuse_rival(handler: Handler, other: Handler) -> None:
+    if other.task != "compensation":
+        return
+    if not handler.results or not other.results or handler.results & other.results:
+        raise DeclarationError(
+            f"{other.name} compensates {handler.step} already",
+            hint="one compensation an action, or one for each of its success events",
+        )
+
+
+def _refuse_own_outcome(handler: Handler, others: Others) -> None:
+    outcomes = {name for h in (handler, *others) if h.step == handler.step for name in h.emits}
+    if handler.step == START:
+        outcomes.add(event_name(handler.saga.starts))
+    own = sorted(handler.trigger.types & outcomes)
+    if own:
+        raise DeclarationError(
+            f"{own[0]} is an outcome of {handler.step} itself, so it can't call its compensation",
+            hint="name the outcomes of the steps that follow, or Aborted for a step that none follows",
+        )

@@ -1,4 +1,4 @@
-"""``Context``: what a handler is given beside its events."""
+"""``Context``: the saga, the step and the transaction that a handler works in."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _logger = logging.getLogger("choreo.handler")
 class Context:
     """The saga and the step that a handler works for, and the transaction that it works in.
 
-    ``db`` is the open local transaction: what is written through it is committed together with the
-    event that the handler returns, or not at all. It refuses commit and rollback; in a handler that runs
-    outside of any transaction, any use of it raises `TransactionControl`. ``attempt`` counts
-    from 1. ``time_ms`` is the runtime's clock, in milliseconds since the epoch; ``extends`` is the
-    runtime's, too, for `extend`.
+    A handler takes it as a parameter annotated with ``Context``. ``db`` is the open local transaction: what
+    is written through it is committed together with the event that the handler returns, or not at all. It
+    refuses commit and rollback; in a handler that runs outside of any transaction, any use of it raises
+    `TransactionControl`. ``attempt`` counts from 1. ``time_ms`` is the runtime's clock, in milliseconds since
+    the epoch; ``extends`` is the runtime's, too, for `extend`.
     """
 
     saga_id: str
@@ -65,7 +65,7 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        """A key for external APIs: the same across retries, replays and restarts of this handler's work."""
+        """A key for external APIs: the same for every retry, replay and restart of this step's work."""
         return envelope.idempotency_key(self.saga_id, self.step, self.task)
 
     @cached_property
@@ -75,7 +75,7 @@ class Context:
 
 
 class NoDatabase:
-    """Stands for the database where there is no transaction. Whatever is done with it is refused."""
+    """The ``ctx.db`` of a handler that runs outside of any transaction: any use of it is refused."""
 
     def __init__(self, handler: str) -> None:
         self._handler = handler

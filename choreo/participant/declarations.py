@@ -1,4 +1,4 @@
-"""``Declarations``: what a participant has declared so far, and how a function becomes a `Handler`."""
+"""``Declarations``: the handlers of one participant, and how a decorated function becomes one of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import copy
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from choreo.errors import DeclarationError
+from choreo.errors import DeclarationError, did_you_mean
 from choreo.events import event_name
 from choreo.outcome import START
 from choreo.participant import refusals
 from choreo.participant.clashes import refuse_clashes, refuse_twins
-from choreo.participant.condition import NOTHING, event_classes, trigger_of
 from choreo.participant.handler import Handler, Task
-from choreo.participant.options import Options, read_options
-from choreo.participant.outside import is_partial, refuse_database, where_it_runs
+from choreo.participant.options import Options, is_partial, read_options, where_it_runs
 from choreo.participant.signature import (
     condition_of,
     hints_of,
@@ -22,16 +20,17 @@ from choreo.participant.signature import (
     names_no_event,
     parameters_of,
     place_of,
+    refuse_database,
     refuse_unplain,
     returned_classes,
 )
-from choreo.participant.spelling import did_you_mean
+from choreo.participant.triggers import NOTHING, event_classes, trigger_of
 from choreo.retry import Retry
 from choreo.saga import Saga, StartStep
 
 
 class Subject(NamedTuple):
-    """The step that a handler works for; ``results`` are the success events that it may have to undo."""
+    """The step that a handler is for; ``results`` are the success events that a compensation may undo."""
 
     step: str
     saga: Saga
@@ -39,7 +38,7 @@ class Subject(NamedTuple):
 
 
 class Declarations:
-    """The handlers of one participant, each refused or kept when it is declared."""
+    """The handlers of one participant; each is checked when it is declared."""
 
     def __init__(self, participant: str, sagas: tuple[Saga, ...], retry: Retry) -> None:
         self._participant = participant
@@ -53,14 +52,8 @@ class Declarations:
         """Every handler, in the order of declaration."""
         return tuple(self._handlers.values())
 
-    def changed(self, change: Callable[[Handler], Handler]) -> Declarations:
-        """Give a copy with what ``change`` makes of each handler."""
-        twin = copy.copy(self)
-        twin._handlers = {name: change(handler) for name, handler in self._handlers.items()}
-        return twin
-
-    def holding(self, handlers: Iterable[Handler]) -> Declarations:
-        """Give a copy with these handlers, and no question asked: a manifest has been checked elsewhere."""
+    def with_handlers(self, handlers: Iterable[Handler]) -> Declarations:
+        """Return a copy with these handlers instead, which are not checked."""
         twin = copy.copy(self)
         twin._handlers = {handler.name: handler for handler in handlers}
         return twin
@@ -81,7 +74,7 @@ class Declarations:
         place = place_of(function)
         try:
             handler = self._handler(task, function, read_options(task, given))
-            refusals.refuse(handler, self.handlers)
+            refusals.refuse(handler)
             refuse_clashes(handler, self.handlers)
         except DeclarationError as error:
             where = f"{place}: @{self._participant}.{task} {name_of(function)}"
@@ -139,7 +132,7 @@ class Declarations:
         return Subject(action.step, action.saga, tuple(action.successes.values()))
 
     def _watched(self, options: Options) -> Subject:
-        """Give the step that a deadline watches: another participant's by its full name, or an own action."""
+        """Return the step that a deadline watches: any participant's by its full name, or an own action."""
         foreign = isinstance(options.of, str) and "." in options.of
         if foreign and not options.of.startswith(f"{self._participant}."):
             refusals.refuse_bad_step(options.of)
@@ -161,7 +154,7 @@ class Declarations:
         return saga
 
     def _action(self, of: Any) -> Handler:
-        """Find the action that ``of=`` means: the decorated function, or its name."""
+        """Return the action that ``of=`` names: the decorated function, or its name."""
         actions = {h.name.partition(".")[2]: h for h in self.handlers if h.task == "action"}
         for short, handler in actions.items():
             if handler.function == of or of in (short, handler.name):

@@ -19,18 +19,18 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 @dataclass(frozen=True)
 class External:
-    """An event of the saga that crosses to or from another topic.
+    """An event of the saga that comes from, or goes to, another topic.
 
     With ``saga_id``, a function that finds the saga in the event, it is imported: the participant
     publishes a copy on the saga's topic, as the success of an ``external`` step, and everyone folds that copy
     alone, in the one order. The first of a saga counts. Where it is the saga's ``starts`` or ``aborts``, it
-    starts or cancels it. ``saga_id`` may give None for an event that concerns no saga.
+    starts or cancels it. ``saga_id`` may return None for an event that concerns no saga.
 
     Without ``saga_id`` it is exported: whenever the participant publishes it, a copy goes to ``topic``.
 
     A record is taken for the event when its ``ce_type`` is the event's name and its body is in Avro's
-    single-object encoding; ``decode`` reads anything else: given a record's value, it gives the event, or
-    None for a record that is none. ``saga`` need only be given where several sagas own the event.
+    single-object encoding; ``decode`` reads anything else: called with a record's value, it returns the
+    event, or None for a record that is none. ``saga`` need only be given where several sagas own the event.
 
     Source: Hohpe and Woolf, *Enterprise Integration Patterns* (2003), "Channel Adapter".
 
@@ -50,7 +50,7 @@ class External:
 
     @property
     def is_import(self) -> bool:
-        """Say whether it comes from the topic, rather than goes there."""
+        """Whether it comes from the topic, rather than goes there."""
         return self.saga_id is not None
 
     @cached_property
@@ -59,7 +59,7 @@ class External:
         return event_name(self.event)
 
     def step(self, participant: str) -> str:
-        """Give the step whose success the import is: the start, the cancellation, or an external one."""
+        """Return the step whose success the import is: the start, the cancellation, or an external one."""
         assert self.saga is not None  # chosen by `externals_of`
         if self.event is self.saga.starts:
             return START
@@ -69,7 +69,7 @@ class External:
 
 
 def externals_of(participant: str, given: Iterable[External], sagas: Sequence[Saga]) -> tuple[External, ...]:
-    """Check what a participant imports and exports, and find the saga of each.
+    """Return what a participant imports and exports, each checked, and with its saga.
 
     Raises `DeclarationError` for what could not work.
     """

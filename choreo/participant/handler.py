@@ -1,4 +1,4 @@
-"""``Handler``: one decorated function and all that its declaration says."""
+"""``Handler``: one decorated function, with all that its declaration says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Runs = Literal["inside", "coroutine", "thread"]
 
 
 class Place(NamedTuple):
-    """Where in the user's code a handler stands."""
+    """The place of a handler in the user's code."""
 
     file: str
     line: int
@@ -34,7 +34,7 @@ class Parameter:
 
     ``is_result``: a compensation's parameter that takes the success event of its action. ``is_earlier``:
     it takes an event that came before, and doesn't call the handler.
-    ``optional``: None may be given where there is no such event.
+    ``optional``: None is passed where there is no such event.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Parameter:
 
     @property
     def is_caller(self) -> bool:
-        """Say whether it takes an event that calls the handler."""
+        """Whether it takes an event that calls the handler."""
         return not (self.is_context or self.is_result or self.is_earlier)
 
     @property
     def admits_aborted(self) -> bool:
-        """Say whether an `Aborted` may be given."""
+        """Whether an `Aborted` may be passed."""
         return Aborted in self.classes
 
     @cached_property
     def types(self) -> tuple[str, ...]:
-        """The full names of the events it takes from the saga."""
+        """The full names of the events of the saga that it takes."""
         return tuple(event_name(cls) for cls in self.classes if cls is not Aborted)
 
 
@@ -95,12 +95,12 @@ class Handler:
 
     @property
     def is_outside(self) -> bool:
-        """Say whether it runs outside of any transaction."""
+        """Whether it runs outside of any transaction."""
         return self.runs != "inside"
 
     @property
     def is_of_step(self) -> bool:
-        """Say whether it does or undoes a step, rather than look on."""
+        """Whether it does or undoes a step, rather than observe or set a deadline."""
         return self.task in ("action", "compensation")
 
     @cached_property
@@ -131,12 +131,12 @@ class Handler:
 
     @cached_property
     def earlier(self) -> frozenset[str]:
-        """The full names of the events that it takes from before."""
+        """The full names of the earlier events that it takes."""
         return frozenset(name for each in self.parameters if each.is_earlier for name in each.types)
 
     @property
     def classes(self) -> tuple[type, ...]:
-        """Every event class whose body it, or an answer in its place, reads or writes."""
+        """The event classes whose bodies the handler, or an answer in its place, reads or writes."""
         read = (cls for parameter in self.parameters for cls in parameter.classes)
         written = self.emits.values()
         return tuple(cls for cls in (*read, *self.callers, *written, *self.fails) if cls is not Aborted)

@@ -1,16 +1,16 @@
-"""The options of the decorators: which there are, their defaults, and what a value must be."""
+"""The options of the decorators: their names and defaults, and which values are refused."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from choreo.errors import DeclarationError
+from choreo.errors import DeclarationError, did_you_mean
 from choreo.events import is_event
 from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, Kind
-from choreo.participant.handler import Task
-from choreo.participant.spelling import did_you_mean
+from choreo.participant.handler import Runs, Task
 from choreo.retry import Retry
 
 _KNOWN: dict[Task, tuple[str, ...]] = {
@@ -28,7 +28,7 @@ _FIVE_MINUTES = timedelta(minutes=5)
 
 
 class Options(NamedTuple):
-    """The options of one declaration, each with its default; a decorator knows only some of them."""
+    """The options of one declaration, each with its default; each decorator takes some of them."""
 
     fails: tuple[type, ...] = ()
     kind: Kind = COMPENSATABLE
@@ -74,6 +74,48 @@ def read_options(task: Task, given: dict[str, Any]) -> Options:
     return options
 
 
+def where_it_runs(task: Task, function: Callable[..., Any], options: Options) -> Runs:
+    """Return where a handler runs: ``async def`` and ``blocking=True`` run outside of the transaction.
+
+    Raises `DeclarationError` for both together, and for an observer or a deadline that is a coroutine.
+    """
+    is_coroutine = inspect.iscoroutinefunction(function)
+    if is_coroutine and task not in ("action", "compensation"):
+        raise DeclarationError(
+            f"an {task} runs inside the transaction" if task == "observer" else "a deadline runs inside it",
+            hint="declare it with a plain def; let an action call the world",
+        )
+    if is_coroutine and options.blocking:
+        raise DeclarationError(
+            "async def runs on the event loop, blocking=True in a thread", hint="drop one of the two"
+        )
+    if is_coroutine:
+        return "coroutine"
+    return "thread" if options.blocking else "inside"
+
+
+def is_partial(options: Options, task: Task, runs: Runs) -> bool:
+    """Whether an attempt that raised may have had effects outside, as one outside of the transaction may.
+
+    Raises `DeclarationError` for such a pivot, as nothing could undo it, unless it says ``partial=False``,
+    and for a retriable action with ``partial=True``, as it never fails.
+    """
+    if task != "action" or (options.kind == RETRIABLE and not options.partial):
+        return False
+    if options.kind == RETRIABLE:
+        raise DeclarationError(
+            "a retriable action is retried until it succeeds: nothing of it is undone",
+            hint="drop partial=, or choose another kind",
+        )
+    partial = runs != "inside" if options.partial is None else options.partial
+    if partial and options.kind == PIVOT:
+        raise DeclarationError(
+            "a pivot has no compensation, so nothing could undo an attempt that raised halfway",
+            hint="partial=False where such an attempt did nothing, or make it retriable or compensatable",
+        )
+    return partial and options.kind == COMPENSATABLE
+
+
 def _refuse_unknown(task: Task, given: dict[str, Any]) -> None:
     for option in given:
         if option not in _KNOWN[task]:
@@ -93,7 +135,7 @@ def _refuse_type(given: dict[str, Any], option: str, wanted: type, example: str)
 
 
 def _several(given: dict[str, Any], option: str) -> tuple[Any, ...]:
-    """Give an option that takes one or several as a tuple."""
+    """Return the value of an option that takes one or several as a tuple."""
     value = given.get(option, ())
     return value if isinstance(value, tuple) else (value,)
 

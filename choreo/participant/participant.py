@@ -94,15 +94,15 @@ class Participant:
         return tuple(dict.fromkeys((*(saga.topic for saga in self.sagas), *imports)))
 
     def exports(self, name: str) -> tuple[str, ...]:
-        """Give the topics that get a copy of an event, beside its saga's."""
+        """Return the topics that an event is exported to, beside its saga's."""
         return self._exports.get(name, ())
 
     def roles(self) -> dict[str, Role]:
-        """Give the protocol's view of each saga, by the saga's name.
+        """Return the protocol's view of each saga, by the saga's name.
 
-        Raises `DeclarationError` when an action that needs a compensation has none, for a compensation that
-        names no event where `derive` has not said what calls it, and for an external event that the handlers
-        leave nobody to emit, or to end.
+        Raises `DeclarationError` when an action that needs a compensation has none, when a compensation names
+        no event and `derive` was not called, when no handler emits an event that is exported, and when an
+        imported event starts a saga that no handler can end.
         """
         refuse_unfit(self.name, self.external, self.handlers)
         return {
@@ -112,14 +112,14 @@ class Participant:
 
     @property
     def is_derived(self) -> bool:
-        """Say whether it has a compensation that names no event: the choreography says then what calls it."""
+        """Whether a compensation of it names no event, so that its trigger follows from the choreography."""
         return any(handler.derived for handler in self.handlers)
 
     def derive(self, saga: str, edges: Edges) -> None:
-        """Take from the choreography of a saga what calls the compensations that name no event.
+        """Set what calls the compensations of a saga that name no event.
 
-        ``edges`` are the reverse edges of the graph: of each step, by the success event that it emitted, the
-        ends of the steps that this event triggered. ``choreo run`` and `choreo.connect` do it.
+        ``edges`` are the reverse edges of its graph (R7). ``choreo run``, `choreo.connect` and the test kit
+        call this with those of the whole choreography.
         """
         self._edges[saga] = edges
 
@@ -189,12 +189,13 @@ class Participant:
     def compensation(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
         """Declare the compensation of an action of this participant: it undoes what the action did.
 
-        ``of``: the decorated action, its name, or ``saga.start``. What calls it are its event
-        parameters; `Aborted` alone for a step that no later step can fail; and where it names no event,
-        what the whole choreography says (see `derive`). A parameter annotated with
-        the action's success event takes that event. ``ignore``: exceptions that mean "already gone".
-        ``answer`` builds the compensated event where no attempt did, as it builds an action's failure.
-        An ``async def``, or ``blocking=True``, runs outside of any transaction, as an action may.
+        ``of``: the decorated action, its name, or ``saga.start``. Where it names no event, the whole
+        choreography says what calls it: the end of every step that the action led to. An event parameter
+        names what calls it, where it reads that event; `Aborted` stands for a call without one (by the saga's
+        first failure or a timeout). A parameter annotated with the action's success event takes that event.
+        ``ignore``: exceptions that mean "already gone". ``answer`` builds the compensated event where no
+        attempt did, as it builds an action's failure. An ``async def``, or ``blocking=True``, runs outside of
+        any transaction, as an action may.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
@@ -209,7 +210,7 @@ class Participant:
     ) -> Callable[[F], F]: ...
 
     def observer(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
-        """Declare an observer: it sees events and returns none, as a read model or a notice does.
+        """Declare an observer: it takes events and returns none, as a read model or a notification does.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
@@ -242,32 +243,26 @@ class Participant:
 
         ``of``: the step, ``"participant.function"`` of any participant of the saga, or an own action.
         ``within`` counts from the record of the event that arms it, which is its event parameter's (or
-        ``after``'s). It returns the event that says so; the log decides whether the step's own outcome
-        came first. A pivot and a retriable step can't be watched.
+        ``after``'s). It returns the event that says so; the order of the topic decides whether the step's own
+        outcome came first. A pivot or a retriable step takes no deadline.
 
         Raises `DeclarationError` for a declaration that could not work.
         """
         return self._decorator("deadline", function, options)
 
-    def twin(self, change: Callable[[Handler], Handler]) -> Participant:
-        """Give a participant that differs in what ``change`` makes of each handler; it is not connected.
+    def with_handlers(self, handlers: Iterable[Handler]) -> Participant:
+        """Return a copy with these handlers instead, which are not checked; it is not connected.
 
-        A test kit so gets between the worker and the service's functions.
+        The test kit so wraps the functions of a service, and makes a participant from a manifest.
         """
         twin = copy.copy(self)
-        twin._declarations = self._declarations.changed(change)
+        twin._declarations = self._declarations.with_handlers(handlers)
         twin._connection = None
-        return twin
-
-    def holding(self, handlers: Iterable[Handler]) -> Participant:
-        """Give a participant that has these handlers, as they are: how a manifest is brought to life."""
-        twin = copy.copy(self)
-        twin._declarations = self._declarations.holding(handlers)
         return twin
 
     @property
     def connection(self) -> Connection | None:
-        """Its way to its store, if it has one."""
+        """The connection to its store, if it has one."""
         return self._connection
 
     def connect(self, connection: Connection | None) -> None:

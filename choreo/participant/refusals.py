@@ -7,20 +7,17 @@ from collections.abc import Callable, Sequence
 from choreo.errors import DeclarationError
 from choreo.events import Aborted, event_name
 from choreo.outcome import COMPENSATABLE, RETRIABLE, START
-from choreo.participant.answer import refuse_unanswerable
+from choreo.participant.answers import calls_of, refuse_unanswerable
 from choreo.participant.handler import Handler, Parameter, Task
-from choreo.participant.outside import refuse_unpartial
 from choreo.protocol import Trigger
 from choreo.saga import Saga
 
-Others = Sequence[Handler]
 
-
-def refuse(handler: Handler, others: Others) -> None:
-    """Refuse a handler that could not work; ``others`` are those declared before it."""
+def refuse(handler: Handler) -> None:
+    """Refuse a handler that could not work, whatever else its participant declares."""
     _refuse_emitted(handler)
     _refuse_own_earlier(handler)
-    _OF_TASK[handler.task](handler, others)
+    _OF_TASK[handler.task](handler)
 
 
 def _refuse_own_earlier(handler: Handler) -> None:
@@ -42,7 +39,7 @@ def refuse_foreign(saga: Saga, cls: type) -> None:
 def refuse_uncallable(
     saga: Saga, parameters: tuple[Parameter, ...], callers: Sequence[type], trigger: Trigger
 ) -> None:
-    """Refuse what calls a handler: a foreign event, or one that leaves an event parameter empty."""
+    """Refuse a trigger with an event of another saga, or one that leaves an event parameter empty."""
     for cls in callers:
         refuse_foreign(saga, cls)
     for parameter in parameters:
@@ -85,7 +82,7 @@ def _refuse_empty(parameter: Parameter, call: frozenset[str]) -> None:
 
 
 def refuse_final(action: Handler) -> None:
-    """Refuse to compensate what is never undone."""
+    """Refuse a compensation of a pivot or a retriable action, which is never called."""
     if action.kind != COMPENSATABLE:
         raise DeclarationError(
             f"{action.name} is {action.kind}: it is never compensated", hint="drop the compensation"
@@ -93,7 +90,7 @@ def refuse_final(action: Handler) -> None:
 
 
 def refuse_unwatchable(action: Handler) -> None:
-    """Refuse a deadline on what can't be undone."""
+    """Refuse a deadline on a step that can't be compensated."""
     if action.kind != COMPENSATABLE:
         raise DeclarationError(
             f"{action.name} is {action.kind}: nobody may time it out, as it can't be undone",
@@ -102,7 +99,7 @@ def refuse_unwatchable(action: Handler) -> None:
 
 
 def refuse_bad_step(step: str) -> None:
-    """Refuse what can't be the full name of a step, ``participant.function``."""
+    """Refuse a text that can't be the full name of a step, ``participant.function``."""
     participant, _, function = step.partition(".")
     if not participant or not function.isidentifier():
         raise DeclarationError(
@@ -110,25 +107,22 @@ def refuse_bad_step(step: str) -> None:
         )
 
 
-def _refuse_bad_deadline(handler: Handler, others: Others) -> None:
+def _refuse_bad_deadline(handler: Handler) -> None:
     _refuse_aborted(handler)
     if len(handler.emits) != 1:
         raise DeclarationError(
             "a deadline returns one event, which says that the step had no outcome in time",
             hint="annotate that one, for example -> PaymentTimedOut",
         )
-    for other in others:
-        if _is_undone_by(handler, other):
-            _refuse_not_admitting(other, handler)
 
 
-def _refuse_bad_action(handler: Handler, others: Others) -> None:
+def _refuse_bad_action(handler: Handler) -> None:
     _refuse_aborted(handler)
     _refuse_bad_failures(handler)
     if not handler.successes:
         raise DeclarationError("it returns no success event", hint="annotate what it returns: -> Reserved")
     if handler.fails:
-        refuse_unanswerable(handler.fails[0], handler.answer, _callers(handler), _most(handler))
+        refuse_unanswerable(handler.fails[0], handler.answer, *calls_of(handler))
 
 
 def _refuse_bad_failures(handler: Handler) -> None:
@@ -144,7 +138,7 @@ def _refuse_bad_failures(handler: Handler) -> None:
         )
 
 
-def _refuse_bad_observer(handler: Handler, others: Others) -> None:
+def _refuse_bad_observer(handler: Handler) -> None:
     _refuse_aborted(handler)
     if handler.emits:
         raise DeclarationError(
@@ -160,42 +154,16 @@ def _refuse_aborted(handler: Handler) -> None:
         )
 
 
-def _refuse_bad_compensation(handler: Handler, others: Others) -> None:
+def _refuse_bad_compensation(handler: Handler) -> None:
     if len(handler.emits) != 1:
         raise DeclarationError(
             "a compensation always ends in one event, its compensated one",
             hint="annotate that one, for example -> Released",
         )
-    _refuse_own_outcome(handler, others)
-    for other in others:
-        if _is_undone_by(other, handler):
-            _refuse_not_admitting(handler, other)
-    answer = next(iter(handler.emits.values()))
     if handler.step == START:
+        answer = next(iter(handler.emits.values()))
         _refuse_other_end(handler.saga, answer)
         refuse_unanswerable(answer, handler.answer, (handler.saga.starts,), 1)
-    for other in others:
-        if other.step == handler.step and other.saga is handler.saga:
-            _refuse_rival(handler, other)
-        if other.step == handler.step and other.task == "action":
-            refuse_unanswerable(answer, handler.answer, _callers(other), _most(other))
-            refuse_unpartial(handler, other)
-
-
-def _is_undone_by(deadline: Handler, compensation: Handler) -> bool:
-    tasks = (deadline.task, compensation.task)
-    return tasks == ("deadline", "compensation") and deadline.step == compensation.step
-
-
-def _refuse_not_admitting(compensation: Handler, deadline: Handler) -> None:
-    """Refuse a compensation that a deadline calls, with no event of another step, and that needs one."""
-    for parameter in compensation.event_parameters:
-        if not (parameter.admits_aborted or parameter.optional):
-            raise DeclarationError(
-                f"{deadline.name} can time {deadline.step} out, and then no event fills parameter "
-                f"{parameter.name!r} of {compensation.name}",
-                hint=f"annotate it with … | Aborted at {compensation.place}",
-            )
 
 
 def _refuse_other_end(saga: Saga, answer: type) -> None:
@@ -207,45 +175,8 @@ def _refuse_other_end(saga: Saga, answer: type) -> None:
         )
 
 
-def _refuse_rival(handler: Handler, other: Handler) -> None:
-    if other.task != "compensation":
-        return
-    served, others_served = _served(handler), _served(other)
-    if not served or not others_served or served & others_served:
-        raise DeclarationError(
-            f"{other.name} compensates {handler.step} already",
-            hint="one compensation an action, or one for each of its success events",
-        )
-
-
-def _refuse_own_outcome(handler: Handler, others: Others) -> None:
-    outcomes = {name for h in (handler, *others) if h.step == handler.step for name in h.emits}
-    if handler.step == START:
-        outcomes.add(event_name(handler.saga.starts))
-    own = sorted(handler.trigger.types & outcomes)
-    if own:
-        raise DeclarationError(
-            f"{own[0]} is an outcome of {handler.step} itself, so it can't call its compensation",
-            hint="name the outcomes of the steps that follow, or Aborted for a step that none follows",
-        )
-
-
-def _served(handler: Handler) -> set[str]:
-    result = handler.result_parameter
-    return set(result.types) if result else set()
-
-
-def _callers(action: Handler) -> tuple[type, ...]:
-    return tuple(cls for cls in action.callers if cls is not Aborted)
-
-
-def _most(action: Handler) -> int:
-    """Give the number of events in the longest join that calls an action."""
-    return max(len(alternative) for alternative in action.trigger.alternatives)
-
-
 def _refuse_emitted(handler: Handler) -> None:
-    """Refuse outcomes that are not the handler's to give."""
+    """Refuse events that choreo, the start or a cancellation emits, and events of another saga."""
     saga = handler.saga
     owners = {Aborted: "choreo", saga.starts: "whoever starts the saga", saga.aborts: "whoever cancels it"}
     for name, cls in handler.emits.items():
@@ -256,7 +187,7 @@ def _refuse_emitted(handler: Handler) -> None:
         refuse_foreign(saga, cls)
 
 
-_OF_TASK: dict[Task, Callable[[Handler, Others], None]] = {
+_OF_TASK: dict[Task, Callable[[Handler], None]] = {
     "action": _refuse_bad_action,
     "compensation": _refuse_bad_compensation,
     "observer": _refuse_bad_observer,

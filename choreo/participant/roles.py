@@ -1,4 +1,4 @@
-"""From declared handlers to the protocol's roles: names only, no code."""
+"""The protocol's roles, made from declared handlers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from choreo.saga import Saga
 
 
 def contract_of(saga: Saga) -> Contract:
-    """Give the protocol's view of a saga."""
+    """Return the protocol's view of a saga."""
     return Contract(
         saga=saga.name,
         starts=event_name(saga.starts),
@@ -25,13 +25,13 @@ def contract_of(saga: Saga) -> Contract:
 
 
 Edges = Mapping[str, Mapping[str, Trigger]]
-"""Of each step, by the success event that it emitted: what calls its compensation (rule R7)."""
+"""The triggers of compensations by step and by the success event that the step emitted (R7)."""
 
 
 def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Edges) -> Role:
-    """Give the protocol's view of a participant in a saga.
+    """Return the protocol's view of a participant in a saga.
 
-    ``edges`` say what calls the compensations that name no event themselves.
+    ``edges`` are the triggers of the compensations that name no event themselves.
 
     Raises `DeclarationError` when an action that needs a compensation has none, and for a compensation that
     nothing calls.
@@ -57,7 +57,7 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Ed
 
 
 def _undos(handler: Handler, successes: Iterable[str], edges: Edges) -> Iterable[Compensation]:
-    """Give a compensation as the protocol knows it: once for all success events that the same calls."""
+    """Return a compensation once for all success events after which the same trigger calls it."""
     results = handler.results
     answer = next(iter(handler.emits))
     if not handler.derived:

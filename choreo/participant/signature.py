@@ -1,28 +1,29 @@
-"""Reading a handler's signature: which parameter takes which event, and what the function returns."""
+"""Reads a handler's signature: which parameter takes which event, and which events it returns."""
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import operator
 import sys
 import typing
-from collections.abc import Callable
-from itertools import combinations
+from collections.abc import Callable, Iterable
+from itertools import combinations, pairwise
 from types import FrameType
 from typing import Any
 
 from choreo.errors import DeclarationError
 from choreo.events import EARLIER, event_name, is_event
-from choreo.participant.condition import AllOf, AnyOf, is_optional, is_union, union_members
 from choreo.participant.context import Context
 from choreo.participant.handler import Parameter, Place
+from choreo.participant.triggers import AllOf, AnyOf, is_optional, is_union, union_members
 
 _UNPLAIN = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 def place_of(function: Callable[..., Any]) -> Place:
-    """Say where a function is written; for anything else, where it is decorated."""
+    """Return where a function is written; for anything else, where it is decorated."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code:
         return Place(code.co_filename, code.co_firstlineno)
@@ -33,12 +34,12 @@ def place_of(function: Callable[..., Any]) -> Place:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Give a function's name, or how anything else is written."""
+    """Return the name of a function; for anything else, its representation."""
     return str(getattr(function, "__name__", repr(function)))
 
 
 def refuse_unplain(function: Callable[..., Any]) -> None:
-    """Refuse what isn't a function or a method that runs to its end and returns once."""
+    """Refuse anything but a function or a method that returns once: no class, no generator."""
     if not (inspect.isfunction(function) or inspect.ismethod(function)):
         raise DeclarationError(
             f"{name_of(function)} is not a function", hint="options are given by name: fails=…, kind=…"
@@ -51,12 +52,25 @@ def refuse_unplain(function: Callable[..., Any]) -> None:
         )
 
 
+def refuse_database(function: Callable[..., Any], parameters: Iterable[Parameter]) -> None:
+    """Refuse a handler in whose own code ``ctx.db`` stands: there is no transaction that it could use."""
+    contexts = {parameter.name for parameter in parameters if parameter.is_context}
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return
+    for loaded, used in pairwise(dis.get_instructions(code)):
+        if loaded.argval in contexts and used.argval == "db" and used.opname.startswith("LOAD_"):
+            raise DeclarationError(
+                f"it uses {loaded.argval}.db, but runs outside of any transaction",
+                hint="take what it needs from its event; write in an action that follows, or a plain def",
+            )
+
+
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Resolve a function's annotations, those written as strings and those of local classes too.
+    """Return a function's annotations resolved, those written as strings and those of local classes too.
 
-    What `Annotated` adds, such as the mark of `Earlier`, stays.
-
-    Raises `DeclarationError` when a name can't be resolved.
+    The additions of `Annotated`, such as the mark of `Earlier`, are kept. Raises `DeclarationError` when a
+    name can't be resolved.
     """
     try:
         return typing.get_type_hints(function, localns=_declaring_locals(function), include_extras=True)
@@ -68,7 +82,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _declaring_locals(function: Callable[..., Any]) -> dict[str, Any]:
-    """Find the local names where a function is declared: handlers and events may live in a function."""
+    """Return the local names where a function is declared, as handlers and events may be local to a test."""
     wanted = place_of(function).file
     frame = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename != wanted:
@@ -79,7 +93,7 @@ def _declaring_locals(function: Callable[..., Any]) -> dict[str, Any]:
 def parameters_of(
     function: Callable[..., Any], hints: dict[str, Any], results: tuple[type, ...] = ()
 ) -> tuple[Parameter, ...]:
-    """Read every parameter; one that takes some of ``results`` takes the event that is to be undone.
+    """Return all parameters; one that takes some of ``results`` takes the event of the step to be undone.
 
     Raises `DeclarationError` for one that no event and no context fits, and for two that take the same.
     """
@@ -121,7 +135,7 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], results: tup
 
 
 def _unmarked(name: str, annotation: Any) -> tuple[Any, bool]:
-    """Give an annotation without what `Annotated` adds, and whether it said `Earlier`."""
+    """Return an annotation without the additions of `Annotated`, and whether it was `Earlier`."""
     members = typing.get_args(annotation) if is_union(annotation) else (annotation,)
     pairs = [_bare(member) for member in members]
     marks = {mark for bare, mark in pairs if bare is not type(None)}
@@ -142,7 +156,7 @@ def _bare(annotation: Any) -> tuple[Any, bool]:
 
 
 def _refuse_unfillable(parameter: inspect.Parameter) -> None:
-    """Refuse a parameter that the runtime, which gives all arguments by position, couldn't fill."""
+    """Refuse a parameter that the runtime could not fill, which passes all arguments by position."""
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         star = "*" if parameter.kind == parameter.VAR_POSITIONAL else "**"
         raise DeclarationError(
@@ -184,7 +198,7 @@ def _refuse_same(first: Parameter, second: Parameter) -> None:
 
 
 def returned_classes(hints: dict[str, Any], emits: Any) -> list[type]:
-    """Give the event classes that a handler returns, by its annotation or by ``emits=``."""
+    """Return the event classes that a handler returns, by its annotation or by ``emits=``."""
     if emits is None and "return" not in hints:
         raise DeclarationError(
             "the return annotation is missing",
@@ -208,12 +222,12 @@ def returned_classes(hints: dict[str, Any], emits: Any) -> list[type]:
 
 
 def names_no_event(parameters: tuple[Parameter, ...], on: Any) -> bool:
-    """Say whether a declaration leaves open what calls the handler."""
+    """Whether a declaration names no event that calls the handler."""
     return on is None and not any(parameter.is_caller for parameter in parameters)
 
 
 def condition_of(parameters: tuple[Parameter, ...], on: Any) -> Any:
-    """Give the condition that calls a handler: ``on``, or its event parameters, several being a join."""
+    """Return the condition that calls a handler: ``on``, or its event parameters, several being a join."""
     if on is not None:
         return on
     if names_no_event(parameters, on):

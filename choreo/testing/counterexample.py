@@ -228,7 +228,7 @@ class CounterexampleReplay(Simulation):
 
 def _following(participant: Participant, replay: CounterexampleReplay) -> Participant:
     """Return a participant whose handlers wait for their turn, and have the counterexample's results."""
-    return participant.twin(lambda handler: _scripted(handler, replay))
+    return participant.with_handlers(_scripted(handler, replay) for handler in participant.handlers)
 
 
 def _scripted(handler: Handler, replay: CounterexampleReplay) -> Handler:

@@ -107,7 +107,7 @@ def _participant(manifest: Manifest, events: _Events, sagas: dict[str, Saga]) ->
     _refuse_foreign(manifest)
     own = [sagas[entry.name] for entry in manifest.sagas]
     handlers = [_handler(each, events, sagas[each.saga]) for each in manifest.handlers]
-    return Participant(manifest.participant, sagas=own).holding(handlers)
+    return Participant(manifest.participant, sagas=own).with_handlers(handlers)
 
 
 def _refuse_foreign(manifest: Manifest) -> None:

@@ -73,7 +73,7 @@ class Process:
         self.codec = _codec_of(participant.events)
         self.rests_until = 0
         self.is_doomed = False
-        self._twin = participant.twin(change)
+        self._twin = participant.with_handlers(map(change, participant.handlers))
         self._world = world
         self._on_taken = on_taken
         self.start()

@@ -78,7 +78,7 @@ def schedules(longest: int = 60) -> SearchStrategy[Schedule]:
     >>> from hypothesis import given
     >>> from choreo.testing import Harness, Scripted, check, schedules
     >>> from examples.bank.contract import TransferRequested
-    >>> from examples.bank.scenario import scenario
+    >>> from examples.scenarios.bank import scenario
     >>> @given(schedules())
     ... def test_transfer(schedule):
     ...     with Harness(scenario.participants, chooser=Scripted(schedule)) as harness:
@@ -158,7 +158,7 @@ def saga_machine(
     >>> from hypothesis.stateful import rule
     >>> from choreo.testing import events, saga_machine
     >>> from examples.bank.contract import TransferRequested
-    >>> from examples.bank.scenario import scenario
+    >>> from examples.scenarios.bank import scenario
     >>> class Transfers(saga_machine(*scenario.participants)):
     ...     @rule(transfer=events(TransferRequested))
     ...     def request(self, transfer):

@@ -9,7 +9,7 @@ from choreo.envelope import Envelope, event_id
 from choreo.errors import ChoreoError, StoreError, StoreMismatch
 from choreo.outcome import START, TIMED_OUT
 from choreo.participant import Participant
-from choreo.participant.answer import build
+from choreo.participant.answers import build
 from choreo.ports import Clock, Codec, Store
 from choreo.protocol import (
     Answer,

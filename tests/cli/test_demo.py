@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from choreo.cli.demo import command
-from choreo.cli.demo.stage import DemoFailed, Stage
-from choreo.cli.scenario import Check, Scenario, Story
+from choreo.cli.demo.runner import DemoFailed, Runner
 from choreo.kafka import EmbeddedBroker
-from examples.orders.scenario import scenario
+from examples.scenarios import Check, Scenario, Story
+from examples.scenarios.orders import scenario
 from tests.cli.command import execute
 
 
@@ -72,7 +73,7 @@ def test_the_demo_of_a_bank_transfer_comes_to_the_point_of_no_return(folder: Pat
 def test_a_saga_that_ends_otherwise_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     story = Story("An order that succeeds", scenario.stories[0].begin, "failed")
     wrong = Check("something balances", "it does not", False)
-    shown = scenario._replace(stories=[story], balance=lambda databases: [wrong])
+    shown = replace(scenario, stories=[story], balance=lambda databases: [wrong])
     assert command._show(shown) is False
     told = capsys.readouterr().out
     assert "✗ saga order-1 completed" in told
@@ -82,8 +83,8 @@ def test_a_saga_that_ends_otherwise_is_a_failure(capsys: pytest.CaptureFixture[s
 
 def test_a_saga_that_does_not_end_is_an_error(embedded_broker: EmbeddedBroker, folder: Path) -> None:
     inventory = Scenario([scenario.participants[1]], [], lambda databases: [])
-    with Stage(inventory.participants, embedded_broker.bootstrap, folder, deadline=5) as stage:
-        stage._deadline = 0.1
+    with Runner(inventory.participants, embedded_broker.bootstrap, folder, deadline=5) as runner:
+        runner._deadline = 0.1
         with pytest.raises(DemoFailed, match="has not ended") as caught:
-            stage.wait_for_end("nobody-started-it")
+            runner.wait_for_end("nobody-started-it")
     assert caught.value.exit_code == 1

@@ -11,6 +11,7 @@ import pytest
 
 import choreo
 from choreo.cli import main
+from choreo.cli.commands import COMMANDS
 from tests.cli.command import invoke
 
 HEAVY = ("confluent_kafka", "fastavro", "sqlite_utils", "sqlite3", "opentelemetry", "asyncio")
@@ -27,6 +28,33 @@ def test_every_command_shows_an_example_of_itself(path: tuple[str, ...]) -> None
     result = invoke(*path, "--help")
     assert result.exit_code == 0
     assert " ".join(("  choreo", *path)) in result.stdout.partition("Example")[2]
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_the_table_says_of_a_command_what_the_command_says_of_itself(path: str) -> None:
+    """`choreo --help` reads the short help from the table, and imports no command for it."""
+    command: click.Command = main
+    for name in path.split():
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    assert command.short_help == COMMANDS[path].short_help
+
+
+def test_every_name_below_a_group_of_the_table_stands_in_the_table() -> None:
+    own = {" ".join(path) for path in commands(main) if path}
+    assert set(COMMANDS) == own - {"topics create", "schemas write", "schemas check"}
+
+
+@pytest.mark.parametrize("group", [(), ("dlq",), ("log",), ("replay",)], ids=" ".join)
+def test_the_help_of_a_group_imports_none_of_its_commands(group: tuple[str, ...]) -> None:
+    script = (
+        "import sys\nfrom choreo.cli import main\n"
+        f"try:\n    main([*{group}, '--help'])\nexcept SystemExit:\n    pass\n"
+        "print(*sorted(each for each in sys.modules if each.startswith('choreo.cli.')), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    own = {f"choreo.cli.{name}" for name in ("commands", "output", "root", *group)}
+    assert set(done.stderr.split()) == own
 
 
 def test_without_a_command_the_help_comes() -> None:

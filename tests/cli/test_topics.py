@@ -21,15 +21,13 @@ def test_topics_are_created_once(kafka_bootstrap: str, write_module: WriteModule
 def test_the_topics_of_several_participants_are_named_once(
     write_module: WriteModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import choreo.kafka
-
     asked = []
 
     def create(*arguments: object) -> list[str]:
         asked.append(arguments)
         return ["one"]
 
-    monkeypatch.setattr(choreo.kafka, "create_topics", create)
+    monkeypatch.setattr("choreo.cli.topics.create_topics", create)
     targets = [f"{write_module(quiz(topic))}:sage" for topic in ("one", "two", "one")]
     result = invoke("topics", "create", *targets, "--bootstrap", "x:1", "--kafka", "client.id=me")
     assert result.stdout == "one: created\ntwo: exists already\n"
@@ -37,11 +35,9 @@ def test_the_topics_of_several_participants_are_named_once(
 
 
 def test_a_cluster_that_refuses(write_module: WriteModule, monkeypatch: pytest.MonkeyPatch) -> None:
-    import choreo.kafka
-
     def create(*_arguments: object) -> list[str]:
         raise LogError("could not ask for the topics")
 
-    monkeypatch.setattr(choreo.kafka, "create_topics", create)
+    monkeypatch.setattr("choreo.cli.topics.create_topics", create)
     result = invoke("topics", "create", f"{write_module(quiz())}:sage", "--bootstrap", "x:1")
     assert_refused(result.exit_code, result.stderr, "could not ask for the topics")

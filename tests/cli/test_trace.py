@@ -41,7 +41,7 @@ def rig(folder: Path) -> Iterator[Rig]:
 @pytest.fixture(autouse=True)
 def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command line's clock be the rig's, an hour and a minute after it began."""
-    monkeypatch.setattr("choreo.cli.accounts.now", lambda: NOON + 3_660_000)
+    monkeypatch.setattr("choreo.cli.sources.now", lambda: NOON + 3_660_000)
 
 
 def listed(*arguments: str) -> list[str]:

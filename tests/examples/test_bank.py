@@ -7,8 +7,8 @@ from typing import Any
 
 from choreo.testing import failure_matrix
 from examples.bank.contract import TransferRequested
-from examples.bank.scenario import balance, scenario
 from examples.bank.source import request_transfer
+from examples.scenarios.bank import balance, scenario
 
 
 def money_is_conserved(databases: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from choreo.testing import failure_matrix
 from examples.orders.contract import OrderCreated
 from examples.orders.orders import place_order
-from examples.orders.scenario import balance, scenario
+from examples.scenarios.orders import balance, scenario
 
 
 def books_balance(databases: Mapping[str, Any]) -> None:

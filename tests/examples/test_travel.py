@@ -10,11 +10,11 @@ from urllib.parse import unquote
 import pytest
 
 from choreo.testing import failure_matrix
+from examples.scenarios.travel import balance, scenario
 from examples.travel import flight
 from examples.travel.agency import request_trip
 from examples.travel.airline import SECONDS, Books
 from examples.travel.contract import TripRequested
-from examples.travel.scenario import balance, scenario
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from choreo import DeclarationError, Participant, event
-from choreo.participant.answer import build
+from choreo.participant.answers import build
 from tests.participant.shop import Ordered, Packed, Paid, Reserved, Unavailable
 
 

@@ -18,18 +18,15 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any, NamedTuple
 
-from choreo.cli.scenario import Check
 from choreo.participant import Participant
 from choreo.testing import Budget, Harness, Violation, check
 from choreo.testing.cells import Cell, cells_of, is_watched, watcher
 from choreo.testing.schedule import Seeded
-from examples.bank import scenario as bank
 from examples.bank.contract import TransferRequested
 from examples.bank.source import request_transfer
-from examples.orders import scenario as orders
 from examples.orders.contract import OrderCreated
 from examples.orders.orders import place_order
-from examples.travel import scenario as travel
+from examples.scenarios import Check, bank, orders, travel
 from examples.travel.agency import cancel_trip, request_trip
 from examples.travel.airline import Books
 from examples.travel.contract import TripRequested

@@ -7,8 +7,8 @@ from pathlib import Path
 from examples.bank.contract import TransferRequested
 from examples.bank.destination import destination
 from examples.bank.ledger import LIMIT, ledger
-from examples.bank.scenario import MONEY
 from examples.bank.source import source
+from examples.scenarios.bank import MONEY
 from tests.broker.leg import Leg
 from tests.scenarios.stage import Change, Stage
 

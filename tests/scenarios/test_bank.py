@@ -14,8 +14,8 @@ import pytest
 from sqlite_utils import Database
 
 from examples.bank.contract import TransferRequested, bank_transfer
-from examples.bank.scenario import MONEY, balance
 from examples.bank.source import request_transfer
+from examples.scenarios.bank import MONEY, balance
 from tests.broker.echo import Echo
 from tests.broker.kafka import Broker
 from tests.scenarios.bank import PARTICIPANTS, STEPS, transfer

@@ -14,14 +14,14 @@ from choreo import Participant, all_of
 from choreo.errors import ManifestError
 from choreo.graph import choreography_of, derive, derive_from, lock_of
 from choreo.manifest import manifest_of
-from choreo.participant.condition import trigger_of
+from choreo.participant.triggers import trigger_of
 from choreo.protocol import Trigger
+from examples.scenarios.travel import balance
 from examples.travel import contract as told
 from examples.travel.agency import agency, request_trip
 from examples.travel.airline import serving
 from examples.travel.contract import TripRequested, trip
 from examples.travel.hotel import hotel
-from examples.travel.scenario import balance
 from tests.broker.kafka import Broker
 from tests.scenarios.shop import compensated
 from tests.scenarios.town import CHOREO, ROOT, Town

@@ -13,12 +13,12 @@ import pytest
 
 from choreo.events import event_name
 from choreo.participant import Participant
+from examples.scenarios.travel import balance
 from examples.travel.agency import PATIENCE
 from examples.travel.car import car
 from examples.travel.contract import TripBooked, TripFailed, trip
 from examples.travel.flight import flight
 from examples.travel.hotel import hotel
-from examples.travel.scenario import balance
 from tests.broker.leg import Leg
 from tests.scenarios.shop import transitions
 from tests.scenarios.trips import CANCELLED, Plan, Trips, every_plan, in_memory, travelling

@@ -15,14 +15,14 @@ from choreo.testing import exploration as explorations
 from choreo.testing.exploration import Explored, Plan
 from choreo.testing.moves import NOTHING
 from examples.bank.contract import TransferRequested
-from examples.bank.scenario import scenario as bank
 from examples.bank.source import request_transfer
 from examples.orders.contract import OrderCreated
 from examples.orders.inventory import inventory
 from examples.orders.orders import orders, place_order
+from examples.scenarios.bank import scenario as bank
+from examples.scenarios.travel import scenario as travel
 from examples.travel.agency import request_trip
 from examples.travel.contract import TripRequested
-from examples.travel.scenario import scenario as travel
 from tests.testing.airline import airline_in_memory
 
 

@@ -16,11 +16,11 @@ from choreo.errors import ConfigurationError
 from choreo.testing import Violation, failure_matrix
 from choreo.testing.cells import cells_of
 from choreo.testing.faults import FAULTS
-from examples.bank.scenario import scenario as bank
 from examples.orders.contract import OrderCreated
 from examples.orders.inventory import inventory
 from examples.orders.orders import orders, place_order
-from examples.orders.scenario import scenario
+from examples.scenarios.bank import scenario as bank
+from examples.scenarios.orders import scenario
 
 ROOT = Path(__file__).parents[2]
 ORDER = OrderCreated("o-1", "ada", "apple", 2, 500, "12 Elm Street")

@@ -13,10 +13,9 @@ from choreo.protocol import Instance, Role, Trigger, events, steps
 from choreo.records import Partition
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing import Violation, failure_matrix
-from examples.orders import scenario as orders
 from examples.orders.contract import OrderCreated
 from examples.orders.orders import place_order
-from examples.travel import scenario as travel
+from examples.scenarios import orders, travel
 from examples.travel.agency import request_trip
 from examples.travel.contract import TripRequested
 from tests.testing.airline import airline_in_memory

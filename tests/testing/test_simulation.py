@@ -18,7 +18,7 @@ from choreo.testing import Budget, Harness
 from choreo.testing.harness import Opened
 from choreo.testing.schedule import Scripted, Seeded
 from examples.orders.contract import OrderCreated
-from examples.orders.scenario import scenario
+from examples.scenarios.orders import scenario
 
 
 @event(namespace="clinic")

@@ -19,8 +19,8 @@ from choreo.errors import ConfigurationError, SchemaError
 from choreo.protocol import Instance
 from choreo.testing import Harness, Scripted, check, events, saga_machine, schedules
 from examples.bank.contract import TransferRequested
-from examples.bank.scenario import balance, scenario
 from examples.orders.contract import OrderCreated
+from examples.scenarios.bank import balance, scenario
 from tests.avro import shop
 
 few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -60,7 +60,7 @@ def participants() -> dict[str, Participant]:
     """Give all participants by their names; a harness tells those of one saga what calls them."""
     found: dict[str, Participant] = {}
     for example in EXAMPLES:
-        together = import_module(f"examples.{example}.scenario").scenario.participants
+        together = import_module(f"examples.scenarios.{example}").scenario.participants
         with Harness(together):
             found |= {participant.name: participant for participant in together}
     return found

@@ -52,11 +52,11 @@ class World(NamedTuple):
             return iter(self._scenario.balance(databases))
         booked = "select trip_id, 'CH 1' from trips where status = 'booked'"
         bookings = dict(databases["agency"].execute(booked).fetchall())
-        return iter(import_module("examples.travel.scenario").balance(databases, lambda: bookings))
+        return iter(import_module("examples.scenarios.travel").balance(databases, lambda: bookings))
 
     @property
     def _scenario(self) -> Any:
-        return import_module(f"examples.{self.example}.scenario").scenario
+        return import_module(f"examples.scenarios.{self.example}").scenario
 
     @property
     def now(self) -> int:

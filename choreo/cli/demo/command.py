@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
 
 import click
 
-from choreo.cli import logs, output
-from choreo.cli.accounts import now
-from choreo.cli.demo.examples import scenario_of
-from choreo.cli.scenario import Check, Scenario, Story
-
-if TYPE_CHECKING:
-    from choreo.cli.demo.stage import Stage
+from choreo.cli import output
+from choreo.cli.demo.example import Check, Scenario, Story, scenario_of
+from choreo.cli.demo.runner import Runner
+from choreo.cli.sources import now
+from choreo.kafka import EmbeddedBroker
+from choreo.render.text import moments
+from choreo.render.wording import headline
+from choreo.timeline.timeline import timeline_of
 
 DEADLINE = 30.0
 """Seconds in which the participants must be ready, and in which each saga must end."""
@@ -40,38 +41,29 @@ def demo(context: click.Context, name: str) -> None:
 
 
 def _show(scenario: Scenario) -> bool:
-    """Play all stories, then check the balance; say whether everything came as it should."""
-    from tempfile import TemporaryDirectory
-
-    from choreo.cli.demo.stage import Stage
-    from choreo.kafka import EmbeddedBroker
-
+    """Run all sagas, then check the balance, and return whether everything is as it should be."""
     with (
-        logs.quiet("choreo.kafka"),
-        logs.quiet("choreo.handler"),
+        output.quiet("choreo.kafka"),
+        output.quiet("choreo.handler"),
         TemporaryDirectory(prefix="choreo-demo-") as folder,
         scenario.world(),
         EmbeddedBroker() as broker,
-        Stage(scenario.participants, broker.bootstrap, Path(folder), DEADLINE) as stage,
+        Runner(scenario.participants, broker.bootstrap, Path(folder), DEADLINE) as runner,
     ):
         names = ", ".join(each.name for each in scenario.participants)
         click.echo(f"{len(scenario.participants)} participants, each with its own database: {names}")
-        ended_well = [_play(stage, story) for story in scenario.stories]
+        ended_well = [_play(runner, story) for story in scenario.stories]
         click.echo(click.style("\nThe balance of the business tables", bold=True))
-        holds = [_show_check(check) for check in scenario.balance(stage.databases)]
+        holds = [_show_check(check) for check in scenario.balance(runner.databases)]
     return all(ended_well) and all(holds)
 
 
-def _play(stage: Stage, story: Story) -> bool:
-    from choreo.render.text import moments
-    from choreo.render.wording import headline
-    from choreo.timeline.timeline import timeline_of
-
+def _play(runner: Runner, story: Story) -> bool:
     click.echo(click.style(f"\n{story.title}", bold=True))
     saga_id = story.begin()
-    state = stage.wait_for_end(saga_id)
-    timeline = timeline_of(stage.accounts(saga_id), now())
-    output.tell(moments(timeline), "  ")
+    state = runner.wait_for_end(saga_id)
+    timeline = timeline_of(runner.accounts(saga_id), now())
+    output.write_lines(moments(timeline), "  ")
     right = state == story.ends
     expected = "" if right else f", but should have {story.ends}"
     click.echo(f"  {_mark(right)} saga {saga_id} {headline(timeline)}{expected}")

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import click
 
-from choreo.cli.dlq.discard import discard
-from choreo.cli.dlq.edit import edit
-from choreo.cli.dlq.list import list_letters
-from choreo.cli.dlq.requeue import requeue
-from choreo.cli.dlq.show import show
+from choreo.cli.commands import Group
 
 
-@click.group(short_help="List and settle dead letters.")
+@click.group(cls=Group, prefix="dlq ", short_help="List and settle dead letters.")
 def dlq() -> None:
     """List and settle dead letters: what a participant could not do, and what its saga waits for.
 
@@ -26,7 +22,3 @@ def dlq() -> None:
       choreo dlq requeue --all --reason gave-up --step payments.refund
       choreo dlq discard 13 --because "refunded by hand, ticket 4711"
     """
-
-
-for command in (list_letters, show, edit, requeue, discard):
-    dlq.add_command(command)

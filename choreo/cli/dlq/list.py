@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from choreo.cli.accounts import now
 from choreo.cli.dlq.selection import Filter, Found, filtered, letters_in
+from choreo.cli.sources import now
 from choreo.cli.stores import open_stores, stores
+from choreo.render.wording import iso_time, span
 
 _SHOWN = 5
 """How many letters of a group are named one by one; JSON has them all."""
@@ -42,9 +43,7 @@ def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) 
 
 
 def as_json(found: Found) -> dict[str, Any]:
-    """Give a letter as JSON can hold it; its body is not in it."""
-    from choreo.render.wording import iso_time
-
+    """Return a letter as JSON data, without its body."""
     letter = found.letter
     return {
         "number": letter.id,
@@ -80,8 +79,6 @@ def _grouped(letters: Iterable[Found]) -> list[list[Found]]:
 
 
 def _show(group: Sequence[Found]) -> None:
-    from choreo.render.wording import span
-
     first = group[0].letter
     owner = group[0].opened.participant or "nobody yet"
     what = f"{first.task} {first.name}" if first.name else f"records of {first.topic}"

@@ -1,4 +1,4 @@
-"""Which dead letters a command is about: by number, or by what they have in common."""
+"""The dead letters that a command is about: by number, or by what they have in common."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Found(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """What letters must have in common; what is empty matters not."""
+    """What the chosen letters have in common; an empty field admits all."""
 
     saga: str = ""
     step: str = ""
@@ -37,7 +37,7 @@ class Filter(NamedTuple):
     reason: str = ""
 
     def admits(self, found: Found) -> bool:
-        """Say whether a letter is meant."""
+        """Whether a letter is admitted."""
         letter = found.letter
         pairs = [
             (self.saga, letter.saga_id),
@@ -68,13 +68,13 @@ participant = click.option(
 
 
 def letters_in(stores: Iterable[Opened], wanted: Filter, *, closed: bool = False) -> list[Found]:
-    """Give the letters that a filter admits, the oldest first in each store."""
+    """Return the letters that a filter admits, the oldest first in each store."""
     everything = (Found(opened, letter) for opened in stores for letter in opened.store.dead_letters())
     return [each for each in everything if (closed or each.letter.state == "open") and wanted.admits(each)]
 
 
 def letter_of(stores: Sequence[Opened], number: int, participant: str = "") -> Found:
-    """Give the one letter of that number. Raises `ConfigurationError` where there is none, or more."""
+    """Return the one letter of that number. Raises `ConfigurationError` where there is none, or more."""
     found = [
         Found(opened, letter)
         for opened in stores
@@ -95,7 +95,7 @@ def letter_of(stores: Sequence[Opened], number: int, participant: str = "") -> F
 
 
 def chosen(stores: Sequence[Opened], numbers: Sequence[int], everything: bool, wanted: Filter) -> list[Found]:
-    """Give the open letters that a command names by numbers, or by ``--all`` and a filter."""
+    """Return the open letters that a command names by numbers, or by ``--all`` and a filter."""
     if bool(numbers) == everything:
         raise ConfigurationError(
             "which dead letters?", hint="name them by number, or give --all, which filters can narrow"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from choreo.cli import settings
+from choreo.avro.json_encoding import text_of
+from choreo.cli import options
 from choreo.cli.dlq.list import as_json
 from choreo.cli.dlq.selection import Found, letter_of, participant
 from choreo.cli.stores import open_stores, stores
@@ -21,7 +22,7 @@ from choreo.errors import ChoreoError
 @click.argument("number", type=int)
 @stores
 @participant
-@settings.schemas
+@options.schemas
 @click.option("--event", "event_only", is_flag=True, help="Print only the event, as edit takes it.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def show(
@@ -40,44 +41,39 @@ def show(
     if event_only:
         click.echo(_text(found, folder))
         return
-    told = as_json(found) | _bodies(found, folder)
+    shown = as_json(found) | _bodies(found, folder)
     if form == "json":
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(shown, indent=2))
         return
-    width = max(len(name) for name in told)
-    for name, value in told.items():
+    width = max(len(name) for name in shown)
+    for name, value in shown.items():
         if value not in ("", None, False):
             written = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
             click.echo(f"{name:{width}}  {written}")
 
 
 def _text(found: Found, folder: Path) -> str:
-    from choreo.avro.json_encoding import text_of
-
     letter = found.letter
     return text_of(letter.event_type, letter.value if letter.edited is None else letter.edited, folder)
 
 
 def _bodies(found: Found, folder: Path) -> dict[str, Any]:
-    """Give the event, by its schema or, where that can't be, as it lies in the log, in base64."""
-    from choreo.avro.json_encoding import text_of
-
+    """Return the event, decoded by its schema or, where that fails, as it is in the log, in base64."""
     letter = found.letter
-    told: dict[str, Any] = {"headers": _headers(letter.headers)}
+    shown: dict[str, Any] = {"headers": _headers(letter.headers)}
     for name, body in (("event", letter.value), ("edited_event", letter.edited)):
         if body is None:
             continue
         try:
-            told[name] = json.loads(text_of(letter.event_type, body, folder))
+            shown[name] = json.loads(text_of(letter.event_type, body, folder))
         except ChoreoError as error:
-            told[f"{name}_base64"] = b64encode(body).decode()
-            told[f"{name}_unreadable"] = str(error)
-    return told
+            shown[f"{name}_base64"] = b64encode(body).decode()
+            shown[f"{name}_unreadable"] = str(error)
+    return shown
 
 
 def _headers(written: str) -> list[list[str | None]]:
-    """Give the headers with their values as text where they are any."""
-    from base64 import b64decode
+    """Return the headers, their values as text."""
 
     def text(value: str | None) -> str | None:
         return None if value is None else b64decode(value).decode("utf-8", "backslashreplace")

@@ -1,18 +1,13 @@
-"""``choreo log``: keeping the saga log."""
+"""``choreo log``: the saga log checked, exported, erased and pruned."""
 
 from __future__ import annotations
 
 import click
 
-from choreo.cli.log.erase import erase
-from choreo.cli.log.export import export
-from choreo.cli.log.heads import heads
-from choreo.cli.log.importing import import_log
-from choreo.cli.log.prune import prune
-from choreo.cli.log.verify import verify
+from choreo.cli.commands import Group
 
 
-@click.group(short_help="Keep the saga log: check, export, erase, prune.")
+@click.group(cls=Group, prefix="log ", short_help="Keep the saga log: check, export, erase, prune.")
 def log() -> None:
     """Keep the saga log: check that nobody changed it, take out of it what must not stay.
 
@@ -27,7 +22,3 @@ def log() -> None:
       choreo log export --store orders.db --output orders.avro
       choreo log prune --older-than 90d --dry-run
     """
-
-
-for command in (verify, heads, export, import_log, erase, prune):
-    log.add_command(command)

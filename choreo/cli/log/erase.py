@@ -1,20 +1,33 @@
-"""``choreo log erase``."""
+"""``choreo log erase`` and ``choreo log prune``: what is taken out of the saga log for good."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO
 
 import click
 
+from choreo.audit.retention import Removal
+from choreo.audit.retention import erase as erase_payloads
+from choreo.audit.retention import prune as prune_sagas
 from choreo.cli import output
-from choreo.cli.log.progress import progress
-from choreo.cli.log.scrubbing import scrub, vacuum
+from choreo.cli.options import Duration
+from choreo.cli.output import progress
 from choreo.cli.stores import Opened, open_stores, stores
 from choreo.errors import ConfigurationError
 
 UNKNOWN = "there is no such saga"
+
+_vacuum = click.option(
+    "--vacuum",
+    "whole",
+    is_flag=True,
+    help="Write each database anew: it shrinks, and what was deleted before choreo overwrote it is gone, "
+    "too. Nobody else can write meanwhile.",
+)
+"""The option to write the whole file anew."""
 
 
 @click.command(short_help="Erase the payloads of some sagas.")
@@ -23,7 +36,7 @@ UNKNOWN = "there is no such saga"
     "--file", type=click.File(encoding="utf-8"), metavar="FILE", help="Saga ids, one a line; - is stdin."
 )
 @stores
-@vacuum
+@_vacuum
 @click.option("--dry-run", is_flag=True, help="Say what would be erased, and erase nothing.")
 @click.pass_context
 def erase(
@@ -48,8 +61,6 @@ def erase(
       choreo log erase order-42 order-57
       choreo log erase --file ada.txt --dry-run
     """
-    from choreo.audit.retention import erase as erase_payloads
-
     wanted = _wanted(saga_ids, file)
     known: set[str] = set()
     left = 0
@@ -64,11 +75,11 @@ def erase(
                 if done.kept:
                     output.notice(f"{each.participant}: saga {done.saga_id}: left alone: {done.kept}")
                 counts.update(sagas=not done.kept, payloads=done.removed)
-            _sum_up(each, counts, dry_run)
+            _show_erased(each, counts, dry_run)
         unknown = [saga_id for saga_id in wanted if saga_id not in known]
         for saga_id in unknown:
             output.notice(f"saga {saga_id}: left alone: {UNKNOWN}")
-        gone = dry_run or scrub(opened, whole=whole)
+        gone = dry_run or _scrub(opened, whole=whole)
     context.exit(1 if left or unknown or not gone else 0)
 
 
@@ -80,6 +91,64 @@ def _wanted(saga_ids: Sequence[str], file: IO[str] | None) -> list[str]:
     return wanted
 
 
-def _sum_up(opened: Opened, counts: Counter[str], dry_run: bool) -> None:
+def _show_erased(opened: Opened, counts: Counter[str], dry_run: bool) -> None:
     what = f"{output.counted(counts['payloads'], 'payload')} of {output.counted(counts['sagas'], 'saga')}"
     click.echo(f"{opened.participant}: {what} {'would be ' if dry_run else ''}erased")
+
+
+@click.command(short_help="Take old sagas that ended out of the log.")
+@click.option(
+    "--older-than",
+    type=Duration(),
+    required=True,
+    metavar="SPAN",
+    help="How long nothing must have happened in a saga: 90d.",
+)
+@stores
+@_vacuum
+@click.option("--dry-run", is_flag=True, help="Say what would be taken out, and take out nothing.")
+@click.pass_context
+def prune(
+    context: click.Context, /, older_than: int, stores: Sequence[str], whole: bool, dry_run: bool
+) -> None:
+    """Take sagas that ended long ago out of the log, but for one row each, which says how they ended.
+
+    So a duplicate that comes late, or an event that nobody waits for any more, still finds its saga ended,
+    and starts nothing; nor can its id start another saga. What it held can't be replayed any more: export
+    it first. A saga that something is due for, or of which a dead letter is open, is left. Dead letters
+    stay.
+
+    \b
+    Examples:
+      choreo log prune --older-than 90d --dry-run
+      choreo log prune --older-than 1000d --vacuum
+    """
+    now = time.time_ns() // 1_000_000
+    with open_stores(stores) as opened:
+        for each in opened:
+            done = prune_sagas(each.store, now - older_than, now, dry_run=dry_run)
+            _show_pruned(each, progress(done, each.path), dry_run)
+        gone = dry_run or _scrub(opened, whole=whole)
+    context.exit(0 if gone else 1)
+
+
+def _show_pruned(opened: Opened, removals: Iterable[Removal], dry_run: bool) -> None:
+    counts: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for each in removals:
+        counts.update(sagas=not each.kept, rows=each.removed)
+        left.update([each.kept] if each.kept else [])
+    what = f"{output.counted(counts['sagas'], 'saga')} of {output.counted(counts['rows'], 'row')}"
+    click.echo(f"{opened.participant}: {what} {'would be ' if dry_run else ''}pruned")
+    for why, count in left.items():
+        click.echo(f"{opened.participant}: {output.counted(count, 'saga')} left: {why}")
+
+
+def _scrub(stores: Iterable[Opened], *, whole: bool) -> bool:
+    """Overwrite what was taken out of each store, and return whether that could be done in all of them."""
+    done = True
+    for each in stores:
+        if not each.store.saga_log.scrub(whole=whole):
+            done = False
+            output.notice(f"{each.path}: somebody still reads what was taken out: ask again, the same")
+    return done

@@ -1,4 +1,4 @@
-"""``choreo log export``."""
+"""``choreo log export`` and ``choreo log import``: the saga log as a file, and a store made of it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from pathlib import Path
 
 import click
 
+from choreo.audit.export import Origin, records_of
+from choreo.audit.formats import whole_file, write_avro, write_json_lines
+from choreo.audit.restore import check_export, import_export
+from choreo.audit.verification import saga_ids as all_sagas
 from choreo.cli import output
-from choreo.cli.log.progress import progress
+from choreo.cli.output import progress
 from choreo.cli.stores import open_stores, stores
 from choreo.errors import ConfigurationError
 
@@ -35,10 +39,6 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
       choreo log export --store orders.db --output orders.avro
       choreo log export order-42 > tests/recorded/order-42.jsonl
     """
-    from choreo.audit.export import Origin, records_of
-    from choreo.audit.formats import whole_file, write_avro, write_json_lines
-    from choreo.audit.verification import saga_ids as all_sagas
-
     is_avro = form == "avro" or (form is None and path is not None and path.suffix == ".avro")
     write = write_avro if is_avro else write_json_lines
     with open_stores(stores) as opened:
@@ -61,3 +61,26 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
         with whole_file(path) as file:
             write(records, file)
     output.notice(f"{path}: written")
+
+
+@click.command("import", short_help="Make a store of an export, to replay from.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--store", "path", type=Path, required=True, metavar="PATH", help="The store to make.")
+@click.option("--dry-run", is_flag=True, help="Read and check it, and make nothing.")
+def import_log(file: Path, path: Path, dry_run: bool) -> None:
+    """Make a store of an export, to look into, to verify and to replay from.
+
+    It holds the saga log and nothing else, and no worker runs on it. It is made when the whole export was
+    read and all chains hold; nothing is there before, and nothing that was there is touched.
+
+    \b
+    Examples:
+      choreo log import orders.avro --store archive/orders.db
+      choreo log verify --store archive/orders.db
+    """
+    with file.open("rb") as opened:
+        if dry_run:
+            origin = check_export(opened, lambda rows: progress(rows, str(file)))
+        else:
+            origin = import_export(opened, path, lambda rows: progress(rows, str(file)))
+    click.echo(f"{path}: the saga log of {origin.participant}{' would be there' if dry_run else ''}")

@@ -1,19 +1,21 @@
-"""``choreo log verify``."""
+"""``choreo log verify`` and ``choreo log heads``: the chains of the saga log, checked and noted."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
-from typing import IO, TYPE_CHECKING
+from itertools import chain
+from typing import IO
 
 import click
 
+from choreo.audit.heads import heads_of, read_heads, write_heads
+from choreo.audit.verification import Finding, Verification
+from choreo.audit.verification import saga_ids as all_sagas
 from choreo.cli import output
-from choreo.cli.log.progress import progress
+from choreo.cli.output import progress
 from choreo.cli.stores import Opened, open_stores, stores
 from choreo.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from choreo.audit.verification import Finding, Verification
 
 
 @click.command(short_help="Check that nobody changed the log.")
@@ -41,8 +43,6 @@ def verify(
       choreo log verify
       choreo log verify --store /var/lib/orders.db --heads /mnt/audit/heads-2026-11.jsonl
     """
-    from choreo.audit.verification import Verification
-
     found = 0
     with open_stores(stores) as opened:
         _refuse_unknown(opened, saga_ids)
@@ -67,16 +67,12 @@ def _refuse_unknown(opened: Sequence[Opened], saga_ids: Iterable[str]) -> None:
 
 
 def _chains(opened: Opened, check: Verification, wanted: Sequence[str]) -> Iterable[Finding | None]:
-    from choreo.audit.verification import saga_ids
-
     log = opened.store.saga_log
-    for saga_id in progress(wanted or saga_ids(log), opened.path):
+    for saga_id in progress(wanted or all_sagas(log), opened.path):
         yield check.check(saga_id)
 
 
 def _check_heads(checks: dict[Opened, Verification], file: IO[str]) -> int:
-    from choreo.audit.heads import read_heads
-
     by_id = {each.store.store_id: each for each in checks}
     found = 0
     for head in progress(read_heads(file), "heads"):
@@ -111,3 +107,24 @@ def _sum_up(opened: Opened, check: Verification) -> None:
     if check.passed:
         parts.append(f"{counted(check.passed, 'head')} of these not comparable any more")
     click.echo(f"{opened.participant or opened.path}: {'; '.join(parts)}")
+
+
+@click.command(short_help="Write the last link of every saga.")
+@stores
+def heads(stores: Sequence[str]) -> None:
+    """Write the last link of every saga, as JSON lines, on standard output.
+
+    Keep them where those who can write the stores can't: `choreo log verify --heads FILE` then shows what
+    was cut or written anew since. The last line says how many there are, so that half a file is refused.
+
+    \b
+    Examples:
+      choreo log heads > heads.jsonl
+      choreo log heads --store /var/lib/orders.db | ssh audit 'cat > orders-heads.jsonl'
+    """
+    with open_stores(stores) as opened:
+        found = [
+            heads_of(each.store.saga_log, each.store.store_id, all_sagas(each.store.saga_log))
+            for each in opened
+        ]
+        write_heads(progress(chain.from_iterable(found), "heads"), sys.stdout)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import click
 
-from choreo.cli.replay.fold import fold
-from choreo.cli.replay.rebuild import rebuild
-from choreo.cli.replay.resume import resume
-from choreo.cli.replay.what_if import what_if
+from choreo.cli.commands import Group
 
 
-@click.group(short_help="Replay sagas from a participant's log.")
+@click.group(cls=Group, prefix="replay ", short_help="Replay sagas from a participant's log.")
 def replay() -> None:
     """Replay sagas from a participant's log: check it, and go on from it.
 
@@ -24,7 +21,3 @@ def replay() -> None:
       choreo replay what-if shop.orders:orders --all     would today's code do the same?
       choreo replay rebuild shop.orders:orders           the database is lost
     """
-
-
-for command in (fold, resume, what_if, rebuild):
-    replay.add_command(command)

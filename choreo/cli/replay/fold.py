@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from choreo.cli import output, settings
+from choreo.cli import options, output
 from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
-
-if TYPE_CHECKING:
-    from choreo.records import Entry
-    from choreo.replay.sagas import Remembered
+from choreo.records import Entry
+from choreo.replay.sagas import Remembered, remembered
 
 _EXIT = {"clean": 0, "inconclusive": 3, "findings": 1}
 """The verdicts, the better first, and their exit codes."""
@@ -22,7 +20,7 @@ _EXIT = {"clean": 0, "inconclusive": 3, "findings": 1}
 @click.command(short_help="Compare a saga's log with what the store says.")
 @target
 @saga_ids
-@settings.store
+@options.store
 @with_topic
 @as_json
 @click.option("--dry-run", is_flag=True, help="Changes nothing here: it never writes.")
@@ -47,8 +45,6 @@ def fold(
       choreo replay fold shop.orders:orders o-1
       choreo replay fold shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092 --format json
     """
-    from choreo.replay.sagas import remembered
-
     with subject_of(target, store) as subject:
         topic = ids_in_topic(context, subject.participant, saga_ids)
         reports = []

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from choreo.cli import logs, output, settings
+from choreo.avro import AvroCodec
+from choreo.cli import options, output
 from choreo.cli.replay.subject import target
+from choreo.cli.sources import now
+from choreo.kafka.topic_reader import TopicReader
+from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-
-if TYPE_CHECKING:
-    from choreo.participant import Participant
-    from choreo.replay.rebuild import Rebuilt
-    from choreo.store.sqlite.store import SQLiteStore
+from choreo.replay.observing import observe
+from choreo.replay.rebuild import Rebuilt
+from choreo.replay.rebuild import rebuild as rebuild_store
+from choreo.replay.snapshot import last_row
+from choreo.replay.workpiece import workpiece
+from choreo.store.sqlite.store import SQLiteStore
 
 
 @click.command(short_help="Rebuild a lost store from the topics.")
 @target
-@settings.store
-@settings.cluster
-@settings.start
+@options.store
+@options.cluster
+@options.start
 @click.option(
     "--backup",
     type=Path,
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     help="A copy of the lost file from an earlier day, or of the service's own tables, to begin with.",
 )
 @click.option("--observers", is_flag=True, help="Run the observers on all events, into empty tables.")
-@settings.schemas
+@options.schemas
 @click.option("--dry-run", is_flag=True, help="Do it in a temporary file, and only say what came of it.")
 @click.pass_context
 def rebuild(
@@ -40,7 +43,7 @@ def rebuild(
     /,
     target: str,
     store: str,
-    start: settings.Start,
+    start: options.Start,
     backup: Path | None,
     observers: bool,
     schemas: str | None,
@@ -61,39 +64,26 @@ def rebuild(
       choreo replay rebuild shop.orders:orders --bootstrap kafka:9092 --backup monday.db --dry-run
     """
     participant = derived(load_participant(target))
-    cluster = settings.chosen_cluster(context)
+    cluster = options.chosen_cluster(context)
     path = Path(store.replace("{participant}", participant.name))
-    from choreo.kafka.topic_reader import TopicReader
-    from choreo.replay.rebuild import rebuild as rebuild_store
-    from choreo.replay.workpiece import workpiece
-
     with (
-        logs.quiet("choreo.kafka"),
+        output.quiet("choreo.kafka"),
         TopicReader(cluster.bootstrap, participant.topics, cluster.kafka) as reader,
         # What observers did can't be told from what they have to do: with them, it begins anew.
         workpiece(path, backup, anew=observers, dry_run=dry_run) as opened,
     ):
         records = sum(each.high - each.low for each in reader.partitions)
-        with _bar("reading the topics", 2 * records) as bar:
-            now = time.time_ns() // 1_000_000
-            result = rebuild_store(participant, opened, reader, now, start=start, progress=bar.update)
+        with output.bar("reading the topics", 2 * records) as bar:
+            result = rebuild_store(participant, opened, reader, now(), start=start, progress=bar.update)
         seen = _observe(participant, opened, schemas) if observers else None
     _show(participant, result, seen, path, dry_run)
     context.exit(1 if result.left else 0)
 
 
 def _observe(participant: Participant, store: SQLiteStore, schemas: str | None) -> int:
-    from choreo.avro import AvroCodec
-    from choreo.replay.observing import observe
-    from choreo.replay.snapshot import last_row
-
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
-    with _bar("running the observers", last_row(store)) as bar:
+    with output.bar("running the observers", last_row(store)) as bar:
         return observe(participant, store, codec, bar.update)
-
-
-def _bar(label: str, length: int) -> Any:
-    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def _show(participant: Participant, result: Rebuilt, seen: int | None, path: Path, dry_run: bool) -> None:

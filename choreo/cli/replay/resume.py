@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from choreo.cli import output, settings
+from choreo.cli import options, output
 from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
-
-if TYPE_CHECKING:
-    from choreo.replay.resume import Resumed
+from choreo.cli.sources import now
+from choreo.replay.resume import Resumed
+from choreo.replay.resume import resume as resume_saga
 
 
 @click.command(short_help="Do again what a saga's store has lost.")
 @target
 @saga_ids
-@settings.store
+@options.store
 @with_topic
 @click.option(
     "--limit",
@@ -54,15 +53,12 @@ def resume(
       choreo replay resume shop.orders:orders o-1 --dry-run
       choreo replay resume shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092
     """
-    from choreo.replay.resume import resume as resume_saga
-
     done: list[tuple[str, Resumed]] = []
     with subject_of(target, store) as subject:
         topic = ids_in_topic(context, subject.participant, saga_ids)
         for saga_id in dict.fromkeys(saga_ids):
-            now = time.time_ns() // 1_000_000
             results = resume_saga(
-                subject.participant, subject.store, saga_id, now, topic=topic, limit=limit, dry_run=dry_run
+                subject.participant, subject.store, saga_id, now(), topic=topic, limit=limit, dry_run=dry_run
             )
             done += [(saga_id, result) for result in results]
     if form == "json":

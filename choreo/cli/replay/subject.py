@@ -1,22 +1,21 @@
-"""Whose log is replayed, from which store, and what the topic holds of it."""
+"""The participant whose saga log is replayed, with its store and what its topics hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from choreo.cli import logs, settings
+from choreo.cli import options
 from choreo.cli.stores import open_stores
+from choreo.cli.topic_source import event_ids
 from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-
-if TYPE_CHECKING:
-    from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.sqlite.store import SQLiteStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +39,7 @@ _topic = click.option(
 
 def with_topic(function: F) -> F:
     """Declare the options that let a command look into the topic."""
-    return _topic(settings.cluster(function))
+    return _topic(options.cluster(function))
 
 
 class Subject(NamedTuple):
@@ -51,7 +50,7 @@ class Subject(NamedTuple):
     store: SQLiteStore
 
     def sagas(self) -> Iterator[str]:
-        """Give the ids of all sagas in the store."""
+        """Yield the ids of all sagas in the store."""
         after = ""
         while found := self.store.saga_log.sagas(after, _PAGE):
             yield from found
@@ -76,24 +75,8 @@ def subject_of(target: str, store: str) -> Iterator[Subject]:
 
 
 def ids_in_topic(context: click.Context, participant: Participant, saga_ids: Sequence[str]) -> frozenset[str]:
-    """Give the ids of the events that the topics hold of some sagas; none where nobody asked."""
+    """Return the ids of the events that the topics hold of some sagas; none without ``--topic``."""
     if not context.params["topic"]:
         return frozenset()
-    cluster = settings.chosen_cluster(context)
-    from choreo.kafka.topic_reader import TopicReader
-
-    topics = [saga.topic for saga in participant.sagas]
-    with logs.quiet("choreo.kafka"), TopicReader(cluster.bootstrap, topics, cluster.kafka) as reader:
-        return frozenset(_ids(reader.records(), frozenset(each.encode() for each in saga_ids)))
-
-
-def _ids(records: Any, keys: frozenset[bytes]) -> Iterator[str]:
-    from choreo.cloudevents import read
-    from choreo.errors import HeadersError
-
-    for record in records:
-        if record.key in keys:
-            try:
-                yield read(record).id
-            except HeadersError:  # nobody reads it as an event
-                continue
+    names = [saga.topic for saga in participant.sagas]
+    return event_ids(options.chosen_cluster(context), names, saga_ids)

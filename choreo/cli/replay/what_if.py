@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from choreo.cli import output, settings
+from choreo.avro import AvroCodec
+from choreo.cli import options, output
 from choreo.cli.replay.subject import Subject, as_json, subject_of, target
 from choreo.errors import ConfigurationError, ReplayError
-
-if TYPE_CHECKING:
-    from choreo.replay.what_if import WhatIf
+from choreo.replay.snapshot import copy_of, empty, last_row
+from choreo.replay.what_if import WhatIf
 
 _SHOWN = 50
 """How many differences are written one by one; JSON has them all."""
 
 
-@click.command("what-if", short_help="Run today's handlers on what was recorded.")
+@click.command("what-if", short_help="Run today's handlers on the record.")
 @target
 @click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
-@settings.store
+@options.store
 @click.option("--all", "everything", is_flag=True, help="Every saga in the store.")
 @click.option(
     "--since",
@@ -34,7 +33,7 @@ _SHOWN = 50
     help="With --all: only those that began since then (local time).",
 )
 @click.option("--base", type=Path, metavar="SNAPSHOT", help="An earlier copy of the store; it is copied.")
-@settings.schemas
+@options.schemas
 @as_json
 @click.option("--dry-run", is_flag=True, help="Changes nothing here: it never writes.")
 @click.pass_context
@@ -77,7 +76,7 @@ def what_if(
 
 
 def _wanted(subject: Subject, saga_ids: Sequence[str], since: datetime | None) -> list[str]:
-    """Give the sagas that are meant. Raises `ReplayError` for one that the store doesn't know."""
+    """Return the ids of the sagas to try. Raises `ReplayError` for one that the store doesn't know."""
     if not saga_ids:
         return [each for each in subject.sagas() if since is None or _begun(subject, each) >= since]
     for saga_id in saga_ids:
@@ -88,16 +87,12 @@ def _wanted(subject: Subject, saga_ids: Sequence[str], since: datetime | None) -
 
 
 def _begun(subject: Subject, saga_id: str) -> datetime:
-    """Say when the participant first heard of a saga."""
+    """Return when the participant first recorded something of a saga."""
     return datetime.fromtimestamp(subject.store.history(saga_id)[0].recorded_at / 1000)
 
 
 def _tried(subject: Subject, wanted: list[str], base: Path | None, schemas: str | None) -> WhatIf:
-    """Try the sagas, with a bar on a terminal."""
-    from choreo.avro import AvroCodec
-    from choreo.replay.snapshot import copy_of, empty, last_row
-    from choreo.replay.what_if import WhatIf
-
+    """Run the handlers on the sagas, with a progress bar on a terminal."""
     participant, store = subject.participant, subject.store
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
     with copy_of(base, store) if base else empty() as scratch, scratch.store.turn():
@@ -107,19 +102,15 @@ def _tried(subject: Subject, wanted: list[str], base: Path | None, schemas: str 
         if base and participant.prepare:
             participant.prepare(scratch.store.db)
         if base:
-            with _bar(last_row(store)) as bar:
+            with output.bar("what if", last_row(store)) as bar:
                 for number in whatif.take_all(scratch.last):
                     bar.update(number - bar.pos)
         else:
-            with _bar(len(wanted)) as bar:
+            with output.bar("what if", len(wanted)) as bar:
                 for saga_id in wanted:
                     whatif.take_saga(saga_id)
                     bar.update(1)
     return whatif
-
-
-def _bar(length: int) -> Any:
-    return click.progressbar(length=length, label="what if", file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def _report(whatif: WhatIf, sagas: int) -> dict[str, Any]:

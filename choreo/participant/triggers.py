@@ -1,4 +1,4 @@
-"""What calls a handler, as people write it: an event class, ``A | B``, ``all_of(A, B)``, nested."""
+"""Triggers as users write them, ``A | B`` and ``all_of(A, B)``, nested, and as the protocol takes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from choreo.protocol import Trigger
 
 
 class AllOf:
-    """A join of conditions; make one with `all_of`."""
+    """A join of conditions, which `all_of` makes."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
         self.parts = parts
@@ -35,7 +35,7 @@ class AnyOf(AllOf):
 
 
 NOTHING = AnyOf(())
-"""What calls a compensation that names no event: nothing, until the choreography says what."""
+"""The condition of a compensation that names no event: it is derived from the whole choreography."""
 
 
 def all_of(*parts: Any) -> AllOf:
@@ -62,7 +62,7 @@ def all_of(*parts: Any) -> AllOf:
 
 
 def event_classes(condition: Any) -> list[type]:
-    """Give every event class that a condition names, in the order written.
+    """Return every event class that a condition names, in the order written.
 
     Raises `DeclarationError` when it names anything else.
     """
@@ -78,7 +78,7 @@ def event_classes(condition: Any) -> list[type]:
 
 
 def trigger_of(condition: Any) -> Trigger:
-    """Give the protocol's trigger for a condition; `Aborted` plays no part in it.
+    """Return the protocol's trigger for a condition; `Aborted` plays no part in it.
 
     Raises `DeclarationError` when a join waits for nothing but `Aborted`, which is never in the log.
     """
@@ -100,17 +100,17 @@ def _join(parts: list[Trigger]) -> Trigger:
 
 
 def is_union(annotation: Any) -> bool:
-    """Say whether an annotation is ``A | B``, ``Union[A, B]`` or ``Optional[A]``."""
+    """Whether an annotation is ``A | B``, ``Union[A, B]`` or ``Optional[A]``."""
     return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
 def is_optional(annotation: Any) -> bool:
-    """Say whether an annotation is a union with None."""
+    """Whether an annotation is a union with None."""
     return is_union(annotation) and type(None) in typing.get_args(annotation)
 
 
 def union_members(annotation: Any) -> list[Any]:
-    """Give the members of ``A | B``, or the one class itself, without None."""
+    """Return the members of ``A | B``, or the one class itself, without None."""
     if is_union(annotation):
         return [member for member in typing.get_args(annotation) if member is not type(None)]
     return [annotation]

@@ -1,24 +1,25 @@
-"""What ``choreo demo`` needs to know of an example: who takes part, what happens, what must balance."""
-
-from __future__ import annotations
+"""What ``choreo demo`` shows of an example: who takes part, what happens, what must balance."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
+from choreo import Participant
 from choreo.outcome import SagaState
-from choreo.participant import Participant
 
 
-class Story(NamedTuple):
-    """One saga to show: ``begin`` starts it and gives its id, ``ends`` is how it must end."""
+@dataclass(frozen=True)
+class Story:
+    """One saga to show: ``begin`` starts it and returns its id, ``ends`` is the state it must end in."""
 
     title: str
     begin: Callable[[], str]
     ends: SagaState
 
 
-class Check(NamedTuple):
+@dataclass(frozen=True)
+class Check:
     """One thing that must balance in the business tables, and what was found there."""
 
     what: str
@@ -26,11 +27,12 @@ class Check(NamedTuple):
     holds: bool
 
 
-class Scenario(NamedTuple):
+@dataclass(frozen=True)
+class Scenario:
     """The whole demo of one example, its module's ``scenario``.
 
-    ``balance`` is given every participant's open database, by the participant's name. ``world`` holds
-    what the participants call that is no participant, while the demo runs.
+    ``balance`` takes every participant's open database, by the participant's name. ``world`` holds what the
+    participants call that is no participant, while the demo runs.
     """
 
     participants: Sequence[Participant]

@@ -8,14 +8,13 @@ from urllib.request import urlopen
 
 from sqlite_utils import Database
 
-from choreo.cli.scenario import Check, Scenario, Story
-
-from .agency import agency, cancel_trip, request_trip
-from .airline import Airline, serving
-from .car import car
-from .contract import TripRequested
-from .flight import flight
-from .hotel import hotel
+from ..travel.agency import agency, cancel_trip, request_trip
+from ..travel.airline import Airline, serving
+from ..travel.car import car
+from ..travel.contract import TripRequested
+from ..travel.flight import flight
+from ..travel.hotel import hotel
+from . import Check, Scenario, Story
 
 
 def trip(

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from sqlite_utils import Database
 
-from choreo.cli.scenario import Check, Scenario, Story
-
-from .contract import TransferRequested
-from .destination import destination
-from .ledger import LIMIT, ledger
-from .source import request_transfer, source
+from ..bank.contract import TransferRequested
+from ..bank.destination import destination
+from ..bank.ledger import LIMIT, ledger
+from ..bank.source import request_transfer, source
+from . import Check, Scenario, Story
 
 MONEY = 20_000_000_100
 """What is on all accounts together, in cents, whatever happens."""

@@ -10,18 +10,18 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from choreo.cli import settings
+from choreo.cli import options
 
 
 @click.command()
-@settings.store
-@settings.cluster
-@settings.embedded
-@settings.start
-@settings.partitions
+@options.store
+@options.cluster
+@options.embedded
+@options.start
+@options.partitions
 @click.pass_context
 def show(context: click.Context, /, **values: Any) -> None:
-    cluster = settings.chosen_cluster(context)
+    cluster = options.chosen_cluster(context)
     click.echo(json.dumps({**values, **cluster._asdict()}, default=str))
 
 

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 from sqlite_utils import Database
 
-from choreo.cli.scenario import Check, Scenario, Story
-
-from .contract import OrderCreated
-from .inventory import inventory
-from .notifications import notifications
-from .orders import orders, place_order
-from .payments import payments
-from .shipping import shipping
+from ..orders.contract import OrderCreated
+from ..orders.inventory import inventory
+from ..orders.notifications import notifications
+from ..orders.orders import orders, place_order
+from ..orders.payments import payments
+from ..orders.shipping import shipping
+from . import Check, Scenario, Story
 
 
 def order(

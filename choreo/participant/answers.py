@@ -1,4 +1,4 @@
-"""Answers that no handler writes: a refusal, exhausted retries, a compensation settled by hand."""
+"""Answers that no handler returns: of a refused step, of exhausted retries, of a step settled by hand."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from functools import cache
 from typing import Any
 
 from choreo.errors import DeclarationError
-from choreo.events import event_name
-from choreo.participant.condition import is_union
+from choreo.events import Aborted, event_name
+from choreo.participant.handler import Handler
+from choreo.participant.triggers import is_union
 
 REASON = "reason"
 
@@ -21,7 +22,7 @@ def build(cls: type, sources: Sequence[object], reason: str, answer: Callable[..
 
     ``reason`` fills the field of that name. ``answer``, where given, is called instead, with the events
     and ``reason=``. Of a join that was refused before it was whole only some events are there. Raises
-    `DeclarationError` when a field is missing or ``answer`` gives another event.
+    `DeclarationError` when a field is missing or ``answer`` returns another event.
 
     >>> from choreo import event
     >>> @event
@@ -55,12 +56,18 @@ def _answered(cls: type, made: Any) -> Any:
     return made
 
 
+def calls_of(action: Handler) -> tuple[tuple[type, ...], int]:
+    """Return the events that call an action, and the number of those in its longest join."""
+    callers = tuple(cls for cls in action.callers if cls is not Aborted)
+    return callers, max(len(alternative) for alternative in action.trigger.alternatives)
+
+
 def refuse_unanswerable(
     cls: type, answer: Callable[..., Any] | None, callers: Iterable[type], most: int
 ) -> None:
     """Refuse an answer that can't be built from the events that trigger its step.
 
-    A join is refused, too, when only one of its ``most`` events has come, so each one must do.
+    A join may be refused when only one of its ``most`` events has come, so each of them must be enough.
     """
     if answer is not None:
         for count in range(1, most + 1):
@@ -95,14 +102,14 @@ def _refuse_missing(cls: type, sources: Sequence[type]) -> None:
 
 
 def _filled(cls: type, source: type | None = None) -> tuple[str, ...]:
-    """Give the fields of ``cls`` that ``source`` fills; without one, that the reason fills."""
+    """Return the fields of ``cls`` that ``source`` fills; without a source, those that the reason fills."""
     given = _types(source) if source else {REASON: frozenset({"str"})}
     return tuple(name for name, wanted in _types(cls).items() if name in given and given[name] <= wanted)
 
 
 @cache
 def _types(cls: Any) -> dict[str, frozenset[str]]:
-    """Give the types that each field of an event takes, as written: a field that takes more also fits."""
+    """Return the types that each field of an event takes, as written: a field that takes more also fits."""
     try:
         resolved = typing.get_type_hints(cls)
     except NameError:  # a class declared in a function; its annotations are compared as they stand

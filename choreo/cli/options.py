@@ -1,11 +1,12 @@
-"""The settings that commands share, and where a value comes from.
+"""The options that commands share, and where the value of a setting comes from.
 
-A setting is looked for in this order: option, environment variable (``CHOREO_STORE`` for ``--store``),
+A setting is looked for in this order: command line, environment variable (``CHOREO_STORE`` for ``--store``),
 ``[tool.choreo]`` of the nearest ``pyproject.toml``, default.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeVar, cast
@@ -13,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from choreo.cli.logs import LEVELS
+from choreo.cli.output import LEVELS
 from choreo.errors import ConfigurationError
 from choreo.project.pyproject import KEYS, nearest_project
 
@@ -21,11 +22,14 @@ Start = Literal["earliest", "latest"] | datetime
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_WRITTEN = re.compile(r"([0-9]{1,9})(ms|s|min|m|h|d)")
+
 _RANKS = {ParameterSource.COMMANDLINE: 2, ParameterSource.ENVIRONMENT: 1}
 
 
 def _setting(key: str, default: Any = None, **options: Any) -> Callable[[F], F]:
-    """Declare the option ``--key``: click asks the command line, the environment, then us."""
+    """Declare the option ``--key``, whose default is looked up in ``pyproject.toml``."""
 
     def otherwise() -> Any:
         found = nearest_project().get(key) if key in KEYS else None
@@ -41,7 +45,7 @@ def _setting(key: str, default: Any = None, **options: Any) -> Callable[[F], F]:
 
 
 def _start(value: str | datetime) -> Start:
-    """Turn ``earliest``, ``latest`` or an ISO 8601 time into what `Options.start` takes."""
+    """Return ``earliest``, ``latest`` or an ISO 8601 time as `Options.start` takes it."""
     if isinstance(value, datetime):
         return value
     if value in ("earliest", "latest"):
@@ -107,12 +111,12 @@ _kafka = click.option(
 
 
 def cluster(function: F) -> F:
-    """Declare the options that say which Kafka cluster, and how to speak to it."""
+    """Declare the options that name the Kafka cluster and its settings."""
     return _bootstrap(_kafka(function))
 
 
 class Cluster(NamedTuple):
-    """Which cluster: ``bootstrap`` is empty where the embedded broker is to be started."""
+    """A Kafka cluster; ``bootstrap`` is empty where the embedded broker is to be started."""
 
     bootstrap: str
     embedded: bool
@@ -120,10 +124,10 @@ class Cluster(NamedTuple):
 
 
 def chosen_cluster(context: click.Context) -> Cluster:
-    """Give the cluster that a command's options name. Raises `ConfigurationError` where none does.
+    """Return the cluster that a command's options name. Raises `ConfigurationError` where none does.
 
-    Of an address and ``--embedded``, the one that was said closer to the command line counts; both said
-    in the same place mean another process's embedded broker.
+    Of an address and ``--embedded``, the one that is set closer to the command line counts; both set in the
+    same place mean another process's embedded broker.
     """
     bootstrap = context.params["bootstrap"] or ""
     embedded = context.params.get("embedded", False)
@@ -156,3 +160,22 @@ def _kafka_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
             )
         settings[key] = value
     return settings
+
+
+class Duration(click.ParamType[int]):
+    """A span of time, written like ``90s``, ``10m``, ``2h`` or ``7d``, in milliseconds.
+
+    >>> Duration().convert("10m", None, None)
+    600000
+    """
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the milliseconds; any other text is refused."""
+        if isinstance(value, int):
+            return value
+        found = _WRITTEN.fullmatch(str(value).strip())
+        if not found:
+            self.fail(f"{value!r} is not a span of time like 90s, 10m, 2h or 7d", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]

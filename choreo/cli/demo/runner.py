@@ -1,4 +1,4 @@
-"""The stage: an example's participants on an embedded broker, each in a thread with its own database."""
+"""An example's participants on an embedded broker, each in a thread with its own database."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from choreo.worker import Worker
 from choreo.worker.composition import open_worker
 
 _LOOK_EVERY = 0.01
+"""Seconds between two looks at the stores."""
+
 _ENDED = ("completed", "failed")
 
 
 class DemoFailed(ChoreoError):
-    """Raised when a demo does not come to its end."""
+    """Raised when a demo does not end in time, or its participants do not agree."""
 
     exit_code = 1
 
 
-class Stage:
-    """Runs participants from `__enter__` to `__exit__`; ``deadline`` (seconds) bounds every wait."""
+class Runner:
+    """Participants that run inside a block; ``deadline`` bounds every wait, in seconds."""
 
     def __init__(
         self, participants: Sequence[Participant], bootstrap: str, folder: Path, deadline: float
@@ -74,13 +76,13 @@ class Stage:
         return {name: store.db for name, store in self._stores.items()}
 
     def accounts(self, saga_id: str) -> list[Account]:
-        """Give what every participant's saga log says of a saga."""
+        """Return what every participant's saga log says of a saga."""
         return [Account(name, store.history(saga_id)) for name, store in self._stores.items()]
 
     def wait_for_end(self, saga_id: str) -> str:
-        """Wait until the saga has ended in every participant's log; give its state.
+        """Return the state of a saga once it has ended in every participant's log.
 
-        Raises `DemoFailed` when it doesn't in time, or when the participants do not agree.
+        Raises `DemoFailed` when it does not end in time, or when the participants do not agree.
         """
         self._wait(lambda: self._states(saga_id) <= set(_ENDED), f"saga {saga_id} has not ended")
         states = self._states(saga_id)

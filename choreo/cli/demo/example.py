@@ -1,0 +1,96 @@
+"""What the demo reads of an example, and where examples are: in the wheel, or in a checkout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+from typing import Any, Protocol
+
+from choreo.errors import ConfigurationError
+from choreo.outcome import SagaState
+from choreo.participant import Participant
+
+
+class Story(Protocol):
+    """One saga of an example."""
+
+    @property
+    def title(self) -> str:
+        """What the saga shows, in a line."""
+        ...
+
+    @property
+    def begin(self) -> Callable[[], str]:
+        """Starts the saga and returns its id."""
+        ...
+
+    @property
+    def ends(self) -> SagaState:
+        """The state that the saga must end in."""
+        ...
+
+
+class Check(Protocol):
+    """One thing that must balance in the business tables."""
+
+    @property
+    def what(self) -> str:
+        """What must balance."""
+        ...
+
+    @property
+    def found(self) -> str:
+        """What was found in the tables."""
+        ...
+
+    @property
+    def holds(self) -> bool:
+        """Whether it balances."""
+        ...
+
+
+class Scenario(Protocol):
+    """What an example's module in ``scenarios`` holds as ``scenario``."""
+
+    @property
+    def participants(self) -> Sequence[Participant]:
+        """All participants of the example's sagas."""
+        ...
+
+    @property
+    def stories(self) -> Sequence[Story]:
+        """The sagas to run, one after another."""
+        ...
+
+    @property
+    def balance(self) -> Callable[[Mapping[str, Any]], Iterable[Check]]:
+        """Checks every participant's open database, given by the participant's name."""
+        ...
+
+    @property
+    def world(self) -> Callable[[], AbstractContextManager[object]]:
+        """Holds, while the demo runs, what the participants call that is no participant."""
+        ...
+
+
+def scenario_of(name: str) -> Scenario:
+    """Return an example's scenario. Raises `ConfigurationError` where there is none of that name."""
+    package = _package()
+    names = [found.name for found in iter_modules(import_module(package).__path__)]
+    if name not in names:
+        close = get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"examples: {', '.join(names) or 'none'}"
+        raise ConfigurationError(f"there is no example {name!r}", hint=hint)
+    scenario: Scenario = import_module(f"{package}.{name}").scenario
+    return scenario
+
+
+def _package() -> str:
+    for package in ("choreo.examples", "examples"):
+        if find_spec(package):
+            return f"{package}.scenarios"
+    raise ConfigurationError("the examples are not installed", hint="install choreo from its wheel")

@@ -1,0 +1,194 @@
+"""``choreo dlq requeue``, ``discard`` and ``edit``: what the worker is to do with dead letters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Literal
+
+import click
+
+from choreo.avro.json_encoding import MAX_TEXT, body_of
+from choreo.cli import options, output
+from choreo.cli.dlq.selection import Filter, Found, chosen, filtered, participant
+from choreo.cli.stores import open_stores, stores
+from choreo.errors import ConfigurationError
+from choreo.worker.dead_letters import settle, times_requeued
+
+Objection = Callable[[Found], str]
+"""Returns why a letter can't be settled; empty where it can."""
+
+_LONGEST = 500
+"""Characters of a comment at most."""
+
+
+@click.command(short_help="Try dead letters again.")
+@click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
+@stores
+@click.option("--all", "everything", is_flag=True, help="All that are open, or that the filters leave.")
+@filtered
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many times the same work may be requeued.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_context
+def requeue(
+    context: click.Context,
+    /,
+    numbers: tuple[int, ...],
+    stores: Sequence[str],
+    everything: bool,
+    limit: int,
+    dry_run: bool,
+    **wanted: str,
+) -> None:
+    """Try dead letters again, once their cause is mended.
+
+    The state that the saga has then decides: a step whose saga was rolled back meanwhile is not executed,
+    and answers. What fails again is a new dead letter. Exits with 1 where a letter was left alone.
+
+    \b
+    Examples:
+      choreo dlq requeue 12 13
+      choreo dlq requeue --all --reason gave-up --dry-run
+    """
+    with open_stores(stores) as opened:
+        letters = chosen(opened, numbers, everything, Filter(**wanted))
+        left = _settle_all(letters, "requeued", "", dry_run, lambda found: _objection(found, limit))
+    if left:
+        context.exit(1)
+
+
+def _objection(found: Found, limit: int) -> str:
+    if not found.letter.saga_type:
+        return "it belongs to no saga, so there is nothing to try again"
+    times = times_requeued(found.opened.store.dead_letters(), found.letter)
+    return f"requeued {times} times already; edit it, or raise --limit" if times >= limit else ""
+
+
+@click.command(short_help="Settle dead letters by hand.")
+@click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
+@stores
+@click.option("--all", "everything", is_flag=True, help="All that are open, or that the filters leave.")
+@filtered
+@click.option(
+    "--because",
+    required=True,
+    metavar="TEXT",
+    help="Why; it is kept, and published with the event that answers.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_context
+def discard(
+    context: click.Context,
+    /,
+    numbers: tuple[int, ...],
+    stores: Sequence[str],
+    everything: bool,
+    because: str,
+    dry_run: bool,
+    **wanted: str,
+) -> None:
+    """Settle dead letters by hand: a saga goes on as if the work had been done, or had failed.
+
+    A compensation counts as done: its event is published, so do by hand first what it would have undone. An
+    action counts as failed: its failure is published, and the saga rolls back. A retriable step can't
+    fail; its letter opens again. An observer skips the event.
+
+    \b
+    Examples:
+      choreo dlq discard 13 --because "refunded by hand, ticket 4711"
+      choreo dlq discard --all --saga order-42 --because "test data" --dry-run
+    """
+    if not because.strip() or len(because) > _LONGEST or not because.isprintable():
+        raise ConfigurationError(
+            f"the reason has 1 to {_LONGEST} printable characters", hint='--because "refunded by hand"'
+        )
+    with open_stores(stores) as opened:
+        letters = chosen(opened, numbers, everything, Filter(**wanted))
+        left = _settle_all(letters, "discarded", because, dry_run)
+    if left:
+        context.exit(1)
+
+
+@click.command(short_help="Replace the event of a dead letter's handler.")
+@click.argument("number", type=int)
+@click.argument("file", type=click.File(encoding="utf-8"), default="-", metavar="[FILE]")
+@stores
+@participant
+@options.schemas
+@click.option("--dry-run", is_flag=True, help="Check the event, and keep nothing.")
+def edit(
+    number: int, file: IO[str], stores: Sequence[str], participant: str, schemas: str | None, dry_run: bool
+) -> None:
+    """Replace the event that a dead letter's handler gets once it is requeued.
+
+    FILE holds the event as JSON, as `choreo dlq show NUMBER --event` prints it; - is standard input. It must
+    fit the event's current schema. The log and the original stay as they are, and other handlers of
+    that event see the original.
+
+    \b
+    Examples:
+      choreo dlq show 12 --event > event.json
+      choreo dlq edit 12 event.json
+      choreo dlq requeue 12
+    """
+    with open_stores(stores) as opened:
+        (found,) = chosen(opened, [number], False, Filter(participant=participant))
+        _refuse_without_event(found)
+        body = body_of(found.letter.event_type, file.read(MAX_TEXT + 1), Path(schemas or "schemas"))
+        if dry_run:
+            click.echo(f"{found.title}: a good {found.letter.event_type}; nothing was kept")
+            return
+        store = found.opened.store
+        with store.turn():
+            kept = store.edit_dead_letter(number, body)
+    if not kept:
+        raise ConfigurationError(f"{found.title} was settled meanwhile", hint="see `choreo dlq list --all`")
+    click.echo(f"{found.title}: edited; now `choreo dlq requeue {number}`")
+
+
+def _refuse_without_event(found: Found) -> None:
+    if not found.letter.saga_type or not found.letter.event_type:
+        raise ConfigurationError(
+            f"{found.title}: no handler would get another event", hint="it can only be discarded"
+        )
+
+
+def _settle_all(
+    letters: Sequence[Found],
+    how: Literal["requeued", "discarded"],
+    comment: str,
+    dry_run: bool,
+    objection: Objection = lambda found: "",
+) -> int:
+    """Ask the worker to settle letters, print the result of each, and return how many were left alone."""
+    left = 0
+    for found in letters:
+        why = objection(found) or ("" if dry_run else _settle(found, how, comment))
+        left += bool(why)
+        if why:
+            output.notice(f"{found.title}: left alone: {why}")
+        else:
+            click.echo(f"{found.title}: {'would be ' if dry_run else ''}{how}: {_what(found)}")
+    if not letters:
+        click.echo("no dead letters")
+    return left
+
+
+def _settle(found: Found, how: Literal["requeued", "discarded"], comment: str) -> str:
+    done = settle(found.opened.store, found.letter, how, comment, time.time_ns() // 1_000_000)
+    return "" if done else "somebody else was faster"
+
+
+def _what(found: Found) -> str:
+    letter = found.letter
+    if not letter.saga_id:
+        return f"the record at {letter.topic}[{letter.partition}]@{letter.offset}"
+    return f"{letter.task} {letter.name} of saga {letter.saga_id}"

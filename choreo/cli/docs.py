@@ -1,0 +1,66 @@
+"""``choreo docs``: the manual, which lies beside the code as Markdown, a file a topic."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+import click
+
+from choreo.errors import ConfigurationError
+
+FOLDER = Path(__file__).parents[1] / "docs"
+"""Where the manual lies, in a checkout as in an installed wheel."""
+
+_TITLE = re.compile(r"^# +(.+?) *$", re.MULTILINE)
+_PARAGRAPH = re.compile(r"^(?![#`|>\-*]).+(?:\n(?![#`|>\-*]).+)*", re.MULTILINE)
+_SENTENCE = re.compile(r".+?[.!?:](?=\s|$)")
+
+
+@click.command(short_help="Read the manual.")
+@click.argument("topic", default="")
+def docs(topic: str) -> None:
+    """Read the manual: list its topics, or show one.
+
+    On a terminal a topic is shown in a pager (the environment's PAGER), otherwise as plain Markdown.
+
+    \b
+    Examples:
+      choreo docs
+      choreo docs steps
+      choreo docs operations > operations.md
+    """
+    files = {path.stem: path for path in sorted(FOLDER.glob("*.md"))}
+    if not topic:
+        _list(files)
+    elif topic in files:
+        click.echo_via_pager(_text(files[topic]).rstrip("\n"))
+    else:
+        close = get_close_matches(topic.lower(), files, 1)
+        hint = f"did you mean {close[0]}?" if close else "`choreo docs` lists them"
+        raise ConfigurationError(f"the manual has no topic {topic!r}", hint=hint)
+
+
+def _list(files: dict[str, Path]) -> None:
+    formatter = click.HelpFormatter(max_width=100)
+    formatter.write_dl([(name, outline(_text(path))) for name, path in files.items()])
+    click.echo(formatter.getvalue(), nl=False)
+
+
+def outline(text: str) -> str:
+    """Return the title of a page, and the first sentence of its first paragraph.
+
+    >>> outline("# Steps\\n\\nA step is an action\\nwith its compensation. There is more.\\n")
+    'Steps: A step is an action with its compensation.'
+    """
+    title = _TITLE.search(text)
+    paragraph = _PARAGRAPH.search(text)
+    words = " ".join(paragraph[0].split()) if paragraph else ""
+    sentence = _SENTENCE.match(words)
+    parts = (title[1] if title else "", sentence[0].rstrip(":") if sentence else words)
+    return ": ".join(part for part in parts if part)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,77 @@
+"""``choreo schemas``: the Avro schemas of events, as files that are committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from choreo.avro import Finding, check_schemas, write_schemas
+from choreo.cli import options
+from choreo.project.modules import events_of
+
+
+@click.group(short_help="Write and check the Avro schemas of events.")
+def schemas() -> None:
+    """Write the Avro schemas of event classes, and check that files and classes agree.
+
+    \b
+    Examples:
+      choreo schemas write shop.contract
+      choreo schemas check
+    """
+
+
+@schemas.command(short_help="Write the schema files of events.")
+@click.argument("targets", metavar="[MODULE[:PARTICIPANT]]...", nargs=-1)
+@options.schemas
+@click.option(
+    "--allow-incompatible",
+    is_flag=True,
+    help="Write a version even if it could not live on one topic with an older one.",
+)
+def write(targets: tuple[str, ...], schemas: str | None, allow_incompatible: bool) -> None:
+    """Write the schema files of events, and keep every version in the folder's history.
+
+    MODULE's events are the @event classes found in it and those of its participants. Without MODULE,
+    they are those of modules = [...] in [tool.choreo].
+
+    \b
+    Examples:
+      choreo schemas write shop.contract
+      choreo schemas write shop.orders:orders --schemas build/schemas
+    """
+    events = events_of(targets)
+    changed = write_schemas(events, Path(schemas or "schemas"), allow_incompatible=allow_incompatible)
+    for path in changed:
+        click.echo(f"wrote {path}")
+    click.echo(f"{len(events)} events, {len(changed)} files changed")
+
+
+@schemas.command(short_help="Check that schema files and events agree.")
+@click.argument("targets", metavar="[MODULE[:PARTICIPANT]]...", nargs=-1)
+@options.schemas
+@click.pass_context
+def check(context: click.Context, targets: tuple[str, ...], schemas: str | None) -> None:
+    """Check that schema files and event classes agree, and that all versions can live on one topic.
+
+    Exits with 1 and lists what is wrong, without changing anything.
+
+    \b
+    Examples:
+      choreo schemas check
+      choreo schemas check shop.contract --schemas build/schemas
+    """
+    events = events_of(targets)
+    findings = check_schemas(events, Path(schemas or "schemas"))
+    for finding in findings:
+        click.echo(_line(finding))
+    click.echo(f"{len(events)} events, {len(findings)} findings")
+    if findings:
+        context.exit(1)
+
+
+def _line(finding: Finding) -> str:
+    path = str(finding.path)
+    text = finding.message if finding.message.startswith(path) else f"{path}: {finding.message}"
+    return f"{text} (hint: {finding.hint})" if finding.hint else text

@@ -1,0 +1,130 @@
+"""Timelines chosen from several sources: of one saga by its id, or of all that a filter admits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from heapq import merge
+from typing import TYPE_CHECKING, NamedTuple
+
+from choreo.errors import ConfigurationError
+from choreo.timeline.account import Account
+from choreo.timeline.source import LastEntry, Source
+from choreo.timeline.timeline import ENDED, Timeline, timeline_of
+
+if TYPE_CHECKING:
+    from choreo.graph import SagaGraph
+
+_NEAR = 50
+"""How many ids of each source an unknown one is compared with."""
+
+
+class Filter(NamedTuple):
+    """What the chosen sagas have in common; an empty field admits all. Times are in milliseconds."""
+
+    states: tuple[str, ...]
+    saga_type: str
+    participant: str
+    older_than: int
+    stuck_for: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether only sagas that have not ended are admitted."""
+        return bool(self.stuck_for) or (bool(self.states) and not set(self.states).intersection(ENDED))
+
+    def may_admit(self, last: LastEntry, now: int) -> bool:
+        """Whether a saga may be admitted, judged by its last row in one source alone."""
+        return (
+            (not self.states or last.state in self.states)
+            and self.saga_type in ("", last.saga_type)
+            and last.time <= now - self.stuck_for
+        )
+
+    def admits(self, timeline: Timeline) -> bool:
+        """Whether a saga is admitted."""
+        return (
+            (not self.states or timeline.state in self.states)
+            and self.saga_type in ("", timeline.saga_type)
+            and self.participant in ("", *concerned(timeline))
+            and timeline.began <= timeline.now - self.older_than
+            and (not self.stuck_for or is_stuck(timeline, self.stuck_for))
+        )
+
+
+def is_stuck(timeline: Timeline, after: int) -> bool:
+    """Whether nothing has happened for ``after`` milliseconds in a saga that has not ended."""
+    return not timeline.is_ended and timeline.now - timeline.last >= after
+
+
+def concerned(timeline: Timeline) -> list[str]:
+    """Return the participants that a saga waits for; once it has ended, those that took part."""
+    return list(timeline.participants) if timeline.is_ended else [wait.who for wait in timeline.waits]
+
+
+class Timelines:
+    """The timelines of sagas, merged from several sources, and completed by their graphs where known.
+
+    ``graphs`` are by saga type; ``now`` is in milliseconds since the epoch. Raises `ConfigurationError` where
+    two sources are of one participant.
+    """
+
+    def __init__(self, sources: Sequence[Source], graphs: Mapping[str, SagaGraph], now: int) -> None:
+        _refuse_twice(sources)
+        self.now = now
+        self._sources = sources
+        self._graphs = graphs
+
+    def of(self, saga_id: str) -> list[Timeline]:
+        """Return the timelines of an id: one for each saga type that has it, which is nearly always one."""
+        sides: dict[str, list[Account]] = {}
+        for source in self._sources:
+            for saga_type, account in source.accounts(saga_id).items():
+                sides.setdefault(saga_type, []).append(account)
+        return [timeline_of(each, self.now, self._graphs.get(name)) for name, each in sorted(sides.items())]
+
+    def one(self, saga_id: str, saga_type: str) -> Timeline:
+        """Return the timeline of one saga. Raises `ConfigurationError` where there is none, or several."""
+        found = [each for each in self.of(saga_id) if saga_type in ("", each.saga_type)]
+        if not found:
+            raise self._unknown(saga_id, saga_type)
+        if len(found) > 1:
+            types = ", ".join(each.saga_type for each in found)
+            raise ConfigurationError(
+                f"sagas of several types have the id {saga_id!r}: {types}", hint="say which with --type"
+            )
+        return found[0]
+
+    def chosen(self, wanted: Filter) -> Iterator[Timeline]:
+        """Yield the timelines that a filter admits: open ones the oldest first, others the newest first."""
+        seen: set[str] = set()
+        for head in self._heads(wanted):
+            if head.saga_id not in seen and wanted.may_admit(head, self.now):
+                seen.add(head.saga_id)
+                yield from (timeline for timeline in self.of(head.saga_id) if wanted.admits(timeline))
+
+    def _heads(self, wanted: Filter) -> Iterable[LastEntry]:
+        """Return every source's sagas, merged by time: the source that has read furthest knows best."""
+        if wanted.is_open:
+            return merge(*(source.unended() for source in self._sources), key=lambda head: head.time)
+        return merge(*(source.latest() for source in self._sources), key=lambda head: -head.time)
+
+    def _unknown(self, saga_id: str, saga_type: str) -> ConfigurationError:
+        where = ", ".join(source.path for source in self._sources)
+        known = dict.fromkeys(each for source in self._sources for each in source.similar(saga_id, _NEAR))
+        close = get_close_matches(saga_id, list(known), n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]}?" if close else "list them with `choreo sagas`, or name other stores"
+        of_type = f" of the type {saga_type!r}" if saga_type else ""
+        return ConfigurationError(f"no saga {saga_id!r}{of_type} is known in {where}", hint=hint)
+
+
+def _refuse_twice(sources: Iterable[Source]) -> None:
+    """Raise `ConfigurationError` where two sources are of one participant: nobody knows which is right."""
+    seen: dict[str, Source] = {}
+    for source in sources:
+        other = seen.setdefault(source.participant, source)
+        if other is not source:
+            raise ConfigurationError(
+                f"{other.path} and {source.path} are both stores of {source.participant}",
+                hint="is one a copy? Name those that count: --store PATH",
+            )
