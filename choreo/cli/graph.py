@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from choreo.project.choreography import choreography_named
+from choreo.project.manifests import manifest_from
 from choreo.render.graph import as_json, dot, table
 from choreo.render.mermaid import flowchart
 
@@ -27,7 +28,7 @@ def graph(names: tuple[str, ...], form: str) -> None:
       choreo graph shop
       choreo graph manifests --format mermaid
     """
-    sagas = choreography_named(names).sagas
+    sagas = choreography_named(names, manifest_from).sagas
     if form == "json":
         click.echo(as_json(sagas))
         return

@@ -9,7 +9,8 @@ import click
 from choreo.errors import ConfigurationError
 from choreo.manifest import write_manifest
 from choreo.project.choreography import SUFFIX, manifests_declared
-from choreo.project.documents import document_written
+from choreo.project.documents import write_document
+from choreo.project.manifests import manifest_from
 
 
 @click.command(short_help="Write what participants declare, as data.")
@@ -36,7 +37,7 @@ def manifest(context: click.Context, targets: tuple[str, ...], output: Path | No
     """
     if check and output is None:
         raise ConfigurationError("--check compares with files", hint="name their folder with --output")
-    texts = {each.participant: write_manifest(each) for each in manifests_declared(targets)}
+    texts = {each.participant: write_manifest(each) for each in manifests_declared(targets, manifest_from)}
     if output is None:
         for text in texts.values():
             click.echo(text, nl=False)
@@ -45,7 +46,7 @@ def manifest(context: click.Context, targets: tuple[str, ...], output: Path | No
     if check:
         context.exit(_compare(files))
     for path, text in files.items():
-        document_written(path, text)
+        write_document(path, text)
         click.echo(f"wrote {path}")
 
 

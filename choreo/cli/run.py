@@ -51,11 +51,12 @@ def run(
       choreo run shop.orders:orders --embedded
       choreo run shop.payments:payments --kafka security.protocol=SSL --from 2026-01-31T12:00:00Z
     """
-    participant = derived(load_participant(target))
+    participant = load_participant(target)
     chosen = options.chosen_cluster(context)
     path = store.replace("{participant}", participant.name)
     folder = _schema_folder(schemas)
     output.set_up_logging(log_level)
+    derived(participant)
     tracing.set_up(participant.name)
     with _address(chosen) as address, _explained(chosen, path):
         _work(participant, path, chosen._replace(bootstrap=address), folder, start)

@@ -12,7 +12,8 @@ from choreo.errors import ConfigurationError
 from choreo.events import short_name
 from choreo.participant import Participant
 from choreo.project.choreography import choreography_named, declared
-from choreo.project.documents import document_read
+from choreo.project.documents import read_document
+from choreo.project.manifests import manifest_from
 from choreo.project.pyproject import nearest_project
 from choreo.testing.counterexample import CounterexampleReplay, ReplayResult
 from choreo.testing.fakes import fake_participants
@@ -39,7 +40,7 @@ def simulate(context: click.Context, trace: Path, names: tuple[str, ...]) -> Non
       choreo simulate traces/1-CHO204.json shop
       choreo simulate traces/1-CHO204.json manifests       a folder of manifests: no code is imported
     """
-    run = read_run(document_read(trace), str(trace))
+    run = read_run(read_document(trace), str(trace))
     participants = _participants(names)
     with output.quiet("choreo"):  # a handler that waits for its time raises
         replay = CounterexampleReplay(participants, run)
@@ -60,7 +61,7 @@ def _participants(names: Sequence[str]) -> Sequence[Participant]:
         )
     are_files = [Path(name).exists() for name in wanted]
     if all(are_files):
-        return fake_participants(choreography_named(wanted).manifests)
+        return fake_participants(choreography_named(wanted, manifest_from).manifests)
     if any(are_files):
         raise ConfigurationError(
             "manifests and modules can't run together: a manifest has no payloads",

@@ -9,11 +9,13 @@ import click
 
 from choreo.cli import output
 from choreo.graph import choreography_of, lock_of
-from choreo.project.choreography import choreography_named, compare
-from choreo.project.documents import document_written
-from choreo.project.lock import lock_file, lock_read, lock_written
-from choreo.project.pyproject import levels_set, project_folder, schemas_folder
-from choreo.project.versions import of_revision, remembered
+from choreo.project.choreography import choreography_named
+from choreo.project.documents import write_document
+from choreo.project.levels import levels_set
+from choreo.project.lock import load_lock, lock_file, save_lock
+from choreo.project.manifests import compare, manifest_from
+from choreo.project.pyproject import project_folder, schemas_folder
+from choreo.project.versions import versions_at, with_versions
 from choreo.verify import Budget, Verdict
 from choreo.verify import verify as examine
 from choreo.verify.engine.run_file import write_run
@@ -94,11 +96,11 @@ def verify(
       choreo verify manifests --lock           write what derived triggers come to
       choreo verify shop.orders other/payments.choreo.json --format sarif > verify.sarif
     """
-    choreography, path = choreography_named(names), lock_file()
+    choreography, path = choreography_named(names, manifest_from), lock_file()
     if against:
-        older = of_revision(against, schemas_folder(), project_folder())
-        choreography = choreography_of(remembered(choreography.manifests, older))
-    known = None if lock else lock_read(path)
+        older = versions_at(against, schemas_folder(), project_folder())
+        choreography = choreography_of(with_versions(choreography.manifests, older))
+    known = None if lock else load_lock(path)
     budget = Budget(2 if deep else 1, states, seconds)
     verdict = examine(
         choreography,
@@ -115,7 +117,7 @@ def verify(
     if code:
         context.exit(code)
     if lock:
-        lock_written(path, lock_of(choreography, __version__))
+        save_lock(path, lock_of(choreography, __version__))
         output.notice(f"wrote {path}")
 
 
@@ -123,7 +125,7 @@ def _write_traces(verdict: Verdict, folder: Path) -> None:
     found = (finding.run_file for finding in verdict.findings if finding.run_file)
     for number, trace in enumerate(found, 1):
         path = folder / f"{number}-{trace.rule}.json"
-        document_written(path, write_run(trace))
+        write_document(path, write_run(trace))
         output.notice(f"wrote {path}")
 
 

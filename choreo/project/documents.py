@@ -1,4 +1,4 @@
-"""Manifests and locks as files: read with a limit, written whole or not at all."""
+"""Manifests, locks and runs of verify as files: read up to a limit, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 from pathlib import Path
 
 from choreo.errors import ManifestError
+from choreo.manifest import MAX_BYTES
 
 
-def document_read(path: Path) -> bytes:
-    """Read a document, one byte beyond the limit at most.
+def read_document(path: Path) -> bytes:
+    """Return the content of a document, one byte beyond the limit at most.
 
     Raises `FileNotFoundError` where there is none, and `ManifestError` where it can't be read.
     """
-    from choreo.manifest import MAX_BYTES
-
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
@@ -24,7 +23,7 @@ def document_read(path: Path) -> bytes:
         raise ManifestError(f"{path}: can't be read: {error.strerror}") from None
 
 
-def document_written(path: Path, text: str) -> None:
+def write_document(path: Path, text: str) -> None:
     """Write a document. Raises `ManifestError` where it can't be."""
     draft = path.with_name(f".{path.name}.new")
     try:

@@ -1,26 +1,28 @@
-"""``choreography.json``: where it lies, read and written."""
+"""``choreography.json``, the lock of a choreography: where it lies, read, written and applied.
+
+It says what calls a compensation that names no event. Without a lock the modules of the project do.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from choreo.errors import ManifestError
-from choreo.graph import derive_from, lock_of, read_lock
+from choreo.graph import Lock, SagaGraph, derive_from, lock_of, read_lock, write_lock
 from choreo.participant import Participant
 from choreo.project.choreography import choreography_known
-from choreo.project.documents import document_read, document_written
+from choreo.project.documents import read_document, write_document
 from choreo.project.pyproject import nearest_project
-
-if TYPE_CHECKING:
-    from choreo.graph import Lock
 
 NAME = "choreography.json"
 
+_log = logging.getLogger("choreo.project")
+
 
 def lock_file() -> Path:
-    """Give the path of the lock: ``lock`` in ``[tool.choreo]``, else beside ``pyproject.toml``, else here."""
+    """Return the path of the lock: ``lock`` in ``[tool.choreo]``, or beside ``pyproject.toml``."""
     project = nearest_project()
     named = project.get("lock")
     if named:
@@ -28,48 +30,64 @@ def lock_file() -> Path:
     return Path(os.path.relpath(project.file.parent / NAME)) if project.file else Path(NAME)
 
 
-def lock_read(path: Path) -> Lock | None:
-    """Read the lock, if there is one. Raises `ManifestError` where it can't be read."""
-    from choreo.graph import read_lock
-
+def load_lock(path: Path) -> Lock | None:
+    """Return the lock, None where there is none. Raises `ManifestError` where it can't be read."""
     try:
-        content = document_read(path)
+        content = read_document(path)
     except FileNotFoundError:
         return None
     return read_lock(content, str(path))
 
 
-def lock_written(path: Path, lock: Lock) -> None:
-    """Write the lock. Raises `ManifestError` where it can't be."""
-    from choreo.graph import write_lock
+def save_lock(path: Path, lock: Lock) -> None:
+    """Write the lock. Raises `ManifestError` where it can't be written."""
+    write_document(path, write_lock(lock))
 
-    document_written(path, write_lock(lock))
+
+def derive_by(path: Path, participant: Participant) -> None:
+    """Read from the lock what calls the compensations of a participant that name no event.
+
+    Raises `ManifestError` when the lock can't be read, is none, or is of another choreography.
+    """
+    try:
+        content = read_document(path)
+    except FileNotFoundError as error:
+        hint = "choreo verify --lock writes it"
+        raise ManifestError(f"{path}: can't be read: {error.strerror}", hint=hint) from None
+    derive_from(read_lock(content, str(path)), participant)
 
 
 def derived(participant: Participant) -> Participant:
     """Derive what calls the compensations of a participant that name no event, and return the participant.
 
-    It is read from the lock, or, where there is none, from the modules of the project that can be imported.
+    It is read from the lock. Without a lock it follows from the modules of ``[tool.choreo]``, where all of
+    them can be imported and hold every step of the participant's sagas.
 
     Raises `DeclarationError` where neither says what calls one, before anything is made or started.
     """
-    path = lock_file()
-    if participant.is_derived and path.is_file():
-        derive_by(path, participant)
-    elif participant.is_derived and (choreography := choreography_known(())):
-        derive_from(lock_of(choreography), participant)
+    if participant.is_derived:
+        path = lock_file()
+        if path.is_file():
+            derive_by(path, participant)
+        elif _derive_by_modules(participant):
+            _log.info("%s: rollback derived from the modules of [tool.choreo]: no %s", participant.name, path)
     participant.roles()
     return participant
 
 
-def derive_by(path: Path, participant: Participant) -> None:
-    """Tell a participant what calls its compensations that name no event.
+def _derive_by_modules(participant: Participant) -> bool:
+    choreography = choreography_known(())
+    if choreography is None:
+        return False
+    lock = lock_of(choreography)
+    graphs = [graph for graph in choreography.sagas if participant.name in graph.participants]
+    if participant.name not in lock.participants or any(_missing(graph) for graph in graphs):
+        return False
+    derive_from(lock, participant)
+    return True
 
-    Raises `ManifestError` when the lock can't be read, is none, or is of another choreography.
-    """
-    try:
-        content = document_read(path)
-    except FileNotFoundError as error:
-        hint = "choreo verify --lock writes it"
-        raise ManifestError(f"{path}: can't be read: {error.strerror}", hint=hint) from None
-    derive_from(read_lock(content, str(path)), participant)
+
+def _missing(graph: SagaGraph) -> set[str]:
+    """Return the events that a step waits for, or that end the saga, and that no participant emits."""
+    contract = graph.contract
+    return {*graph.triggered, contract.completes, contract.fails} - {*graph.outcome, contract.starts}

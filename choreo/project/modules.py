@@ -1,4 +1,4 @@
-"""``MODULE:PARTICIPANT``: finding what the user has declared, and saying why it can't be found."""
+"""The modules that the user names: imported, and their participants and events found."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def load_module(name: str) -> ModuleType:
         sys.path.insert(0, os.getcwd())
     try:
         return import_module(name)
-    except ChoreoError:
-        raise
-    except KeyboardInterrupt:
+    except (ChoreoError, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise _not_imported(name, error) from None
@@ -50,7 +48,7 @@ def load_modules(name: str) -> list[ModuleType]:
 
 
 def load_participant(target: str) -> Participant:
-    """Give the participant that ``MODULE:PARTICIPANT`` names. Raises `ConfigurationError`."""
+    """Return the participant that ``MODULE:PARTICIPANT`` names. Raises `ConfigurationError`."""
     name, separator, attribute = target.partition(":")
     module = load_module(name)
     if not separator or not attribute:
@@ -68,7 +66,7 @@ def load_participant(target: str) -> Participant:
 
 
 def participants_of(module: ModuleType) -> Iterator[tuple[str, Participant]]:
-    """Give a module's participants, by the names that they have there."""
+    """Yield a module's participants with the names that they have there."""
     for name, value in vars(module).items():
         if isinstance(value, Participant):
             yield name, value
@@ -101,7 +99,7 @@ def _where(error: Any) -> str:
 
 
 def events_of(targets: Iterable[str]) -> tuple[type, ...]:
-    """Give the events of ``MODULE`` and ``MODULE:PARTICIPANT`` targets, or else those of the project.
+    """Return the events of ``MODULE`` and ``MODULE:PARTICIPANT`` targets, or else those of the project.
 
     Raises `ConfigurationError` where nothing is named, or where what is named has no event.
     """

@@ -1,14 +1,15 @@
-"""``[tool.choreo]`` of the nearest ``pyproject.toml``: read, and refused where it can't be right."""
+"""``[tool.choreo]`` of the nearest ``pyproject.toml``: read, and refused where a key or a value is wrong."""
 
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from choreo.errors import ConfigurationError
 
@@ -28,7 +29,7 @@ KEYS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "rules": ((dict,), "a table of levels, each a text"),
     "kafka": ((dict,), "a table of librdkafka settings"),
 }
-"""The keys that are known, the types of their values, and what to call those in a message."""
+"""The known keys, the types of their values, and what a message calls these."""
 
 _PATHS: Final = ("store", "schemas", "lock")
 
@@ -40,7 +41,7 @@ class Project(NamedTuple):
     settings: Mapping[str, Any]
 
     def get(self, key: str) -> Any:
-        """Give a setting, or None; a path is relative to the folder of the file."""
+        """Return a setting, or None; a path in the file is relative to its folder."""
         value = self.settings.get(key)
         if value is not None and key in _PATHS and self.file:
             return os.path.relpath(self.file.parent / value)
@@ -48,7 +49,7 @@ class Project(NamedTuple):
 
 
 def nearest_project() -> Project:
-    """Find ``pyproject.toml`` upwards from the working directory, and read it.
+    """Return the project of the nearest ``pyproject.toml``, upwards from the working directory.
 
     Raises `ConfigurationError` for TOML that can't be read, an unknown key, a value of a wrong type.
     """
@@ -61,20 +62,18 @@ def nearest_project() -> Project:
 
 
 def project_folder() -> Path:
-    """Give the folder of ``pyproject.toml``, or the working directory."""
+    """Return the folder of ``pyproject.toml``, or the working directory."""
     file = nearest_project().file
     return file.parent if file else Path.cwd()
 
 
 def schemas_folder() -> Path:
-    """Give the project's folder of schemas."""
+    """Return the project's folder of schemas."""
     return Path(nearest_project().get("schemas") or "schemas")
 
 
 @lru_cache(maxsize=1)
 def _read(file: Path, _modified: int) -> Mapping[str, Any]:
-    import tomllib
-
     where = os.path.relpath(file)
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -102,35 +101,3 @@ def _check(where: str, key: str, value: Any) -> None:
 
 def _is_plain(key: str, part: Any) -> bool:
     return isinstance(part, str) or (key == "kafka" and isinstance(part, (int, float, bool)))
-
-
-if TYPE_CHECKING:
-    from choreo.verify import Levels
-
-LEVELS = ("error", "warning", "off")
-
-
-def levels_set() -> Levels:
-    """Give the levels that the project sets, by rule.
-
-    Raises `ConfigurationError` for an unknown rule or level.
-    """
-    given = nearest_project().get("rules") or {}
-    if given:
-        _refuse_unknown(given)
-    return cast("Levels", {rule.upper(): level for rule, level in given.items()})
-
-
-def _refuse_unknown(given: dict[str, str]) -> None:
-    from choreo.verify.rules import RULES
-
-    known = [rule.id for rule in RULES]
-    for rule, level in given.items():
-        if rule.upper() not in known:
-            close = get_close_matches(rule.upper(), known, 1)
-            hint = f"did you mean {close[0]}?" if close else "`choreo rule` lists all"
-            raise ConfigurationError(f"[tool.choreo.rules] {rule}: there is no such rule", hint=hint)
-        if level not in LEVELS:
-            raise ConfigurationError(
-                f"[tool.choreo.rules] {rule}: {level!r} is no level", hint=f"one of {', '.join(LEVELS)}"
-            )

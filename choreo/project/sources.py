@@ -1,4 +1,4 @@
-"""The source texts of a project: found by what was imported, read when they are asked for."""
+"""The source texts of a project: those of its imported modules, and of the files beside them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,27 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from choreo.errors import ConfigurationError
 from choreo.events import event_name, is_event
 from choreo.participant import Handler, Participant
-
-if TYPE_CHECKING:
-    from choreo.verify.source import Examined, RegisteredHandler, Source
+from choreo.verify.source import Examined, RegisteredHandler, Source, examine
 
 _OWN = os.path.join(str(Path(__file__).parents[1]), "")
 
 
-def seen_of(participant: Participant, base: Path) -> Examined:
-    """Look at the source of a participant's handlers; its files are named as seen from ``base``.
+def examine_participant(participant: Participant, base: Path) -> Examined:
+    """Examine the source of a participant's handlers; file names are relative to ``base``.
 
     Raises `ConfigurationError` where a source can't be read or is not Python.
     """
-    from choreo.verify.source import examine
-
     subjects = [_subject(handler) for handler in participant.handlers]
     sources = Sources(base, {subject.module for subject in subjects})
     return examine(sources, subjects, _events(sources, participant))
 
 
-class Sources(Mapping[str, "Source"]):
-    """The texts of the project's imported modules, and of the files beside those that declare handlers."""
+class Sources(Mapping[str, Source]):
+    """The sources of modules by dotted name: those that the project imported, and those beside handlers."""
 
     def __init__(self, base: Path, modules: Iterable[str]) -> None:
         self._base = base
@@ -43,10 +38,8 @@ class Sources(Mapping[str, "Source"]):
                 self._files = {**_beside(name, Path(file)), name: file, **self._files}
 
     def __getitem__(self, name: str) -> Source:
-        from choreo.verify.source import Source
-
         file = self._files[name]
-        return Source(name, named(file, self._base), _text(file, os.stat(file).st_mtime_ns))
+        return Source(name, relative_name(file, self._base), _text(file, os.stat(file).st_mtime_ns))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -58,14 +51,12 @@ class Sources(Mapping[str, "Source"]):
         return name in self._files
 
 
-def named(file: str | Path, base: Path) -> str:
-    """Name a file so that it is the same on every machine where it can be."""
+def relative_name(file: str | Path, base: Path) -> str:
+    """Return a file's name relative to ``base``, so that it is the same on every machine."""
     return Path(os.path.relpath(os.path.realpath(file), os.path.realpath(base))).as_posix()
 
 
 def _subject(handler: Handler) -> RegisteredHandler:
-    from choreo.verify.source import RegisteredHandler
-
     failures = tuple(event_name(cls) for cls in handler.fails)
     module = getattr(handler.function, "__module__", "") or ""
     inside = not handler.is_outside
@@ -75,7 +66,7 @@ def _subject(handler: Handler) -> RegisteredHandler:
 
 
 def _events(sources: Sources, participant: Participant) -> dict[str, str]:
-    """Give the events of the project's modules, by the dotted names of their classes."""
+    """Return the names of the events of the project's modules, by the dotted names of their classes."""
     classes = list(participant.events)
     for name in sources:
         module = sys.modules.get(name)
@@ -85,7 +76,7 @@ def _events(sources: Sources, participant: Participant) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def _imported(base: str, _count: int) -> dict[str, str]:
-    """Give the files of the project's imported modules; looked up again when more have been imported."""
+    """Return the files of the project's imported modules; cached until more have been imported."""
     files = ((name, _file_of(name)) for name in list(sys.modules))
     return {name: file for name, file in files if file and _is_of_project(file, base)}
 
@@ -96,7 +87,7 @@ def _file_of(name: str) -> str:
 
 
 def _beside(name: str, file: Path) -> dict[str, str]:
-    """Give the modules of the same package, imported or not."""
+    """Return the modules of the same package, imported or not."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     if not package:
         return {}
@@ -105,7 +96,7 @@ def _beside(name: str, file: Path) -> dict[str, str]:
 
 
 def _is_of_project(file: str, base: str) -> bool:
-    """Say whether a file is the project's own: neither installed, nor choreo's."""
+    """Whether a file is the project's own: neither installed, nor choreo's."""
     own = file.startswith(_OWN) and not file.startswith(os.path.join(_OWN, "examples", ""))
     return file.startswith(os.path.join(base, "")) and "site-packages" not in file and not own
 

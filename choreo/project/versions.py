@@ -1,4 +1,4 @@
-"""Earlier versions of events: those in ``schemas/``, and those of an older revision of the repository."""
+"""Earlier versions of events: in the folder of schemas, and in an older revision of the repository."""
 
 from __future__ import annotations
 
@@ -11,39 +11,37 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from choreo.avro import parse_schema
+from choreo.avro.schema_files import read_schema, schema_files
 from choreo.errors import ConfigurationError, SchemaError
-
-if TYPE_CHECKING:
-    from choreo.manifest import Manifest, SchemaEntry
+from choreo.manifest import Manifest, SchemaEntry
 
 Versions = dict[str, dict[str, Any]]
-"""Of each event, its schemas by fingerprint."""
+"""The schemas of each event, by fingerprint."""
 
 _NAME_ONE = "name a commit, a tag or a branch that has it"
 _MOST_BYTES = 256 * 1024 * 1024
 
 
-def kept(path: Path) -> Versions:
-    """Give the versions that the files of a folder of schemas hold; a file that can't be used is passed over.
+def versions_in(path: Path) -> Versions:
+    """Return the versions in a folder of schemas, without files that can't be used.
 
-    `choreo schemas check` is what reports those.
+    `choreo schemas check` reports those.
     """
-    return _kept(
+    return _versions_in(
         str(path), tuple(each.stat().st_mtime_ns for each in (path, path / "history") if each.is_dir())
     )
 
 
 @lru_cache(maxsize=8)
-def _kept(path: str, _modified: tuple[int, ...]) -> Versions:
-    from choreo.avro.schema_files import read_schema, schema_files
-
+def _versions_in(path: str, _modified: tuple[int, ...]) -> Versions:
     return _versions(_readable(schema_files(Path(path)), read_schema))
 
 
-def of_revision(revision: str, path: Path, base: Path) -> Versions:
-    """Give the versions that a folder of schemas held in a revision of the git repository of ``base``.
+def versions_at(revision: str, path: Path, base: Path) -> Versions:
+    """Return the versions that a folder of schemas held in a revision of the git repository of ``base``.
 
     Raises `ConfigurationError` where git doesn't know the revision, or there is no repository.
     """
@@ -56,8 +54,8 @@ def of_revision(revision: str, path: Path, base: Path) -> Versions:
     except OSError as error:
         raise ConfigurationError(f"--against needs git: {error.strerror}", hint="install git") from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise ConfigurationError(f"git has no {inside} of {revision}: {said[-1]}", hint=_NAME_ONE)
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise ConfigurationError(f"git has no {inside} of {revision}: {lines[-1]}", hint=_NAME_ONE)
     if len(done.stdout) > _MOST_BYTES:
         raise ConfigurationError(f"{path} of {revision} is larger than {_MOST_BYTES} bytes")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
@@ -66,8 +64,8 @@ def of_revision(revision: str, path: Path, base: Path) -> Versions:
     return _versions(_readable(contents, json.loads))
 
 
-def remembered(manifests: Iterable[Manifest], versions: Versions) -> list[Manifest]:
-    """Give manifests with versions of their events that they don't have yet."""
+def with_versions(manifests: Iterable[Manifest], versions: Versions) -> list[Manifest]:
+    """Return manifests with those versions of their events that they don't have yet."""
     return [
         replace(
             each, schemas={name: _with(entry, versions.get(name, {})) for name, entry in each.schemas.items()}
@@ -91,8 +89,6 @@ def _readable(items: Iterable[Any], read: Any) -> Iterator[Any]:
 
 
 def _versions(schemas: Iterable[Any]) -> Versions:
-    from choreo.avro import parse_schema
-
     found: Versions = {}
     for schema in schemas:
         try:

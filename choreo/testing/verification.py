@@ -7,7 +7,7 @@ from time import perf_counter
 
 from choreo.graph import choreography_of
 from choreo.participant import Participant
-from choreo.project.choreography import compare, manifest_from
+from choreo.project.manifests import compare, manifest_from
 from choreo.verify import Budget
 from choreo.verify import verify as examine
 from choreo.verify.report.text import text

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from choreo.graph import choreography_of
 from choreo.manifest import Manifest
-from choreo.project.choreography import compare
+from choreo.project.manifests import compare
 from choreo.verify import Finding, verify
 from tests.verify.choreography_text import write_choreography
 from tests.verify.graph_oracle import broken_properties

@@ -8,7 +8,7 @@ import pytest
 
 from choreo.graph import choreography_of
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, Outcome
-from choreo.project.choreography import manifest_from
+from choreo.project.manifests import manifest_from
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Event, Run, Scenario
 from choreo.verify.rules import CHECKS

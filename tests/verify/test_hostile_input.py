@@ -12,7 +12,7 @@ import pytest
 
 from choreo.manifest import write_manifest
 from choreo.manifest.document import hash_of
-from choreo.project.choreography import manifest_from
+from choreo.project.manifests import manifest_from
 from tests.cli.command import assert_refused, execute
 from tests.verify.corpus import parts
 

@@ -6,7 +6,7 @@ import pytest
 
 from choreo.cli.verify import exit_code
 from choreo.graph import choreography_of
-from choreo.project.choreography import manifest_from
+from choreo.project.manifests import manifest_from
 from choreo.verify import Budget, Verdict, verify
 from tests.verify.corpus import parts
 

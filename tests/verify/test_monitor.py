@@ -9,7 +9,8 @@ import pytest
 
 from choreo.graph import SagaGraph, choreography_of
 from choreo.participant import Participant
-from choreo.project.choreography import declared, manifest_from
+from choreo.project.choreography import declared
+from choreo.project.manifests import manifest_from
 from choreo.records import Entry
 from choreo.replay.monitor import departures
 from choreo.testing import Budget, Harness

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from choreo.graph import Choreography, choreography_of
-from choreo.project.choreography import compare
+from choreo.project.manifests import compare
 from choreo.verify import verify
 from tests.verify.graph_oracle import broken_properties
 

@@ -10,7 +10,7 @@ import pytest
 
 from choreo.graph import choreography_of
 from choreo.manifest import Manifest, Suppression
-from choreo.project.choreography import compare
+from choreo.project.manifests import compare
 from choreo.verify import Verdict, rules, verify
 from choreo.verify.policy import Levels
 from choreo.verify.rule import Rule

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from choreo.graph import Choreography, choreography_of
-from choreo.project.choreography import compare, declared, manifest_from
+from choreo.project.choreography import declared
+from choreo.project.manifests import compare, manifest_from
 from choreo.verify import Finding, verify
 
 from . import naive, sagas

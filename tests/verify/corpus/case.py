@@ -11,7 +11,7 @@ from types import ModuleType
 
 from choreo.graph import choreography_of
 from choreo.manifest import Manifest
-from choreo.project.choreography import compare, manifest_from
+from choreo.project.manifests import compare, manifest_from
 from choreo.project.modules import participants_of
 from choreo.verify import Finding, Verdict, verify
 

@@ -2,7 +2,7 @@
 
 from choreo import Context, Participant
 from choreo.graph import choreography_of, lock_of
-from choreo.project.choreography import manifest_from
+from choreo.project.manifests import manifest_from
 from tests.verify.corpus import parts
 from tests.verify.corpus.contract import (
     Backordered,

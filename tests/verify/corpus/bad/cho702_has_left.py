@@ -1,7 +1,7 @@
 """The lock knows a participant that is not given. # expect nowhere: CHO702"""
 
 from choreo.graph import choreography_of, lock_of
-from choreo.project.choreography import manifest_from
+from choreo.project.manifests import manifest_from
 from tests.verify.corpus import parts
 from tests.verify.corpus.parts import mail, orders, payments, stock
 

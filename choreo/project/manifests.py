@@ -1,0 +1,48 @@
+"""The manifest of a declared participant, with the schemas of its events and what its sources show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from choreo.avro import parse_schema, schema_of, unreadable
+from choreo.events import event_name
+from choreo.manifest import Manifest, SchemaEntry, manifest_of
+from choreo.participant import Participant
+from choreo.project.pyproject import project_folder, schemas_folder
+from choreo.project.sources import examine_participant, relative_name
+from choreo.project.versions import versions_in, with_versions
+from choreo.verify import Unreadable
+
+
+def manifest_from(
+    participant: Participant, base: Path | None = None, schemas: Path | None = None
+) -> Manifest:
+    """Return the manifest of a declared participant, its files named as seen from ``base``.
+
+    ``base`` is the project's folder, ``schemas`` the folder of schema files, for earlier versions of its
+    events; by default both are those of the nearest project. Raises `SchemaError` when an event has no Avro
+    schema, and `ConfigurationError` where a source can't be read.
+    """
+    base, schemas = base or project_folder(), schemas or schemas_folder()
+    entries = {}
+    for cls in participant.events:
+        schema = schema_of(cls)
+        entries[event_name(cls)] = SchemaEntry(schema, parse_schema(schema).fingerprint)
+    examined = examine_participant(participant, base)
+    manifest = manifest_of(
+        participant,
+        entries,
+        locate=lambda file: relative_name(file, base),
+        suppressions=examined.suppressions,
+        remarks=examined.remarks,
+    )
+    return with_versions([manifest], versions_in(schemas))[0]
+
+
+def compare(written: Any, read: Any) -> Sequence[Unreadable]:
+    """Return what of a writer's records a reader's schema can't read."""
+    if written == read:
+        return []
+    return [Unreadable(*problem) for problem in unreadable(parse_schema(written), parse_schema(read))]
