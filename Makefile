@@ -54,7 +54,7 @@ simulate: $(READY) ## the examples in memory, on 10,000 random schedules with ra
 fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
 	JOBS=$(JOBS) $(BIN)/python -m tests.programs.naive 10000
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -s tests/verify/test_mutants.py
-	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/programs/fuzz tests/kafka/test_cloudevents.py tests/scenarios/test_nth_operation.py
+	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/verify/test_oracles.py tests/verify/test_simulate.py tests/avro tests/programs/fuzz tests/kafka/test_cloudevents.py tests/scenarios/test_nth_operation.py
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers
 	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -24,8 +25,9 @@ WARNED = {
 """What there is to be warned of in a saga that is right all the same, and why it is."""
 
 
+@cache
 def choreography(name: str) -> Choreography:
-    """Give the choreography of one module."""
+    """Return the choreography of one module."""
     return choreography_of(map(manifest_from, declared(f"{sagas.__name__}.{name}")))
 
 
