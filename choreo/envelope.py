@@ -1,4 +1,4 @@
-"""What the headers of an event say: the CloudEvents attributes, without the body."""
+"""``Envelope``: the CloudEvents attributes of an event, which its headers hold, without its body."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from choreo.outcome import Kind, Outcome
 
 
 class Envelope(NamedTuple):
-    """The attributes of one event of a saga's log (CloudEvents 1.0 with choreo's extensions).
+    """The attributes of one event of a saga (CloudEvents 1.0 with choreo's extensions).
 
-    ``time`` is in milliseconds since the epoch. Everybody folds a saga from these alone; a body is
-    needed only by who handles the event.
+    ``time`` is in milliseconds since the epoch. A saga is folded from these alone; only a participant that
+    handles the event needs its body (R1).
     """
 
     id: str
@@ -30,10 +30,10 @@ class Envelope(NamedTuple):
 
 
 def event_id(saga_id: str, step: str, outcome: str, event_type: str) -> str:
-    """Derive the id of an outcome: the same saga, step, outcome and type give the same id for ever.
+    """Return the id of an outcome: the same for the same saga, step, outcome and event type.
 
-    A retry, a restart, a replay or a second relay so repeats the id, and a reader that has seen it
-    once can ignore it (rule R2).
+    A retry, a restart, a replay or a second relay so repeats the id, and a reader that has folded it once
+    can ignore it (R2).
 
     >>> event_id("s-1", "payments.charge", "succeeded", "shop.PaymentProcessed")
     '2e2f0a9058ebd117bd021286599ebea7'
@@ -42,7 +42,7 @@ def event_id(saga_id: str, step: str, outcome: str, event_type: str) -> str:
 
 
 def idempotency_key(saga_id: str, step: str, action: str) -> str:
-    """Derive the key that an external API may use to do a step, or its compensation, once.
+    """Return the key by which an external API can do a step, or its compensation, only once.
 
     ``action`` is ``"action"`` or ``"compensation"``. Stable across retries, replays and restarts.
     """

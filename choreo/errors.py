@@ -1,6 +1,6 @@
-"""Every error that choreo raises, one class each, under one root.
+"""The errors that choreo raises, under one root.
 
-An error says what is wrong in one sentence and, where it can, a ``hint``: what to do about it.
+Each has a message of one sentence and, where there is something to do about it, a ``hint``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class BodyError(ChoreoError):
 
 
 class PayloadErased(BodyError):
-    """Raised when an event is needed whose payload somebody took out of the saga log for good."""
+    """Raised when an event is needed whose payload was erased from the saga log."""
 
 
 class UnknownFingerprint(BodyError):
@@ -80,7 +80,7 @@ class StoreError(ChoreoError):
 
 
 class StoreMismatch(StoreError):
-    """Raised when the store and the log contradict each other, so going on could lose or repeat effects."""
+    """Raised when the store and the topic contradict each other, so going on could lose or repeat effects."""
 
 
 class Fenced(StoreError):
@@ -100,7 +100,7 @@ class LogError(ChoreoError):
 
 
 class ManifestError(ChoreoError):
-    """Raised when a manifest can't be read, or is none."""
+    """Raised when a manifest can't be read, or is not a manifest."""
 
 
 class Permanent(Exception):
@@ -113,7 +113,7 @@ class Permanent(Exception):
 
 
 def did_you_mean(word: object, known: Iterable[str], otherwise: str) -> str:
-    """Give the known word that is meant, it seems, or else say ``otherwise`` and all known words.
+    """Return a hint for an unknown word: the known one most like it, or ``otherwise`` and all of them.
 
     >>> did_you_mean("timeot", ["fails", "timeout"], "options")
     "did you mean 'timeout'?"

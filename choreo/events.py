@@ -1,4 +1,4 @@
-"""``@event``: a domain event is a frozen dataclass with a name of its own on the wire."""
+"""The decorator `event`: a domain event is a frozen dataclass with a name of its own on the wire."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ EARLIER = _Earlier()
 Earlier = Annotated[T, EARLIER]
 """An event that came earlier in the saga, as a parameter: ``order: Earlier[OrderCreated]``.
 
-It plays no part in what calls the handler. Its body is kept in the participant's saga log from the
-day on which a handler asks for it. ``Earlier[OrderNoted] | None`` takes one that may not have come; of
-``Earlier[A | B]`` the handler gets the first, in that order, that has.
+It plays no part in what calls the handler. The participant's saga log keeps its body from the release on in
+which a handler takes it. ``Earlier[OrderNoted] | None`` takes one that may not have come; of
+``Earlier[A | B]`` the handler gets the first of A and B that has come.
 """
 
 
@@ -60,7 +60,7 @@ class DecimalOf:
 
 
 class EventType(NamedTuple):
-    """What ``@event`` knows of a class: ``name`` is its Avro full name, for example ``shop.OrderCreated``."""
+    """The description of an event class: ``name`` is its Avro full name, such as ``shop.OrderCreated``."""
 
     name: str
     namespace: str
@@ -137,12 +137,12 @@ def _origin(cls: type) -> str:
 
 
 def is_event(cls: object) -> bool:
-    """Say whether ``@event`` stands on this very class (a subclass needs its own)."""
+    """Whether ``@event`` decorates this very class (a subclass needs its own)."""
     return isinstance(cls, type) and _MARK in cls.__dict__
 
 
 def event_type(cls: type) -> EventType:
-    """Give what ``@event`` knows of a class. Raises `DeclarationError` where it isn't one."""
+    """Return the description of an event class. Raises `DeclarationError` where it isn't one."""
     if not is_event(cls):
         raise DeclarationError(
             f"{getattr(cls, '__qualname__', cls)!s} is not an event", hint="decorate it with @event"
@@ -152,12 +152,12 @@ def event_type(cls: type) -> EventType:
 
 
 def event_name(cls: type) -> str:
-    """Give an event class's Avro full name. Raises `DeclarationError` where it isn't an event."""
+    """Return an event class's Avro full name. Raises `DeclarationError` where it isn't an event."""
     return event_type(cls).name
 
 
 def short_name(event_type: str) -> str:
-    """Give an event's name without its namespace.
+    """Return an event's name without its namespace.
 
     >>> short_name("shop.OrderCreated")
     'OrderCreated'
@@ -167,10 +167,11 @@ def short_name(event_type: str) -> str:
 
 @event(namespace="choreo")
 class Aborted:
-    """Given to a compensation that no other step's event called: a leaf's, or one after a timeout.
+    """What a compensation with an event parameter takes when no event of another step called it.
 
-    ``step`` is the step whose failure or timeout was first in the saga's log, ``reason`` says why.
-    It is never published.
+    That is so for a step that no later step follows, and after a timeout. ``step`` is the step whose failure
+    or timeout was the first in the topic, ``reason`` says why it failed. A compensation that names no event
+    needs no ``Aborted``, and none is ever published.
     """
 
     step: str

@@ -1,4 +1,4 @@
-"""How often and how fast a failed attempt is repeated."""
+"""``Retry``: how often a failed attempt is repeated, and after which pauses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from choreo.errors import DeclarationError
 class Retry:
     """Exponential backoff: ``attempts`` in all, the first pause ``delay``, each next ``factor`` times longer.
 
-    No pause is longer than ``longest``. The default is the field's: five attempts, 10 s doubling.
+    No pause is longer than ``longest``. The default is five attempts, with pauses of 10 s, 20 s and so on.
     Raises `DeclarationError` for numbers that make no sense.
 
     >>> [Retry(delay=timedelta(seconds=10)).pause(attempt).total_seconds() for attempt in (1, 2, 3)]
@@ -43,7 +43,7 @@ class Retry:
             )
 
     def pause(self, attempt: int) -> timedelta:
-        """Give the pause after attempt number ``attempt`` (the first is 1)."""
+        """Return the pause after attempt number ``attempt`` (the first is 1)."""
         if not self.delay:
             return self.delay
         # In logarithms, as a retriable step counts its attempts without end and a power would overflow.

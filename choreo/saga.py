@@ -1,4 +1,4 @@
-"""``Saga``: the contract that all participants of a saga share."""
+"""``Saga``: the contract that all participants of a saga type share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")
 
 
 class StartStep(NamedTuple):
-    """The step that starts a saga, to name it in ``compensation(of=…)``."""
+    """The step that starts a saga, as ``compensation(of=saga.start)`` names it."""
 
     saga: Saga
     name: str = START
@@ -22,12 +22,12 @@ class StartStep(NamedTuple):
 class Saga:
     """A saga type: how it starts, how it ends, and the one topic that carries all its events.
 
-    ``starts``, ``completes``, ``fails`` are event classes, ``aborts`` the event that cancels it, where it
-    can be cancelled. ``topic`` is ``name`` where none is given. ``version`` grows when the contract
+    ``starts``, ``completes`` and ``fails`` are event classes; ``aborts`` is the event that cancels the saga,
+    where it can be cancelled. ``topic`` is ``name`` by default. ``version`` grows when the contract
     changes: a participant acts on versions up to the one it knows. Events of the saga live in the
     namespace of ``starts``, below it, or in one of ``namespaces``.
 
-    Raises `DeclarationError` for what could not work.
+    Raises `DeclarationError` for a contract that could not work.
 
     >>> from choreo import event
     >>> @event(namespace="shop")
@@ -105,7 +105,7 @@ class Saga:
 
     @property
     def events(self) -> tuple[type, ...]:
-        """The event classes that the contract itself names."""
+        """The event classes that the contract names."""
         named = (self.starts, self.completes, self.fails)
         return (*named, self.aborts) if self.aborts else named
 
@@ -115,12 +115,12 @@ class Saga:
         return StartStep(self)
 
     def owns(self, cls: type) -> bool:
-        """Say whether an event class may be an event of this saga, by its namespace."""
+        """Whether an event class may be an event of this saga, by its namespace."""
         namespace = event_type(cls).namespace
         return any(namespace == own or (own and namespace.startswith(f"{own}.")) for own in self.namespaces)
 
     def foreign(self, cls: type) -> str:
-        """Say why an event class is not of this saga."""
+        """Return why an event class is not of this saga."""
         return (
             f"{event_name(cls)} is not an event of saga {self.name!r}, whose events live in "
             f"namespace {' or '.join(repr(namespace) for namespace in self.namespaces)}"

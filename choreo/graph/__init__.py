@@ -1,9 +1,8 @@
 """A choreography: the whole event graph of each saga, put together from manifests. Pure; no I/O here."""
 
 from choreo.graph.choreography import Choreography, choreography_of
-from choreo.graph.derivation import derive, derive_from
-from choreo.graph.lock import Lock, LockedSaga, lock_of, read_lock, write_lock
-from choreo.graph.reverse_edges import Slots, Wanted, reverse_edges, trigger_of, wanted
+from choreo.graph.lock import Lock, LockedSaga, derive, derive_from, lock_of, read_lock, write_lock
+from choreo.graph.reverse_edges import RequiredTrigger, Slots, required_trigger, reverse_edges, trigger_of
 from choreo.graph.roles import role_of, role_of_all, roles_of
 from choreo.graph.saga_graph import SagaGraph, Step
 
@@ -11,20 +10,20 @@ __all__ = [
     "Choreography",
     "Lock",
     "LockedSaga",
+    "RequiredTrigger",
     "SagaGraph",
     "Slots",
     "Step",
-    "Wanted",
     "choreography_of",
     "derive",
     "derive_from",
     "lock_of",
     "read_lock",
+    "required_trigger",
     "reverse_edges",
     "role_of",
     "role_of_all",
     "roles_of",
     "trigger_of",
-    "wanted",
     "write_lock",
 ]

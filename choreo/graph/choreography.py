@@ -1,4 +1,4 @@
-"""``Choreography``: all manifests together, and the graph of each saga that they take part in."""
+"""``Choreography``: the manifests of all participants, and the event graph of each of their sagas."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from choreo.outcome import CANCEL, START
 
 @dataclass(frozen=True)
 class Choreography:
-    """All manifests, in the order of their participants' names, and their sagas, in the order of theirs."""
+    """All manifests, sorted by participant, and the graphs of their sagas, sorted by name."""
 
     manifests: tuple[Manifest, ...]
     sagas: tuple[SagaGraph, ...] = ()
 
 
 def choreography_of(manifests: Iterable[Manifest]) -> Choreography:
-    """Put manifests together."""
+    """Return the choreography of these manifests."""
     ordered = tuple(sorted(manifests, key=lambda manifest: manifest.participant))
     names = sorted({saga.name for manifest in ordered for saga in manifest.sagas})
     return Choreography(ordered, tuple(_graph(name, ordered) for name in names))

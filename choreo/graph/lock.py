@@ -1,26 +1,28 @@
-"""``Lock``: what was resolved from the whole choreography, for participants that are deployed one by one.
+"""``Lock``: what calls each compensation, resolved from the whole choreography and committed as a file.
 
-Each repository commits it. A participant whose compensations name no event takes their triggers from here,
-and may only where what it declares is still what was locked.
+A participant whose compensations name no event takes their triggers from the lock, as long as what it
+declares is what was locked; `derive` does the same without a file for participants of one process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from choreo.graph.choreography import Choreography
-from choreo.graph.reverse_edges import Slots, reverse_edges
+from choreo.errors import ManifestError
+from choreo.graph.choreography import Choreography, choreography_of
+from choreo.graph.reverse_edges import Slots, reverse_edges, trigger_of
 from choreo.graph.saga_graph import SagaGraph
-from choreo.manifest import Document, Fields, Manifest, SagaEntry, digest_of, saga_from
+from choreo.manifest import Document, Fields, Manifest, SagaEntry, digest_of, manifest_of, saga_from
+from choreo.participant import Participant
 
 
 @dataclass(frozen=True)
 class LockedSaga:
     """One saga of the lock: its contract, and the reverse edges of each step that is undone.
 
-    ``edges`` are by step and success event, as `choreo.graph.reverse_edges` gives them.
+    ``edges`` are by step and success event, as `choreo.graph.reverse_edges` returns them.
     """
 
     contract: SagaEntry
@@ -37,17 +39,17 @@ class Lock:
     choreo: str = ""
 
     def edges(self, saga: str, step: str) -> Mapping[str, Slots] | None:
-        """Give what calls a step's compensation, by success event; None for a step that it doesn't know."""
+        """Return what calls a step's compensation, by success event; None for a step not in the lock."""
         found = (each for each in self.sagas if each.contract.name == saga)
         return next((each.edges.get(step) for each in found), None)
 
     def is_stale(self, manifest: Manifest) -> bool:
-        """Say whether a participant declares something else than what was locked, or was not there."""
+        """Whether a participant declares something else than what was locked, or is not in the lock."""
         return self.participants.get(manifest.participant) != digest_of(manifest)
 
 
 def lock_of(choreography: Choreography, choreo: str = "") -> Lock:
-    """Lock a choreography; ``choreo`` is the version that does it."""
+    """Return the lock of a choreography; ``choreo`` is the version that makes it."""
     return Lock(
         {manifest.participant: digest_of(manifest) for manifest in choreography.manifests},
         tuple(_locked(graph) for graph in choreography.sagas),
@@ -66,8 +68,8 @@ DOCUMENT = Document("a choreography's lock", 1, "write it anew: choreo verify --
 
 
 def write_lock(lock: Lock) -> str:
-    """Give a lock as JSON text: the same choreography always gives the same text."""
-    return DOCUMENT.written(
+    """Return a lock as JSON text: the same choreography always gives the same text."""
+    return DOCUMENT.write(
         {
             "choreo": lock.choreo,
             "participants": dict(lock.participants),
@@ -77,12 +79,12 @@ def write_lock(lock: Lock) -> str:
 
 
 def read_lock(content: bytes | str, where: str) -> Lock:
-    """Read a lock's text; ``where`` it was found stands in every message.
+    """Return the lock in a text; ``where`` it was found stands in every message.
 
     Raises `ManifestError` when it is too large, not JSON, of a newer format, was changed by hand or merged,
     or is no lock.
     """
-    fields = DOCUMENT.opened(content, where)
+    fields = DOCUMENT.read(content, where)
     return Lock(
         fields.texts_by_name("participants"),
         tuple(_saga(each) for each in fields.each("sagas")),
@@ -111,3 +113,40 @@ def _saga(given: Fields) -> LockedSaga:
 
 def _edges(given: Fields) -> dict[str, Slots]:
     return {success: given.sets(success) for success in given.names()}
+
+
+def derive(participants: Iterable[Participant]) -> None:
+    """Derive what calls the compensations that name no event, from all participants of their sagas.
+
+    >>> from examples.travel import agency, car, flight, hotel
+    >>> derive([agency.agency, car.car, flight.flight, hotel.hotel])
+    >>> hotel.hotel.roles()["trip-booking"].action["hotel.book_room"].compensations[0].trigger.types
+    frozenset({'travel.TripNotPaid'})
+    """
+    everybody = tuple(participants)
+    if any(each.is_derived for each in everybody):
+        lock = lock_of(choreography_of(manifest_of(each, {}) for each in everybody))
+        for each in everybody:
+            derive_from(lock, each)
+
+
+def derive_from(lock: Lock, participant: Participant) -> None:
+    """Set what calls the compensations of a participant that name no event, as the lock says.
+
+    Raises `ManifestError` when the participant declares something else than what was locked, as its
+    compensations may have other triggers then.
+    """
+    if lock.is_stale(manifest_of(participant, {})):
+        known = "has changed since the choreography was locked"
+        raise ManifestError(
+            f"{participant.name} {known if participant.name in lock.participants else 'is not in the lock'}",
+            hint="choreo verify --lock, and commit choreography.json",
+        )
+    for saga in lock.sagas:
+        participant.derive(
+            saga.contract.name,
+            {
+                step: {success: trigger_of(slots) for success, slots in edges.items()}
+                for step, edges in saga.edges.items()
+            },
+        )

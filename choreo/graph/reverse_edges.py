@@ -1,4 +1,4 @@
-"""Rule R7: the reverse edges of the graph say what calls each compensation, for every shape of a saga.
+"""The reverse edges of a saga's graph: what calls each compensation, for every shape of a saga (R7).
 
 The compensation of a step waits for every step that its success event triggers and that can fail: for
 its failure, or for the confirmation of its compensation. A half-filled join answers too (R4), so joins,
@@ -20,13 +20,13 @@ from choreo.manifest import Alternatives, HandlerEntry, in_order
 from choreo.protocol import Trigger, serves
 
 Slots = tuple[frozenset[str], ...]
-"""What calls a compensation: of every slot any one event. No slots: the saga's first failure calls it."""
+"""What calls a compensation: one event of each slot; without slots, the saga's first failure."""
 
 
-class Wanted(NamedTuple):
+class RequiredTrigger(NamedTuple):
     """What has to call the compensation of one success event: of each successor, one of its answers.
 
-    ``answers`` is empty for a step without successors that can fail, a leaf: the first failure calls it.
+    ``answers`` is empty for a leaf, a step without successors that can fail: the first failure calls it.
     """
 
     success: str
@@ -34,21 +34,21 @@ class Wanted(NamedTuple):
 
     @property
     def is_leaf(self) -> bool:
-        """Say whether no successor can fail."""
+        """Whether no successor can fail."""
         return not self.answers
 
     @property
     def alternatives(self) -> Alternatives:
-        """The same as a condition: every combination of answers, none for a leaf."""
+        """The alternatives of the trigger: every combination of answers, none for a leaf."""
         return in_order(trigger_of(self.slots).alternatives)
 
     @property
     def slots(self) -> Slots:
-        """The answers alone, a slot for each successor."""
+        """The answers of each successor, as a slot."""
         return tuple(frozenset(names) for _, names in self.answers)
 
     def annotation(self) -> str:
-        """Write it as it stands in the code."""
+        """Return the trigger as a user writes it."""
         if self.is_leaf:
             return "event: Aborted"
         parts = [" | ".join(short_name(name) for name in names) for _, names in self.answers]
@@ -57,19 +57,19 @@ class Wanted(NamedTuple):
         return f"on=all_of({', '.join(parts)})"
 
 
-def wanted(graph: SagaGraph, success: str) -> Wanted:
-    """Give what has to call the compensation of the step that emits a success event."""
+def required_trigger(graph: SagaGraph, success: str) -> RequiredTrigger:
+    """Return what has to call the compensation of the step that emits a success event."""
     successors = graph.successors(success)
-    return Wanted(success, tuple((step, (*step.failures, *step.answers)) for step in successors))
+    return RequiredTrigger(success, tuple((step, (*step.failures, *step.answers)) for step in successors))
 
 
 def reverse_edges(graph: SagaGraph, step: str) -> Mapping[str, Slots]:
-    """Give what calls the compensation of a step, by the success event that it emitted."""
-    return {success: wanted(graph, success).slots for success in graph.steps[step].successes}
+    """Return what calls the compensation of a step, by the success event that it emitted."""
+    return {success: required_trigger(graph, success).slots for success in graph.steps[step].successes}
 
 
 def trigger_of(slots: Slots) -> Trigger:
-    """Give the protocol's trigger; it is empty for a leaf.
+    """Return the protocol's trigger for slots; it is empty for a leaf.
 
     >>> trigger = trigger_of((frozenset({"PaymentFailed", "PaymentRefunded"}), frozenset({"SeatCancelled"})))
     >>> trigger.satisfied({"PaymentRefunded"}), trigger.satisfied({"PaymentRefunded", "SeatCancelled"})
@@ -79,7 +79,7 @@ def trigger_of(slots: Slots) -> Trigger:
 
 
 def resolved(graph: SagaGraph) -> SagaGraph:
-    """Give the graph with every derived trigger written out."""
+    """Return the graph with the triggers of all derived compensations filled in."""
     if not any(handler.derived for handler in graph.handlers):
         return graph
     steps = {name: _step(graph, step) for name, step in graph.steps.items()}
@@ -96,7 +96,7 @@ def _step(graph: SagaGraph, step: Step) -> Step:
 
 
 def _undos(graph: SagaGraph, step: Step, undo: HandlerEntry) -> Iterator[HandlerEntry]:
-    """Give a derived compensation once for all success events that have the same edges."""
+    """Return a derived compensation once for all success events that have the same edges."""
     if not undo.derived:
         yield undo
         return

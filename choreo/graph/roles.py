@@ -1,4 +1,4 @@
-"""From a saga's graph to the protocol's roles: the very roles that the workers fold with."""
+"""The protocol's roles, made from a saga's graph: the roles that the workers fold with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from choreo.protocol import Action, Compensation, Contract, Deadline, Observer, 
 
 
 def role_of(graph: SagaGraph, participant: str) -> Role:
-    """Give the protocol's view of one participant."""
+    """Return the role of one participant."""
     own = [step for step in graph.steps.values() if step.participant == participant]
     observers = [handler for handler in graph.observers if handler.participant == participant]
     deadlines = [handler for handler in graph.deadlines if handler.participant == participant]
@@ -26,12 +26,12 @@ def role_of(graph: SagaGraph, participant: str) -> Role:
 
 
 def roles_of(graph: SagaGraph) -> tuple[Role, ...]:
-    """Give the protocol's view of every participant."""
+    """Return the role of every participant."""
     return tuple(role_of(graph, participant) for participant in graph.participants)
 
 
 def role_of_all(graph: SagaGraph) -> Role:
-    """Give the role of all participants together: they read the same log in the same order."""
+    """Return one role for all participants together, as all of them read the same topic in the same order."""
     roles = roles_of(graph)
     return Role(
         "*",

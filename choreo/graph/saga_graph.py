@@ -13,7 +13,7 @@ from choreo.protocol import compensation_for
 
 @dataclass(frozen=True)
 class SagaGraph:
-    """One saga: its contract, its steps, and who watches them."""
+    """The event graph of one saga: its contract, its steps, deadlines and observers."""
 
     contract: SagaEntry
     participants: tuple[str, ...]
@@ -31,7 +31,7 @@ class SagaGraph:
 
     @cached_property
     def outcome(self) -> dict[str, tuple[str, str]]:
-        """Of which step each event is which outcome."""
+        """The step of which each event is an outcome, and the outcome, by event type."""
         found: dict[str, tuple[str, str]] = {}
         for event, step, outcome in self._outcomes():
             found.setdefault(event, (step, outcome))
@@ -47,7 +47,7 @@ class SagaGraph:
 
     @cached_property
     def consumers(self) -> dict[str, list[HandlerEntry]]:
-        """Which handlers each event calls."""
+        """The handlers that each event type calls, alone or with others."""
         found: dict[str, list[HandlerEntry]] = {}
         for handler in self.handlers:
             for name in frozenset().union(*handler.trigger):
@@ -56,7 +56,7 @@ class SagaGraph:
 
     @cached_property
     def triggered(self) -> dict[str, list[Step]]:
-        """Which steps each event triggers, alone or with others."""
+        """The steps that each event type triggers, alone or with others."""
         found: dict[str, list[Step]] = {}
         for step in self.steps.values():
             for name in sorted(frozenset().union(*step.trigger)):
@@ -64,7 +64,7 @@ class SagaGraph:
         return found
 
     def successors(self, success: str) -> list[Step]:
-        """Give the steps that a success event triggers and that can fail: the reverse edges of rule R7."""
+        """Return the steps that a success event triggers and that can fail (R7)."""
         return [step for step in self.triggered.get(success, ()) if step.can_fail]
 
 
@@ -72,7 +72,7 @@ class SagaGraph:
 class Step:
     """One step, with the compensations that undo it; the start, a cancellation and imports are steps too.
 
-    ``handler`` is the action, None for a step that no handler does.
+    ``handler`` is the action, None for the start, the cancellation and an import.
     """
 
     name: str
@@ -86,17 +86,17 @@ class Step:
 
     @property
     def can_fail(self) -> bool:
-        """Say whether it has an outcome that rolls the saga back, or may be refused."""
+        """Whether it may fail or be refused."""
         return self.kind in (COMPENSATABLE, PIVOT)
 
     @property
     def is_undone(self) -> bool:
-        """Say whether it is compensated when the saga rolls back."""
+        """Whether it is compensated when the saga rolls back."""
         return self.kind in (COMPENSATABLE, START)
 
     @property
     def place(self) -> str:
-        """Where it is declared, or its compensation is."""
+        """The place of its action, or of its compensation where it has no action."""
         handlers = (self.handler, *self.compensations)
         return next((handler.place for handler in handlers if handler), "")
 

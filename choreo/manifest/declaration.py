@@ -1,4 +1,4 @@
-"""From a declared `Participant` to its manifest."""
+"""The manifest of a declared `Participant`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def manifest_of(
     remarks: Iterable[Remark] = (),
     code: str = "",
 ) -> Manifest:
-    """Give the manifest of a participant.
+    """Return the manifest of a participant.
 
-    ``schemas`` are those of its events, by full name; ``locate`` gives a source file the name that it has
-    in the project; ``code`` is the version of the participant's code; ``suppressions`` and ``remarks`` are
-    what its source says.
+    ``schemas`` are those of its events, by full name; ``locate`` returns the name of a source file within the
+    project; ``code`` is the version of the participant's code; ``suppressions`` and ``remarks`` come from
+    its source.
     """
     return Manifest(
         participant.name,

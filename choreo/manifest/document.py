@@ -1,4 +1,4 @@
-"""``Document``: a JSON file with a format and a hash, opened without trust."""
+"""``Document``: a kind of JSON file with a format number and a hash, read without trusting its content."""
 
 from __future__ import annotations
 
@@ -15,54 +15,54 @@ MAX_BYTES = 8 * 1024 * 1024
 
 
 class Document(NamedTuple):
-    """One sort of document: what it is called, the newest format that is known, and how one is made anew."""
+    """A kind of document: its description, the newest format that can be read, and how to write one."""
 
-    called: str
+    description: str
     format: int
-    anew: str
+    hint: str
 
-    def written(self, content: Mapping[str, Any]) -> str:
-        """Give a document's text; the same content always gives the same text."""
+    def write(self, content: Mapping[str, Any]) -> str:
+        """Return the text of a document; the same content always gives the same text."""
         whole = {"format": self.format, **content}
         signed = {**whole, "hash": hash_of(whole)}
         return json.dumps(signed, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
-    def opened(self, content: bytes | str, where: str) -> Fields:
-        """Open a document's text.
+    def read(self, content: bytes | str, where: str) -> Fields:
+        """Return the fields of a document, from its text; ``where`` it was found stands in messages.
 
-        Raises `ManifestError` when it is too large, not JSON, of another sort or a newer format, or was
+        Raises `ManifestError` when it is too large, not JSON, of another kind or a newer format, or was
         changed since it was written.
         """
         if len(content) > MAX_BYTES:
-            raise ManifestError(f"{where}: larger than {MAX_BYTES} bytes", hint=f"is it {self.called}?")
+            raise ManifestError(f"{where}: larger than {MAX_BYTES} bytes", hint=f"is it {self.description}?")
         try:
             given = json.loads(content)
         except (ValueError, RecursionError):
-            raise ManifestError(f"{where}: not JSON, or cut off", hint=self.anew) from None
+            raise ManifestError(f"{where}: not JSON, or cut off", hint=self.hint) from None
         if not isinstance(given, dict) or type(given.get("format")) is not int:
-            raise ManifestError(f"{where}: not {self.called}", hint=self.anew)
+            raise ManifestError(f"{where}: not {self.description}", hint=self.hint)
         if given["format"] > self.format:
             raise ManifestError(
                 f"{where}: of format {given['format']}; this choreo reads up to {self.format}",
                 hint="upgrade choreo here",
             )
         self._refuse_changed(given, where)
-        return Fields(given, where, self.anew)
+        return Fields(given, where, self.hint)
 
     def _refuse_changed(self, given: dict[str, Any], where: str) -> None:
         claimed = given.pop("hash", None)
         try:
             fits = claimed == hash_of(given)
         except (RecursionError, ValueError):
-            raise ManifestError(f"{where}: nested too deeply", hint=self.anew) from None
+            raise ManifestError(f"{where}: nested too deeply", hint=self.hint) from None
         if not fits:
             raise ManifestError(
-                f"{where}: the hash doesn't fit: it was changed by hand, or merged", hint=self.anew
+                f"{where}: the hash doesn't fit: it was changed by hand, or merged", hint=self.hint
             )
 
 
 def hash_of(content: Mapping[str, Any]) -> str:
-    """Give the SHA-256 of a JSON object, however it was spaced and ordered.
+    """Return the SHA-256 of a JSON object, whatever its spacing and the order of its fields.
 
     >>> hash_of({"b": 1, "a": 2}) == hash_of({"a": 2, "b": 1})
     True

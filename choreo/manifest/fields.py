@@ -1,4 +1,4 @@
-"""``Fields``: a JSON object from outside, each value checked as it is taken."""
+"""``Fields``: a JSON object from outside, each value of which is checked when it is read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MAX_JOIN = 1_000
 
 
 class Fields:
-    """The fields of one object; ``where`` says which, and ``hint`` what to do about it, for messages.
+    """The fields of one object; ``where`` it stands and a ``hint`` are for messages.
 
-    Every method raises `ManifestError` where the field is not what it should be.
+    Every method raises `ManifestError` when the field is not of the kind that the method returns.
     """
 
     def __init__(self, given: Any, where: str, hint: str) -> None:
@@ -26,58 +26,58 @@ class Fields:
         self._hint = hint
 
     def names(self) -> list[str]:
-        """Give the names of all fields."""
+        """Return the names of all fields."""
         return [self._text(name, name) for name in self._given]
 
     def text(self, name: str, choices: tuple[str, ...] = ()) -> str:
-        """Take a text, one of ``choices`` where there are any."""
+        """Return a text, one of ``choices`` where there are any."""
         value = self._text(name, self._given.get(name))
         if choices and value not in choices:
             raise self._refusal(name, f"one of {', '.join(filter(None, choices))}")
         return value
 
     def count(self, name: str) -> int:
-        """Take a whole number that is not negative."""
+        """Return a whole number that is not negative."""
         value = self._given.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**53:
             raise self._refusal(name, "a whole number")
         return value
 
     def count_or_none(self, name: str) -> int | None:
-        """Take a whole number, or nothing."""
+        """Return a whole number, or None where there is none."""
         return self.count(name) if self.has(name) else None
 
     def number(self, name: str) -> float:
-        """Take a number that is not negative."""
+        """Return a number that is not negative."""
         value = self._given.get(name)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 2**53:
             raise self._refusal(name, "a number")
         return float(value)
 
     def flag(self, name: str) -> bool:
-        """Take true or false."""
+        """Return a boolean."""
         value = self._given.get(name)
         if not isinstance(value, bool):
             raise self._refusal(name, "true or false")
         return value
 
     def items(self, name: str) -> list[Any]:
-        """Take a list."""
+        """Return a list."""
         value = self._given.get(name)
         if not isinstance(value, list) or len(value) > _MAX_ITEMS:
             raise self._refusal(name, f"a list of at most {_MAX_ITEMS}")
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Take a list of texts."""
+        """Return a list of texts."""
         return tuple(self._text(name, each) for each in self.items(name))
 
     def alternatives(self, name: str) -> Alternatives:
-        """Take what calls a handler: any of several sets of event types."""
+        """Return the trigger of a handler: any of several sets of event types."""
         return in_order(self.sets(name))
 
     def sets(self, name: str) -> tuple[frozenset[str], ...]:
-        """Take a list of sets of texts, none of them empty."""
+        """Return a list of sets of texts, none of them empty."""
         options = self.items(name)
         for option in options:
             if not isinstance(option, list) or not 0 < len(option) <= _MAX_JOIN:
@@ -85,30 +85,30 @@ class Fields:
         return tuple(frozenset(self._text(name, each) for each in option) for option in options)
 
     def within(self, name: str) -> Fields:
-        """Take an object."""
+        """Return an object."""
         return Fields(self._given.get(name), f"{self._where}: {name}", self._hint)
 
     def each(self, name: str) -> list[Fields]:
-        """Take a list of objects."""
+        """Return a list of objects."""
         items = enumerate(self.items(name))
         return [Fields(item, f"{self._where}: {name}[{at}]", self._hint) for at, item in items]
 
     def named(self, name: str) -> dict[str, Fields]:
-        """Take an object whose values are objects."""
+        """Return an object whose values are objects."""
         inner = self.within(name)
         return {key: inner.within(key) for key in inner.names()}
 
     def texts_by_name(self, name: str) -> dict[str, str]:
-        """Take an object whose values are texts."""
+        """Return an object whose values are texts."""
         inner = self.within(name)
         return {key: inner.text(key) for key in inner.names()}
 
     def anything(self, name: str) -> Any:
-        """Take whatever is there, unchecked."""
+        """Return any value, unchecked; None where there is none."""
         return self._given.get(name)
 
     def has(self, name: str) -> bool:
-        """Say whether there is anything."""
+        """Whether there is a value that is not null."""
         return self._given.get(name) is not None
 
     def _text(self, name: str, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""``ParameterEntry``: one parameter of a handler, so that its ``def`` line can be written anew."""
+"""``Manifest``: what one participant declares, as data, and the entries that it consists of."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class ParameterEntry:
-    """One parameter. ``role`` is ``event`` (it calls), ``result`` (what is undone), ``earlier`` or
-    ``context``.
+    """One parameter of a handler, from which its ``def`` line can be written again.
 
-    ``types`` are the full names of the events that it takes, `Aborted` left out; ``optional``: or None.
+    ``role`` is ``event`` (it calls the handler), ``result`` (of the action that is undone), ``earlier`` or
+    ``context``. ``types`` are the full names of the events that it takes, without `Aborted`; ``optional``: it
+    takes None, too.
     """
 
     name: str
@@ -26,17 +27,17 @@ ROLES = ("event", "result", "earlier", "context")
 
 
 class Link(NamedTuple):
-    """A line of source: ``place`` is ``file:line``, ``text`` what stands there."""
+    """A line of source: ``place`` is ``file:line``, ``text`` is the line."""
 
     place: str
     text: str
 
 
 class Remark(NamedTuple):
-    """One thing that a rule has to say of a body.
+    """What a rule has found in the body of a handler.
 
-    ``where`` is the line that it is about, ``about`` the name of what is called or returned there, ``what``
-    says more of it, ``chain`` leads from there to the end through the functions that are called.
+    ``where`` is the line, ``about`` the name of what is called or returned there, ``what`` a detail, and
+    ``chain`` the lines of the functions that are called from there, down to the last.
     """
 
     rule: str
@@ -48,14 +49,14 @@ class Remark(NamedTuple):
 
 
 Alternatives = tuple[frozenset[str], ...]
-"""What calls a handler: any of several sets of event types, each of which must have come whole.
+"""The trigger of a handler: any of several sets of event types, of which all must have come.
 
-They are kept in the order of their names, so that two declarations of the same are equal.
+They are sorted, so that equal triggers compare equal however they were declared.
 """
 
 
 def in_order(alternatives: Iterable[frozenset[str]]) -> Alternatives:
-    """Put alternatives in their order."""
+    """Return alternatives sorted."""
     return tuple(sorted(alternatives, key=sorted))
 
 
@@ -96,8 +97,8 @@ class HandlerEntry:
 
     ``place`` is ``file:line``, the file as the project names it. ``results`` are the success events that a
     compensation undoes (empty: all), ``aborted`` says whether it admits an `Aborted`, ``optional_result``
-    whether it can run without what its action returned. ``earlier`` are the events that the handler takes
-    from before; ``derived`` says that a compensation names no event and leaves its trigger to rule R7.
+    whether it can run without the event that its action returned. ``earlier`` are the earlier events that the
+    handler takes; ``derived``: a compensation names no event, and its trigger follows from the graph (R7).
     """
 
     name: str
@@ -122,13 +123,13 @@ class HandlerEntry:
 
     @property
     def participant(self) -> str:
-        """Who declares it."""
+        """The name of the participant that declares it."""
         return self.name.partition(".")[0]
 
 
 @dataclass(frozen=True)
 class ExternalEntry:
-    """An event that crosses to (``export``) or from (``import``) a topic that isn't a saga's."""
+    """An event that goes to (``export``) or comes from (``import``) a topic that isn't a saga's."""
 
     event: str
     saga: str
@@ -138,7 +139,7 @@ class ExternalEntry:
 
 @dataclass(frozen=True)
 class SchemaEntry:
-    """An event's Avro schema, its fingerprint in hex, and earlier versions that the log may still hold."""
+    """An event's Avro schema, its fingerprint in hex, and earlier versions that the topic may still hold."""
 
     schema: Any
     fingerprint: str
@@ -147,7 +148,7 @@ class SchemaEntry:
 
 @dataclass(frozen=True)
 class Suppression:
-    """``# choreo: ignore[CHO204] reason`` at ``place``: a rule that is not to be reported there."""
+    """``# choreo: ignore[CHO204] reason`` at ``place``: findings of the rule are not reported there."""
 
     rule: str
     place: str
@@ -158,10 +159,9 @@ class Suppression:
 class Manifest:
     """All that one participant declares. ``schemas`` has an entry for each event type.
 
-    ``choreo`` and ``code`` are the versions of choreo and of the participant's own code. ``origin`` says
-    where it was read, for messages; ``outdated`` names a committed manifest that says something else than
-    the code does; both are no part of the manifest. ``remarks`` are what the bodies of its
-    handlers were found to do.
+    ``choreo`` and ``code`` are the versions of choreo and of the participant's own code. ``remarks`` are what
+    was found in the bodies of its handlers. ``origin`` says where it was read, for messages; ``outdated``
+    names a committed manifest that differs from the code; neither is written.
     """
 
     participant: str

@@ -1,4 +1,4 @@
-"""Manifests read without trust: they are data from outside."""
+"""Reads manifests, which are data from outside: every value is checked."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _RUNS = ("inside", "coroutine", "thread")
 
 
 def read_manifest(content: bytes | str, where: str) -> Manifest:
-    """Read a manifest's text; ``where`` it was found stands in every message.
+    """Return the manifest in a text; ``where`` it was found stands in every message.
 
     Raises `ManifestError` when it is too large, not JSON, of a newer format, was changed by hand, is no
-    manifest of this choreo's, or speaks for another participant.
+    manifest of choreo's, or declares a handler of another participant.
     """
-    fields = DOCUMENT.opened(content, where)
+    fields = DOCUMENT.read(content, where)
     manifest = Manifest(
         fields.text("participant"),
         tuple(saga_from(each) for each in fields.each("sagas")),
@@ -49,7 +49,7 @@ def read_manifest(content: bytes | str, where: str) -> Manifest:
 
 
 def saga_from(given: Fields) -> SagaEntry:
-    """Read a saga's contract."""
+    """Return the contract of a saga."""
     return SagaEntry(
         given.text("name"),
         given.text("topic"),
@@ -131,12 +131,12 @@ def _link(given: Fields) -> Link:
 
 
 def _refuse_foreign(manifest: Manifest) -> None:
-    """Refuse what claims another participant's handler or step; a foreign compensation is CHO210's matter."""
+    """Refuse a handler or a step of another participant; CHO210 is about foreign compensations."""
     names = [handler.name for handler in manifest.handlers]
     names += [handler.step for handler in manifest.handlers if handler.task == "action"]
     for name in names:
         if not name.startswith(f"{manifest.participant}."):
             raise ManifestError(
                 f"{manifest.origin}: {manifest.participant} claims {name}, which is another participant's",
-                hint=DOCUMENT.anew,
+                hint=DOCUMENT.hint,
             )

@@ -1,4 +1,4 @@
-"""Manifests as text, and the digest of what in them matters to the event graph."""
+"""Writes manifests as text, and digests those of their parts that the event graph is made of."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ DOCUMENT = Document("a manifest of choreo's", 1, "write it anew: choreo manifest
 
 
 def write_manifest(manifest: Manifest) -> str:
-    """Give a manifest as deterministic JSON text, with a hash over all that it says."""
-    return DOCUMENT.written(
+    """Return a manifest as JSON text with a hash; the same manifest always gives the same text."""
+    return DOCUMENT.write(
         {
             "choreo": manifest.choreo,
             "code": manifest.code,
@@ -28,9 +28,9 @@ def write_manifest(manifest: Manifest) -> str:
 
 
 def digest_of(manifest: Manifest) -> str:
-    """Give a digest of what the event graph is made of: what calls what and what it may emit.
+    """Return a digest of what makes the event graph: what calls a handler and what it may emit.
 
-    Lines, times, schemas and versions may change without it.
+    It does not change with lines of code, times, schemas and versions.
     """
     content = {
         "participant": manifest.participant,

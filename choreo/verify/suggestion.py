@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from choreo.events import short_name
-from choreo.graph import SagaGraph, Step, Wanted, wanted
+from choreo.graph import RequiredTrigger, SagaGraph, Step, required_trigger
 from choreo.manifest import HandlerEntry
 from choreo.manifest.manifest import ParameterEntry
 from choreo.outcome import START
@@ -14,7 +14,7 @@ from choreo.outcome import START
 ABORTED = "Aborted"
 
 
-def signature(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> tuple[str, ...]:
+def signature(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrigger) -> tuple[str, ...]:
     """Return the ``def`` line of a compensation with the triggers that it needs."""
     aborted = undo.aborted or any(deadline.step == step.name for deadline in graph.deadlines)
     known = [each for each in undo.parameters if each.role == "event"]
@@ -31,7 +31,7 @@ def signature(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -
 
 def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tuple[str, ...]:
     """Return a compensation for a success event of a step that none undoes."""
-    needs = wanted(graph, success)
+    needs = required_trigger(graph, success)
     watched = any(deadline.step == step.name for deadline in graph.deadlines)
     partial = bool(step.handler and step.handler.partial)
     slots = [(after.name, answers) for after, answers in needs.answers]
@@ -69,12 +69,16 @@ Slot = tuple[str, tuple[str, ...]]
 """A step that has to end first, and the events that end it."""
 
 
-def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Wanted) -> list[Slot]:
+def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrigger) -> list[Slot]:
     """Return what a compensation waits for; if it undoes several success events, what follows any of them.
 
     Where two of these fork, one compensation can't wait for both: then it waits for what follows the first.
     """
-    served = [wanted(graph, success) for success in step.successes if step.compensation_for(success) is undo]
+    served = [
+        required_trigger(graph, success)
+        for success in step.successes
+        if step.compensation_for(success) is undo
+    ]
     if all(len(each.answers) == 1 for each in served):
         ends = dict.fromkeys(name for each in served for _, names in each.answers for name in names)
         return [(needs.answers[0][0].name, tuple(ends))]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
-from choreo.graph import SagaGraph, Step, Wanted, wanted
+from choreo.graph import RequiredTrigger, SagaGraph, Step, required_trigger
 from choreo.manifest import HandlerEntry
 from choreo.outcome import FAILED, SUCCEEDED
 from choreo.verify.analysis.order import Order
@@ -27,7 +27,7 @@ class Declared(NamedTuple):
     step: Step
     success: str
     undo: HandlerEntry
-    needs: Wanted
+    needs: RequiredTrigger
 
 
 def declared(order: Order) -> Iterator[Declared]:
@@ -41,7 +41,7 @@ def declared(order: Order) -> Iterator[Declared]:
         for success in step.successes:
             undo = step.compensation_for(success)
             if undo and not undo.derived and success in order.reachable:
-                yield Declared(step, success, undo, wanted(order.graph, success))
+                yield Declared(step, success, undo, required_trigger(order.graph, success))
 
 
 def timeouts(graph: SagaGraph, step: Step) -> frozenset[str]:

@@ -78,7 +78,7 @@ def run_file_of(graph: SagaGraph, run: Run, rule: str, choreo: str = "") -> RunF
 
 def write_run(run: RunFile) -> str:
     """Return a run file as JSON text."""
-    return DOCUMENT.written(plain(run))
+    return DOCUMENT.write(plain(run))
 
 
 def plain(run: RunFile) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def read_run(content: bytes | str, where: str) -> RunFile:
 
     Raise `ManifestError` when the text is too large, not JSON, of a newer format, changed, or no run.
     """
-    given = DOCUMENT.opened(content, where)
+    given = DOCUMENT.read(content, where)
     return RunFile(
         given.text("saga"),
         given.text("rule"),

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.graph import wanted
+from choreo.graph import required_trigger
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
@@ -51,7 +51,7 @@ def check(case: Case) -> Iterator[Finding]:
                 at(undo),
                 why="no event of a later step calls it then",
                 help="admit it:",
-                paste=signature(case.graph, step, undo, wanted(case.graph, success)),
+                paste=signature(case.graph, step, undo, required_trigger(case.graph, success)),
                 steps=(deadline.name, undo.name),
                 related=(at(deadline),),
             )
