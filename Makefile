@@ -60,7 +60,7 @@ kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rou
 	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py
 
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
-	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/replay/test_whatif.py -k many_sagas
+	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/replay/test_what_if.py -k many_sagas
 
 resumes: $(READY) ## kill -9 at each point of the turn, rows lost by hand, and everybody resumes: 138 rounds on real Kafka
 	CHOREO_RESUMES=138 $(BIN)/python -m pytest -s tests/replay/test_kills.py

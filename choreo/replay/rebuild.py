@@ -14,10 +14,10 @@ from choreo.participant import Participant
 from choreo.ports import Assignment, Store
 from choreo.protocol import steps
 from choreo.records import Partition, Record
-from choreo.replay.outcomes import REBUILT, Outcomes
+from choreo.replay.own_events import REBUILT, Outcomes
+from choreo.replay.pending_work import lost_work
 from choreo.replay.resume import PutBack
-from choreo.replay.sagas import remembered
-from choreo.replay.standing import lost_work
+from choreo.replay.stored_saga import remembered
 from choreo.replay.topic_fold import Rebuilding
 
 _BATCH = 500

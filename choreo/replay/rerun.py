@@ -11,7 +11,7 @@ from choreo.participant import Context, Handler
 from choreo.ports import Codec, Store
 from choreo.protocol import Instance
 from choreo.records import Entry
-from choreo.replay.confinement import watching
+from choreo.replay.sandbox import watching
 from choreo.worker.attempt import Attempt, attempt
 from choreo.worker.binding import Binding
 from choreo.worker.handlers import Handlers

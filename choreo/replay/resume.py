@@ -11,8 +11,8 @@ from choreo.participant import Participant
 from choreo.ports import Store
 from choreo.protocol.history import envelope_of
 from choreo.records import DeadLetter, Entry
-from choreo.replay.sagas import Remembered, remembered
-from choreo.replay.standing import Work, lost_work
+from choreo.replay.pending_work import Work, lost_work
+from choreo.replay.stored_saga import Remembered, remembered
 from choreo.worker.dead_letters import ask, dead_letter, times_requeued
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent

@@ -36,7 +36,7 @@ from choreo.protocol import (
     fold,
 )
 from choreo.records import Entry, Record
-from choreo.replay.outcomes import REBUILT, Outcomes, Published, called_by, told_before
+from choreo.replay.own_events import REBUILT, Outcomes, Published, called_by, told_before
 from choreo.worker.dead_letters import unreadable_record
 from choreo.worker.instances import Instances, history_of
 from choreo.worker.item import Item, TriggerEvent

@@ -12,10 +12,10 @@ from choreo.ports import Codec, Store
 from choreo.protocol import Role
 from choreo.records import Entry
 from choreo.replay.fold import Difference, Replay
+from choreo.replay.handler_result import Said, words
+from choreo.replay.pending_work import missing, work_of
 from choreo.replay.rerun import Ran, Rerun
-from choreo.replay.sagas import kept_of, letters_of
-from choreo.replay.said import Said, words
-from choreo.replay.standing import missing, work_of
+from choreo.replay.stored_saga import kept_of, letters_of
 from choreo.worker.handlers import Handlers
 from choreo.worker.results import TIMED_OUT
 

@@ -14,7 +14,7 @@ from choreo.errors import ReplayError
 from choreo.participant import Participant
 from choreo.records import Entry
 from choreo.replay.fold import Replay
-from choreo.replay.sagas import remembered
+from choreo.replay.stored_saga import remembered
 from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment

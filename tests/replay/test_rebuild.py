@@ -19,7 +19,7 @@ from choreo.kafka import EmbeddedBroker
 from choreo.kafka.topic_reader import TopicReader
 from choreo.participant import Participant
 from choreo.records import Entry, Partition
-from choreo.replay.observing import observe
+from choreo.replay.observers import observe
 from choreo.replay.rebuild import Rebuilt, rebuild
 from choreo.store.sqlite.store import SQLiteStore
 from examples.bank.contract import bank_transfer

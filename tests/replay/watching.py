@@ -7,7 +7,7 @@ from typing import Any
 
 from choreo.participant import Participant
 from choreo.replay.fold import Difference
-from choreo.replay.sagas import remembered
+from choreo.replay.stored_saga import remembered
 from choreo.store.sqlite.store import SQLiteStore
 from tests.scenarios.shop import Shop
 

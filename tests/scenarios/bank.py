@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from choreo.graph import derive
 from examples.bank.contract import TransferRequested
 from examples.bank.destination import destination
 from examples.bank.ledger import LIMIT, ledger
@@ -13,6 +14,7 @@ from tests.broker.leg import Leg
 from tests.scenarios.stage import Change, Stage
 
 PARTICIPANTS = (source, ledger, destination)
+derive(PARTICIPANTS)
 
 STEPS = ("debit_source", "create_transfer_record", "credit_destination", "settle")
 """Those that can fail."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
+from choreo.graph import derive
 from choreo.records import Entry
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
@@ -22,6 +23,7 @@ from examples.orders.shipping import shipping
 from tests.broker.leg import Leg
 
 PARTICIPANTS = (orders, inventory, payments, shipping, notifications)
+derive(PARTICIPANTS)
 
 STOCK = 1_000_000
 MONEY = 100_000_000 + 100

@@ -12,10 +12,10 @@ from choreo.participant import Participant
 from choreo.project.choreography import declared
 from choreo.project.manifests import manifest_from
 from choreo.records import Entry
-from choreo.replay.monitor import departures
 from choreo.testing import Budget, Harness
 from choreo.testing.fakes import fake_event
 from choreo.testing.schedule import Seeded
+from tests.verify.monitor import departures
 
 from . import sagas
 from .test_sagas import SAGAS

@@ -11,7 +11,7 @@ import click
 from choreo.cli import options, output
 from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
 from choreo.records import Entry
-from choreo.replay.sagas import Remembered, remembered
+from choreo.replay.stored_saga import Remembered, remembered
 
 _EXIT = {"clean": 0, "inconclusive": 3, "findings": 1}
 """The verdicts, the better first, and their exit codes."""

@@ -15,11 +15,10 @@ from choreo.kafka.topic_reader import TopicReader
 from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-from choreo.replay.observing import observe
+from choreo.replay.databases import last_row, workpiece
+from choreo.replay.observers import observe
 from choreo.replay.rebuild import Rebuilt
 from choreo.replay.rebuild import rebuild as rebuild_store
-from choreo.replay.snapshot import last_row
-from choreo.replay.workpiece import workpiece
 from choreo.store.sqlite.store import SQLiteStore
 
 

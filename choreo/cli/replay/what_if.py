@@ -14,7 +14,7 @@ from choreo.avro import AvroCodec
 from choreo.cli import options, output
 from choreo.cli.replay.subject import Subject, as_json, subject_of, target
 from choreo.errors import ConfigurationError, ReplayError
-from choreo.replay.snapshot import copy_of, empty, last_row
+from choreo.replay.databases import copy_of, empty, last_row
 from choreo.replay.what_if import WhatIf
 
 _SHOWN = 50

@@ -20,7 +20,7 @@ from choreo import Context, Participant, Permanent, Saga
 from choreo.avro import AvroCodec
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant as Declared
-from choreo.replay.snapshot import copy_of, empty
+from choreo.replay.databases import copy_of, empty
 from choreo.replay.what_if import WhatIf
 from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import order_fulfilment

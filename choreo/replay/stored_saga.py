@@ -11,7 +11,7 @@ from choreo.ports import Store
 from choreo.protocol import Role
 from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
 from choreo.replay.fold import Difference, Replay
-from choreo.replay.standing import Kept, missing, unconfirmed
+from choreo.replay.pending_work import Kept, missing, unconfirmed
 from choreo.worker.dead_letters import DISCARD, REQUEUE
 
 _PAGE = 1_000

@@ -1,4 +1,4 @@
-"""``departures``: are the saga logs of a real run a run of the model?
+"""``departures``: whether the saga logs of a real run are those of a run of the model.
 
 Each log alone must be what its participant's role gives when its rows are folded again; all logs together
 must tell of one topic in one order, of events that the choreography has, each published by whoever owns its

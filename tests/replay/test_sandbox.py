@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from choreo.replay.confinement import watching
+from choreo.replay.sandbox import watching
 
 
 @pytest.fixture
