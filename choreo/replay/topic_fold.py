@@ -153,11 +153,8 @@ class Rebuilding:
         match decision:
             case Moved():
                 rows.moves.append(decision)
-            case Publish(step, outcome, name) | Answer(step, outcome, name):
-                self._publish(item, rows, step, outcome, name)
-            case Expire(name):
-                deadline = item.role.deadline[name]
-                self._publish(item, rows, deadline.of, TIMED_OUT, deadline.answer)
+            case Publish() | Answer() | Expire():
+                self._publish(item, rows, *item.role.outcome_of(decision))
             case Ignored():
                 rows.is_void = True
             case Drop(task, name):

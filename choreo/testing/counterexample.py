@@ -300,12 +300,12 @@ def _events(given: Sequence[Any]) -> Iterator[Any]:
     return (each for each in given if each is not None and not isinstance(each, Context))
 
 
-def _saga_of(participants: Sequence[Participant], trace: RunFile) -> Saga:
+def _saga_of(participants: Sequence[Participant], run: RunFile) -> Saga:
     for participant in participants:
         for saga in participant.sagas:
-            if saga.name == trace.saga:
+            if saga.name == run.saga:
                 return saga
     raise ConfigurationError(
-        f"nobody here takes part in saga {trace.saga!r}",
+        f"nobody here takes part in saga {run.saga!r}",
         hint="name the modules or manifests of which the trace was written",
     )

@@ -112,7 +112,7 @@ class Simulation:
         """Return a value that is equal for two simulations which behave alike from here on.
 
         It holds what has happened to each participant, in order: two runs that differ only in the order of
-        moves of different participants are equal (Mazurkiewicz, *RunFile theory*, 1987).
+        moves of different participants are equal (Mazurkiewicz, *Trace theory*, 1987).
         """
         processes = tuple(
             (self._past[name], len(process.log.in_flight), process.rests_until)

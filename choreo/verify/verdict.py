@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from choreo.events import short_name
 from choreo.graph import Choreography, Lock
 from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.case import Case
-from choreo.verify.confirmation import confirmed
 from choreo.verify.engine.budget import DEFAULT, Budget, Clock, no_clock
 from choreo.verify.engine.run import RunLine
 from choreo.verify.engine.run_file import run_file_of
-from choreo.verify.finding import Finding
+from choreo.verify.engine.violations import Violation
+from choreo.verify.finding import Finding, at
 from choreo.verify.policy import Levels, Policy
+from choreo.verify.properties import Property
 from choreo.verify.rules import CHECKS, OF_PROPERTY
 from choreo.verify.rules.inconclusive import unexplored
 from choreo.verify.scope import Scope, scope_of
@@ -76,7 +79,7 @@ def _findings(case: Case, policy: Policy) -> list[Finding]:
             found += new
             reported += policy.reported(new)
     if not any(finding.level == "error" for finding in found):  # the search would only repeat an error
-        reported += policy.reported(confirmed(case, OF_PROPERTY))
+        reported += policy.reported(_violations(case))
     return [*reported, *policy.reported(unexplored(case))]
 
 
@@ -95,3 +98,38 @@ def _handler_of(case: Case, line: RunLine) -> str:
     undos = step.compensations if step and line.what == "undone" else ()
     named = (undo.name for undo in undos if line.emitted in map(short_name, undo.emits.successes))
     return next(named, line.step)
+
+
+_MESSAGES = {
+    Property.TERMINATION: "the saga never ends",
+    Property.COMPLETE_ROLLBACK: "`{0}` was done and is never undone",
+    Property.REVERSE_ORDER: "`{0}` is undone before what came after it",
+    Property.ONE_END: "`{0}` is undone, and the saga completes",
+    Property.QUIESCENCE: "`{0}` is left halfway",
+    Property.NO_DEAD_LETTER: "`{0}` becomes a dead letter, and nothing is wrong",
+}
+
+
+def _violations(case: Case) -> Iterator[Finding]:
+    """Return one finding for each property that a run violates, or the search, though no rule found it."""
+    by_runs = (case.violations.get(name, ()) for name in (Property.COMPLETE_ROLLBACK, Property.REVERSE_ORDER))
+    first: dict[Property, Violation] = {}
+    for each in (*chain.from_iterable(by_runs), *case.counterexamples):
+        first.setdefault(each.property, each)
+    return (_violation(case, each) for each in first.values())
+
+
+def _violation(case: Case, each: Violation) -> Finding:
+    step, run, rule = case.graph.steps.get(each.step), each.run, OF_PROPERTY[each.property]
+    return rule.finding(
+        case.graph.name,
+        _MESSAGES[each.property].format(each.step),
+        at((step.handler or next(iter(step.compensations), None)) if step else None),
+        why="the graph alone doesn't show it: it takes this order of events",
+        help="follow the trace; if nothing in it is wrong, report it as a defect of choreo's",
+        steps=(each.step,),
+        scenario=run.scenario.title,
+        run=run.lines(run.cone(*each.numbers)),
+        # A run of a slice leaves out steps that somebody who runs it again would miss.
+        run_file=run_file_of(case.graph, run, rule.id, __version__) if each.whole else None,
+    )
