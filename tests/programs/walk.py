@@ -120,8 +120,13 @@ class Shop:
 
     def open(self, *names: str) -> None:
         """Start the workers of participants; a saga starts at ``orders``."""
+        connect = importlib.import_module("choreo").connect
+        lock = self._package.root / "examples/choreography.json"
         for name in names:
             participant = self._participant(name)
+            connect(
+                participant, self.folder / f"{name}.db", **({"lock": lock} if participant.is_derived else {})
+            )
             store = self._package.find("SQLiteStore")(self.folder / f"{name}.db")
             codec = self._package.find("AvroCodec")(participant.events)
             clock = self._package.find("SystemClock")()
@@ -129,7 +134,6 @@ class Shop:
             worker.start()
             self.workers[name] = worker
             self._stores.append(store)
-        importlib.import_module("choreo").connect(self._participant("orders"), self.folder / "orders.db")
 
     def place(self) -> str:
         """Place an order that succeeds; return the saga's id."""

@@ -12,11 +12,13 @@ from uuid import uuid4
 from choreo import Participant
 from choreo.avro import AvroCodec
 from choreo.kafka import KafkaLog
+from choreo.project.lock import derive_by
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Worker
 from choreo.worker.clock import SystemClock
 from examples.orders.contract import order_fulfilment
 from tests.programs.bench.feed import Feed
+from tests.programs.bench.processes import ROOT
 from tests.programs.bench.site import Site
 
 LONGEST = 300.0
@@ -46,6 +48,7 @@ class Work(NamedTuple):
 @contextmanager
 def at_work(where: Site, participant: Participant) -> Iterator[Work]:
     """Start a participant of order fulfilment with an empty store."""
+    derive_by(ROOT / "examples/choreography.json", participant)
     topic = where.topic()
     with patch.object(order_fulfilment, "topic", topic):
         store = SQLiteStore(where.folder / f"{uuid4().hex[:8]}.db")
