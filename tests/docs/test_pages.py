@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -83,6 +84,13 @@ def test_every_link_to_a_file_leads_somewhere(page: Page) -> None:
             target = (page.path.parent / link).resolve()
             assert target.exists(), link
             assert page is README or target.parent == FOLDER.resolve(), f"{link} is not in the wheel"
+
+
+@pytest.mark.parametrize("page", ALL, ids=str)
+def test_every_name_of_choreo_is_one(page: Page) -> None:
+    """What a page calls `choreo.graph.derive` can be imported from there."""
+    for name in set(re.findall(r"`(choreo(?:\.[a-z_]+)+)", page.text)):
+        assert pkgutil.resolve_name(name), name
 
 
 def test_the_readme_lists_every_page() -> None:
