@@ -13,9 +13,10 @@ from choreo.errors import ConfigurationError
 FOLDER = Path(__file__).parents[1] / "docs"
 """Where the manual lies, in a checkout as in an installed wheel."""
 
+_CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r"^# +(.+?) *$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"^(?![#`|>\-*]).+(?:\n(?![#`|>\-*]).+)*", re.MULTILINE)
-_SENTENCE = re.compile(r".+?[.!?:](?=\s|$)")
+_SENTENCE = re.compile(r".+?[.!?](?=\s|$)")
 
 
 @click.command(short_help="Read the manual.")
@@ -32,10 +33,12 @@ def docs(topic: str) -> None:
       choreo docs operations > operations.md
     """
     files = {path.stem: path for path in sorted(FOLDER.glob("*.md"))}
+    if not files:
+        raise ConfigurationError("the manual is not installed", hint="install choreo from its wheel")
     if not topic:
         _list(files)
     elif topic in files:
-        click.echo_via_pager(_text(files[topic]).rstrip("\n"))
+        click.echo_via_pager(files[topic].read_text(encoding="utf-8").rstrip("\n"))
     else:
         close = get_close_matches(topic.lower(), files, 1)
         hint = f"did you mean {close[0]}?" if close else "`choreo docs` lists them"
@@ -43,24 +46,22 @@ def docs(topic: str) -> None:
 
 
 def _list(files: dict[str, Path]) -> None:
-    formatter = click.HelpFormatter(max_width=100)
-    formatter.write_dl([(name, outline(_text(path))) for name, path in files.items()])
-    click.echo(formatter.getvalue(), nl=False)
+    width = max(map(len, files), default=0)
+    for name, path in files.items():
+        title, summary = outline(path.read_text(encoding="utf-8"))
+        # Most titles only repeat the name of the topic.
+        says = summary if title.lower() == name.replace("-", " ") else f"{title}: {summary}"
+        click.echo(f"{name:{width}}  {says}")
 
 
-def outline(text: str) -> str:
+def outline(text: str) -> tuple[str, str]:
     """Return the title of a page, and the first sentence of its first paragraph.
 
     >>> outline("# Steps\\n\\nA step is an action\\nwith its compensation. There is more.\\n")
-    'Steps: A step is an action with its compensation.'
+    ('Steps', 'A step is an action with its compensation.')
     """
-    title = _TITLE.search(text)
-    paragraph = _PARAGRAPH.search(text)
+    prose = _CODE.sub("", text)
+    title, paragraph = _TITLE.search(prose), _PARAGRAPH.search(prose)
     words = " ".join(paragraph[0].split()) if paragraph else ""
     sentence = _SENTENCE.match(words)
-    parts = (title[1] if title else "", sentence[0].rstrip(":") if sentence else words)
-    return ": ".join(part for part in parts if part)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    return title[1] if title else "", sentence[0] if sentence else words
