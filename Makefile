@@ -21,7 +21,7 @@ $(READY): pyproject.toml
 demo: $(READY) ## run order fulfilment on the embedded broker: one success, then a failure at each step
 	$(BIN)/choreo demo
 
-test: $(READY) ## run every test (a real Kafka is fetched with Maven the first time), under 8 minutes
+test: $(READY) ## run every test (a real Kafka is fetched with Maven the first time), under 5 minutes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: $(READY) ## format, lint, types, architecture, docs, schemas
@@ -51,10 +51,11 @@ soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills,
 simulate: $(READY) ## the examples in memory, on 10,000 random schedules with random trouble (SEEDS=…)
 	$(BIN)/python -m tests.programs.simulate $(SEEDS)
 
-fuzz: $(READY) ## the properties of the protocol, the codec and the wire, with many more examples
+fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mutants, crashes, damaged records
 	JOBS=$(JOBS) $(BIN)/python -m tests.programs.naive 10000
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -s tests/verify/test_mutants.py
-	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/verify/test_oracles.py tests/verify/test_simulate.py tests/avro tests/programs/fuzz tests/kafka/test_cloudevents.py tests/scenarios/test_nth_operation.py
+	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/verify/test_oracles.py tests/verify/test_simulate.py tests/avro tests/programs/fuzz tests/kafka/test_cloudevents.py \
+	  tests/scenarios/test_nth_operation.py tests/scenarios/test_crashes.py tests/scenarios/test_travel.py tests/scenarios/test_bad_input.py
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers
 	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,10 +105,15 @@ class Broker:
             protocols=",".join(f"{name}:PLAINTEXT" for name in names),
         )
         config.write_text(text)
+        data, formatted = self.home / "data", jars().with_name(f"{jars().name}-formatted")
+        if formatted.is_dir():
+            shutil.copytree(formatted, data)
+            return
         tool = self._spawn("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(config))
         if tool.wait(READY_DEADLINE):
             config.unlink()
             raise BrokerFailed(self._tail())
+        _keep(data, formatted)
 
     def _spawn(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Run a Java class that dies with us, in a session of its own so that Ctrl-C spares it."""
@@ -149,6 +156,16 @@ class Broker:
 
     def _tail(self) -> str:
         return (self.home / "broker.log").read_text(errors="replace")[-2000:]
+
+
+def _keep(data: Path, formatted: Path) -> None:
+    """Keep a copy of a formatted folder, so that later brokers need no Java process to format theirs."""
+    fresh = Path(tempfile.mkdtemp(prefix=f"{formatted.name}-", dir=formatted.parent))
+    shutil.copytree(data, fresh, dirs_exist_ok=True)
+    try:
+        fresh.rename(formatted)
+    except OSError:  # another process was faster
+        shutil.rmtree(fresh)
 
 
 def _listeners(names: Sequence[str], ports: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -36,6 +37,7 @@ from tests.scenarios.stage import Headers, Stage, event_headers, header
 
 RESERVE, PAY = "inventory.reserve_inventory", "payments.process_payment"
 SAGA = "order-fulfilment"
+GARBAGE = 200 if os.environ.get("CHOREO_FUZZ") == "1" else 12
 SOON = Retry(attempts=3, delay=timedelta(milliseconds=1), factor=1)
 VALID = event_headers("bad-1", SAGA, "depot.look", "shop.DepotLooked")
 BODY = AvroCodec(inventory.events).encode(OrderCreated("bad-1", "ada", "apple", 1, 1, "home"))
@@ -741,7 +743,7 @@ def _garbage(draw: st.DrawFn) -> Garbage:
     )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=GARBAGE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(st.just("order"), _garbage()), min_size=3, max_size=30))
 def test_garbage_among_good_orders_stops_nothing(records: list[Any]) -> None:
     """Whatever comes in between: all good orders end, the books balance, and every position is at the end."""

@@ -26,6 +26,7 @@ from tests.worker.rig import ManualClock
 
 SEED = int(os.environ.get("CHOREO_SEED", "20261"))
 SAGAS = int(os.environ.get("CHOREO_TRIPS", "200"))
+EVERY = 1 if os.environ.get("CHOREO_FUZZ") == "1" else 3
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +35,9 @@ def _own_topic(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_subset_of_branches_that_fail_are_slow_late_or_cancelled(tmp_path: Path, topic: str) -> None:
-    """All 875 combinations, in memory, by a clock that only the test moves."""
+    """Every third of 875 combinations, or all with ``CHOREO_FUZZ=1``, in memory, by a clock of the test."""
     clock = ManualClock()
-    with travelling(in_memory(clock), tmp_path, topic, every_plan(), clock) as trips:
+    with travelling(in_memory(clock), tmp_path, topic, every_plan()[::EVERY], clock) as trips:
         play(trips)
         assert_ended(trips)
 

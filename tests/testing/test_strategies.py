@@ -81,9 +81,10 @@ def test_every_schedule_ends_well(schedule: Any, transfer: TransferRequested) ->
 
 def test_schedules_shrink_towards_the_calm_one() -> None:
     """The simplest is the calm one itself."""
-    assert find(schedules(), lambda schedule: True).differs == ()
+    few = settings(max_examples=100)
+    assert find(schedules(), lambda schedule: True, settings=few).differs == ()
     with pytest.raises(NoSuchExample):
-        find(schedules(), lambda schedule: any(choice < 1 for _, choice in schedule.differs))
+        find(schedules(), lambda schedule: any(choice < 1 for _, choice in schedule.differs), settings=few)
 
 
 def books_balance(databases: Mapping[str, Any]) -> None:
