@@ -14,7 +14,7 @@ from choreo.outcome import START
 ABORTED = "Aborted"
 
 
-def signature(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrigger) -> tuple[str, ...]:
+def definition(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrigger) -> tuple[str, ...]:
     """Return the ``def`` line of a compensation with the triggers that it needs."""
     aborted = undo.aborted or any(deadline.step == step.name for deadline in graph.deadlines)
     known = [each for each in undo.parameters if each.role == "event"]

@@ -28,7 +28,7 @@ SCHEMA = {"type": "record", "name": "ADone", "fields": [{"name": "n", "type": "l
 
 
 def full() -> Manifest:
-    """Give a manifest in which nothing is left out."""
+    """Return a manifest in which nothing is left out."""
     given = manifests_of(sagas.CHOICE.with_watch("A"), cancellable=True)[1]
     action, *others = given.handlers
     changed = {

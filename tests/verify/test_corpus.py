@@ -48,8 +48,8 @@ def test_every_rule_has_a_bad_and_a_good_case(rule: str) -> None:
 
 
 @pytest.mark.parametrize("case", BAD, ids=str)
-def test_a_finding_says_where_why_and_what_mends_it(case: CorpusCase) -> None:
-    """Every one of them; a line in code for every rule but those about what isn't there."""
+def test_a_finding_says_where_why_and_how_to_fix_it(case: CorpusCase) -> None:
+    """Every one of them; with a place in code for every rule but those on what is missing."""
     for finding in case.verdict.findings:
         assert finding.why
         assert finding.help

@@ -12,7 +12,7 @@ from tests.cli.command import assert_refused, execute
 from tests.verify.test_hostile_input import SAGE
 
 NEW = SAGE.replace("class Asked:\n    n: int", "class Asked:\n    n: int\n    who: str")
-MENDED = SAGE.replace("class Asked:\n    n: int", 'class Asked:\n    n: int\n    who: str = ""')
+FIXED = SAGE.replace("class Asked:\n    n: int", 'class Asked:\n    n: int\n    who: str = ""')
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -26,7 +26,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Give a repository whose first commit, ``v1``, holds the schemas of then."""
+    """Return a repository whose first commit, ``v1``, has schemas that differ from today's."""
     (tmp_path / "pyproject.toml").write_text("[tool.choreo]\n")
     (tmp_path / "sage.py").write_text(SAGE)
     assert execute("schemas", "write", "sage", folder=tmp_path).returncode == 0
@@ -51,7 +51,7 @@ def test_a_kept_version_that_nobody_can_read_is_found(project: Path) -> None:
 
 
 def test_with_a_default_it_can_be_read(project: Path) -> None:
-    (project / "sage.py").write_text(MENDED)
+    (project / "sage.py").write_text(FIXED)
 
     assert execute("verify", "sage", folder=project).returncode == 0
 
@@ -80,7 +80,7 @@ def test_an_older_revision_s_version_is_found(project: Path) -> None:
 
 
 def test_a_manifest_is_held_against_its_module(project: Path) -> None:
-    """Given both, the module counts, and the manifest must say the same: line numbers may have moved."""
+    """Where both are named, the module counts, and the manifest must agree but for its lines."""
     assert execute("manifest", "sage", "--output", "manifests", folder=project).returncode == 0
     (project / "sage.py").write_text("\n\n" + SAGE)
     assert execute("verify", "sage", "manifests", folder=project).returncode == 0

@@ -1,4 +1,4 @@
-"""What the protocol makes impossible is still looked for: in runs that are forged here."""
+"""Rules that check the protocol, on forged runs that the protocol makes impossible."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _graph(participants: tuple[object, ...]) -> object:
 
 
 def found(*events: tuple[str, Outcome, str], end: str) -> dict[str, str]:
-    """Give what the rules say of a run with these events, each caused by the one before."""
+    """Return what the rules find in a run with these events, each caused by the one before."""
     log = [
         Event(f"shop.{name}", step, outcome, (number - 1,) if number else (), past=2 ** (number + 1) - 1)
         for number, (step, outcome, name) in enumerate(events)

@@ -54,7 +54,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def signed(content: dict[str, Any]) -> str:
-    """Give a manifest a hash that fits whatever it says."""
+    """Return a manifest with the hash that fits its content, whatever that is."""
     content.pop("hash", None)
     return json.dumps({**content, "hash": hash_of(content)})
 
@@ -66,7 +66,7 @@ def manifest(change: Callable[[dict[str, Any]], object] = lambda content: None) 
 
 
 def endless() -> Any:
-    """Give a schema whose types contain each other."""
+    """Return a schema whose types contain each other."""
     inner = {"type": "record", "name": "Inner", "fields": [{"name": "out", "type": "shop.Reserved"}]}
     return {
         "type": "record",

@@ -31,7 +31,7 @@ def verdict_of(name: str) -> Verdict:
 
 
 def nasty() -> Verdict:
-    """Give a verdict in which everything that comes from a manifest is hostile."""
+    """Return a verdict in which every text from a manifest is hostile."""
     verdict = TEXTBOOK.verdict
     where = Link(f"a {NASTY}.py:3", NASTY)
     found = [

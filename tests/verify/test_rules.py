@@ -46,7 +46,7 @@ def test_levels_are_as_specified() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_page_teaches(rule: Rule) -> None:
-    """What it finds, why that is bad, an example, how to mend it."""
+    """What it finds, why that is bad, an example, how to fix it."""
     parts = re.split(r"\n\n(Why it is bad|For example|How to fix it)", rule.page)
 
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", rule.name)

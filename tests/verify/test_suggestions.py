@@ -1,4 +1,4 @@
-"""What a finding gives to paste is pasted, by the letter; afterwards the finding is gone."""
+"""The code that a finding suggests is pasted as it is; afterwards the finding is gone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from choreo.verify import Finding
 from tests.verify.corpus.case import FOLDER, CorpusCase, cases
 
 ROUNDS = 4
-"""A pasted compensation is a new answer, for which others must wait: the next finding, mended as well."""
+"""A pasted compensation emits a new event, for which others must wait: that is fixed next."""
 
-MENDABLE = [
+FIXABLE = [
     case
     for case in cases("bad")
     if re.match("cho(201|203|204|211|302)_", case.file.stem) and "alter" not in case.text
@@ -44,8 +44,8 @@ class Draft(CorpusCase):
         invalidate_caches()
         return import_module(self.name)
 
-    def mended(self) -> Draft:
-        """Paste what the first finding that has something to paste gives."""
+    def fixed(self) -> Draft:
+        """Return the case with the first suggestion pasted."""
         finding = next(each for each in self.verdict.findings if each.paste)
         if finding.rule == "CHO201":
             return Draft(*self._appended(finding.paste), self.folder, self.number + 1)
@@ -83,8 +83,8 @@ def importing(text: str) -> str:
     return f"{head}{IMPORTS}{rest}"
 
 
-@pytest.mark.parametrize("case", MENDABLE, ids=str)
-def test_what_is_pasted_mends(case: CorpusCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("case", FIXABLE, ids=str)
+def test_what_is_pasted_fixes(case: CorpusCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Round by round, until nothing is found; the first finding doesn't come back."""
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in (f"{kind}_{number}" for kind in ("draft", "parts") for number in range(ROUNDS + 1)):
@@ -92,17 +92,17 @@ def test_what_is_pasted_mends(case: CorpusCase, tmp_path: Path, monkeypatch: pyt
     draft = Draft(importing(case.text), (FOLDER / "parts.py").read_text(), tmp_path, 0)
     first = next(each for each in draft.verdict.findings if each.paste)
     for _ in range(ROUNDS):
-        draft = draft.mended()
+        draft = draft.fixed()
         assert first.fingerprint not in {each.fingerprint for each in draft.verdict.findings}
         if not draft.verdict.findings:
             return
     pytest.fail(str([each.message for each in draft.verdict.findings]))
 
 
-def test_there_is_something_to_mend() -> None:
-    """In each family of findings that the reverse edges mend."""
-    assert {case.file.stem[:6] for case in MENDABLE} == {"cho201", "cho203", "cho204", "cho211", "cho302"}
-    assert len(MENDABLE) >= 17
+def test_there_is_something_to_fix() -> None:
+    """In each family of findings that the reverse edges fix."""
+    assert {case.file.stem[:6] for case in FIXABLE} == {"cho201", "cho203", "cho204", "cho211", "cho302"}
+    assert len(FIXABLE) >= 17
 
 
 def test_a_parameter_keeps_its_name() -> None:

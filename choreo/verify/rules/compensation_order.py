@@ -29,7 +29,7 @@ from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
-from choreo.verify.suggestion import signature
+from choreo.verify.suggestion import definition
 
 RULE = Rule(
     "CHO204",
@@ -61,22 +61,22 @@ def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step
     else:
         message = f"`{undo.name}` is called by {called_by}, which is no failure"
         why = f"`{step.name}` would be undone in a saga that goes well"
-    scenario, trace = _shown(case, each, option, late)
+    scenario, lines = _run_of(case, each, option, late)
     return RULE.finding(
         case.graph.name,
         message,
         at(undo),
         why=why,
         help=f"trigger `{undo.name.partition('.')[2]}` by the end of what comes after its step:",
-        paste=signature(case.graph, step, undo, each.needs),
+        paste=definition(case.graph, step, undo, each.needs),
         steps=(undo.name, *sorted(option)),
         related=tuple(at(next(iter(other.compensations), other.handler)) for other in late),
         scenario=scenario,
-        run=trace,
+        run=lines,
     )
 
 
-def _shown(
+def _run_of(
     case: Case, each: Declared, option: frozenset[str], late: list[Step]
 ) -> tuple[str, tuple[RunLine, ...]]:
     """Return a run in which both are undone, the wrong one first, with a mark at that line."""
@@ -91,10 +91,10 @@ def _shown(
         return run.scenario.title, run.lines(run.cone(mine), {mine: f"<- `{late[0].name}` may still be done"})
     if mine < 0 or other < 0:
         return run.scenario.title, run.lines(run.cone(max(mine, other, max(run.valid))))
-    return run.scenario.title, _marked(run, mine, other)
+    return run.scenario.title, _marked_lines(run, mine, other)
 
 
-def _marked(run: Run, mine: int, other: int) -> tuple[RunLine, ...]:
+def _marked_lines(run: Run, mine: int, other: int) -> tuple[RunLine, ...]:
     numbers = run.cone(mine, other)
     if not run.is_before(other, mine):
         numbers.remove(mine)

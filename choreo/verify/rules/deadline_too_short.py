@@ -39,10 +39,10 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _finding(case: Case, deadline: HandlerEntry, longest: int) -> Finding:
-    given = _written(deadline.within_ms or 0)
+    given = _duration(deadline.within_ms or 0)
     return RULE.finding(
         case.graph.name,
-        f"`{deadline.name}` waits {given}, and what it waits for may take {_written(longest)}",
+        f"`{deadline.name}` waits {given}, and what it waits for may take {_duration(longest)}",
         at(deadline),
         why=f"the timeouts on the way to `{deadline.step}` add up to more",
         help=f"within=timedelta(seconds={longest / 1000:g}) or more, or shorter timeouts",
@@ -50,7 +50,7 @@ def _finding(case: Case, deadline: HandlerEntry, longest: int) -> Finding:
     )
 
 
-def _written(milliseconds: int) -> str:
+def _duration(milliseconds: int) -> str:
     seconds = milliseconds / 1000
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
 

@@ -22,7 +22,7 @@ from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
-from choreo.verify.suggestion import signature
+from choreo.verify.suggestion import definition
 
 RULE = Rule(
     "CHO211",
@@ -48,7 +48,7 @@ def check(case: Case) -> Iterator[Finding]:
                 at(each.undo),
                 why=f"`{step.name}` may have been done all the same: its owner says when it is undone",
                 help=f"drop {short_name(late[0])}:",
-                paste=signature(case.graph, each.step, each.undo, each.needs),
+                paste=definition(case.graph, each.step, each.undo, each.needs),
                 steps=(each.undo.name, late[0]),
                 related=tuple(
                     at(deadline) for deadline in case.graph.deadlines if deadline.step == step.name

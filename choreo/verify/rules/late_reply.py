@@ -23,7 +23,7 @@ from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
-from choreo.verify.suggestion import signature
+from choreo.verify.suggestion import definition
 
 RULE = Rule(
     "CHO302",
@@ -51,7 +51,7 @@ def check(case: Case) -> Iterator[Finding]:
                 at(undo),
                 why="no event of a later step calls it then",
                 help="admit it:",
-                paste=signature(case.graph, step, undo, required_trigger(case.graph, success)),
+                paste=definition(case.graph, step, undo, required_trigger(case.graph, success)),
                 steps=(deadline.name, undo.name),
                 related=(at(deadline),),
             )

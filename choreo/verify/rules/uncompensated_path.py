@@ -23,7 +23,7 @@ from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
-from choreo.verify.suggestion import signature
+from choreo.verify.suggestion import definition
 
 RULE = Rule(
     "CHO203",
@@ -54,7 +54,7 @@ def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
         why=f"`{each.step.name}` was done before {' and '.join(f'`{name}`' for name in owners)}, and must be "
         "undone then, too",
         help=f"trigger `{each.undo.name.partition('.')[2]}` by every end of what comes after its step:",
-        paste=signature(case.graph, each.step, each.undo, each.needs),
+        paste=definition(case.graph, each.step, each.undo, each.needs),
         steps=(each.undo.name, *sorted(wrong)),
         related=tuple(
             at(case.graph.steps[name].handler) for name in owners if case.graph.steps[name].handler

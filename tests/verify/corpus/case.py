@@ -67,7 +67,7 @@ class CorpusCase:
         return Counter((finding.rule, self.line(finding)) for finding in self.verdict.findings)
 
     def line(self, finding: Finding) -> int:
-        """Give the line of a finding in this file; -1 where it is in another."""
+        """Return the line of a finding in this file; -1 where it is in another."""
         file, _, line = finding.place.rpartition(":")
         if not file:
             return NOWHERE
@@ -83,5 +83,5 @@ class CorpusCase:
 
 
 def cases(folder: str) -> list[CorpusCase]:
-    """Give the cases of ``bad`` or ``good``."""
+    """Return the cases of ``bad`` or ``good``."""
     return [CorpusCase(file) for file in sorted((FOLDER / folder).glob("*.py")) if file.stem != "__init__"]
