@@ -50,7 +50,7 @@ def _observe(roles: Mapping[str, Role], store: Store, codec: Codec, handler: Han
     before = history[: history.index(entry)]
     event = next(each for each in before if each.input == "event" and each.event_id == entry.causation_id)
     saga = rebuild(roles[entry.saga_type], before)
-    binding = Binding(store, codec, entry.saga_id, saga, TriggerEvent.remembered(event))
+    binding = Binding(store, codec, entry.saga_id, saga, TriggerEvent.of_entry(event))
     context = Context(entry.saga_id, handler.step, handler.task, store.db, 1, entry.recorded_at)
     result = attempt(store, codec, handler, binding, context)
     if result.verdict != "returned":

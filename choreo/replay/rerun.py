@@ -82,7 +82,7 @@ class Rerun:
 
     def _cause(self, handler: Handler, cause: Entry) -> TriggerEvent:
         edited = self._record.edited(cause.saga_id, handler.task, handler.known_as, cause.event_id)
-        return TriggerEvent.remembered(cause if edited is None else cause._replace(payload=edited))
+        return TriggerEvent.of_entry(cause if edited is None else cause._replace(payload=edited))
 
 
 class _NoBase:

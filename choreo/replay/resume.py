@@ -56,7 +56,7 @@ class PutBack:
         return work.event_id in self._saga.replay.events
 
     def _item(self, work: Work) -> Item:
-        trigger = TriggerEvent.remembered(self._saga.replay.events[work.event_id])
+        trigger = TriggerEvent.of_entry(self._saga.replay.events[work.event_id])
         return Item(self._saga.role, self._topic, self._saga.saga_id, trigger)
 
     def _due(self, work: Work, item: Item) -> int:

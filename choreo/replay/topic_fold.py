@@ -75,7 +75,7 @@ class Rebuilding:
             self.counts["unreadable records"] += 1
             return
         role = self._roles[envelope.saga_type]
-        item = Item(role, record.topic, envelope.saga_id, TriggerEvent.taken(envelope, record))
+        item = Item(role, record.topic, envelope.saga_id, TriggerEvent.of_record(envelope, record))
         own = self._outcomes.get(envelope.id)
         if own is not None:
             self._decide(called_by(item, own), own)

@@ -198,7 +198,7 @@ class SimulatedCalls:
     def step(self) -> None:
         """Call one function that blocks, or let every coroutine go on to its next wait."""
         if self._blocking:
-            self.finished.append(self._blocking.popleft().blocking())
+            self.finished.append(self._blocking.popleft().run())
         elif self._loop is not None:
             self._loop.step()
 
@@ -208,7 +208,7 @@ class SimulatedCalls:
             self._blocking.append(call)
             return
         self._loop = self._loop or VirtualLoop(self._clock)
-        task = self._tasks[call] = self._loop.create_task(call.awaited())
+        task = self._tasks[call] = self._loop.create_task(call.run_async())
         task.add_done_callback(lambda done: self._finish(call, done))
 
     def cancel(self, call: Call) -> None:

@@ -52,7 +52,7 @@ class Call:
     limit: Limit
     is_traced: bool = False
 
-    async def awaited(self) -> Finished:
+    async def run_async(self) -> Finished:
         """Await a coroutine handler. Whatever it raises is its result: nothing may end the event loop."""
         trace = ""
         try:
@@ -63,7 +63,7 @@ class Call:
         except BaseException as error:
             return Finished(self, None, error, trace)
 
-    def blocking(self) -> Finished:
+    def run(self) -> Finished:
         """Call a function that blocks. Whatever it raises is its result."""
         trace = ""
         try:

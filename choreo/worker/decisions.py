@@ -78,7 +78,7 @@ class Decisions:
         self._is_traced = telemetry.is_on()
 
     def fold(self, item: Item, input: Input, attempt: Attempt = NO_EVENT) -> list[FollowUp]:
-        """Fold one input, and have carried out what is decided; return what is left to be done."""
+        """Fold one input and carry out what is decided; return what is left to be done, in order."""
         before = self.instances.get(item.role, item.saga_id)
         after, decisions = fold(item.role, before, input)
         if decisions and type(decisions[0]) is Unowned:
@@ -96,7 +96,7 @@ class Decisions:
         return self._carry_out(item, None, saga, saga, answers)
 
     def _fold_again(self, item: Item, input: Input) -> tuple[Instance, Instance, list[Decision]]:
-        """Fold an own outcome that we don't remember deciding on what the store says.
+        """Fold an own outcome, of which the saga in memory knows nothing, on what the store says.
 
         Another process of the service may have started the saga after it came into our memory. Where
         the store knows nothing of it either, it is not the one that published it.
@@ -150,7 +150,7 @@ class Decisions:
         return buried + queued
 
     def _plan(self, item: Item, rows: Rows, decision: Decision, attempt: Attempt) -> None:
-        """Carry out what concerns the schedule."""
+        """Carry out what concerns deadlines, and what is dropped from the schedule."""
         match decision:
             case Drop(task, name):
                 self._schedule.drop(item, task, name)

@@ -21,7 +21,7 @@ def remembered_item(store: Store, role: Role, topic: str, what: Scheduled | Dead
     entries = history_of(store, what.saga_type, what.saga_id)
     entry = next(each for each in entries if each.event_id == what.event_id and each.input == "event")
     edited = store.edited(what.saga_id, what.task, what.name, what.event_id)
-    trigger = TriggerEvent.remembered(entry if edited is None else entry._replace(payload=edited))
+    trigger = TriggerEvent.of_entry(entry if edited is None else entry._replace(payload=edited))
     return Item(role, topic, what.saga_id, trigger)
 
 
@@ -32,7 +32,7 @@ def item_about(store: Store, item: Item, event_type: str) -> Item:
     entries = history_of(store, item.saga_type, item.saga_id)
     found = (each for each in entries if each.input == "event" and each.event_type == event_type)
     entry = next((each for each in found if each.note != "void"), None)
-    return item if entry is None else item._replace(trigger=TriggerEvent.remembered(entry))
+    return item if entry is None else item._replace(trigger=TriggerEvent.of_entry(entry))
 
 
 class Instances:

@@ -23,7 +23,7 @@ class TriggerEvent(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]] = ()
 
     @classmethod
-    def taken(cls, envelope: Envelope, record: Record) -> TriggerEvent:
+    def of_record(cls, envelope: Envelope, record: Record) -> TriggerEvent:
         """Return the event of a record that was just delivered."""
         return cls(
             envelope,
@@ -36,7 +36,7 @@ class TriggerEvent(NamedTuple):
         )
 
     @classmethod
-    def remembered(cls, entry: Entry) -> TriggerEvent:
+    def of_entry(cls, entry: Entry) -> TriggerEvent:
         """Return an event that stands in the saga log."""
         return cls(
             envelope_of(entry),

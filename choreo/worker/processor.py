@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, cast
 
 from choreo import cloudevents, telemetry
@@ -16,7 +15,6 @@ from choreo.protocol import (
     Deferred,
     Due,
     Expire,
-    Ignored,
     Instance,
     Observed,
     Queue,
@@ -39,15 +37,11 @@ from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
 from choreo.worker.schedule import Schedule, expires_at
 
-log = logging.getLogger("choreo.worker")
-
-_DUPLICATE = Ignored("duplicate")
-
 
 class Processor:
-    """Processes the items of one participant, each inside a turn of the store and each to its end.
+    """Processes the items of one participant, each inside a turn of the store, and each to its end.
 
-    It owns the sagas that are in memory. ``schema_retry`` says how long a body of an unknown schema waits for
+    ``instances`` are the sagas in memory. ``schema_retry`` says how long a body of an unknown schema waits for
     that schema.
     """
 
@@ -94,7 +88,7 @@ class Processor:
         except HeadersError as error:
             self._dead_letters.bury_record(record, str(error))
             return
-        trigger = TriggerEvent.taken(envelope, record)
+        trigger = TriggerEvent.of_record(envelope, record)
         item = Item(self._roles[envelope.saga_type], record.topic, envelope.saga_id, trigger)
         self._complete(self._decisions.fold(item, envelope))
 
@@ -147,6 +141,7 @@ class Processor:
             stack += reversed(self._follow_up(item, decision))
 
     def _follow_up(self, item: Item, decision: Queue | Bury) -> list[FollowUp]:
+        """Do one thing that is left to be done; return what is left then."""
         if isinstance(decision, Bury):
             reason, _, detail = decision.reason.partition(": ")
             return self._dead_letters.bury(item, decision.task, decision.name, reason, detail, 0)
@@ -182,6 +177,7 @@ class Processor:
         return []
 
     def _due_step(self, item: Item, row: Scheduled) -> Call | None:
+        """Run an action or a compensation that is due, if it may begin; return the call that this is."""
         saga = self.instances.get(item.role, item.saga_id)
         begin = Begin(row.name, self._partitions.is_joining(item.trigger))
         decisions = fold(item.role, saga, begin)[1]
@@ -248,6 +244,7 @@ class Processor:
             return self._conclude(item, handler, result._replace(at=now), tried)
 
     def _conclude(self, item: Item, handler: Handler, attempt: Attempt, tried: int) -> list[FollowUp]:
+        """Do what an attempt leads to: an input, another attempt, or a dead letter."""
         result = result_of(handler, attempt, tried, self._schema_retry)
         if isinstance(result, Again):
             return self._try_again(item, handler, result)

@@ -43,7 +43,7 @@ class Threads:
             self._coroutines = None
 
     def _block(self, call: Call) -> None:
-        self.finished.append(call.blocking())
+        self.finished.append(call.run())
 
 
 class _Coroutines:
@@ -72,11 +72,11 @@ class _Coroutines:
             self._loop.close()
 
     def _launch(self, call: Call) -> None:
-        task = self._loop.create_task(call.awaited())
+        task = self._loop.create_task(call.run_async())
         self._tasks[call] = task
-        task.add_done_callback(lambda done: self._landed(call, done))
+        task.add_done_callback(lambda done: self._ended(call, done))
 
-    def _landed(self, call: Call, task: asyncio.Task[Finished]) -> None:
+    def _ended(self, call: Call, task: asyncio.Task[Finished]) -> None:
         del self._tasks[call]
         if task.cancelled():  # before its first step
             self._finished.append(Finished(call, error=asyncio.CancelledError()))
