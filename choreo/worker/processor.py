@@ -41,8 +41,8 @@ from choreo.worker.schedule import Schedule, expires_at
 class Processor:
     """Processes the items of one participant, each inside a turn of the store, and each to its end.
 
-    ``instances`` are the sagas in memory. ``schema_retry`` says how long a body of an unknown schema waits for
-    that schema.
+    ``instances`` are the sagas in memory. ``schema_retry`` says how long a body of an unknown schema waits
+    for that schema.
     """
 
     def __init__(
