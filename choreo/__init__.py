@@ -37,7 +37,7 @@ __all__ = [
 
 
 # Loaded when they are asked for: a module that only declares handlers needs no store, and a run of pytest
-# that only finds our plugin needs nothing. (`event` is a module's name, too: it can't be one of them.)
+# that only finds our plugin needs nothing.
 _HOMES = {
     "Context": "choreo.participant",
     "External": "choreo.participant",

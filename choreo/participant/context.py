@@ -27,6 +27,12 @@ class Context:
     refuses commit and rollback; in a handler that runs outside of any transaction, any use of it raises
     `TransactionControl`. ``attempt`` counts from 1. ``time_ms`` is the runtime's clock, in milliseconds since
     the epoch; ``extends`` is the runtime's, too, for `extend`.
+
+    In a unit test of a handler it can be made by hand:
+
+    >>> ctx = Context("order-1", "inventory.reserve", "action", db=None, attempt=1, time_ms=0)
+    >>> ctx.now.isoformat()
+    '1970-01-01T00:00:00+00:00'
     """
 
     saga_id: str

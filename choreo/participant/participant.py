@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Literal, TypeVar, overload
 
-from choreo.errors import ConfigurationError, DeclarationError
-from choreo.participant.clashes import refuse_twice
+from choreo.errors import ConfigurationError
 from choreo.participant.connection import Connection, Status, Transaction
 from choreo.participant.declarations import Declarations
 from choreo.participant.external import External, externals_of, refuse_unfit
 from choreo.participant.handler import Handler, Task
+from choreo.participant.refusals import refuse_bad_sagas, refuse_bad_values
 from choreo.participant.roles import Edges, role_of
 from choreo.protocol import Role
 from choreo.retry import Retry
 from choreo.saga import Saga, StartStep
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 class Participant:
@@ -61,10 +58,10 @@ class Participant:
         prepare: Callable[[Any], None] | None = None,
         external: Iterable[External] = (),
     ) -> None:
-        _refuse_bad_values(name, sagas, retry, prepare)
+        refuse_bad_values(name, sagas, retry, prepare)
         self.name = name
         self.sagas = tuple(sagas)
-        _refuse_bad_sagas(name, self.sagas)
+        refuse_bad_sagas(name, self.sagas)
         self.retry = retry or Retry()
         self.prepare = prepare
         self.external = externals_of(name, external, self.sagas)
@@ -297,35 +294,9 @@ class Participant:
         return decorate if function is None else decorate(function)
 
 
-def _refuse_bad_values(name: object, sagas: object, retry: object, prepare: object) -> None:
-    where = f"Participant({name!r})"
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        raise DeclarationError(
-            f"{where}: not a participant's name",
-            hint="a small letter, then small letters, digits, '_' and '-', 64 at most",
-        )
-    if not isinstance(sagas, Iterable):
-        raise DeclarationError(f"{where}: sagas={sagas!r} is not a list", hint="sagas=[order_fulfilment]")
-    if retry is not None and not isinstance(retry, Retry):
-        raise DeclarationError(f"{where}: retry={retry!r} is not a Retry", hint="retry=Retry(attempts=3)")
-    if prepare is not None and not callable(prepare):
-        raise DeclarationError(f"{where}: prepare={prepare!r} can't be called", hint="def prepare(db): …")
-
-
 def _exports(externals: Iterable[External]) -> dict[str, tuple[str, ...]]:
     topics: dict[str, tuple[str, ...]] = {}
     for external in externals:
         if not external.is_import:
             topics[external.name] = (*topics.get(external.name, ()), external.topic)
     return topics
-
-
-def _refuse_bad_sagas(name: str, sagas: tuple[object, ...]) -> None:
-    where = f"Participant({name!r})"
-    if not sagas:
-        raise DeclarationError(f"{where}: it takes part in no saga", hint="give sagas=[…]")
-    for saga in sagas:
-        if not isinstance(saga, Saga):
-            raise DeclarationError(f"{where}: {saga!r} is not a Saga", hint="give sagas=[order_fulfilment]")
-    for attribute in ("name", "topic"):
-        refuse_twice(where, [getattr(saga, attribute) for saga in sagas])

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 from choreo.errors import DeclarationError
 from choreo.events import Aborted, event_name
 from choreo.outcome import COMPENSATABLE, RETRIABLE, START
 from choreo.participant.answers import calls_of, refuse_unanswerable
+from choreo.participant.clashes import refuse_twice
 from choreo.participant.handler import Handler, Parameter, Task
 from choreo.protocol import Trigger
+from choreo.retry import Retry
 from choreo.saga import Saga
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+def refuse_bad_values(name: object, sagas: object, retry: object, prepare: object) -> None:
+    """Refuse a participant with a bad name, or an option of another type."""
+    where = f"Participant({name!r})"
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        raise DeclarationError(
+            f"{where}: not a participant's name",
+            hint="a small letter, then small letters, digits, '_' and '-', 64 at most",
+        )
+    if not isinstance(sagas, Iterable):
+        raise DeclarationError(f"{where}: sagas={sagas!r} is not a list", hint="sagas=[order_fulfilment]")
+    if retry is not None and not isinstance(retry, Retry):
+        raise DeclarationError(f"{where}: retry={retry!r} is not a Retry", hint="retry=Retry(attempts=3)")
+    if prepare is not None and not callable(prepare):
+        raise DeclarationError(f"{where}: prepare={prepare!r} can't be called", hint="def prepare(db): …")
+
+
+def refuse_bad_sagas(name: str, sagas: tuple[object, ...]) -> None:
+    """Refuse a participant without sagas, with other things among them, or with two of one name or topic."""
+    where = f"Participant({name!r})"
+    if not sagas:
+        raise DeclarationError(f"{where}: it takes part in no saga", hint="give sagas=[…]")
+    for saga in sagas:
+        if not isinstance(saga, Saga):
+            raise DeclarationError(f"{where}: {saga!r} is not a Saga", hint="give sagas=[order_fulfilment]")
+    for attribute in ("name", "topic"):
+        refuse_twice(where, [getattr(saga, attribute) for saga in sagas])
 
 
 def refuse(handler: Handler) -> None:

@@ -6,4 +6,7 @@ ledger       create_transfer_record  TransferRecorded        void_transfer  Tran
 destination  credit_destination      DestinationCredited     debit_back     DestinationDebitedBack
 ledger       settle                  TransferSettled         (the pivot: may fail, is never undone)
 ledger       notify_parties          TransferDone            (retriable: it can't fail)
+
+Every compensation names the events that call it, and ``choreo verify`` proves that these are the right ones.
+So each participant runs without `choreography.json`; but a step that is added changes the names elsewhere.
 """

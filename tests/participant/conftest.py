@@ -8,5 +8,5 @@ from tests.participant.shop import shopping
 
 @pytest.fixture
 def inventory() -> Participant:
-    """Give a participant of the shopping saga that has declared nothing yet."""
+    """Return a participant of the shopping saga that has declared nothing yet."""
     return Participant("inventory", sagas=[shopping])

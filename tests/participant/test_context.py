@@ -10,7 +10,7 @@ from choreo import Context
 
 
 def context(**changes: Any) -> Context:
-    """Give a context, with some of its fields changed."""
+    """Return a context, with some of its fields changed."""
     given = {
         "saga_id": "s-1", "step": "inventory.reserve", "task": "action",
         "db": None, "attempt": 1, "time_ms": 0,

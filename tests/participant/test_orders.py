@@ -15,12 +15,12 @@ CONTRACT = Contract("order-fulfilment", "shop.OrderCreated", "shop.OrderFulfille
 
 
 def undo(trigger: Trigger, answer: str, result: str) -> tuple[Compensation, ...]:
-    """Give one compensation, of one success event."""
+    """Return one compensation, of one success event."""
     return (Compensation(trigger, f"shop.{answer}", frozenset({f"shop.{result}"})),)
 
 
 def on(*names: str) -> Trigger:
-    """Give any of these events of the shop."""
+    """Return any of these events of the shop."""
     return Trigger.of(*(f"shop.{name}" for name in names))
 
 

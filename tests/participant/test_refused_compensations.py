@@ -28,7 +28,7 @@ from tests.participant.shop import (
 
 @pytest.fixture
 def inventory(inventory: Participant) -> Participant:
-    """Give a participant that has declared an action, ``reserve``, and a choice, ``choose``."""
+    """Return a participant that has declared an action, ``reserve``, and a choice, ``choose``."""
     inventory.action(fails=Unavailable)(reserve)
     inventory.action(fails=Refunded, answer=lambda event, reason: Refunded(""))(choose)
     return inventory

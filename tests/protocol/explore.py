@@ -46,7 +46,7 @@ class Budget(NamedTuple):
         return self._replace(**{name: getattr(self, name) - 1})
 
 
-class Seat(NamedTuple):
+class Member(NamedTuple):
     """One participant: its place in the log, what it knows (a number), and what it is busy with."""
 
     position: int = 0
@@ -66,28 +66,28 @@ class Done(NamedTuple):
 
 
 class World(NamedTuple):
-    """Everything at one moment. ``done``, ``undone`` and ``said`` are nobody's knowledge: the checks' own."""
+    """Everything at one moment. Only the checks know ``done``, ``undone`` and ``published``."""
 
-    seats: tuple[Seat, ...]
+    members: tuple[Member, ...]
     budget: Budget
     log: tuple[str, ...] = ()
     done: frozenset[Done] = frozenset()
     undone: frozenset[str] = frozenset()
-    said: frozenset[str] = frozenset()
+    published: frozenset[str] = frozenset()
     begun: bool = False
 
     def at(self, place: int, **changes: Any) -> World:
-        seats = list(self.seats)
-        seats[place] = seats[place]._replace(**changes)
-        return self._replace(seats=tuple(seats))
+        members = list(self.members)
+        members[place] = members[place]._replace(**changes)
+        return self._replace(members=tuple(members))
 
 
 class Move(NamedTuple):
-    """One small step of one participant; ``told`` is the command that it folds, where it folds one."""
+    """One small step of one participant; ``item`` is the command that it folds, where it folds one."""
 
     what: str
     place: int
-    told: Any = None
+    item: Any = None
 
 
 class Violation(AssertionError):
@@ -135,34 +135,36 @@ class Machine:
         self._emitter = {event.type: event.step for event in saga.events.values()}
 
     def start(self, budget: Budget) -> World:
-        return World(tuple(Seat() for _ in self.roles), budget)
+        return World(tuple(Member() for _ in self.roles), budget)
 
     def knows(self, world: World, place: int) -> Instance:
-        return self.instances[world.seats[place].instance]
+        return self.instances[world.members[place].instance]
 
     # What may happen next
 
     def moves(self, world: World) -> list[Move]:
         if self.reduce:
-            for place, seat in enumerate(world.seats):
-                if self._only_reads(world, place, seat):
+            for place, member in enumerate(world.members):
+                if self._only_reads(world, place, member):
                     return [Move("read", place)]
         found = list(self._from_outside(world))
-        for place, seat in enumerate(world.seats):
-            if seat.position < len(world.log):
+        for place, member in enumerate(world.members):
+            if member.position < len(world.log):
                 found.append(Move("read", place))
-            if seat.outbox:
+            if member.outbox:
                 found.append(Move("publish", place))
                 if world.budget.repeats:
                     found.append(Move("publish and forget", place))
-            found.extend(self._tasks(world, place, seat))
+            found.extend(self._tasks(world, place, member))
         return found
 
-    def _only_reads(self, world: World, place: int, seat: Seat) -> bool:
-        waits = seat.armed and world.budget.deadlines
+    def _only_reads(self, world: World, place: int, member: Member) -> bool:
+        waits = member.armed and world.budget.deadlines
         unbegun = place == 0 and not world.begun
-        unread = seat.position < len(world.log)
-        return unread and not (seat.queued or seat.running or waits or unbegun or self._dead(world, place))
+        unread = member.position < len(world.log)
+        return unread and not (
+            member.queued or member.running or waits or unbegun or self._dead(world, place)
+        )
 
     def _dead(self, world: World, place: int) -> list[str]:
         return [name for name, p in self.knows(world, place).steps.items() if p.activity == "dead"]
@@ -173,18 +175,18 @@ class Machine:
         if world.budget.cancellations:
             yield Move("cancel", 0)
 
-    def _tasks(self, world: World, place: int, seat: Seat) -> Iterator[Move]:
+    def _tasks(self, world: World, place: int, member: Member) -> Iterator[Move]:
         if world.budget.deadlines:
-            for name in seat.armed:
+            for name in member.armed:
                 yield Move("due", place, Due(name))
-        for task, name in seat.running:
-            yield from (Move("end", place, told) for told in self._endings(world, task, name))
-        for task, name in seat.queued:
+        for task, name in member.running:
+            yield from (Move("end", place, item) for item in self._endings(world, task, name))
+        for task, name in member.queued:
             if self.outside:
                 yield Move("run", place, Begin(name))
             else:
-                for told in self._endings(world, task, name):
-                    yield Move("do", place, told)
+                for item in self._endings(world, task, name):
+                    yield Move("do", place, item)
         yield from self._dead_letters(world, place)
 
     def _dead_letters(self, world: World, place: int) -> Iterator[Move]:
@@ -209,7 +211,7 @@ class Machine:
             yield Buried(name)
 
     def _compensated(self, world: World, name: str) -> str:
-        """Give the event that the compensation of this step returns, by what the step had emitted."""
+        """Return the event that the compensation of this step returns, by what the step had emitted."""
         if name == START:
             return FAILS
         place = 1 + [step.name for step in self.saga.steps].index(name)
@@ -221,54 +223,54 @@ class Machine:
     # Carrying it out
 
     def make(self, world: World, move: Move) -> World:
-        place, seat = move.place, world.seats[move.place]
+        place, member = move.place, world.members[move.place]
         match move.what:
             case "read":
-                event = self.saga.events[world.log[seat.position]]
-                return self._tell(world.at(place, position=seat.position + 1), place, event)
+                event = self.saga.events[world.log[member.position]]
+                return self._fold_at(world.at(place, position=member.position + 1), place, event)
             case "publish" | "publish and forget" | "cancel":
                 return self._append(world, move)
             case "begin":
                 world = world._replace(begun=True, done=world.done | {Done(START, frozenset())})
-                return self._tell(world, place, move.told)
+                return self._fold_at(world, place, move.item)
             case "due":
                 world = world._replace(budget=world.budget.without("deadlines"))
-                return self._tell(world, place, move.told)
+                return self._fold_at(world, place, move.item)
             case "do" | "end":
-                return (self._do if move.what == "do" else self._end)(world, place, move.told)
+                return (self._do if move.what == "do" else self._end)(world, place, move.item)
             case "discard":
-                world = self._done_by_hand(world, place, move.told.name)
+                world = self._done_by_hand(world, place, move.item.name)
             case "run":
-                return self._begin(world, place, move.told)
-        return self._tell(world, place, move.told)
+                return self._begin(world, place, move.item)
+        return self._fold_at(world, place, move.item)
 
     def _append(self, world: World, move: Move) -> World:
         """Let the log grow: by what waits in an outbox, or by a cancellation."""
-        place, seat = move.place, world.seats[move.place]
+        place, member = move.place, world.members[move.place]
         if move.what == "cancel":
             return world._replace(log=(*world.log, CANCELLED), budget=world.budget.without("cancellations"))
-        world = world._replace(log=(*world.log, seat.outbox[0]))
+        world = world._replace(log=(*world.log, member.outbox[0]))
         if move.what == "publish":
-            return world.at(place, outbox=seat.outbox[1:])
+            return world.at(place, outbox=member.outbox[1:])
         return world._replace(budget=world.budget.without("repeats"))
 
-    def _begin(self, world: World, place: int, told: Begin) -> World:
+    def _begin(self, world: World, place: int, item: Begin) -> World:
         """Take a step out of the queue; the protocol says whether it runs."""
-        seat = world.seats[place]
-        queued = frozenset(task for task in seat.queued if task[1] != told.step)
-        return self._tell(world.at(place, queued=queued), place, told)
+        member = world.members[place]
+        queued = frozenset(task for task in member.queued if task[1] != item.step)
+        return self._fold_at(world.at(place, queued=queued), place, item)
 
     def _do(self, world: World, place: int, ending: Any) -> World:
         """Begin a step and end it, in one transaction; if it isn't to run, that is all."""
         world = self._begin(world, place, Begin(ending[0]))
-        return self._end(world, place, ending) if world.seats[place].running else world
+        return self._end(world, place, ending) if world.members[place].running else world
 
     def _end(self, world: World, place: int, ending: Any) -> World:
-        (task,) = (task for task in world.seats[place].running if task[1] == ending[0])
-        world = world.at(place, running=world.seats[place].running - {task})
+        (task,) = (task for task in world.members[place].running if task[1] == ending[0])
+        world = world.at(place, running=world.members[place].running - {task})
         if isinstance(ending, Buried):
             world = world._replace(budget=world.budget.without("dead_letters"))
-            return self._tell(world, place, ending)
+            return self._fold_at(world, place, ending)
         if isinstance(ending, Deferred):
             return self._pause(world, place, task, ending)
         if task[0] == "compensation":
@@ -279,11 +281,11 @@ class Machine:
             world = world._replace(done=frozenset(done for done in world.done if done.step != task[1]))
         if ending.outcome == FAILED:
             world = world._replace(budget=world.budget.without("failures"))
-        said = world.said
-        world = self._tell(world, place, ending)
+        before = world.published
+        world = self._fold_at(world, place, ending)
         if task[0] == "compensation" or ending.outcome == SUCCEEDED:
-            told = world.said != said or self.knows(world, place).end
-            require(told, f"what {task} did is told to nobody")
+            published = world.published != before or self.knows(world, place).end
+            require(published, f"what {task} did is published to nobody")
         return world
 
     def _done_by_hand(self, world: World, place: int, name: str) -> World:
@@ -297,43 +299,43 @@ class Machine:
         if task[0] == "action" and self.saga.step[task[1]].partial:
             attempt = self._done(world, place, task[1])._replace(whole=False)
             world = world._replace(done=world.done | {attempt})
-        world = self._tell(world, place, ending)
+        world = self._fold_at(world, place, ending)
         if self.knows(world, place).step(task[1]).activity == "waiting":
-            world = world.at(place, queued=world.seats[place].queued | {task})
+            world = world.at(place, queued=world.members[place].queued | {task})
         return world
 
-    def fold(self, place: int, number: int, told: Input) -> tuple[int, list[Any]]:
-        key = (place, number, type(told), told)  # tuples of two types may be equal
+    def fold(self, place: int, number: int, item: Input) -> tuple[int, list[Any]]:
+        key = (place, number, type(item), item)  # tuples of two types may be equal
         if key not in self._folded:
-            saga, decisions = protocol.fold(self.roles[place], self.instances[number], told)
+            saga, decisions = protocol.fold(self.roles[place], self.instances[number], item)
             after = self._number.setdefault(saga.key(), len(self.instances))
             if after == len(self.instances):
                 self.instances.append(saga)
             self._folded[key] = after, decisions
         return self._folded[key]
 
-    def _tell(self, world: World, place: int, told: Input) -> World:
-        self.journal.append((place, told))
-        number, decisions = self.fold(place, world.seats[place].instance, told)
+    def _fold_at(self, world: World, place: int, item: Input) -> World:
+        self.journal.append((place, item))
+        number, decisions = self.fold(place, world.members[place].instance, item)
         world = world.at(place, instance=number)
         for decision in decisions:
             world = self._obey(world, place, decision)
         return world
 
     def _obey(self, world: World, place: int, decision: Any) -> World:
-        seat = world.seats[place]
+        member = world.members[place]
         match decision:
             case protocol.Moved(step, old, new):
                 require((old, new) in _LEGAL, f"{step} goes from {old} to {new}")
             case protocol.Queue(task, name):
-                require((task, name) not in seat.queued | seat.running, f"{name} is queued twice")
-                return world.at(place, queued=seat.queued | {(task, name)})
+                require((task, name) not in member.queued | member.running, f"{name} is queued twice")
+                return world.at(place, queued=member.queued | {(task, name)})
             case protocol.Drop(task, name):
-                require((task, name) in seat.queued, f"{name} is dropped and was not queued")
-                return world.at(place, queued=seat.queued - {(task, name)})
+                require((task, name) in member.queued, f"{name} is dropped and was not queued")
+                return world.at(place, queued=member.queued - {(task, name)})
             case protocol.Run(task, name):
                 self._check_run(world, place, task, name)
-                return world.at(place, running=seat.running | {(task, name)})
+                return world.at(place, running=member.running | {(task, name)})
             case protocol.Publish(step, outcome, name) | protocol.Answer(step, outcome, name):
                 event = self.saga.events.get(name)
                 require(event, f"{step} says {name!r}: there is no such event")
@@ -344,22 +346,22 @@ class Machine:
         return self._schedule(world, place, decision)
 
     def _schedule(self, world: World, place: int, decision: Any) -> World:
-        seat = world.seats[place]
+        member = world.members[place]
         match decision:
             case protocol.Arm(name):
-                return world.at(place, armed=seat.armed | {name})
+                return world.at(place, armed=member.armed | {name})
             case protocol.Disarm(name):
-                require(name in seat.armed, f"{name} is disarmed and was not armed")
-                return world.at(place, armed=seat.armed - {name})
+                require(name in member.armed, f"{name} is disarmed and was not armed")
+                return world.at(place, armed=member.armed - {name})
             case protocol.Expire(name):
-                world = world.at(place, armed=seat.armed - {name})
+                world = world.at(place, armed=member.armed - {name})
                 return self._say(world, place, self.roles[place].deadline[name].answer)
         return world
 
     def _say(self, world: World, place: int, name: str) -> World:
-        require(name not in world.said, f"{name} is said twice")
-        outbox = (*world.seats[place].outbox, name)
-        return world.at(place, outbox=outbox)._replace(said=world.said | {name})
+        require(name not in world.published, f"{name} is published twice")
+        outbox = (*world.members[place].outbox, name)
+        return world.at(place, outbox=outbox)._replace(published=world.published | {name})
 
     # What must hold of every effect
 
@@ -373,7 +375,7 @@ class Machine:
         whole = {done.step for done in world.done if done.whole}
         require(name not in whole, f"done-once: {name} is done twice")
         require(name not in world.undone, f"no-late-action: {name} is done after it was undone")
-        answered = {self.saga.step[name].failure, *self.saga.step[name].answers} & world.said
+        answered = {self.saga.step[name].failure, *self.saga.step[name].answers} & world.published
         require(not answered, f"no-late-action: {name} is done after it has answered {answered}")
         counted = self._winners(world.log)
         require(self.saga.step[name].on.satisfied(counted), f"R3: {name}'s trigger doesn't count")
@@ -391,13 +393,13 @@ class Machine:
         return world._replace(undone=world.undone | {name})
 
     def _before(self, world: World, done: Done) -> set[str]:
-        """Give the steps that came causally before one that is done."""
+        """Return the steps that came causally before one that is done."""
         causes = {self._emitter[cause] for cause in done.causes}
         further = (self._before(world, other) for other in world.done if other.step in causes)
         return causes.union(*further)
 
     def _winners(self, log: tuple[str, ...]) -> set[str]:
-        """Give the first outcome of each step, and every compensated: R3, told a second time."""
+        """Return the first outcome of each step, and every compensated: R3, written a second time."""
         first: dict[str, str] = {}
         events = [self.saga.events[name] for name in log]
         for event in events:
@@ -444,14 +446,14 @@ class Machine:
     def _check_answers(self, world: World, views: list[Instance]) -> None:
         """R5: an answer is owed exactly when a step was triggered."""
         for step, saga in zip(self.saga.steps, views[1:], strict=True):
-            said = {step.failure, *step.answers, *step.results} & world.said
+            published = {step.failure, *step.answers, *step.results} & world.published
             half = saga.aborted and step.can_fail and step.on.touched(saga.types)
             triggered = half or step.on.satisfied(saga.types)
             if saga.step(step.name) == Progress():
                 require(not triggered or saga.end == "completed", f"R5: {step.name} never answers")
-                require(not said, f"R5: {step.name} says {said} and was never triggered")
+                require(not published, f"R5: {step.name} publishes {published} and was never triggered")
             elif saga.end == "failed":
-                require(said, f"R5: {step.name} was triggered and says nothing")
+                require(published, f"R5: {step.name} was triggered and publishes nothing")
                 timed_out = saga.outcomes.get(step.name) == TIMED_OUT
                 if timed_out:
                     require(step.name in saga.compensated, f"R5: {step.name} is late and never confirms")
@@ -494,7 +496,7 @@ def explore(machine: Machine, budget: Budget, limit: int = 1_000_000) -> Explore
 
 
 def walk(machine: Machine, budget: Budget, chance: random.Random) -> World:
-    """Go one random way to its end, checking everything; `machine.journal` holds what everybody was told."""
+    """Go one random way to its end, checking everything; `machine.journal` holds what everybody folded."""
     world = machine.start(budget)
     way: list[str] = []
     machine.journal.clear()
@@ -520,10 +522,10 @@ def _way(machine: Machine, came: dict[World, tuple[World, Move] | None], world: 
 
 
 def _line(machine: Machine, world: World, move: Move) -> str:
-    seat = world.seats[move.place]
-    what = move.told or ""
+    member = world.members[move.place]
+    what = move.item or ""
     if move.what == "read":
-        what = world.log[seat.position]
+        what = world.log[member.position]
     elif move.what.startswith("publish"):
-        what = seat.outbox[0]
+        what = member.outbox[0]
     return f"  {machine.roles[move.place].participant}: {move.what} {what}"

@@ -96,7 +96,7 @@ class Saga:
         return Contract(self.name, STARTED, COMPLETES, FAILS, CANCELLED)
 
     def reverse_edges(self, result: str) -> Trigger:
-        """Give R7's trigger for undoing what ``result`` says: its successors that can fail are through."""
+        """Return R7's trigger for undoing what ``result`` says: its successors that can fail are through."""
         successors = [step for step in self.steps if result in step.on.types and step.can_fail]
         return Trigger.all_of(*(step.confirmed for step in successors)) if successors else Trigger()
 

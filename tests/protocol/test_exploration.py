@@ -75,7 +75,7 @@ def compensatable(saga: Saga) -> list[str]:
 
 
 def variants(saga: Saga, trouble: str) -> list[Saga]:
-    """Give what is explored: with deadlines, the saga once for each, near and far, that it may have."""
+    """Return what is explored: with deadlines, the saga once for each, near and far, that it may have."""
     if trouble == "deadline":
         return [saga.with_watch(name, far) for name in compensatable(saga) for far in (False, True)]
     if trouble == "partial":
@@ -162,7 +162,7 @@ def test_without_the_first_outcome_a_late_success_goes_on(monkeypatch: pytest.Mo
     finds(
         chain(2).with_watch("A"),
         Budget(deadlines=1),
-        "R3|complete-rollback|reverse-order|disagree|is said twice",
+        "R3|complete-rollback|reverse-order|disagree|is published twice",
     )
 
 
@@ -191,7 +191,7 @@ def test_without_confirming_a_timeout_the_rollback_stops(monkeypatch: pytest.Mon
         out.append(Answer(action.step, FAILED, action.failure, reason))
 
     monkeypatch.setattr(steps, "answer", always_failed)
-    finds(chain(2).with_watch("B"), Budget(deadlines=1), "termination|said twice")
+    finds(chain(2).with_watch("B"), Budget(deadlines=1), "termination|published twice")
 
 
 def test_without_dedupe_a_repeated_event_is_answered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ def test_without_dedupe_a_repeated_event_is_answered_twice(monkeypatch: pytest.M
     copy = Instance.copy
     monkeypatch.setattr(Instance, "copy", forget)
     monkeypatch.setattr(events, "_counts", repeats_count)
-    finds(chain(2).with_watch("B"), Budget(deadlines=1, repeats=1), "said twice")
+    finds(chain(2).with_watch("B"), Budget(deadlines=1, repeats=1), "published twice")
 
 
 def test_without_the_vain_end_a_leaf_failure_completes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,11 +129,11 @@ chances = st.integers(0, 2**32).map(random.Random)
 
 @st.composite
 def histories(draw: Any) -> tuple[Role, list[Input]]:
-    """Anything told to anybody in any order: sense is not asked for."""
+    """Anything to be folded by anybody in any order: sense is not asked for."""
     saga = draw(sagas())
     role = draw(st.sampled_from(saga.roles))
-    told = st.one_of(st.sampled_from(list(saga.events.values())), commands(role))
-    return role, draw(st.lists(told, max_size=25))
+    item = st.one_of(st.sampled_from(list(saga.events.values())), commands(role))
+    return role, draw(st.lists(item, max_size=25))
 
 
 def commands(role: Role) -> st.SearchStrategy[Input]:
@@ -150,8 +150,8 @@ def commands(role: Role) -> st.SearchStrategy[Input]:
 
 def folded(role: Role, inputs: list[Input]) -> Instance:
     saga = Instance()
-    for told in inputs:
-        saga, _ = fold(role, saga, told)
+    for item in inputs:
+        saga, _ = fold(role, saga, item)
     return saga
 
 
@@ -161,9 +161,9 @@ def test_fold_is_pure(history: tuple[Role, list[Input]]) -> None:
     """It changes nothing that it is given, and says the same thing twice."""
     role, inputs = history
     saga = Instance()
-    for told in inputs:
+    for item in inputs:
         before = saga.key()
-        once, twice = fold(role, saga, told), fold(role, saga, told)
+        once, twice = fold(role, saga, item), fold(role, saga, item)
         assert saga.key() == before
         assert once == twice
         saga = once[0]
@@ -174,7 +174,7 @@ def test_fold_is_pure(history: tuple[Role, list[Input]]) -> None:
 def test_an_event_folded_again_changes_nothing(history: tuple[Role, list[Input]]) -> None:
     """At once or at the end: once is all that counts."""
     role, inputs = history
-    events = {told for told in inputs if not isinstance(told, Begin) and hasattr(told, "saga_id")}
+    events = {item for item in inputs if not isinstance(item, Begin) and hasattr(item, "saga_id")}
     saga = folded(role, inputs)
     for event in events:
         again, decisions = fold(role, saga, event)
@@ -214,14 +214,14 @@ def test_a_random_walk_of_a_random_saga_ends_well(
 
 @thorough
 @given(sagas(), budgets, chances)
-def test_what_is_known_is_rebuilt_from_what_was_told(
+def test_what_is_known_is_rebuilt_from_what_was_folded(
     saga: Saga, budget: Budget, chance: random.Random
 ) -> None:
     """Each participant's inputs, folded from nothing, give its live state."""
     machine = Machine(saga, outside=True, reduce=False)
     world = walk(machine, budget, chance)
     for place, role in enumerate(machine.roles):
-        inputs = [told for told_to, told in machine.journal if told_to == place]
+        inputs = [item for folded_by, item in machine.journal if folded_by == place]
         assert folded(role, inputs) == machine.knows(world, place)
 
 
@@ -235,8 +235,8 @@ def test_a_step_that_begins_again_after_a_restart_is_the_same(
     world = machine.start(budget)
     while moves := machine.moves(world):
         world = machine.make(world, chance.choice(moves))
-        for place, seat in enumerate(world.seats):
-            for task, name in seat.running:
-                after, decisions = machine.fold(place, seat.instance, Begin(name))
-                assert after == seat.instance
+        for place, member in enumerate(world.members):
+            for task, name in member.running:
+                after, decisions = machine.fold(place, member.instance, Begin(name))
+                assert after == member.instance
                 assert [tuple(decision) for decision in decisions] == [(task, name)]

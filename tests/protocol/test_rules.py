@@ -74,17 +74,17 @@ BEGIN, PAID_NOW = Begin("pay"), Ended("pay", SUCCEEDED, "Paid")
 REFUSAL = Answer("pay", FAILED, "PaymentFailed", "the saga is aborted")
 
 
-class Told:
-    """A participant that has been told some things; ``said`` is what the last one made it decide."""
+class Folded:
+    """A participant that has folded some inputs; ``decided`` is what it decided about the last one."""
 
     def __init__(self, role: Role, *inputs: Any) -> None:
-        self.role, self.saga, self.said = role, Instance(), []  # type: ignore[var-annotated]
-        self.hear(*inputs)
+        self.role, self.saga, self.decided = role, Instance(), []  # type: ignore[var-annotated]
+        self.fold(*inputs)
 
-    def hear(self, *inputs: Any) -> list[Any]:
-        for told in inputs:
-            self.saga, self.said = fold(self.role, self.saga, told)
-        return self.said
+    def fold(self, *inputs: Any) -> list[Any]:
+        for item in inputs:
+            self.saga, self.decided = fold(self.role, self.saga, item)
+        return self.decided
 
     def state(self, step: str = "pay") -> tuple[str, str]:
         progress = self.saga.step(step)
@@ -93,18 +93,18 @@ class Told:
 
 def test_r1_an_event_that_nobody_here_handles_is_folded_by_its_headers() -> None:
     """An unknown type changes what is known of the saga, and asks for nothing."""
-    told = Told(role(), START_EVENT, event("gift", FAILED, "shop.NeverHeardOf"))
-    assert told.said == []
-    assert told.saga.outcomes["gift"] == FAILED
-    assert told.saga.aborted
+    folded = Folded(role(), START_EVENT, event("gift", FAILED, "shop.NeverHeardOf"))
+    assert folded.decided == []
+    assert folded.saga.outcomes["gift"] == FAILED
+    assert folded.saga.aborted
 
 
 def test_r2_an_event_seen_before_changes_nothing() -> None:
     """The second copy of a trigger does not run the step again."""
-    told = Told(role(), START_EVENT, RESERVED)
-    before = told.saga
-    assert told.hear(RESERVED) == [Ignored("duplicate")]
-    assert told.saga == before
+    folded = Folded(role(), START_EVENT, RESERVED)
+    before = folded.saga
+    assert folded.fold(RESERVED) == [Ignored("duplicate")]
+    assert folded.saga == before
 
 
 def test_r2_ids_depend_on_the_outcome_and_nothing_else() -> None:
@@ -115,30 +115,30 @@ def test_r2_ids_depend_on_the_outcome_and_nothing_else() -> None:
 
 def test_r3_a_late_success_is_void_and_triggers_nobody() -> None:
     """The timeout came first in the log, so the next step never sees its trigger."""
-    told = Told(role(), START_EVENT, event("reserve", TIMED_OUT, "ReserveLate"))
-    assert told.hear(RESERVED) == [Ignored("void")]
-    assert "Reserved" not in told.saga.types
-    assert told.state() == ("pending", "idle")
+    folded = Folded(role(), START_EVENT, event("reserve", TIMED_OUT, "ReserveLate"))
+    assert folded.fold(RESERVED) == [Ignored("void")]
+    assert "Reserved" not in folded.saga.types
+    assert folded.state() == ("pending", "idle")
 
 
 def test_r3_a_late_timeout_is_void() -> None:
     """The success came first, so the saga goes on."""
-    told = Told(role(), START_EVENT, RESERVED)
-    assert told.hear(event("reserve", TIMED_OUT, "ReserveLate")) == [Ignored("void")]
-    assert not told.saga.aborted
+    folded = Folded(role(), START_EVENT, RESERVED)
+    assert folded.fold(event("reserve", TIMED_OUT, "ReserveLate")) == [Ignored("void")]
+    assert not folded.saga.aborted
 
 
 @pytest.mark.parametrize("abort", [CANCELLED, event("gift", FAILED, "GiftFailed")], ids=lambda e: e.type)
 def test_r4_a_trigger_after_the_abort_is_answered_with_the_failure(abort: Envelope) -> None:
     """Somebody did the work before it, and waits."""
-    told = Told(role(), START_EVENT, abort)
-    assert told.hear(RESERVED) == [Moved("pay", "pending", "refused"), REFUSAL]
+    folded = Folded(role(), START_EVENT, abort)
+    assert folded.fold(RESERVED) == [Moved("pay", "pending", "refused"), REFUSAL]
 
 
 def test_r4_a_queued_step_is_dropped_and_refused_at_the_abort() -> None:
     """It was triggered and has not begun: it ends there."""
-    told = Told(role(), START_EVENT, RESERVED)
-    assert told.hear(CANCELLED) == [Drop("action", "pay"), Moved("pay", "pending", "refused"), REFUSAL]
+    folded = Folded(role(), START_EVENT, RESERVED)
+    assert folded.fold(CANCELLED) == [Drop("action", "pay"), Moved("pay", "pending", "refused"), REFUSAL]
 
 
 JOIN = PAY._replace(trigger=Trigger.all_of(Trigger.of("Reserved"), Trigger.of("Priced")))
@@ -146,131 +146,133 @@ JOIN = PAY._replace(trigger=Trigger.all_of(Trigger.of("Reserved"), Trigger.of("P
 
 def test_r4_a_half_filled_join_is_refused_at_the_abort() -> None:
     """The branch that filled its half waits for an answer."""
-    told = Told(role(JOIN), START_EVENT, RESERVED)
-    assert told.hear(CANCELLED)[-1] == REFUSAL
+    folded = Folded(role(JOIN), START_EVENT, RESERVED)
+    assert folded.fold(CANCELLED)[-1] == REFUSAL
 
 
 def test_r4_a_join_is_refused_when_its_first_half_comes_after_the_abort() -> None:
     """Whichever comes first, and the second half then changes nothing."""
-    told = Told(role(JOIN), START_EVENT, CANCELLED)
-    assert told.hear(RESERVED)[-1] == REFUSAL
-    assert told.hear(event("price", SUCCEEDED, "Priced")) == []
+    folded = Folded(role(JOIN), START_EVENT, CANCELLED)
+    assert folded.fold(RESERVED)[-1] == REFUSAL
+    assert folded.fold(event("price", SUCCEEDED, "Priced")) == []
 
 
 def test_r4_an_untouched_join_answers_nobody() -> None:
     """Nothing of it has come, so nobody waits."""
-    told = Told(role(JOIN), START_EVENT)
-    assert told.hear(CANCELLED) == []
+    folded = Folded(role(JOIN), START_EVENT)
+    assert folded.fold(CANCELLED) == []
 
 
 def test_r4_a_retriable_step_is_never_refused() -> None:
     """Once triggered it runs, whatever has been aborted."""
     notify = Action("pay", Trigger.of("Reserved"), RETRIABLE)
-    told = Told(role(notify), START_EVENT, CANCELLED)
-    assert told.hear(RESERVED) == [Queue("action", "pay")]
-    assert told.hear(BEGIN)[-1] == Run("action", "pay")
+    folded = Folded(role(notify), START_EVENT, CANCELLED)
+    assert folded.fold(RESERVED) == [Queue("action", "pay")]
+    assert folded.fold(BEGIN)[-1] == Run("action", "pay")
 
 
 def test_r4_a_pivot_is_refused_like_any_other() -> None:
     """It has not happened yet, so there is a way back."""
-    told = Told(role(Action("pay", Trigger.of("Reserved"), PIVOT, "PaymentFailed")), START_EVENT, CANCELLED)
-    assert told.hear(RESERVED)[-1] == REFUSAL
+    folded = Folded(
+        role(Action("pay", Trigger.of("Reserved"), PIVOT, "PaymentFailed")), START_EVENT, CANCELLED
+    )
+    assert folded.fold(RESERVED)[-1] == REFUSAL
 
 
 def test_r4_a_step_that_runs_already_is_not_refused() -> None:
     """Its result is awaited: only what comes next is stopped."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN)
-    assert told.hear(CANCELLED) == []
-    assert told.hear(PAID_NOW)[-1] == Publish("pay", SUCCEEDED, "Paid")
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN)
+    assert folded.fold(CANCELLED) == []
+    assert folded.fold(PAID_NOW)[-1] == Publish("pay", SUCCEEDED, "Paid")
 
 
 def test_r4_a_call_that_was_out_at_a_restart_runs_again_after_an_abort() -> None:
     """Nobody knows what it did, so its result is needed."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, CANCELLED)
-    assert told.hear(BEGIN) == [Run("action", "pay")]
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, CANCELLED)
+    assert folded.fold(BEGIN) == [Run("action", "pay")]
 
 
 def test_r4_a_cancellation_before_the_start_is_kept() -> None:
     """The saga starts aborted, and its first step is refused."""
-    told = Told(role(PAY._replace(trigger=Trigger.of("OrderCreated"))), CANCELLED)
-    assert told.hear(START_EVENT)[-1] == REFUSAL
+    folded = Folded(role(PAY._replace(trigger=Trigger.of("OrderCreated"))), CANCELLED)
+    assert folded.fold(START_EVENT)[-1] == REFUSAL
 
 
 def test_r4_a_cancellation_after_the_last_step_stops_nothing() -> None:
     """Too late: the saga completes."""
-    told = Told(role(), START_EVENT, CANCELLED)
-    told.hear(event("ship", SUCCEEDED, "OrderFulfilled"))
-    assert told.saga.state == "completed"
+    folded = Folded(role(), START_EVENT, CANCELLED)
+    folded.fold(event("ship", SUCCEEDED, "OrderFulfilled"))
+    assert folded.saga.state == "completed"
 
 
 def test_r4_an_owner_that_knows_of_the_end_refuses_what_came_before_it() -> None:
-    """It folded to the high watermark first: the queued step ends there, and nobody is told."""
-    told = Told(role(), START_EVENT, RESERVED)
-    assert told.hear(FAILED_END) == [Drop("action", "pay"), Moved("pay", "pending", "refused")]
+    """It folded to the high watermark first: the queued step ends there, and nobody is folded."""
+    folded = Folded(role(), START_EVENT, RESERVED)
+    assert folded.fold(FAILED_END) == [Drop("action", "pay"), Moved("pay", "pending", "refused")]
 
 
 def test_r4_who_joins_does_not_run_a_retriable_step_of_a_saga_that_ended() -> None:
     """What ended without it is recorded, and never acted on."""
     notify = Action("pay", Trigger.of("Reserved"), RETRIABLE)
-    told = Told(role(notify), START_EVENT, RESERVED, FAILED_END)
-    assert Run("action", "pay") not in told.hear(Begin("pay", joining=True))
+    folded = Folded(role(notify), START_EVENT, RESERVED, FAILED_END)
+    assert Run("action", "pay") not in folded.fold(Begin("pay", joining=True))
 
 
 def test_a_saga_whose_start_was_never_seen_is_not_acted_on() -> None:
     """Its history is incomplete: a dead letter."""
-    told = Told(role())
-    assert told.hear(RESERVED) == [Bury("action", "pay", "incomplete-history")]
+    folded = Folded(role())
+    assert folded.fold(RESERVED) == [Bury("action", "pay", "incomplete-history")]
 
 
 def test_a_version_that_is_not_known_is_folded_and_not_acted_on() -> None:
     """The participant says so, in a dead letter."""
-    told = Told(role(), replace_version(START_EVENT, 2))
-    assert told.hear(RESERVED) == [Bury("action", "pay", "unknown-version")]
-    assert "Reserved" in told.saga.types
+    folded = Folded(role(), replace_version(START_EVENT, 2))
+    assert folded.fold(RESERVED) == [Bury("action", "pay", "unknown-version")]
+    assert "Reserved" in folded.saga.types
 
 
 @pytest.mark.parametrize("halves", [(RESERVED, CANCELLED), (CANCELLED, RESERVED)], ids=["at", "after"])
 def test_a_version_that_is_not_known_refuses_no_half_filled_join(halves: tuple[Envelope, ...]) -> None:
     """A refusal is an act too: who doesn't know the version leaves it in a dead letter."""
-    told = Told(role(JOIN), replace_version(START_EVENT, 2), *halves)
-    assert told.said == [Bury("action", "pay", "unknown-version")]
+    folded = Folded(role(JOIN), replace_version(START_EVENT, 2), *halves)
+    assert folded.decided == [Bury("action", "pay", "unknown-version")]
 
 
 def test_a_requeue_of_what_must_not_be_acted_on_is_a_dead_letter_again() -> None:
     """Until a participant that knows the version requeues it."""
-    told = Told(role(), replace_version(START_EVENT, 2), RESERVED)
-    assert told.hear(Requeued("pay")) == [Bury("action", "pay", "unknown-version")]
-    told.role = replace(told.role, contract=CONTRACT._replace(version=2))
-    assert told.hear(Requeued("pay")) == [Queue("action", "pay")]
+    folded = Folded(role(), replace_version(START_EVENT, 2), RESERVED)
+    assert folded.fold(Requeued("pay")) == [Bury("action", "pay", "unknown-version")]
+    folded.role = replace(folded.role, contract=CONTRACT._replace(version=2))
+    assert folded.fold(Requeued("pay")) == [Queue("action", "pay")]
 
 
 def test_a_requeue_decides_by_the_state_of_today() -> None:
     """Buried before the abort, requeued after it: refused."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, Buried("pay"), CANCELLED)
-    assert told.hear(Requeued("pay")) == [Queue("action", "pay")]
-    assert told.hear(BEGIN)[-1] == REFUSAL
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, Buried("pay"), CANCELLED)
+    assert folded.fold(Requeued("pay")) == [Queue("action", "pay")]
+    assert folded.fold(BEGIN)[-1] == REFUSAL
 
 
 def test_r5_a_compensation_before_its_action_bars_it_silently() -> None:
     """Nobody waits for a step that was not triggered; when its trigger comes, it answers."""
-    told = Told(role(), START_EVENT)
-    assert told.hear(SHIP_FAILED) == []
-    assert told.hear(RESERVED)[-1] == REFUSAL
+    folded = Folded(role(), START_EVENT)
+    assert folded.fold(SHIP_FAILED) == []
+    assert folded.fold(RESERVED)[-1] == REFUSAL
 
 
 def test_r5_a_call_bars_its_action_without_any_abort() -> None:
     """A compensation that some success calls, too, stands before its action."""
     barred = PAY._replace(compensations=(Compensation(Trigger.of("Returned"), "Refunded"),))
-    told = Told(role(barred), START_EVENT, event("return", SUCCEEDED, "Returned"))
-    assert told.hear(RESERVED)[-1] == REFUSAL
+    folded = Folded(role(barred), START_EVENT, event("return", SUCCEEDED, "Returned"))
+    assert folded.fold(RESERVED)[-1] == REFUSAL
 
 
 def test_r5_a_compensation_waits_for_the_result_of_an_action_that_runs() -> None:
     """Called while the action is out; done as soon as its result is in."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN)
-    assert told.hear(SHIP_FAILED) == []
-    said = told.hear(PAID_NOW)
-    assert said[1:] == [
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN)
+    assert folded.fold(SHIP_FAILED) == []
+    decided = folded.fold(PAID_NOW)
+    assert decided[1:] == [
         Publish("pay", SUCCEEDED, "Paid"),
         Moved("pay", "completed", "compensating"),
         Queue("compensation", "pay"),
@@ -279,72 +281,72 @@ def test_r5_a_compensation_waits_for_the_result_of_an_action_that_runs() -> None
 
 def test_r5_a_step_in_backoff_at_the_abort_answers_and_is_not_tried_again() -> None:
     """Its pause is over there and then."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, Deferred("pay"))
-    assert told.hear(CANCELLED) == [Drop("action", "pay"), Moved("pay", "executing", "refused"), REFUSAL]
-    assert told.hear(BEGIN) == []
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, Deferred("pay"))
+    assert folded.fold(CANCELLED) == [Drop("action", "pay"), Moved("pay", "executing", "refused"), REFUSAL]
+    assert folded.fold(BEGIN) == []
 
 
 def test_r5_an_attempt_that_fails_after_the_abort_is_the_last() -> None:
     """It was out at the abort, and is not tried again."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, CANCELLED)
-    assert told.hear(Deferred("pay"))[-1] == REFUSAL
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, CANCELLED)
+    assert folded.fold(Deferred("pay"))[-1] == REFUSAL
 
 
 def test_r5_after_a_timeout_the_refusal_is_a_compensated() -> None:
-    """A failure would be void; and it is said once."""
-    told = Told(role(), START_EVENT, RESERVED)
-    answers = [said for said in told.hear(LATE) if isinstance(said, Answer)]
+    """A failure would be void; and it is decided once."""
+    folded = Folded(role(), START_EVENT, RESERVED)
+    answers = [decided for decided in folded.fold(LATE) if isinstance(decided, Answer)]
     assert answers == [Answer("pay", COMPENSATED, "Refunded", "the saga is aborted")]
 
 
 def test_r5_a_timeout_after_the_own_failure_is_confirmed() -> None:
     """The failure is on its way and will be void: the compensated stands in for it."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, Ended("pay", FAILED, "PaymentFailed"))
-    assert told.hear(LATE) == [Answer("pay", COMPENSATED, "Refunded", "timed out")]
-    assert told.hear(event("pay", FAILED, "PaymentFailed")) == [Ignored("void")]
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, Ended("pay", FAILED, "PaymentFailed"))
+    assert folded.fold(LATE) == [Answer("pay", COMPENSATED, "Refunded", "timed out")]
+    assert folded.fold(event("pay", FAILED, "PaymentFailed")) == [Ignored("void")]
 
 
 def test_r5_a_failure_after_the_timeout_answers_compensated() -> None:
     """The call was out when the deadline passed; its failure says that nothing is left."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, LATE)
-    said = told.hear(Ended("pay", FAILED, "PaymentFailed"))
-    assert said == [Moved("pay", "executing", "failed"), Answer("pay", COMPENSATED, "Refunded", "")]
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, LATE)
+    decided = folded.fold(Ended("pay", FAILED, "PaymentFailed"))
+    assert decided == [Moved("pay", "executing", "failed"), Answer("pay", COMPENSATED, "Refunded", "")]
 
 
 def test_r5_a_success_after_the_timeout_is_undone() -> None:
     """That a step's own timeout calls its compensation is implied, never declared."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, LATE)
-    assert told.hear(PAID_NOW)[-1] == Queue("compensation", "pay")
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, LATE)
+    assert folded.fold(PAID_NOW)[-1] == Queue("compensation", "pay")
 
 
 def test_r6_a_step_runs_once_though_two_events_trigger_it() -> None:
     """Any of two; the second finds it done."""
     either = PAY._replace(trigger=Trigger.of("Reserved", "Priced"))
-    told = Told(role(either), START_EVENT, RESERVED, BEGIN, PAID_NOW)
-    assert told.hear(event("price", SUCCEEDED, "Priced")) == []
+    folded = Folded(role(either), START_EVENT, RESERVED, BEGIN, PAID_NOW)
+    assert folded.fold(event("price", SUCCEEDED, "Priced")) == []
 
 
 def test_r6_a_result_that_comes_again_changes_nothing() -> None:
     """An action ends once, and a compensation too."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW)
-    assert told.hear(PAID_NOW) == []
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW)
+    assert folded.fold(PAID_NOW) == []
     undone = Ended("pay", COMPENSATED, "Refunded")
-    told.hear(SHIP_FAILED, BEGIN, undone)
-    assert told.hear(undone) == []
+    folded.fold(SHIP_FAILED, BEGIN, undone)
+    assert folded.fold(undone) == []
 
 
 def test_r7_a_compensation_waits_for_every_parallel_successor() -> None:
     """One branch has failed; the other is still to be compensated."""
     both = Trigger.all_of(Trigger.of("ShipFailed", "ShipUndone"), Trigger.of("GiftFailed", "GiftUndone"))
-    told = Told(
+    folded = Folded(
         role(PAY._replace(compensations=(Compensation(both, "Refunded"),))),
         START_EVENT,
         RESERVED,
         BEGIN,
         PAID_NOW,
     )
-    assert told.hear(PAID, SHIP_FAILED) == []
-    assert told.hear(event("gift", COMPENSATED, "GiftUndone"))[-1] == Queue("compensation", "pay")
+    assert folded.fold(PAID, SHIP_FAILED) == []
+    assert folded.fold(event("gift", COMPENSATED, "GiftUndone"))[-1] == Queue("compensation", "pay")
 
 
 LEAF = PAY._replace(compensations=(Compensation(Trigger(), "Refunded"),))
@@ -352,14 +354,14 @@ LEAF = PAY._replace(compensations=(Compensation(Trigger(), "Refunded"),))
 
 def test_r7_a_leaf_is_compensated_on_the_first_failure() -> None:
     """Nothing after it can fail, so nobody else would call it."""
-    told = Told(role(LEAF), START_EVENT, RESERVED, BEGIN, PAID_NOW)
-    assert told.hear(SHIP_FAILED)[-1] == Queue("compensation", "pay")
+    folded = Folded(role(LEAF), START_EVENT, RESERVED, BEGIN, PAID_NOW)
+    assert folded.fold(SHIP_FAILED)[-1] == Queue("compensation", "pay")
 
 
 def test_r7_a_cancellation_alone_does_not_compensate_a_leaf() -> None:
     """The saga may still complete."""
-    told = Told(role(LEAF), START_EVENT, RESERVED, BEGIN, PAID_NOW)
-    assert told.hear(CANCELLED) == []
+    folded = Folded(role(LEAF), START_EVENT, RESERVED, BEGIN, PAID_NOW)
+    assert folded.fold(CANCELLED) == []
 
 
 @pytest.mark.parametrize(("result", "answer"), [("PaidByCard", "CardRefunded"), ("PaidInCash", "CashBack")])
@@ -369,36 +371,36 @@ def test_r7_a_choice_has_one_compensation_for_each_result(result: str, answer: s
         Compensation(Trigger.of("ShipFailed"), "CardRefunded", frozenset({"PaidByCard"})),
         Compensation(Trigger.of("PickupFailed"), "CashBack", frozenset({"PaidInCash"})),
     )
-    told = Told(
+    folded = Folded(
         role(PAY._replace(compensations=undo)), START_EVENT, RESERVED, BEGIN, Ended("pay", SUCCEEDED, result)
     )
-    calls = told.hear(SHIP_FAILED) + told.hear(event("pickup", FAILED, "PickupFailed"))
+    calls = folded.fold(SHIP_FAILED) + folded.fold(event("pickup", FAILED, "PickupFailed"))
     assert calls.count(Queue("compensation", "pay")) == 1
-    told.hear(BEGIN, Buried("pay"))
-    assert told.hear(Discarded("pay"))[-1] == Answer("pay", COMPENSATED, answer, "")
+    folded.fold(BEGIN, Buried("pay"))
+    assert folded.fold(Discarded("pay"))[-1] == Answer("pay", COMPENSATED, answer, "")
 
 
 def test_r8_an_outcome_after_the_end_is_void() -> None:
     """The first end ends it."""
-    told = Told(role(), START_EVENT, FAILED_END)
-    assert told.hear(event("ship", SUCCEEDED, "OrderFulfilled")) == [Ignored("void")]
-    assert told.saga.state == "failed"
+    folded = Folded(role(), START_EVENT, FAILED_END)
+    assert folded.fold(event("ship", SUCCEEDED, "OrderFulfilled")) == [Ignored("void")]
+    assert folded.saga.state == "failed"
 
 
 def test_r8_a_compensation_that_is_owed_runs_after_the_end() -> None:
     """It was called before."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, FAILED_END)
-    assert told.hear(BEGIN) == [Run("compensation", "pay")]
-    assert told.hear(Ended("pay", COMPENSATED, "Refunded"))[-1] == Publish("pay", COMPENSATED, "Refunded")
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, FAILED_END)
+    assert folded.fold(BEGIN) == [Run("compensation", "pay")]
+    assert folded.fold(Ended("pay", COMPENSATED, "Refunded"))[-1] == Publish("pay", COMPENSATED, "Refunded")
 
 
 def test_r8_completes_after_a_failure_counts_only_after_a_pivot() -> None:
     """Without one it is recorded, and dispatched to nobody."""
-    told = Told(role(), START_EVENT, SHIP_FAILED)
-    assert told.hear(event("gift", SUCCEEDED, "OrderFulfilled")) == [Ignored("void")]
-    assert (told.saga.end, told.saga.outcomes["gift"]) == ("", SUCCEEDED)
-    pivoted = Told(role(), START_EVENT, event("pay2", SUCCEEDED, "Paid2", PIVOT), SHIP_FAILED)
-    pivoted.hear(event("gift", SUCCEEDED, "OrderFulfilled"))
+    folded = Folded(role(), START_EVENT, SHIP_FAILED)
+    assert folded.fold(event("gift", SUCCEEDED, "OrderFulfilled")) == [Ignored("void")]
+    assert (folded.saga.end, folded.saga.outcomes["gift"]) == ("", SUCCEEDED)
+    pivoted = Folded(role(), START_EVENT, event("pay2", SUCCEEDED, "Paid2", PIVOT), SHIP_FAILED)
+    pivoted.fold(event("gift", SUCCEEDED, "OrderFulfilled"))
     assert pivoted.saga.end == "completed"
 
 
@@ -407,12 +409,12 @@ def test_r8_the_start_is_a_step_whose_compensation_ends_the_saga() -> None:
     start = Action(
         START, Trigger(), "start", compensations=(Compensation(Trigger.of("ReserveFailed"), "OrderFailed"),)
     )
-    told = Told(role(start), Ended(START, SUCCEEDED, "OrderCreated"))
-    assert told.said[-1] == Publish(START, SUCCEEDED, "OrderCreated")
-    told.hear(START_EVENT, event("reserve", FAILED, "ReserveFailed"))
-    assert told.said[-1] == Queue("compensation", START)
-    told.hear(Begin(START), Ended(START, COMPENSATED, "OrderFailed"))
-    assert told.said[-1] == Publish(START, COMPENSATED, "OrderFailed")
+    folded = Folded(role(start), Ended(START, SUCCEEDED, "OrderCreated"))
+    assert folded.decided[-1] == Publish(START, SUCCEEDED, "OrderCreated")
+    folded.fold(START_EVENT, event("reserve", FAILED, "ReserveFailed"))
+    assert folded.decided[-1] == Queue("compensation", START)
+    folded.fold(Begin(START), Ended(START, COMPENSATED, "OrderFailed"))
+    assert folded.decided[-1] == Publish(START, COMPENSATED, "OrderFailed")
 
 
 PARTIAL = PAY._replace(partial=True)
@@ -421,10 +423,10 @@ RAISED = Ended("pay", FAILED, "", "partial", "cut off")
 
 def test_a_partial_attempt_is_compensated_before_its_failure_is_published() -> None:
     """It may have had effects outside."""
-    told = Told(role(PARTIAL), START_EVENT, RESERVED, BEGIN)
-    assert told.hear(RAISED)[-1] == Queue("compensation", "pay")
-    said = told.hear(BEGIN, Ended("pay", COMPENSATED, "Refunded", reason="cut off"))
-    assert said == [
+    folded = Folded(role(PARTIAL), START_EVENT, RESERVED, BEGIN)
+    assert folded.fold(RAISED)[-1] == Queue("compensation", "pay")
+    decided = folded.fold(BEGIN, Ended("pay", COMPENSATED, "Refunded", reason="cut off"))
+    assert decided == [
         Moved("pay", "compensating", "failed", "cut off"),
         Answer("pay", FAILED, "PaymentFailed", "cut off"),
     ]
@@ -432,81 +434,83 @@ def test_a_partial_attempt_is_compensated_before_its_failure_is_published() -> N
 
 def test_a_partial_attempt_that_was_timed_out_confirms_with_its_compensated() -> None:
     """The failure would be void."""
-    told = Told(role(PARTIAL), START_EVENT, RESERVED, BEGIN, RAISED, LATE, BEGIN)
-    assert told.hear(Ended("pay", COMPENSATED, "Refunded"))[-1] == Publish("pay", COMPENSATED, "Refunded")
+    folded = Folded(role(PARTIAL), START_EVENT, RESERVED, BEGIN, RAISED, LATE, BEGIN)
+    assert folded.fold(Ended("pay", COMPENSATED, "Refunded"))[-1] == Publish("pay", COMPENSATED, "Refunded")
 
 
 def test_a_partial_step_in_backoff_is_compensated_at_the_abort() -> None:
     """An attempt was made, so something may be there."""
-    told = Told(role(PARTIAL), START_EVENT, RESERVED, BEGIN, Deferred("pay"))
-    assert told.hear(CANCELLED)[-1] == Queue("compensation", "pay")
+    folded = Folded(role(PARTIAL), START_EVENT, RESERVED, BEGIN, Deferred("pay"))
+    assert folded.fold(CANCELLED)[-1] == Queue("compensation", "pay")
 
 
 def test_a_returned_failure_says_that_nothing_was_done() -> None:
     """Nothing is compensated, partial or not."""
-    told = Told(role(PARTIAL), START_EVENT, RESERVED, BEGIN)
-    assert told.hear(Ended("pay", FAILED, "Declined"))[-1] == Publish("pay", FAILED, "Declined")
+    folded = Folded(role(PARTIAL), START_EVENT, RESERVED, BEGIN)
+    assert folded.fold(Ended("pay", FAILED, "Declined"))[-1] == Publish("pay", FAILED, "Declined")
 
 
 def test_exhausted_retries_are_answered_by_the_runtime() -> None:
     """No handler wrote that event."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN)
-    said = told.hear(Ended("pay", FAILED, "", "raised", "no answer in 5 attempts"))
-    assert said[-1] == Answer("pay", FAILED, "PaymentFailed", "no answer in 5 attempts")
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN)
+    decided = folded.fold(Ended("pay", FAILED, "", "raised", "no answer in 5 attempts"))
+    assert decided[-1] == Answer("pay", FAILED, "PaymentFailed", "no answer in 5 attempts")
 
 
 def test_a_timeout_before_the_step_began_fails_it_without_an_attempt() -> None:
     """Queued too long."""
-    told = Told(role(), START_EVENT, RESERVED)
-    assert told.hear(Ended("pay", FAILED, "", "raised", "timeout"))[0] == Moved(
+    folded = Folded(role(), START_EVENT, RESERVED)
+    assert folded.fold(Ended("pay", FAILED, "", "raised", "timeout"))[0] == Moved(
         "pay", "pending", "failed", "timeout"
     )
 
 
 def test_a_discarded_compensation_was_done_by_hand() -> None:
     """Its compensated event is published with the reason."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, BEGIN, Buried("pay"))
-    assert told.hear(Discarded("pay", "by hand"))[-1] == Answer("pay", COMPENSATED, "Refunded", "by hand")
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, BEGIN, Buried("pay"))
+    assert folded.fold(Discarded("pay", "by hand"))[-1] == Answer("pay", COMPENSATED, "Refunded", "by hand")
 
 
 def test_a_discarded_action_publishes_its_failure() -> None:
     """The saga is rolled back."""
-    told = Told(role(), START_EVENT, RESERVED, BEGIN, Buried("pay"))
-    assert told.hear(Discarded("pay", "by hand"))[-1] == Answer("pay", FAILED, "PaymentFailed", "by hand")
+    folded = Folded(role(), START_EVENT, RESERVED, BEGIN, Buried("pay"))
+    assert folded.fold(Discarded("pay", "by hand"))[-1] == Answer("pay", FAILED, "PaymentFailed", "by hand")
 
 
 def test_a_discarded_retriable_step_stays_a_dead_letter() -> None:
     """It cannot fail, so there is nothing that it could say: it can only be requeued."""
-    told = Told(role(Action("pay", Trigger.of("Reserved"), RETRIABLE)), START_EVENT, RESERVED, Buried("pay"))
-    assert told.hear(Discarded("pay", "by hand")) == []
-    assert told.hear(Requeued("pay")) == [Queue("action", "pay")]
+    folded = Folded(
+        role(Action("pay", Trigger.of("Reserved"), RETRIABLE)), START_EVENT, RESERVED, Buried("pay")
+    )
+    assert folded.fold(Discarded("pay", "by hand")) == []
+    assert folded.fold(Requeued("pay")) == [Queue("action", "pay")]
 
 
 def test_an_answer_that_was_buried_is_given_when_it_is_requeued() -> None:
     """The failure of a step that failed, with its reason; the confirmation of one that was undone."""
-    failed = Told(role(), START_EVENT, RESERVED, BEGIN)
-    failed.hear(Ended("pay", FAILED, "", "raised", "declined"), Buried("pay"))
-    assert failed.hear(Requeued("pay")) == [Answer("pay", FAILED, "PaymentFailed", "declined")]
-    refused = Told(role(), START_EVENT, CANCELLED, RESERVED, Buried("pay"))
-    assert refused.hear(Requeued("pay")) == [REFUSAL]
+    failed = Folded(role(), START_EVENT, RESERVED, BEGIN)
+    failed.fold(Ended("pay", FAILED, "", "raised", "declined"), Buried("pay"))
+    assert failed.fold(Requeued("pay")) == [Answer("pay", FAILED, "PaymentFailed", "declined")]
+    refused = Folded(role(), START_EVENT, CANCELLED, RESERVED, Buried("pay"))
+    assert refused.fold(Requeued("pay")) == [REFUSAL]
     gone = Ended("pay", COMPENSATED, "Refunded", "raised", "gone")
-    undone = Told(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, BEGIN, gone, Buried("pay"))
-    assert undone.hear(Requeued("pay")) == [Answer("pay", COMPENSATED, "Refunded", "")]
+    undone = Folded(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, BEGIN, gone, Buried("pay"))
+    assert undone.fold(Requeued("pay")) == [Answer("pay", COMPENSATED, "Refunded", "")]
     assert undone.saga.step("pay") == Progress("compensated", result="Paid")
 
 
 def test_an_answer_that_was_buried_is_given_when_it_is_discarded() -> None:
     """What happened does not change, only the reason does."""
     gone = Ended("pay", COMPENSATED, "Refunded", "raised", "gone")
-    undone = Told(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, BEGIN, gone, Buried("pay"))
-    assert undone.hear(Discarded("pay", "by hand")) == [Answer("pay", COMPENSATED, "Refunded", "by hand")]
-    assert undone.hear(Discarded("pay", "by hand")) == []
+    undone = Folded(role(), START_EVENT, RESERVED, BEGIN, PAID_NOW, SHIP_FAILED, BEGIN, gone, Buried("pay"))
+    assert undone.fold(Discarded("pay", "by hand")) == [Answer("pay", COMPENSATED, "Refunded", "by hand")]
+    assert undone.fold(Discarded("pay", "by hand")) == []
 
 
 def test_an_outcome_of_an_own_step_that_was_never_decided_is_noticed() -> None:
     """The store is another one, or an old copy."""
-    told = Told(role(), START_EVENT, RESERVED)
-    assert told.hear(PAID) == [Unowned("pay")]
+    folded = Folded(role(), START_EVENT, RESERVED)
+    assert folded.fold(PAID) == [Unowned("pay")]
 
 
 DEADLINE = Deadline("ship_is_late", "ship", Trigger.of("Paid"), "ShipLate")
@@ -514,25 +518,25 @@ DEADLINE = Deadline("ship_is_late", "ship", Trigger.of("Paid"), "ShipLate")
 
 def test_a_deadline_that_was_buried_is_requeued_or_given_up() -> None:
     """It is due again, unless it is over meanwhile; discarded, it never fires."""
-    assert watcher(PAID, Buried("ship_is_late")).hear(Requeued("ship_is_late")) == [
+    assert watcher(PAID, Buried("ship_is_late")).fold(Requeued("ship_is_late")) == [
         Queue("deadline", "ship_is_late")
     ]
     over = watcher(PAID, Buried("ship_is_late"), event("ship", SUCCEEDED, "Shipped"))
-    assert over.hear(Requeued("ship_is_late")) == []
+    assert over.fold(Requeued("ship_is_late")) == []
     discarded = watcher(PAID, Buried("ship_is_late"), Discarded("ship_is_late", "by hand"))
-    assert discarded.hear(Requeued("ship_is_late"), Due("ship_is_late")) == []
+    assert discarded.fold(Requeued("ship_is_late"), Due("ship_is_late")) == []
 
 
-def watcher(*inputs: Any) -> Told:
-    return Told(Role("orders", CONTRACT, deadlines=(DEADLINE,)), START_EVENT, *inputs)
+def watcher(*inputs: Any) -> Folded:
+    return Folded(Role("orders", CONTRACT, deadlines=(DEADLINE,)), START_EVENT, *inputs)
 
 
 def test_a_deadline_is_armed_by_its_event_and_expires_once() -> None:
     """When it is due, its handler publishes the timeout."""
-    told = watcher(PAID)
-    assert told.said == [Arm("ship_is_late")]
-    assert told.hear(Due("ship_is_late")) == [Expire("ship_is_late")]
-    assert told.hear(Due("ship_is_late")) == []
+    folded = watcher(PAID)
+    assert folded.decided == [Arm("ship_is_late")]
+    assert folded.fold(Due("ship_is_late")) == [Expire("ship_is_late")]
+    assert folded.fold(Due("ship_is_late")) == []
 
 
 @pytest.mark.parametrize(
@@ -547,44 +551,44 @@ def test_a_deadline_is_armed_by_its_event_and_expires_once() -> None:
 )
 def test_a_deadline_is_disarmed_by_the_outcome_a_failure_or_the_end(over: Envelope) -> None:
     """A deadline can only abort its saga, and that is over."""
-    told = watcher(PAID)
-    assert told.hear(over) == [Disarm("ship_is_late")]
-    assert told.hear(Due("ship_is_late")) == []
+    folded = watcher(PAID)
+    assert folded.fold(over) == [Disarm("ship_is_late")]
+    assert folded.fold(Due("ship_is_late")) == []
 
 
 def test_a_deadline_is_not_armed_when_its_step_has_an_outcome() -> None:
     """The reply came before the event that would have armed it."""
-    assert watcher(event("ship", SUCCEEDED, "Shipped"), PAID).said == []
+    assert watcher(event("ship", SUCCEEDED, "Shipped"), PAID).decided == []
 
 
-def test_an_observer_is_told_in_the_order_of_the_log() -> None:
+def test_an_observer_takes_events_in_the_order_of_the_topic() -> None:
     """One event at a time: the next one waits until the first is done with."""
     looks = Observer("project", Trigger.of("OrderCreated", "Reserved"))
-    told = Told(Role("reporting", CONTRACT, observers=(looks,)), START_EVENT)
-    assert told.said == [Queue("observer", "project")]
-    assert told.hear(RESERVED) == []
-    assert told.saga.observers["project"] == (START_EVENT.id, RESERVED.id)
-    assert told.hear(Observed("project")) == [Queue("observer", "project")]
-    assert told.hear(Observed("project")) == []
-    assert told.saga.observers == {}
+    folded = Folded(Role("reporting", CONTRACT, observers=(looks,)), START_EVENT)
+    assert folded.decided == [Queue("observer", "project")]
+    assert folded.fold(RESERVED) == []
+    assert folded.saga.observers["project"] == (START_EVENT.id, RESERVED.id)
+    assert folded.fold(Observed("project")) == [Queue("observer", "project")]
+    assert folded.fold(Observed("project")) == []
+    assert folded.saga.observers == {}
 
 
 def test_an_observer_in_the_dead_letters_lets_the_next_event_pass() -> None:
     """Its event is skipped, and comes again when it is requeued."""
     looks = Observer("project", Trigger.of("OrderCreated", "Reserved"))
-    told = Told(Role("reporting", CONTRACT, observers=(looks,)), START_EVENT, RESERVED)
-    assert told.hear(Buried("project")) == [Queue("observer", "project")]
-    told.hear(Observed("project"))
-    assert told.hear(Requeued("project", START_EVENT.id)) == [Queue("observer", "project")]
+    folded = Folded(Role("reporting", CONTRACT, observers=(looks,)), START_EVENT, RESERVED)
+    assert folded.fold(Buried("project")) == [Queue("observer", "project")]
+    folded.fold(Observed("project"))
+    assert folded.fold(Requeued("project", START_EVENT.id)) == [Queue("observer", "project")]
 
 
 def test_commands_that_do_not_fit_change_nothing() -> None:
     """A pause that is over for a step that has ended meanwhile, say."""
-    told = Told(role(), START_EVENT)
-    before = told.saga
+    folded = Folded(role(), START_EVENT)
+    before = folded.saga
     for command in (BEGIN, PAID_NOW, Requeued("pay"), Discarded("pay"), Deferred("pay"), Due("none")):
-        assert told.hear(command) == []
-        assert told.saga == before
+        assert folded.fold(command) == []
+        assert folded.saga == before
 
 
 def replace_version(envelope: Envelope, version: int) -> Envelope:
@@ -594,5 +598,5 @@ def replace_version(envelope: Envelope, version: int) -> Envelope:
 def test_a_version_that_is_known_is_acted_on() -> None:
     """An older saga is handled by a newer participant."""
     newer = replace(role(), contract=CONTRACT._replace(version=3))
-    told = Told(newer, replace_version(START_EVENT, 2))
-    assert told.hear(RESERVED) == [Queue("action", "pay")]
+    folded = Folded(newer, replace_version(START_EVENT, 2))
+    assert folded.fold(RESERVED) == [Queue("action", "pay")]
