@@ -94,7 +94,7 @@ class Grown:
 
 
 def grow(seed: int, room: int = 4) -> list[Manifest]:
-    """Give the manifests of a random choreography of one saga; the same seed gives the same one."""
+    """Return the manifests of a random choreography of one saga; the same seed gives the same one."""
     chance = random.Random(seed)
     steps = chance.randint(1, room)
     names = [f"p{number}" for number in range(1, 2 + chance.randint(0, min(steps, 3)))]
@@ -142,14 +142,14 @@ def _retriable(grown: Grown, on: Trigger) -> Plan:
 
 
 def reverse_edges(plans: list[Plan], success: str) -> Trigger:
-    """Give what undoes a success event by R7: each successor that can fail has failed, or is undone."""
+    """Return what undoes a success event by R7: each successor that can fail has failed, or is undone."""
     after = [plan for plan in plans if success in plan.on.types and plan.kind != RETRIABLE]
     ends = [Trigger.of(*plan.failures, *plan.answers) for plan in after]
     return Trigger.all_of(*ends) if ends else Trigger()
 
 
 def _answers(grown: Grown, plan: Plan) -> tuple[str, ...]:
-    """Give the compensated events: one for each success event, or one for all where none is a leaf's."""
+    """Return the compensated events: one for each success event, or one for all where none is a leaf's."""
     if plan.kind != COMPENSATABLE:
         return ()
     leaves = [not reverse_edges(grown.plans, success).alternatives for success in plan.successes]

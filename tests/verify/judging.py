@@ -46,7 +46,7 @@ class Judged(NamedTuple):
         lines += ["the oracles say:"]
         lines += [f"  {each} (graph)" for each in sorted(self.graph)]
         lines += [f"  {self.searched.wrong or 'nothing in any run'}"]
-        lines += [f"    {line}" for line in self.searched.way]
+        lines += [f"    {line}" for line in self.searched.path]
         lines += ["verify says:"] + [f"  {each.rule} {each.message}" for each in self.errors]
         return "\n".join(lines)
 
@@ -74,6 +74,6 @@ def judge(seed: int) -> Judged:
 
 
 def errors_of(manifests: tuple[Manifest, ...]) -> tuple[Finding, ...]:
-    """Give the errors that `choreo verify` finds; CHO211 is one here, too: it is `reverse-order`."""
+    """Return the errors that `choreo verify` finds; CHO211 is one here, too: it is `reverse-order`."""
     findings = verify(choreography_of(manifests), compare=compare).findings
     return tuple(finding for finding in findings if finding.level == "error" or finding.rule == "CHO211")

@@ -33,7 +33,7 @@ class Departure(NamedTuple):
 
 
 def departures(graph: SagaGraph, logs: Logs) -> list[Departure]:
-    """Give what no run of the model could have logged; nothing where the logs are a run of it.
+    """Return what no run of the model could have logged; nothing where the logs are a run of it.
 
     ``logs`` may leave participants out: what only they know is not asked for.
     """
@@ -66,7 +66,7 @@ def _known(graph: SagaGraph, entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def _order(logs: Logs) -> list[Entry]:
-    """Give the events in the topic's order, as whoever read furthest has it."""
+    """Return the events in the topic's order, as whoever read furthest has it."""
     return max((_events(entries) for entries in logs.values()), key=len, default=[])
 
 

@@ -31,7 +31,7 @@ class Mutant(NamedTuple):
 
 
 def mutants(manifests: Manifests) -> Iterator[Mutant]:
-    """Give every mutant of some manifests."""
+    """Return every mutant of some manifests."""
     for operator in OPERATORS:
         yield from operator(manifests)
 

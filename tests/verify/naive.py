@@ -1,6 +1,6 @@
 """The naive search: every interleaving of everybody's reading, working and publishing, breadth first.
 
-No reduction, no slices, no causal order, no rule R7: worlds are visited until there are no more, and what
+No reduction, no slices, no causal order, no rule R7: states are visited until there are no more, and what
 happens in them is judged by the properties of one run of `choreo.verify.properties` as their words say it.
 """
 
@@ -37,7 +37,7 @@ class Budget(NamedTuple):
     letters: int = 0
 
     def without(self, costs: str) -> Budget | None:
-        """Give what is left after a move; None where it can't be afforded."""
+        """Return the budget that a move leaves; None where it can't be afforded."""
         if not costs:
             return self
         field = {"f": "failures", "d": "deadlines", "c": "cancellations", "l": "letters"}[costs]
@@ -60,7 +60,7 @@ class Past(NamedTuple):
     undone: frozenset[str] = frozenset()
 
 
-class World(NamedTuple):
+class GlobalState(NamedTuple):
     """Everything at one moment: position and state of each participant in turn; log and past by number."""
 
     places: tuple[int, ...]
@@ -72,11 +72,11 @@ class World(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the search found: the first thing that is wrong with the way there, or nothing."""
+    """What the search found: the first violation with the path to it, or nothing."""
 
     wrong: str
     states: int
-    way: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()
     ends: frozenset[str] = frozenset()
 
     @property
@@ -86,20 +86,22 @@ class Verdict(NamedTuple):
 
 
 class TooLarge(Exception):
-    """There are more worlds than were asked for."""
+    """There are more states than were asked for."""
 
 
 class Search:
-    """The worlds of one saga."""
+    """The states of one saga."""
 
     def __init__(self, manifests: Sequence[Manifest], saga: SagaEntry) -> None:
         manifests = written_out(manifests)
         taking_part = [each for each in manifests if any(entry.name == saga.name for entry in each.sagas)]
         kinds = kinds_of(taking_part, saga.name)
         self.saga = saga
-        self.seats = [NaiveParticipant(manifest, saga, kinds) for manifest in taking_part]
+        self.participants = [NaiveParticipant(manifest, saga, kinds) for manifest in taking_part]
         self.kinds = kinds
-        self.starter = next((n for n, seat in enumerate(self.seats) if seat.role.owns_start), -1)
+        self.starter = next(
+            (n for n, participant in enumerate(self.participants) if participant.role.owns_start), -1
+        )
         self.imports = {
             f"{m.participant}.{each.event.rpartition('.')[2]}": each.event
             for m in taking_part
@@ -125,78 +127,78 @@ class Search:
                     yield event, handler.step
 
     def run(self, budget: Budget, limit: int) -> Verdict:
-        """Visit every world; raise `TooLarge` where there are more than ``limit``."""
-        first = World((0, 0) * len(self.seats), 0, 0, budget, False, frozenset(self.imports))
-        came: dict[World, tuple[World | None, str]] = {first: (None, "")}
+        """Visit every state; raise `TooLarge` where there are more than ``limit``."""
+        first = GlobalState((0, 0) * len(self.participants), 0, 0, budget, False, frozenset(self.imports))
+        reached: dict[GlobalState, tuple[GlobalState | None, str]] = {first: (None, "")}
         waiting, ends = deque([first]), set()
         while waiting:
-            world = waiting.popleft()
+            state = waiting.popleft()
             stuck = True
             try:
-                for label, after in self._next(world):
+                for label, after in self._next(state):
                     stuck = stuck and label == CANCELLING  # nobody has to
-                    if after not in came:
-                        came[after] = (world, label)
+                    if after not in reached:
+                        reached[after] = (state, label)
                         waiting.append(after)
                 if stuck:
-                    ends.add(self._judge_end(world))
+                    ends.add(self._judge_end(state))
             except Violation as wrong:
-                return Verdict(str(wrong), len(came), _way(came, world), frozenset(ends))
-            if len(came) > limit:
+                return Verdict(str(wrong), len(reached), _path_to(reached, state), frozenset(ends))
+            if len(reached) > limit:
                 raise TooLarge(f"more than {limit} states")
-        return Verdict("", len(came), (), frozenset(ends))
+        return Verdict("", len(reached), (), frozenset(ends))
 
-    def _next(self, world: World) -> Iterator[tuple[str, World]]:
-        yield from self._from_outside(world)
-        log = self.logs[world.log]
-        for place, seat in enumerate(self.seats):
-            position, number = world.places[2 * place : 2 * place + 2]
+    def _next(self, state: GlobalState) -> Iterator[tuple[str, GlobalState]]:
+        yield from self._from_outside(state)
+        log = self.logs[state.log]
+        for place, participant in enumerate(self.participants):
+            position, number = state.places[2 * place : 2 * place + 2]
             if position < len(log):
-                move = seat.read(number, log[position])
+                move = participant.read(number, log[position])
                 _refuse(move.wrong)
-                yield move.label, _moved(world, place, position + 1, move.after)
-            if seat.states[number].outbox:
-                after, event = seat.published(number)
+                yield move.label, _moved(state, place, position + 1, move.after)
+            if participant.states[number].outbox:
+                after, event = participant.published(number)
                 _refuse_twice(log, event)
-                given = _moved(world, place, position, after)
+                given = _moved(state, place, position, after)
                 yield (
-                    f"{seat.name} publishes {event.type}",
-                    given._replace(log=self._append(world.log, event)),
+                    f"{participant.name} publishes {event.type}",
+                    given._replace(log=self._append(state.log, event)),
                 )
-            for move in seat.moves(number):
-                budget = world.budget.without(move.costs)
+            for move in participant.moves(number):
+                budget = state.budget.without(move.costs)
                 if budget is not None:
-                    yield move.label, self._opted(world, place, move, budget)
+                    yield move.label, self._moved_by(state, place, move, budget)
 
-    def _opted(self, world: World, place: int, move: Move, budget: Budget) -> World:
+    def _moved_by(self, state: GlobalState, place: int, move: Move, budget: Budget) -> GlobalState:
         _refuse(move.wrong)
-        past = world.past
+        past = state.past
         for effect in move.effects:
             past = self._judged(past, effect)
-        moved = _moved(world, place, world.places[2 * place], move.after)
+        moved = _moved(state, place, state.places[2 * place], move.after)
         return moved._replace(budget=budget, past=past)
 
-    def _from_outside(self, world: World) -> Iterator[tuple[str, World]]:
-        if not world.begun:
-            yield "it begins", self._begin(world)
-        if self.saga.aborts and world.budget.cancellations:
+    def _from_outside(self, state: GlobalState) -> Iterator[tuple[str, GlobalState]]:
+        if not state.begun:
+            yield "it begins", self._begin(state)
+        if self.saga.aborts and state.budget.cancellations:
             event = Published(CANCEL, SUCCEEDED, self.saga.aborts, "cancellation")
-            budget = world.budget._replace(cancellations=world.budget.cancellations - 1)
-            yield CANCELLING, world._replace(log=self._append(world.log, event), budget=budget)
-        if world.imports and any(event.step == START for event in self.logs[world.log]):
-            for step in sorted(world.imports):
+            budget = state.budget._replace(cancellations=state.budget.cancellations - 1)
+            yield CANCELLING, state._replace(log=self._append(state.log, event), budget=budget)
+        if state.imports and any(event.step == START for event in self.logs[state.log]):
+            for step in sorted(state.imports):
                 event = Published(step, SUCCEEDED, self.imports[step], "external")
-                log, left = self._append(world.log, event), world.imports - {step}
-                yield f"{step} is imported", world._replace(log=log, imports=left)
+                log, left = self._append(state.log, event), state.imports - {step}
+                yield f"{step} is imported", state._replace(log=log, imports=left)
 
-    def _begin(self, world: World) -> World:
-        past = self._judged(world.past, Effect("did", START))
+    def _begin(self, state: GlobalState) -> GlobalState:
+        past = self._judged(state.past, Effect("did", START))
         if self.starter < 0:  # nobody owns the start: its event is there all the same
             event = Published(START, SUCCEEDED, self.saga.starts, "start")
-            return world._replace(begun=True, past=past, log=self._append(world.log, event))
-        position, number = world.places[2 * self.starter : 2 * self.starter + 2]
-        move = self.seats[self.starter].begin(number)
-        return _moved(world, self.starter, position, move.after)._replace(begun=True, past=past)
+            return state._replace(begun=True, past=past, log=self._append(state.log, event))
+        position, number = state.places[2 * self.starter : 2 * self.starter + 2]
+        move = self.participants[self.starter].begin(number)
+        return _moved(state, self.starter, position, move.after)._replace(begun=True, past=past)
 
     def _append(self, log: int, event: Published) -> int:
         return _numbered((*self.logs[log], event), self.logs, self._log_of)
@@ -245,8 +247,11 @@ class Search:
 
     # What must hold where nothing can happen any more
 
-    def _judge_end(self, world: World) -> str:
-        views = [seat.knows(number) for seat, number in zip(self.seats, world.places[1::2], strict=True)]
+    def _judge_end(self, state: GlobalState) -> str:
+        views = [
+            participant.knows(number)
+            for participant, number in zip(self.participants, state.places[1::2], strict=True)
+        ]
         if len({(v.end, v.aborted, v.failing, frozenset(v.types)) for v in views}) > 1:
             raise Violation("one-end: the participants disagree")
         if not views[0].end:
@@ -255,7 +260,7 @@ class Search:
             for name, progress in view.steps.items():
                 if progress.activity != "idle":
                     raise Violation(f"quiescence: {name} is left {progress.activity}")
-        self._judge_past(self.pasts[world.past], views[0])
+        self._judge_past(self.pasts[state.past], views[0])
         return views[0].end
 
     def _judge_past(self, past: Past, view: Instance) -> None:
@@ -276,10 +281,10 @@ def _numbered(value: T, values: list[T], numbers: dict[T, int]) -> int:
     return number
 
 
-def _moved(world: World, place: int, position: int, number: int) -> World:
+def _moved(state: GlobalState, place: int, position: int, number: int) -> GlobalState:
     at = 2 * place
-    places = (*world.places[:at], position, number, *world.places[at + 2 :])
-    return World(places, world.log, world.past, world.budget, world.begun, world.imports)
+    places = (*state.places[:at], position, number, *state.places[at + 2 :])
+    return GlobalState(places, state.log, state.past, state.budget, state.begun, state.imports)
 
 
 def _refuse(wrong: str) -> None:
@@ -289,13 +294,15 @@ def _refuse(wrong: str) -> None:
 
 def _refuse_twice(log: tuple[Published, ...], event: Published) -> None:
     if event in log and event.outcome != TIMED_OUT:
-        raise Violation(f"done-once: {event.type} is said twice")
+        raise Violation(f"done-once: {event.type} is published twice")
 
 
-def _way(came: dict[World, tuple[World | None, str]], world: World) -> tuple[str, ...]:
+def _path_to(
+    reached: dict[GlobalState, tuple[GlobalState | None, str]], state: GlobalState
+) -> tuple[str, ...]:
     labels: list[str] = []
-    at: World | None = world
+    at: GlobalState | None = state
     while at is not None:
-        at, label = came[at]
+        at, label = reached[at]
         labels.append(label)
     return tuple(reversed(labels[:-1]))

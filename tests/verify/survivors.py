@@ -96,5 +96,5 @@ SURVIVORS = (
 
 
 def explained(saga: str, mutant: str) -> str:
-    """Say why a mutant survives; nothing where nobody has explained it."""
+    """Return why a mutant survives; empty where nobody has explained it."""
     return next((s.why for s in SURVIVORS if s.saga == saga and fnmatchcase(mutant, s.pattern)), "")

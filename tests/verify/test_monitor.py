@@ -72,7 +72,7 @@ def test_the_examples_orders_are_a_run_of_the_model() -> None:
 
 @pytest.fixture(scope="module")
 def run() -> Recorded:
-    """Give a saga of three steps in which nothing went wrong by chance."""
+    """Return a saga of three steps in which nothing went wrong by chance."""
     participants = declared(f"{sagas.__name__}.retriable_tail")
     (graph,) = choreography_of(map(manifest_from, participants)).sagas
     with Harness(participants) as harness:

@@ -151,4 +151,4 @@ def test_the_naive_search_finds_what_is_wrong(name: str) -> None:
     manifests = read_choreography(WRONG[name])
     found = naive.Search(manifests, manifests[0].sagas[0]).run(naive.Budget(), 100_000)
     assert found.property == name, found.wrong
-    assert found.way
+    assert found.path

@@ -17,7 +17,7 @@ from tests.protocol.sagas import STARTED, Saga, Step, last, step
 
 
 def choices(number: int) -> Saga:
-    """Give so many choices, one behind the other, each with a step on either way, and a pivot at the end."""
+    """Return so many choices, one behind the other, with a step on either way, and a pivot at the end."""
     made: list[Step] = []
     on = Trigger.of(STARTED)
     for at in range(number):

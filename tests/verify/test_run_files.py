@@ -1,4 +1,4 @@
-"""Traces as data: a reported run, exact enough to be run again."""
+"""Run files: a reported run as data, exact enough to be run again."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.protocol.sagas import Saga, chain
 from .test_scenarios import model_of, runs_of
 
 
-def trace(saga: Saga, scenario: str) -> RunFile:
+def run_file(saga: Saga, scenario: str) -> RunFile:
     runs, _ = runs_of(saga, cancellable=True)
     (run,) = (run for run in runs if run.scenario.title == scenario)
     return run_file_of(model_of(saga, cancellable=True).graph, run, "CHO106", "0.1.0")
 
 
-def test_a_trace_says_who_publishes_what_and_how_much_they_had_read() -> None:
+def test_a_run_file_says_who_publishes_what_and_how_much_they_had_read() -> None:
     """In the order of the topic; a refusal is nobody's work."""
-    found = trace(chain(2), "cancelled after start")
+    found = run_file(chain(2), "cancelled after start")
     assert [(each.type, each.participant, each.how, each.begun, each.read) for each in found.events] == [
         ("Started", "orders", "start", 0, 0),
         ("Cancelled", "", "cancellation", 1, 1),
@@ -40,7 +40,7 @@ def test_a_trace_says_who_publishes_what_and_how_much_they_had_read() -> None:
 
 def test_a_late_reply_began_before_its_deadline_passed() -> None:
     """The step began when it had read its trigger, and ended when the deadline was in the log."""
-    found = trace(chain(1).with_watch("A"), "a.do answers long after orders.late_a_0")
+    found = run_file(chain(1).with_watch("A"), "a.do answers long after orders.late_a_0")
     (deadline,) = (each for each in found.events if each.how == "deadline")
     (reply,) = (each for each in found.events if each.type == "Completed")
     assert (deadline.participant, deadline.step) == ("orders", "a.do")
@@ -49,29 +49,29 @@ def test_a_late_reply_began_before_its_deadline_passed() -> None:
 
 def test_a_dead_letter_and_a_raising_step_are_told_apart() -> None:
     """What a handler can't do at first is requeued; what raises has an effect that is undone silently."""
-    requeued = trace(chain(2), "b.do is a dead letter for a while")
+    requeued = run_file(chain(2), "b.do is a dead letter for a while")
     assert [each.how for each in requeued.events] == ["start", "handler", "requeued"]
-    raised = trace(chain(2).with_partial("B"), "b.do raises")
+    raised = run_file(chain(2).with_partial("B"), "b.do raises")
     assert [each.how for each in raised.events] == ["start", "handler", "raised", "handler", "handler"]
 
 
 @pytest.mark.parametrize("scenario", ["nothing fails", "b.do fails", "c.do fails", "cancelled after a.do"])
-def test_a_trace_is_read_as_it_was_written(scenario: str) -> None:
+def test_a_run_file_is_read_as_it_was_written(scenario: str) -> None:
     """Nothing is lost."""
-    given = trace(chain(3), scenario)
+    given = run_file(chain(3), scenario)
     assert read_run(write_run(given), "t.json") == given
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 9}', b"\xff"])
-def test_a_bad_trace_is_refused(text: bytes | str) -> None:
+def test_a_bad_run_file_is_refused(text: bytes | str) -> None:
     """In one line."""
     with pytest.raises(ManifestError, match=r"^t\.json: "):
         read_run(text, "t.json")
 
 
-def test_a_changed_trace_is_refused() -> None:
+def test_a_changed_run_file_is_refused() -> None:
     """It shows what was found, and nothing else."""
-    content = json.loads(write_run(trace(chain(2), "b.do fails")))
+    content = json.loads(write_run(run_file(chain(2), "b.do fails")))
     content["events"][1]["type"] = "Else"
     with pytest.raises(ManifestError, match="hash"):
         read_run(json.dumps(content), "t.json")

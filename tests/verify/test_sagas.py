@@ -65,6 +65,6 @@ def test_the_naive_search_finds_nothing_either() -> None:
                 verdict = naive.Search(known.manifests, graph.contract).run(naive.Budget(1, 0, 0), 5_000)
             except naive.TooLarge:
                 continue
-            assert not verdict.wrong, "\n".join([name, verdict.wrong, *verdict.way])
+            assert not verdict.wrong, "\n".join([name, verdict.wrong, *verdict.path])
             searched += 1
     assert searched >= 20

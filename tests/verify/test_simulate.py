@@ -1,4 +1,4 @@
-"""Every trace that `choreo verify` reports is run again, by the real worker, and takes the same course."""
+"""Every run that `choreo verify` reports is run again, by the real worker, and takes the same course."""
 
 from __future__ import annotations
 
@@ -37,47 +37,47 @@ def quiet() -> Iterator[None]:
     log.setLevel(level)
 
 
-def rerun(participants: Sequence[Participant], trace: RunFile) -> ReplayResult:
-    simulation = CounterexampleReplay(participants, trace)
+def rerun(participants: Sequence[Participant], run: RunFile) -> ReplayResult:
+    simulation = CounterexampleReplay(participants, run)
     try:
         return simulation.follow()
     finally:
         simulation.close()
 
 
-def traced(findings: Sequence[Finding]) -> Iterator[tuple[Finding, RunFile]]:
+def with_runs(findings: Sequence[Finding]) -> Iterator[tuple[Finding, RunFile]]:
     for finding in findings:
         if finding.run_file:
             yield finding, finding.run_file
 
 
-def same(finding: Finding, trace: RunFile, course: ReplayResult) -> None:
-    assert not course.different, f"{finding.rule} {finding.message}: {course.different}\n{trace}"
-    assert course.events[: len(trace.events)] == tuple(event.type for event in trace.events)
+def same(finding: Finding, run: RunFile, course: ReplayResult) -> None:
+    assert not course.different, f"{finding.rule} {finding.message}: {course.different}\n{run}"
+    assert course.events[: len(run.events)] == tuple(event.type for event in run.events)
 
 
 @pytest.mark.parametrize("case", CORPUS, ids=str)
-def test_a_trace_of_the_corpus_runs_again(case: CorpusCase) -> None:
+def test_a_run_of_the_corpus_runs_again(case: CorpusCase) -> None:
     """With its real handlers; with stand-ins where the defect can't be declared."""
     own = list(dict.fromkeys(each for _, each in participants_of(case.module)))
     altered = hasattr(case.module, "alter")
-    for finding, trace in traced(case.verdict.findings):
-        same(finding, trace, rerun(fake_participants(case.manifests) if altered else own, trace))
-        same(finding, trace, rerun(fake_participants(case.manifests), trace))
+    for finding, run in with_runs(case.verdict.findings):
+        same(finding, run, rerun(fake_participants(case.manifests) if altered else own, run))
+        same(finding, run, rerun(fake_participants(case.manifests), run))
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_a_trace_of_a_random_choreography_runs_again(part: int) -> None:
-    """Handlers are made up from the manifests; who is early, late, fails or dies is the trace's matter."""
+def test_a_run_of_a_random_choreography_runs_again(part: int) -> None:
+    """Handlers are made up from the manifests; who is early, late, fails or dies is the run's matter."""
     shown = 0
     for seed in range(part, 2 * SEEDS, 4):
         _, manifests = random_choreography(seed)
-        for finding, trace in traced(verify(choreography_of(manifests)).findings):
+        for finding, run in with_runs(verify(choreography_of(manifests)).findings):
             try:
-                course = rerun(fake_participants(manifests), trace)
+                course = rerun(fake_participants(manifests), run)
             except DeclarationError:
                 continue  # no worker runs what has no compensation, or another's
-            same(finding, trace, course)
+            same(finding, run, course)
             shown += 1
     assert shown
 
@@ -122,7 +122,7 @@ ORDERS = "examples.orders.contract"
 
 
 def test_a_handler_that_does_otherwise_is_told(tmp_path: Path) -> None:
-    """There is no stock for what was made up: the reservation fails, and the trace's event stands."""
+    """There is no stock for what was made up: the reservation fails, and the run's event stands."""
     events = (
         RunEvent("shop.OrderCreated", "start", "succeeded", "orders", "start", 0, 0),
         RunEvent(
@@ -140,23 +140,23 @@ def test_a_handler_that_does_otherwise_is_told(tmp_path: Path) -> None:
         ),
         RunEvent("shop.OrderFailed", "start", "compensated", "orders", "handler", 4, 4),
     )
-    trace = RunFile("order-fulfilment", "CHO204", "payments.process_payment fails", events, "failed")
-    course = rerun(declared("examples.orders"), trace)
+    run = RunFile("order-fulfilment", "CHO204", "payments.process_payment fails", events, "failed")
+    course = rerun(declared("examples.orders"), run)
     assert (course.different, course.end) == ("", "failed")
     assert course.replaced == ("inventory.reserve_inventory raised Permanent, not shop.InventoryReserved",)
     path = tmp_path / "trace.json"
-    path.write_text(write_run(trace))
+    path.write_text(write_run(run))
     result = invoke("simulate", str(path), "examples.orders")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == "the same course: 5 events, and the saga failed"
-    late = trace._replace(events=(*events[:3], events[4]._replace(begun=3, read=3)))
+    late = run._replace(events=(*events[:3], events[4]._replace(begun=3, read=3)))
     path.write_text(write_run(late))
     result = invoke("simulate", str(path), "examples.orders")
     assert result.exit_code == 1
     assert "another course: orders does not publish shop.OrderFailed" in result.stdout
 
 
-def test_what_is_no_trace_or_is_of_others_is_one_line(tmp_path: Path) -> None:
+def test_what_is_no_run_file_or_is_of_others_is_one_line(tmp_path: Path) -> None:
     """Exit 2, and what to do."""
     path = tmp_path / "trace.json"
     path.write_text(write_run(RunFile("grown", "CHO204", "b.two fails", EVENTS, "failed")))
