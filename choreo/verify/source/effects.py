@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from choreo.manifest.manifest import Link
 from choreo.verify.source.module import FunctionNode
-from choreo.verify.source.origins import Defined, Origins
+from choreo.verify.source.origins import LONGEST, Defined, Origins
 from choreo.verify.source.scope import Scope, own_nodes
 
 _OUTSIDE = {
@@ -80,9 +80,6 @@ _EFFECTS = [
 _CHANGES = re.compile("|".join(f"(?:{each})" for each in _CHANGING))
 
 
-_LONGEST = 12
-"""The longest chain of calls that is followed."""
-
 Classify = Callable[[str, ast.Call], str]
 """Return what is wrong with a call to this origin; empty where nothing is."""
 
@@ -146,7 +143,7 @@ class _Walk:
         self._seen: set[int] = set()
 
     def through(self, where: Defined, chain: tuple[Link, ...]) -> Iterator[Effect]:
-        if id(where.function) in self._seen or len(chain) > _LONGEST:
+        if id(where.function) in self._seen or len(chain) > LONGEST:
             return
         self._seen.add(id(where.function))
         scope = where.scope.within(where.function)
@@ -154,7 +151,7 @@ class _Walk:
         for call in own_nodes(where.function):
             if not isinstance(call, ast.Call):
                 continue
-            link = (*chain, _link(call, scope))
+            link = (*chain, scope.module.link(call.lineno))
             yield from self._effects(call, scope, link)
             inner += [(each, link) for each in self._called(call, scope)]
         for defined, link in inner:
@@ -180,7 +177,3 @@ def _named(call: ast.Call) -> Iterator[ast.expr]:
     for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
         if isinstance(argument, (ast.Name, ast.Attribute)):
             yield argument
-
-
-def _link(call: ast.Call, scope: Scope) -> Link:
-    return Link(f"{scope.module.file}:{call.lineno}", scope.module.line(call.lineno))

@@ -8,11 +8,8 @@ from typing import NamedTuple
 
 from choreo.manifest.manifest import Link
 from choreo.verify.source.module import FunctionNode
-from choreo.verify.source.origins import Defined, Origins, unquoted
+from choreo.verify.source.origins import LONGEST, Defined, Origins, unquoted
 from choreo.verify.source.scope import InstanceOf, Scope, own_nodes
-
-_LONGEST = 12
-"""The longest chain of calls, or of values, that is followed."""
 
 _SAME = {"dataclasses.replace", "copy.copy", "copy.deepcopy", "copy.replace"}
 """Functions that return what their first argument is."""
@@ -44,21 +41,19 @@ class _Walk:
 
     def through(self, where: Defined, chain: tuple[Link, ...]) -> Iterator[Emission]:
         """Return what each ``return`` of a function may return."""
-        if id(where.function) in self._seen or len(chain) > _LONGEST:
+        if id(where.function) in self._seen or len(chain) > LONGEST:
             return
         self._seen.add(id(where.function))
         scope = where.scope.within(where.function)
         for node in own_nodes(where.function):
             if isinstance(node, ast.Return):
-                module = scope.module
-                link = Link(f"{module.file}:{node.lineno}", module.line(node.lineno))
-                yield from self._value(node.value, scope, (*chain, link))
+                yield from self._value(node.value, scope, (*chain, scope.module.link(node.lineno)))
         self._seen.discard(id(where.function))
 
     def _value(
         self, value: ast.expr | None, scope: Scope, chain: tuple[Link, ...], depth: int = 0
     ) -> Iterator[Emission]:
-        if depth > _LONGEST:
+        if depth > LONGEST:
             yield Emission("", "", chain)
             return
         if isinstance(value, (ast.Await, ast.NamedExpr)):

@@ -99,8 +99,7 @@ def _never_returned(handler: RegisteredHandler, returned: set[str], module: Modu
     """Return what is declared and never returned; the first failure is the runtime's answer, too."""
     for event in handler.emits:
         if event not in returned and event not in handler.failures[:1]:
-            place = Link(f"{module.file}:{handler.line}", module.line(handler.line))
-            yield Remark("CHO602", handler.name, place, event, "", ())
+            yield Remark("CHO602", handler.name, module.link(handler.line), event, "", ())
 
 
 def _unregistered(

@@ -53,8 +53,8 @@ def declared_handlers(origins: Origins, module: Module) -> Iterator[DeclaredHand
         made = _participant(origins, decorator.value, module)
         if made:
             line = function.decorator_list[0].lineno
-            where = Link(f"{module.file}:{line}", module.line(line))
-            yield DeclaredHandler(made, f"{_name(made)}.{function.name}", decorator.attr, line, where)
+            name = f"{_name(made)}.{function.name}"
+            yield DeclaredHandler(made, name, decorator.attr, line, module.link(line))
 
 
 def _participant(origins: Origins, owner: ast.expr, module: Module) -> ast.Call | None:

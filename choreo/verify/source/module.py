@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from choreo.errors import ConfigurationError
+from choreo.manifest.manifest import Link
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -48,10 +49,11 @@ class Module:
         self.tree = _parsed(source)
         self._take(self.tree.body, "")
 
-    def line(self, number: int) -> str:
-        """Return a line of the source with single spaces; empty where there is none."""
+    def link(self, number: int) -> Link:
+        """Return the place of a line, and its text with single spaces and no control characters."""
         text = self.lines[number - 1] if 0 < number <= len(self.lines) else ""
-        return "".join(each for each in " ".join(text.split())[:_WIDEST] if each.isprintable())
+        shown = "".join(each for each in " ".join(text.split())[:_WIDEST] if each.isprintable())
+        return Link(f"{self.file}:{number}", shown)
 
     @cached_property
     def decorated(self) -> tuple[tuple[FunctionNode, ast.Attribute], ...]:

@@ -14,6 +14,9 @@ from typing import NamedTuple
 from choreo.verify.source.module import FunctionNode, Module
 from choreo.verify.source.scope import Bound, InstanceOf, Scope, own_nodes
 
+LONGEST = 12
+"""The longest chain of calls, or of values, that effects and emissions are followed through."""
+
 _DEEPEST = 25
 """The number of names in a chain that are followed."""
 
