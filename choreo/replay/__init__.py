@@ -1,8 +1,11 @@
-"""A saga log read again: folded and compared, resumed, tried with today's code, rebuilt from the topics.
+"""A participant's saga log read again, in four ways.
 
-`choreo.replay.fold` compares every row of a saga's log with what the protocol gives today; it and
-`choreo.replay.pending_work` are pure. The other modes act on it, above `choreo.worker`, whose parts they use:
-`choreo.replay.resume` asks for what a store has lost, `choreo.replay.what_if` runs today's handlers on the
-recorded inputs, `choreo.replay.rebuild` makes a lost store anew. None does a saga's work: what is asked for
-is written into the store in one transaction, and the worker acts on it.
+- `choreo.replay.fold` folds every row again and compares it with what the protocol says today, and
+  `choreo.replay.pending_work` says what the log leaves to be done; both are pure.
+- `choreo.replay.resume` asks again for what a store has lost.
+- `choreo.replay.what_if` runs today's handlers on the recorded events, in `choreo.replay.sandbox`.
+- `choreo.replay.rebuild` makes a lost store anew from the topics, by `choreo.replay.topic_fold`.
+
+None does a saga's work: what is asked for is written into the store in one transaction, and the worker
+acts on it.
 """

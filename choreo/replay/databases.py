@@ -1,4 +1,4 @@
-"""A copy of a participant's database as it once was, to be thrown away."""
+"""The databases that replay works on: copies to be thrown away, and drafts of a store to be rebuilt."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from choreo.store.sqlite.store import SQLiteStore
 
 
 class Snapshot(NamedTuple):
-    """A copy, open; ``last`` is the number of the last row of the saga log that it holds, or 0."""
+    """A copy of a store as it once was; ``last`` is the number of its last row of the saga log, or 0."""
 
     store: SQLiteStore
     last: int
 
 
 @contextmanager
-def empty() -> Iterator[Snapshot]:
-    """Give a store with nothing in it."""
+def empty_store() -> Iterator[Snapshot]:
+    """Open an empty store in memory."""
     with closing(SQLiteStore(":memory:")) as store:
         yield Snapshot(store, 0)
 
 
 @contextmanager
 def copy_of(base: Path, store: SQLiteStore) -> Iterator[Snapshot]:
-    """Copy a snapshot of ``store``, made earlier by any means that SQLite allows; it may be in use.
+    """Copy ``base``, an earlier copy of ``store`` made by any means that SQLite allows; it may be in use.
 
     The copy lies in a temporary folder, and is gone after the block. Raises `ConfigurationError` for a file
     that is no earlier state of that store.
@@ -40,7 +40,7 @@ def copy_of(base: Path, store: SQLiteStore) -> Iterator[Snapshot]:
         path = Path(folder) / "base.db"
         copy_database(base, path)
         with closing(SQLiteStore(path)) as copied:
-            copied.db.execute("PRAGMA synchronous = OFF")  # nobody will miss it
+            copied.db.execute("PRAGMA synchronous = OFF")  # it need not survive a crash
             last = last_row(copied)
             if copied.store_id != store.store_id or _row(copied, last) != _row(store, last):
                 raise ConfigurationError(
@@ -51,7 +51,7 @@ def copy_of(base: Path, store: SQLiteStore) -> Iterator[Snapshot]:
 
 
 def last_row(store: SQLiteStore) -> int:
-    """Give the number of the last row of a saga log; 0 where it has none."""
+    """Return the number of the last row of a saga log; 0 where it has none."""
     return int(store.db.execute("SELECT ifnull(max(id), 0) FROM saga_log").fetchone()[0])
 
 
@@ -72,19 +72,19 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def _row(store: SQLiteStore, number: int) -> list[tuple[int, Entry]]:
-    """Give one row of the saga log, without its payload, which may have been erased meanwhile."""
+    """Return one row of the saga log, without its payload, which may have been erased meanwhile."""
     found = store.rows(number - 1, 1) if number else ()
     return [(number, entry._replace(payload=None)) for number, entry in found]
 
 
 @contextmanager
-def workpiece(
+def draft_store(
     path: Path, backup: Path | None, *, anew: bool = False, dry_run: bool = False
 ) -> Iterator[SQLiteStore]:
     """Open the database that is to become ``path``, begun as a copy of ``backup`` or empty.
 
-    Where the block ends well, it is moved there; else it stays beside it, and the next one goes on with it,
-    unless it is to begin ``anew``.
+    It is moved there when the block ends well; else it stays beside it, and the next call goes on with it,
+    unless ``anew``. With ``dry_run`` it is thrown away.
     Raises `ConfigurationError` where there is a file already, or the backup can't be read.
     """
     if path.exists():

@@ -1,4 +1,4 @@
-"""``Replay``: a saga's log folded again row by row, and every row compared with what the fold gives."""
+"""Folding a saga's log again, and comparing every row with what the protocol decides; pure."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ _EMITTED_ALONE = ("external", "cancellation")
 
 
 class Replay:
-    """Takes the rows of one saga in order; after each, ``saga`` is what the participant knew then.
+    """Folds the rows of one saga in order; after each, ``saga`` is what the participant knew then.
 
-    ``events`` are the rows of the events that the log brought, by the event's id; ``unheard`` those of the
-    events that were published here and that the log has not brought (back) yet. ``causes`` says which event
-    called the work of that task and name, the last time; ``owed`` which answers were decided and not given.
+    ``events`` are the rows of the events that were read from the topic, by their ids; ``unconfirmed`` those
+    of the events that were published here and have not been read back from the topic. ``causes`` maps the
+    task and name of work to the id of the event that last called for it; ``due_answers`` maps steps whose
+    answer was decided and not published to the id of the event that called for it.
 
     >>> from choreo.protocol import Action, Contract, Role, Trigger
     >>> contract = Contract("trip", "Asked", "Done", "Failed")
     >>> act = Action("doer.act", Trigger.of("Asked"), failure="NotDone")
     >>> replay = Replay(Role("doer", contract, (act,)))
-    >>> replay.take(Entry("s1", "trip", 1, "started", 0, "event", "start", "pending", "completed",
+    >>> replay.fold(Entry("s1", "trip", 1, "started", 0, "event", "start", "pending", "completed",
     ...                   "e1", "Asked", "succeeded", "start", "asker", offset=0))
-    >>> replay.take(Entry("s1", "trip", 1, "pending", 0, "ended", "doer.act", "pending", "completed",
+    >>> replay.fold(Entry("s1", "trip", 1, "pending", 0, "ended", "doer.act", "pending", "completed",
     ...                   "e2", "Acted", "succeeded", "returned", "doer", "e1"))
     >>> for difference in replay.close():
     ...     print(difference)
@@ -57,16 +58,16 @@ class Replay:
         self.saga = Instance()
         self.differences: list[Difference] = []
         self.events: dict[str, Entry] = {}
-        self.unheard: dict[str, Entry] = {}
+        self.unconfirmed: dict[str, Entry] = {}
         self.causes: dict[tuple[str, str], str] = {}
-        self.owed: dict[str, str] = {}
+        self.due_answers: dict[str, str] = {}
         self.rows = 0
         self._moves: list[Moved] = []
         self._to_publish: dict[str, Publish | Answer] = {}
         self._cause = ""
         self._saga_id = ""
 
-    def take(self, entry: Entry) -> None:
+    def fold(self, entry: Entry) -> None:
         """Fold one row. Raises `ReplayError` for one that no fold could have written."""
         if entry.input or entry.kind in _EMITTED_ALONE:
             self._end_input()
@@ -82,7 +83,7 @@ class Replay:
             self._local(entry)
 
     def close(self) -> Sequence[Difference]:
-        """Say that there are no more rows; give what was different."""
+        """End the saga's rows; return all differences."""
         self._end_input()
         return self.differences
 
@@ -90,7 +91,7 @@ class Replay:
         saga, step = self.saga, entry.step
         old = saga.state_of(step)
         decisions = self._fold(entry)
-        self.unheard.pop(entry.event_id, None)
+        self.unconfirmed.pop(entry.event_id, None)
         self.events.setdefault(entry.event_id, entry)
         first = type(decisions[0]) if decisions else None
         if first is Unowned:
@@ -130,7 +131,7 @@ class Replay:
             self._compare(entry, move.old, move.new)
         elif entry.kind in _EMITTED_ALONE:
             self._compare(entry, "pending", "completed")
-            self.unheard[entry.event_id] = entry
+            self.unconfirmed[entry.event_id] = entry
             return
         elif entry.event_id:
             state = self.saga.state_of(entry.step)
@@ -150,7 +151,7 @@ class Replay:
             ) from error
 
     def _plan(self, decisions: Iterable[Decision]) -> None:
-        """Note what the rows that follow must say, and what has its time."""
+        """Note what the following rows must say, and which event called for which work."""
         for decision in decisions:
             kind = type(decision)
             if kind is Moved:
@@ -169,15 +170,15 @@ class Replay:
         self._to_publish[event_id(self._saga_id, what.step, what.outcome, what.type)] = what
 
     def _published(self, entry: Entry) -> None:
-        self.unheard[entry.event_id] = entry
+        self.unconfirmed[entry.event_id] = entry
         if self._to_publish.pop(entry.event_id, None) is None and not self._is_late_answer(entry):
             self._differ(entry.step, "event_id", entry.event_id, "no such event")
 
     def _is_late_answer(self, entry: Entry) -> bool:
-        """Say whether a row gives an answer that was decided while the participant caught up (R4)."""
-        if entry.step not in self.owed:
+        """Whether a row publishes an answer that was decided while the participant caught up (R4)."""
+        if entry.step not in self.due_answers:
             return False
-        del self.owed[entry.step]
+        del self.due_answers[entry.step]
         answers: list[Decision] = []
         steps.answer(self.saga, self.role.action[entry.step], answers, "")
         return any(
@@ -186,7 +187,7 @@ class Replay:
         )
 
     def _end_input(self) -> None:
-        """Report what the last input should have led to, and has no row."""
+        """Report what the last input should have led to and has no row."""
         if self._moves:
             for move in self._moves:
                 self._differ(move.step, "row", "missing", f"{move.old} → {move.new}")
@@ -194,7 +195,7 @@ class Replay:
         if self._to_publish:
             for what in self._to_publish.values():
                 if isinstance(what, Answer):
-                    self.owed[what.step] = self._cause
+                    self.due_answers[what.step] = self._cause
                 else:
                     self._differ(what.step, "event", "nothing", f"{what.type} published as {what.outcome}")
             self._to_publish.clear()
@@ -213,10 +214,10 @@ class Replay:
 
 
 class Difference(NamedTuple):
-    """One thing that is not as it should be.
+    """One difference between a store and what its saga log, folded again, says.
 
-    ``row`` is the number of a saga's row in its log, from 1, or 0 where a row of another table is meant;
-    ``what`` is its column, or the table. ``recorded`` is what the store says, ``folded`` what the log gives.
+    ``row`` is the number of a saga's row in its log, from 1, or 0 for a row of another table; ``what`` is
+    its column, or the table. ``recorded`` is what the store says, ``folded`` what the fold says.
 
     >>> str(Difference(3, "payments.charge", "new_state", "completed", "failed"))
     'row 3: payments.charge: new_state is completed, folded it is failed'

@@ -1,4 +1,4 @@
-"""What a handler said, that day and today, in the same words, so that the two can be compared."""
+"""The result of a handler, as it was recorded or as today's code returns it, so that both compare."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from choreo.worker.attempt import ALREADY_GONE, Attempt, Verdict
 from choreo.worker.results import GAVE_UP
 
 _LONGEST = 200
-"""Characters of an event in a report."""
+"""The most characters of an event in a report."""
 
 
-class Said(NamedTuple):
-    """A handler's result: an event, or why there is none; ``body`` is None where it isn't known."""
+class HandlerResult(NamedTuple):
+    """An event, or why there is none; ``body`` is None where it isn't known."""
 
     verdict: Verdict
     type: str = ""
@@ -24,8 +24,8 @@ class Said(NamedTuple):
     reason: str = ""
 
     @classmethod
-    def recorded(cls, entry: Entry, following: Entry | None) -> Said:
-        """Read it from its row; a deadline's event stands in the row that follows."""
+    def recorded(cls, entry: Entry, following: Entry | None) -> HandlerResult:
+        """Return the result that a row recorded; a deadline's event is in the row that follows."""
         if entry.input == "observed":
             return cls("returned")
         if entry.input == "due":
@@ -39,14 +39,14 @@ class Said(NamedTuple):
         return cls("permanent", reason=entry.note)
 
     @classmethod
-    def now(cls, attempt: Attempt) -> Said:
-        """Take it from an attempt."""
+    def of(cls, attempt: Attempt) -> HandlerResult:
+        """Return the result of an attempt."""
         if attempt.verdict == "ignored":
             return cls("ignored")
         return cls(attempt.verdict, attempt.type, attempt.body, attempt.reason)
 
-    def agrees(self, other: Said, codec: Codec) -> bool:
-        """Say whether two results mean the same: other bytes may hold the same event, by another schema."""
+    def matches(self, other: HandlerResult, codec: Codec) -> bool:
+        """Whether two results are the same; an event may have other bytes by another schema."""
         if self.verdict != "returned" or other.verdict != "returned":
             return (self.verdict, self.reason) == (other.verdict, other.reason)
         if self.type != other.type:
@@ -57,23 +57,23 @@ class Said(NamedTuple):
         return event is not None and bool(event == _event(other, codec))
 
 
-def words(one: Said, other: Said, codec: Codec) -> tuple[str, str]:
-    """Tell two results that differ; of two events of one type only the fields that do."""
+def difference(one: HandlerResult, other: HandlerResult, codec: Codec) -> tuple[str, str]:
+    """Return two results that differ, in words: of two events of one type only the fields that differ."""
     if one.verdict == other.verdict == "returned" and one.type == other.type:
         first, second = _event(one, codec), _event(other, codec)
         names = _different(first, second)
         if names:
             return _fields(one.type, first, names), _fields(other.type, second, names)
-    return _told(one, codec), _told(other, codec)
+    return _in_words(one, codec), _in_words(other, codec)
 
 
-def _told(said: Said, codec: Codec) -> str:
-    if said.verdict == "returned":
-        event = _event(said, codec) if said.body is not None else None
-        return _short(repr(event)) if event is not None else said.type or "no event"
-    if said.reason == UndeclaredEvent.__name__:
+def _in_words(result: HandlerResult, codec: Codec) -> str:
+    if result.verdict == "returned":
+        event = _event(result, codec) if result.body is not None else None
+        return _short(repr(event)) if event is not None else result.type or "no event"
+    if result.reason == UndeclaredEvent.__name__:
         return "no event, or one that it does not declare"
-    return f"{_WORDS[said.verdict]}{said.reason}"
+    return f"{_WORDS[result.verdict]}{result.reason}"
 
 
 _WORDS: dict[Verdict, str] = {
@@ -85,9 +85,9 @@ _WORDS: dict[Verdict, str] = {
 }
 
 
-def _event(said: Said, codec: Codec) -> Any:
+def _event(result: HandlerResult, codec: Codec) -> Any:
     try:
-        return codec.decode(said.type, said.body)
+        return codec.decode(result.type, result.body)
     except (BodyError, KeyError):
         return None
 

@@ -1,4 +1,4 @@
-"""Observers run again, from the first event of the saga log on: a read model made anew."""
+"""Running observers again on all events of a saga log, to rebuild their read models."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from choreo.worker.instances import history_of
 from choreo.worker.item import TriggerEvent
 
 _PAGE = 1_000
-"""Rows of the saga log that are read at a time."""
+"""The rows of the saga log that are read at once."""
 
 
 def observe(
     participant: Participant, store: Store, codec: Codec, progress: Callable[[int], None] = lambda rows: None
 ) -> int:
-    """Run every observer on every event that it has had, in the order of the log; give how many runs.
+    """Run every observer on every event that it has handled, in the order of the log; return how many runs.
 
-    It is one transaction, and what observers have written before is theirs to remove: give them fresh
-    tables. No worker may run meanwhile. ``progress`` is told how many rows were looked at. Raises
-    `ReplayError` for an observer that fails: then nothing was changed.
+    It is one transaction. The observers' tables must be empty, and no worker may run meanwhile.
+    ``progress`` is called with the number of rows that were read. Raises `ReplayError` for an observer that
+    fails: then nothing was changed.
     """
     roles = participant.roles()
     observers = {each.name: each for each in participant.handlers if each.task == "observer"}

@@ -1,4 +1,4 @@
-"""What a saga's log leaves to be done, and what of it the other tables have lost."""
+"""The work that a saga's log leaves to be done, and what of it the other tables have lost; pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from choreo.replay.fold import Difference, Replay
 
 
 class Work(NamedTuple):
-    """One thing to do: the task and the name that the schedule calls it by, and the event that called for it.
+    """One thing to do, by its task and name in the schedule, and the event that called for it.
 
-    ``is_dead``: it waits among the dead letters instead. ``is_out``: it may be under way outside of the
-    transaction.
+    ``is_dead``: it is a dead letter instead. ``is_out``: its call may be under way.
     """
 
     task: str
@@ -26,12 +25,12 @@ class Work(NamedTuple):
         return f"{self.task} {self.name}"
 
 
-class Kept(NamedTuple):
-    """What the other tables of a store hold of one saga.
+class StoredRows(NamedTuple):
+    """What the tables of a store beside the saga log hold of one saga.
 
-    ``due`` are task and name of what is on the schedule, and of dead letters that are open or about to be
-    settled; ``outbox`` the ids of the events in the outbox; ``acts_from`` is the offset from which on the
-    participant acts, of each topic and partition.
+    ``due`` has the task and name of each row of the schedule, and of each dead letter that is open or about
+    to be settled; ``outbox`` the ids of the events in the outbox. ``acts_from`` maps each topic and
+    partition to the offset from which the participant acts.
     """
 
     due: frozenset[tuple[str, str]] = frozenset()
@@ -40,7 +39,7 @@ class Kept(NamedTuple):
 
 
 def work_of(replay: Replay) -> Iterator[Work]:
-    """Give all that the saga asks this participant to do, as far as its log goes."""
+    """Yield all work that a saga asks of its participant."""
     saga = replay.saga
     for step, progress in saga.steps.items():
         task = "compensation" if progress.state == "compensating" else "action"
@@ -53,31 +52,31 @@ def work_of(replay: Replay) -> Iterator[Work]:
     for name, state in saga.deadlines.items():
         if state == "armed":
             yield Work("deadline", name, replay.causes.get(("deadline", name), ""))
-    for step, event_id in replay.owed.items():
+    for step, event_id in replay.due_answers.items():
         if not saga.end and saga.step(step).activity != "dead":
             yield Work("answer", step, event_id)
 
 
-def lost_work(replay: Replay, kept: Kept) -> list[Work]:
-    """Give what is to be done, and stands neither on the schedule nor among the dead letters."""
+def lost_work(replay: Replay, stored: StoredRows) -> list[Work]:
+    """Return the work that is neither on the schedule nor among the dead letters."""
     return [
         work
         for work in work_of(replay)
-        if (work.task, work.name) not in kept.due and not _is_before_us(replay, kept, work)
+        if (work.task, work.name) not in stored.due and not _is_before_start(replay, stored, work)
     ]
 
 
-def unconfirmed(replay: Replay, kept: Kept) -> list[Entry]:
-    """Give what was published here, is not in the outbox any more, and did not come back.
+def unconfirmed(replay: Replay, stored: StoredRows) -> list[Entry]:
+    """Return the events that were published, are no longer in the outbox, and were not read back.
 
-    It is under way, or it was lost: only the topic can tell.
+    They are under way, or lost: only the topic shows which.
     """
-    return [entry for identity, entry in replay.unheard.items() if identity not in kept.outbox]
+    return [entry for identity, entry in replay.unconfirmed.items() if identity not in stored.outbox]
 
 
-def missing(replay: Replay, kept: Kept) -> list[Difference]:
-    """Give the differences that the schedule and the dead letters make."""
-    lost = lost_work(replay, kept)
+def table_differences(replay: Replay, stored: StoredRows) -> list[Difference]:
+    """Return the lost work as differences of the schedule and the dead letters."""
+    lost = lost_work(replay, stored)
     return [Difference(0, work.name, _table(work), "nothing", f"{work.task} due") for work in lost]
 
 
@@ -85,7 +84,7 @@ def _table(work: Work) -> str:
     return "dead_letters" if work.is_dead else "schedule"
 
 
-def _is_before_us(replay: Replay, kept: Kept, work: Work) -> bool:
-    """Say whether it was called for before the participant began to act: it is then never done."""
+def _is_before_start(replay: Replay, stored: StoredRows, work: Work) -> bool:
+    """Whether it was called for before the participant began to act: it is then never done."""
     cause = replay.events.get(work.event_id)
-    return cause is not None and cause.offset < kept.acts_from.get((cause.topic, cause.partition), 0)
+    return cause is not None and cause.offset < stored.acts_from.get((cause.topic, cause.partition), 0)

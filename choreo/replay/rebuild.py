@@ -1,4 +1,4 @@
-"""``rebuild``: the store of a participant that lost its database, from the sagas' topics."""
+"""Rebuilding the store of a participant that has lost its database, from the sagas' topics."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from choreo.participant import Participant
 from choreo.ports import Assignment, Store
 from choreo.protocol import steps
 from choreo.records import Partition, Record
-from choreo.replay.own_events import REBUILT, Outcomes
+from choreo.replay.own_events import OwnEvents
 from choreo.replay.pending_work import lost_work
-from choreo.replay.resume import PutBack
-from choreo.replay.stored_saga import remembered
-from choreo.replay.topic_fold import Rebuilding
+from choreo.replay.resume import Restorer
+from choreo.replay.stored_saga import stored_sagas
+from choreo.replay.topic_fold import REBUILT, TopicFold
 
 _BATCH = 500
-"""Records, or sagas, of one turn of the store."""
+"""The records, or sagas, of one turn of the store."""
 
 Start = Literal["earliest", "latest"] | datetime
 
@@ -40,14 +40,14 @@ class TopicReader(Protocol):
         ...
 
     def records(self, begin: Mapping[Partition, int]) -> Iterator[Record]:
-        """Give every record from these offsets on, in the order of each partition."""
+        """Yield every record from these offsets on, in the order of each partition."""
         ...
 
 
 class Rebuilt(NamedTuple):
     """What was rebuilt: ``counts`` of events and own outcomes; ``due`` is what is to be done now.
 
-    ``left`` names the sagas whose rebuilt log does not hold together.
+    ``left`` names the sagas whose rebuilt log contradicts itself.
     """
 
     counts: Counter[str]
@@ -66,31 +66,31 @@ def rebuild(
 ) -> Rebuilt:
     """Fold the topics into a store from where it stands: from their beginning into one that is new.
 
-    No handler runs. What the topics hold of this participant is taken as decided; what was called for
-    and has no outcome there is put on the schedule, to be done by the worker. Done in turns: if it is
-    interrupted, call it again. ``start`` is the participant's ``--from``. ``progress`` is told of every batch
-    of records, which are read twice.
+    No handler runs. The events that this participant published are taken from the topics; work that was
+    called for and has no outcome there is put on the schedule, for the worker. It is done in turns: after an
+    interruption, call it again. ``start`` is the participant's ``--from``. ``progress`` is called with the
+    size of every batch of records; all are read twice.
 
     Raises `StoreMismatch` for a store of another participant or cluster, or one that is ahead of the log;
     `ReplayError` for an outcome that the topics don't explain.
     """
-    with closing(Outcomes()) as outcomes:
-        rebuilding = Rebuilding(participant, store, outcomes)
+    with closing(OwnEvents()) as own_events:
+        topic_fold = TopicFold(participant, store, own_events)
         begin = _positions(store, reader)
         acts_from = {each.partition: _acts_from(each, start) for each in reader.partitions}
-        for record in _told(reader.records(begin), progress):
-            rebuilding.note(record)
+        for record in _counted(reader.records(begin), progress):
+            topic_fold.collect(record)
             if isinstance(start, datetime) and record.timestamp >= start.timestamp() * 1000:
                 place = Partition(record.topic, record.partition)
                 acts_from[place] = min(acts_from[place], record.offset)
         _join(participant, store, reader, acts_from)
-        _fold(participant, store, reader, rebuilding, progress)
-    due, left = _put_back(participant, store, now)
-    return Rebuilt(rebuilding.counts, due, left)
+        _fold(participant, store, reader, topic_fold, progress)
+    due, left = _restore_work(participant, store, now)
+    return Rebuilt(topic_fold.counts, due, left)
 
 
 def _positions(store: Store, reader: TopicReader) -> dict[Partition, int]:
-    """Say where the store stands, of every partition: at its beginning where it has never been."""
+    """Return the store's position in every partition: the beginning where it has none."""
     known = store.positions()
     positions = {each.partition: known.get(each.partition, each.low) for each in reader.partitions}
     for each in reader.partitions:
@@ -115,7 +115,7 @@ def _join(
         known = store.positions()
         for each in reader.partitions:
             if each.partition not in known:
-                # It was a member all the time: nothing in the log lies before it joined.
+                # The participant was a member from the beginning: no record lies before it joined.
                 store.join(each.partition, each.low, each.low, acts_from[each.partition])
 
 
@@ -123,17 +123,17 @@ def _fold(
     participant: Participant,
     store: Store,
     reader: TopicReader,
-    rebuilding: Rebuilding,
+    topic_fold: TopicFold,
     progress: Callable[[int], None],
 ) -> None:
-    """Fold batch by batch, each a turn. Topics to import from are left to the worker: it imports once."""
+    """Fold batch by batch, each in a turn. Topics of external events are left to the worker."""
     topics = {saga.topic for saga in participant.sagas}
     begin = {place: at for place, at in _positions(store, reader).items() if place.topic in topics}
     records = reader.records(begin)
     while batch := list(islice(records, _BATCH)):
         with store.turn():
             for record in batch:
-                rebuilding.fold(record)
+                topic_fold.fold(record)
             _advance(store, {Partition(each.topic, each.partition): each.offset + 1 for each in batch})
         progress(len(batch))
     with store.turn():
@@ -147,29 +147,29 @@ def _advance(store: Store, positions: Mapping[Partition, int]) -> None:
             store.advance(place, known[place], position)
 
 
-def _told(records: Iterable[Record], progress: Callable[[int], None]) -> Iterator[Record]:
+def _counted(records: Iterable[Record], progress: Callable[[int], None]) -> Iterator[Record]:
     for number, record in enumerate(records, 1):
         yield record
         if number % _BATCH == 0:
             progress(_BATCH)
 
 
-def _put_back(participant: Participant, store: Store, now: int) -> tuple[Counter[str], list[str]]:
-    """Put on the schedule what is to be done yet, for every saga."""
+def _restore_work(participant: Participant, store: Store, now: int) -> tuple[Counter[str], list[str]]:
+    """Put the pending work of every saga on the schedule; return what it is, and which sagas are broken."""
     due: Counter[str] = Counter()
     left: list[str] = []
     after = ""
     while found := store.saga_log.sagas(after, _BATCH):
         with store.turn():
             for saga_id in found:
-                for saga in remembered(participant, store, saga_id):
-                    put_back = PutBack(participant, store, saga, now)
-                    for work in lost_work(saga.replay, saga.kept):
+                for saga in stored_sagas(participant, store, saga_id):
+                    restorer = Restorer(participant, store, saga, now)
+                    for work in lost_work(saga.replay, saga.stored):
                         if work.is_dead:
                             reason = steps.unfit(saga.role, saga.replay.saga) or "lost"
-                            put_back.bury(work, reason, REBUILT)
+                            restorer.add_dead_letter(work, reason, REBUILT)
                         else:
-                            put_back.put(work)
+                            restorer.schedule(work)
                         due[f"dead letter of {work}" if work.is_dead else str(work)] += 1
                     left += [f"saga {saga_id}: {each}" for each in saga.replay.differences[:1]]
         after = found[-1]

@@ -1,4 +1,4 @@
-"""``Rerun``: one handler of today's code, run once more on what a saga's log recorded of that day."""
+"""Running one handler of today's code again on the events that a saga's log recorded."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from choreo.participant import Context, Handler
 from choreo.ports import Codec, Store
 from choreo.protocol import Instance
 from choreo.records import Entry
-from choreo.replay.sandbox import watching
+from choreo.replay.sandbox import sandbox
 from choreo.worker.attempt import Attempt, attempt
 from choreo.worker.binding import Binding
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import TriggerEvent
 
 
-class Ran(NamedTuple):
-    """How a handler ran this time; ``attempt`` is None where it did not, and ``why`` says why.
+class HandlerRun(NamedTuple):
+    """One run of a handler; ``attempt`` is None where it did not run, and ``why`` says why.
 
-    ``chances`` and ``effects`` say, with their places, what it asked of clock or chance, and did outside.
+    ``nondeterministic`` are its calls of the clock or of random numbers, ``effects`` its effects outside of
+    the process, each with its place in the code.
     """
 
     handler: Handler | None
     attempt: Attempt | None = None
     why: str = ""
-    chances: tuple[str, ...] = ()
+    nondeterministic: tuple[str, ...] = ()
     effects: tuple[str, ...] = ()
 
 
@@ -39,8 +40,8 @@ GONE = "without a handler"
 class Rerun:
     """Runs handlers on a database that is thrown away, or on none; effects outside are refused.
 
-    ``record`` is the store that holds the saga log; ``scratch`` the one that handlers write to, inside a turn
-    that the caller has opened: a copy of ``record`` as it once was, or, where ``has_base`` is False, an
+    ``record`` is the store with the saga log. ``scratch`` is the store that handlers write to, inside a turn
+    that the caller has opened: a copy of ``record`` as it once was or, where ``has_base`` is False, an
     empty one that no handler sees.
     """
 
@@ -53,23 +54,25 @@ class Rerun:
         self._scratch = scratch
         self._has_base = has_base
 
-    def run(self, entry: Entry, saga: Instance, cause: Entry, attempts: int) -> Ran:
-        """Run what the row ``entry`` is the result of; ``saga`` is what was known before it."""
+    def run(self, entry: Entry, saga: Instance, cause: Entry, attempts: int) -> HandlerRun:
+        """Run the handler whose result is in the row ``entry``; ``saga`` is the saga before it."""
         handler = self._handler(entry, saga)
         if handler is None:
-            return Ran(None, why=GONE)  # which the replay of its row reports
+            return HandlerRun(None, why=GONE)  # the fold of its row reports it
         if handler.is_outside:
-            return Ran(handler, why=OUTSIDE)
+            return HandlerRun(handler, why=OUTSIDE)
         base = _NoBase()
         db = self._scratch.db if self._has_base else base
         now = entry.recorded_at
         context = Context(entry.saga_id, handler.step, handler.task, db, attempts + 1, now)  # type: ignore[arg-type]
         binding = Binding(self._record, self._codec, entry.saga_id, saga, self._cause(handler, cause))
-        with _quiet(), watching() as seen:
+        with _quiet(), sandbox() as seen:
             result = attempt(self._scratch, self._codec, handler, binding, context)
         if base.is_asked:
-            return Ran(handler, why=NEEDS_BASE, chances=tuple(seen.chances))
-        return Ran(handler, result, chances=tuple(seen.chances), effects=tuple(seen.effects))
+            return HandlerRun(handler, why=NEEDS_BASE, nondeterministic=tuple(seen.nondeterministic))
+        return HandlerRun(
+            handler, result, nondeterministic=tuple(seen.nondeterministic), effects=tuple(seen.effects)
+        )
 
     def _handler(self, entry: Entry, saga: Instance) -> Handler | None:
         try:
@@ -86,7 +89,7 @@ class Rerun:
 
 
 class _NoBase:
-    """Stands for a database that nobody has given: whoever asks it anything is stopped, and noted."""
+    """A database in place of one that was not given: any use of it raises, and is noted."""
 
     def __init__(self) -> None:
         self.is_asked = False
@@ -101,7 +104,7 @@ class _NoBase:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what handlers log to themselves: it was logged that day."""
+    """Disable what handlers log: it was logged when they ran first."""
     logger = logging.getLogger("choreo.handler")
     before, logger.disabled = logger.disabled, True
     try:

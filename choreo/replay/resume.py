@@ -1,4 +1,4 @@
-"""Putting back into a store, row by row, what a saga's log says should be there."""
+"""Resuming sagas: what a saga's log asks for, and the store has lost, is put back into the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from choreo.ports import Store
 from choreo.protocol.history import envelope_of
 from choreo.records import DeadLetter, Entry
 from choreo.replay.pending_work import Work, lost_work
-from choreo.replay.stored_saga import Remembered, remembered
+from choreo.replay.stored_saga import StoredSaga, stored_sagas
 from choreo.worker.dead_letters import ask, dead_letter, times_requeued
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
@@ -20,10 +20,10 @@ from choreo.worker.outbox import outbox_rows
 from choreo.worker.schedule import Schedule, expires_at
 
 
-class PutBack:
-    """Puts back one saga's rows of outbox, schedule and dead letters, inside a turn of the store."""
+class Restorer:
+    """Puts back one saga's rows of the outbox, the schedule and the dead letters, inside a turn."""
 
-    def __init__(self, participant: Participant, store: Store, saga: Remembered, now: int) -> None:
+    def __init__(self, participant: Participant, store: Store, saga: StoredSaga, now: int) -> None:
         self._participant = participant
         self._store = store
         self._saga = saga
@@ -33,26 +33,26 @@ class PutBack:
         self._topic = next(each for each in participant.sagas if each.name == saga.role.contract.saga).topic
 
     def publish(self, entry: Entry) -> None:
-        """Put an event that was published here into the outbox again, as it was."""
+        """Put an event that was published here into the outbox again, unchanged."""
         assert entry.payload is not None
         # The row of a local result says how its step ended; the kind of its event is the step's own.
         kind = self._saga.role.action[entry.step].kind if entry.input else entry.kind
         topics = (self._topic, *self._participant.exports(entry.event_type))
         self._store.enqueue(outbox_rows(envelope_of(entry._replace(kind=kind)), topics, entry.payload))
 
-    def put(self, work: Work) -> None:
+    def schedule(self, work: Work) -> None:
         """Put work on the schedule: due now, or a deadline at its time."""
         tried = self._saga.replay.saga.step(work.name).attempt
         item = self._item(work)
         self._schedule.put(item, work.task, work.name, self._due(work, item), tried)
 
-    def bury(self, work: Work, reason: str, detail: str) -> DeadLetter:
-        """Make the dead letter of work that can't go on; give it as the store has it."""
+    def add_dead_letter(self, work: Work, reason: str, detail: str) -> DeadLetter:
+        """Make the dead letter of work that can't go on, and return it with its id."""
         letter = dead_letter(self._item(work), work.task, work.name, reason, detail, self._now, 0)
         return letter._replace(id=self._store.add_dead_letter(letter))
 
     def is_possible(self, work: Work) -> bool:
-        """Say whether the log still holds the event that called for it."""
+        """Whether the log holds the event that called for the work."""
         return work.event_id in self._saga.replay.events
 
     def _item(self, work: Work) -> Item:
@@ -66,13 +66,13 @@ class PutBack:
 
 
 LIMIT = 5
-"""How many times the same dead letter's work may be requeued."""
+"""The most times that the work of one dead letter may be requeued."""
 
 _COMMENT = "resumed"
 
 
 class Resumed(NamedTuple):
-    """What was asked for: ``left`` says, one sentence each, what could not be."""
+    """What was asked for; ``left`` has a sentence for each thing that could not be."""
 
     saga_type: str
     state: str
@@ -99,17 +99,18 @@ def resume(
 ) -> list[Resumed]:
     """Put back into the store what a saga's log asks for and the store does not hold, in one transaction.
 
-    What was published here and neither waits in the outbox nor came back is produced again, unless
-    ``topic`` holds its id; what had not finished is due again; dead letters are requeued, each ``limit``
-    times at most. The worker does it in its next turn, or when it starts. Ids are the same as before, so
-    doing this again, or while it was not needed, changes nothing (rule R2). ``now`` is in milliseconds.
+    Events that were published, and neither wait in the outbox nor were read back, are published again,
+    unless ``topic`` holds their ids; work that had not finished is due again; dead letters are requeued,
+    each ``limit`` times at most. The worker does it in its next turn, or when it starts. Ids are the same
+    as before, so doing this again, or where it was not needed, changes nothing (rule R2). ``now`` is in
+    milliseconds since the epoch.
 
     Raises `ReplayError` for a saga that the store doesn't know, or whose log does not hold together.
     """
     with store.turn():
         return [
             _Resuming(participant, store, saga, now, limit, dry_run).do(topic)
-            for saga in remembered(participant, store, saga_id)
+            for saga in stored_sagas(participant, store, saga_id)
         ]
 
 
@@ -117,22 +118,22 @@ class _Resuming:
     """Resumes one saga, inside a turn of the store."""
 
     def __init__(
-        self, participant: Participant, store: Store, saga: Remembered, now: int, limit: int, dry_run: bool
+        self, participant: Participant, store: Store, saga: StoredSaga, now: int, limit: int, dry_run: bool
     ) -> None:
         self._store = store
         self._saga = saga
         self._now = now
         self._limit = limit
         self._dry_run = dry_run
-        self._put_back = PutBack(participant, store, saga, now)
+        self._restorer = Restorer(participant, store, saga, now)
         self._left: list[str] = []
 
     def do(self, topic: Container[str]) -> Resumed:
-        """Ask for everything."""
+        """Ask for all that is lost, and return it."""
         _refuse_broken(self._saga)
         replay = self._saga.replay
         published = [entry for entry in self._saga.unpublished(topic) if self._publish(entry)]
-        due = [work for work in lost_work(replay, self._saga.kept) if self._put(work)]
+        due = [work for work in lost_work(replay, self._saga.stored) if self._schedule(work)]
         letters = [letter for letter in self._saga.letters if letter.state == "open"]
         requeued = [letter for letter in letters if self._requeue(letter)]
         name = self._saga.role.contract.saga
@@ -144,18 +145,18 @@ class _Resuming:
             self._left.append(f"{what} can't be published again: its body is gone")
             return False
         if not self._dry_run:
-            self._put_back.publish(entry)
+            self._restorer.publish(entry)
         return True
 
-    def _put(self, work: Work) -> bool:
-        if not self._put_back.is_possible(work):
+    def _schedule(self, work: Work) -> bool:
+        if not self._restorer.is_possible(work):
             self._left.append(f"{work} can't be done again: the log does not hold the event that called it")
             return False
         if not self._dry_run and work.is_dead:
-            letter = self._put_back.bury(work, "lost", "its dead letter was gone")
+            letter = self._restorer.add_dead_letter(work, "lost", "its dead letter was gone")
             ask(self._store, letter, "requeued", _COMMENT, self._now)
         elif not self._dry_run:
-            self._put_back.put(work)
+            self._restorer.schedule(work)
         return True
 
     def _requeue(self, letter: DeadLetter) -> bool:
@@ -166,7 +167,7 @@ class _Resuming:
         return self._dry_run or ask(self._store, letter, "requeued", _COMMENT, self._now)
 
 
-def _refuse_broken(saga: Remembered) -> None:
+def _refuse_broken(saga: StoredSaga) -> None:
     broken = [each for each in saga.replay.differences if each.what != "step"]
     if broken:
         raise ReplayError(

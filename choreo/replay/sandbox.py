@@ -1,6 +1,6 @@
-"""Watching a handler while it runs: what it asks of the clock or of chance, and what it does outside.
+"""Running a handler in a sandbox: its effects outside are refused, its nondeterministic calls noted.
 
-Two of Python's own hooks see it, whatever library stands between: a profile function is called before every
+Two of Python's own hooks see them, whatever library is in between: a profile function is called before every
 call of a built-in (`sys.setprofile`), and an audit hook before every effect (PEP 578), which it can refuse. A
 library in C that opens a socket by itself is seen by neither.
 """
@@ -63,30 +63,30 @@ _LIBRARY = (sysconfig.get_path("stdlib"), "<frozen")
 _INSTALLED = ("site-packages", "dist-packages")
 
 
-class ReachesOutside(Exception):
+class EffectRefused(Exception):
     """Raised in a handler in place of an effect outside, which does not happen."""
 
 
-class Seen:
-    """What was seen of one run: ``chances`` and ``effects``, each with its place in the code."""
+class Observed:
+    """The nondeterministic calls and the refused effects of a run, each with its place in the code."""
 
     def __init__(self) -> None:
-        self.chances: dict[str, None] = {}
+        self.nondeterministic: dict[str, None] = {}
         self.effects: dict[str, None] = {}
 
 
-_watched: Seen | None = None
+_observed: Observed | None = None
 
 
 @contextmanager
-def watching() -> Iterator[Seen]:
-    """Watch what runs inside the block, in this process; effects outside are refused meanwhile.
+def sandbox() -> Iterator[Observed]:
+    """Refuse effects inside the block, and note them and nondeterministic calls.
 
-    No garbage is collected meanwhile: what hangs on the collector would look like the handler's doing.
+    No garbage is collected meanwhile, as finalizers of other objects would be taken for the handler's code.
     """
-    global _watched
+    global _observed
     _install()
-    seen = _watched = Seen()
+    seen = _observed = Observed()
     before, collects = sys.getprofile(), gc.isenabled()
     gc.disable()
     sys.setprofile(_profile_for(seen))
@@ -94,23 +94,23 @@ def watching() -> Iterator[Seen]:
         yield seen
     finally:
         sys.setprofile(before)
-        _watched = None
+        _observed = None
         if collects:
             gc.enable()
 
 
-def _profile_for(seen: Seen) -> Callable[[FrameType, str, Any], None]:
+def _profile_for(seen: Observed) -> Callable[[FrameType, str, Any], None]:
     def profile(frame: FrameType, event: str, called: Any) -> None:
         if event == "c_call":
-            name = _chance(called)
+            name = _nondeterministic(called)
             if name and (place := _place(frame, name)):
-                seen.chances[place] = None
+                seen.nondeterministic[place] = None
 
     return profile
 
 
-def _chance(called: Any) -> str:
-    """Name a built-in that gives another result each time; empty for any other."""
+def _nondeterministic(called: Any) -> str:
+    """Return the name of a built-in that returns another result each time; empty for any other."""
     owner = getattr(called, "__self__", None)
     if isinstance(owner, type):
         return (
@@ -130,7 +130,7 @@ _installed = False
 
 
 def _install() -> None:
-    """Add the audit hook, once: it can never be removed, and does nothing while nobody is watched."""
+    """Add the audit hook, once: it can never be removed, and does nothing outside of a sandbox."""
     global _installed
     if not _installed:
         sys.addaudithook(_audit)
@@ -138,13 +138,13 @@ def _install() -> None:
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
-    seen = _watched
+    seen = _observed
     if seen is None or not _is_effect(event, arguments):
         return
     place = _place(sys._getframe(1), event)
     if place:
         seen.effects[place] = None
-        raise ReachesOutside(place)
+        raise EffectRefused(place)
 
 
 def _is_effect(event: str, arguments: tuple[Any, ...]) -> bool:
@@ -154,7 +154,7 @@ def _is_effect(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def _place(frame: FrameType | None, name: str) -> str:
-    """Say where a handler's own code called for it, and by what name of the library; empty if it did not."""
+    """Return where a handler's own code made a call, with the library's function; empty for other code."""
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         if module.partition(".")[0] in _EXCUSED:  # choreo itself called the handler
@@ -167,5 +167,5 @@ def _place(frame: FrameType | None, name: str) -> str:
 
 
 def _is_library(file: str) -> bool:
-    """Say whether code is Python's own; a service may be installed below it."""
+    """Whether code is Python's own; a service may be installed below it."""
     return file.startswith(_LIBRARY) and not any(name in file for name in _INSTALLED)

@@ -1,4 +1,4 @@
-"""One saga as one participant's store holds it, in all of its tables, replayed."""
+"""One saga as a participant's store holds it in all of its tables, with its log folded again."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from choreo.ports import Store
 from choreo.protocol import Role
 from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
 from choreo.replay.fold import Difference, Replay
-from choreo.replay.pending_work import Kept, missing, unconfirmed
+from choreo.replay.pending_work import StoredRows, table_differences, unconfirmed
 from choreo.worker.dead_letters import DISCARD, REQUEUE
 
 _PAGE = 1_000
-"""Rows of the outbox that are read at a time."""
+"""The rows of the outbox that are read at once."""
 
 
-class Remembered(NamedTuple):
-    """A saga replayed, and what the store holds of it beside the log.
+class StoredSaga(NamedTuple):
+    """A saga whose log was folded again, and what the store holds of it beside the log.
 
-    ``letters`` are its dead letters, open or not.
+    ``letters`` are its dead letters, open or closed.
     """
 
     role: Role
     saga_id: str
     entries: Sequence[Entry]
     replay: Replay
-    kept: Kept
+    stored: StoredRows
     letters: Sequence[DeadLetter]
 
     def differences(self) -> list[Difference]:
-        """Give all that isn't as the log says."""
-        return [*self.replay.close(), *missing(self.replay, self.kept)]
+        """Return all differences between the store and what its log says."""
+        return [*self.replay.close(), *table_differences(self.replay, self.stored)]
 
     def unpublished(self, topic: Container[str] = ()) -> list[Entry]:
-        """Give the events that neither the outbox nor the log holds; ``topic`` has the ids that it holds."""
-        return [entry for entry in unconfirmed(self.replay, self.kept) if entry.event_id not in topic]
+        """Return the events that neither the outbox nor the topic holds; ``topic`` has the topic's ids."""
+        return [entry for entry in unconfirmed(self.replay, self.stored) if entry.event_id not in topic]
 
 
-def remembered(participant: Participant, store: Store, saga_id: str) -> list[Remembered]:
-    """Replay a saga: one for each saga type that uses the id.
+def stored_sagas(participant: Participant, store: Store, saga_id: str) -> list[StoredSaga]:
+    """Return the sagas with an id: one for each saga type that uses it.
 
-    Call it inside a turn of the store, so that a worker that runs changes nothing meanwhile. Raises
+    Call it inside a turn of the store, so that a running worker changes nothing meanwhile. Raises
     `ReplayError` for a saga that the store doesn't know, or whose rows can't be folded.
     """
     roles = participant.roles()
@@ -61,25 +61,25 @@ def remembered(participant: Participant, store: Store, saga_id: str) -> list[Rem
     return [_replayed(roles[name], store, saga_id, of_type[name]) for name in known]
 
 
-def _replayed(role: Role, store: Store, saga_id: str, entries: Sequence[Entry]) -> Remembered:
+def _replayed(role: Role, store: Store, saga_id: str, entries: Sequence[Entry]) -> StoredSaga:
     replay = Replay(role)
     for entry in entries:
-        replay.take(entry)
+        replay.fold(entry)
     replay.close()
     name = role.contract.saga
     letters = letters_of(store, saga_id, name)
-    return Remembered(role, saga_id, entries, replay, kept_of(store, saga_id, name, letters), letters)
+    return StoredSaga(role, saga_id, entries, replay, stored_rows(store, saga_id, name, letters), letters)
 
 
 def letters_of(store: Store, saga_id: str, saga_type: str) -> list[DeadLetter]:
-    """Give a saga's dead letters, open or closed."""
+    """Return a saga's dead letters, open or closed."""
     return [each for each in store.dead_letters() if (each.saga_id, each.saga_type) == (saga_id, saga_type)]
 
 
-def kept_of(store: Store, saga_id: str, saga_type: str, letters: Sequence[DeadLetter]) -> Kept:
-    """Give what the tables beside the log hold of a saga, whose dead letters these are."""
+def stored_rows(store: Store, saga_id: str, saga_type: str, letters: Sequence[DeadLetter]) -> StoredRows:
+    """Return what the tables beside the log hold of a saga, whose dead letters these are."""
     rows = [each for each in store.scheduled(saga_id) if each.saga_type == saga_type]
-    return Kept(
+    return StoredRows(
         frozenset(_due(rows, letters)),
         frozenset(row.event_id for row in outbox_of(store, saga_id)),
         {(place.topic, place.number): acts_from for place, (_, acts_from) in store.joined().items()},
@@ -87,7 +87,7 @@ def kept_of(store: Store, saga_id: str, saga_type: str, letters: Sequence[DeadLe
 
 
 def outbox_of(store: Store, saga_id: str) -> Iterator[Unpublished]:
-    """Give a saga's rows of the outbox."""
+    """Yield a saga's rows of the outbox."""
     after = 0
     while rows := store.unpublished(after, _PAGE):
         yield from (row for row in rows if row.saga_id == saga_id)

@@ -1,8 +1,8 @@
-"""``Rebuilding``: a topic folded once more for a participant whose decisions of that time are lost.
+"""Folding a topic again for a participant that has lost what it decided then.
 
-Its own outcomes in the topic are taken as decided. Each names the event that it was an answer to, and so
-tells when: right after that event the protocol is told what the handler must have said, and no handler
-runs. What the protocol decides by itself, such as a refusal, it decides again, to the same event id.
+Its own events on the topic show what its handlers returned. Each names the event that it answered: right
+after that one, the result of the handler is folded as an input, and no handler runs. What the protocol
+decides by itself, such as a refusal, it decides again, with the same event id.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from choreo import cloudevents
 from choreo.envelope import Envelope, event_id
 from choreo.errors import HeadersError, ReplayError
-from choreo.outcome import START, SUCCEEDED, TIMED_OUT
+from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT
 from choreo.participant import Participant
 from choreo.ports import Store
 from choreo.protocol import (
     Answer,
+    Begin,
     Decision,
     Disarm,
     Drop,
@@ -36,38 +37,42 @@ from choreo.protocol import (
     fold,
 )
 from choreo.records import Entry, Record
-from choreo.replay.own_events import REBUILT, Outcomes, Published, called_by, told_before
+from choreo.replay.own_events import OwnEvents, PublishedEvent
 from choreo.worker.dead_letters import unreadable_record
 from choreo.worker.instances import Instances, history_of
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.rows import Rows, emitted_row
 
+REBUILT = "rebuilt"
+"""The note of a row that was made from the topic, as its original is lost."""
+
 _SAGAS_IN_MEMORY = 20_000
 
 
-class Rebuilding:
-    """Folds records into a store, inside its turns; ``counts`` says what came of them.
+class TopicFold:
+    """Folds records into a store, inside its turns; ``counts`` are the numbers of what was folded.
 
-    ``forgotten`` counts own outcomes of sagas whose beginning the topic has lost: they are passed over.
+    Own events of sagas whose beginning the topic no longer holds are passed over, and counted as
+    ``forgotten``.
     """
 
-    def __init__(self, participant: Participant, store: Store, outcomes: Outcomes) -> None:
+    def __init__(self, participant: Participant, store: Store, own_events: OwnEvents) -> None:
         self.counts: Counter[str] = Counter()
         self._roles: Mapping[str, Role] = participant.roles()
         self._types = {saga.topic: saga.name for saga in participant.sagas}
         self._name = participant.name
         self._store = store
-        self._outcomes = outcomes
+        self._own_events = own_events
         self._sagas = Instances(store, _SAGAS_IN_MEMORY)
 
-    def note(self, record: Record) -> None:
-        """Note an outcome of the participant's own; the first pass over the topic."""
+    def collect(self, record: Record) -> None:
+        """Collect an event of the participant's own: the first pass over the topic."""
         envelope = self._read(record)
         if envelope is not None and envelope.source == self._name:
-            self._outcomes.add(envelope, record.value or b"")
+            self._own_events.add(envelope, record.value or b"")
 
     def fold(self, record: Record) -> None:
-        """Fold one record, and what the participant must have answered; the second pass."""
+        """Fold one record, and the results that answered it: the second pass."""
         envelope = self._read(record)
         if envelope is None:
             reason = "unreadable-headers"
@@ -76,13 +81,13 @@ class Rebuilding:
             return
         role = self._roles[envelope.saga_type]
         item = Item(role, record.topic, envelope.saga_id, TriggerEvent.of_record(envelope, record))
-        own = self._outcomes.get(envelope.id)
+        own = self._own_events.get(envelope.id)
         if own is not None:
-            self._decide(called_by(item, own), own)
-        self._tell(item, envelope, record.timestamp)
+            self._fold_cause(_triggered_by(item, own), own)
+        self._fold(item, envelope, record.timestamp)
         self.counts["events"] += 1
-        for answer in self._outcomes.caused_by(envelope.id):
-            self._decide(item, answer)
+        for answer in self._own_events.caused_by(envelope.id):
+            self._fold_cause(item, answer)
 
     def _read(self, record: Record) -> Envelope | None:
         try:
@@ -91,30 +96,30 @@ class Rebuilding:
             return None
         return envelope if envelope.saga_type == self._types.get(record.topic) else None
 
-    def _decide(self, item: Item, own: Published) -> None:
-        """Tell the protocol what it must have been told before this event was published, unless it was."""
+    def _fold_cause(self, item: Item, own: PublishedEvent) -> None:
+        """Fold the input that led to this event, unless it was folded already."""
         saga, envelope = self._sagas.get(item.role, item.saga_id), own.envelope
         if envelope.step == START and envelope.outcome == SUCCEEDED and item.role.owns_start:
             if not saga.step(START).result:
                 self._start(item, own)
         elif envelope.step in item.role.action:
-            told = told_before(saga, envelope)
-            if told is not None:
-                self._tell(item, told, envelope.time)
+            input = _input_before(saga, envelope)
+            if input is not None:
+                self._fold(item, input, envelope.time)
         elif envelope.outcome == TIMED_OUT:
             self._expire(item, saga, own)
         elif not any(each.event_id == envelope.id for each in self._history(item)):
             self._append_emitted(item, own)
 
-    def _start(self, item: Item, own: Published) -> None:
-        """Write the row with which the participant began the saga."""
-        told = Ended(START, SUCCEEDED, own.envelope.type)
-        after, _ = fold(item.role, self._sagas.get(item.role, item.saga_id), told)
+    def _start(self, item: Item, own: PublishedEvent) -> None:
+        """Write the row with which the participant started the saga."""
+        input = Ended(START, SUCCEEDED, own.envelope.type)
+        after, _ = fold(item.role, self._sagas.get(item.role, item.saga_id), input)
         self._append_emitted(item, own)
         self._sagas.put(item.role, item.saga_id, after)
         self.counts["own outcomes"] += 1
 
-    def _append_emitted(self, item: Item, own: Published) -> None:
+    def _append_emitted(self, item: Item, own: PublishedEvent) -> None:
         history = self._history(item)
         state = history[-1].saga_state if history else "started"
         self._store.append((emitted_row(own.envelope, own.body, state)._replace(note=REBUILT),))
@@ -122,15 +127,15 @@ class Rebuilding:
     def _history(self, item: Item) -> list[Entry]:
         return history_of(self._store, item.saga_type, item.saga_id)
 
-    def _expire(self, item: Item, saga: Instance, own: Published) -> None:
+    def _expire(self, item: Item, saga: Instance, own: PublishedEvent) -> None:
         for deadline in item.role.deadlines:
             is_it = (deadline.of, deadline.answer) == (own.envelope.step, own.envelope.type)
             if is_it and saga.deadlines.get(deadline.name) == "armed":
-                self._tell(item, Due(deadline.name), own.envelope.time)
+                self._fold(item, Due(deadline.name), own.envelope.time)
 
-    def _tell(self, item: Item, told: Input, at: int) -> None:
+    def _fold(self, item: Item, input: Input, at: int) -> None:
         before = self._sagas.get(item.role, item.saga_id)
-        after, decisions = fold(item.role, before, told)
+        after, decisions = fold(item.role, before, input)
         if decisions and decisions[0] == Ignored("duplicate"):
             return
         if decisions and type(decisions[0]) is Unowned:
@@ -138,16 +143,16 @@ class Rebuilding:
                 raise _unexplained(item)
             self.counts["forgotten"] += 1  # the topic's retention has deleted what called for it
             return
-        rows = Rows(item, before, after, told, at)
+        rows = Rows(item, before, after, input, at)
         for decision in decisions:
             self._carry_out(item, rows, decision)
         self._sagas.put(item.role, item.saga_id, after)
-        if type(told) is not Envelope:
-            self._take_off(item, told)
+        if type(input) is not Envelope:
+            self._unschedule(item, input)
         self._store.append(_marked(rows.entries()))
         for decision in decisions:
             if isinstance(decision, Queue) and decision.task == "observer":
-                self._tell(item, Observed(decision.name), at)
+                self._fold(item, Observed(decision.name), at)
 
     def _carry_out(self, item: Item, rows: Rows, decision: Decision) -> None:
         match decision:
@@ -163,21 +168,42 @@ class Rebuilding:
                 self._store.unschedule(item.saga_id, "deadline", name)
 
     def _publish(self, item: Item, rows: Rows, step: str, outcome: str, name: str) -> None:
-        """Note an event that the topic holds; an answer that it doesn't is owed, and given later."""
-        found = self._outcomes.get(event_id(item.saga_id, step, outcome, name))
+        """Add an event to the rows that the topic holds; any other remains to be published."""
+        found = self._own_events.get(event_id(item.saga_id, step, outcome, name))
         if found is not None:
             rows.published.append(found)
             self.counts["own outcomes"] += 1
 
-    def _take_off(self, item: Item, told: Input) -> None:
+    def _unschedule(self, item: Item, input: Input) -> None:
         """Take what was done off the schedule, where a backup has it there."""
-        name = told[0]
+        name = input[0]
         for task in ("action", "compensation", "deadline", "answer"):
             self._store.unschedule(item.saga_id, task, str(name))
 
 
+def _input_before(saga: Instance, own: Envelope) -> Begin | Ended | None:
+    """Return the input that led to this event; None where it was folded already."""
+    progress = saga.step(own.step)
+    under_way = progress.state in ("pending", "executing") and progress.activity != "idle"
+    if own.outcome != COMPENSATED:
+        return Ended(own.step, own.outcome, own.type, reason=REBUILT) if under_way else None
+    if progress.state == "compensating":
+        return Ended(own.step, COMPENSATED, own.type, reason=REBUILT)
+    if not under_way:
+        return None
+    # It was under way when another participant's deadline for it passed, and had no effect (R5).
+    is_late = saga.outcomes.get(own.step) == TIMED_OUT
+    return Ended(own.step, FAILED, "", "raised", REBUILT) if is_late else Begin(own.step)
+
+
+def _triggered_by(item: Item, own: PublishedEvent) -> Item:
+    """Return the item with the event that ``own`` answered as its trigger, instead of ``own`` itself."""
+    envelope = item.trigger.envelope._replace(id=own.envelope.causation_id)
+    return item._replace(trigger=item.trigger._replace(envelope=envelope))
+
+
 def _marked(entries: object) -> list[Entry]:
-    """Mark the rows of what happened locally, as far as the lost file may have said more of it."""
+    """Return the rows, local ones with a note that they were rebuilt, as the lost ones may have said more."""
     rows: list[Entry] = list(entries)  # type: ignore[call-overload]
     return [row if row.input == "event" or row.note else row._replace(note=REBUILT) for row in rows]
 

@@ -1,4 +1,4 @@
-"""``WhatIf``: today's code on yesterday's inputs; what it would publish, beside what was published."""
+"""Running today's handlers on the events of a saga log, and comparing their results with the recorded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from choreo.ports import Codec, Store
 from choreo.protocol import Role
 from choreo.records import Entry
 from choreo.replay.fold import Difference, Replay
-from choreo.replay.handler_result import Said, words
-from choreo.replay.pending_work import missing, work_of
-from choreo.replay.rerun import Ran, Rerun
-from choreo.replay.stored_saga import kept_of, letters_of
+from choreo.replay.handler_result import HandlerResult, difference
+from choreo.replay.pending_work import table_differences, work_of
+from choreo.replay.rerun import HandlerRun, Rerun
+from choreo.replay.stored_saga import letters_of, stored_rows
 from choreo.worker.handlers import Handlers
 from choreo.worker.results import TIMED_OUT
 
@@ -23,13 +23,13 @@ _RESULTS = ("ended", "observed", "due")
 """The inputs that are results of handlers."""
 
 _PAGE = 1_000
-"""Rows of the saga log that are read at a time."""
+"""The rows of the saga log that are read at once."""
 
 
 class Changed(NamedTuple):
-    """One step that today's code does differently: what the record says, and what would be now.
+    """One difference between the record and today's code.
 
-    ``row`` is the number of the row in the saga's log, or 0 for what has no row there.
+    ``row`` is the number of the row in the saga's log, or 0 where the difference has no row there.
     """
 
     saga_id: str
@@ -44,11 +44,11 @@ class Changed(NamedTuple):
 
 
 class WhatIf:
-    """Takes the rows of a saga log, of one saga after the other or of all in order; collects what differs.
+    """Takes the rows of a saga log, saga by saga or all in their order, and collects the differences.
 
-    ``changes`` are the differences; ``chances`` the handlers that ask the clock or chance by themselves, with
-    the places; ``counts`` how many runs were compared, taken from the record, or need a base. ``scratch`` is
-    as `Rerun` says; ``wanted`` are the sagas to report of, None for all.
+    ``changes`` are the differences. ``nondeterministic`` maps handlers that call the clock or random numbers
+    to the places where they do. ``counts`` says how many runs were compared, were taken from the record, or
+    need a base. ``scratch`` is as for `Rerun`; ``wanted`` are the sagas to report, None for all.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class WhatIf:
         wanted: frozenset[str] | None = None,
     ) -> None:
         self.changes: list[Changed] = []
-        self.chances: dict[str, dict[str, None]] = {}
+        self.nondeterministic: dict[str, dict[str, None]] = {}
         self.counts: Counter[str] = Counter()
         self._roles = participant.roles()
         self._codec = codec
@@ -72,7 +72,7 @@ class WhatIf:
         self._sagas: dict[tuple[str, str], _Saga] = {}
 
     def take(self, entry: Entry, following: Entry | None, *, in_base: bool = False) -> None:
-        """Take one row and the one after it; where the base holds what it did, it is only folded."""
+        """Take one row, with the one after it; a row whose effects the base holds is only folded."""
         role = self._roles.get(entry.saga_type)
         if role is None:
             return
@@ -83,16 +83,16 @@ class WhatIf:
         saga.take(entry)
 
     def take_saga(self, saga_id: str) -> None:
-        """Take all rows of one saga, whatever its type, where no base is needed to tell their order."""
+        """Take all rows of the sagas with an id, without a base."""
         rows = self._record.history(saga_id)
         for entry, following in zip(rows, [*rows[1:], None], strict=True):
             self.take(entry, following)
         self.close()
 
     def take_all(self, in_base: int) -> Iterator[int]:
-        """Take all rows in their order; up to the id ``in_base``, the base holds what they did.
+        """Take all rows in their order; the base holds the effects of those up to the id ``in_base``.
 
-        Gives the id of the last row that was taken, from time to time.
+        Yields the id of the last row that was taken, from time to time.
         """
         last: tuple[int, Entry] | None = None
         after = 0
@@ -108,7 +108,7 @@ class WhatIf:
         self.close()
 
     def close(self) -> None:
-        """Say that the sagas taken are whole; report what the protocol decides differently about them."""
+        """End the sagas that were taken; add what the protocol decides differently about them."""
         for (saga_id, saga_type), saga in self._sagas.items():
             if self._is_wanted(saga_id):
                 differences = [*saga.replay.close(), *self._undone(saga_id, saga_type, saga.replay)]
@@ -117,11 +117,11 @@ class WhatIf:
         self._sagas.clear()
 
     def _undone(self, saga_id: str, saga_type: str, replay: Replay) -> list[Difference]:
-        """Give what today's code would do on an event of that day, and the record has nothing of."""
+        """Return the work that today's code has and the record does not."""
         if next(work_of(replay), None) is None:
             return []
         letters = letters_of(self._record, saga_id, saga_type)
-        return missing(replay, kept_of(self._record, saga_id, saga_type, letters))
+        return table_differences(replay, stored_rows(self._record, saga_id, saga_type, letters))
 
     def _again(self, saga: _Saga, entry: Entry, following: Entry | None) -> None:
         cause = saga.replay.events.get(entry.causation_id)
@@ -136,16 +136,16 @@ class WhatIf:
         if self._is_wanted(entry.saga_id):
             self._compare(saga.replay.rows + 1, entry, following, ran)
 
-    def _compare(self, row: int, entry: Entry, following: Entry | None, ran: Ran) -> None:
-        if ran.handler and ran.chances:
-            self.chances.setdefault(ran.handler.name, {}).update(dict.fromkeys(ran.chances))
+    def _compare(self, row: int, entry: Entry, following: Entry | None, ran: HandlerRun) -> None:
+        if ran.handler and ran.nondeterministic:
+            self.nondeterministic.setdefault(ran.handler.name, {}).update(dict.fromkeys(ran.nondeterministic))
         for effect in ran.effects:
             self._changed(entry.saga_id, row, entry.step, "no effect outside", f"reaches outside: {effect}")
-        recorded = Said.recorded(entry, following)
+        recorded = HandlerResult.recorded(entry, following)
         if ran.attempt is not None and not ran.effects:
-            now = Said.now(ran.attempt)
-            if not recorded.agrees(now, self._codec):
-                self._changed(entry.saga_id, row, entry.step, *words(recorded, now, self._codec))
+            now = HandlerResult.of(ran.attempt)
+            if not recorded.matches(now, self._codec):
+                self._changed(entry.saga_id, row, entry.step, *difference(recorded, now, self._codec))
 
     def _changed(self, saga_id: str, row: int, step: str, recorded: str, now: str) -> None:
         self.changes.append(Changed(saga_id, row, step, recorded, now))
@@ -159,7 +159,7 @@ class WhatIf:
 
 
 class _Saga:
-    """One saga as far as its rows were taken, with the attempts that failed of what is under way."""
+    """One saga as far as its rows were taken, with the failed attempts of what is under way."""
 
     def __init__(self, role: Role) -> None:
         self.replay = Replay(role)
@@ -171,9 +171,9 @@ class _Saga:
             self.attempts[entry.step] += 1
         elif entry.input in ("ended", "observed", "buried", "requeued"):
             self.attempts[entry.step] = 0
-        self.replay.take(entry)
+        self.replay.fold(entry)
 
 
 def _is_result(entry: Entry) -> bool:
-    """Say whether a handler's result stands there; the start of a saga is nobody's."""
+    """Whether a row is a handler's result; the start of a saga is not."""
     return entry.input in _RESULTS and not (entry.step == START and entry.outcome == SUCCEEDED)

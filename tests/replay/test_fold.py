@@ -14,7 +14,7 @@ from choreo.errors import ReplayError
 from choreo.participant import Participant
 from choreo.records import Entry
 from choreo.replay.fold import Replay
-from choreo.replay.stored_saga import remembered
+from choreo.replay.stored_saga import stored_sagas
 from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
@@ -128,12 +128,12 @@ def test_a_row_that_no_release_wrote_is_refused(orders: Shop) -> None:
         orders.stores["inventory"].turn(),
         pytest.raises(ReplayError, match="inventory knows no saga nobody"),
     ):
-        remembered(shop.PARTICIPANTS[1], orders.stores["inventory"], "nobody")
+        stored_sagas(shop.PARTICIPANTS[1], orders.stores["inventory"], "nobody")
     orders.close()
 
 
 def _replayed(participant: Participant, rows: list[Entry]) -> Replay:
     replay = Replay(participant.roles()[rows[0].saga_type])
     for row in rows:
-        replay.take(row)
+        replay.fold(row)
     return replay

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from choreo.replay.sandbox import watching
+from choreo.replay.sandbox import sandbox
 
 
 @pytest.fixture
@@ -26,15 +26,15 @@ def collecting() -> Any:
 
 def test_what_hangs_on_the_collector_is_not_the_handlers_doing(collecting: None) -> None:
     """A profiler or a test's library may measure collections, whenever they come."""
-    with watching() as seen:
+    with sandbox() as seen:
         kept = [[number] for number in range(1000)]
-    assert (len(kept), list(seen.chances)) == (1000, [])
+    assert (len(kept), list(seen.nondeterministic)) == (1000, [])
     assert gc.isenabled()
 
 
 def test_what_the_handler_asks_for_is_seen() -> None:
     """By name, with its place."""
-    with watching() as seen:
+    with sandbox() as seen:
         time.perf_counter()
-    (place,) = seen.chances
+    (place,) = seen.nondeterministic
     assert place.startswith(f"time.perf_counter at {__file__}:")

@@ -20,7 +20,7 @@ from choreo import Context, Participant, Permanent, Saga
 from choreo.avro import AvroCodec
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant as Declared
-from choreo.replay.databases import copy_of, empty
+from choreo.replay.databases import copy_of, empty_store
 from choreo.replay.what_if import WhatIf
 from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import order_fulfilment
@@ -43,7 +43,7 @@ def tried(participant: Declared, store: SQLiteStore, base: Path | None = None, o
     """Run a participant's code on a store's record: of all sagas on a base, else of those on the log."""
     codec = AvroCodec(participant.events)
     wanted = frozenset((only,)) if only else None
-    with copy_of(base, store) if base else empty() as scratch, scratch.store.turn():
+    with copy_of(base, store) if base else empty_store() as scratch, scratch.store.turn():
         whatif = WhatIf(participant, codec, store, scratch.store, has_base=bool(base), wanted=wanted)
         if base:
             if participant.prepare:
@@ -95,7 +95,7 @@ def test_the_same_code_makes_no_difference_on_many_sagas(
             begun = time.perf_counter()
             whatif = tried(participant, shop.stores[participant.name], bases[participant.name])
             assert [str(each) for each in whatif.changes] == []
-            assert (whatif.counts["needs a base"], whatif.chances) == (0, {})
+            assert (whatif.counts["needs a base"], whatif.nondeterministic) == (0, {})
             seconds = time.perf_counter() - begun
             print(f"\n{participant.name}: {count} sagas, {dict(whatif.counts)}, {seconds:.1f} s")
         assert shop.value("inventory", "select max(available) from stock") <= STOCK
@@ -235,15 +235,15 @@ def test_a_handler_that_asks_clock_or_chance_is_named(tmp_path: Path, topic: str
 
     with recorded(tmp_path, topic, told) as jobs:
         whatif = tried(doer(jobs, told), jobs.stores["doer"])
-        assert (whatif.changes, whatif.chances) == ([], {})
+        assert (whatif.changes, whatif.nondeterministic) == ([], {})
         whatif = tried(doer(jobs, guesses), jobs.stores["doer"])
         assert {each.step for each in whatif.changes} == {"doer.work"}
-        assert [name.partition(" at ")[0] for name in whatif.chances["doer.work"]] == [
+        assert [name.partition(" at ")[0] for name in whatif.nondeterministic["doer.work"]] == [
             "uuid.uuid4",
             "time.time",
             "random.random",
         ]
-        assert all(f" at {__file__}:" in name for name in whatif.chances["doer.work"])
+        assert all(f" at {__file__}:" in name for name in whatif.nondeterministic["doer.work"])
 
 
 def test_what_a_handler_does_outside_does_not_happen(tmp_path: Path, topic: str) -> None:

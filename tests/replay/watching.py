@@ -7,7 +7,7 @@ from typing import Any
 
 from choreo.participant import Participant
 from choreo.replay.fold import Difference
-from choreo.replay.stored_saga import remembered
+from choreo.replay.stored_saga import stored_sagas
 from choreo.store.sqlite.store import SQLiteStore
 from tests.scenarios.shop import Shop
 
@@ -17,7 +17,7 @@ def differences(participant: Participant, store: SQLiteStore, saga_id: str) -> l
     with store.turn():
         if not store.history(saga_id):
             return []
-        (saga,) = remembered(participant, store, saga_id)
+        (saga,) = stored_sagas(participant, store, saga_id)
         assert {entry.event_id for entry in saga.unpublished()} == _under_way(participant, store, saga_id)
         return saga.differences()
 

@@ -52,7 +52,7 @@ def _folded(graph: SagaGraph, participant: str, entries: Sequence[Entry]) -> Ite
     replay = Replay(role_of(graph, participant))
     try:
         for entry in entries:
-            replay.take(entry)
+            replay.fold(entry)
         yield from map(str, replay.close())
     except ReplayError as error:
         yield error.message

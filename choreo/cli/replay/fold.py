@@ -11,7 +11,7 @@ import click
 from choreo.cli import options, output
 from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
 from choreo.records import Entry
-from choreo.replay.stored_saga import Remembered, remembered
+from choreo.replay.stored_saga import StoredSaga, stored_sagas
 
 _EXIT = {"clean": 0, "inconclusive": 3, "findings": 1}
 """The verdicts, the better first, and their exit codes."""
@@ -50,7 +50,7 @@ def fold(
         reports = []
         for saga_id in dict.fromkeys(saga_ids):
             with subject.store.turn():
-                found = remembered(subject.participant, subject.store, saga_id)
+                found = stored_sagas(subject.participant, subject.store, saga_id)
             reports += [_report(each, topic, asked=context.params["topic"]) for each in found]
     if form == "json":
         click.echo(json.dumps(reports, indent=2))
@@ -60,7 +60,7 @@ def fold(
     context.exit(_EXIT[max((report["verdict"] for report in reports), key=list(_EXIT).index)])
 
 
-def _report(saga: Remembered, topic: Collection[str], *, asked: bool) -> dict[str, Any]:
+def _report(saga: StoredSaga, topic: Collection[str], *, asked: bool) -> dict[str, Any]:
     differences = [each._asdict() | {"text": str(each)} for each in saga.differences()]
     lost = [f"{entry.event_type} of {entry.step}" for entry in saga.unpublished(topic)]
     verdict = "findings" if differences or (lost and asked) else "inconclusive" if lost else "clean"

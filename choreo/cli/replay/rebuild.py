@@ -15,7 +15,7 @@ from choreo.kafka.topic_reader import TopicReader
 from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-from choreo.replay.databases import last_row, workpiece
+from choreo.replay.databases import draft_store, last_row
 from choreo.replay.observers import observe
 from choreo.replay.rebuild import Rebuilt
 from choreo.replay.rebuild import rebuild as rebuild_store
@@ -69,7 +69,7 @@ def rebuild(
         output.quiet("choreo.kafka"),
         TopicReader(cluster.bootstrap, participant.topics, cluster.kafka) as reader,
         # What observers did can't be told from what they have to do: with them, it begins anew.
-        workpiece(path, backup, anew=observers, dry_run=dry_run) as opened,
+        draft_store(path, backup, anew=observers, dry_run=dry_run) as opened,
     ):
         records = sum(each.high - each.low for each in reader.partitions)
         with output.bar("reading the topics", 2 * records) as bar:

@@ -14,7 +14,7 @@ from choreo.avro import AvroCodec
 from choreo.cli import options, output
 from choreo.cli.replay.subject import Subject, as_json, subject_of, target
 from choreo.errors import ConfigurationError, ReplayError
-from choreo.replay.databases import copy_of, empty, last_row
+from choreo.replay.databases import copy_of, empty_store, last_row
 from choreo.replay.what_if import WhatIf
 
 _SHOWN = 50
@@ -95,7 +95,7 @@ def _tried(subject: Subject, wanted: list[str], base: Path | None, schemas: str 
     """Run the handlers on the sagas, with a progress bar on a terminal."""
     participant, store = subject.participant, subject.store
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
-    with copy_of(base, store) if base else empty() as scratch, scratch.store.turn():
+    with copy_of(base, store) if base else empty_store() as scratch, scratch.store.turn():
         whatif = WhatIf(
             participant, codec, store, scratch.store, has_base=bool(base), wanted=frozenset(wanted)
         )
@@ -118,7 +118,7 @@ def _report(whatif: WhatIf, sagas: int) -> dict[str, Any]:
         "sagas": sagas,
         "counts": dict(whatif.counts),
         "changes": [each._asdict() for each in whatif.changes],
-        "nondeterministic": {name: list(places) for name, places in whatif.chances.items()},
+        "nondeterministic": {name: list(places) for name, places in whatif.nondeterministic.items()},
     }
 
 
@@ -130,7 +130,7 @@ def _show(whatif: WhatIf, sagas: int) -> None:
         click.secho(f"  + {each.now}", fg="green", color=output.colour())
     if len(whatif.changes) > _SHOWN:
         click.echo(f"… and {len(whatif.changes) - _SHOWN} more (--format json has them all)")
-    for name, places in whatif.chances.items():
+    for name, places in whatif.nondeterministic.items():
         click.echo(f"nondeterministic: {name} calls {', '.join(places)}")
     counts = ", ".join(f"{count} {what}" for what, count in sorted(whatif.counts.items())) or "no handler ran"
     click.echo(f"{_many(sagas, 'saga')}: {counts}; {_many(len(whatif.changes), 'difference')}")

@@ -61,7 +61,7 @@ def _replay(recorded: Recorded) -> None:
         for entries in histories:
             replay = Replay(role)
             for entry in entries:
-                replay.take(entry)
+                replay.fold(entry)
             assert not replay.close()
 
 
