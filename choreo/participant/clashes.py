@@ -26,7 +26,7 @@ def refuse_clashes(handler: Handler, others: Others) -> None:
         _refuse_clashing_compensation(handler, others)
     for other in others if handler.task == "deadline" else ():
         if _is_called_by(other, handler):
-            _refuse_not_admitting(other, handler)
+            _refuse_needing_an_event(other, handler)
     _refuse_clash(handler, others)
     _refuse_shared_outcome(handler, others)
     _refuse_cycle((*others, handler))
@@ -36,13 +36,13 @@ def _refuse_clashing_compensation(handler: Handler, others: Others) -> None:
     _refuse_own_outcome(handler, others)
     for other in others:
         if _is_called_by(handler, other):
-            _refuse_not_admitting(handler, other)
+            _refuse_needing_an_event(handler, other)
     for other in others:
         if other.step == handler.step and other.saga is handler.saga:
             _refuse_rival(handler, other)
         if other.step == handler.step and other.task == "action":
             refuse_unanswerable(next(iter(handler.emits.values())), handler.answer, *calls_of(other))
-            _refuse_unpartial(handler, other)
+            _refuse_needing_a_result(handler, other)
 
 
 def _refuse_clash(handler: Handler, others: Others) -> None:
@@ -51,7 +51,7 @@ def _refuse_clash(handler: Handler, others: Others) -> None:
             raise DeclarationError(f"{handler.name} is declared already at {other.place}", hint="rename one")
 
 
-def refuse_twins(classes: Iterable[type]) -> None:
+def refuse_same_names(classes: Iterable[type]) -> None:
     """Refuse two event classes of one full name: on the wire they would be one."""
     known: dict[str, type] = {}
     for cls in classes:
@@ -105,7 +105,7 @@ def _consequences(step: str, handlers: Others) -> frozenset[str]:
         steps |= triggered
 
 
-def _refuse_unpartial(compensation: Handler, action: Handler) -> None:
+def _refuse_needing_a_result(compensation: Handler, action: Handler) -> None:
     """Refuse a compensation that can't undo an attempt of which there is no result, and no event."""
     if not action.partial:
         return
@@ -135,7 +135,7 @@ def _is_called_by(compensation: Handler, deadline: Handler) -> bool:
     return tasks == ("deadline", "compensation") and deadline.step == compensation.step
 
 
-def _refuse_not_admitting(compensation: Handler, deadline: Handler) -> None:
+def _refuse_needing_an_event(compensation: Handler, deadline: Handler) -> None:
     """Refuse a compensation that a deadline calls, with no event of another step, and that needs one."""
     for parameter in compensation.event_parameters:
         if not (parameter.admits_aborted or parameter.optional):

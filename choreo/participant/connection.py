@@ -15,7 +15,7 @@ from choreo.outcome import SagaState, StepState
 from choreo.saga import Saga
 
 Cancellation = Literal["none", "requested", "accepted", "too-late"]
-"""What became of a cancellation: there is none; it was asked for, and the log doesn't hold it yet; it stops
+"""What became of a cancellation: there is none; it was asked for, and is not in the topic yet; it stops
 what would come next; or it came after what could still be stopped."""
 
 

@@ -10,7 +10,7 @@ from choreo.errors import DeclarationError, did_you_mean
 from choreo.events import event_name
 from choreo.outcome import START
 from choreo.participant import refusals
-from choreo.participant.clashes import refuse_clashes, refuse_twins
+from choreo.participant.clashes import refuse_clashes, refuse_same_names
 from choreo.participant.handler import Handler, Task
 from choreo.participant.options import Options, is_partial, read_options, where_it_runs
 from choreo.participant.signature import (
@@ -45,7 +45,7 @@ class Declarations:
         self._sagas = sagas
         self._retry = retry
         self._handlers: dict[str, Handler] = {}
-        refuse_twins(self.events)
+        refuse_same_names(self.events)
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
@@ -92,7 +92,7 @@ class Declarations:
         derived = task == "compensation" and names_no_event(parameters, options.on)
         condition = NOTHING if derived else condition_of(parameters, options.on)
         callers = tuple(dict.fromkeys(event_classes(condition)))
-        refuse_twins((*self.events, *callers, *returned, *options.fails))
+        refuse_same_names((*self.events, *callers, *returned, *options.fails))
         trigger = trigger_of(condition)
         refusals.refuse_uncallable(subject.saga, parameters, callers, trigger)
         if runs != "inside":

@@ -145,7 +145,7 @@ class Participant:
         ``fails``: the events that mean failure, the first being the answer to a refusal.
         ``kind``: ``compensatable`` (needs a compensation), ``pivot`` (the point of no return) or
         ``retriable`` (can't fail, is retried until it succeeds). ``timeout`` counts from the trigger's
-        record in the log (a retriable action has none). ``on`` and ``emits`` override the annotations;
+        record in the topic (a retriable action has none). ``on`` and ``emits`` override the annotations;
         ``answer``, called with the trigger's events and ``reason=``, builds the failure event where its
         fields can't be copied from the trigger's.
 

@@ -80,7 +80,7 @@ def event_classes(condition: Any) -> list[type]:
 def trigger_of(condition: Any) -> Trigger:
     """Return the protocol's trigger for a condition; `Aborted` plays no part in it.
 
-    Raises `DeclarationError` when a join waits for nothing but `Aborted`, which is never in the log.
+    Raises `DeclarationError` when a join waits for nothing but `Aborted`, which is never in the topic.
     """
     if isinstance(condition, AnyOf):
         return Trigger.any_of(*(trigger_of(part) for part in condition.parts))

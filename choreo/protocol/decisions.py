@@ -89,7 +89,7 @@ class Bury(NamedTuple):
 
 
 class Unowned(NamedTuple):
-    """The log holds an outcome of an own step that this participant never decided: the store is wrong."""
+    """The topic holds an outcome of an own step that this participant never decided: the store is wrong."""
 
     step: str
 

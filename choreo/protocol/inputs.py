@@ -11,7 +11,7 @@ from choreo.outcome import Outcome
 class Begin(NamedTuple):
     """A queued step, or one whose pause is over, is about to run.
 
-    ``joining``: its trigger lay in the log before this participant first joined the topic.
+    ``joining``: its trigger lay in the topic before this participant first joined the topic.
     """
 
     step: str
