@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from choreo.errors import BodyError
@@ -15,18 +16,16 @@ from choreo.worker.bodies import refuse_too_long
 from choreo.worker.item import TriggerEvent
 
 
+@dataclass
 class Binding:
     """Finds and decodes the events of one saga that a handler takes."""
 
-    def __init__(
-        self, store: Store, codec: Codec, saga_id: str, saga: Instance, trigger: TriggerEvent
-    ) -> None:
-        self._store = store
-        self._codec = codec
-        self._saga_id = saga_id
-        self._saga = saga
-        self._trigger = trigger
-        self._work = ("", "")
+    store: Store
+    codec: Codec
+    saga_id: str
+    saga: Instance
+    trigger: TriggerEvent
+    _work: tuple[str, str] = ("", "")
 
     def arguments(self, handler: Handler, context: Context) -> list[Any]:
         """Return a handler's arguments, in order. Raises `BodyError` where a body can't be used."""
@@ -39,14 +38,14 @@ class Binding:
     def events(self, types: frozenset[str], step: str) -> list[Any]:
         """Return those of these events that the saga has had, decoded, to build a step's answer from."""
         self._work = ("action", step)
-        return [self._event(name) for name in sorted(types & self._saga.types)]
+        return [self._event(name) for name in sorted(types & self.saga.types)]
 
     def _argument(self, handler: Handler, parameter: Parameter) -> Any:
         found = self._find(handler, parameter)
         if found:
             return self._event(found)
         if parameter.admits_aborted:
-            return Aborted(self._saga.failing or handler.step, self._saga.failing_outcome or "failed")
+            return Aborted(self.saga.failing or handler.step, self.saga.failing_outcome or "failed")
         if parameter.optional:
             return None
         if parameter.is_earlier:
@@ -61,16 +60,16 @@ class Binding:
 
     def _find(self, handler: Handler, parameter: Parameter) -> str:
         if parameter.is_result:
-            result = self._saga.step(handler.step).result
+            result = self.saga.step(handler.step).result
             return result if result in parameter.types else ""
-        if self._trigger.envelope.type in parameter.types and not parameter.is_earlier:
-            return self._trigger.envelope.type
-        return next((name for name in parameter.types if name in self._saga.types), "")
+        if self.trigger.envelope.type in parameter.types and not parameter.is_earlier:
+            return self.trigger.envelope.type
+        return next((name for name in parameter.types if name in self.saga.types), "")
 
     def _event(self, name: str) -> Any:
-        mine = name == self._trigger.envelope.type
+        mine = name == self.trigger.envelope.type
         try:
-            return self._decoded(name, self._trigger.body if mine else self._payload(name))
+            return self._decoded(name, self.trigger.body if mine else self._payload(name))
         except BodyError as error:
             mended = None if mine else self._edited(name)
             if mended is not None:
@@ -81,17 +80,17 @@ class Binding:
     def _decoded(self, name: str, body: bytes | None) -> Any:
         if body is not None:
             refuse_too_long(name, body)
-        return self._codec.decode(name, body)
+        return self.codec.decode(name, body)
 
     def _payload(self, name: str) -> bytes | None:
-        return self._store.payload(self._saga_id, name)
+        return self.store.payload(self.saga_id, name)
 
     def _edited(self, name: str) -> bytes | None:
         """Return the body that somebody wrote for this handler in the place of an event that came before."""
         event_id = next((each.event_id for each in self._entries(name)), "")
-        return self._store.edited(self._saga_id, *self._work, event_id)
+        return self.store.edited(self.saga_id, *self._work, event_id)
 
     def _entries(self, name: str) -> Iterator[Entry]:
-        for entry in self._store.history(self._saga_id):
+        for entry in self.store.history(self.saga_id):
             if entry.input == "event" and entry.event_type == name and entry.note != "void":
                 yield entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from choreo.envelope import Envelope
@@ -13,6 +14,7 @@ from choreo.records import Entry
 from choreo.worker.item import Item
 
 
+@dataclass(slots=True)
 class Rows:
     """What one input led to, as entries of the saga log; ``input`` is None for an answer that was put off.
 
@@ -20,21 +22,18 @@ class Rows:
     published because of the input. ``is_void`` says that the event counts for nothing.
     """
 
-    __slots__ = ("_after", "_before", "_input", "_item", "_now", "is_void", "moves", "published")
-
-    def __init__(self, item: Item, before: Instance, after: Instance, input: Input | None, now: int) -> None:
-        self._item = item
-        self._before = before
-        self._after = after
-        self._input = input
-        self._now = now
-        self.is_void = False
-        self.moves: list[Moved] = []
-        self.published: list[tuple[Envelope, bytes]] = []
+    item: Item
+    before: Instance
+    after: Instance
+    input: Input | None
+    now: int
+    moves: list[Moved] = field(default_factory=list)
+    published: list[tuple[Envelope, bytes]] = field(default_factory=list)
+    is_void: bool = False
 
     def entries(self) -> Sequence[Entry]:
         """Return the rows; a local input's own holds its first transition and the event that it publishes."""
-        input = self._input
+        input = self.input
         rows = []
         if input is not None:
             rows.append(self._event(input) if type(input) is Envelope else self._local(input))
@@ -45,20 +44,20 @@ class Rows:
         return rows
 
     def _event(self, event: Envelope) -> Entry:
-        item = self._item
+        item = self.item
         trigger, role = item.trigger, item.role
-        old = self._before.state_of(event.step)
+        old = self.before.state_of(event.step)
         stays = self.is_void or event.step in role.action
         return Entry(
             item.saga_id,
             item.role.contract.saga,
             event.saga_version,
-            self._after.state,
-            self._now,
+            self.after.state,
+            self.now,
             "event",
             event.step,
             old,
-            old if stays else self._after.state_of(event.step),
+            old if stays else self.after.state_of(event.step),
             event.id,
             event.type,
             event.outcome,
@@ -77,7 +76,7 @@ class Rows:
     def _local(self, input: Any) -> Entry:
         step = input[0]
         outcome, event_type, kind, causation_id, note = local_fields(input)
-        old = new = self._before.state_of(step)
+        old = new = self.before.state_of(step)
         if self.moves and self.moves[0].step == step:
             move = self.moves.pop(0)
             old, new, note = move.old, move.new, note or move.note
@@ -101,7 +100,7 @@ class Rows:
         return Entry._make(self._row("", move.step, move.old, move.new, move.note))
 
     def _publication(self, envelope: Envelope, body: bytes) -> Entry:
-        state = self._after.state_of(envelope.step)
+        state = self.after.state_of(envelope.step)
         return self._with(self._row("", envelope.step, state, state, "", envelope.kind), envelope, body)
 
     def _with(self, row: list[Any], envelope: Envelope, body: bytes) -> Entry:
@@ -115,9 +114,9 @@ class Rows:
         self, name: str, step: str, old: str, new: str, note: str, kind: str = "", causation_id: str = ""
     ) -> list[Any]:
         """Return the columns of a row that happened here, in the order of `Entry`."""
-        item, after, saga_type = self._item, self._after, self._item.role.contract.saga
+        item, after, saga_type = self.item, self.after, self.item.role.contract.saga
         cause = causation_id or item.trigger.envelope.id
-        head = [item.saga_id, saga_type, after.version, after.state, self._now, name, step, old, new]
+        head = [item.saga_id, saga_type, after.version, after.state, self.now, name, step, old, new]
         return [*head, "", "", "", kind, "", cause, "", -1, -1, 0, None, note, ""]
 
 

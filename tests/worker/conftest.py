@@ -17,7 +17,7 @@ Rigs = Callable[..., Rig]
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rigs]:
-    """Give a function that opens a participant's worker."""
+    """Return a function that opens a participant's worker."""
     rigs: list[Rig] = []
 
     def make(participant: Participant, *, opened: bool = True, **options: Any) -> Rig:
@@ -33,6 +33,6 @@ def rig(tmp_path: Path) -> Iterator[Rigs]:
 
 @pytest.fixture(params=[hotel, blocking_hotel], ids=["coroutine", "thread"])
 def make(request: pytest.FixtureRequest) -> Hotel:
-    """Give a hotel of each sort."""
+    """Return a hotel of each sort."""
     maker: Hotel = request.param
     return maker

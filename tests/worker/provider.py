@@ -146,7 +146,7 @@ def until(rig: Rig, condition: Callable[[], bool]) -> None:
 
 
 def quiet(rig: Rig) -> bool:
-    """Say whether nothing is scheduled, waiting or out."""
+    """Whether nothing is scheduled, waiting or out."""
     lanes = ("turn", "call", "out")
     return all(rig.store.next_due(lane) is None for lane in lanes)  # type: ignore[arg-type]
 

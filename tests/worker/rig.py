@@ -31,11 +31,11 @@ class ManualClock:
         self.time = now
 
     def now(self) -> int:
-        """Give the time."""
+        """Return the time."""
         return self.time
 
     def monotonic(self) -> float:
-        """Give the time in seconds: no turn of a test is cut short because the machine is slow."""
+        """Return the time in seconds: no turn of a test is cut short because the machine is slow."""
         return self.time / 1000
 
     def advance(self, seconds: float) -> None:
@@ -115,7 +115,7 @@ class Rig:
         return self.broker.append("trip", saga_id.encode(), headers_of(envelope), value)
 
     def published(self, saga_id: str = "s1") -> list[Any]:
-        """Give the events that the participant published, decoded, in the log's order."""
+        """Return the events that the participant published, decoded, in the log's order."""
         return [
             self.codec.decode(envelope.type, record.value)
             for record, envelope in self.records()
@@ -123,42 +123,42 @@ class Rig:
         ]
 
     def records(self) -> list[tuple[Record, Envelope]]:
-        """Give the whole log."""
+        """Return the whole log."""
         return [(record, read(record)) for record in self.broker.records("trip")]
 
     def records_of(self, participant: str) -> list[Record]:
-        """Give the part of the log that a participant published."""
+        """Return the part of the log that a participant published."""
         return [record for record, envelope in self.records() if envelope.source == participant]
 
     def history(self, saga_id: str = "s1") -> list[Entry]:
-        """Give the participant's view of a saga."""
+        """Return the participant's view of a saga."""
         return list(self.store.history(saga_id))
 
     def saga(self, saga_id: str = "s1") -> Instance:
-        """Give a saga as the saga log tells it."""
+        """Return a saga as the saga log tells it."""
         return rebuild(self.participant.roles()["trip"], self.history(saga_id))
 
     def state(self, step: str, saga_id: str = "s1") -> str:
-        """Give a step's state."""
+        """Return a step's state."""
         return self.saga(saga_id).state_of(step)
 
     def letters(self) -> list[DeadLetter]:
-        """Give the dead letters."""
+        """Return the dead letters."""
         return list(self.store.dead_letters())
 
     def effects(self, saga_id: str = "s1") -> list[str]:
-        """Give what handlers did, and was committed."""
+        """Return what handlers did, and was committed."""
         rows = self.store.db.execute("select what from effects where saga_id = ?", [saga_id])
         return [what for (what,) in rows.fetchall()]
 
     def due_in(self) -> float | None:
-        """Say in how many seconds something is due."""
+        """Return in how many seconds something is due."""
         due = self.store.next_due()
         return None if due is None else (due - self.clock.now()) / 1000
 
 
 def envelope_of(event: Any, saga_id: str, now: int) -> Envelope:
-    """Give the headers with which an event of the trip is published."""
+    """Return the headers with which an event of the trip is published."""
     source, step, outcome, kind = STEPS[type(event)]
     name = event_name(type(event))
     identity = event_id(saga_id, step, outcome, name)

@@ -69,9 +69,9 @@ def test_every_kind_of_input_is_written() -> None:
     assert {type(each) for each in INPUTS} == set(INPUT_NAMES)
 
 
-@pytest.mark.parametrize("told", INPUTS, ids=lambda each: type(each).__name__)
-def test_an_input_comes_back_from_its_row(told: Input) -> None:
-    """What the protocol was told when it was written is what it is told when it is read."""
+@pytest.mark.parametrize("input", INPUTS, ids=lambda each: type(each).__name__)
+def test_an_input_comes_back_from_its_row(input: Input) -> None:
+    """The input that is read is the one that was written."""
     hotels = Role(
         "hotel",
         Contract("trip", "trip.TripRequested", "trip.TripBooked", "trip.TripFailed"),
@@ -85,9 +85,9 @@ def test_an_input_comes_back_from_its_row(told: Input) -> None:
     )
     item = Item(hotels, "trip", "s1", TriggerEvent(BOOKED, b"", "trip", 0, 3, 7))
     before = rebuild(hotels, [])
-    after, _ = fold(hotels, before, told)
-    row, *_ = Rows(item, before, after, told, 9).entries()
-    assert input_of(row) == told
+    after, _ = fold(hotels, before, input)
+    row, *_ = Rows(item, before, after, input, 9).entries()
+    assert input_of(row) == input
 
 
 class Town:
@@ -140,7 +140,7 @@ class Town:
             self.clock.time = max(self.clock.time, min(due))
 
     def logs(self) -> list[list[Entry]]:
-        """Give every participant's view of every saga."""
+        """Return every participant's view of every saga."""
         return [list(store.history(f"s{number}")) for store in self.stores for number in range(12)]
 
     def check(self) -> None:

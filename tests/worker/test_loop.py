@@ -40,7 +40,7 @@ def options(**given: Any) -> Options:
 
 
 def moment(seconds: float) -> datetime:
-    """Give a time that many seconds after the clock's first."""
+    """Return a time that many seconds after the clock's first."""
     return datetime.fromtimestamp(NOON / 1000, UTC) + timedelta(seconds=seconds)
 
 

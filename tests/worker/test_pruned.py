@@ -42,7 +42,7 @@ CASES = [(name, "completed") for name in PARTICIPANTS] + [("agency", "failed"), 
 
 @pytest.fixture(params=CASES, ids="-".join)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    """Give a participant that has seen a saga to its end, and published its own part of it."""
+    """Return a participant that has seen a saga to its end, and published its own part of it."""
     name, end = request.param
     rig = Rig(PARTICIPANTS[name](), tmp_path)
     rig.open()
