@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from choreo.kafka import EmbeddedBroker
-from tests.broker.jars import Unavailable
+from tests.broker.any_broker import AnyBroker, broker_of, unique
 from tests.broker.kafka import Broker, BrokerFailed
-from tests.broker.leg import Leg, leg_of, unique
+from tests.broker.kafka_jars import Unavailable
 from tests.broker.shared import shared_broker
 
-LEGS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
+BROKERS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
 
 
 def unavailable(error: Exception) -> None:
@@ -63,16 +63,16 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
         yield broker
 
 
-@pytest.fixture(params=LEGS)
-def broker_leg(request: pytest.FixtureRequest) -> Iterator[Leg]:
+@pytest.fixture(params=BROKERS)
+def any_broker(request: pytest.FixtureRequest) -> Iterator[AnyBroker]:
     """Run a test on each broker: in memory, embedded, a real Kafka."""
-    leg = leg_of(
+    any_broker = broker_of(
         request.param,
         kafka_bootstrap=lambda: request.getfixturevalue("kafka_bootstrap"),
         embedded=lambda: request.getfixturevalue("embedded_broker"),
     )
-    yield leg
-    leg.close()
+    yield any_broker
+    any_broker.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tests.broker.jars import jars, java
+from tests.broker.kafka_jars import jars, java
 
 HERE = Path(__file__).parent
 CLUSTER = "choreo-tests-cluster00"
@@ -121,7 +121,7 @@ class Broker:
         command = [java(), *HEAP, logging, "-cp", f"{jars()}/*", main, *arguments]
         with (self.home / "broker.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, str(HERE / "tether.py"), str(os.getpid()), *command],
+                [sys.executable, str(HERE / "die_with_parent.py"), str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

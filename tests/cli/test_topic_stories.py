@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from examples.orders.contract import order_fulfilment
-from tests.broker.leg import KafkaLeg, Leg
+from tests.broker.any_broker import AnyBroker, KafkaCluster
 from tests.cli.command import assert_refused, invoke
 from tests.scenarios.shop import Shop, scenarios
 
@@ -17,10 +17,10 @@ KAFKA = pytest.param("kafka", marks=pytest.mark.kafka)
 
 
 @pytest.fixture
-def shop(broker_leg: Leg, folder: Path, topic: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(any_broker: AnyBroker, folder: Path, topic: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """Place orders that succeed or fail at each step, then one that nobody works on."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    opened = Shop(broker_leg, folder)
+    opened = Shop(any_broker, folder)
     placed = [opened.place(each.order) for each in scenarios()]
     opened.until_quiet(placed)
     opened.place(scenarios("late")[0].order)
@@ -30,16 +30,16 @@ def shop(broker_leg: Leg, folder: Path, topic: str, monkeypatch: pytest.MonkeyPa
     opened.close()
 
 
-def topic_of(leg: Leg) -> tuple[str, ...]:
-    assert isinstance(leg, KafkaLeg)
-    fast = ("--kafka", "fetch.wait.max.ms=2") if leg.embedded else ()
-    return ("--topic", "--bootstrap", leg.bootstrap, "--graph", "examples.orders", *fast)
+def topic_of(cluster: AnyBroker) -> tuple[str, ...]:
+    assert isinstance(cluster, KafkaCluster)
+    fast = ("--kafka", "fetch.wait.max.ms=2") if cluster.embedded else ()
+    return ("--topic", "--bootstrap", cluster.bootstrap, "--graph", "examples.orders", *fast)
 
 
-@pytest.mark.parametrize("broker_leg", ["embedded", KAFKA], indirect=True)
-def test_the_topic_tells_what_the_stores_tell(shop: Shop, broker_leg: Leg, folder: Path) -> None:
+@pytest.mark.parametrize("any_broker", ["embedded", KAFKA], indirect=True)
+def test_the_topic_tells_what_the_stores_tell(shop: Shop, any_broker: AnyBroker, folder: Path) -> None:
     """The same events, states and ends; only what happened inside of the participants is not there."""
-    source = topic_of(broker_leg)
+    source = topic_of(any_broker)
     for scenario in scenarios():
         saga_id = scenario.order.order_id
         by_stores = json.loads(invoke("trace", saga_id, "--format", "json").stdout)
@@ -54,10 +54,10 @@ def test_the_topic_tells_what_the_stores_tell(shop: Shop, broker_leg: Leg, folde
         assert "no store of" in both
 
 
-@pytest.mark.parametrize("broker_leg", ["embedded", KAFKA], indirect=True)
-def test_the_topic_lists_sagas_and_who_owes_what_comes_next(shop: Shop, broker_leg: Leg) -> None:
+@pytest.mark.parametrize("any_broker", ["embedded", KAFKA], indirect=True)
+def test_the_topic_lists_sagas_and_who_owes_what_comes_next(shop: Shop, any_broker: AnyBroker) -> None:
     """By the graph: the topic knows nobody's schedule."""
-    source = topic_of(broker_leg)
+    source = topic_of(any_broker)
     told = json.loads(invoke("sagas", "--format", "json", *source).stdout)
     assert len(told) == 6
     states = {each["saga_id"]: each["state"] for each in told}
@@ -88,10 +88,10 @@ def test_a_topic_that_cannot_be_read_is_one_clear_line(arguments: tuple[str, ...
     assert words in told.stderr
 
 
-@pytest.mark.parametrize("broker_leg", ["embedded"], indirect=True)
-def test_an_unknown_saga_of_the_topic(shop: Shop, broker_leg: Leg) -> None:
+@pytest.mark.parametrize("any_broker", ["embedded"], indirect=True)
+def test_an_unknown_saga_of_the_topic(shop: Shop, any_broker: AnyBroker) -> None:
     """One that is close is offered."""
-    told = invoke("trace", "o-nine", *topic_of(broker_leg))
+    told = invoke("trace", "o-nine", *topic_of(any_broker))
     assert_refused(
         told.exit_code, told.stderr, "no saga 'o-nine' is known in the topics of", "did you mean o-none?"
     )

@@ -15,9 +15,9 @@ from choreo.kafka import EmbeddedBroker, KafkaLog
 from choreo.kafka.consumer import KafkaConsumer
 from choreo.kafka.producer import KafkaProducer
 from choreo.ports import Log, Publication
+from tests.broker.any_broker import KafkaCluster, unique
 from tests.broker.kafka import Broker
-from tests.broker.leg import KafkaLeg, unique
-from tests.kafka.follower import DEADLINE, Follower, publish
+from tests.kafka.recording_reader import DEADLINE, RecordingReader, publish
 
 
 def _until_raised(log: Log) -> None:
@@ -53,15 +53,15 @@ def test_nothing_overtakes_what_the_broker_refused(kafka_bootstrap: str, topic: 
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     limited = NewTopic(topic, 1, 1, config={"max.message.bytes": "2000"})
     admin.create_topics([limited])[topic].result(10)
-    leg = KafkaLeg(kafka_bootstrap, embedded=False)
-    log = leg.log(unique("group"))
+    cluster = KafkaCluster(kafka_bootstrap, embedded=False)
+    log = cluster.log(unique("group"))
     publish(log, topic, 3, keys=1)
     log.publish([Publication(3, topic, b"saga-0", [], b"x" * 5000)])
     with pytest.raises(LogError, match=r"could not publish.*\(hint: keep large data elsewhere"):
         _publish_on(log, topic)
-    seen = Follower(leg.log(unique("group")), topic).subscribe().until_ended(1)
+    seen = RecordingReader(cluster.log(unique("group")), topic).subscribe().until_ended(1)
     assert [each.value for each in seen.records] == [b"0", b"1", b"2"]
-    leg.close()
+    cluster.close()
 
 
 def test_the_refused_publication_is_told_not_what_was_thrown_away_behind_it() -> None:
@@ -89,15 +89,15 @@ def test_a_topic_that_does_not_exist_is_told(kafka_bootstrap: str, topic: str) -
 @pytest.mark.kafka
 def test_a_topic_that_is_deleted_is_told(kafka_bootstrap: str, topic: str) -> None:
     """The worker stops; it does not wait for ever for a topic that is gone."""
-    leg = KafkaLeg(kafka_bootstrap, embedded=False)
-    leg.create_topic(topic)
-    log = leg.log(unique("group"), topic_metadata_refresh_interval_ms=500)
-    Follower(log, topic).subscribe().until_ended()
+    cluster = KafkaCluster(kafka_bootstrap, embedded=False)
+    cluster.create_topic(topic)
+    log = cluster.log(unique("group"), topic_metadata_refresh_interval_ms=500)
+    RecordingReader(log, topic).subscribe().until_ended()
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     admin.delete_topics([topic])[topic].result(10)
     with pytest.raises(LogError, match=topic):
         _until_raised(log)
-    leg.close()
+    cluster.close()
 
 
 @pytest.mark.parametrize("code", [KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION])
@@ -126,19 +126,19 @@ def test_a_record_that_the_disk_has_spoilt_is_told_and_nothing_is_passed_over(
     kafka_broker: Broker, topic: str
 ) -> None:
     """One bit of one body, in the broker's file: neither that body is handed on, nor the next one alone."""
-    leg = KafkaLeg(kafka_broker.bootstrap, embedded=False)
-    leg.create_topic(topic, 1)
+    cluster = KafkaCluster(kafka_broker.bootstrap, embedded=False)
+    cluster.create_topic(topic, 1)
     for value in (b"before", b"the-spoilt-one", b"after"):  # a batch of its own for each
-        publish_one(leg.log(unique("group")), topic, value)
+        publish_one(cluster.log(unique("group")), topic, value)
     kafka_broker.stop()
     (segment,) = kafka_broker.home.glob(f"data/{topic}-0/*.log")
     segment.write_bytes(segment.read_bytes().replace(b"the-spoilt-one", b"the-spoilu-one"))
     kafka_broker.start()
-    seen = Follower(leg.log(unique("group")), topic).subscribe()
+    seen = RecordingReader(cluster.log(unique("group")), topic).subscribe()
     with pytest.raises(LogError, match=r"could not read.*hint: .*damaged"):
         seen.until(lambda: False)
     assert [each.value for each in seen.records] in ([], [b"before"])
-    leg.close()
+    cluster.close()
 
 
 def publish_one(log: Log, topic: str, value: bytes) -> None:

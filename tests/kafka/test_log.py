@@ -10,53 +10,53 @@ import pytest
 from choreo.errors import LogError
 from choreo.ports import Assignment, Log, Publication
 from choreo.records import Partition
-from tests.broker.leg import Leg, unique
-from tests.kafka.follower import DEADLINE, Follower, publications, publish
+from tests.broker.any_broker import AnyBroker, unique
+from tests.kafka.recording_reader import DEADLINE, RecordingReader, publications, publish
 
-pytestmark = pytest.mark.usefixtures("broker_leg")
+pytestmark = pytest.mark.usefixtures("any_broker")
 
 
 @pytest.fixture
-def made(broker_leg: Leg, topic: str) -> str:
+def made(any_broker: AnyBroker, topic: str) -> str:
     """Give the name of a topic that exists, with four partitions."""
-    return broker_leg.create_topic(topic)
+    return any_broker.create_topic(topic)
 
 
 @pytest.fixture
-def log(broker_leg: Leg) -> Log:
+def log(any_broker: AnyBroker) -> Log:
     """Give the log of some participant."""
-    return broker_leg.log(unique("group"))
+    return any_broker.log(unique("group"))
 
 
-def _others(broker_leg: Leg, topic: str) -> Follower:
-    return Follower(broker_leg.log(unique("group")), topic).subscribe()
+def _others(any_broker: AnyBroker, topic: str) -> RecordingReader:
+    return RecordingReader(any_broker.log(unique("group")), topic).subscribe()
 
 
-def test_names_the_cluster_always_alike(broker_leg: Leg, log: Log) -> None:
+def test_names_the_cluster_always_alike(any_broker: AnyBroker, log: Log) -> None:
     """Two participants must find the same name, or a store could not tell two clusters apart."""
-    assert log.cluster_id() == broker_leg.log(unique("group")).cluster_id() != ""
+    assert log.cluster_id() == any_broker.log(unique("group")).cluster_id() != ""
 
 
-def test_order_is_kept_per_key(broker_leg: Leg, log: Log, made: str) -> None:
+def test_order_is_kept_per_key(any_broker: AnyBroker, log: Log, made: str) -> None:
     """What was published in order for a saga is read in that order."""
     publish(log, made, 1000, keys=7)
-    seen = _others(broker_leg, made).until_records(1000)
+    seen = _others(any_broker, made).until_records(1000)
     for key in range(7):
         assert seen.values(f"saga-{key}".encode()) == [str(n).encode() for n in range(key, 1000, 7)]
 
 
-def test_records_come_as_they_were_published(broker_leg: Leg, log: Log, made: str) -> None:
+def test_records_come_as_they_were_published(any_broker: AnyBroker, log: Log, made: str) -> None:
     """Key, headers and value are bytes that nobody touches; the time is the cluster's."""
     before = time.time_ns() // 1_000_000 - 1000
     log.publish([Publication(7, made, b"k", [("ce_id", b"1"), ("x", b"\xff")], b"\x00\xff")])
     log.flush(10)
-    (record,) = _others(broker_leg, made).until_records(1).records
+    (record,) = _others(any_broker, made).until_records(1).records
     assert (record.topic, record.offset, record.key, record.value) == (made, 0, b"k", b"\x00\xff")
     assert list(record.headers) == [("ce_id", b"1"), ("x", b"\xff")]
     assert before < record.timestamp < before + 120_000
 
 
-def test_a_key_has_the_same_partition_on_every_broker(broker_leg: Leg, log: Log, made: str) -> None:
+def test_a_key_has_the_same_partition_on_every_broker(any_broker: AnyBroker, log: Log, made: str) -> None:
     """The hashes are those of `UtilsTest.testMurmur2` in Apache Kafka: a Java producer chooses alike."""
     hashes = {
         b"21": -973932308,
@@ -67,22 +67,22 @@ def test_a_key_has_the_same_partition_on_every_broker(broker_leg: Leg, log: Log,
     expected = {key: (number & 0x7FFFFFFF) % 4 for key, number in hashes.items()}
     log.publish(Publication(n, made, key, [], b"") for n, key in enumerate(expected))
     log.flush(10)
-    seen = _others(broker_leg, made).until_records(4)
+    seen = _others(any_broker, made).until_records(4)
     assert {each.key: each.partition for each in seen.records} == expected
 
 
 def test_an_empty_topic_has_ended_at_once(log: Log, made: str) -> None:
     """Every partition is assigned with watermarks 0 and 0, and has ended."""
-    seen = Follower(log, made).subscribe().until_ended()
+    seen = RecordingReader(log, made).subscribe().until_ended()
     assert sorted(seen.assigned) == [Partition(made, number) for number in range(4)]
     assert {(each.low, each.high) for each in seen.assigned.values()} == {(0, 0)}
     assert seen.records == []
 
 
-def test_partitions_end_once_all_that_was_there_came(broker_leg: Leg, log: Log, made: str) -> None:
+def test_partitions_end_once_all_that_was_there_came(any_broker: AnyBroker, log: Log, made: str) -> None:
     """The high watermark is the next offset; a partition ends only after its last record."""
     publish(log, made, 200)
-    seen = _others(broker_leg, made)
+    seen = _others(any_broker, made)
     while len(set(seen.ended)) < 4:
         seen.take(limit=17)
         for partition in seen.ended:
@@ -91,34 +91,34 @@ def test_partitions_end_once_all_that_was_there_came(broker_leg: Leg, log: Log, 
     assert sum(each.high for each in seen.assigned.values()) == len(seen.records) == 200
 
 
-def test_the_end_of_a_partition_is_told_without_delay(broker_leg: Leg, log: Log, made: str) -> None:
+def test_the_end_of_a_partition_is_told_without_delay(any_broker: AnyBroker, log: Log, made: str) -> None:
     """A long poll of the broker (0.5 s) must not hold up who only wants to catch up."""
     publish(log, made, 50)
-    seen = _others(broker_leg, made).until_records(50)
+    seen = _others(any_broker, made).until_records(50)
     started = time.monotonic()
     seen.until_ended()
     assert time.monotonic() - started < 0.3
 
 
-def test_begins_at_the_offsets_that_were_given(broker_leg: Leg, log: Log, made: str) -> None:
+def test_begins_at_the_offsets_that_were_given(any_broker: AnyBroker, log: Log, made: str) -> None:
     """The truth about positions is in the store: the log begins just there."""
     publish(log, made, 400)
-    resumed = Follower(broker_leg.log(unique("group")), made, start=lambda each: each.high // 2)
+    resumed = RecordingReader(any_broker.log(unique("group")), made, start=lambda each: each.high // 2)
     resumed.subscribe().until_ended()
     for partition, assignment in resumed.assigned.items():
         offsets = [each.offset for each in resumed.records if each.partition == partition.number]
         assert offsets == list(range(assignment.high // 2, assignment.high))
 
 
-def test_committed_offsets_change_nothing(broker_leg: Leg, made: str) -> None:
+def test_committed_offsets_change_nothing(any_broker: AnyBroker, made: str) -> None:
     """They are for lag monitors; who comes back with an empty store reads from where it says."""
     group = unique("group")
-    first = broker_leg.log(group)
+    first = any_broker.log(group)
     publish(first, made, 40)
-    seen = Follower(first, made).subscribe().until_records(40)
+    seen = RecordingReader(first, made).subscribe().until_records(40)
     first.commit({partition: each.high for partition, each in seen.assigned.items()})
     first.close()
-    again = Follower(broker_leg.log(group), made).subscribe().until_records(40)
+    again = RecordingReader(any_broker.log(group), made).subscribe().until_records(40)
     assert again.per_partition() == seen.per_partition()
 
 
@@ -133,55 +133,57 @@ def test_what_on_assign_raises_take_raises(log: Log, made: str) -> None:
         _take_for(log, DEADLINE)
 
 
-def test_an_offset_that_the_log_does_not_hold_is_refused(broker_leg: Leg, log: Log, made: str) -> None:
+def test_an_offset_that_the_log_does_not_hold_is_refused(any_broker: AnyBroker, log: Log, made: str) -> None:
     """Never a silent jump: what lies between would be lost."""
     publish(log, made, 40)
-    far = Follower(broker_leg.log(unique("group")), made, start=lambda each: each.high + 1000).subscribe()
+    far = RecordingReader(
+        any_broker.log(unique("group")), made, start=lambda each: each.high + 1000
+    ).subscribe()
     with pytest.raises(LogError, match="hint: retention"):
         far.until_records(1)
 
 
 def test_publications_are_acknowledged_once_each(log: Log, made: str) -> None:
     """The outbox may forget a row when its number comes back, and not before."""
-    seen = Follower(log, made).subscribe().until_ended()
+    seen = RecordingReader(log, made).subscribe().until_ended()
     log.publish(publications(made, 300))
     seen.until(lambda: len(seen.acknowledged) >= 300 and len(seen.records) >= 300)
     assert sorted(seen.acknowledged) == list(range(300))
     assert log.flush(0) == []
 
 
-def test_the_same_publication_may_come_twice(broker_leg: Leg, log: Log, made: str) -> None:
+def test_the_same_publication_may_come_twice(any_broker: AnyBroker, log: Log, made: str) -> None:
     """A relay that was not told of its success publishes again; both records are in the log."""
     publish(log, made, 3, keys=1)
     publish(log, made, 3, keys=1)
-    seen = _others(broker_leg, made).until_records(6)
+    seen = _others(any_broker, made).until_records(6)
     assert seen.values(b"saga-0") == [b"0", b"1", b"2", b"0", b"1", b"2"]
 
 
-def test_take_keeps_to_its_limit(broker_leg: Leg, log: Log, made: str) -> None:
+def test_take_keeps_to_its_limit(any_broker: AnyBroker, log: Log, made: str) -> None:
     """A turn takes no more than it can fold."""
     publish(log, made, 50)
-    seen = _others(broker_leg, made)
+    seen = _others(any_broker, made)
     while len(seen.records) < 50:
         before = len(seen.records)
         seen.take(limit=3)
         assert len(seen.records) - before <= 3
 
 
-def test_two_groups_see_everything_in_the_same_order(broker_leg: Leg, log: Log, made: str) -> None:
+def test_two_groups_see_everything_in_the_same_order(any_broker: AnyBroker, log: Log, made: str) -> None:
     """One saga, one topic, one order: for every participant."""
-    first, second = _others(broker_leg, made).until_ended(), _others(broker_leg, made).until_ended()
+    first, second = _others(any_broker, made).until_ended(), _others(any_broker, made).until_ended()
     publish(log, made, 500)
     first.until_records(500)
     second.until_records(500)
     assert first.per_partition() == second.per_partition()
 
 
-def test_two_workers_of_a_group_share_its_partitions(broker_leg: Leg, log: Log, made: str) -> None:
+def test_two_workers_of_a_group_share_its_partitions(any_broker: AnyBroker, log: Log, made: str) -> None:
     """A second worker takes over a part, and the first is told what it lost."""
     group = unique("group")
-    first = Follower(broker_leg.log(group, "a"), made).subscribe().until_ended()
-    second = Follower(broker_leg.log(group, "b"), made).subscribe()
+    first = RecordingReader(any_broker.log(group, "a"), made).subscribe().until_ended()
+    second = RecordingReader(any_broker.log(group, "b"), made).subscribe()
     deadline = time.monotonic() + DEADLINE
     while not second.assigned or len(set(first.revoked)) < 2:
         assert time.monotonic() < deadline
@@ -190,16 +192,16 @@ def test_two_workers_of_a_group_share_its_partitions(broker_leg: Leg, log: Log, 
     assert 0 < len(second.assigned) < 4
 
 
-def test_finds_offsets_by_time(broker_leg: Leg, log: Log, made: str) -> None:
+def test_finds_offsets_by_time(any_broker: AnyBroker, log: Log, made: str) -> None:
     """The first record at or after a time, or the partition's end where there is none."""
-    if broker_leg.name == "embedded":
+    if any_broker.name == "embedded":
         pytest.skip("librdkafka's mock cluster keeps no times")
     publish(log, made, 40)
     time.sleep(0.01)
     middle = time.time_ns() // 1_000_000
     time.sleep(0.01)
     publish(log, made, 40, first=40)
-    seen = _others(broker_leg, made).until_records(80)
+    seen = _others(any_broker, made).until_records(80)
     partitions = sorted(seen.assigned)
     expected = [
         min(each.offset for each in seen.records if each.partition == n and each.timestamp >= middle)
@@ -213,29 +215,33 @@ def test_finds_offsets_by_time(broker_leg: Leg, log: Log, made: str) -> None:
     assert [*log.offsets_at(partitions, late)] == [len(seen.per_partition()[n]) for n in range(4)]
 
 
-def test_a_killed_worker_is_replaced_at_once(broker_leg: Leg, made: str) -> None:
+def test_a_killed_worker_is_replaced_at_once(any_broker: AnyBroker, made: str) -> None:
     """Static membership: who starts under the same instance name gets the partitions without a wait."""
-    if broker_leg.name == "embedded":
+    if any_broker.name == "embedded":
         pytest.skip("librdkafka's mock cluster has no static membership")
     group = unique("group")
-    abandoned = Follower(broker_leg.log(group, "worker-1"), made).subscribe().until_ended()
+    abandoned = RecordingReader(any_broker.log(group, "worker-1"), made).subscribe().until_ended()
     publish(abandoned.log, made, 20)
     started = time.monotonic()
-    again = Follower(broker_leg.log(group, "worker-1"), made).subscribe().until_records(20)
+    again = RecordingReader(any_broker.log(group, "worker-1"), made).subscribe().until_records(20)
     assert time.monotonic() - started < 5
     assert sorted(again.assigned) == sorted(abandoned.assigned)
     with pytest.raises(LogError, match="fenced"):
         _take_for(abandoned.log, DEADLINE)
 
 
-def test_a_closed_log_can_be_followed_by_another(broker_leg: Leg, made: str) -> None:
+def test_a_closed_log_can_be_followed_by_another(any_broker: AnyBroker, made: str) -> None:
     """A clean restart goes on where the store says."""
     group = unique("group")
-    first = Follower(broker_leg.log(group, "w"), made).subscribe().until_ended()
+    first = RecordingReader(any_broker.log(group, "w"), made).subscribe().until_ended()
     publish(first.log, made, 20)
     first.until_records(20)
     first.log.close()
-    again = Follower(broker_leg.log(group, "w"), made, start=lambda each: each.high).subscribe().until_ended()
+    again = (
+        RecordingReader(any_broker.log(group, "w"), made, start=lambda each: each.high)
+        .subscribe()
+        .until_ended()
+    )
     publish(again.log, made, 5, first=20)
     again.until_records(5)
     assert sorted(each.value or b"" for each in again.records) == [b"20", b"21", b"22", b"23", b"24"]

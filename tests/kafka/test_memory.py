@@ -7,13 +7,13 @@ import pytest
 from choreo.errors import LogError
 from choreo.records import Partition
 from choreo.testing.broker import MemoryBroker
-from tests.kafka.follower import Follower, publications
+from tests.kafka.recording_reader import RecordingReader, publications
 
 
 def test_without_waiting_it_is_deterministic() -> None:
     """One call publishes, the next takes, in one thread."""
     broker = MemoryBroker(partitions=1)
-    seen = Follower(broker.log("g"), "t").subscribe()
+    seen = RecordingReader(broker.log("g"), "t").subscribe()
     seen.take(wait=0)
     assert seen.ended == [Partition("t", 0)]
     seen.log.publish(publications("t", 3))
@@ -36,7 +36,7 @@ def test_timestamps_are_those_of_its_clock() -> None:
 def test_an_outage_holds_publications_back() -> None:
     """They are neither lost nor acknowledged, and come in order afterwards."""
     broker = MemoryBroker(partitions=1)
-    seen = Follower(broker.log("g"), "t").subscribe()
+    seen = RecordingReader(broker.log("g"), "t").subscribe()
     broker.stop()
     seen.log.publish(publications("t", 2))
     seen.take(wait=0)
@@ -65,11 +65,11 @@ def test_retention_deletes_what_is_old() -> None:
     for _ in range(5):
         broker.append("t", b"k", (), b"")
     broker.forget(Partition("t", 0), before=3)
-    seen = Follower(broker.log("g"), "t").subscribe()
+    seen = RecordingReader(broker.log("g"), "t").subscribe()
     seen.take(wait=0)
     assert seen.assigned[Partition("t", 0)][1:] == (3, 5)
     assert [each.offset for each in seen.records] == [3, 4]
-    late = Follower(broker.log("late"), "t", start=lambda _: 1).subscribe()
+    late = RecordingReader(broker.log("late"), "t", start=lambda _: 1).subscribe()
     with pytest.raises(LogError, match="hint: retention"):
         late.take(wait=0)
 
@@ -77,8 +77,8 @@ def test_retention_deletes_what_is_old() -> None:
 def test_a_dead_members_partitions_go_to_the_others() -> None:
     """As when its session runs out."""
     broker = MemoryBroker(partitions=2)
-    dead = Follower(broker.log("g", "a"), "t").subscribe()
-    alive = Follower(broker.log("g", "b"), "t").subscribe()
+    dead = RecordingReader(broker.log("g", "a"), "t").subscribe()
+    alive = RecordingReader(broker.log("g", "b"), "t").subscribe()
     dead.take(wait=0)
     alive.take(wait=0)
     assert len(dead.assigned) == len(alive.assigned) == 1

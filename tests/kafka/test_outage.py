@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from tests.broker.any_broker import KafkaCluster, unique
 from tests.broker.kafka import Broker
-from tests.broker.leg import KafkaLeg, unique
-from tests.kafka.follower import Follower, publications
+from tests.kafka.recording_reader import RecordingReader, publications
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 @pytest.mark.parametrize("how", ["stop", "kill", "pause"])
 def test_an_outage_is_waited_out(kafka_broker: Broker, topic: str, how: str) -> None:
     """What was published before and during it is acknowledged and read afterwards, in order."""
-    leg = KafkaLeg(kafka_broker.bootstrap, embedded=False)
-    leg.create_topic(topic)
-    seen = Follower(leg.log(unique("group"), "worker-1"), topic).subscribe().until_ended()
+    cluster = KafkaCluster(kafka_broker.bootstrap, embedded=False)
+    cluster.create_topic(topic)
+    seen = RecordingReader(cluster.log(unique("group"), "worker-1"), topic).subscribe().until_ended()
     seen.log.publish(publications(topic, 100))
     getattr(kafka_broker, how)()
     seen.log.publish(publications(topic, 100, first=100))
@@ -30,19 +30,19 @@ def test_an_outage_is_waited_out(kafka_broker: Broker, topic: str, how: str) -> 
     for key in range(10):
         first_seen = dict.fromkeys(seen.values(f"saga-{key}".encode()))
         assert list(first_seen) == [str(n).encode() for n in range(key, 200, 10)]
-    leg.close()
+    cluster.close()
 
 
 def test_a_worker_that_comes_back_with_the_cluster_waits_for_its_partitions(
     kafka_broker: Broker, topic: str
 ) -> None:
     """The cluster stops between joining the group and the first question about a partition."""
-    leg = KafkaLeg(kafka_broker.bootstrap, embedded=False)
-    leg.create_topic(topic)
-    seen = Follower(leg.log(unique("group")), topic).subscribe()
+    cluster = KafkaCluster(kafka_broker.bootstrap, embedded=False)
+    cluster.create_topic(topic)
+    seen = RecordingReader(cluster.log(unique("group")), topic).subscribe()
     kafka_broker.kill()
     until = time.monotonic() + 2
     seen.until(lambda: time.monotonic() > until)
     kafka_broker.start()
     seen.until_ended()
-    leg.close()
+    cluster.close()

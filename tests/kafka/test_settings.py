@@ -8,7 +8,7 @@ import pytest
 
 from choreo.errors import ConfigurationError, LogError
 from choreo.kafka import EmbeddedBroker, KafkaLog, create_topics
-from tests.broker.leg import unique
+from tests.broker.any_broker import unique
 
 NOBODY = "127.0.0.1:1"
 

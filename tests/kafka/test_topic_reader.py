@@ -12,16 +12,16 @@ from choreo.errors import ConfigurationError, LogError
 from choreo.kafka import EmbeddedBroker
 from choreo.kafka.topic_reader import TopicReader
 from choreo.records import Partition
-from tests.broker.leg import KafkaLeg, Leg
+from tests.broker.any_broker import AnyBroker, KafkaCluster
 
 BROKERS = pytest.mark.parametrize(
-    "broker_leg", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True
+    "any_broker", ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True
 )
 
 
-def produce(leg: KafkaLeg, topic: str, count: int) -> None:
+def produce(cluster: KafkaCluster, topic: str, count: int) -> None:
     """Append records with the numbers from 0 on."""
-    producer = Producer({"bootstrap.servers": leg.bootstrap, "partitioner": "murmur2_random"})
+    producer = Producer({"bootstrap.servers": cluster.bootstrap, "partitioner": "murmur2_random"})
     for number in range(count):
         headers = [("n", b"%d" % number)]
         producer.produce(topic, b"%d" % number, b"saga-%d" % (number % 50), headers=headers)
@@ -29,13 +29,13 @@ def produce(leg: KafkaLeg, topic: str, count: int) -> None:
 
 
 @BROKERS
-def test_every_record_comes_once_in_the_order_of_its_partition(broker_leg: Leg, topic: str) -> None:
+def test_every_record_comes_once_in_the_order_of_its_partition(any_broker: AnyBroker, topic: str) -> None:
     """Twice where it is asked twice; from an offset on where one is given."""
-    assert isinstance(broker_leg, KafkaLeg)
-    broker_leg.create_topic(topic)
-    produce(broker_leg, topic, 2_000)
-    with TopicReader(broker_leg.bootstrap, [topic]) as reader:
-        produce(broker_leg, topic, 10)  # comes too late
+    assert isinstance(any_broker, KafkaCluster)
+    any_broker.create_topic(topic)
+    produce(any_broker, topic, 2_000)
+    with TopicReader(any_broker.bootstrap, [topic]) as reader:
+        produce(any_broker, topic, 10)  # comes too late
         for _ in range(2):
             records = list(reader.records())
             assert sorted(int(each.value or b"") for each in records) == list(range(2_000))
@@ -50,12 +50,12 @@ def test_every_record_comes_once_in_the_order_of_its_partition(broker_leg: Leg, 
 
 
 @BROKERS
-def test_an_empty_topic_is_read_at_once(broker_leg: Leg, topic: str) -> None:
-    assert isinstance(broker_leg, KafkaLeg)
-    broker_leg.create_topic(topic)
+def test_an_empty_topic_is_read_at_once(any_broker: AnyBroker, topic: str) -> None:
+    assert isinstance(any_broker, KafkaCluster)
+    any_broker.create_topic(topic)
     begun = time.monotonic()
     settings = {"allow.auto.create.topics": True}  # the embedded broker makes it when it is asked for
-    with TopicReader(broker_leg.bootstrap, [topic], settings) as reader:
+    with TopicReader(any_broker.bootstrap, [topic], settings) as reader:
         assert list(reader.records()) == []
         assert len(reader.partitions) == 4
         assert reader.cluster_id

@@ -6,8 +6,8 @@ import pytest
 
 from choreo.errors import LogError
 from choreo.kafka import create_topics
-from tests.broker.leg import KafkaLeg, unique
-from tests.kafka.follower import Follower
+from tests.broker.any_broker import KafkaCluster, unique
+from tests.kafka.recording_reader import RecordingReader
 
 
 @pytest.mark.kafka
@@ -19,9 +19,9 @@ def test_topics_are_made_once(kafka_bootstrap: str, caplog: pytest.LogCaptureFix
     assert caplog.text == ""
     assert create_topics(kafka_bootstrap, [old], 6, 1) == []
     assert f"topic {old} has 3 partitions, not 6" in caplog.text
-    leg = KafkaLeg(kafka_bootstrap, embedded=False)
-    assert len(Follower(leg.log(unique("group")), old).subscribe().until_ended(3).assigned) == 3
-    leg.close()
+    cluster = KafkaCluster(kafka_bootstrap, embedded=False)
+    assert len(RecordingReader(cluster.log(unique("group")), old).subscribe().until_ended(3).assigned) == 3
+    cluster.close()
 
 
 @pytest.mark.kafka

@@ -19,7 +19,7 @@ from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
 from examples.travel.contract import trip
-from tests.broker.leg import MemoryLeg
+from tests.broker.any_broker import InMemoryBroker
 from tests.replay.watching import differences, watch
 from tests.scenarios import bank, shop, trips
 from tests.scenarios.shop import Shop, scenarios
@@ -34,7 +34,7 @@ SEED = int(os.environ.get("CHOREO_SEED", "20261"))
 def orders(tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """Order fulfilment, in memory."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    return Shop(MemoryLeg(), tmp_path)
+    return Shop(InMemoryBroker(), tmp_path)
 
 
 @pytest.mark.parametrize("index", range(5), ids=[each.name for each in scenarios()])
@@ -53,7 +53,7 @@ def test_a_bank_transfer_is_what_its_logs_say_after_every_turn(
 ) -> None:
     """Whichever step fails."""
     monkeypatch.setattr(bank_transfer, "topic", topic)
-    banks = bank.Bank(MemoryLeg(), tmp_path, topic)
+    banks = bank.Bank(InMemoryBroker(), tmp_path, topic)
     looks = watch(banks, bank.PARTICIPANTS, ["t"])
     banks.until_quiet([request_transfer(bank.transfer("t", 100, fails_at))])
     assert looks[0] >= 3

@@ -15,13 +15,13 @@ import pytest
 
 from choreo.replay.resume import resume
 from choreo.worker.clock import SystemClock
-from tests.broker.jars import Unavailable
 from tests.broker.kafka import BrokerFailed
+from tests.broker.kafka_jars import Unavailable
 from tests.conftest import unavailable
 from tests.programs.faults.cells import matrix
 from tests.programs.faults.contract import JobAsked
-from tests.programs.faults.ground import Ground, Trial, open_ground
 from tests.programs.faults.participants import NAMES, participant, row
+from tests.programs.faults.shared_kafka import SharedKafka, Trial, open_shared_kafka
 from tests.programs.faults.site import Site
 from tests.replay.test_resume import delete
 
@@ -35,11 +35,11 @@ KILLS = [cell for cell in matrix() if cell.fault == "kill" and not cell.empty_be
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+def shared_kafka(tmp_path: Path) -> Iterator[SharedKafka]:
     """Give a broker, and room for four rounds at a time."""
     with ExitStack() as stack:
         try:
-            opened = stack.enter_context(open_ground(tmp_path, 4))
+            opened = stack.enter_context(open_shared_kafka(tmp_path, 4))
         except (Unavailable, BrokerFailed) as error:
             unavailable(error)
         yield opened
@@ -73,9 +73,9 @@ def _resume_all(site: Site, jobs: Sequence[JobAsked], chance: random.Random) -> 
 
 
 @pytest.mark.kafka
-def test_whoever_was_killed_anywhere_is_resumed_by_anybody(ground: Ground) -> None:
+def test_whoever_was_killed_anywhere_is_resumed_by_anybody(shared_kafka: SharedKafka) -> None:
     """One end each, every effect once, nothing waits; whatever the stores had lost."""
-    results = list(ground.hold_all(rounds(), lose_and_resume))
+    results = list(shared_kafka.hold_all(rounds(), lose_and_resume))
     held = [each for each in results if not any(_MISSED in said for said in each.violations)]
     points = len({each.cell.point for each in held})
     repeated = sum(each.repeated for each in held)

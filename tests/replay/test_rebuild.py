@@ -26,7 +26,7 @@ from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
 from examples.travel.contract import trip
-from tests.broker.leg import KafkaLeg, MemoryLeg
+from tests.broker.any_broker import InMemoryBroker, KafkaCluster
 from tests.replay.memory_topics import MemoryTopics
 from tests.replay.watching import differences
 from tests.scenarios import bank, trips
@@ -87,11 +87,11 @@ def test_the_rebuilt_log_is_the_lost_one(
 ) -> None:
     """In every row that the topic determines, for every failure index."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    leg = MemoryLeg()
-    with closing(Shop(leg, tmp_path)) as shop:
+    memory = InMemoryBroker()
+    with closing(Shop(memory, tmp_path)) as shop:
         ids = [shop.place(each.order) for each in scenarios()]
         shop.until_quiet(ids)
-        result = rebuilt(lost, leg.broker, tmp_path / "new.db")
+        result = rebuilt(lost, memory.broker, tmp_path / "new.db")
         assert result.due == {}
         with closing(SQLiteStore(tmp_path / "new.db")) as store:
             for saga_id in ids:
@@ -110,11 +110,11 @@ def test_the_rebuilt_log_of_a_bank_is_the_lost_one(
     tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch, fails_at: str
 ) -> None:
     monkeypatch.setattr(bank_transfer, "topic", topic)
-    leg = MemoryLeg()
-    with closing(Bank(leg, tmp_path, topic)) as banks:
+    memory = InMemoryBroker()
+    with closing(Bank(memory, tmp_path, topic)) as banks:
         banks.until_quiet([request_transfer(bank.transfer("t", 100, fails_at))])
         for lost in bank.PARTICIPANTS:
-            rebuilt(lost, leg.broker, tmp_path / f"{lost.name}.new")
+            rebuilt(lost, memory.broker, tmp_path / f"{lost.name}.new")
             with closing(SQLiteStore(tmp_path / f"{lost.name}.new")) as store:
                 assert determined(store.history("t")) == determined(banks.history(lost.name, "t"))
 
@@ -126,12 +126,12 @@ def test_the_rebuilt_logs_of_trips_are_the_lost_ones(
     monkeypatch.setattr(trip, "topic", topic)
     clock = ManualClock()
     plans = random.Random(7).sample(every_plan(), 60)
-    leg = in_memory(clock)
-    with travelling(leg, tmp_path, topic, plans, clock) as stage:
+    memory = in_memory(clock)
+    with travelling(memory, tmp_path, topic, plans, clock) as stage:
         play(stage)
         for lost in trips.PARTICIPANTS:
             path = tmp_path / f"{lost.name}.new"
-            assert rebuilt(lost, leg.broker, path).due == {}
+            assert rebuilt(lost, memory.broker, path).due == {}
             with closing(SQLiteStore(path)) as store:
                 for plan in plans:
                     old, new = stage.history(lost.name, plan.trip_id), store.history(plan.trip_id)
@@ -146,8 +146,8 @@ def test_sagas_in_flight_go_on(
 ) -> None:
     """Anybody loses its file at any moment, and goes on with a rebuilt one and a backup of its tables."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    chance, leg = random.Random(seed), MemoryLeg()
-    with closing(Shop(leg, tmp_path)) as shop:
+    chance, memory = random.Random(seed), InMemoryBroker()
+    with closing(Shop(memory, tmp_path)) as shop:
         placed = {shop.place(each.order): each for i in range(2) for each in scenarios(f"o{i}")}
         for _ in range(chance.randint(0, 60)):
             shop.workers[chance.choice(PARTICIPANTS).name].turn()
@@ -157,7 +157,7 @@ def test_sagas_in_flight_go_on(
         shop.workers.pop(lost.name)._log.close()
         shop.stores.pop(lost.name).close()
         (tmp_path / f"{lost.name}.db").rename(tmp_path / "backup.db")
-        rebuilt(lost, leg.broker, tmp_path / f"{lost.name}.db")
+        rebuilt(lost, memory.broker, tmp_path / f"{lost.name}.db")
         restore(tmp_path / "backup.db", tmp_path / f"{lost.name}.db")
         shop.open(lost)
         shop.until_quiet(list(placed))
@@ -176,8 +176,8 @@ def test_sagas_in_flight_go_on_where_kafka_speaks(
 ) -> None:
     """The topics are read from a broker, by nobody's group."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    leg, lost = KafkaLeg(embedded_broker.bootstrap, embedded=True), PARTICIPANTS[2]
-    with closing(leg), closing(Shop(leg, tmp_path)) as shop:
+    cluster, lost = KafkaCluster(embedded_broker.bootstrap, embedded=True), PARTICIPANTS[2]
+    with closing(cluster), closing(Shop(cluster, tmp_path)) as shop:
         ended = [shop.place(each.order) for each in scenarios("a")]
         shop.until_quiet(ended)
         placed = [shop.place(each.order) for each in scenarios("b")]
@@ -187,7 +187,7 @@ def test_sagas_in_flight_go_on_where_kafka_speaks(
         shop.stores.pop(lost.name).close()
         (tmp_path / f"{lost.name}.db").rename(tmp_path / "backup.db")
         with (
-            TopicReader(leg.bootstrap, lost.topics) as reader,
+            TopicReader(cluster.bootstrap, lost.topics) as reader,
             closing(SQLiteStore(tmp_path / f"{lost.name}.db")) as store,
         ):
             rebuild(lost, store, reader, 0)
@@ -219,22 +219,22 @@ def test_an_interrupted_rebuild_goes_on_where_it_stopped(
     """And a worker that starts on half of it refuses, as outcomes lie ahead that it does not know."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
     monkeypatch.setattr("choreo.replay.rebuild._BATCH", 7)
-    leg, lost, path = MemoryLeg(), PARTICIPANTS[1], tmp_path / "new.db"
+    memory, lost, path = InMemoryBroker(), PARTICIPANTS[1], tmp_path / "new.db"
 
     class Stopped(Exception):
         pass
 
     def stop(count: int) -> None:
         rounds.append(count)
-        if sum(rounds) > len(leg.broker.records()):  # in the second pass
+        if sum(rounds) > len(memory.broker.records()):  # in the second pass
             raise Stopped
 
-    with closing(Shop(leg, tmp_path)) as shop:
+    with closing(Shop(memory, tmp_path)) as shop:
         ids = [shop.place(each.order) for each in scenarios()]
         shop.until_quiet(ids)
         rounds: list[int] = []
         with pytest.raises(Stopped):
-            rebuilt(lost, leg.broker, path, progress=stop)
+            rebuilt(lost, memory.broker, path, progress=stop)
         with closing(SQLiteStore(path)) as store:
             assert 0 < sum(store.positions().values()) < sum(shop.stores[lost.name].positions().values())
         shop.workers.pop(lost.name)._log.close()
@@ -245,7 +245,7 @@ def test_an_interrupted_rebuild_goes_on_where_it_stopped(
             shop.open(lost)
         shop.workers.pop(lost.name)._log.close()
         shop.stores.pop(lost.name).close()
-        rebuilt(lost, leg.broker, tmp_path / f"{lost.name}.db")
+        rebuilt(lost, memory.broker, tmp_path / f"{lost.name}.db")
         shop.open(lost)
         with closing(SQLiteStore(tmp_path / "backup.db")) as old:
             for saga_id in ids:
@@ -259,8 +259,8 @@ def test_an_old_backup_is_brought_up_to_date(
     from tests.replay.conftest import saved
 
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    leg = MemoryLeg()
-    with closing(Shop(leg, tmp_path)) as shop:
+    memory = InMemoryBroker()
+    with closing(Shop(memory, tmp_path)) as shop:
         ids = [shop.place(each.order) for each in scenarios()]
         for _ in range(2):
             for worker in shop.workers.values():
@@ -268,7 +268,7 @@ def test_an_old_backup_is_brought_up_to_date(
         backups = {each.name: saved(tmp_path / f"{each.name}.db") for each in PARTICIPANTS}
         shop.until_quiet(ids)
         for lost in PARTICIPANTS:
-            result = rebuilt(lost, leg.broker, backups[lost.name])
+            result = rebuilt(lost, memory.broker, backups[lost.name])
             assert (result.due, result.counts["events"] > 0) == ({}, True)
             with closing(SQLiteStore(backups[lost.name])) as store:
                 for saga_id in ids:
@@ -281,13 +281,13 @@ def test_a_store_of_another_cluster_or_participant_is_refused(
     tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    leg = MemoryLeg()
-    with closing(Shop(leg, tmp_path)) as shop:
+    memory = InMemoryBroker()
+    with closing(Shop(memory, tmp_path)) as shop:
         shop.until_quiet([shop.place(scenarios()[0].order)])
         with pytest.raises(StoreMismatch, match="belongs to the participant 'orders'"):
-            rebuilt(PARTICIPANTS[1], leg.broker, tmp_path / "orders.db")
+            rebuilt(PARTICIPANTS[1], memory.broker, tmp_path / "orders.db")
         with pytest.raises(StoreMismatch, match="the store stands at offset"):
-            rebuilt(PARTICIPANTS[1], MemoryLeg().broker, tmp_path / "inventory.db")
+            rebuilt(PARTICIPANTS[1], InMemoryBroker().broker, tmp_path / "inventory.db")
 
 
 def test_observers_are_run_again_into_fresh_tables(
@@ -295,10 +295,10 @@ def test_observers_are_run_again_into_fresh_tables(
 ) -> None:
     """All of them, in the order of the log, or none: one that fails changes nothing."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    leg, lost, path = MemoryLeg(), PARTICIPANTS[4], tmp_path / "new.db"
-    with closing(Shop(leg, tmp_path)) as shop:
+    memory, lost, path = InMemoryBroker(), PARTICIPANTS[4], tmp_path / "new.db"
+    with closing(Shop(memory, tmp_path)) as shop:
         shop.until_quiet([shop.place(each.order) for each in scenarios()])
-        rebuilt(lost, leg.broker, path)
+        rebuilt(lost, memory.broker, path)
         with closing(SQLiteStore(path)) as store:
             codec = AvroCodec(lost.events)
             assert observe(lost, store, codec) == 3
@@ -315,19 +315,19 @@ def test_what_lies_before_a_participant_s_beginning_is_not_made_up_for(
 ) -> None:
     """``--from`` means the same as when it first ran."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    leg, late = MemoryLeg(), PARTICIPANTS[1]
-    with closing(Shop(leg, tmp_path)) as shop:
+    memory, late = InMemoryBroker(), PARTICIPANTS[1]
+    with closing(Shop(memory, tmp_path)) as shop:
         shop.workers.pop(late.name)._log.close()
         saga_id = shop.place(scenarios()[0].order)
         shop.until(lambda: bool(shop.history("payments", saga_id)))
-        moment = datetime.fromtimestamp(leg.broker.records()[-1].timestamp / 1000 + 1, UTC)
+        moment = datetime.fromtimestamp(memory.broker.records()[-1].timestamp / 1000 + 1, UTC)
         expected = {"action inventory.reserve_inventory": 1}
         starts: dict[str, Any] = {"earliest": expected, "latest": {}}
         for start, due in starts.items():
-            assert rebuilt(late, leg.broker, tmp_path / f"{start}.new", start=start).due == due
-        assert rebuilt(late, leg.broker, tmp_path / "moment.new", start=moment).due == {}
+            assert rebuilt(late, memory.broker, tmp_path / f"{start}.new", start=start).due == due
+        assert rebuilt(late, memory.broker, tmp_path / "moment.new", start=moment).due == {}
         moment = datetime.fromtimestamp(0, UTC)
-        assert rebuilt(late, leg.broker, tmp_path / "epoch.new", start=moment).due == expected
+        assert rebuilt(late, memory.broker, tmp_path / "epoch.new", start=moment).due == expected
 
 
 def test_what_was_imported_is_imported_once(rig: Rigs, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from choreo.participant import Participant as Declared
 from choreo.replay.resume import Resumed, resume
 from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import order_fulfilment
-from tests.broker.leg import MemoryLeg
+from tests.broker.any_broker import InMemoryBroker
 from tests.replay.watching import differences
 from tests.scenarios.shop import PARTICIPANTS, Shop, compensated, scenarios, transitions
 from tests.worker.conftest import Rigs
@@ -245,7 +245,7 @@ def test_sagas_whose_stores_lose_rows_all_the_time_end_as_they_should(
 ) -> None:
     """Anybody resumes anything at any time, needed or not; every effect comes once."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    shop, chance = Shop(MemoryLeg(), tmp_path), random.Random(seed)
+    shop, chance = Shop(InMemoryBroker(), tmp_path), random.Random(seed)
     placed = {shop.place(each.order): each for i in range(3) for each in scenarios(f"o{i}")}
     lost = 0
     for _ in range(300):

@@ -24,10 +24,10 @@ from choreo.replay.databases import copy_of, empty_store
 from choreo.replay.what_if import WhatIf
 from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import order_fulfilment
-from tests.broker.leg import MemoryLeg
+from tests.broker.any_broker import InMemoryBroker
 from tests.replay.conftest import saved
-from tests.scenarios import job
-from tests.scenarios.job import Acted, Job, JobAsked, JobDone, Undone, do, take_back
+from tests.scenarios import scripted_saga
+from tests.scenarios.scripted_saga import Acted, Job, JobAsked, JobDone, Undone, do, take_back
 from tests.scenarios.shop import PARTICIPANTS, STOCK, Shop, scenarios
 from tests.worker.conftest import Rigs
 from tests.worker.provider import Provider, asked
@@ -66,17 +66,19 @@ def unmade(acted: Acted, ctx: Context) -> Undone:
 
 
 @contextmanager
-def recorded(folder: Path, topic: str, act: job.Act = pure, undo: job.Undo = unmade) -> Iterator[Job]:
+def recorded(
+    folder: Path, topic: str, act: scripted_saga.Act = pure, undo: scripted_saga.Undo = unmade
+) -> Iterator[Job]:
     """Record one job that is done, and one that is undone."""
-    with closing(Job(MemoryLeg(), folder, topic, act=act, undo=undo)) as jobs:
+    with closing(Job(InMemoryBroker(), folder, topic, act=act, undo=undo)) as jobs:
         assert jobs.run("good") == {"completed"}
         assert jobs.run("bad", refused=True) == {"failed"}
         yield jobs
 
 
-def doer(jobs: Job, act: job.Act = pure, undo: job.Undo = unmade) -> Participant:
+def doer(jobs: Job, act: scripted_saga.Act = pure, undo: scripted_saga.Undo = unmade) -> Participant:
     """Give the doer as another release has it."""
-    return job._doer(jobs.saga, act, undo, job.AT_ONCE)
+    return scripted_saga._doer(jobs.saga, act, undo, scripted_saga.AT_ONCE)
 
 
 def test_the_same_code_makes_no_difference_on_many_sagas(
@@ -84,7 +86,7 @@ def test_the_same_code_makes_no_difference_on_many_sagas(
 ) -> None:
     """Orders of all kinds, on a copy of each database as it was before; ``make whatif`` runs 10,000."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    with closing(Shop(MemoryLeg(), tmp_path)) as shop:
+    with closing(Shop(InMemoryBroker(), tmp_path)) as shop:
         bases = {each.name: saved(tmp_path / f"{each.name}.db") for each in PARTICIPANTS}
         chance, count = random.Random(SEED), 0
         while count < SAGAS:
@@ -123,7 +125,7 @@ CHANGES: dict[str, tuple[Callable[[JobAsked, Context], Any], str]] = {
         f"saga good, {WORK} Acted(name='good', refused=False), now no event, or one that it does not declare",
     ),
     "another event": (
-        lambda asked, ctx: job.ActFailed(asked.name, "no"),
+        lambda asked, ctx: scripted_saga.ActFailed(asked.name, "no"),
         f"saga good, {WORK} Acted(name='good', refused=False), now ActFailed(name='good', reason='no')",
     ),
     "a new failure": (
@@ -158,7 +160,7 @@ def test_a_failure_that_today_s_code_has_no_more_is_shown(tmp_path: Path, topic:
     for error, words in ((Permanent("no"), "failed: no"), (KeyError("x"), "raises KeyError")):
         folder = tmp_path / words.partition(" ")[2]
         folder.mkdir()
-        with closing(Job(MemoryLeg(), folder, f"{topic}-{folder.name}", act=_raises(error))) as jobs:
+        with closing(Job(InMemoryBroker(), folder, f"{topic}-{folder.name}", act=_raises(error))) as jobs:
             assert jobs.run("a") == {"failed"}
             assert tried(doer(jobs, _raises(error)), jobs.stores["doer"]).changes == []
             (change,) = tried(doer(jobs), jobs.stores["doer"]).changes
@@ -181,7 +183,7 @@ def test_steps_that_use_the_database_need_a_base(tmp_path: Path, topic: str) -> 
 
 def test_a_base_gives_the_database_of_that_day(tmp_path: Path, topic: str) -> None:
     """A snapshot in the midst: what it holds is done already, what came after is done on its copy."""
-    with closing(Job(MemoryLeg(), tmp_path, topic)) as jobs:
+    with closing(Job(InMemoryBroker(), tmp_path, topic)) as jobs:
         jobs.run("one")
         base = saved(tmp_path / "doer.db")
         before = base.read_bytes()
@@ -301,7 +303,7 @@ def test_steps_that_were_added_or_taken_away_are_shown(tmp_path: Path, topic: st
     """Where their events came."""
     with recorded(tmp_path, topic) as jobs:
         less = Participant("checker", sagas=[jobs.saga])
-        more = job._checker(jobs.saga)
+        more = scripted_saga._checker(jobs.saga)
 
         @more.observer
         def see(event: JobDone, ctx: Context) -> None:
@@ -315,7 +317,7 @@ def test_steps_that_were_added_or_taken_away_are_shown(tmp_path: Path, topic: st
 
 def test_only_what_was_asked_for_is_reported(tmp_path: Path, topic: str) -> None:
     """Everything is done on the base all the same."""
-    with closing(Job(MemoryLeg(), tmp_path, topic)) as jobs:
+    with closing(Job(InMemoryBroker(), tmp_path, topic)) as jobs:
         base = saved(tmp_path / "doer.db")
         jobs.run("good")
         jobs.run("bad", refused=True)
@@ -327,7 +329,7 @@ def test_only_what_was_asked_for_is_reported(tmp_path: Path, topic: str) -> None
 
 def test_a_saga_of_a_type_that_is_gone_is_passed_over(tmp_path: Path, topic: str) -> None:
     with recorded(tmp_path, topic) as jobs:
-        other = Saga("other", starts=JobAsked, completes=job.JobDone, fails=job.JobFailed)
+        other = Saga("other", starts=JobAsked, completes=scripted_saga.JobDone, fails=scripted_saga.JobFailed)
         whatif = tried(Participant("doer", sagas=[other]), jobs.stores["doer"])
         assert (whatif.changes, whatif.counts) == ([], {})
 
@@ -340,7 +342,7 @@ def test_attempts_count_as_they_did(tmp_path: Path, topic: str) -> None:
 
     with recorded(tmp_path, topic, third) as jobs:
         assert tried(doer(jobs, third), jobs.stores["doer"]).changes == []
-    assert timedelta(0) == job.AT_ONCE.delay
+    assert timedelta(0) == scripted_saga.AT_ONCE.delay
 
 
 def test_what_was_erased_is_not_guessed(tmp_path: Path, topic: str) -> None:

@@ -10,7 +10,7 @@ from examples.bank.destination import destination
 from examples.bank.ledger import LIMIT, ledger
 from examples.bank.source import source
 from examples.scenarios.bank import MONEY
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 from tests.scenarios.stage import Change, Stage
 
 PARTICIPANTS = (source, ledger, destination)
@@ -37,8 +37,8 @@ def transfer(transfer_id: str, amount: int, fails_at: str = "") -> TransferReque
 class Bank(Stage):
     """The bank transfer on a stage."""
 
-    def __init__(self, leg: Leg, folder: Path, topic: str, change: Change | None = None) -> None:
-        super().__init__(leg, folder, topic, PARTICIPANTS, change=change)
+    def __init__(self, any_broker: AnyBroker, folder: Path, topic: str, change: Change | None = None) -> None:
+        super().__init__(any_broker, folder, topic, PARTICIPANTS, change=change)
 
     def sent(self) -> int:
         """Give what has left the sender's bank."""

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from examples.orders.contract import order_fulfilment
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 from tests.scenarios.shop import Shop
 
 
 @pytest.fixture
-def shop(broker_leg: Leg, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(
+    any_broker: AnyBroker, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shop]:
     """Open order fulfilment, on one broker after the other."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
-    opened = Shop(broker_leg, tmp_path)
+    opened = Shop(any_broker, tmp_path)
     yield opened
     opened.close()

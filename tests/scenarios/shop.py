@@ -20,7 +20,7 @@ from examples.orders.notifications import notifications
 from examples.orders.orders import orders, place_order
 from examples.orders.payments import payments
 from examples.orders.shipping import shipping
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 
 PARTICIPANTS = (orders, inventory, payments, shipping, notifications)
 derive(PARTICIPANTS)
@@ -122,13 +122,13 @@ class Books:
 class Shop(Books):
     """The five workers on one broker, driven by the test's own thread."""
 
-    def __init__(self, leg: Leg, folder: Path, options: Options | None = None) -> None:
+    def __init__(self, any_broker: AnyBroker, folder: Path, options: Options | None = None) -> None:
         super().__init__()
-        self._leg = leg
+        self._broker = any_broker
         self._folder = folder
-        self._options = options or Options(idle_seconds=0.0 if leg.name == "memory" else 0.005)
+        self._options = options or Options(idle_seconds=0.0 if any_broker.name == "memory" else 0.005)
         self.workers: dict[str, Worker] = {}
-        leg.create_topic(order_fulfilment.topic)
+        any_broker.create_topic(order_fulfilment.topic)
         self.group = order_fulfilment.topic
         self.open(*PARTICIPANTS)
 
@@ -137,7 +137,7 @@ class Shop(Books):
         for participant in participants:
             name = participant.name
             store = SQLiteStore(self._folder / f"{name}.db")
-            log = self._leg.log(f"{self.group}-{name}", f"{self.group}-{name}-{store.store_id}")
+            log = self._broker.log(f"{self.group}-{name}", f"{self.group}-{name}-{store.store_id}")
             codec = AvroCodec(participant.events)
             worker = Worker(participant, store, log, codec, SystemClock(), self._options)
             worker.start()

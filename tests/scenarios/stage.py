@@ -18,7 +18,7 @@ from choreo.records import DeadLetter, Partition
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from tests.broker.leg import KafkaLeg, Leg, MemoryLeg
+from tests.broker.any_broker import AnyBroker, InMemoryBroker, KafkaCluster
 from tests.scenarios.shop import PARTICIPANTS, Shop
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -45,7 +45,7 @@ class Stage(Shop):
 
     def __init__(
         self,
-        leg: Leg,
+        any_broker: AnyBroker,
         folder: Path,
         topic: str,
         participants: Sequence[Participant] = PARTICIPANTS,
@@ -55,16 +55,16 @@ class Stage(Shop):
         schemas: Sequence[Path] = (),
         clock: Clock | None = None,
     ) -> None:
-        self.leg, self.topic, self.group = leg, topic, topic
-        self._leg, self._folder, self._schemas = leg, folder, schemas
-        self._options = options or Options(idle_seconds=0.0 if leg.name == "memory" else 0.005)
+        self.any_broker, self.topic, self.group = any_broker, topic, topic
+        self._broker, self._folder, self._schemas = any_broker, folder, schemas
+        self._options = options or Options(idle_seconds=0.0 if any_broker.name == "memory" else 0.005)
         self._clock = clock or SystemClock()
         self._change = change or (lambda publication: (publication,))
         self._producer: Producer | None = None
         self.stores: dict[str, SQLiteStore] = {}
         self.workers: dict[str, Worker] = {}
         self.wires: dict[str, Wire] = {}
-        leg.create_topic(topic)
+        any_broker.create_topic(topic)
         self.open(*participants)
 
     def open(self, *participants: Participant) -> None:
@@ -72,7 +72,7 @@ class Stage(Shop):
         for each in participants:
             store = SQLiteStore(self._folder / f"{each.name}.db")
             self.stores[each.name] = store
-            log = self._leg.log(f"{self.group}-{each.name}", f"{self.group}-{each.name}-{store.store_id}")
+            log = self._broker.log(f"{self.group}-{each.name}", f"{self.group}-{each.name}-{store.store_id}")
             wire = self.wires[each.name] = Wire(log, self._change)
             codec = AvroCodec(each.events, self._schemas)
             worker = Worker(each, store, wire, codec, self._clock, self._options)
@@ -95,12 +95,12 @@ class Stage(Shop):
 
     def append(self, key: bytes | None, headers: Headers, value: bytes | None) -> tuple[Partition, int]:
         """Append a record as any producer could; say where it lies."""
-        if isinstance(self.leg, MemoryLeg):
-            record = self.leg.broker.append(self.topic, key, headers, value)
+        if isinstance(self.any_broker, InMemoryBroker):
+            record = self.any_broker.broker.append(self.topic, key, headers, value)
             return Partition(record.topic, record.partition), record.offset
-        assert isinstance(self.leg, KafkaLeg)
+        assert isinstance(self.any_broker, KafkaCluster)
         if self._producer is None:
-            settings = {"bootstrap.servers": self.leg.bootstrap, "partitioner": "murmur2_random"}
+            settings = {"bootstrap.servers": self.any_broker.bootstrap, "partitioner": "murmur2_random"}
             self._producer = Producer(settings)
         reports: list[Message] = []
         self._producer.produce(

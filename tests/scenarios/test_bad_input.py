@@ -30,8 +30,8 @@ from choreo.worker.bodies import MAX_BODY
 from examples.bank.contract import TransferDone, TransferRequested, bank_transfer
 from examples.orders.contract import InventoryReserved, OrderCreated, order_fulfilment
 from examples.orders.inventory import inventory
-from tests.broker.leg import Leg, MemoryLeg
-from tests.scenarios.job import Acted, Job, JobAsked, JobDone, JobFailed, Undone, do, take_back
+from tests.broker.any_broker import AnyBroker, InMemoryBroker
+from tests.scenarios.scripted_saga import Acted, Job, JobAsked, JobDone, JobFailed, Undone, do, take_back
 from tests.scenarios.shop import PARTICIPANTS
 from tests.scenarios.stage import Headers, Stage, event_headers, header
 
@@ -56,17 +56,17 @@ def on_topic(topic: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def memory_leg() -> Iterator[MemoryLeg]:
+def in_memory_broker() -> Iterator[InMemoryBroker]:
     """Give a broker in memory."""
-    leg = MemoryLeg()
-    yield leg
-    leg.close()
+    memory = InMemoryBroker()
+    yield memory
+    memory.close()
 
 
 @pytest.fixture
-def quick(broker_leg: Leg) -> Options:
+def quick(any_broker: AnyBroker) -> Options:
     """Give options with which an unknown schema is waited for only shortly."""
-    return Options(idle_seconds=0.0 if broker_leg.name == "memory" else 0.005, schema_retry=SOON)
+    return Options(idle_seconds=0.0 if any_broker.name == "memory" else 0.005, schema_retry=SOON)
 
 
 def raw(letter: DeadLetter) -> tuple[bytes | None, Headers, bytes | None]:
@@ -129,10 +129,10 @@ UNREADABLE = [
 
 
 def test_a_record_whose_headers_can_not_be_read_is_a_dead_letter(
-    broker_leg: Leg, tmp_path: Path, on_topic: str
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str
 ) -> None:
     """It is kept as it was, with its place and the reason; the orders before and after it complete."""
-    stage = Stage(broker_leg, tmp_path, on_topic)
+    stage = Stage(any_broker, tmp_path, on_topic)
     in_flight = stage.place(order("before"))
     stage.workers["orders"].turn()
     places = {stage.append(bad.key, bad.headers, bad.value): bad for bad in UNREADABLE}
@@ -190,10 +190,10 @@ def spoil(publication: Publication) -> Iterable[Publication]:
 
 
 def test_a_body_that_can_not_be_used_is_a_dead_letter_of_who_needs_it(
-    broker_leg: Leg, tmp_path: Path, on_topic: str, quick: Options
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str, quick: Options
 ) -> None:
     """The event is folded by its headers; only its handler can't go on, and only in that saga."""
-    stage = Stage(broker_leg, tmp_path, on_topic, options=quick, change=spoil)
+    stage = Stage(any_broker, tmp_path, on_topic, options=quick, change=spoil)
     first = stage.place(order("before"))
     stage.workers["orders"].turn()
     bad = {stage.place(order(f"bad-{how}")): how for how in BODIES}
@@ -234,10 +234,10 @@ def test_a_body_that_can_not_be_used_is_a_dead_letter_of_who_needs_it(
 
 @pytest.mark.parametrize("saga_id", ["bad-1", "before"], ids=["a saga of its own", "a saga in flight"])
 def test_an_event_of_an_unknown_type_is_folded_by_its_headers_and_disturbs_nobody(
-    broker_leg: Leg, tmp_path: Path, on_topic: str, saga_id: str
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str, saga_id: str
 ) -> None:
     """Also where its step is unknown, its body is no Avro, and it says that it failed or was undone."""
-    stage = Stage(broker_leg, tmp_path, on_topic)
+    stage = Stage(any_broker, tmp_path, on_topic)
     stage.place(order("before"))
     stage.workers["orders"].turn()
     outcomes = ["succeeded", "compensated"] + (["failed", "timed_out"] if saga_id == "bad-1" else [])
@@ -262,7 +262,7 @@ def test_an_event_of_an_unknown_type_is_folded_by_its_headers_and_disturbs_nobod
 
 
 def test_a_version_newer_than_known_is_folded_and_not_acted_on(
-    broker_leg: Leg, tmp_path: Path, on_topic: str
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str
 ) -> None:
     """The dead letter says so."""
 
@@ -272,7 +272,7 @@ def test_a_version_newer_than_known_is_folded_and_not_acted_on(
         headers = [(name, b"2" if name == "ce_sagaversion" else value) for name, value in publication.headers]
         return (publication._replace(headers=headers),)
 
-    stage = Stage(broker_leg, tmp_path, on_topic, change=newer)
+    stage = Stage(any_broker, tmp_path, on_topic, change=newer)
     stage.place(order("bad-version"))
     stage.place(order("after"))
     stage.until(lambda: bool(stage.letters("inventory")))
@@ -285,10 +285,10 @@ def test_a_version_newer_than_known_is_folded_and_not_acted_on(
 
 
 def test_an_event_of_a_saga_whose_start_was_never_seen_is_not_acted_on(
-    broker_leg: Leg, tmp_path: Path, on_topic: str
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str
 ) -> None:
     """Payments charges nobody for what it knows nothing about."""
-    stage = Stage(broker_leg, tmp_path, on_topic)
+    stage = Stage(any_broker, tmp_path, on_topic)
     headers = event_headers("lost", SAGA, "depot.reserve", "shop.InventoryReserved")
     partition, offset = place = stage.append(b"lost", headers, GOOD_RESERVED)
     stage.place(order("after"))
@@ -303,10 +303,10 @@ def test_an_event_of_a_saga_whose_start_was_never_seen_is_not_acted_on(
 
 
 def test_a_saga_that_was_seen_before_it_started_goes_its_way(
-    memory_leg: MemoryLeg, tmp_path: Path, on_topic: str
+    in_memory_broker: InMemoryBroker, tmp_path: Path, on_topic: str
 ) -> None:
     """An event under its id is in the memory of the worker that then starts it."""
-    stage = Stage(memory_leg, tmp_path, on_topic)
+    stage = Stage(in_memory_broker, tmp_path, on_topic)
     place = stage.append(b"early", event_headers("early", SAGA, "depot.look", "shop.DepotLooked"), None)
     stage.until(lambda: stage.has_read(place))
     stage.until_quiet([stage.place(order("early"))])
@@ -333,7 +333,7 @@ def newer_asked(publication: Publication) -> Iterable[Publication]:
 
 
 def test_an_unknown_schema_that_arrives_in_time_is_used_and_costs_the_handler_no_attempt(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str
 ) -> None:
     """The service may be deployed before its schemas: its handler then has all of its attempts."""
     attempts: list[int] = []
@@ -347,7 +347,9 @@ def test_an_unknown_schema_that_arrives_in_time_is_used_and_costs_the_handler_no
     schemas = tmp_path / "schemas"
     often = Retry(attempts=100_000, delay=timedelta(milliseconds=1), factor=1)
     options = Options(idle_seconds=0.0, schema_retry=often)
-    job = Job(memory_leg, tmp_path, topic, act=act, options=options, change=newer_asked, schemas=(schemas,))
+    job = Job(
+        in_memory_broker, tmp_path, topic, act=act, options=options, change=newer_asked, schemas=(schemas,)
+    )
     job.ask("newer")
     waits = "select count(*) from saga_log where input = 'deferred'"
     job.until(lambda: job.value("doer", waits) > 5)
@@ -365,7 +367,7 @@ def test_an_unknown_schema_that_arrives_in_time_is_used_and_costs_the_handler_no
 
 
 def test_a_failure_that_can_not_be_read_aborts_the_saga_all_the_same(
-    broker_leg: Leg, tmp_path: Path, topic: str
+    any_broker: AnyBroker, tmp_path: Path, topic: str
 ) -> None:
     """Everyone folds it by its headers; the compensation that needs its body is a dead letter."""
 
@@ -374,7 +376,7 @@ def test_a_failure_that_can_not_be_read_aborts_the_saga_all_the_same(
             return (publication,)
         return (publication._replace(value=publication.value[:-1]),)
 
-    job = Job(broker_leg, tmp_path, topic, change=spoil_refusal)
+    job = Job(any_broker, tmp_path, topic, change=spoil_refusal)
     job.ask("bad", refused=True)
     job.until(lambda: bool(job.letters("doer")))
     assert job.run("good") == {"completed"}
@@ -388,7 +390,7 @@ def test_a_failure_that_can_not_be_read_aborts_the_saga_all_the_same(
 
 
 def test_a_body_is_bad_only_for_the_handler_that_needs_it(
-    broker_leg: Leg, tmp_path: Path, topic: str
+    any_broker: AnyBroker, tmp_path: Path, topic: str
 ) -> None:
     """The end can't be read by the observer; all the same it is the end, for everybody."""
 
@@ -398,7 +400,7 @@ def test_a_body_is_bad_only_for_the_handler_that_needs_it(
         return (publication._replace(value=None),)  # type: ignore[arg-type]
 
     seen: list[str] = []
-    job = Job(broker_leg, tmp_path, topic, change=spoil_end, look=lambda event, ctx: seen.append(event.name))
+    job = Job(any_broker, tmp_path, topic, change=spoil_end, look=lambda event, ctx: seen.append(event.name))
     assert job.run("bad") == {"completed"}
     assert job.run("good") == {"completed"}
     assert job.all_letters() == {"asker": ["unreadable-body"], "doer": [], "checker": []}
@@ -480,7 +482,7 @@ MISBEHAVIOURS: dict[str, Callable[[Any, Context], Any]] = {
 
 @pytest.mark.parametrize("how", MISBEHAVIOURS)
 def test_an_action_that_misbehaves_fails_its_saga_and_nothing_of_it_stays(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str, how: str
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str, how: str
 ) -> None:
     """What it wrote is gone, its failure is published, and the next saga runs (R10)."""
 
@@ -488,7 +490,7 @@ def test_an_action_that_misbehaves_fails_its_saga_and_nothing_of_it_stays(
         acted = do(asked, ctx)
         return acted if asked.name == "good" else MISBEHAVIOURS[how](asked, ctx)
 
-    job = Job(memory_leg, tmp_path, topic, act=act)
+    job = Job(in_memory_broker, tmp_path, topic, act=act)
     assert job.run("bad") == {"failed"}
     assert job.run("good") == {"completed"}
     assert job.work() == ["good"]
@@ -502,7 +504,7 @@ def test_an_action_that_misbehaves_fails_its_saga_and_nothing_of_it_stays(
 
 @pytest.mark.parametrize("how", MISBEHAVIOURS)
 def test_a_compensation_that_misbehaves_waits_in_the_dead_letters_and_nothing_of_it_stays(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str, how: str
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str, how: str
 ) -> None:
     """Its saga stays compensating, for all to see; the next saga is undone."""
 
@@ -510,7 +512,7 @@ def test_a_compensation_that_misbehaves_waits_in_the_dead_letters_and_nothing_of
         undone = take_back(acted, ctx)
         return undone if acted.name == "good" else MISBEHAVIOURS[how](acted, ctx)
 
-    job = Job(memory_leg, tmp_path, topic, undo=undo)
+    job = Job(in_memory_broker, tmp_path, topic, undo=undo)
     job.ask("bad", refused=True)
     job.until(lambda: bool(job.letters("doer")) and job.is_quiet())
     assert job.run("good", refused=True) == {"failed"}
@@ -522,7 +524,7 @@ def test_a_compensation_that_misbehaves_waits_in_the_dead_letters_and_nothing_of
 
 @pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt()], ids=["exits", "is interrupted"])
 def test_a_handler_that_ends_the_program_leaves_the_store_at_a_turns_boundary(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str, leaving: BaseException
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str, leaving: BaseException
 ) -> None:
     """Nothing of the turn is there, and the next worker does it, once."""
     armed = [leaving]
@@ -533,7 +535,7 @@ def test_a_handler_that_ends_the_program_leaves_the_store_at_a_turns_boundary(
             raise armed.pop()
         return acted
 
-    job = Job(memory_leg, tmp_path, topic, act=act)
+    job = Job(in_memory_broker, tmp_path, topic, act=act)
     job.ask("good")
     job.ask("bad")
     before = job.stores["doer"].positions()
@@ -553,7 +555,7 @@ def test_a_handler_that_ends_the_program_leaves_the_store_at_a_turns_boundary(
 
 @pytest.mark.parametrize("close", [lambda db: db.close(), lambda db: db.__exit__(None, None, None)])
 def test_a_handler_that_closes_the_database_fails_its_step(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str, close: Callable[[Any], None]
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str, close: Callable[[Any], None]
 ) -> None:
     """The transaction isn't the handler's to end, by ``with ctx.db:`` either; others go on."""
 
@@ -563,7 +565,7 @@ def test_a_handler_that_closes_the_database_fails_its_step(
             close(ctx.db)
         return acted
 
-    job = Job(memory_leg, tmp_path, topic, act=act)
+    job = Job(in_memory_broker, tmp_path, topic, act=act)
     job.ask("closed")
     job.ask("good")
     job.until_quiet(["closed", "good"])
@@ -573,14 +575,14 @@ def test_a_handler_that_closes_the_database_fails_its_step(
 
 
 def test_a_handler_that_starts_a_saga_of_its_own_service_fails_its_step(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str
 ) -> None:
     """A transaction inside the turn's can't be: that is the handler's fault, not the end of the worker."""
 
     def look(end: Any, ctx: Context) -> None:
         job.ask(f"{end.name}-again")
 
-    job = Job(memory_leg, tmp_path, topic, look=look)
+    job = Job(in_memory_broker, tmp_path, topic, look=look)
     assert job.run("nested") == {"completed"}
     assert job.all_letters() == {"asker": ["gave-up"], "doer": [], "checker": []}
     assert not job.history("asker", "nested-again")
@@ -588,12 +590,12 @@ def test_a_handler_that_starts_a_saga_of_its_own_service_fails_its_step(
 
 
 def test_the_longest_event_that_may_be_emitted_can_be_read_by_everybody(
-    broker_leg: Leg, tmp_path: Path, topic: str
+    any_broker: AnyBroker, tmp_path: Path, topic: str
 ) -> None:
     """What would be too long to read, or for the broker, is refused before anything is committed."""
     overhead = len(AvroCodec([JobAsked]).encode(JobAsked(""))) + 2
     job = Job(
-        broker_leg, tmp_path, topic, act=lambda asked, ctx: do(JobAsked("x" * (MAX_BODY - overhead)), ctx)
+        any_broker, tmp_path, topic, act=lambda asked, ctx: do(JobAsked("x" * (MAX_BODY - overhead)), ctx)
     )
     assert job.run("long") == {"completed"}
     with pytest.raises(BodyError, match="at most"), job.asker.transaction() as tx:
@@ -606,7 +608,9 @@ def test_the_longest_event_that_may_be_emitted_can_be_read_by_everybody(
 # What a new release of the service, or a log that breaks the contract, may bring.
 
 
-def test_two_sagas_of_different_types_may_have_the_same_id(memory_leg: MemoryLeg, tmp_path: Path) -> None:
+def test_two_sagas_of_different_types_may_have_the_same_id(
+    in_memory_broker: InMemoryBroker, tmp_path: Path
+) -> None:
     """A participant of both keeps them apart, also after a restart."""
     jobs = Saga("job", starts=JobAsked, completes=JobDone, fails=JobFailed)
     both = Participant("both", sagas=[jobs, bank_transfer])
@@ -620,15 +624,15 @@ def test_two_sagas_of_different_types_may_have_the_same_id(memory_leg: MemoryLeg
         return TransferDone(event.transfer_id)
 
     codec = AvroCodec(both.events)
-    stage = Stage(memory_leg, tmp_path, "job", [both])
+    stage = Stage(in_memory_broker, tmp_path, "job", [both])
     for started in (JobAsked("same"), TransferRequested("same", "alice", "carol", 1)):
         name = event_name(type(started))
         saga = "job" if name == "job.JobAsked" else "bank-transfer"
         headers = event_headers("same", saga, "start", name)
-        memory_leg.broker.append(saga, b"same", headers, codec.encode(started))
+        in_memory_broker.broker.append(saga, b"same", headers, codec.encode(started))
         stage.until(stage.is_quiet)
         stage.restart(both)
-    stage.until(lambda: len(memory_leg.broker.records()) == 4)
+    stage.until(lambda: len(in_memory_broker.broker.records()) == 4)
     stage.until(lambda: sum(stage.stores["both"].positions().values()) == 4)
     states = {entry.saga_type: entry.saga_state for entry in stage.history("both", "same")}
     assert states == {"job": "completed", "bank-transfer": "completed"}
@@ -637,7 +641,7 @@ def test_two_sagas_of_different_types_may_have_the_same_id(memory_leg: MemoryLeg
 
 
 def test_a_handler_that_a_new_release_does_not_have_any_more_stops_nobody(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str
 ) -> None:
     """What was scheduled for it is a dead letter, and its sagas are folded on (R9)."""
 
@@ -647,7 +651,7 @@ def test_a_handler_that_a_new_release_does_not_have_any_more_stops_nobody(
         return do(asked, ctx)
 
     often = Retry(attempts=1_000_000, delay=timedelta(milliseconds=1), factor=1)
-    job = Job(memory_leg, tmp_path, topic, act=act, retry=often)
+    job = Job(in_memory_broker, tmp_path, topic, act=act, retry=often)
     assert job.run("done", refused=True) == {"failed"}
     job.ask("pending")
     job.until(lambda: job.value("doer", "select count(*) from saga_log where input = 'deferred'") > 1)
@@ -673,7 +677,7 @@ def test_a_handler_that_a_new_release_does_not_have_any_more_stops_nobody(
 @pytest.mark.parametrize("step", ["doer.work", "checker.check", "checker.finish", "start"])
 @pytest.mark.parametrize("when", ["at the start", "when it failed", "at the end"])
 def test_a_timeout_that_nobody_may_set_stops_no_worker(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str, step: str, when: str
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str, step: str, when: str
 ) -> None:
     """A pivot, a retriable step and the start have no deadline; one that comes harms its saga alone."""
     armed = when == "when it failed"
@@ -684,7 +688,7 @@ def test_a_timeout_that_nobody_may_set_stops_no_worker(
 
     headers = event_headers("bad", "job", step, "job.TimedOut", "timed_out")
     timeout = Publication(-1, topic, b"bad", headers, b"")  # type: ignore[arg-type]
-    job = Job(memory_leg, tmp_path, topic, change=after_failure)
+    job = Job(in_memory_broker, tmp_path, topic, change=after_failure)
     job.ask("bad", refused=armed)
     if when == "at the start":
         job.workers["asker"].turn()
@@ -748,9 +752,9 @@ def _garbage(draw: st.DrawFn) -> Garbage:
 def test_garbage_among_good_orders_stops_nothing(records: list[Any]) -> None:
     """Whatever comes in between: all good orders end, the books balance, and every position is at the end."""
     with TemporaryDirectory() as folder:
-        leg = MemoryLeg()
+        memory = InMemoryBroker()
         options = Options(idle_seconds=0.0, schema_retry=SOON)
-        stage = Stage(leg, Path(folder), order_fulfilment.topic, options=options)
+        stage = Stage(memory, Path(folder), order_fulfilment.topic, options=options)
         placed = []
         for number, each in enumerate(records):
             if each == "order":
@@ -761,7 +765,7 @@ def test_garbage_among_good_orders_stops_nothing(records: list[Any]) -> None:
                 stage.workers["inventory"].turn()
         stage.until_quiet(placed)
         stage.assert_balance(fulfilled=len(placed))
-        end = len(leg.broker.records())
+        end = len(memory.broker.records())
         stage.until(lambda: all(sum(s.positions().values()) == end for s in stage.stores.values()))
         stage.until(stage.is_quiet)  # a body of an unknown schema is tried again for a while
         letters = {name: stage.letters(name) for name in stage.stores}

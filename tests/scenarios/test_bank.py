@@ -16,10 +16,10 @@ from sqlite_utils import Database
 from examples.bank.contract import TransferRequested, bank_transfer
 from examples.bank.source import request_transfer
 from examples.scenarios.bank import MONEY, balance
-from tests.broker.echo import Echo
+from tests.broker.duplicator import Duplicator
 from tests.broker.kafka import Broker
 from tests.scenarios.bank import PARTICIPANTS, STEPS, transfer
-from tests.scenarios.town import Town
+from tests.scenarios.processes import Processes
 
 TRANSFERS = int(os.environ.get("CHOREO_TRANSFERS", "200"))
 KILLS = int(os.environ.get("CHOREO_KILLS", "4"))
@@ -32,29 +32,31 @@ MOVED = {"": ([-1], [1]), "debit_source": ([], []), "settle": ([-1, 1], [1, -1])
 
 
 @pytest.fixture
-def banks(kafka_broker: Broker, tmp_path: Path) -> Iterator[Town]:
+def banks(kafka_broker: Broker, tmp_path: Path) -> Iterator[Processes]:
     """Start the two banks and the ledger, on a broker of their own."""
-    started = Town(kafka_broker.bootstrap, tmp_path, "examples.bank", PARTICIPANTS)
+    started = Processes(kafka_broker.bootstrap, tmp_path, "examples.bank", PARTICIPANTS)
     yield started
     started.close()
 
 
 @pytest.fixture
-def echo(banks: Town, kafka_broker: Broker) -> Iterator[Echo]:
+def duplicator(banks: Processes, kafka_broker: Broker) -> Iterator[Duplicator]:
     """Listen to the banks' topic."""
-    started = Echo(kafka_broker.bootstrap, bank_transfer.topic, random.Random(SEED))
+    started = Duplicator(kafka_broker.bootstrap, bank_transfer.topic, random.Random(SEED))
     yield started
     started.close()
 
 
-def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(banks: Town, echo: Echo) -> None:
+def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(
+    banks: Processes, duplicator: Duplicator
+) -> None:
     """Transfers that fail at any step, records that come twice, processes killed with signal 9."""
     chance = random.Random(SEED)
     plans = dict(planned(chance, number) for number in range(TRANSFERS))
 
     def until_ended(count: int) -> None:
         def ended() -> bool:
-            echo.turn()
+            duplicator.turn()
             return all(len(ends(banks, name)) >= count for name in banks.stores)
 
         banks.until(ended, 120)
@@ -70,8 +72,8 @@ def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(banks: Town
         banks.start(victim)
     until_ended(TRANSFERS)
     banks.until_quiet([], 60)
-    print(f"\n{TRANSFERS} transfers, {KILLS} kills, {echo.count} records repeated, seed {SEED}")
-    assert echo.count > TRANSFERS / 10
+    print(f"\n{TRANSFERS} transfers, {KILLS} kills, {duplicator.count} records repeated, seed {SEED}")
+    assert duplicator.count > TRANSFERS / 10
     assert [check for check in balance(databases(banks)) if not check.holds] == []
     assert not any(store.dead_letters() for store in banks.stores.values())
     for name in banks.stores:
@@ -81,7 +83,7 @@ def test_no_transfer_is_half_done_and_money_is_conserved_to_the_cent(banks: Town
         assert movements(banks, requested) == MOVED.get(step, ([-1, 1], []))
 
 
-def assert_square(banks: Town) -> None:
+def assert_square(banks: Processes) -> None:
     """Check that each bank's accounts hold what its movements say, at any moment."""
     query = "select (select sum(balance) from accounts) - (select coalesce(sum(amount), 0) from movements)"
     assert [banks.value(name, query) for name in ("source", "destination")] == [MONEY, 0]
@@ -94,7 +96,7 @@ def planned(chance: random.Random, number: int) -> tuple[TransferRequested, str]
     return transfer(f"t-{number}{slow}", chance.randint(1, 50_000), step), step
 
 
-def ends(banks: Town, name: str) -> dict[str, str]:
+def ends(banks: Processes, name: str) -> dict[str, str]:
     """Give how sagas have ended, as far as a participant knows."""
     found = banks.stores[name].db.execute(
         "select distinct saga_id, saga_state from saga_log where saga_state in ('completed', 'failed')"
@@ -102,12 +104,12 @@ def ends(banks: Town, name: str) -> dict[str, str]:
     return dict(found.fetchall())
 
 
-def databases(banks: Town) -> dict[str, Database]:
+def databases(banks: Processes) -> dict[str, Database]:
     """Give every participant's database."""
     return {name: store.db for name, store in banks.stores.items()}
 
 
-def movements(banks: Town, requested: TransferRequested) -> tuple[list[float], list[float]]:
+def movements(banks: Processes, requested: TransferRequested) -> tuple[list[float], list[float]]:
     """Give what each bank has moved for a transfer, in order, in units of its amount."""
     query = "select amount from movements where transfer_id = ? order by rowid"
     sent, received = (

@@ -23,7 +23,7 @@ from choreo.ports import Log, Publication
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from tests.broker.leg import KafkaLeg, Leg, MemoryLeg, unique
+from tests.broker.any_broker import AnyBroker, InMemoryBroker, KafkaCluster, unique
 
 
 @event(namespace="late")
@@ -166,11 +166,11 @@ class Caught(NamedTuple):
 
 
 def catch_up(
-    leg: Leg, participant: Participant, path: Path, topic: str, expected: int, options: Options
+    memory: AnyBroker, participant: Participant, path: Path, topic: str, expected: int, options: Options
 ) -> Caught:
     """Run a participant until it has folded all there was, has nothing left to do, and published that."""
     store, codec = SQLiteStore(path), AvroCodec(EVENTS)
-    log = leg.log(f"{topic}-{participant.name}")
+    log = memory.log(f"{topic}-{participant.name}")
     worker = Worker(participant, store, log, codec, SystemClock(), options)
     began, waiting = time.monotonic(), 0
     worker.start()
@@ -218,9 +218,9 @@ def _publication(codec: AvroCodec, topic: str, saga_id: str, cls: type) -> Publi
 
 
 @pytest.fixture
-def leg() -> MemoryLeg:
+def memory() -> InMemoryBroker:
     """Give a broker in memory."""
-    return MemoryLeg()
+    return InMemoryBroker()
 
 
 MIX = {"completed": 6_000, "failed": 2_500, "failed at once": 1_400, "aborted": 40, "in flight": 60}
@@ -236,15 +236,15 @@ def check_newcomer(caught: Caught, sagas: dict[str, int]) -> None:
 
 
 def test_a_newcomer_acts_on_none_of_ten_thousand_old_sagas_that_ended_without_it(
-    leg: MemoryLeg, tmp_path: Path, topic: str
+    memory: InMemoryBroker, tmp_path: Path, topic: str
 ) -> None:
     """Folding them takes seconds; the schedule is empty again, and the memory of sagas is bounded."""
     _, loyalty, _ = late(topic)
-    leg.create_topic(topic)
-    records = write(leg.log("others"), topic, MIX)
+    memory.create_topic(topic)
+    records = write(memory.log("others"), topic, MIX)
     before = resident()
     options = Options(idle_seconds=0.0, sagas_in_memory=1_000)
-    caught = catch_up(leg, loyalty, tmp_path / "loyalty.db", topic, sum(MIX.values()), options)
+    caught = catch_up(memory, loyalty, tmp_path / "loyalty.db", topic, sum(MIX.values()), options)
     grown = resident() - before
     print(f"{records} records in {caught.seconds:.1f} s, {grown:.0f} MiB more, {caught.waiting} rows waiting")
     check_newcomer(caught, MIX)
@@ -259,20 +259,20 @@ AWAY = {"completed": 300, "given up": 300, "cancelled": 40, "just begun": 60}
 
 
 def test_who_was_away_charges_nobody_for_what_was_aborted_or_ended_meanwhile(
-    leg: MemoryLeg, tmp_path: Path, topic: str
+    memory: InMemoryBroker, tmp_path: Path, topic: str
 ) -> None:
     """Its store stands early; it pays only for the sagas that really wait for it."""
     _, _, payments = late(topic)
-    leg.create_topic(topic)
-    others = leg.log("others")
+    memory.create_topic(topic)
+    others = memory.log("others")
     write(others, topic, {"just begun": 5})
-    first = catch_up(leg, payments, tmp_path / "payments.db", topic, 5, Options(idle_seconds=0.0))
+    first = catch_up(memory, payments, tmp_path / "payments.db", topic, 5, Options(idle_seconds=0.0))
     assert len(first.effects) == 5
     first.store.close()
 
     write(others, topic, AWAY, without=Paid)
     sagas = sum(AWAY.values())
-    caught = catch_up(leg, payments, tmp_path / "payments.db", topic, sagas, Options(idle_seconds=0.0))
+    caught = catch_up(memory, payments, tmp_path / "payments.db", topic, sagas, Options(idle_seconds=0.0))
     caught.store.close()
     assert caught.effects == {f"just begun/{number}" for number in range(60)}
     assert caught.published == {"just begun": Counter(Paid=60), "cancelled": Counter(NotPaid=40)}
@@ -284,7 +284,7 @@ FEW = {"completed": 150, "failed": 80, "failed at once": 50, "aborted": 15, "in 
 @pytest.mark.kafka
 def test_a_newcomer_on_a_real_broker(kafka_bootstrap: str, tmp_path: Path) -> None:
     """The same, with 310 old sagas."""
-    kafka, topic = KafkaLeg(kafka_bootstrap, embedded=False), unique("late")
+    kafka, topic = KafkaCluster(kafka_bootstrap, embedded=False), unique("late")
     _, loyalty, _ = late(topic)
     kafka.create_topic(topic)
     write(kafka.log("writer"), topic, FEW)
@@ -295,15 +295,15 @@ def test_a_newcomer_on_a_real_broker(kafka_bootstrap: str, tmp_path: Path) -> No
 
 
 def test_a_newcomer_that_is_told_to_begin_at_the_end_acts_on_nothing_old(
-    leg: MemoryLeg, tmp_path: Path, topic: str
+    memory: InMemoryBroker, tmp_path: Path, topic: str
 ) -> None:
     """It refuses what is aborted all the same: somebody may wait for an answer."""
     _, loyalty, _ = late(topic)
-    leg.create_topic(topic)
-    write(leg.log("others"), topic, FEW)
+    memory.create_topic(topic)
+    write(memory.log("others"), topic, FEW)
     options = Options(idle_seconds=0.0, start="latest")
-    caught = catch_up(leg, loyalty, tmp_path / "loyalty.db", topic, sum(FEW.values()), options)
+    caught = catch_up(memory, loyalty, tmp_path / "loyalty.db", topic, sum(FEW.values()), options)
     assert caught.effects == set()
     assert caught.published == {"aborted": Counter(NotRewarded=FEW["aborted"])}
-    assert {read(record).source for record in leg.broker.records(topic)} >= {"loyalty", "orders"}
+    assert {read(record).source for record in memory.broker.records(topic)} >= {"loyalty", "orders"}
     caught.store.close()

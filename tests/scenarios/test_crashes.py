@@ -26,7 +26,7 @@ from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.orders import orders
-from tests.broker.leg import MemoryLeg, unique
+from tests.broker.any_broker import InMemoryBroker, unique
 from tests.scenarios.shop import PARTICIPANTS, Scenario, Shop, compensated, scenarios, transitions
 from tests.worker.rig import ManualClock
 
@@ -39,7 +39,7 @@ class Crash(BaseException):
     """The process is gone; nothing catches it."""
 
 
-class Fuse:
+class CrashPoint:
     """Counts the calls of all workers, and crashes where ``burns`` says so."""
 
     def __init__(self) -> None:
@@ -62,9 +62,9 @@ class Fuse:
 class Fragile:
     """A store or a log of which any call may be the last."""
 
-    def __init__(self, target: Any, fuse: Fuse) -> None:
+    def __init__(self, target: Any, crash_point: CrashPoint) -> None:
         self._target = target
-        self._fuse = fuse
+        self._fuse = crash_point
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._target, name)
@@ -106,12 +106,12 @@ class FragileShop(Shop):
     """Order fulfilment whose workers crash and come back."""
 
     def __init__(self, folder: Path) -> None:
-        self.fuse = Fuse()
+        self.crash_point = CrashPoint()
         self.clock = ManualClock()
-        leg = MemoryLeg()
-        leg.broker = MemoryBroker(clock=self.clock)
-        self.broker = leg.broker
-        super().__init__(leg, folder, Options(idle_seconds=0.0))
+        any_broker = InMemoryBroker()
+        any_broker.broker = MemoryBroker(clock=self.clock)
+        self.broker = any_broker.broker
+        super().__init__(any_broker, folder, Options(idle_seconds=0.0))
 
     def open(self, *participants: Any) -> None:
         """Start workers; each may crash while it starts."""
@@ -124,8 +124,8 @@ class FragileShop(Shop):
         name = participant.name
         store = SQLiteStore(self._folder / f"{name}.db")
         store.db.execute("PRAGMA synchronous = OFF")  # a crash of the process, not of the machine
-        fragile: Any = Fragile(store, self.fuse)
-        log: Any = Fragile(self._leg.log(name), self.fuse)
+        fragile: Any = Fragile(store, self.crash_point)
+        log: Any = Fragile(self._broker.log(name), self.crash_point)
         codec = AvroCodec(participant.events)
         worker = Worker(participant, fragile, log, codec, self.clock, self._options)
         participant.connect(StoreConnection(participant, lambda: fragile, codec, self.clock))
@@ -204,15 +204,15 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FragileSho
 @pytest.mark.parametrize("index", range(5), ids=[each.name for each in scenarios()])
 def test_a_crash_at_any_call_changes_nothing_in_the_end(shop: FragileShop, index: int) -> None:
     """The saga ends as it would have, books balance, no effect comes twice, nothing waits."""
-    shop.fuse.set(lambda number, name: False)
+    shop.crash_point.set(lambda number, name: False)
     shop.run(scenarios("calm")[index])
-    calls, crashes = shop.fuse.calls, 0
+    calls, crashes = shop.crash_point.calls, 0
     points = range(1 + index % EVERY, calls + 1, EVERY)
     for number, point in enumerate(points, 1):
         scenario = scenarios(f"o{point}")[index]
-        shop.fuse.set(lambda number, name, at=point: number == at)  # type: ignore[misc]
+        shop.crash_point.set(lambda number, name, at=point: number == at)  # type: ignore[misc]
         shop.run(scenario)
-        crashes += len(shop.fuse.burnt)
+        crashes += len(shop.crash_point.burnt)
         shop.assert_balance(fulfilled=0 if scenario.fails_at else number + 1)
     assert calls > 100
     assert crashes > 0.9 * len(points)
@@ -226,7 +226,7 @@ def test_a_crash_between_commit_publication_and_acknowledgement(shop: FragileSho
     for index in range(5):
         for nth in (1, 2, 3, 5, 8):
             met = iter(range(10_000))
-            shop.fuse.set(lambda _, called, met=met, nth=nth: called == name and next(met) == nth)  # type: ignore[misc]
+            shop.crash_point.set(lambda _, called, met=met, nth=nth: called == name and next(met) == nth)  # type: ignore[misc]
             scenario = scenarios(f"o{nth}")[index]
             shop.run(scenario)
             fulfilled += not scenario.fails_at
@@ -241,10 +241,10 @@ def test_a_crash_between_commit_publication_and_acknowledgement(shop: FragileSho
 def test_crashes_all_the_time(shop: FragileShop, seed: int) -> None:
     """One call in two hundred is a worker's last one, also of those with which it comes back."""
     chance = random.Random(seed)
-    shop.fuse.set(lambda number, name: chance.random() < 0.005)
+    shop.crash_point.set(lambda number, name: chance.random() < 0.005)
     placed = [(each, shop.place(each.order)) for i in range(5) for each in scenarios(f"o{i}")]
     shop.until_quiet([saga_id for _, saga_id in placed])
-    assert len(shop.fuse.burnt) > 5
+    assert len(shop.crash_point.burnt) > 5
     for scenario, saga_id in placed:
         shop.check(scenario, saga_id)
     shop.assert_balance(fulfilled=sum(not scenario.fails_at for scenario, _ in placed))

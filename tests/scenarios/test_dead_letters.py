@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from choreo import Permanent
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 from tests.cli.command import invoke
 from tests.scenarios.shop import compensated
 from tests.scenarios.stage import Stage
@@ -18,13 +18,13 @@ FULL, DOWN = Permanent("the flight is full"), Permanent("the hotel's desk is clo
 
 
 def test_a_dead_letter_of_a_compensation_stops_its_saga_only(
-    broker_leg: Leg, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+    any_broker: AnyBroker, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the command line, while the worker runs; what waits behind it waits for it."""
     monkeypatch.setattr(trip, "topic", topic)
     starter = agency()
     participants = [starter, hotel(cancel=Script([DOWN])), flight(Script([FULL, None, FULL])), ticket()]
-    stage = Stage(broker_leg, tmp_path, topic, participants)
+    stage = Stage(any_broker, tmp_path, topic, participants)
 
     def begin(saga_id: str) -> None:
         with starter.transaction() as tx:

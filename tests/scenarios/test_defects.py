@@ -16,9 +16,9 @@ from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
 from examples.orders.orders import orders
-from tests.broker.leg import Leg, MemoryLeg
+from tests.broker.any_broker import AnyBroker, InMemoryBroker
 from tests.scenarios.bank import Bank, transfer
-from tests.scenarios.job import Acted, Job
+from tests.scenarios.scripted_saga import Acted, Job
 from tests.scenarios.shop import PARTICIPANTS, Shop, compensated, scenarios, transitions
 from tests.scenarios.stage import Stage, event_headers, header
 
@@ -53,11 +53,11 @@ def on_topic(topic: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def memory_leg() -> Iterator[MemoryLeg]:
+def in_memory_broker() -> Iterator[InMemoryBroker]:
     """Give a broker in memory."""
-    leg = MemoryLeg()
-    yield leg
-    leg.close()
+    memory = InMemoryBroker()
+    yield memory
+    memory.close()
 
 
 def _events(history: Iterable[Entry], event_type: str) -> list[Entry]:
@@ -78,11 +78,11 @@ def test_defect_1_the_first_step_fails_and_the_saga_stays_compensating_for_ever(
 
 
 def test_defect_2_a_late_success_after_a_timeout_resurrects_the_saga(
-    broker_leg: Leg, tmp_path: Path, on_topic: str
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str
 ) -> None:
     """The log's first outcome wins for everyone: the late success is void, and its owner undoes it."""
     late = Held("bank.DestinationCredited")
-    stage = Bank(broker_leg, tmp_path, on_topic, late)
+    stage = Bank(any_broker, tmp_path, on_topic, late)
     saga_id = request_transfer(transfer("t-late", 40))
     stage.until(lambda: bool(late.kept))
     assert (stage.sent(), stage.received()) == (40, 40)
@@ -107,7 +107,7 @@ def test_defect_2_a_late_success_after_a_timeout_resurrects_the_saga(
 
 
 def test_defect_3_a_duplicate_reply_advances_two_steps(
-    broker_leg: Leg, tmp_path: Path, on_topic: str
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str
 ) -> None:
     """Every record three times, and all of them again after the end: each step runs once."""
     published: list[Publication] = []
@@ -116,7 +116,7 @@ def test_defect_3_a_duplicate_reply_advances_two_steps(
         published.append(publication)
         return (publication,) * 3
 
-    stage = Bank(broker_leg, tmp_path, on_topic, three_times)
+    stage = Bank(any_broker, tmp_path, on_topic, three_times)
     done, failed = (
         request_transfer(transfer("t-done", 40)),
         request_transfer(transfer("t-failed", 2, fails_at="settle")),
@@ -138,10 +138,10 @@ def test_defect_3_a_duplicate_reply_advances_two_steps(
 
 
 def test_defect_4_all_compensations_are_published_at_once(
-    broker_leg: Leg, tmp_path: Path, on_topic: str
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str
 ) -> None:
     """A compensation begins when the one it waits for is confirmed in the log, and not before."""
-    stage = Bank(broker_leg, tmp_path, on_topic)
+    stage = Bank(any_broker, tmp_path, on_topic)
     saga_id = request_transfer(transfer("t-reverse", 40, fails_at="settle"))
     stage.until_quiet([saga_id])
 
@@ -165,7 +165,7 @@ def test_defect_4_all_compensations_are_published_at_once(
 
 
 def test_defect_5_a_poison_message_is_republished_for_ever(
-    broker_leg: Leg, tmp_path: Path, topic: str
+    any_broker: AnyBroker, tmp_path: Path, topic: str
 ) -> None:
     """A handler that always fails is tried as often as it says, then its event waits in the dead letters."""
     published: Counter[str] = Counter()
@@ -179,7 +179,7 @@ def test_defect_5_a_poison_message_is_republished_for_ever(
         attempts.append(ctx.attempt)  # type: ignore[attr-defined]
         raise ConnectionError("for ever")
 
-    job = Job(broker_leg, tmp_path, topic, look=poison, change=count)
+    job = Job(any_broker, tmp_path, topic, look=poison, change=count)
     assert job.run("poisoned") == {"completed"}
     (letter,) = job.letters("asker")
     assert (letter.reason, letter.event_type, letter.attempt) == ("gave-up", "job.JobDone", 3)
@@ -195,10 +195,10 @@ def test_defect_5_a_poison_message_is_republished_for_ever(
 
 @pytest.mark.parametrize("fails_at", ["create_transfer_record", "credit_destination", "settle"])
 def test_defect_6_a_compensation_undoes_the_wrong_thing(
-    memory_leg: MemoryLeg, tmp_path: Path, on_topic: str, fails_at: str
+    in_memory_broker: InMemoryBroker, tmp_path: Path, on_topic: str, fails_at: str
 ) -> None:
     """Each account gets back what its own action took or gave, with the result of that action."""
-    stage = Bank(memory_leg, tmp_path, on_topic)
+    stage = Bank(in_memory_broker, tmp_path, on_topic)
     transfers = [transfer(f"t-{amount}", amount, fails_at=fails_at) for amount in (40, 2, 7)]
     stage.until_quiet([request_transfer(each) for each in transfers])
 
@@ -218,14 +218,14 @@ def test_defect_6_a_compensation_undoes_the_wrong_thing(
 
 
 def test_defect_7_alerts_that_nothing_feeds(
-    memory_leg: MemoryLeg, tmp_path: Path, topic: str, caplog: pytest.LogCaptureFixture
+    in_memory_broker: InMemoryBroker, tmp_path: Path, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A compensation that is stuck shows: a dead letter, an ERROR in the log, and the saga's state."""
 
     def stuck(acted: Acted, ctx: object) -> None:
         raise ConnectionError("the other side is away")
 
-    job = Job(memory_leg, tmp_path, topic, undo=stuck)
+    job = Job(in_memory_broker, tmp_path, topic, undo=stuck)
     job.ask("stuck", refused=True)
     with caplog.at_level(logging.ERROR, "choreo.worker"):
         job.until(lambda: bool(job.letters("doer")) and job.is_quiet())
@@ -261,10 +261,10 @@ def test_defect_8_a_hidden_orchestrator_no_declaration_names_anothers_handler() 
 
 
 def test_defect_8_a_hidden_orchestrator_the_saga_goes_on_without_who_started_it(
-    broker_leg: Leg, tmp_path: Path, on_topic: str
+    any_broker: AnyBroker, tmp_path: Path, on_topic: str
 ) -> None:
     """With the orders worker stopped after the start the others finish; it hears of it when it is back."""
-    stage = Stage(broker_leg, tmp_path, on_topic, [orders])
+    stage = Stage(any_broker, tmp_path, on_topic, [orders])
     placed = {each.name: stage.place(each.order) for each in scenarios()}
     done, failed = placed["none"], placed["create_shipment"]
     stage.until(lambda: not stage.stores["orders"].unpublished(0, 1))

@@ -23,8 +23,8 @@ from examples.travel.airline import serving
 from examples.travel.contract import TripRequested, trip
 from examples.travel.hotel import hotel
 from tests.broker.kafka import Broker
+from tests.scenarios.processes import CHOREO, ROOT, Processes
 from tests.scenarios.shop import compensated
-from tests.scenarios.town import CHOREO, ROOT, Town
 from tests.scenarios.trips import PARTICIPANTS, GatedAirline
 
 WRITTEN = {
@@ -67,16 +67,16 @@ FAILURES = {
 
 
 @pytest.fixture
-def services(kafka_broker: Broker, tmp_path: Path) -> Iterator[Town]:
+def services(kafka_broker: Broker, tmp_path: Path) -> Iterator[Processes]:
     """Start the four services, each a process that knows the others from the lock alone."""
     with serving(GatedAirline()):
-        started = Town(kafka_broker.bootstrap, tmp_path, "examples.travel", PARTICIPANTS)
+        started = Processes(kafka_broker.bootstrap, tmp_path, "examples.travel", PARTICIPANTS)
         started.until(lambda: all(store.positions() for store in started.stores.values()), 60)
         yield started
         started.close()
 
 
-def in_time(services: Town, name: str, wishes: Sequence[str]) -> str:
+def in_time(services: Processes, name: str, wishes: Sequence[str]) -> str:
     """Let a trip come to its end; one that a busy machine kept beyond its deadlines is asked for again."""
     for attempt in range(10):
         trip_id = request_trip(TripRequested(f"{name}-{attempt}", *wishes))
@@ -88,7 +88,7 @@ def in_time(services: Town, name: str, wishes: Sequence[str]) -> str:
 
 
 @pytest.mark.kafka
-def test_separate_processes_undo_a_trip_by_the_lock_wherever_it_fails(services: Town) -> None:
+def test_separate_processes_undo_a_trip_by_the_lock_wherever_it_fails(services: Processes) -> None:
     """A step that fails undoes those that were done, and the start last; the books balance."""
     for name, (wishes, undoable) in FAILURES.items():
         trip_id = in_time(services, name, wishes)

@@ -18,7 +18,7 @@ from examples.orders.contract import (
     PaymentProcessed,
     order_fulfilment,
 )
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 from tests.scenarios.shop import PARTICIPANTS, compensated, scenarios
 from tests.scenarios.stage import Stage, header
 
@@ -133,12 +133,12 @@ def is_known(stage: Stage, saga_id: str, event_type: str) -> bool:
 
 @pytest.mark.parametrize("case", cases(), ids=name_of)
 def test_a_timeout_and_a_reply_have_one_winner(
-    broker_leg: Leg, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch, case: Case
+    any_broker: AnyBroker, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
     """All agree on it; a late success starts no next step; stock and money balance."""
     monkeypatch.setattr(order_fulfilment, "topic", topic)
     held = HeldBack(case.reply, case.overdue)
-    stage = Stage(broker_leg, tmp_path, topic, (*PARTICIPANTS, overseer(case.step)), change=held)
+    stage = Stage(any_broker, tmp_path, topic, (*PARTICIPANTS, overseer(case.step)), change=held)
     saga_id = stage.place(case.order)
     stage.until(lambda: len(held.kept) == 2)
     for event_type in sorted(held.event_types, key=lambda each: (each == case.overdue) != case.late):

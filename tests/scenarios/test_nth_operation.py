@@ -29,7 +29,7 @@ from tests.programs.soak.market.orders import orders, place
 from tests.programs.soak.market.payments import payments
 from tests.programs.soak.market.shipping import shipping
 from tests.programs.soak.market.stock import stock
-from tests.scenarios.breaking import KINDS, BreakableConnection, BreakableLog, Breaker, Call, thinned
+from tests.scenarios.failing_calls import KINDS, BreakableConnection, BreakableLog, Breaker, Call, thinned
 from tests.worker.rig import ManualClock
 
 PARTICIPANTS = (orders, stock, payments, shipping, mailer)

@@ -12,8 +12,8 @@ import pytest
 
 from examples.orders.orders import place_order
 from tests.broker.kafka import Broker
+from tests.scenarios.processes import Processes
 from tests.scenarios.shop import PARTICIPANTS, Scenario, compensated, scenarios, transitions
-from tests.scenarios.town import Town
 
 KILLS = int(os.environ.get("CHOREO_KILLS", "6"))
 SEED = int(os.environ.get("CHOREO_SEED", "20261"))
@@ -22,21 +22,23 @@ pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
-def town(kafka_broker: Broker, tmp_path: Path) -> Iterator[Town]:
+def processes(kafka_broker: Broker, tmp_path: Path) -> Iterator[Processes]:
     """Start five processes on a broker of their own."""
-    started = Town(kafka_broker.bootstrap, tmp_path, "examples.orders", PARTICIPANTS)
+    started = Processes(kafka_broker.bootstrap, tmp_path, "examples.orders", PARTICIPANTS)
     yield started
     started.close()
 
 
-def test_five_processes_agree_whichever_step_fails(town: Town) -> None:
+def test_five_processes_agree_whichever_step_fails(processes: Processes) -> None:
     """Every scenario ends as it must, in every process's database."""
     placed = [(scenario, place_order(scenario.order)) for scenario in scenarios()]
-    town.until_quiet([saga_id for _, saga_id in placed], 60)
-    assert_ended(town, placed)
+    processes.until_quiet([saga_id for _, saga_id in placed], 60)
+    assert_ended(processes, placed)
 
 
-def test_a_participant_killed_at_a_random_moment_loses_nothing_and_repeats_nothing(town: Town) -> None:
+def test_a_participant_killed_at_a_random_moment_loses_nothing_and_repeats_nothing(
+    processes: Processes,
+) -> None:
     """Kill any process with signal 9, again and again, while orders of all kinds are under way."""
     chance = random.Random(SEED)
     placed: list[tuple[Scenario, str]] = []
@@ -46,23 +48,23 @@ def test_a_participant_killed_at_a_random_moment_loses_nothing_and_repeats_nothi
             if all(saga_id != order.order_id for _, saga_id in placed):
                 placed.append((scenario, place_order(order)))
         time.sleep(chance.uniform(0, 0.4))  # the random moment
-        victim = chance.choice(sorted(town.stores))
-        town.kill(victim)
-        town.start(victim)
-    town.until_quiet([saga_id for _, saga_id in placed], 120)
+        victim = chance.choice(sorted(processes.stores))
+        processes.kill(victim)
+        processes.start(victim)
+    processes.until_quiet([saga_id for _, saga_id in placed], 120)
     print(f"\n{KILLS} kills, seed {SEED}, {len(placed)} sagas")
-    assert_ended(town, placed)
+    assert_ended(processes, placed)
 
 
-def assert_ended(town: Town, placed: list[tuple[Scenario, str]]) -> None:
+def assert_ended(processes: Processes, placed: list[tuple[Scenario, str]]) -> None:
     """Check each saga's end, the order of its compensations, and that every effect happened once."""
     for scenario, saga_id in placed:
         end = "failed" if scenario.fails_at else "completed"
-        for name in town.stores:
-            history = town.history(name, saga_id)
+        for name in processes.stores:
+            history = processes.history(name, saga_id)
             assert history[-1].saga_state == end, (name, saga_id)
             assert tuple(compensated(history)) == scenario.undone
             for step in {entry.step for entry in history if entry.step.startswith(f"{name}.")}:
                 moves = transitions(history, step)
                 assert len(moves) == len(set(moves)), (name, saga_id, moves)
-    town.assert_balance(fulfilled=sum(not scenario.fails_at for scenario, _ in placed))
+    processes.assert_balance(fulfilled=sum(not scenario.fails_at for scenario, _ in placed))

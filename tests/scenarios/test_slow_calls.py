@@ -17,7 +17,7 @@ from choreo.ports import Assignment
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 from tests.worker.trip import (
     FlightCancelled,
     FlightFull,
@@ -58,18 +58,18 @@ def agency_with_a_slow_hotel(released: threading.Event, keys: list[str]) -> Part
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("broker_leg", ["kafka"], indirect=True)
+@pytest.mark.parametrize("any_broker", ["kafka"], indirect=True)
 def test_a_step_that_lasts_longer_than_the_poll_interval_causes_no_rebalance(
-    broker_leg: Leg, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+    any_broker: AnyBroker, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten seconds with six allowed: assigned once, called once, and other sagas end meanwhile."""
     monkeypatch.setattr(trip, "topic", topic)
-    broker_leg.create_topic(topic)
+    any_broker.create_topic(topic)
     released, keys = threading.Event(), list[str]()
     participant = agency_with_a_slow_hotel(released, keys)
     store = SQLiteStore(tmp_path / "hotel.db")
     milliseconds = round(POLL_INTERVAL * 1000)
-    log = broker_leg.log(topic, max_poll_interval_ms=milliseconds, session_timeout_ms=milliseconds)
+    log = any_broker.log(topic, max_poll_interval_ms=milliseconds, session_timeout_ms=milliseconds)
     codec, clock = AvroCodec(participant.events), SystemClock()
     worker = Worker(participant, store, log, codec, clock, Options(idle_seconds=0.005))
     participant.connect(StoreConnection(participant, lambda: store, codec, clock))

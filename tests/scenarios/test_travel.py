@@ -19,7 +19,7 @@ from examples.travel.car import car
 from examples.travel.contract import TripBooked, TripFailed, trip
 from examples.travel.flight import flight
 from examples.travel.hotel import hotel
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 from tests.scenarios.shop import transitions
 from tests.scenarios.trips import CANCELLED, Plan, Trips, every_plan, in_memory, travelling
 from tests.worker.rig import ManualClock
@@ -43,13 +43,13 @@ def test_every_subset_of_branches_that_fail_are_slow_late_or_cancelled(tmp_path:
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("broker_leg", ["kafka"], indirect=True)
+@pytest.mark.parametrize("any_broker", ["kafka"], indirect=True)
 def test_any_branches_that_fail_are_slow_late_or_cancelled_on_a_real_kafka(
-    broker_leg: Leg, tmp_path: Path, topic: str
+    any_broker: AnyBroker, tmp_path: Path, topic: str
 ) -> None:
     """A sample, at random; ``CHOREO_SEED`` chooses another."""
     plans = random.Random(SEED).sample(every_plan(), SAGAS)
-    with travelling(broker_leg, tmp_path, topic, plans, ManualClock(now())) as trips:
+    with travelling(any_broker, tmp_path, topic, plans, ManualClock(now())) as trips:
         play(trips)
         assert_ended(trips)
 
@@ -109,7 +109,7 @@ def play(trips: Trips) -> None:
 
 def pass_by(trips: Trips, seconds: float) -> None:
     """Let so much time pass, counted from the last record too, which a real broker stamps."""
-    trips.clock.time = max(trips.clock.time, now() if trips.leg.name == "kafka" else 0)
+    trips.clock.time = max(trips.clock.time, now() if trips.any_broker.name == "kafka" else 0)
     trips.clock.advance(seconds + 0.1)
     trips.settle()
 

@@ -22,7 +22,7 @@ from examples.travel.car import car
 from examples.travel.contract import TripRequested
 from examples.travel.flight import flight
 from examples.travel.hotel import hotel
-from tests.broker.leg import Leg, MemoryLeg
+from tests.broker.any_broker import AnyBroker, InMemoryBroker
 from tests.scenarios.stage import Stage, header
 from tests.worker.rig import ManualClock
 
@@ -147,7 +147,7 @@ class Trips(Stage):
 
     def __init__(
         self,
-        leg: Leg,
+        any_broker: AnyBroker,
         folder: Path,
         topic: str,
         plans: Sequence[Plan],
@@ -156,10 +156,12 @@ class Trips(Stage):
     ) -> None:
         self.plans, self.clock, self.airline = plans, clock, airline
         self.gate = Gate(plans)
-        idle = 0.0 if leg.name == "memory" else 0.002
+        idle = 0.0 if any_broker.name == "memory" else 0.002
         options = Options(idle_seconds=idle, calls=1000)
         derive(PARTICIPANTS)
-        super().__init__(leg, folder, topic, PARTICIPANTS, options=options, change=self.gate, clock=clock)
+        super().__init__(
+            any_broker, folder, topic, PARTICIPANTS, options=options, change=self.gate, clock=clock
+        )
 
     def request(self) -> None:
         """Ask for every trip, and cancel some in the same breath."""
@@ -201,20 +203,20 @@ class Trips(Stage):
         return all(task == "action" and trip in self.airline.waiting for task, trip in out.fetchall())
 
 
-def in_memory(clock: ManualClock) -> MemoryLeg:
+def in_memory(clock: ManualClock) -> InMemoryBroker:
     """Give a broker whose records are stamped by the test's clock."""
-    leg = MemoryLeg()
-    leg.broker = MemoryBroker(clock=clock)
-    return leg
+    any_broker = InMemoryBroker()
+    any_broker.broker = MemoryBroker(clock=clock)
+    return any_broker
 
 
 @contextmanager
 def travelling(
-    leg: Leg, folder: Path, topic: str, plans: Sequence[Plan], clock: ManualClock
+    any_broker: AnyBroker, folder: Path, topic: str, plans: Sequence[Plan], clock: ManualClock
 ) -> Iterator[Trips]:
     """Open the stage and the airline; open all gates at the end, so that no request outlives the test."""
     with serving(GatedAirline()) as airline:
-        trips = Trips(leg, folder, topic, plans, clock, airline)
+        trips = Trips(any_broker, folder, topic, plans, clock, airline)
         try:
             yield trips
         finally:

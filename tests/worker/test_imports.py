@@ -17,7 +17,7 @@ from choreo.outcome import CANCEL, START
 from choreo.records import Partition, Record
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.dead_letters import settle
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 from tests.scenarios.stage import Stage
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
@@ -232,9 +232,9 @@ def test_an_exported_event_goes_to_both_topics(rig: Rigs) -> None:
     ]
 
 
-def records_of(leg: Leg, topic: str, count: int) -> list[Record]:
+def records_of(any_broker: AnyBroker, topic: str, count: int) -> list[Record]:
     """Read a topic from its beginning."""
-    log, records = leg.log(f"reader-of-{topic}"), list[Record]()
+    log, records = any_broker.log(f"reader-of-{topic}"), list[Record]()
     log.subscribe([topic], lambda assigned: [each.low for each in assigned], lambda revoked: None)
     deadline = time.monotonic() + 20
     while len(records) < count:
@@ -244,13 +244,13 @@ def records_of(leg: Leg, topic: str, count: int) -> list[Record]:
 
 
 def test_a_trip_that_begins_and_ends_outside(
-    broker_leg: Leg, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
+    any_broker: AnyBroker, tmp_path: Path, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On every broker: asked for on one topic, three times; told on another, once."""
     monkeypatch.setattr(trip, "topic", topic)
     asked, done = f"{topic}-asked", f"{topic}-done"
     for name in (asked, done):
-        broker_leg.create_topic(name)
+        any_broker.create_topic(name)
     desk = Participant(
         "agency",
         sagas=[trip],
@@ -264,7 +264,7 @@ def test_a_trip_that_begins_and_ends_outside(
         "ticket", sagas=[trip], prepare=prepare, external=[External(TripBooked, topic=done)]
     )
     printer.action(kind="retriable")(ticket().handlers[0].function)
-    stage = Stage(broker_leg, tmp_path, topic, [desk, hotel(), flight(), printer])
+    stage = Stage(any_broker, tmp_path, topic, [desk, hotel(), flight(), printer])
     stage.topic = asked
     codec = AvroCodec([TripRequested])
     for saga_id in ("a", "b", "a", "a"):
@@ -276,5 +276,5 @@ def test_a_trip_that_begins_and_ends_outside(
     assert stage.ends("a") == stage.ends("b") == {"completed"}
     assert stage.value("hotel", "select count(*) from effects") == 2
     assert not any(stage.all_letters().values())
-    assert sorted(read(record).saga_id for record in records_of(broker_leg, done, 2)) == ["a", "b"]
+    assert sorted(read(record).saga_id for record in records_of(any_broker, done, 2)) == ["a", "b"]
     stage.close()

@@ -14,7 +14,7 @@ from choreo.records import Entry
 from choreo.replay.fold import Replay
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
-from tests.broker.leg import MemoryLeg
+from tests.broker.any_broker import InMemoryBroker
 from tests.scenarios.shop import PARTICIPANTS, Shop, scenarios
 
 Recorded = list[tuple[Participant, list[list[Entry]]]]
@@ -27,9 +27,9 @@ def measure(folder: Path, sagas: int, repeats: int) -> dict[str, Any]:
     what it does not remember; ``read_per_s`` is `Replay` with the reading from the participants' stores.
     Seconds are those of the processor, so that a busy machine counts for little: it is one thread.
     """
-    leg = MemoryLeg()
-    leg.broker = MemoryBroker()
-    shop = Shop(leg, folder)
+    memory = InMemoryBroker()
+    memory.broker = MemoryBroker()
+    shop = Shop(memory, folder)
     ids = [shop.place(each.order) for number in range(sagas // 5) for each in scenarios(f"o{number}")]
     shop.until_quiet(ids, 300)
     stores = shop.stores

@@ -16,7 +16,7 @@ from choreo.envelope import event_id
 from choreo.records import Entry
 from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import OrderCreated
-from tests.broker.leg import MemoryLeg
+from tests.broker.any_broker import InMemoryBroker
 from tests.programs.bench.processes import CHOREO
 from tests.scenarios.shop import PARTICIPANTS, Shop
 
@@ -96,7 +96,7 @@ def _saga(number: int) -> list[Entry]:
 
 def _order(stores: Path) -> str:
     """Run one more saga, of the example, in stores that are full of others."""
-    shop = Shop(MemoryLeg(), stores)
+    shop = Shop(InMemoryBroker(), stores)
     try:
         saga_id = shop.place(OrderCreated("o-4711", "ada", "apple", 2, 250, "nowhere"))
         shop.until_quiet([saga_id])

@@ -14,10 +14,10 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from tests.broker.jars import Unavailable
 from tests.broker.kafka import BrokerFailed
+from tests.broker.kafka_jars import Unavailable
 from tests.programs.faults.cells import FAULTS, TASKS, Cell, matrix
-from tests.programs.faults.ground import Trial, open_ground
+from tests.programs.faults.shared_kafka import Trial, open_shared_kafka
 from tests.programs.faults.trial import Result
 
 
@@ -56,7 +56,7 @@ def _asked() -> argparse.Namespace:
 def _hold_all(trials: Sequence[Trial], folder: Path, places: int) -> list[Result]:
     """Hold trials; Ctrl-C ends them, and what there is so far is told."""
     results: list[Result] = []
-    with open_ground(folder, places) as ground, closing(ground.hold_all(trials)) as coming:
+    with open_shared_kafka(folder, places) as shared_kafka, closing(shared_kafka.hold_all(trials)) as coming:
         try:
             for number, each in enumerate(coming, 1):
                 results.append(each)

@@ -10,19 +10,23 @@ from choreo.errors import LogError
 from choreo.kafka import KafkaLog
 from choreo.ports import Assignment, Publication, Taken
 from choreo.records import Partition, Record
-from tests.programs.faults.fuse import Fuse
+from tests.programs.faults.fault_point import FaultPoint
 
 DEADLINE = 30.0
 
 
 class StruckLog:
-    """A log that comes by the fuse at each point of its own; ``is_due`` tells that the deadline is due."""
+    """A log that passes the fault point at its own points; ``is_due`` is whether the deadline is due."""
 
     def __init__(
-        self, log: KafkaLog, fuse: Fuse, is_due: Callable[[], bool], rebalance: Callable[[], None]
+        self,
+        log: KafkaLog,
+        fault_point: FaultPoint,
+        is_due: Callable[[], bool],
+        rebalance: Callable[[], None],
     ) -> None:
         self._log = log
-        self._fuse = fuse
+        self._fault_point = fault_point
         self._is_due = is_due
         self._rebalance = rebalance
         self._outcomes: set[int] = set()
@@ -39,7 +43,7 @@ class StruckLog:
         """Begin; what is revoked is a rebalance in between, where one was asked for."""
 
         def revoked(partitions: Sequence[Partition]) -> None:
-            self._fuse.reach("rebalance in between", LogError)
+            self._fault_point.reach("rebalance in between", LogError)
             on_revoke(partitions)
 
         self._log.subscribe(topics, on_assign, revoked)
@@ -48,12 +52,12 @@ class StruckLog:
         """Take: the trigger, or word that the outcome is in the log."""
         taken = self._log.take(limit, wait)
         if any(self._is_trigger(record) for record in taken.records) or self._is_due():
-            self._fuse.at_hand = True
-            self._fuse.reach("taken", LogError)
-            if self._fuse.is_at("rebalance in between"):
+            self._fault_point.at_hand = True
+            self._fault_point.reach("taken", LogError)
+            if self._fault_point.is_at("rebalance in between"):
                 taken = self._until_struck(taken)
         if self._outcomes.intersection(taken.acknowledged):
-            self._fuse.reach("acked before marked", LogError)
+            self._fault_point.reach("acked before marked", LogError)
         return taken
 
     def publish(self, publications: Iterable[Publication]) -> None:
@@ -62,33 +66,33 @@ class StruckLog:
         self._log.publish(publications)
         ours = {each.seq for each in publications if self._is_outcome(each)}
         self._outcomes |= ours
-        if ours and self._fuse.is_at("produced before ack"):
-            if self._fuse.aim.seed % 2:
+        if ours and self._fault_point.is_at("produced before ack"):
+            if self._fault_point.aim.seed % 2:
                 self._log._writer._producer.flush(DEADLINE)  # its reports stay where `take` finds them
-            self._fuse.reach("produced before ack", LogError)
+            self._fault_point.reach("produced before ack", LogError)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Tell the lag monitors."""
         self._log.commit(positions)
         if self._outcomes:
-            self._fuse.reach("offset committed", LogError)
+            self._fault_point.reach("offset committed", LogError)
 
     def _until_struck(self, taken: Taken) -> Taken:
         """Let another member join, and wait for what that revokes; what comes meanwhile comes again."""
         self._rebalance()
         acknowledged = list(taken.acknowledged)
         deadline = time.monotonic() + DEADLINE
-        while self._fuse.is_at("rebalance in between"):
+        while self._fault_point.is_at("rebalance in between"):
             acknowledged += self._log.take(1, 0.02).acknowledged
             if time.monotonic() > deadline:
                 raise AssertionError("no rebalance came")
         return taken._replace(acknowledged=acknowledged)
 
     def _is_trigger(self, record: Record) -> bool:
-        return self._fuse.is_trigger(record.key, dict(record.headers).get("ce_type"))
+        return self._fault_point.is_trigger(record.key, dict(record.headers).get("ce_type"))
 
     def _is_outcome(self, each: Publication) -> bool:
-        return self._fuse.is_outcome(each.key, dict(each.headers)["ce_outcome"])
+        return self._fault_point.is_outcome(each.key, dict(each.headers)["ce_outcome"])
 
 
 class SpoilingLog:

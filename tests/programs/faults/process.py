@@ -1,6 +1,6 @@
 """One participant of a cell, as a process of its own: forked from a server that has imported everything.
 
-It is put together as `choreo.worker.composition.open_worker` does, around stores and logs with a fuse.
+It is put together as `choreo.worker.composition.open_worker` does, around stores and logs with a fault_point.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from choreo.kafka import KafkaLog
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Worker
 from choreo.worker.clock import SystemClock
-from tests.broker.guest import join_and_leave
-from tests.broker.tether import tie
-from tests.programs.faults.fuse import Aim, Fuse
+from tests.broker.die_with_parent import tie
+from tests.broker.group_member import join_and_leave
+from tests.programs.faults.fault_point import Aim, FaultPoint
 from tests.programs.faults.log import SpoilingLog, StruckLog
 from tests.programs.faults.mutants import MUTANTS
 from tests.programs.faults.participants import Effect, Plan, participant, row
@@ -93,11 +93,11 @@ def _worker(job: Job, store: SQLiteStore) -> Worker:
     struck_log: Any = log
     effect: Effect = row
     if job.name == "doer":
-        fuse = Fuse(job.aim)
+        fault_point = FaultPoint(job.aim)
         lacking = MUTANTS[job.plan.without](store) if job.plan.without else store
-        struck_store = StruckStore(lacking, fuse)
-        struck_log = StruckLog(log, fuse, _is_due(job.aim, store), _rebalance(job))
-        effect = _effect(fuse)
+        struck_store = StruckStore(lacking, fault_point)
+        struck_log = StruckLog(log, fault_point, _is_due(job.aim, store), _rebalance(job))
+        effect = _effect(fault_point)
     elif job.name == "asker" and job.aim.is_broken and job.aim.cell.task == "action":
         struck_log = SpoilingLog(log, job.aim.saga_id)
     made = participant(job.name, job.plan, effect)
@@ -124,33 +124,33 @@ def _rebalance(job: Job) -> Callable[[], None]:
     return threading.Thread(target=join_and_leave, args=given, daemon=True).start
 
 
-def _effect(fuse: Fuse) -> Effect:
-    """Give what the doer's handlers do: two rows with the fuse in between, or one call to the world."""
+def _effect(fault_point: FaultPoint) -> Effect:
+    """Return what the doer's handlers do: two rows with the fault point in between, or one call outside."""
 
     def effect(ctx: Context, what: str) -> None:
-        aim = fuse.aim
+        aim = fault_point.aim
         broken = aim.is_broken and ctx.saga_id == aim.saga_id and ctx.task == aim.cell.task
         if broken and ctx.task != "action" and not aim.mended.exists():
             raise ConnectionError("broken")
         if not isinstance(ctx.db, Database):
-            _call(fuse, ctx, what)
+            _call(fault_point, ctx, what)
             return
         row(ctx, what)
         if ctx.saga_id == aim.saga_id and ctx.task == aim.cell.task:
-            fuse.reach("handler half done", RuntimeError)
+            fault_point.reach("handler half done", RuntimeError)
         row(ctx, f"{what}, all of it")
 
     return effect
 
 
-def _call(fuse: Fuse, ctx: Context, what: str) -> None:
+def _call(fault_point: FaultPoint, ctx: Context, what: str) -> None:
     """Do something in the world, which does it once for a key.
 
     A line of a file, since a process that is paused in the middle of a call may hold no lock there.
     """
     line = f"{ctx.idempotency_key} {ctx.saga_id} {what}\n"
-    world = os.open(fuse.aim.world, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    world = os.open(fault_point.aim.world, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(world, line.encode())
     os.close(world)
-    if ctx.saga_id == fuse.aim.saga_id and ctx.task == fuse.aim.cell.task:
-        fuse.reach("call started", RuntimeError)
+    if ctx.saga_id == fault_point.aim.saga_id and ctx.task == fault_point.aim.cell.task:
+        fault_point.reach("call started", RuntimeError)

@@ -20,7 +20,7 @@ from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
 from choreo.worker.dead_letters import settle
 from tests.programs.faults.contract import JobAsked
-from tests.programs.faults.fuse import Aim
+from tests.programs.faults.fault_point import Aim
 from tests.programs.faults.participants import NAMES, Plan, participant, row
 from tests.programs.faults.process import Job, start
 

@@ -1,4 +1,4 @@
-"""A store that knows the points of the turn: choreo's own, with a fuse at its calls and in its tables."""
+"""A store that knows the points of the turn: choreo's own, with a fault point at its calls and tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from choreo.records import Entry
-from tests.programs.faults.fuse import Fuse
+from tests.programs.faults.fault_point import FaultPoint
 
 _STATEMENTS = (
     ("saga_log written", "after insert on main.saga_log when new.saga_id = {saga}"),
@@ -25,15 +25,15 @@ _UNCOMMITTABLE = (
 
 
 class StruckStore:
-    """A store that comes by the fuse at each point of its own."""
+    """A store that comes by the fault_point at each point of its own."""
 
-    def __init__(self, store: Any, fuse: Fuse) -> None:
+    def __init__(self, store: Any, fault_point: FaultPoint) -> None:
         self._store = store
-        self._fuse = fuse
+        self._fault_point = fault_point
         connection = store.db.conn
-        connection.create_function("strike", 1, fuse.reach)
+        connection.create_function("strike", 1, fault_point.reach)
         for number, (point, when) in enumerate(_STATEMENTS):
-            where = when.format(saga=f"'{fuse.aim.saga_id}'")
+            where = when.format(saga=f"'{fault_point.aim.saga_id}'")
             connection.execute(f"create temp trigger p{number} {where} begin select strike('{point}'); end")
         for statement in _UNCOMMITTABLE:
             connection.execute(statement)
@@ -44,41 +44,43 @@ class StruckStore:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Open a turn: begun, commit sent, committed before produce."""
-        _touch(self._fuse.aim.folder / "knocked")
+        _touch(self._fault_point.aim.folder / "knocked")
         with self._store.turn():
-            self._fuse.reach("begun")
+            self._fault_point.reach("begun")
             yield
             self._before_commit()
         self._store.db.conn.set_trace_callback(None)
-        self._fuse.reach("committed before produce")
+        self._fault_point.reach("committed before produce")
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add to the saga log: what the protocol has decided for the saga in hand."""
         entries = list(entries)
-        if any(entry.saga_id == self._fuse.aim.saga_id for entry in entries):
-            self._fuse.reach("protocol folded")
+        if any(entry.saga_id == self._fault_point.aim.saga_id for entry in entries):
+            self._fault_point.reach("protocol folded")
         self._store.append(entries)
 
     def unschedule(self, saga_id: str, task: str, name: str) -> None:
         """Take off the schedule: a deadline is claimed, or a call has finished."""
         self._store.unschedule(saga_id, task, name)
-        if (saga_id, task) == (self._fuse.aim.saga_id, self._fuse.aim.cell.task):
-            self._fuse.reach("deadline claimed" if task == "deadline" else "call finished before commit")
+        if (saga_id, task) == (self._fault_point.aim.saga_id, self._fault_point.aim.cell.task):
+            self._fault_point.reach(
+                "deadline claimed" if task == "deadline" else "call finished before commit"
+            )
 
     def _before_commit(self) -> None:
         """Let the COMMIT itself fail, or strike when it comes to SQLite."""
         connection = self._store.db.conn
-        if not self._fuse.is_at("commit sent"):
+        if not self._fault_point.is_at("commit sent"):
             return
-        if self._fuse.aim.cell.fault == "exception":
-            self._fuse.aim.struck.touch()
+        if self._fault_point.aim.cell.fault == "exception":
+            self._fault_point.aim.struck.touch()
             connection.execute("insert into temp.part values (1)")
         else:
             connection.set_trace_callback(self._traced)
 
     def _traced(self, statement: str) -> None:
         if statement == "COMMIT":
-            self._fuse.reach("commit sent")
+            self._fault_point.reach("commit sent")
 
 
 def _touch(path: Any) -> None:

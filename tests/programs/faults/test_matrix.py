@@ -8,11 +8,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.broker.jars import Unavailable
 from tests.broker.kafka import BrokerFailed
+from tests.broker.kafka_jars import Unavailable
 from tests.conftest import unavailable
 from tests.programs.faults.cells import FAULTS, POINTS, TASKS, Cell, matrix
-from tests.programs.faults.ground import Ground, Trial, open_ground
+from tests.programs.faults.shared_kafka import SharedKafka, Trial, open_shared_kafka
 
 CUT: tuple[Trial, ...] = (
     (Cell("begun", "pause", "deadline"), 0),
@@ -34,20 +34,20 @@ pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def shared_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedKafka]:
     """Give a broker with lines to it, and room for three trials at a time."""
     with ExitStack() as stack:
         try:
-            opened = stack.enter_context(open_ground(tmp_path_factory.mktemp("ground"), 3))
+            opened = stack.enter_context(open_shared_kafka(tmp_path_factory.mktemp("shared_kafka"), 3))
         except (Unavailable, BrokerFailed) as error:
             unavailable(error)
         yield opened
 
 
 @pytest.mark.kafka
-def test_no_fault_at_any_point_of_the_turn_loses_or_repeats_anything(ground: Ground) -> None:
+def test_no_fault_at_any_point_of_the_turn_loses_or_repeats_anything(shared_kafka: SharedKafka) -> None:
     """Real processes, a real Kafka: every saga has one end, every effect comes once, nothing waits."""
-    results = list(ground.hold_all(CUT))
+    results = list(shared_kafka.hold_all(CUT))
     assert {(str(each.cell), each.seed): each.violations for each in results if each.violations} == {}
     assert len(results) == len(CUT)
     kills = [each for each in results if each.cell.fault == "kill"]
@@ -55,9 +55,11 @@ def test_no_fault_at_any_point_of_the_turn_loses_or_repeats_anything(ground: Gro
 
 
 @pytest.mark.kafka
-def test_the_matrix_finds_a_store_that_forgets_its_outbox(ground: Ground) -> None:
+def test_the_matrix_finds_a_store_that_forgets_its_outbox(shared_kafka: SharedKafka) -> None:
     """What was committed and not published is lost, so the saga never ends; the trial does, and says so."""
-    result = ground.hold(Cell("committed before produce", "kill", "action"), 0, without="outbox", seconds=6)
+    result = shared_kafka.hold(
+        Cell("committed before produce", "kill", "action"), 0, without="outbox", seconds=6
+    )
     assert list(result.violations) == ["Wrong: the sagas have not ended within 6 s"]
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.broker.leg import unique
-from tests.programs.faults.books import is_quiet, repeated, violations
+from tests.broker.any_broker import unique
 from tests.programs.faults.cells import CALLS, OUTSIDE, Cell
+from tests.programs.faults.checks import is_quiet, repeated, violations
 from tests.programs.faults.contract import JobAsked
-from tests.programs.faults.fuse import Aim
+from tests.programs.faults.fault_point import Aim
 from tests.programs.faults.participants import Plan, Runs
 from tests.programs.faults.site import Site
 

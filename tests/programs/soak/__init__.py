@@ -1,6 +1,6 @@
-"""A soak: a market of five participants for minutes, in bad weather.
+"""A soak: a market of five participants for minutes, with kills, pauses and rebalances.
 
 ``python -m tests.programs.soak --minutes 15`` runs it.
 
-`market` is the saga, `weather` what happens to its processes, `ledger` what must be true at the end.
+`market` is the saga, `disturbances` what happens to its processes, `ledger` what must be true at the end.
 """

@@ -19,25 +19,25 @@ from shutil import rmtree
 from tempfile import mkdtemp
 
 from choreo.errors import StoreError
-from tests.broker.jars import Unavailable
 from tests.broker.kafka import Broker, BrokerFailed
-from tests.broker.topic import ends_of, records_of
-from tests.programs.soak.crowd import Crowd
+from tests.broker.kafka_jars import Unavailable
+from tests.broker.topic_records import ends_of, records_of
+from tests.programs.soak.disturbances import Disturbances
 from tests.programs.soak.ledger import Ledger, Verdict
 from tests.programs.soak.market.contract import PLANS, OrderPlaced
 from tests.programs.soak.market.orders import cancel, place
-from tests.programs.soak.weather import Weather
+from tests.programs.soak.processes import Processes
 
 QUIET_SECONDS = 180.0
 SAY_EVERY = 10.0
 
 
 class Soak:
-    """Places orders for some minutes while the weather is bad, then waits for quiet."""
+    """Places orders for some minutes while the disturbances is bad, then waits for quiet."""
 
-    def __init__(self, crowd: Crowd, ledger: Ledger, seed: int, rate: float) -> None:
-        self._crowd, self._ledger, self._rate = crowd, ledger, rate
-        self._weather = Weather(crowd, seed)
+    def __init__(self, processes: Processes, ledger: Ledger, seed: int, rate: float) -> None:
+        self._processes, self._ledger, self._rate = processes, ledger, rate
+        self._disturbances = Disturbances(processes, seed)
         self._chance = random.Random(seed + 1)
         self._began = time.monotonic()
         self._said = 0.0
@@ -46,13 +46,13 @@ class Soak:
     def run(self, seconds: float) -> bool:
         """Soak; say whether it came to rest afterwards."""
         while self.now < seconds:
-            self._weather.turn(self.now)
+            self._disturbances.turn(self.now)
             self._place()
             self._say()
             time.sleep(0.02)
-        self._weather.clear()
+        self._disturbances.clear()
         return self._until(
-            lambda: self._ledger.is_quiet(ends_of(self._crowd.bootstrap, "market")), QUIET_SECONDS
+            lambda: self._ledger.is_quiet(ends_of(self._processes.bootstrap, "market")), QUIET_SECONDS
         )
 
     @property
@@ -74,13 +74,13 @@ class Soak:
                 cancel(late)
                 self._ledger.cancelled.add(late)
         except StoreError:
-            self._crowd.counts["locked_out"] += 1
+            self._processes.counts["locked_out"] += 1
         self._next = self.now + self._chance.expovariate(self._rate)
 
     def _until(self, holds: Callable[[], bool], seconds: float) -> bool:
         deadline = self.now + seconds
         while not holds():
-            self._crowd.revive()
+            self._processes.revive()
             self._say()
             if self.now > deadline:
                 return False
@@ -91,7 +91,7 @@ class Soak:
         if self.now - self._said < SAY_EVERY:
             return
         self._said = self.now
-        counts = ", ".join(f"{count} {what}" for what, count in sorted(self._crowd.counts.items()))
+        counts = ", ".join(f"{count} {what}" for what, count in sorted(self._processes.counts.items()))
         ended = self._ledger.ended()
         print(f"{self.now:6.0f} s  {len(self._ledger.placed)} placed, {ended} ended; {counts}", flush=True)
 
@@ -124,17 +124,17 @@ def _soak(asked: argparse.Namespace, folder: Path) -> Verdict:
         broker = Broker(folder / "kafka")
         broker.start()
         stack.callback(broker.kill)
-        crowd = stack.enter_context(closing(Crowd(broker, folder)))
-        ledger = Ledger(crowd.stores, folder / "world")
-        soak = Soak(crowd, ledger, asked.seed, asked.rate)
+        processes = stack.enter_context(closing(Processes(broker, folder)))
+        ledger = Ledger(processes.stores, folder / "world")
+        soak = Soak(processes, ledger, asked.seed, asked.rate)
         soak.run(asked.minutes * 60)
         verdict = ledger.verdict(records_of(broker.bootstrap, "market"))
-        print(json.dumps(_line(asked, soak, crowd, ledger, verdict)), flush=True)
+        print(json.dumps(_line(asked, soak, processes, ledger, verdict)), flush=True)
     return verdict
 
 
 def _line(
-    asked: argparse.Namespace, soak: Soak, crowd: Crowd, ledger: Ledger, verdict: Verdict
+    asked: argparse.Namespace, soak: Soak, processes: Processes, ledger: Ledger, verdict: Verdict
 ) -> dict[str, object]:
     found = {
         name: len(value) if isinstance(value, list) else value for name, value in verdict._asdict().items()
@@ -147,8 +147,8 @@ def _line(
         "seconds": round(soak.now),
         "sagas": len(ledger.placed),
         "cancelled": len(ledger.cancelled),
-        **{kind: crowd.counts[kind] for kind in kinds},
-        "zombies": crowd.zombies(),
+        **{kind: processes.counts[kind] for kind in kinds},
+        "zombies": processes.zombies(),
         **found,
     }
 
@@ -156,7 +156,7 @@ def _line(
 def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.programs.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0, help="how long to place orders (5)")
-    parser.add_argument("--seed", type=int, default=20261, help="of the weather and the orders (20261)")
+    parser.add_argument("--seed", type=int, default=20261, help="of the disturbances and the orders (20261)")
     parser.add_argument("--rate", type=float, default=8.0, help="orders a second, on average (8)")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""TCP lines to a broker on loopback that can be cut: both ends then see their connection reset."""
+"""TCP proxies to a broker on loopback that can be cut: both ends then see their connection reset."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _RESET: Final = struct.pack("ii", 1, 0)
 _CHUNK: Final = 65_536
 
 
-class Lines:
-    """``count`` lines, each with a port of its own, all served by one thread.
+class Proxies:
+    """``count`` proxies, each with a port of its own, all served by one thread.
 
-    Also a port to cut them from another process: ``control`` takes the number of a line and a newline,
+    Also a port to cut them from another process: ``control`` takes the number of a proxy and a newline,
     and answers one byte once the line has been cut.
     """
 

@@ -1,4 +1,4 @@
-"""A whole topic, read as anybody can read it."""
+"""The records of a topic, read with a plain consumer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An echo: some records of a topic come twice, as from a relay that was not told of its success."""
+"""``Duplicator``: some records of a topic come twice, as from a relay that missed an acknowledgement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 
-class Echo:
+class Duplicator:
     """Reads a topic from its beginning, and appends a ``share`` of its records once more."""
 
     def __init__(self, bootstrap: str, topic: str, chance: random.Random, share: float = 0.1) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from tests.broker.guest import join_and_leave
+from tests.broker.group_member import join_and_leave
 from tests.broker.kafka import Broker
-from tests.scenarios.town import Town
+from tests.scenarios.processes import Processes
 
 NAMES = ("orders", "stock", "payments", "shipping", "mailer")
 PACKAGE = "tests.programs.soak.market"
@@ -21,7 +21,7 @@ SETTINGS = ("session.timeout.ms=2000", "heartbeat.interval.ms=500")
 """So that a pause of seconds is longer than the group's patience."""
 
 
-class Crowd(Town):
+class Processes(Processes):
     """The five processes, and what can be done to them; ``counts`` counts it."""
 
     def __init__(self, broker: Broker, folder: Path) -> None:

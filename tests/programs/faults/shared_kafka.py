@@ -1,4 +1,4 @@
-"""The ground on which trials are held side by side: one broker, and a line to it for each of them."""
+"""One broker for trials that are held side by side, with a proxy for each of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from shutil import rmtree
 
+from tests.broker.any_broker import unique
 from tests.broker.kafka import Broker
-from tests.broker.leg import unique
-from tests.broker.lines import Lines
+from tests.broker.proxy import Proxies
 from tests.programs.faults.cells import Cell
 from tests.programs.faults.trial import Care, Place, Result, hold
 
@@ -19,7 +19,7 @@ Trial = tuple[Cell, int]
 """A cell and a seed."""
 
 
-class Ground:
+class SharedKafka:
     """Holds trials, as many at the same time as there are places."""
 
     def __init__(self, places: Sequence[Place], folder: Path) -> None:
@@ -59,17 +59,17 @@ class Ground:
 
 
 @contextmanager
-def open_ground(folder: Path, places: int) -> Iterator[Ground]:
-    """Start the broker and the lines, and end them. Raises as `Broker.start` does."""
-    with Lines(places) as lines:
-        broker = Broker(folder / "kafka", lines.ports)
+def open_shared_kafka(folder: Path, places: int) -> Iterator[SharedKafka]:
+    """Start the broker and the proxies, and end them. Raises as `Broker.start` does."""
+    with Proxies(places) as proxies:
+        broker = Broker(folder / "kafka", proxies.ports)
         broker.start()
         try:
-            lines.lead_to(broker.entrances)
-            addresses = [f"127.0.0.1:{port}" for port in lines.ports]
-            yield Ground(
+            proxies.lead_to(broker.entrances)
+            addresses = [f"127.0.0.1:{port}" for port in proxies.ports]
+            yield SharedKafka(
                 [
-                    Place(broker.bootstrap, through, lines.control, number)
+                    Place(broker.bootstrap, through, proxies.control, number)
                     for number, through in enumerate(addresses)
                 ],
                 folder,

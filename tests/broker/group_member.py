@@ -1,4 +1,4 @@
-"""A guest: one more member of a group, for a while."""
+"""One more member of a consumer group, for a while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weather: what happens to the market, and when; the same seed gives the same forecast."""
+"""The disturbances: what happens to the market, and when; the same seed gives the same forecast."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 
-from tests.programs.soak.crowd import NAMES, Crowd
+from tests.programs.soak.processes import NAMES, Processes
 
 KINDS = ("kill",) * 8 + ("pause",) * 5 + ("rebalance",) * 5 + ("replace",) * 2 + ("broker",) * 2
 CALM = (0.5, 4.0)
@@ -17,11 +17,11 @@ PAUSE = (0.5, 5.0)
 OUTAGE = (0.2, 3.0)
 
 
-class Weather:
+class Disturbances:
     """Makes it happen when its time has come; times are seconds since the beginning."""
 
-    def __init__(self, crowd: Crowd, seed: int) -> None:
-        self._crowd = crowd
+    def __init__(self, processes: Processes, seed: int) -> None:
+        self._processes = processes
         self._chance = random.Random(seed)
         self._next = self._chance.uniform(*CALM)
         self._later: list[tuple[float, int, Callable[[], None]]] = []
@@ -32,7 +32,7 @@ class Weather:
         """Let happen what is due; whoever has ended comes back."""
         while self._later and self._later[0][0] <= now:
             heappop(self._later)[2]()
-        self._crowd.revive()
+        self._processes.revive()
         if now >= self._next:
             self._next = now + self._chance.uniform(*CALM)
             self._strike(now)
@@ -46,16 +46,16 @@ class Weather:
         kind, name = self._chance.choice(KINDS), self._chance.choice(NAMES)
         seconds = self._chance.uniform(*(OUTAGE if kind == "broker" else PAUSE))
         if kind == "kill":
-            self._crowd.strike(name)
+            self._processes.strike(name)
         elif kind == "rebalance":
-            self._crowd.rebalance(name)
+            self._processes.rebalance(name)
         elif kind == "broker":
             if not self._is_down:
                 self._is_down = True
-                restart = self._crowd.end_broker(by_force=self._chance.random() < 0.5)
+                restart = self._processes.end_broker(by_force=self._chance.random() < 0.5)
                 self._after(now + seconds, lambda: self._back(restart))
         else:
-            self._after(now + seconds, getattr(self._crowd, kind)(name))
+            self._after(now + seconds, getattr(self._processes, kind)(name))
 
     def _back(self, restart: Callable[[], None]) -> None:
         restart()

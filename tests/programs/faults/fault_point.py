@@ -1,4 +1,4 @@
-"""The fuse of one process: it waits for its point of the turn, and strikes there, once in a cell's life."""
+"""The fault point of one process: it waits for its point of the turn, and strikes there once."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Aim(NamedTuple):
         return self.cell.point == "dead letter written"
 
 
-class Fuse:
+class FaultPoint:
     """Strikes where a process comes to the aim's point while it has the saga's trigger in hand."""
 
     def __init__(self, aim: Aim) -> None:

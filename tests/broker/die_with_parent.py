@@ -1,4 +1,4 @@
-"""Run a command that ends when the process that asked for it ends: ``tether.py PARENT COMMAND…``.
+"""Run a command that ends when the process that asked for it ends: ``die_with_parent.py PARENT COMMAND…``.
 
 Linux only (prctl(2), PR_SET_PDEATHSIG); elsewhere the command just runs.
 """

@@ -1,4 +1,4 @@
-"""An example as a user deploys it: each participant a process of the operating system, on a real Kafka."""
+"""An example as a user deploys it: each participant a process of its own, on a real Kafka."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.scenarios.shop import Books
 
 CHOREO = str(Path(sys.executable).with_name("choreo"))
 ROOT = Path(__file__).parents[2]
-TETHER = ROOT / "tests/broker/tether.py"
+TETHER = ROOT / "tests/broker/die_with_parent.py"
 
 
-class Town(Books):
+class Processes(Books):
     """Processes of ``choreo run``, which may be killed and started again.
 
     Each participant lives in the module of the package that has its name. The first one starts sagas,

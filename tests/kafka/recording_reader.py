@@ -1,4 +1,4 @@
-"""Somebody who reads a log and notes all it is told."""
+"""``RecordingReader``: reads a log and keeps everything that it returned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from choreo.records import Partition, Record
 DEADLINE = 30.0
 
 
-class Follower:
+class RecordingReader:
     """Takes from a log until something holds; ``start`` says where a partition begins."""
 
     def __init__(
@@ -26,12 +26,12 @@ class Follower:
         self.revoked: list[Partition] = []
         self._start = start
 
-    def subscribe(self) -> Follower:
+    def subscribe(self) -> RecordingReader:
         """Begin."""
         self.log.subscribe([self.topic], self._on_assign, self.revoked.extend)
         return self
 
-    def until(self, holds: Callable[[], bool]) -> Follower:
+    def until(self, holds: Callable[[], bool]) -> RecordingReader:
         """Take until ``holds``; fails the test when that takes too long."""
         deadline = time.monotonic() + DEADLINE
         while not holds():
@@ -58,11 +58,11 @@ class Follower:
         self.ended += taken.ended
         self.acknowledged += taken.acknowledged
 
-    def until_ended(self, partitions: int = 4) -> Follower:
+    def until_ended(self, partitions: int = 4) -> RecordingReader:
         """Take until every partition has ended once."""
         return self.until(lambda: len(set(self.ended)) == partitions)
 
-    def until_records(self, count: int) -> Follower:
+    def until_records(self, count: int) -> RecordingReader:
         """Take until so many records came."""
         return self.until(lambda: len(self.records) >= count)
 

@@ -10,7 +10,7 @@ from choreo.cloudevents import read
 from choreo.envelope import Envelope
 from choreo.errors import BodyError
 from choreo.records import Record
-from tests.broker.topic import ends_of, records_of
+from tests.broker.topic_records import ends_of, records_of
 from tests.programs.faults.contract import JobAsked
 from tests.programs.faults.participants import NAMES, participant, row
 from tests.programs.faults.site import Site, calls

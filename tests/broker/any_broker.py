@@ -1,4 +1,4 @@
-"""One way to speak to the three brokers that a log can stand on: in memory, embedded, a real Kafka."""
+"""One interface to the three brokers of the tests: in memory, embedded, a real Kafka."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ EMBEDDED_PARTITIONS = 4
 """Of every topic that librdkafka's mock cluster creates; it can't be told otherwise."""
 
 
-class Leg(Protocol):
+class AnyBroker(Protocol):
     """A broker to run a scenario on."""
 
     name: str
 
     def log(self, group: str, instance: str = "", **settings: Any) -> Log:
-        """Give a participant's end of the log; closed by the leg at the latest."""
+        """Return a participant's log, which `close` closes at the latest."""
         ...
 
     def create_topic(self, name: str, partitions: int = EMBEDDED_PARTITIONS) -> str:
-        """Make a topic and give its name."""
+        """Create a topic and return its name."""
         ...
 
     def close(self) -> None:
@@ -32,7 +32,7 @@ class Leg(Protocol):
         ...
 
 
-class MemoryLeg:
+class InMemoryBroker:
     """A broker of its own, in memory."""
 
     name = "memory"
@@ -41,7 +41,7 @@ class MemoryLeg:
         self.broker = MemoryBroker()
 
     def log(self, group: str, instance: str = "", **settings: Any) -> Log:
-        """Give a log; it has no settings to heed."""
+        """Return a log; it has no settings."""
         del settings
         return self.broker.log(group, instance)
 
@@ -54,7 +54,7 @@ class MemoryLeg:
         """Nothing to close."""
 
 
-class KafkaLeg:
+class KafkaCluster:
     """A cluster at an address: librdkafka's mock (``embedded``) or a real one."""
 
     def __init__(self, bootstrap: str, embedded: bool) -> None:
@@ -64,7 +64,7 @@ class KafkaLeg:
         self._logs: list[KafkaLog] = []
 
     def log(self, group: str, instance: str = "", **settings: Any) -> Log:
-        """Give a log; ``settings`` are librdkafka's, with ``_`` for a dot."""
+        """Return a log; ``settings`` are librdkafka's, with ``_`` for a dot."""
         own = {name.replace("_", "."): value for name, value in settings.items()}
         log = KafkaLog(self.bootstrap, group, instance=instance, settings=own, embedded=self.embedded)
         self._logs.append(log)
@@ -84,15 +84,17 @@ class KafkaLeg:
             log.close()
 
 
-def leg_of(name: str, kafka_bootstrap: Callable[[], str], embedded: Callable[[], EmbeddedBroker]) -> Leg:
-    """Make the leg of that name; a broker is only started for the leg that needs it."""
+def broker_of(
+    name: str, kafka_bootstrap: Callable[[], str], embedded: Callable[[], EmbeddedBroker]
+) -> AnyBroker:
+    """Return the broker of that name; it is only started where it is needed."""
     if name == "memory":
-        return MemoryLeg()
+        return InMemoryBroker()
     if name == "embedded":
-        return KafkaLeg(embedded().bootstrap, embedded=True)
-    return KafkaLeg(kafka_bootstrap(), embedded=False)
+        return KafkaCluster(embedded().bootstrap, embedded=True)
+    return KafkaCluster(kafka_bootstrap(), embedded=False)
 
 
 def unique(prefix: str) -> str:
-    """Give a name that no other test uses, for a topic or a group."""
+    """Return a name that no other test uses, for a topic or a group."""
     return f"{prefix}-{uuid.uuid4().hex[:12]}"

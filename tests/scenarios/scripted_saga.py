@@ -16,7 +16,7 @@ from sqlite_utils import Database
 
 from choreo import Aborted, Context, Participant, Permanent, Retry, Saga, event
 from choreo.worker import Options
-from tests.broker.leg import Leg
+from tests.broker.any_broker import AnyBroker
 from tests.scenarios.shop import compensated
 from tests.scenarios.stage import Change, Stage
 
@@ -103,7 +103,7 @@ class Job(Stage):
 
     def __init__(
         self,
-        leg: Leg,
+        any_broker: AnyBroker,
         folder: Path,
         topic: str,
         *,
@@ -120,7 +120,7 @@ class Job(Stage):
         self.doer = _doer(self.saga, act, undo, retry)
         self.checker = _checker(self.saga)
         everyone = (self.asker, self.doer, self.checker)
-        super().__init__(leg, folder, topic, everyone, options=options, change=change, schemas=schemas)
+        super().__init__(any_broker, folder, topic, everyone, options=options, change=change, schemas=schemas)
 
     def ask(self, name: str, refused: bool = False) -> str:
         """Start a job; its name is the saga's id."""
