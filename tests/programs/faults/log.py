@@ -68,7 +68,7 @@ class StruckLog:
         self._outcomes |= ours
         if ours and self._fault_point.is_at("produced before ack"):
             if self._fault_point.aim.seed % 2:
-                self._log._writer._producer.flush(DEADLINE)  # its reports stay where `take` finds them
+                self._log._producer._producer.flush(DEADLINE)  # its reports stay where `take` finds them
             self._fault_point.reach("produced before ack", LogError)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
