@@ -27,7 +27,7 @@ def unavailable(error: Exception) -> None:
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the address of a real Kafka: ``CHOREO_TEST_BOOTSTRAP``, or one broker for the whole session."""
+    """Return the address of a real Kafka: ``CHOREO_TEST_BOOTSTRAP``, or one broker for the whole session."""
     if given := os.environ.get("CHOREO_TEST_BOOTSTRAP"):
         yield given
         return
@@ -46,7 +46,7 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def kafka_broker(tmp_path: Path) -> Iterator[Broker]:
-    """Give a real broker of the test's own, which may be stopped, killed, paused and started again."""
+    """Return a real broker of the test's own, which may be stopped, killed, paused and started again."""
     broker = Broker(tmp_path / "kafka")
     try:
         broker.start()
@@ -58,7 +58,7 @@ def kafka_broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def embedded_broker() -> Iterator[EmbeddedBroker]:
-    """Give librdkafka's mock cluster, one for the session."""
+    """Return librdkafka's mock cluster, one for the session."""
     with EmbeddedBroker() as broker:
         yield broker
 
@@ -77,5 +77,5 @@ def any_broker(request: pytest.FixtureRequest) -> Iterator[AnyBroker]:
 
 @pytest.fixture
 def topic() -> str:
-    """Give a name for a topic that no other test uses."""
+    """Return a name for a topic that no other test uses."""
     return unique("topic")

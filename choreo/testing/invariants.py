@@ -124,7 +124,7 @@ def check_undone(handlers: list[Handler], effects: list[Effect], history: SagaHi
         if not handler.partial:
             require(is_done or step not in undone, f"{step} is undone and was not done")
         if step in undone and not handler.partial:
-            require(step in history.compensated, f"{step} is undone and tells nobody")
+            require(step in history.compensated, f"{step} is undone and never confirmed")
 
 
 def check_order(handlers: list[Handler], effects: list[Effect]) -> None:

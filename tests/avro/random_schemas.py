@@ -35,7 +35,7 @@ class Schemas:
         return {"type": "record", "name": next(self._names), "fields": fields}
 
     def drifted(self, schema: Json) -> Json:
-        """Give a reader's version of a schema: the same with one or a few changes."""
+        """Return a reader's version of a schema: the same with one or a few changes."""
         reader = copy.deepcopy(schema)
         for _ in range(self._chance.randint(1, 3)):
             reader = self._changed(reader)
@@ -165,7 +165,7 @@ class Schemas:
 
 
 def default_of(schema: Json) -> Json:
-    """Give a default that a field of this type may have, as JSON writes it."""
+    """Return a default that a field of this type may have, as JSON writes it."""
     if isinstance(schema, list):
         return default_of(schema[0])
     if isinstance(schema, str):
@@ -183,7 +183,7 @@ def default_of(schema: Json) -> Json:
 
 
 def values_of(schema: Json) -> list[Any]:
-    """Give values that together take every branch of a union, every symbol, and items in what holds any."""
+    """Return values that together take every branch of a union, every symbol, and items in what holds any."""
     if isinstance(schema, list):
         return [_in_union(branch, value) for branch in schema for value in values_of(branch)]
     if isinstance(schema, str):
@@ -203,7 +203,7 @@ def values_of(schema: Json) -> list[Any]:
 
 
 def fewest(schema: Json) -> int:
-    """Give the fewest bytes that a value takes, 0 or 1: items of no bytes are refused."""
+    """Return the fewest bytes that a value takes, 0 or 1: items of no bytes are refused."""
     if isinstance(schema, dict) and schema["type"] == "record":
         return max(fewest(field["type"]) for field in schema["fields"])
     return 0 if schema == "null" else 1
@@ -218,7 +218,7 @@ def _branch(schema: Json) -> str:
 
 
 def _inner(schema: Json) -> list[tuple[Any, Any]]:
-    """Give the places within a schema where another one stands."""
+    """Return the places within a schema where another one stands."""
     if isinstance(schema, list):
         return [(schema, number) for number, branch in enumerate(schema) if isinstance(branch, dict)]
     if not isinstance(schema, dict):

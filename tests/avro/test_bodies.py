@@ -45,7 +45,7 @@ def long(number: int) -> bytes:
 
 
 def decode(codec: AvroCodec, name: str, body: bytes | None) -> object:
-    """Give what decoding gives: a value or a BodyError; any other exception is a failure."""
+    """Return what decoding gives: a value or a BodyError; any other exception is a failure."""
     try:
         return codec.decode(name, body)
     except BodyError as error:
@@ -217,7 +217,7 @@ def test_a_schema_nested_too_deeply_is_refused() -> None:
 
 
 def old_flat() -> tuple[dict[str, object], bytes]:
-    """Give an older version of shop.Flat and a body of it."""
+    """Return an older version of shop.Flat and a body of it."""
     fields = [
         {"name": "sku", "type": "string"},
         {

@@ -76,7 +76,7 @@ def fastavro_reads(writer: ParsedSchema, reader: ParsedSchema, body: bytes) -> b
 
 
 def explanation(pair: Pair) -> str:
-    """Say why what was said and what happened may differ; empty where they may not."""
+    """Return why what was said and what happened may differ; empty where they may not."""
     said, here, there = bool(pair.problems), bool(pair.refused_here), bool(pair.refused_by_fastavro)
     if said == here == there:
         return "they agree"
@@ -91,7 +91,7 @@ def explanation(pair: Pair) -> str:
 
 
 def _has(schema: Any, *branches: str) -> bool:
-    """Say whether a union somewhere in a schema has these branches."""
+    """Whether a union somewhere in a schema has these branches."""
     if isinstance(schema, list):
         own = [each for each in schema if isinstance(each, str) and each in branches]
         return set(own) == set(branches) or any(_has(each, *branches) for each in schema)

@@ -18,7 +18,7 @@ class Unavailable(Exception):
 
 
 def jars() -> Path:
-    """Give the folder of the jars, fetching them on first use; two fetches at once don't disturb."""
+    """Return the folder of the jars, fetching them on first use; two fetches at once don't disturb."""
     home = _cache() / f"kafka-{VERSION}"
     if not home.is_dir():
         _fetch(home)
@@ -26,7 +26,7 @@ def jars() -> Path:
 
 
 def java() -> str:
-    """Give the path of ``java``."""
+    """Return the path of ``java``."""
     return _tool("java")
 
 

@@ -14,7 +14,7 @@ from tests.broker.kafka import Broker
 
 @contextmanager
 def shared_broker(folder: Path) -> Iterator[str]:
-    """Give the address of the session's broker in ``folder``, which the first to ask starts.
+    """Return the address of the session's broker in ``folder``, which the first to ask starts.
 
     Everybody holds a shared lock while using it; who started it ends it, once alone. The locks are the
     kernel's, so a process that dies lets go.

@@ -12,7 +12,7 @@ DEADLINE = 30.0
 
 
 def records_of(bootstrap: str, topic: str) -> list[Record]:
-    """Give all records that a topic holds now, in the order of each partition."""
+    """Return all records that a topic holds now, in the order of each partition."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"reads-{topic}"})
     try:
         numbers = sorted(consumer.list_topics(topic, timeout=DEADLINE).topics[topic].partitions)
@@ -22,7 +22,7 @@ def records_of(bootstrap: str, topic: str) -> list[Record]:
 
 
 def ends_of(bootstrap: str, topic: str) -> dict[int, int]:
-    """Give the offset at which each partition ends."""
+    """Return the offset at which each partition ends."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"reads-{topic}"})
     try:
         numbers = sorted(consumer.list_topics(topic, timeout=DEADLINE).topics[topic].partitions)

@@ -40,7 +40,7 @@ class RecordingReader:
         return self
 
     def _told(self) -> str:
-        """Say what came, for a failure's message."""
+        """Return what came, for a failure's message."""
         came = {
             each: [r.offset for r in self.records if r.partition == each.number] for each in self.assigned
         }
@@ -67,11 +67,11 @@ class RecordingReader:
         return self.until(lambda: len(self.records) >= count)
 
     def values(self, key: bytes) -> list[bytes | None]:
-        """Give the values of one key, in the order in which they came."""
+        """Return the values of one key, in the order in which they came."""
         return [each.value for each in self.records if each.key == key]
 
     def per_partition(self) -> dict[int, list[bytes | None]]:
-        """Give the values of each partition, in the order in which they came."""
+        """Return the values of each partition, in the order in which they came."""
         seen: dict[int, list[bytes | None]] = {}
         for each in self.records:
             seen.setdefault(each.partition, []).append(each.value)

@@ -116,7 +116,7 @@ class Damaged:
         self._error = KafkaError(code)
 
     def error(self) -> KafkaError:
-        """Give what is wrong."""
+        """Return what is wrong."""
         return self._error
 
 

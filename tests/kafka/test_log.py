@@ -18,13 +18,13 @@ pytestmark = pytest.mark.usefixtures("any_broker")
 
 @pytest.fixture
 def made(any_broker: AnyBroker, topic: str) -> str:
-    """Give the name of a topic that exists, with four partitions."""
+    """Return the name of a topic that exists, with four partitions."""
     return any_broker.create_topic(topic)
 
 
 @pytest.fixture
 def log(any_broker: AnyBroker) -> Log:
-    """Give the log of some participant."""
+    """Return the log of some participant."""
     return any_broker.log(unique("group"))
 
 

@@ -90,7 +90,7 @@ EXAMPLES = {
 
 @cache
 def cells(name: str) -> list[Cell]:
-    """Give the matrix of an example."""
+    """Return the matrix of an example."""
     return cells_of(EXAMPLES[name].participants)
 
 

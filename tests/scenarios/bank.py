@@ -21,7 +21,7 @@ STEPS = ("debit_source", "create_transfer_record", "credit_destination", "settle
 
 
 def transfer(transfer_id: str, amount: int, fails_at: str = "") -> TransferRequested:
-    """Give a transfer from alice to carol, or as little different from it as makes a step fail.
+    """Return a transfer from alice to carol, or as little different from it as makes a step fail.
 
     Where the ledger is to refuse it, the amount is larger by the ledger's limit: alice has enough for all
     that are under way at the same time.
@@ -41,9 +41,9 @@ class Bank(Stage):
         super().__init__(any_broker, folder, topic, PARTICIPANTS, change=change)
 
     def sent(self) -> int:
-        """Give what has left the sender's bank."""
+        """Return what has left the sender's bank."""
         return MONEY - int(self.value("source", "select sum(balance) from accounts"))
 
     def received(self) -> int:
-        """Give what has come to the receiver's bank."""
+        """Return what has come to the receiver's bank."""
         return int(self.value("destination", "select sum(balance) from accounts"))

@@ -143,5 +143,5 @@ class BreakableLog:
 
 
 def thinned(calls: Iterable[Call], every: int, offset: int) -> Iterator[Call]:
-    """Give each so many-th call."""
+    """Return each so many-th call."""
     return (call for number, call in enumerate(calls) if number % every == offset)

@@ -128,7 +128,7 @@ class Job(Stage):
             return tx.start(JobAsked(name, refused), saga_id=name)
 
     def work(self) -> list[str]:
-        """Give the names of the jobs that have been done."""
+        """Return the names of the jobs that have been done."""
         rows = self.stores["doer"].db.execute("select name from work order by name")
         return [name for (name,) in rows]
 
@@ -139,7 +139,7 @@ class Job(Stage):
         return self.ends(name)
 
     def undone(self, name: str) -> list[str]:
-        """Give the steps whose compensation is confirmed."""
+        """Return the steps whose compensation is confirmed."""
         return compensated(self.history("asker", name))
 
 

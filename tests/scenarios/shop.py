@@ -39,7 +39,7 @@ class Scenario(NamedTuple):
 
 
 def scenarios(prefix: str = "o") -> list[Scenario]:
-    """Give an order that succeeds, one that fails at each step that can, and one that is only slow."""
+    """Return an order that succeeds, one that fails at each step that can, and one that is only slow."""
 
     def order(name: str, customer: str = "ada", sku: str = "apple", quantity: int = 2, to: str = "home"):  # type: ignore[no-untyped-def]
         return OrderCreated(f"{prefix}-{name}", customer, sku, quantity, 250, to)
@@ -65,7 +65,7 @@ class Books:
         self.stores: dict[str, SQLiteStore] = {}
 
     def ends(self, saga_id: str) -> set[str]:
-        """Give the ends that participants know of a saga, or nothing while one of them knows none."""
+        """Return the ends that participants know of a saga, or nothing while one of them knows none."""
         states = {
             self.history(name, saga_id)[-1].saga_state if self.history(name, saga_id) else ""
             for name in self.stores
@@ -73,11 +73,11 @@ class Books:
         return states if states <= {"completed", "failed"} else set()
 
     def history(self, participant: str, saga_id: str) -> Sequence[Entry]:
-        """Give a participant's view of a saga."""
+        """Return a participant's view of a saga."""
         return self.stores[participant].history(saga_id)
 
     def states(self) -> dict[str, Any]:
-        """Give what every store holds, for a failure's message."""
+        """Return what every store holds, for a failure's message."""
         return {
             name: list(
                 store.db.query(
@@ -92,7 +92,7 @@ class Books:
         return self.stores[participant].db.execute(sql).fetchone()[0]
 
     def balance(self) -> dict[str, int]:
-        """Give what must never change, and what must agree with each other."""
+        """Return what must never change, and what must agree with each other."""
         return {
             "stock": self.value("inventory", "select available from stock where sku = 'apple'")
             + self.value("inventory", "select coalesce(sum(quantity), 0) from reservations"),
@@ -164,7 +164,7 @@ class Shop(Books):
         self.until(lambda: all(self.ends(s) for s in saga_ids) and self.is_quiet(), seconds)
 
     def is_quiet(self) -> bool:
-        """Say whether nothing is left to publish or to do."""
+        """Whether nothing is left to publish or to do."""
         return all(store.next_due() is None and not store.unpublished(0, 1) for store in self.stores.values())
 
 
@@ -173,12 +173,12 @@ def _opener(store: SQLiteStore) -> Callable[[], SQLiteStore]:
 
 
 def compensated(entries: Sequence[Entry]) -> list[str]:
-    """Give the steps whose compensation the log confirms, in the log's order."""
+    """Return the steps whose compensation the log confirms, in the log's order."""
     return [entry.step for entry in entries if entry.input == "event" and entry.outcome == "compensated"]
 
 
 def transitions(entries: Sequence[Entry], step: str) -> list[tuple[str, str]]:
-    """Give the transitions of one step, in order."""
+    """Return the transitions of one step, in order."""
     return [
         (entry.old_state, entry.new_state)
         for entry in entries

@@ -116,16 +116,16 @@ class Stage(Shop):
         return Partition(self.topic, report.partition()), report.offset()
 
     def has_read(self, place: tuple[Partition, int]) -> bool:
-        """Say whether every participant's position lies behind a record."""
+        """Whether every participant's position lies behind a record."""
         partition, offset = place
         return all(store.positions().get(partition, 0) > offset for store in self.stores.values())
 
     def letters(self, participant: str) -> Sequence[DeadLetter]:
-        """Give a participant's dead letters."""
+        """Return a participant's dead letters."""
         return self.stores[participant].dead_letters()
 
     def all_letters(self) -> dict[str, list[str]]:
-        """Give the reasons of all dead letters, by participant."""
+        """Return the reasons of all dead letters, by participant."""
         return {name: [letter.reason for letter in self.letters(name)] for name in self.stores}
 
 
@@ -138,7 +138,7 @@ def event_headers(
     version: int = 1,
     source: str = "somebody",
 ) -> list[tuple[str, bytes | None]]:
-    """Give the headers of an event as a well-behaved participant would write them."""
+    """Return the headers of an event as a well-behaved participant would write them."""
     envelope = Envelope(
         event_id(saga_id, step, outcome, event_type),
         source,
@@ -155,5 +155,5 @@ def event_headers(
 
 
 def header(publication: Publication, name: str) -> str:
-    """Give a header's text."""
+    """Return a header's text."""
     return dict(publication.headers)[name].decode()

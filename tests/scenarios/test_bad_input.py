@@ -44,7 +44,7 @@ BODY = AvroCodec(inventory.events).encode(OrderCreated("bad-1", "ada", "apple", 
 
 
 def order(name: str) -> OrderCreated:
-    """Give an order that goes well."""
+    """Return an order that goes well."""
     return OrderCreated(name, "ada", "apple", 2, 250, "home")
 
 
@@ -57,7 +57,7 @@ def on_topic(topic: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def in_memory_broker() -> Iterator[InMemoryBroker]:
-    """Give a broker in memory."""
+    """Return a broker in memory."""
     memory = InMemoryBroker()
     yield memory
     memory.close()
@@ -65,12 +65,12 @@ def in_memory_broker() -> Iterator[InMemoryBroker]:
 
 @pytest.fixture
 def quick(any_broker: AnyBroker) -> Options:
-    """Give options with which an unknown schema is waited for only shortly."""
+    """Return options with which an unknown schema is waited for only shortly."""
     return Options(idle_seconds=0.0 if any_broker.name == "memory" else 0.005, schema_retry=SOON)
 
 
 def raw(letter: DeadLetter) -> tuple[bytes | None, Headers, bytes | None]:
-    """Give the record that a dead letter holds."""
+    """Return the record that a dead letter holds."""
     headers = [
         (name, None if value is None else b64decode(value)) for name, value in json.loads(letter.headers)
     ]
@@ -81,12 +81,12 @@ def raw(letter: DeadLetter) -> tuple[bytes | None, Headers, bytes | None]:
 
 
 def without(name: str) -> Headers:
-    """Give valid headers but for one."""
+    """Return valid headers but for one."""
     return [each for each in VALID if each[0] != name]
 
 
 def garbled(name: str, value: bytes | None) -> Headers:
-    """Give valid headers, one of them spoilt."""
+    """Return valid headers, one of them spoilt."""
     return [*without(name), (name, value)]
 
 

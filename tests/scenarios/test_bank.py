@@ -90,14 +90,14 @@ def assert_square(banks: Processes) -> None:
 
 
 def planned(chance: random.Random, number: int) -> tuple[TransferRequested, str]:
-    """Give a transfer, and the step at which it fails: four in ten do, one in ten meets a busy server."""
+    """Return a transfer, and the step at which it fails: four in ten do, one in ten meets a busy server."""
     step = chance.choice(("",) * 6 + STEPS)
     slow = "-slow" if chance.random() < 0.1 else ""
     return transfer(f"t-{number}{slow}", chance.randint(1, 50_000), step), step
 
 
 def ends(banks: Processes, name: str) -> dict[str, str]:
-    """Give how sagas have ended, as far as a participant knows."""
+    """Return how sagas have ended, as far as a participant knows."""
     found = banks.stores[name].db.execute(
         "select distinct saga_id, saga_state from saga_log where saga_state in ('completed', 'failed')"
     )
@@ -105,12 +105,12 @@ def ends(banks: Processes, name: str) -> dict[str, str]:
 
 
 def databases(banks: Processes) -> dict[str, Database]:
-    """Give every participant's database."""
+    """Return every participant's database."""
     return {name: store.db for name, store in banks.stores.items()}
 
 
 def movements(banks: Processes, requested: TransferRequested) -> tuple[list[float], list[float]]:
-    """Give what each bank has moved for a transfer, in order, in units of its amount."""
+    """Return what each bank has moved for a transfer, in order, in units of its amount."""
     query = "select amount from movements where transfer_id = ? order by rowid"
     sent, received = (
         [amount / requested.amount for (amount,) in store.db.execute(query, [requested.transfer_id])]

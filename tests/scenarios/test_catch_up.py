@@ -114,7 +114,7 @@ HISTORIES: dict[str, tuple[type, ...]] = {
 
 
 def late(topic: str) -> tuple[Saga, Participant, Participant]:
-    """Give the saga, the participant that is new to it, and the one that was away."""
+    """Return the saga, the participant that is new to it, and the one that was away."""
     saga = Saga("late", starts=Ordered, completes=Sent, fails=Failed, aborts=Cancelled, topic=topic)
     loyalty = Participant("loyalty", sagas=[saga], prepare=_prepare)
 
@@ -148,7 +148,7 @@ def _prepare(db: Any) -> None:
 
 
 def resident() -> float:
-    """Give the memory that this process holds, in MiB."""
+    """Return the memory that this process holds, in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -219,7 +219,7 @@ def _publication(codec: AvroCodec, topic: str, saga_id: str, cls: type) -> Publi
 
 @pytest.fixture
 def memory() -> InMemoryBroker:
-    """Give a broker in memory."""
+    """Return a broker in memory."""
     return InMemoryBroker()
 
 

@@ -54,7 +54,7 @@ def on_topic(topic: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def in_memory_broker() -> Iterator[InMemoryBroker]:
-    """Give a broker in memory."""
+    """Return a broker in memory."""
     memory = InMemoryBroker()
     yield memory
     memory.close()

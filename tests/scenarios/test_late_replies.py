@@ -96,7 +96,7 @@ def overseer(step: str) -> Participant:
 
 
 def cases() -> list[Case]:
-    """Give every step, with a reply that is a success or a failure, and both orders."""
+    """Return every step, with a reply that is a success or a failure, and both orders."""
     orders = {each.fails_at: each.order for each in scenarios() if not each.order.order_id.endswith("slow")}
     steps = [
         (RESERVE, "shop.InventoryReserved", "shop.InventoryUnavailable", "shop.ReservationOverdue"),
@@ -124,7 +124,7 @@ def name_of(case: Case) -> str:
 
 
 def is_known(stage: Stage, saga_id: str, event_type: str) -> bool:
-    """Say whether every participant has folded an event of a saga."""
+    """Whether every participant has folded an event of a saga."""
     return all(
         any(entry.input == "event" and entry.event_type == event_type for entry in store.history(saga_id))
         for store in stage.stores.values()

@@ -61,11 +61,11 @@ class Market:
         self._until(self._is_quiet)
 
     def end(self) -> str:
-        """Give how the last order has ended."""
+        """Return how the last order has ended."""
         return self.stores["orders"].history(list(self.ledger.placed)[-1])[-1].saga_state
 
     def violations(self) -> list[str]:
-        """Give everything that is not as it must be."""
+        """Return everything that is not as it must be."""
         return self.ledger.verdict(self.broker.records("market")).violations
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ def market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
 
 
 def calls_of(market: Market, plan: str) -> list[Call]:
-    """Give every operation of a saga of that plan."""
+    """Return every operation of a saga of that plan."""
     market.breaker.set(None)
     market.run(plan)
     return list(market.breaker.made)

@@ -83,7 +83,7 @@ def test_branches_that_are_away_until_their_deadline_has_passed_do_nothing(
 
 
 def now() -> int:
-    """Give the machine's time, in milliseconds."""
+    """Return the machine's time, in milliseconds."""
     return round(time.time() * 1000)
 
 

@@ -70,7 +70,7 @@ class Plan(NamedTuple):
 
 
 def every_plan() -> list[Plan]:
-    """Give every combination; who can't pay comes where nothing is cancelled."""
+    """Return every combination; who can't pay comes where nothing is cancelled."""
     branches = product(BRANCH, AIRLINE, BRANCH)
     return [
         Plan(*each, traveller=traveller, cancelled=cancelled)
@@ -128,7 +128,7 @@ class Gate:
         return free
 
     def kept_of(self, participant: str) -> int:
-        """Say how much of a participant is kept."""
+        """Return how much of a participant is kept."""
         return sum(header(each, "ce_source") == participant for each in self.kept)
 
     def _pace_of(self, publication: Publication) -> str:
@@ -138,7 +138,7 @@ class Gate:
 
 
 def _pace(branch: str) -> str:
-    """Give the gate's name of what is slow, late, or hangs."""
+    """Return the gate's name of what is slow, late, or hangs."""
     return branch.split()[-1]
 
 
@@ -198,13 +198,13 @@ class Trips(Stage):
         )
 
     def _waits_at_gates(self, name: str) -> bool:
-        """Say whether every call that is out stands before a gate of the airline."""
+        """Whether every call that is out stands before a gate of the airline."""
         out = self.stores[name].db.execute("select task, saga_id from schedule where lane = 'out'")
         return all(task == "action" and trip in self.airline.waiting for task, trip in out.fetchall())
 
 
 def in_memory(clock: ManualClock) -> InMemoryBroker:
-    """Give a broker whose records are stamped by the test's clock."""
+    """Return a broker whose records are stamped by the test's clock."""
     any_broker = InMemoryBroker()
     any_broker.broker = MemoryBroker(clock=clock)
     return any_broker

@@ -35,7 +35,7 @@ def transfer() -> None:
 
 
 def logs_of(plan: Plan) -> set[tuple[str, ...]]:
-    """Give every log that a way through a plan may leave."""
+    """Return every log that a way through a plan may leave."""
     logs: set[tuple[str, ...]] = set()
 
     def keep(harness: Any, play: Any = Plan.play) -> Any:

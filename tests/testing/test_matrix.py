@@ -27,12 +27,12 @@ ORDER = OrderCreated("o-1", "ada", "apple", 2, 500, "12 Elm Street")
 
 
 def kinds(names: list[str], handler: str) -> list[str]:
-    """Give what can go wrong with a handler."""
+    """Return what can go wrong with a handler."""
     return [name.removeprefix(f"{handler}-") for name in names if name.startswith(f"{handler}-")]
 
 
 def cell_named(matrix: Any, name: str) -> Any:
-    """Give one of a matrix's cells."""
+    """Return one of a matrix's cells."""
     return next(cell for cell in matrix.pytestmark[0].args[1] if cell.name == name)
 
 

@@ -44,6 +44,6 @@ def test_the_fixture_is_there_without_being_asked_for(pytester_run: Path) -> Non
 
 @pytest.fixture
 def pytester_run(tmp_path: Path) -> Path:
-    """Give a folder that has no configuration of ours."""
+    """Return a folder that has no configuration of ours."""
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     return tmp_path

@@ -76,7 +76,7 @@ def load(pattern: Path) -> list[Recorded]:
     return list(_load(str(pattern)))
 
 
-recorded = choreo.testing.replay(str(Path(__file__).parents[1] / "recorded" / "*.jsonl"))
+recorded = choreo.testing.replay(str(Path(__file__).parents[1] / "fixtures" / "recorded" / "*.jsonl"))
 
 
 def test_code_of_today_does_what_was_recorded_once(recorded: Recorded) -> None:

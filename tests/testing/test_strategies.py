@@ -27,7 +27,7 @@ few = settings(max_examples=25, deadline=None, suppress_health_check=list(Health
 
 
 def event_classes() -> list[type]:
-    """Give the events of the codec's own tests: among them they have every type that a field may have."""
+    """Return the events of the codec's own tests: among them they have every type that a field may have."""
     return [cls for cls in vars(shop).values() if isinstance(cls, type) and hasattr(cls, "__choreo_event__")]
 
 

@@ -28,7 +28,7 @@ def documents(folder: Path) -> None:
 
 @pytest.fixture
 def broken_shop(folder: Path) -> Iterator[str]:
-    """Give the name of order fulfilment as a package that releases its stock too early."""
+    """Return the name of order fulfilment as a package that releases its stock too early."""
     source = Path(__file__).parents[2] / "examples" / "orders"
     copytree(source, folder / "broken_shop", ignore=ignore_patterns("__pycache__", "scenario.py"))
     inventory = folder / "broken_shop" / "inventory.py"
@@ -47,7 +47,7 @@ def broken_shop(folder: Path) -> Iterator[str]:
 
 
 def verdict(text: str) -> Any:
-    """Give a verdict without the time that it took."""
+    """Return a verdict without the time that it took."""
     content = json.loads(text)
     del content["scope"]["seconds"], content["scope"]["text"]
     return content
@@ -140,7 +140,7 @@ def _name_no_event(before: Any, today: Any) -> None:
 
 
 def _placeless(content: Any) -> Any:
-    """Give a manifest without the lines of code that it names."""
+    """Return a manifest without the lines of code that it names."""
     if isinstance(content, dict):
         return {name: _placeless(value) for name, value in content.items() if name != "place"}
     return [_placeless(each) for each in content] if isinstance(content, list) else content

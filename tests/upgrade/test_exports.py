@@ -57,7 +57,7 @@ def test_an_export_is_as_good_as_a_store(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def participants() -> dict[str, Participant]:
-    """Give all participants by their names; a harness tells those of one saga what calls them."""
+    """Return all participants by their names; a harness tells those of one saga what calls them."""
     found: dict[str, Participant] = {}
     for example in EXAMPLES:
         together = import_module(f"examples.scenarios.{example}").scenario.participants

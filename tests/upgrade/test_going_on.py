@@ -114,7 +114,7 @@ def _waiting(harness: Harness) -> list[object]:
 
 
 def _published(harness: Harness, known: int) -> dict[str, list[Any]]:
-    """Give what is new in the topic, saga by saga, as it stands there: headers and body.
+    """Return what is new in the topic, saga by saga, as it stands there: headers and body.
 
     Whether somebody traces this process is another matter.
     """

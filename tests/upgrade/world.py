@@ -64,11 +64,11 @@ class World(NamedTuple):
         return int(content(BEFORE / "stores" / self.name / "now"))
 
     def golden(self, name: str) -> str:
-        """Give what the choreo of before told."""
+        """Return what the choreo of before told."""
         return content(BEFORE / "golden" / self.name / name)
 
     def sagas(self) -> list[str]:
-        """Give the ids of all sagas that are told of."""
+        """Return the ids of all sagas that are told of."""
         return sorted(each["saga_id"] for each in json.loads(self.golden("sagas.json")))
 
     def fold(self, participant: str, sagas: Sequence[str]) -> Result:
@@ -90,12 +90,12 @@ class World(NamedTuple):
 
 
 def content(path: Path) -> str:
-    """Give a file's text, whether it is packed or not."""
+    """Return a file's text, whether it is packed or not."""
     return path.read_text("utf-8") if path.exists() else unpacked(path.with_name(f"{path.name}.gz")).decode()
 
 
 def unpacked(path: Path) -> bytes:
-    """Give what is in a packed file."""
+    """Return what is in a packed file."""
     return gzip.decompress(path.read_bytes())
 
 

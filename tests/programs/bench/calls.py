@@ -18,7 +18,7 @@ from tests.programs.bench.work import at_work
 
 
 def measure(where: Site, steps: int, rounds: int) -> dict[str, Any]:
-    """Give steps a second of both, in turn, and what the one costs over the other."""
+    """Return steps a second of both, in turn, and what the one costs over the other."""
     plain, outside = [], []
     for _ in range(rounds):
         plain.append(_steps_per_s(where, _plain(), steps, turns=2))

@@ -34,7 +34,7 @@ def measure(where: Site, sagas: int) -> dict[str, Any]:
 
 
 def _written(where: Site, sagas: int) -> tuple[float, float]:
-    """Give the seconds of this thread that writing took, and rows checked a second."""
+    """Return the seconds of this thread that writing took, and rows checked a second."""
     with closing(SQLiteStore(where.folder / f"{uuid4().hex[:8]}.db")) as store:
         began = time.thread_time()
         for number in range(0, sagas, _TURN):

@@ -23,7 +23,7 @@ SIZES = ((30, 100), (50, 200), (70, 500), (100, 1_000))
 
 
 def measure(sizes: Sequence[tuple[int, int]], repeats: int) -> Iterator[dict[str, Any]]:
-    """Give a line for each (participants, events), one for a chain of 100 steps, and how the time grows."""
+    """Return a line for each (participants, events), one for a chain of 100 steps, and how the time grows."""
     lines = [_line(choreography(*size), *size, repeats) for size in sizes]
     yield from lines
     row = chain_of(100)
@@ -32,12 +32,12 @@ def measure(sizes: Sequence[tuple[int, int]], repeats: int) -> Iterator[dict[str
 
 
 def choreography(participants: int, events: int) -> Choreography:
-    """Give a saga of so many event types, its steps dealt out to so many participants."""
+    """Return a saga of so many event types, its steps dealt out to so many participants."""
     return choreography_of(_dealt(manifests_of(mixed((events - 6) // 3)), participants))
 
 
 def chain_of(steps: int) -> Choreography:
-    """Give a chain, each step a participant's of its own."""
+    """Return a chain, each step a participant's of its own."""
     names = [f"S{number}" for number in range(steps)]
     on = [STARTED, *(f"{name}Done" for name in names)]
     row = [step(name, trigger) for name, trigger in zip(names[:-1], on, strict=False)]
@@ -50,7 +50,7 @@ def events_of(choreography: Choreography) -> int:
 
 
 def mixed(steps: int) -> Saga:
-    """Give a saga of about so many steps, of every shape, one behind the other."""
+    """Return a saga of about so many steps, of every shape, one behind the other."""
     made: list[Step] = []
     on = Trigger.of(STARTED)
     for shape in cycle((_row, _fork, _row, _choice)):
@@ -93,7 +93,7 @@ def _choice(number: int, on: Trigger, room: int) -> tuple[list[Step], Trigger]:
 
 
 def _dealt(manifests: list[Manifest], participants: int) -> list[Manifest]:
-    """Give every participant some of the steps, in turn."""
+    """Return every participant some of the steps, in turn."""
     steps = [each.participant for each in manifests if each.participant != ORDERS]
     owners = {name: f"p{at % (participants - 1)}" for at, name in enumerate(steps)}
     owners[ORDERS] = ORDERS

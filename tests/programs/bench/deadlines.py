@@ -51,7 +51,7 @@ def measure(where: Site, armed: int, fired: int, events: int, rounds: int) -> di
 
 
 def _lateness(where: Site, armed: int, fired: int) -> list[float]:
-    """Give by how many milliseconds each fires after its time."""
+    """Return by how many milliseconds each fires after its time."""
     times: list[float] = []
     # None may pass before all are armed, however busy the machine is.
     with at_work(where, _overseer(3 * fired * _BETWEEN + timedelta(seconds=3), times)) as work:
@@ -67,7 +67,7 @@ def _lateness(where: Site, armed: int, fired: int) -> list[float]:
 
 
 def _costs(where: Site, participant: Participant, armed: int, events: int) -> tuple[float, float]:
-    """Give the microseconds of folding an order, and of folding the reservation that answers it."""
+    """Return the microseconds of folding an order, and of folding the reservation that answers it."""
     with at_work(where, participant) as work:
         _arm(work, armed)
         sagas = work.feed.orders(work.topic, events)

@@ -143,7 +143,7 @@ class Floor:
 
     @property
     def waiting(self) -> int:
-        """Give how many publications the log has not acknowledged."""
+        """Return how many publications the log has not acknowledged."""
         return self._db.execute("select count(*) from outbox").fetchone()[0]
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def measure(where: Site, seconds: int) -> dict[str, Any]:
-    """Give resident memory and processor time of an idle participant, and the time of ``choreo --help``."""
+    """Return resident memory and processor time of an idle participant, and the time of ``choreo --help``."""
     where.create(order_fulfilment.topic)
     with process(*run_arguments(where, "inventory", where.folder / "idle.db")) as child:
         time.sleep(5)
@@ -40,7 +40,7 @@ def _processor_seconds(pid: int) -> float:
 
 
 def resident_mib(pid: int) -> float:
-    """Give a process's resident memory in MiB."""
+    """Return a process's resident memory in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 

@@ -20,7 +20,7 @@ from tests.programs.bench.site import Site
 
 
 def measure(where: Site, rate: int, seconds: int) -> dict[str, Any]:
-    """Give percentiles of choreo's hop, and of the floor's beside it."""
+    """Return percentiles of choreo's hop, and of the floor's beside it."""
     floor = _percentiles(_floor_hops(where, rate, seconds))
     ours = _percentiles(_choreo_hops(where, rate, seconds))
     return {

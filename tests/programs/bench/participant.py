@@ -17,7 +17,7 @@ from tests.programs.bench.work import at_work, seconds_until
 
 
 def measure(where: Site, events: int, rounds: int) -> dict[str, Any]:
-    """Give events a second of both, in turn, and the median of the ratios round by round."""
+    """Return events a second of both, in turn, and the median of the ratios round by round."""
     floors, ours, ratios = [], [], []
     for _ in range(rounds):
         floors.append(_floor(where, events))

@@ -29,7 +29,7 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def run_arguments(where: Site, participant: str, store: Path) -> Sequence[str]:
-    """Give the command line of ``choreo run`` for one of the example's participants, or ``module:name``."""
+    """Return the command line of ``choreo run`` for one of the example's participants, or ``module:name``."""
     target = participant if ":" in participant else f"examples.orders.{participant}:{participant}"
     arguments = [CHOREO, "run", target, "--bootstrap", where.bootstrap, "--store", str(store)]
     if where.embedded:

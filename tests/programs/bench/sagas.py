@@ -73,7 +73,7 @@ class PromptAirline(Airline):
 
 
 def measure(where: Site, example: Example, count: int) -> dict[str, Any]:
-    """Give the sagas that ended a second, and how many of them failed: by a deadline, on a busy machine."""
+    """Return the sagas that ended a second, and how many of them failed: by a deadline, on a busy machine."""
     names = (example.starter.name, *example.others)
     where.create(example.saga.topic)
     starter = where.folder / f"{example.starter.name}.db"

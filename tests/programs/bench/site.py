@@ -24,7 +24,7 @@ class Site(NamedTuple):
 
     @property
     def embedded(self) -> bool:
-        """Say whether the broker is the embedded one."""
+        """Whether the broker is the embedded one."""
         return self.broker == "embedded"
 
     @property

@@ -28,7 +28,7 @@ _STUCK = 1_000
 
 
 def measure(folder: Path, sizes: Sequence[int], repeats: int) -> Iterator[dict[str, Any]]:
-    """Give the seconds of ``choreo trace``, and of two lists, on stores of each size."""
+    """Return the seconds of ``choreo trace``, and of two lists, on stores of each size."""
     filler = folder / "filler.db"
     rows = 0
     for size in sizes:
@@ -62,7 +62,7 @@ def _fill(path: Path, rows: int, size: int) -> int:
 
 
 def _saga(number: int) -> list[Entry]:
-    """Give the rows of a saga that has ended, or of one that is stuck in the middle."""
+    """Return the rows of a saga that has ended, or of one that is stuck in the middle."""
     saga_id, now = new_saga_id(), time.time_ns() // 1_000_000 - 3_600_000
     steps = _CHAIN[:3] if number % _STUCK == 0 else _CHAIN
     rows: list[Entry] = []

@@ -41,7 +41,7 @@ def release(event: Aborted, reserved: InventoryReserved | None, ctx: Context) ->
 
 
 def measure(where: Site, points: Sequence[int]) -> dict[str, Any]:
-    """Give the resident memory with nothing waiting, and with so many steps waiting."""
+    """Return the resident memory with nothing waiting, and with so many steps waiting."""
     topic, store = order_fulfilment.topic, where.folder / "waiting.db"
     where.create(topic)
     feed, resident, fed = Feed(where.bootstrap), {}, 0

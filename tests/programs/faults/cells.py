@@ -75,7 +75,7 @@ class Cell(NamedTuple):
 
 
 def matrix() -> Iterator[Cell]:
-    """Give every cell, empty ones too."""
+    """Return every cell, empty ones too."""
     for point in POINTS:
         for fault in FAULTS:
             for task in TASKS:

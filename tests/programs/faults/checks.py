@@ -30,7 +30,7 @@ _BACKWARDS = ("faults.WorkUndone", "faults.JobFailed")
 
 
 def is_quiet(site: Site, jobs: Sequence[JobAsked]) -> bool:
-    """Say whether all sagas have ended for all, nothing waits, and all that the log holds was folded."""
+    """Whether all sagas have ended for all, nothing waits, and all that the log holds was folded."""
     for store in site.stores.values():
         if store.db.execute(_WAITING).fetchone()[0]:
             return False
@@ -78,7 +78,7 @@ def _of_saga(site: Site, job: JobAsked) -> Iterator[str]:
 
 
 def _expected(site: Site, name: str, job: JobAsked) -> Iterator[str]:
-    """Give the effects of a saga; what the doer does in the turn comes in two halves."""
+    """Return the effects of a saga; what the doer does in the turn comes in two halves."""
     for what in EFFECTS[job.check][name]:
         yield what
         if name == "doer" and (site.plan.runs == "turn" or what == "late"):

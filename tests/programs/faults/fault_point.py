@@ -62,15 +62,15 @@ class FaultPoint:
             _STRIKES[self.aim.cell.fault](self.aim, error)
 
     def is_at(self, point: str) -> bool:
-        """Say whether the fault is still to strike at that point, now."""
+        """Whether the fault is still to strike at that point, now."""
         return self.at_hand and point == self.aim.cell.point and not self.aim.struck.exists()
 
     def is_trigger(self, key: bytes | None, event_type: bytes | None) -> bool:
-        """Say whether a record is what calls for the aim's task."""
+        """Whether a record is what calls for the aim's task."""
         return key == self.aim.saga_id.encode() and event_type == _TRIGGERS.get(self.aim.cell.task)
 
     def is_outcome(self, key: bytes, outcome: bytes) -> bool:
-        """Say whether a publication is what came of the aim's task."""
+        """Whether a publication is what came of the aim's task."""
         wanted = OUTCOMES[self.aim.cell.task]
         return key == self.aim.saga_id.encode() and outcome == wanted.encode()
 

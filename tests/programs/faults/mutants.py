@@ -20,7 +20,7 @@ class Forgetful:
         return getattr(self._store, name)
 
     def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
-        """Give what this process has added."""
+        """Return what this process has added."""
         return [row for row in self._store.unpublished(after, limit) if row.seq not in self._left]
 
 

@@ -49,7 +49,7 @@ _NEVER = Retry(attempts=1_000, delay=timedelta(hours=1), longest=timedelta(hours
 
 
 def saga_of(plan: Plan) -> Saga:
-    """Give the cell's saga, on its own topic."""
+    """Return the cell's saga, on its own topic."""
     return Saga("job", starts=JobAsked, completes=JobDone, fails=JobFailed, topic=plan.topic)
 
 
@@ -132,7 +132,7 @@ def _doer(saga: Saga, plan: Plan, effect: Effect) -> Participant:
 
 
 def _awaited(function: Any) -> Any:
-    """Give a handler as a coroutine of the same signature."""
+    """Return a handler as a coroutine of the same signature."""
     if function.__name__ == "work":
 
         async def work(event: JobAsked, ctx: Context) -> Worked:

@@ -105,7 +105,7 @@ def _worker(job: Job, store: SQLiteStore) -> Worker:
 
 
 def _is_due(aim: Aim, store: SQLiteStore) -> Callable[[], bool]:
-    """Tell whether the deadline in question is to be done in the coming turn."""
+    """Whether the deadline in question is to be done in the coming turn."""
 
     def is_due() -> bool:
         now = SystemClock().now()
@@ -119,7 +119,7 @@ def _is_due(aim: Aim, store: SQLiteStore) -> Callable[[], bool]:
 
 
 def _rebalance(job: Job) -> Callable[[], None]:
-    """Give what makes the group's partitions move: a guest that stays until it has some of them."""
+    """Return what makes the group's partitions move: a guest that stays until it has some of them."""
     given = (job.bootstrap, job.group, job.plan.topic, 20.0)
     return threading.Thread(target=join_and_leave, args=given, daemon=True).start
 

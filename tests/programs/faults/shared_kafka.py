@@ -38,7 +38,7 @@ class SharedKafka:
             self._free.put(place)
 
     def hold_all(self, trials: Sequence[Trial], care: Care | None = None) -> Iterator[Result]:
-        """Give each trial's result as it comes; whoever stops asking ends those that have not begun."""
+        """Return each trial's result as it comes; whoever stops asking ends those that have not begun."""
         with ThreadPoolExecutor(self._count, thread_name_prefix="trial") as pool:
             coming = [pool.submit(self._hold, number, *each, care) for number, each in enumerate(trials)]
             try:

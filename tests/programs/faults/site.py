@@ -163,7 +163,7 @@ class Site:
 
 
 def calls(world: Path) -> list[tuple[str, str]]:
-    """Give what the doer's calls have done in the world: saga and what, once for a key."""
+    """Return what the doer's calls have done in the world: saga and what, once for a key."""
     lines = world.read_text().splitlines() if world.exists() else []
     done = dict(line.split(" ", 1) for line in lines)
     return [(saga_id, what) for saga_id, what in (each.split(" ", 1) for each in done.values())]

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.xdist_group("faults")
 
 @pytest.fixture(scope="module")
 def shared_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedKafka]:
-    """Give a broker with lines to it, and room for three trials at a time."""
+    """Return a broker with lines to it, and room for three trials at a time."""
     with ExitStack() as stack:
         try:
             opened = stack.enter_context(open_shared_kafka(tmp_path_factory.mktemp("shared_kafka"), 3))

@@ -94,7 +94,7 @@ def _strike(site: Site, cell: Cell, seed: int, quiet: Callable[[], bool]) -> Non
 
 
 def _jobs(cell: Cell, chance: random.Random) -> list[JobAsked]:
-    """Give the saga that is struck, and two beside it."""
+    """Return the saga that is struck, and two beside it."""
     check, number = _CHECKS[cell.task], chance.randrange(1_000_000)
     others = [check, check] if cell.task == "deadline" else ["passes", "fails"]
     return [JobAsked(f"job-{number}-{index}", each) for index, each in enumerate([check, *others])]

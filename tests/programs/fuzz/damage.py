@@ -24,7 +24,7 @@ def flips(good: bytes, every: int = 1) -> Iterator[bytes]:
 
 
 def noise(seed: int, count: int, begins: bytes = b"", longest: int = 200) -> Iterator[bytes]:
-    """Give bytes at random, after a beginning that is right."""
+    """Return bytes at random, after a beginning that is right."""
     chance = random.Random(seed)
     for _ in range(count):
         yield begins + chance.randbytes(chance.randrange(longest))

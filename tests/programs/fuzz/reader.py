@@ -81,16 +81,16 @@ class Reader:
         return count
 
     def read_good(self, saga_id: str) -> bool:
-        """Say whether a good record is still read as one."""
+        """Whether a good record is still read as one."""
         self.read([good(saga_id, self.body)])
         return self.seen[-1] == saga_id
 
     def letters(self) -> Sequence[DeadLetter]:
-        """Give the dead letters."""
+        """Return the dead letters."""
         return self.store.dead_letters()
 
     def position(self) -> int:
-        """Give the next offset."""
+        """Return the next offset."""
         return sum(self.store.positions().values())
 
     def close(self) -> None:
@@ -120,16 +120,16 @@ class Reader:
 
 
 def good(saga_id: str, body: bytes | None) -> Spoilt:
-    """Give a record with the headers that it should have."""
+    """Return a record with the headers that it should have."""
     return Spoilt(saga_id.encode(), event_headers(saga_id, "fuzz", "start", "shop.Rich"), body)
 
 
 def resident() -> float:
-    """Give the most memory that this process ever had, in megabytes."""
+    """Return the most memory that this process ever had, in megabytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def is_ours(record: Record, letter: DeadLetter) -> bool:
-    """Say whether a dead letter keeps that record."""
+    """Whether a dead letter keeps that record."""
     return (record.partition, record.offset) == (letter.partition, letter.offset)

@@ -34,7 +34,7 @@ NOISE = 5_000 if LONG else 300
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
-    """Give a reader, and check at the end what must be true whatever it has read."""
+    """Return a reader, and check at the end what must be true whatever it has read."""
     opened = Reader(tmp_path)
     resident_before = resident()
     tracemalloc.start()

@@ -50,7 +50,7 @@ class Ledger:
         return len(self._ends("orders"))
 
     def is_quiet(self, log_ends: Mapping[int, int]) -> bool:
-        """Say whether all have ended for all, nothing waits, and each partition was folded to its end."""
+        """Whether all have ended for all, nothing waits, and each partition was folded to its end."""
         if any(store.db.execute(_WAITING).fetchone()[0] for store in self._stores.values()):
             return False
         if any(len(self._ends(name)) < len(self.placed) for name in self._stores):
@@ -91,7 +91,7 @@ class Ledger:
         return found
 
     def _lost(self, firsts: Mapping[str, tuple[Envelope, tuple[int, int]]]) -> Iterator[str]:
-        """Give the events that somebody never folded where they first came."""
+        """Return the events that somebody never folded where they first came."""
         for name, store in self._stores.items():
             folded: dict[str, set[tuple[int, int]]] = {}
             for event_id, partition, offset in store.db.execute(_FOLDED).fetchall():
@@ -130,7 +130,7 @@ def _of(effects: Mapping[tuple[str, str], int], saga_id: str) -> Iterator[tuple[
 
 
 def _misdone(done: set[str], completed: bool) -> Iterator[str]:
-    """Say what is done and should not be, or the other way round; a refund may have had nothing to refund."""
+    """Return what is done and should not be, or the other way round; a refund may have had nothing to refund."""
     if completed:
         if done != {*UNDONE, "confirm"} and done != {*UNDONE, "confirm", "late"}:
             yield f"completed, and did {sorted(done)}"
