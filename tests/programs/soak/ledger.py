@@ -130,7 +130,7 @@ def _of(effects: Mapping[tuple[str, str], int], saga_id: str) -> Iterator[tuple[
 
 
 def _misdone(done: set[str], completed: bool) -> Iterator[str]:
-    """Return what is done and should not be, or the other way round; a refund may have had nothing to refund."""
+    """Yield what is done and should not be, or the other way round; a refund may be of nothing."""
     if completed:
         if done != {*UNDONE, "confirm"} and done != {*UNDONE, "confirm", "late"}:
             yield f"completed, and did {sorted(done)}"
