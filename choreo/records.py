@@ -1,4 +1,4 @@
-"""The data that all floors share: a record of a topic, and the rows of a participant's tables.
+"""The data that all packages share: a record of a topic, and the rows of a participant's tables.
 
 `Record` and `Partition` are Kafka's; `Entry`, `Unpublished`, `Scheduled` and `DeadLetter` are a row each of
 ``saga_log``, ``outbox``, ``schedule`` and ``dead_letters``. Times are in milliseconds since the epoch.
@@ -18,7 +18,7 @@ class Partition(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One record as it lay in the log; ``timestamp`` is in milliseconds since the epoch."""
+    """One record of a topic; ``timestamp`` is in milliseconds since the epoch."""
 
     topic: str
     partition: int
@@ -32,10 +32,10 @@ class Record(NamedTuple):
 class Entry(NamedTuple):
     """One row of ``saga_log``: one step's transition ``old_state → new_state``, and what caused it.
 
-    ``input`` names what the protocol was told (``event`` for an event of the log, else a local
-    command); an entry whose ``input`` is empty is a consequence of the entry before it. Folding the
-    entries that have an input, in order, gives the state of the saga: that is what replay does.
-    ``offset`` is -1 for what happened locally. ``note`` is ``void`` where the event changed nothing
+    ``input`` names the protocol's input (``event`` for an event of the topic, else a local command); an
+    entry whose ``input`` is empty is a consequence of the entry before it. Folding the entries that have
+    an input, in order, yields the state of the saga: that is what replay does. ``offset`` is -1 for what
+    happened locally. ``note`` is ``void`` where the event changed nothing
     (see `choreo.ports.Store.payload`), else free text; ``traceparent`` is that of an event of the log.
     Times are in milliseconds since the epoch.
     """
@@ -65,10 +65,10 @@ class Entry(NamedTuple):
 
 
 class Unpublished(NamedTuple):
-    """One row of ``outbox``: an event that the log has not acknowledged yet.
+    """One row of ``outbox``: an event that Kafka has not acknowledged yet.
 
-    ``headers`` are the record's, a line ``name: value`` each. ``seq`` is given by the store and grows in
-    commit order.
+    ``headers`` are the record's, a line ``name: value`` each. The store assigns ``seq``, which grows in the
+    order of commits.
     """
 
     event_id: str
@@ -80,7 +80,7 @@ class Unpublished(NamedTuple):
 
 
 Lane = Literal["turn", "call", "out"]
-"""Who does what is due: the turn itself; a call outside of it, once there is room; or a call that is out."""
+"""How something due is done: in the turn, or by a call; ``out`` is a call that is under way."""
 
 
 class Scheduled(NamedTuple):
@@ -88,7 +88,7 @@ class Scheduled(NamedTuple):
 
     ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
     a refusal), ``name`` of which handler or step, ``event_id`` the event that caused it. One row each
-    saga, task, name and event at most: scheduling again moves it. ``lane`` says who does it; what is
+    saga, task, name and event at most: scheduling again moves it. ``lane`` says how it is done; what is
     ``out`` stays on the schedule until its result is committed. ``until`` is the time that such a call
     asked for with ``ctx.extend``, 0 where it did not.
     """
@@ -105,7 +105,7 @@ class Scheduled(NamedTuple):
 
 
 LetterState = Literal["open", "requeued", "discarded"]
-"""What became of a dead letter; one that isn't open any more is kept all the same."""
+"""The state of a dead letter; those that are closed are kept, too."""
 
 
 class DeadLetter(NamedTuple):
@@ -113,7 +113,7 @@ class DeadLetter(NamedTuple):
 
     ``headers`` are the raw ones as JSON, values in base64; ``handler`` is empty where no handler was
     reached. ``comment`` says why it was closed, at ``closed_at``. ``edited`` is the body that the handler
-    gets instead of ``value``, once requeued. ``id`` is given by the store.
+    gets instead of ``value``, once requeued. The store assigns ``id``.
     """
 
     reason: str

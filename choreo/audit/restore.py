@@ -14,6 +14,7 @@ from choreo.audit.formats import read_export
 from choreo.audit.verification import saga_ids
 from choreo.chain import Row, first_broken_link
 from choreo.errors import ArchiveError
+from choreo.ports import Store
 from choreo.store.sqlite.saga_log import copy_owner, copy_rows
 from choreo.store.sqlite.store import SQLiteStore
 
@@ -54,7 +55,7 @@ def check_export(file: IO[bytes], progress: Progress = iter) -> Origin:
     return origin
 
 
-def fill(store: SQLiteStore, origin: Origin, rows: Iterable[Row]) -> None:
+def fill(store: Store, origin: Origin, rows: Iterable[Row]) -> None:
     """Write an export's rows into a store that is empty."""
     with store.turn():
         copy_owner(store.db.conn, origin.store_id, origin.participant, origin.unchained)
@@ -64,7 +65,7 @@ def fill(store: SQLiteStore, origin: Origin, rows: Iterable[Row]) -> None:
             copy_rows(store.db.conn, some)
 
 
-def _refuse_broken_chains(store: SQLiteStore) -> None:
+def _refuse_broken_chains(store: Store) -> None:
     log = store.saga_log
     for saga_id in saga_ids(log):
         _refuse_broken_chain(saga_id, log.chain(saga_id), log.unchained)

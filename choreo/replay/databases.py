@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from choreo.errors import ConfigurationError
+from choreo.ports import Store
 from choreo.records import Entry
 from choreo.store.sqlite.store import SQLiteStore
 
@@ -30,7 +31,7 @@ def empty_store() -> Iterator[Snapshot]:
 
 
 @contextmanager
-def copy_of(base: Path, store: SQLiteStore) -> Iterator[Snapshot]:
+def copy_of(base: Path, store: Store) -> Iterator[Snapshot]:
     """Copy ``base``, an earlier copy of ``store`` made by any means that SQLite allows; it may be in use.
 
     The copy lies in a temporary folder, and is gone after the block. Raises `ConfigurationError` for a file
@@ -50,7 +51,7 @@ def copy_of(base: Path, store: SQLiteStore) -> Iterator[Snapshot]:
             yield Snapshot(copied, last)
 
 
-def last_row(store: SQLiteStore) -> int:
+def last_row(store: Store) -> int:
     """Return the number of the last row of a saga log; 0 where it has none."""
     return int(store.db.execute("SELECT ifnull(max(id), 0) FROM saga_log").fetchone()[0])
 
@@ -71,7 +72,7 @@ def copy_database(source: Path, target: Path) -> None:
         ) from None
 
 
-def _row(store: SQLiteStore, number: int) -> list[tuple[int, Entry]]:
+def _row(store: Store, number: int) -> list[tuple[int, Entry]]:
     """Return one row of the saga log, without its payload, which may have been erased meanwhile."""
     found = store.rows(number - 1, 1) if number else ()
     return [(number, entry._replace(payload=None)) for number, entry in found]

@@ -8,7 +8,7 @@ What happened is ordered by the saga's topic, and clocks arrange only what that 
 - `choreo.timeline.moments`: what happened at one participant; `choreo.timeline.merge` orders it all
 - `choreo.timeline.remaining`: what may still happen, by the saga's graph
 - `choreo.timeline.waits`: what the saga waits for, and who is to act
-- `choreo.timeline.timeline`: all of it together
+- `choreo.timeline.timeline`: all of it together, and `choreo.timeline.selection` the choice of sagas
 
 `choreo.render` draws timelines.
 """

@@ -13,13 +13,13 @@ from choreo.cli.replay.subject import target
 from choreo.cli.sources import now
 from choreo.kafka.topic_reader import TopicReader
 from choreo.participant import Participant
+from choreo.ports import Store
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
 from choreo.replay.databases import draft_store, last_row
 from choreo.replay.observers import observe
 from choreo.replay.rebuild import Rebuilt
 from choreo.replay.rebuild import rebuild as rebuild_store
-from choreo.store.sqlite.store import SQLiteStore
 
 
 @click.command(short_help="Rebuild a lost store from the topics.")
@@ -79,7 +79,7 @@ def rebuild(
     context.exit(1 if result.left else 0)
 
 
-def _observe(participant: Participant, store: SQLiteStore, schemas: str | None) -> int:
+def _observe(participant: Participant, store: Store, schemas: str | None) -> int:
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
     with output.bar("running the observers", last_row(store)) as bar:
         return observe(participant, store, codec, bar.update)

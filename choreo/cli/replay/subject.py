@@ -13,9 +13,9 @@ from choreo.cli.stores import open_stores
 from choreo.cli.topic_source import event_ids
 from choreo.errors import StoreMismatch
 from choreo.participant import Participant
+from choreo.ports import Store
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-from choreo.store.sqlite.store import SQLiteStore
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,7 +47,7 @@ class Subject(NamedTuple):
 
     participant: Participant
     path: str
-    store: SQLiteStore
+    store: Store
 
     def sagas(self) -> Iterator[str]:
         """Yield the ids of all sagas in the store."""
