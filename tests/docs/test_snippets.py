@@ -39,7 +39,8 @@ def executed(page: Page) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("page", [page for page in ALL if page.snippets.strip()], ids=str)
 def test_a_page_s_python_runs(page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """All of its blocks, one after the other, then each test that they define."""
-    (tmp_path / "tests").symlink_to(ROOT / "tests")  # for the exports that a page replays
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "recorded").symlink_to(ROOT / "tests" / "fixtures" / "recorded")
     monkeypatch.chdir(tmp_path)
     with executed(page) as names:
         for name, found in list(names.items()):
