@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-# Loaded when they are asked for: a module that only declares handlers needs no store, and a run of pytest
+# Imported at their first use: a module that only declares handlers needs no store, and a run of pytest
 # that only finds our plugin needs nothing.
 _HOMES = {
     "Context": "choreo.participant",

@@ -33,10 +33,10 @@ COMMANDS: Final = {
     "log heads": Place("choreo.cli.log.verify:heads", "Write the last link of every saga."),
     "log import": Place("choreo.cli.log.export:import_log", "Make a store of an export, to replay from."),
     "log prune": Place("choreo.cli.log.erase:prune", "Take old sagas that ended out of the log."),
-    "log verify": Place("choreo.cli.log.verify:verify", "Check that nobody changed the log."),
+    "log verify": Place("choreo.cli.log.verify:verify", "Check that the log was not changed."),
     "manifest": Place("choreo.cli.manifest:manifest", "Write what participants declare, as data."),
     "replay": Place("choreo.cli.replay:replay", "Replay sagas from a participant's log."),
-    "replay fold": Place("choreo.cli.replay.fold:fold", "Compare a saga's log with what the store says."),
+    "replay fold": Place("choreo.cli.replay.fold:fold", "Compare a saga's log with its store."),
     "replay rebuild": Place("choreo.cli.replay.rebuild:rebuild", "Rebuild a lost store from the topics."),
     "replay resume": Place("choreo.cli.replay.resume:resume", "Do again what a saga's store has lost."),
     "replay what-if": Place("choreo.cli.replay.what_if:what_if", "Run today's handlers on the record."),
@@ -53,7 +53,7 @@ COMMANDS: Final = {
 
 
 class Group(click.Group):
-    """A group whose commands stand in `COMMANDS`, below ``prefix``: showing its help imports none of them."""
+    """A group whose commands are those of `COMMANDS` below ``prefix``; its help imports none of them."""
 
     def __init__(self, *args: Any, prefix: str = "", **extra: Any) -> None:
         below = {

@@ -18,7 +18,7 @@ from choreo.render.mermaid import flowchart
     type=click.Choice(["table", "mermaid", "dot", "json"]),
     default="table",
     show_default=True,
-    help="The saga canvas, a flowchart for Markdown, Graphviz, or data.",
+    help="A table of the steps, a flowchart for Markdown, Graphviz, or data.",
 )
 def graph(names: tuple[str, ...], form: str) -> None:
     """Draw what leads to what: each saga's steps, what triggers and what undoes them.

@@ -27,12 +27,12 @@ from choreo.verify.engine.run_file import RunFile, read_run
 def simulate(context: click.Context, trace: Path, names: tuple[str, ...]) -> None:
     """Run a trace again, in memory and on virtual time: the real worker, store, Avro and handlers.
 
-    A handler fails where the trace says that it fails, and is called where it succeeds. What it does
-    otherwise by itself is told, and an event of the type that the trace has, with made-up values, takes its
-    place. Without a name, the modules of [tool.choreo] take part. Of manifests no code is run: then their
-    handlers return what they declare.
+    A handler is called where it succeeds in the trace, and fails where it fails there. Where it returns
+    another event than the trace has, a note says so, and an event of the trace's type, with made-up values,
+    takes its place. Without names, the modules of [tool.choreo] take part. Of manifests no code is run:
+    their handlers return what they declare.
 
-    Exits with 0 when the run took the trace's course, 1 when it took another, 2 for wrong input.
+    Exits with 0 when the run is that of the trace, 1 when it is another, 2 for wrong input.
 
     \b
     Examples:
@@ -57,7 +57,7 @@ def _participants(names: Sequence[str]) -> Sequence[Participant]:
     wanted = tuple(names) or tuple(nearest_project().get("modules") or ())
     if not wanted:
         raise ConfigurationError(
-            "nobody takes part", hint="name modules or manifests, or modules = [...] in [tool.choreo]"
+            "no participant is named", hint="name modules or manifests, or modules = [...] in [tool.choreo]"
         )
     are_files = [Path(name).exists() for name in wanted]
     if all(are_files):

@@ -23,7 +23,7 @@ def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> MemorySource
     """
     if not graphs:
         raise ConfigurationError(
-            "nothing says which sagas there are, on which topics",
+            "it is not known which sagas there are, on which topics",
             hint="name modules or manifests: --graph shop, or modules in [tool.choreo]",
         )
     contracts = {name: role_of_all(graph).contract for name, graph in graphs.items()}

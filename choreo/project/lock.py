@@ -1,6 +1,6 @@
 """``choreography.json``, the lock of a choreography: where it lies, read, written and applied.
 
-It says what calls a compensation that names no event. Without a lock the modules of the project do.
+What calls a compensation that names no event is read from it, or from the project's modules without a lock.
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ def _not_imported(name: str, error: BaseException) -> ConfigurationError:
         return ConfigurationError(
             f"there is no module {error.name}", hint="run choreo in the folder that holds it, or install it"
         )
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return ConfigurationError(f"importing {name} failed: {said}", hint=f"see {_where(error)}")
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return ConfigurationError(f"importing {name} failed: {reason}", hint=f"see {_where(error)}")
 
 
 def _where(error: Any) -> str:

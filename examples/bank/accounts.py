@@ -22,7 +22,7 @@ def opening(**balances: int) -> Callable[[Database], None]:
 
 
 def balance_of(db: Database, account: str) -> int | None:
-    """Return what is on an account; None where there is no account of that name."""
+    """Return the balance of an account; None where there is no such account."""
     row = db.execute("select balance from accounts where name = ?", [account]).fetchone()
     return row[0] if row else None
 

@@ -10,7 +10,7 @@ from choreo.outcome import SagaState
 
 
 @dataclass(frozen=True)
-class Story:
+class Case:
     """One saga to show: ``begin`` starts it and returns its id, ``ends`` is the state it must end in."""
 
     title: str
@@ -31,11 +31,11 @@ class Check:
 class Scenario:
     """The whole demo of one example, its module's ``scenario``.
 
-    ``balance`` takes every participant's open database, by the participant's name. ``world`` holds what the
-    participants call that is no participant, while the demo runs.
+    ``balance`` takes every participant's open database, by the participant's name. ``world`` runs the
+    external services that the participants call, as long as the demo lasts.
     """
 
     participants: Sequence[Participant]
-    stories: Sequence[Story]
+    cases: Sequence[Case]
     balance: Callable[[Mapping[str, Any]], Iterable[Check]]
     world: Callable[[], AbstractContextManager[object]] = nullcontext

@@ -8,7 +8,7 @@ from ..bank.contract import TransferRequested
 from ..bank.destination import destination
 from ..bank.ledger import LIMIT, ledger
 from ..bank.source import request_transfer, source
-from . import Check, Scenario, Story
+from . import Case, Check, Scenario
 
 MONEY = 20_000_000_100
 """What is on all accounts together, in cents, whatever happens."""
@@ -52,7 +52,7 @@ def _done(db: Database) -> dict[str, int]:
 
 
 def _moved(db: Database) -> dict[str, int]:
-    """Give what each transfer has moved in the end, where that isn't nothing."""
+    """Return the sum that each transfer has moved, without those that moved nothing."""
     sums = "select transfer_id, sum(amount) from movements group by transfer_id having sum(amount) <> 0"
     return dict(db.execute(sums).fetchall())
 
@@ -69,13 +69,13 @@ def _is_settled(db: Database) -> bool:
 
 scenario = Scenario(
     participants=[source, ledger, destination],
-    stories=[
-        Story("A transfer that succeeds", transfer("transfer-1"), "completed"),
-        Story("Not enough money on the account", transfer("transfer-2", sender="zoe"), "failed"),
-        Story("More than the ledger takes", transfer("transfer-3", amount=LIMIT + 1), "failed"),
-        Story("The receiver has no account", transfer("transfer-4", receiver="nobody"), "failed"),
-        Story("The receiver's account is frozen", transfer("transfer-5", receiver="mallory"), "failed"),
-        Story("The mail server is busy for a moment", transfer("transfer-6-slow"), "completed"),
+    cases=[
+        Case("A transfer that succeeds", transfer("transfer-1"), "completed"),
+        Case("Not enough money on the account", transfer("transfer-2", sender="zoe"), "failed"),
+        Case("More than the ledger takes", transfer("transfer-3", amount=LIMIT + 1), "failed"),
+        Case("The receiver has no account", transfer("transfer-4", receiver="nobody"), "failed"),
+        Case("The receiver's account is frozen", transfer("transfer-5", receiver="mallory"), "failed"),
+        Case("The mail server is busy for a moment", transfer("transfer-6-slow"), "completed"),
     ],
     balance=balance,
 )

@@ -10,7 +10,7 @@ from ..orders.notifications import notifications
 from ..orders.orders import orders, place_order
 from ..orders.payments import payments
 from ..orders.shipping import shipping
-from . import Check, Scenario, Story
+from . import Case, Check, Scenario
 
 
 def order(
@@ -75,12 +75,12 @@ def _ids(db: Database, table: str) -> set[str]:
 
 scenario = Scenario(
     participants=[orders, inventory, payments, shipping, notifications],
-    stories=[
-        Story("An order that succeeds", order("order-1"), "completed"),
-        Story("Not enough in stock", order("order-2", sku="pear", quantity=50), "failed"),
-        Story("The customer can't pay", order("order-3", customer="bob", total=5000), "failed"),
-        Story("No carrier goes there", order("order-4", address="nowhere"), "failed"),
-        Story("The mail server is busy for a moment", order("order-5-slow"), "completed"),
+    cases=[
+        Case("An order that succeeds", order("order-1"), "completed"),
+        Case("Not enough in stock", order("order-2", sku="pear", quantity=50), "failed"),
+        Case("The customer can't pay", order("order-3", customer="bob", total=5000), "failed"),
+        Case("No carrier goes there", order("order-4", address="nowhere"), "failed"),
+        Case("The mail server is busy for a moment", order("order-5-slow"), "completed"),
     ],
     balance=balance,
 )

@@ -14,7 +14,7 @@ from ..travel.car import car
 from ..travel.contract import TripRequested
 from ..travel.flight import flight
 from ..travel.hotel import hotel
-from . import Check, Scenario, Story
+from . import Case, Check, Scenario
 
 
 def trip(
@@ -84,22 +84,22 @@ def _money(db: Database, booked: set[str]) -> Check:
 
 scenario = Scenario(
     participants=[agency, hotel, flight, car],
-    stories=[
-        Story("A trip that is booked, by three participants at once", trip("trip-1"), "completed"),
-        Story("The hotel is full", trip("trip-2", hotel="Seaview"), "failed"),
-        Story("The airline is full", trip("trip-3", flight="CH 2 full"), "failed"),
-        Story("The traveller can't pay: all three are undone", trip("trip-4", traveller="bob"), "failed"),
-        Story(
+    cases=[
+        Case("A trip that is booked, by three participants at once", trip("trip-1"), "completed"),
+        Case("The hotel is full", trip("trip-2", hotel="Seaview"), "failed"),
+        Case("The airline is full", trip("trip-3", flight="CH 2 full"), "failed"),
+        Case("The traveller can't pay: all three are undone", trip("trip-4", traveller="bob"), "failed"),
+        Case(
             "The airline is late: the seat it books in vain is cancelled",
             trip("trip-5", flight="CH 3 late"),
             "failed",
         ),
-        Story(
+        Case(
             "The airline's answers get lost: the seat is cancelled before the step fails",
             trip("trip-6", flight="CH 5 mute"),
             "failed",
         ),
-        Story(
+        Case(
             "The traveller cancels while the airline is still at it",
             trip("trip-7", flight="CH 4 slow", cancel_after=0.4),
             "failed",

@@ -41,7 +41,7 @@ class Books:
             return 201
 
     def cancel(self, name: str) -> int:
-        """Give a seat free, if there is one. A booking that comes later was overtaken, and is refused."""
+        """Free a seat, if it is booked. A booking that comes later is refused."""
         with self._lock:
             self._cancelled.add(name)
             if name in self.bookings:
@@ -86,7 +86,7 @@ class _Request(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: this is a demo's stub."""
+        """Log nothing, so that the demo's output stays readable."""
 
 
 A = TypeVar("A", bound=Airline)

@@ -73,5 +73,5 @@ def write_module(folder: Path) -> WriteModule:
 
 
 def quiz(topic: str = "quiz", prepare: str = "pass") -> str:
-    """Give the source of a module with one participant."""
+    """Return the source of a module with one participant."""
     return QUIZ.replace("{topic}", topic).replace("{prepare}", prepare)

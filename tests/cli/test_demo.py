@@ -10,17 +10,17 @@ import pytest
 from choreo.cli.demo import command
 from choreo.cli.demo.runner import DemoFailed, Runner
 from choreo.kafka import EmbeddedBroker
-from examples.scenarios import Check, Scenario, Story
+from examples.scenarios import Case, Check, Scenario
 from examples.scenarios.orders import scenario
 from tests.cli.command import execute
 
 
-def test_the_demo_tells_every_saga_and_balances(folder: Path) -> None:
+def test_the_demo_shows_every_saga_and_balances(folder: Path) -> None:
     done = execute("demo", folder=folder, env={"TMPDIR": str(folder)})
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "✗" not in done.stdout
-    for told in (
+    for result in (
         "saga order-1 completed",
         "not enough pear in stock",
         "insufficient funds",
@@ -29,23 +29,23 @@ def test_the_demo_tells_every_saga_and_balances(folder: Path) -> None:
         "saga order-5-slow completed",
         "money: ada, bob and the shop have together what they had",
     ):
-        assert told in done.stdout
+        assert result in done.stdout
     assert list(folder.iterdir()) == [], "the demo leaves nothing behind"
 
 
 def test_the_demo_undoes_in_reverse_order(folder: Path) -> None:
-    told = execute("demo", "orders", folder=folder).stdout
-    saga = told[told.index("No carrier goes there") : told.index("saga order-4")]
+    result = execute("demo", "orders", folder=folder).stdout
+    saga = result[result.index("No carrier goes there") : result.index("saga order-4")]
     undone = [line for line in saga.splitlines() if "→ compensated" in line]
     for line, participant in zip(undone, ["payments", "inventory", "orders"], strict=True):
         assert f"  {participant}  " in line
 
 
-def test_the_demo_of_a_trip_tells_of_what_runs_in_parallel(folder: Path) -> None:
+def test_the_demo_of_a_trip_shows_what_runs_in_parallel(folder: Path) -> None:
     done = execute("demo", "travel", folder=folder, env={"TMPDIR": str(folder)})
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert "✗" not in done.stdout
-    for told in (
+    for result in (
         "saga trip-1 completed",
         "no room free in the Seaview",
         "not enough money",
@@ -54,7 +54,7 @@ def test_the_demo_of_a_trip_tells_of_what_runs_in_parallel(folder: Path) -> None
         "TripCancelled",
         "the airline keeps seats for booked trips only: 1 seats",
     ):
-        assert told in done.stdout
+        assert result in done.stdout
     assert list(folder.iterdir()) == [], "the demo leaves nothing behind"
 
 
@@ -62,23 +62,23 @@ def test_the_demo_of_a_bank_transfer_comes_to_the_point_of_no_return(folder: Pat
     done = execute("demo", "bank", folder=folder)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     assert "✗" not in done.stdout
-    for told in (
+    for result in (
         "the account of mallory is frozen",
         "19,999,975,410 + 24,690 = 20,000,000,100 cents",
         "no transfer is half done: 2 done, 2 void",
     ):
-        assert told in done.stdout
+        assert result in done.stdout
 
 
 def test_a_saga_that_ends_otherwise_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    story = Story("An order that succeeds", scenario.stories[0].begin, "failed")
+    case = Case("An order that succeeds", scenario.cases[0].begin, "failed")
     wrong = Check("something balances", "it does not", False)
-    shown = replace(scenario, stories=[story], balance=lambda databases: [wrong])
+    shown = replace(scenario, cases=[case], balance=lambda databases: [wrong])
     assert command._show(shown) is False
-    told = capsys.readouterr().out
-    assert "✗ saga order-1 completed" in told
-    assert "but should have failed" in told
-    assert "✗ something balances: it does not" in told
+    result = capsys.readouterr().out
+    assert "✗ saga order-1 completed" in result
+    assert "but should have failed" in result
+    assert "✗ something balances: it does not" in result
 
 
 def test_a_saga_that_does_not_end_is_an_error(embedded_broker: EmbeddedBroker, folder: Path) -> None:

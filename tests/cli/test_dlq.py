@@ -36,12 +36,12 @@ def rigged(folder: Path) -> Iterator[Rig]:
 
 def test_list_puts_those_with_one_cause_together(rigged: Rig) -> None:
     """The default finds every store in the working directory."""
-    told = invoke("dlq", "list")
-    assert told.exit_code == 0
-    first, *_ = lines = told.stdout.splitlines()
+    result = invoke("dlq", "list")
+    assert result.exit_code == 0
+    first, *_ = lines = result.stdout.splitlines()
     assert "gave-up  compensation hotel.book (hotel): 2, oldest" in first
     assert "  #1  s1  the hotel says no" in lines
-    assert "unreadable-body  action hotel.book (hotel): 1" in told.stdout
+    assert "unreadable-body  action hotel.book (hotel): 1" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -57,19 +57,19 @@ def test_list_puts_those_with_one_cause_together(rigged: Rig) -> None:
 )
 def test_filters_must_all_admit_a_letter(rigged: Rig, arguments: tuple[str, ...], numbers: list[int]) -> None:
     """What a script reads is JSON."""
-    told = json.loads(invoke("dlq", "list", "--format", "json", *arguments).stdout)
-    assert [each["number"] for each in told] == numbers
-    assert {each["participant"] for each in told} <= {"hotel"}
+    result = json.loads(invoke("dlq", "list", "--format", "json", *arguments).stdout)
+    assert [each["number"] for each in result] == numbers
+    assert {each["participant"] for each in result} <= {"hotel"}
 
 
 def test_show_gives_the_event_by_its_schema(rigged: Rig) -> None:
     """Or, where that can't be, as it lies in the log."""
-    told = json.loads(invoke("dlq", "show", "1", "--format", "json").stdout)
-    assert told["event"] == {"trip": "t", "reason": "full"}
-    assert ["ce_type", "trip.FlightFull"] in told["headers"]
-    told = json.loads(invoke("dlq", "show", "3", "--format", "json").stdout)
-    assert told["event_base64"] == "cnViYmlzaA=="
-    assert "single-object" in told["event_unreadable"]
+    result = json.loads(invoke("dlq", "show", "1", "--format", "json").stdout)
+    assert result["event"] == {"trip": "t", "reason": "full"}
+    assert ["ce_type", "trip.FlightFull"] in result["headers"]
+    result = json.loads(invoke("dlq", "show", "3", "--format", "json").stdout)
+    assert result["event_base64"] == "cnViYmlzaA=="
+    assert "single-object" in result["event_unreadable"]
     lines = [line.split(maxsplit=1) for line in invoke("dlq", "show", "1").stdout.splitlines()]
     assert ["reason", "gave-up"] in lines
 
@@ -87,8 +87,8 @@ def test_requeue_ends_the_saga(rigged: Rig) -> None:
 def test_requeue_all_of_a_filter(rigged: Rig) -> None:
     """A dry run says which, and does nothing."""
     arguments = ("dlq", "requeue", "--all", "--reason", "gave-up")
-    told = invoke(*arguments, "--dry-run").stdout
-    assert told.count("would be requeued") == 2
+    result = invoke(*arguments, "--dry-run").stdout
+    assert result.count("would be requeued") == 2
     rigged.settle()
     assert rigged.published("s1") == [HotelBooked("t")]
     assert invoke(*arguments).stdout.count(": requeued:") == 2
@@ -105,9 +105,9 @@ def test_the_same_work_is_requeued_so_often_and_no_more(folder: Path) -> None:
     for number in (1, 2):
         assert invoke("dlq", "requeue", str(number), "--limit", "2").exit_code == 0
         rig.settle()
-    told = invoke("dlq", "requeue", "3", "--limit", "2")
-    assert told.exit_code == 1
-    assert "hotel #3: left alone: requeued 2 times already" in told.stderr
+    result = invoke("dlq", "requeue", "3", "--limit", "2")
+    assert result.exit_code == 1
+    assert "hotel #3: left alone: requeued 2 times already" in result.stderr
     rig.close()
 
 
@@ -116,15 +116,15 @@ def test_discard_publishes_and_keeps_the_reason(rigged: Rig) -> None:
     assert invoke("dlq", "discard", "1", "--because", "called them").exit_code == 0
     rigged.settle()
     assert rigged.published("s1")[1:] == [HotelCancelled("t", "called them")]
-    (told,) = json.loads(invoke("dlq", "list", "--all", "--saga", "s1", "--format", "json").stdout)
-    assert (told["state"], told["because"]) == ("discarded", "called them")
+    (result,) = json.loads(invoke("dlq", "list", "--all", "--saga", "s1", "--format", "json").stdout)
+    assert (result["state"], result["because"]) == ("discarded", "called them")
 
 
 @pytest.mark.parametrize("because", ["", " ", "x" * 501, "a\nb"])
 def test_discard_wants_a_reason(rigged: Rig, because: str) -> None:
     """One that can be read."""
-    told = invoke("dlq", "discard", "1", "--because", because)
-    assert_refused(told.exit_code, told.stderr, "printable characters")
+    result = invoke("dlq", "discard", "1", "--because", because)
+    assert_refused(result.exit_code, result.stderr, "printable characters")
 
 
 def test_an_edited_event_is_checked_kept_and_used(rigged: Rig, folder: Path) -> None:
@@ -152,10 +152,10 @@ def test_an_edited_event_is_checked_kept_and_used(rigged: Rig, folder: Path) -> 
 )
 def test_an_event_that_does_not_fit_its_schema_is_refused(rigged: Rig, text: str, words: str) -> None:
     """From standard input as from a file; nothing is kept."""
-    told = CliRunner().invoke(main, ["dlq", "edit", "3"], input=text)
-    assert told.exit_code == 2
-    assert words in told.stderr
-    assert len(told.stderr.splitlines()) == 1
+    result = CliRunner().invoke(main, ["dlq", "edit", "3"], input=text)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
     assert rigged.letters()[2].edited is None
 
 
@@ -176,16 +176,16 @@ def test_wrong_input_is_one_clear_line(
 ) -> None:
     """Nothing is made or changed."""
     (folder / "other.db").write_bytes(b"")
-    told = CliRunner().invoke(main, ["dlq", *arguments], input="{}")
-    assert_refused(told.exit_code, told.stderr, words)
+    result = CliRunner().invoke(main, ["dlq", *arguments], input="{}")
+    assert_refused(result.exit_code, result.stderr, words)
     assert not (folder / "nowhere.db").exists()
     assert (folder / "other.db").read_bytes() == b""
 
 
 def test_without_any_store_it_is_said(folder: Path) -> None:
     """With how to name one."""
-    told = invoke("dlq", "list")
-    assert_refused(told.exit_code, told.stderr, "there is no store at {participant}.db", "--store")
+    result = invoke("dlq", "list")
+    assert_refused(result.exit_code, result.stderr, "there is no store at {participant}.db", "--store")
 
 
 def test_letters_of_the_same_number_are_told_apart_by_participant(rigged: Rig, folder: Path) -> None:
@@ -194,8 +194,8 @@ def test_letters_of_the_same_number_are_told_apart_by_participant(rigged: Rig, f
     other.open()
     with other.store.turn():
         other.store.add_dead_letter(rigged.letters()[0])
-    told = invoke("dlq", "show", "1")
-    assert_refused(told.exit_code, told.stderr, "hotel, spa have a dead letter 1 each")
+    result = invoke("dlq", "show", "1")
+    assert_refused(result.exit_code, result.stderr, "hotel, spa have a dead letter 1 each")
     assert invoke("dlq", "show", "1", "--participant", "spa").exit_code == 0
     other.close()
 
@@ -204,11 +204,11 @@ def test_a_record_of_no_saga_can_only_be_discarded(rigged: Rig) -> None:
     """There is nothing to try again."""
     rigged.broker.append("trip", b"k", [], b"x")
     rigged.settle()
-    told = invoke("dlq", "requeue", "4")
-    assert told.exit_code == 1
-    assert "belongs to no saga" in told.stderr
-    told = CliRunner().invoke(main, ["dlq", "edit", "4"], input="{}")
-    assert_refused(told.exit_code, told.stderr, "can only be discarded")
+    result = invoke("dlq", "requeue", "4")
+    assert result.exit_code == 1
+    assert "belongs to no saga" in result.stderr
+    result = CliRunner().invoke(main, ["dlq", "edit", "4"], input="{}")
+    assert_refused(result.exit_code, result.stderr, "can only be discarded")
     assert invoke("dlq", "discard", "4", "--because", "noise").exit_code == 0
     rigged.settle()
     store = SQLiteStore(rigged.path)

@@ -70,7 +70,7 @@ def test_a_group_without_a_command_shows_its_help(group: str) -> None:
     assert "Traceback" not in result.output
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_shown() -> None:
     assert invoke("--version").stdout == f"choreo, version {choreo.__version__}\n"
 
 
@@ -94,7 +94,7 @@ def test_no_colour_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> No
     assert output.colour() is None
 
 
-def test_telling_a_saga_loads_no_more_than_it_needs() -> None:
+def test_showing_a_timeline_loads_no_more_than_it_needs() -> None:
     """`choreo trace` must come at once, too: without a graph it needs nothing that graphs are made of."""
     script = (
         "import sys\nfrom choreo.render import text\nfrom choreo.store.sqlite import reader\n"

@@ -54,9 +54,9 @@ def intrude(rig: Rig, *statements: str) -> None:
 
 def test_an_honest_log_verifies(rig: Rig) -> None:
     """All sagas, or the ones that are named."""
-    told = invoke("log", "verify")
-    assert told.exit_code == 0
-    assert told.stdout == "hotel: 4 sagas, 27 rows checked\nno findings\n"
+    result = invoke("log", "verify")
+    assert result.exit_code == 0
+    assert result.stdout == "hotel: 4 sagas, 27 rows checked\nno findings\n"
     assert "1 saga, " in invoke("log", "verify", "s2").stdout
 
 
@@ -64,9 +64,9 @@ def test_the_first_row_of_each_saga_that_does_not_fit_is_named(rig: Rig) -> None
     """And the exit code tells."""
     (row,) = rig.store.db.execute("SELECT id FROM saga_log WHERE saga_id = 's2' LIMIT 1 OFFSET 2").fetchone()
     intrude(rig, f"UPDATE saga_log SET note = 'x' WHERE id = {row}")
-    told = invoke("log", "verify")
-    assert told.exit_code == 1
-    first, *_, last = told.stdout.splitlines()
+    result = invoke("log", "verify")
+    assert result.exit_code == 1
+    first, *_, last = result.stdout.splitlines()
     assert first == f"hotel: saga s2, row {row}: it was changed, or rows before it were removed"
     assert last == "1 finding"
     assert invoke("log", "verify", "s1").exit_code == 0
@@ -81,17 +81,17 @@ def test_heads_show_what_was_cut_and_what_is_gone(rig: Rig, folder: Path) -> Non
     """No chain shows it by itself; what came after the heads were kept does no harm."""
     heads = kept_heads(folder)
     rig.feed(*TOLD[1:], saga_id="s4")
-    told = invoke("log", "verify", "--heads", heads)
-    assert told.exit_code == 0
-    assert "4 heads compared" in told.stdout
+    result = invoke("log", "verify", "--heads", heads)
+    assert result.exit_code == 0
+    assert "4 heads compared" in result.stdout
     last = "SELECT max(id) FROM saga_log WHERE saga_id = 's2'"
     intrude(rig, f"DELETE FROM saga_log WHERE id = ({last})", "DELETE FROM saga_log WHERE saga_id = 's3'")
     assert invoke("log", "verify").exit_code == 0
-    told = invoke("log", "verify", "--heads", heads)
-    assert told.exit_code == 1
-    assert "hotel: saga s2: its end was cut" in told.stdout
-    assert "hotel: saga s3: all its rows were removed" in told.stdout
-    assert "2 findings" in told.stdout
+    result = invoke("log", "verify", "--heads", heads)
+    assert result.exit_code == 1
+    assert "hotel: saga s2: its end was cut" in result.stdout
+    assert "hotel: saga s3: all its rows were removed" in result.stdout
+    assert "2 findings" in result.stdout
 
 
 def test_heads_outlive_erasing_and_pruning(rig: Rig, folder: Path) -> None:
@@ -101,9 +101,9 @@ def test_heads_outlive_erasing_and_pruning(rig: Rig, folder: Path) -> None:
     assert invoke("log", "erase", "s1").exit_code == 0
     rig.clock.advance(91 * DAY)
     assert invoke("log", "prune", "--older-than", "90d").exit_code == 0
-    told = invoke("log", "verify", "--heads", early)
-    assert told.exit_code == 0
-    assert "4 sagas pruned; 1 head of these not comparable any more" in told.stdout
+    result = invoke("log", "verify", "--heads", early)
+    assert result.exit_code == 0
+    assert "4 sagas pruned; 1 head of these not comparable any more" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_heads_that_can_not_be_right_are_refused(rig: Rig, folder: Path, spoil: 
     """One clear line."""
     heads = kept_heads(folder)
     (folder / heads).write_text(spoil((folder / heads).read_text()))  # type: ignore[operator]
-    told = invoke("log", "verify", "--heads", heads)
-    assert_refused(told.exit_code, told.stderr, words)
+    result = invoke("log", "verify", "--heads", heads)
+    assert_refused(result.exit_code, result.stderr, words)
 
 
 def test_heads_of_another_store_are_refused(rig: Rig, folder: Path) -> None:
@@ -139,19 +139,19 @@ def test_heads_of_another_store_are_refused(rig: Rig, folder: Path) -> None:
     other.feed(*TOLD)
     heads = kept_heads(folder)
     assert "spa: 1 saga," in invoke("log", "verify", "--heads", heads).stdout
-    told = invoke("log", "verify", "--heads", heads, "--store", "hotel.db")
-    assert_refused(told.exit_code, told.stderr, "heads of another store", "--store")
+    result = invoke("log", "verify", "--heads", heads, "--store", "hotel.db")
+    assert_refused(result.exit_code, result.stderr, "heads of another store", "--store")
     other.close()
 
 
 def test_erase_takes_the_payloads_of_the_sagas_that_are_named(rig: Rig, folder: Path) -> None:
     """From the disk, too; a dry run only says so. The worker goes on, and the others keep theirs."""
     (folder / "ada.txt").write_text("s1\n\n s2 \n")
-    told = invoke("log", "erase", "--file", "ada.txt", "--dry-run")
-    assert told.stdout == "hotel: 8 payloads of 2 sagas would be erased\n"
+    result = invoke("log", "erase", "--file", "ada.txt", "--dry-run")
+    assert result.stdout == "hotel: 8 payloads of 2 sagas would be erased\n"
     assert sum(entry.payload is not None for entry in rig.history("s1")) == 4
-    told = invoke("log", "erase", "--file", "ada.txt", "s3")
-    assert (told.exit_code, told.stdout) == (0, "hotel: 12 payloads of 3 sagas erased\n")
+    result = invoke("log", "erase", "--file", "ada.txt", "s3")
+    assert (result.exit_code, result.stdout) == (0, "hotel: 12 payloads of 3 sagas erased\n")
     assert not any(entry.payload for saga in ("s1", "s2", "s3") for entry in rig.history(saga))
     assert invoke("log", "verify").exit_code == 0
     rig.feed(*TOLD[1:], saga_id="s4")
@@ -169,9 +169,9 @@ def test_a_saga_that_is_not_at_rest_is_left_alone(folder: Path, rig: Rig) -> Non
     (folder / "hotel.db").unlink()
     rig.open()
     rig.feed(*TOLD)
-    told = invoke("log", "erase", "s1", "s9")
-    assert told.exit_code == 1
-    assert told.stderr.splitlines() == [
+    result = invoke("log", "erase", "s1", "s9")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
         "hotel: saga s1: left alone: a dead letter of it is open",
         "saga s9: left alone: there is no such saga",
     ]
@@ -179,8 +179,8 @@ def test_a_saga_that_is_not_at_rest_is_left_alone(folder: Path, rig: Rig) -> Non
     rig.settle()
     assert invoke("log", "erase", "s1").exit_code == 0
     assert [letter.value for letter in rig.letters()] == [None]
-    told = invoke("dlq", "show", "1")
-    assert told.exit_code == 0
+    result = invoke("dlq", "show", "1")
+    assert result.exit_code == 0
     rig.close()
 
 
@@ -207,8 +207,8 @@ def test_an_import_is_the_log_that_was_exported(rig: Rig, folder: Path, name: st
     assert invoke(*arguments, "--dry-run").stdout == "copy.sqlite: the saga log of hotel would be there\n"
     assert not (folder / "copy.sqlite").exists()
     assert invoke(*arguments).stdout == "copy.sqlite: the saga log of hotel\n"
-    told = invoke("log", "verify", "--store", "copy.sqlite", "--heads", heads)
-    assert told.stdout == "hotel: 4 sagas, 27 rows checked; 4 heads compared\nno findings\n"
+    result = invoke("log", "verify", "--store", "copy.sqlite", "--heads", heads)
+    assert result.stdout == "hotel: 4 sagas, 27 rows checked; 4 heads compared\nno findings\n"
     copy = SQLiteStore(folder / "copy.sqlite")
     assert [list(copy.history(f"s{n}")) for n in (1, 2, 3, 4)] == [rig.history(f"s{n}") for n in (1, 2, 3, 4)]
     with pytest.raises(StoreMismatch, match="imported"):
@@ -220,8 +220,8 @@ def test_an_import_is_the_log_that_was_exported(rig: Rig, folder: Path, name: st
 
 def test_some_sagas_go_through_a_pipe(rig: Rig, folder: Path) -> None:
     """As JSON lines, unless Avro is asked for."""
-    told = invoke("log", "export", "s2", "s2")
-    assert [next(iter(json.loads(line))) for line in told.stdout.splitlines()] == [
+    result = invoke("log", "export", "s2", "s2")
+    assert [next(iter(json.loads(line))) for line in result.stdout.splitlines()] == [
         "head",
         *["row"] * 8,
         "end",
@@ -233,8 +233,8 @@ def test_a_row_that_is_no_text_is_not_exported(rig: Rig, folder: Path) -> None:
     """It is named; no file is left."""
     intrude(rig, "UPDATE saga_log SET note = CAST(x'ff' AS TEXT) WHERE saga_id = 's2'")
     for name in ("log.jsonl", "log.avro"):
-        told = invoke("log", "export", "--output", name)
-        assert_refused(told.exit_code, told.stderr, "saga s2, row", "no text", "choreo log verify")
+        result = invoke("log", "export", "--output", name)
+        assert_refused(result.exit_code, result.stderr, "saga s2, row", "no text", "choreo log verify")
     assert not list(folder.glob("*log.*"))
 
 
@@ -256,8 +256,8 @@ def test_a_row_that_is_no_text_is_not_exported(rig: Rig, folder: Path) -> None:
 )
 def test_wrong_input_is_one_clear_line(rig: Rig, arguments: tuple[str, ...], words: str) -> None:
     """Nothing is made or changed."""
-    told = CliRunner().invoke(main, ["log", *arguments])
-    assert_refused(told.exit_code, told.stderr, words)
+    result = CliRunner().invoke(main, ["log", *arguments])
+    assert_refused(result.exit_code, result.stderr, words)
 
 
 def test_a_damaged_file_is_one_clear_line(rig: Rig, folder: Path) -> None:
@@ -271,8 +271,8 @@ def test_a_damaged_file_is_one_clear_line(rig: Rig, folder: Path) -> None:
     store.close()
     content[(root - 1) * page : root * page] = b"\xff" * page
     (folder / "hotel.db").write_bytes(content)
-    told = invoke("log", "verify")
-    assert_refused(told.exit_code, told.stderr, "hotel.db is damaged", "backup")
+    result = invoke("log", "verify")
+    assert_refused(result.exit_code, result.stderr, "hotel.db is damaged", "backup")
 
 
 def test_heads_are_json(rig: Rig) -> None:

@@ -48,7 +48,7 @@ def rigged(folder: Path) -> Iterator[Rig]:
 
 @pytest.fixture
 def target(write_module: WriteModule) -> str:
-    """Give the participant as the command line names it."""
+    """Return the participant as the command line names it."""
     return f"{write_module(HOTEL)}:hotel"
 
 
@@ -62,9 +62,9 @@ def by_hand(folder: Path, *statements: str) -> None:
 
 
 def test_fold_shows_every_row_and_finds_nothing(rigged: Rig, target: str) -> None:
-    told = invoke("replay", "fold", target, "s1")
-    assert told.exit_code == 0, told.output
-    lines = told.stdout.splitlines()
+    done = invoke("replay", "fold", target, "s1")
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
     assert lines[0] == "hotel: saga s1 (trip) is pending"
     assert lines[2].split() == ["2", "ended", "hotel.book", "pending", "→", "completed", "started"]
     assert lines[-1] == "3 rows, no differences"
@@ -72,9 +72,9 @@ def test_fold_shows_every_row_and_finds_nothing(rigged: Rig, target: str) -> Non
 
 def test_fold_names_the_row_that_is_wrong(rigged: Rig, target: str, folder: Path) -> None:
     by_hand(folder, "update saga_log set new_state = 'failed' where id = 2")
-    told = invoke("replay", "fold", target, "s1")
-    assert told.exit_code == 1
-    assert "      ✗ row 2: hotel.book: new_state is failed, folded it is completed" in told.stdout
+    done = invoke("replay", "fold", target, "s1")
+    assert done.exit_code == 1
+    assert "      ✗ row 2: hotel.book: new_state is failed, folded it is completed" in done.stdout
     (report,) = json.loads(invoke("replay", "fold", target, "s1", "--format", "json").stdout)
     assert [(each["row"], each["what"]) for each in report["differences"]] == [(2, "new_state")]
     assert report["verdict"] == "findings"
@@ -85,9 +85,9 @@ def test_fold_cannot_say_where_an_event_is_that_did_not_come_back(
 ) -> None:
     """Only the topic can."""
     by_hand(folder, "delete from saga_log where id = 3")
-    told = invoke("replay", "fold", target, "s1")
-    assert told.exit_code == 3
-    assert "trip.HotelBooked of hotel.book was published, and has not come back" in told.stdout
+    done = invoke("replay", "fold", target, "s1")
+    assert done.exit_code == 3
+    assert "trip.HotelBooked of hotel.book was published, and has not come back" in done.stdout
 
 
 def test_resume_does_what_was_lost_while_the_worker_runs(rigged: Rig, target: str, folder: Path) -> None:
@@ -101,10 +101,10 @@ def test_resume_does_what_was_lost_while_the_worker_runs(rigged: Rig, target: st
     assert "trip.HotelCancelled of hotel.book: would be published again" in tried.stdout
     rigged.settle()
     assert rigged.published() == [HotelBooked("t")]
-    told = invoke("replay", "resume", target, "s1", "s0")
-    assert told.exit_code == 0, told.output
-    assert "  trip.HotelCancelled of hotel.book: published again\n" in told.stdout
-    assert "saga s0 (trip) is completed: nothing to resume" in told.stdout
+    done = invoke("replay", "resume", target, "s1", "s0")
+    assert done.exit_code == 0, done.output
+    assert "  trip.HotelCancelled of hotel.book: published again\n" in done.stdout
+    assert "saga s0 (trip) is completed: nothing to resume" in done.stdout
     rigged.settle()
     assert rigged.published() == [HotelBooked("t"), HotelCancelled("t")]
     (report,) = json.loads(invoke("replay", "resume", target, "s1", "--format", "json").stdout)
@@ -114,10 +114,10 @@ def test_resume_does_what_was_lost_while_the_worker_runs(rigged: Rig, target: st
 def test_resume_says_what_it_left_alone(rigged: Rig, target: str, folder: Path) -> None:
     rigged.close()
     by_hand(folder, "delete from saga_log where id = 3", "update saga_log set payload = null where id = 2")
-    told = invoke("replay", "resume", target, "s1")
-    assert told.exit_code == 1
+    done = invoke("replay", "resume", target, "s1")
+    assert done.exit_code == 1
     assert (
-        "left alone: trip.HotelBooked of hotel.book can't be published again: its body is gone" in told.stderr
+        "left alone: trip.HotelBooked of hotel.book can't be published again: its body is gone" in done.stderr
     )
 
 
@@ -145,18 +145,18 @@ def test_what_if_shows_what_a_deploy_would_change(
     rigged: Rig, target: str, write_module: WriteModule
 ) -> None:
     """Without a base it guesses nothing; with one, or with code that needs none, it compares."""
-    told = invoke("replay", "what-if", target, "s1")
-    assert (told.exit_code, told.stdout) == (0, "1 saga: 1 needs a base; no differences\n")
+    done = invoke("replay", "what-if", target, "s1")
+    assert (done.exit_code, done.stdout) == (0, "1 saga: 1 needs a base; no differences\n")
     stricter = f"{write_module(STRICTER)}:hotel"
     rigged.feed(TripRequested("t"), saga_id="s2")
     for arguments, count in ((("s1",), 1), (("--all",), 2), (("--all", "--since", "2000-01-01"), 2)):
-        told = invoke("replay", "what-if", stricter, *arguments)
-        assert told.exit_code == 1, told.output
+        done = invoke("replay", "what-if", stricter, *arguments)
+        assert done.exit_code == 1, done.output
         assert (
             "saga s1, row 2: hotel.book\n  - HotelBooked(room=1, …)\n  + HotelBooked(room=2, …)\n"
-            in told.stdout
+            in done.stdout
         )
-        assert told.stdout.endswith(f"{count} compared; {count} difference{'s' * (count > 1)}\n")
+        assert done.stdout.endswith(f"{count} compared; {count} difference{'s' * (count > 1)}\n")
     assert invoke("replay", "what-if", stricter, "--all", "--since", "2040-01-01").exit_code == 0
     report = json.loads(invoke("replay", "what-if", stricter, "s1", "--format", "json").stdout)
     assert [(each["row"], each["now"]) for each in report["changes"]] == [(2, "HotelBooked(room=2, …)")]
@@ -168,8 +168,8 @@ def test_what_if_works_on_a_copy_of_the_base(rigged: Rig, target: str, folder: P
     before = base.read_bytes()
     rigged.feed(TripRequested("t"), saga_id="s2")
     rigged.feed(FlightFull("t", "full"))
-    told = invoke("replay", "what-if", target, "--all", "--base", str(base))
-    assert (told.exit_code, told.stdout) == (0, "2 sagas: 2 compared; no differences\n")
+    done = invoke("replay", "what-if", target, "--all", "--base", str(base))
+    assert (done.exit_code, done.stdout) == (0, "2 sagas: 2 compared; no differences\n")
     assert base.read_bytes() == before
     assert rigged.effects() == ["action", "compensation"]
     for arguments, words in (
@@ -179,8 +179,8 @@ def test_what_if_works_on_a_copy_of_the_base(rigged: Rig, target: str, folder: P
         (("--all", "--base", "none.db"), ("there is no file none.db",)),
         (("--all", "--base", __file__), ("can't be copied",)),
     ):
-        told = invoke("replay", "what-if", target, *arguments)
-        assert_refused(told.exit_code, told.stderr, *words)
+        done = invoke("replay", "what-if", target, *arguments)
+        assert_refused(done.exit_code, done.stderr, *words)
 
 
 @pytest.mark.parametrize("command", ["fold", "resume"])
@@ -197,16 +197,16 @@ def test_wrong_input_is_one_clear_line_and_changes_nothing(
         ((target, "s1", "--topic"), ("no Kafka cluster is named",)),
         (("nowhere:hotel", "s1"), ("there is no module nowhere",)),
     ):
-        told = invoke("replay", command, *arguments)
-        assert_refused(told.exit_code, told.stderr, *words)
+        done = invoke("replay", command, *arguments)
+        assert_refused(done.exit_code, done.stderr, *words)
     by_hand(folder, "update saga_log set input = 'frobnicate' where id = 2")
-    told = invoke("replay", command, target, "s1")
-    assert_refused(told.exit_code, told.stderr, "row 2 of saga s1 can't be folded: frobnicate of hotel.book")
+    done = invoke("replay", command, target, "s1")
+    assert_refused(done.exit_code, done.stderr, "row 2 of saga s1 can't be folded: frobnicate of hotel.book")
     assert list(rigged.store.db.query("select * from schedule union all select * from schedule")) == before
     rigged.close()
     (folder / "hotel.db").write_bytes(b"SQLite format 3\0" + b"rubbish" * 100)
-    told = invoke("replay", command, target, "s1")
-    assert_refused(told.exit_code, told.stderr, "hotel.db")
+    done = invoke("replay", command, target, "s1")
+    assert_refused(done.exit_code, done.stderr, "hotel.db")
 
 
 def test_an_embedded_topic_is_looked_into(rigged: Rig, target: str, folder: Path) -> None:
@@ -216,9 +216,9 @@ def test_an_embedded_topic_is_looked_into(rigged: Rig, target: str, folder: Path
     with EmbeddedBroker() as broker:
         by_hand(folder, "delete from saga_log where id = 3")
         cluster = ("--topic", "--bootstrap", broker.bootstrap, "--kafka", "allow.auto.create.topics=true")
-        told = invoke("replay", "fold", target, "s1", *cluster)
-        assert told.exit_code == 1, told.output
-        assert "is neither in the outbox nor in the topic" in told.stdout
+        done = invoke("replay", "fold", target, "s1", *cluster)
+        assert done.exit_code == 1, done.output
+        assert "is neither in the outbox nor in the topic" in done.stdout
 
 
 def test_rebuild_makes_a_new_store_from_the_topic(folder: Path, write_module: WriteModule) -> None:
@@ -235,14 +235,14 @@ def test_rebuild_makes_a_new_store_from_the_topic(folder: Path, write_module: Wr
             worker.signal(signal.SIGTERM)
             assert worker.exit_code() == 0
         cluster = ("--bootstrap", broker.bootstrap, "--store", "new.db")
-        told = invoke("replay", "rebuild", target, *cluster, "--dry-run")
-        assert told.exit_code == 0, told.output
-        assert "hotel: new.db would be rebuilt from trip: 4 events, 1 of them its own" in told.stdout
+        done = invoke("replay", "rebuild", target, *cluster, "--dry-run")
+        assert done.exit_code == 0, done.output
+        assert "hotel: new.db would be rebuilt from trip: 4 events, 1 of them its own" in done.stdout
         assert sorted(each.name for each in folder.glob("new.db*")) == []
-        told = invoke("replay", "rebuild", target, *cluster, "--observers")
-        assert told.exit_code == 0, told.output
-        assert "  to be done once the worker runs" not in told.stdout
-        assert "  observers: 1 runs" in told.stdout
+        done = invoke("replay", "rebuild", target, *cluster, "--observers")
+        assert done.exit_code == 0, done.output
+        assert "  to be done once the worker runs" not in done.stdout
+        assert "  observers: 1 runs" in done.stdout
         assert sorted(each.name for each in folder.glob("new.db*")) == ["new.db"]
         assert count(folder / "new.db", "select count(*) from seen") == 1
         with closing(SQLiteStore("new.db")) as new, closing(SQLiteStore("lost.db")) as lost:
@@ -256,8 +256,8 @@ def test_rebuild_makes_a_new_store_from_the_topic(folder: Path, write_module: Wr
             ((*cluster[:2], "--store", "x.db", "--backup", __file__), ("can't be copied",)),
             (("--store", "x.db"), ("no Kafka cluster is named",)),
         ):
-            told = invoke("replay", "rebuild", target, *arguments)
-            assert_refused(told.exit_code, told.stderr, *words)
+            done = invoke("replay", "rebuild", target, *arguments)
+            assert_refused(done.exit_code, done.stderr, *words)
         assert not (folder / "x.db").exists()
 
 

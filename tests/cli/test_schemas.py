@@ -12,14 +12,14 @@ from tests.cli.conftest import WriteModule, quiz
 
 @pytest.fixture
 def written(write_module: WriteModule) -> str:
-    """Give a module whose schemas have been written."""
+    """Return a module whose schemas have been written."""
     name = write_module(quiz())
     assert invoke("schemas", "write", name).exit_code == 0
     return name
 
 
 def changed(write_module: WriteModule, old: str, new: str) -> str:
-    """Give a later version of the module."""
+    """Return a later version of the module."""
     assert old in quiz()
     return write_module(quiz().replace(old, new))
 

@@ -50,9 +50,9 @@ def listed(*arguments: str) -> list[str]:
 
 def test_sagas_lists_those_that_moved_last_first(rig: Rig) -> None:
     """With what each waits for, and who owes it; while the worker runs."""
-    told = invoke("sagas")
-    assert told.exit_code == 0
-    head, *rows = told.stdout.splitlines()
+    result = invoke("sagas")
+    assert result.exit_code == 0
+    head, *rows = result.stdout.splitlines()
     assert head.split() == ["SAGA", "TYPE", "STATE", "AGE", "LAST", "WAITS", "FOR"]
     assert [row.split()[:3] for row in rows] == [
         ["trip-waiting", "trip", "pending"],
@@ -98,8 +98,8 @@ def test_stuck_sagas_are_findings(rig: Rig) -> None:
 
 def test_json_has_what_is_waited_for(rig: Rig) -> None:
     """And since when."""
-    (told,) = json.loads(invoke("sagas", "--stuck", "--format", "json").stdout)
-    assert told["waits_for"][0] == {
+    (result,) = json.loads(invoke("sagas", "--stuck", "--format", "json").stdout)
+    assert result["waits_for"][0] == {
         "owed_by": "hotel",
         "what": "hotel.book",
         "why": "dead letter",
@@ -107,7 +107,7 @@ def test_json_has_what_is_waited_for(rig: Rig) -> None:
         "since": "2023-11-14T22:13:20.000Z",
         "until": None,
     }
-    assert (told["stuck"], told["age_ms"], told["idle_ms"]) == (True, 3_660_000, 3_660_000)
+    assert (result["stuck"], result["age_ms"], result["idle_ms"]) == (True, 3_660_000, 3_660_000)
 
 
 def test_whoever_has_read_furthest_knows_how_a_saga_stands(rig: Rig, folder: Path) -> None:
@@ -121,9 +121,9 @@ def test_whoever_has_read_furthest_knows_how_a_saga_stands(rig: Rig, folder: Pat
     assert "trip-booked" not in listed("--stuck", "--threshold", "30s")
     assert listed("--state", "completed") == ["trip-booked"]
     assert sorted(listed()) == ["trip-booked", "trip-dead", "trip-waiting"]
-    told = invoke("trace", "trip-booked").stdout
-    assert "completed after" in told
-    assert "spa" in told.partition("waits for")[2]
+    result = invoke("trace", "trip-booked").stdout
+    assert "completed after" in result
+    assert "spa" in result.partition("waits for")[2]
 
 
 def test_a_folder_means_every_store_in_it(rig: Rig, folder: Path) -> None:
@@ -131,15 +131,15 @@ def test_a_folder_means_every_store_in_it(rig: Rig, folder: Path) -> None:
     (folder / "notes.db").write_text("no store")
     assert listed("--store", ".") == listed("--store", "hotel.db")
     (folder / "empty").mkdir()
-    told = invoke("sagas", "--store", "empty")
-    assert_refused(told.exit_code, told.stderr, "there is no store at empty")
+    result = invoke("sagas", "--store", "empty")
+    assert_refused(result.exit_code, result.stderr, "there is no store at empty")
 
 
-def test_trace_tells_the_story(rig: Rig) -> None:
+def test_trace_shows_the_timeline(rig: Rig) -> None:
     """In lines that a person reads."""
-    told = invoke("trace", "trip-dead")
-    assert told.exit_code == 0
-    lines = [" ".join(line.split()) for line in told.stdout.splitlines()]
+    result = invoke("trace", "trip-dead")
+    assert result.exit_code == 0
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[0] == "trip trip-dead compensating for 1 h 1 min: flight.fly failed @1"
     assert "+0 ms 0 ms hotel book pending → completed HotelBooked @2" in lines
     assert "+0 ms 0 ms hotel book completed → compensating" in lines
@@ -148,16 +148,16 @@ def test_trace_tells_the_story(rig: Rig) -> None:
 
 
 def test_trace_as_data_as_a_diagram_and_as_a_page(rig: Rig) -> None:
-    """One story, whatever it is drawn with."""
-    told = json.loads(invoke("trace", "trip-dead", "--format", "json").stdout)
-    assert [each["what"] for each in told["moments"]] == [
+    """One timeline, whatever draws it."""
+    result = json.loads(invoke("trace", "trip-dead", "--format", "json").stdout)
+    assert [each["what"] for each in result["moments"]] == [
         "started",
         "failed",
         "completed",
         "compensating",
         "dead letter",
     ]
-    assert told["moments"][0]["told_by"] == "log"
+    assert result["moments"][0]["told_by"] == "log"
     diagram = invoke("trace", "trip-dead", "--format", "mermaid").stdout
     assert diagram.startswith("sequenceDiagram\n  participant p0 as agency\n")
     page = invoke("trace", "trip-dead", "--format", "html").stdout
@@ -205,8 +205,8 @@ def test_wrong_input_is_one_clear_line(
         (folder / "copy.db").unlink()
     rig.close()
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    told = invoke(*arguments)
-    assert_refused(told.exit_code, told.stderr, words)
+    result = invoke(*arguments)
+    assert_refused(result.exit_code, result.stderr, words)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -216,8 +216,8 @@ def test_a_corrupt_row_is_one_clear_line(rig: Rig, folder: Path) -> None:
     with closing(sqlite3.connect(rig.path)) as connection, connection:
         connection.execute("DROP TRIGGER saga_log_refuses_UPDATE")
         connection.execute("UPDATE saga_log SET new_state = 'asleep' WHERE saga_id = 'trip-dead' AND id = 2")
-    told = invoke("trace", "trip-dead")
-    assert_refused(told.exit_code, told.stderr, "hotel.db: row 2 of saga trip-dead is corrupt")
+    result = invoke("trace", "trip-dead")
+    assert_refused(result.exit_code, result.stderr, "hotel.db: row 2 of saga trip-dead is corrupt")
     assert len(listed("--state", "completed")) == 1
 
 
@@ -229,10 +229,10 @@ def test_a_damaged_file_is_one_clear_line(rig: Rig, folder: Path) -> None:
     content = bytearray(rig.path.read_bytes())
     content[8192 : len(content)] = b"\xff" * (len(content) - 8192)
     rig.path.write_bytes(bytes(content))
-    told = invoke("trace", "trip-dead")
-    assert told.exit_code == 2
-    assert len(told.stderr.splitlines()) == 1
-    assert "Traceback" not in told.stderr
+    result = invoke("trace", "trip-dead")
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "Traceback" not in result.stderr
 
 
 def test_two_types_of_one_id_are_told_apart(rig: Rig, folder: Path) -> None:
@@ -240,13 +240,13 @@ def test_two_types_of_one_id_are_told_apart(rig: Rig, folder: Path) -> None:
     with rig.store.turn():
         rows = rig.store.history("trip-booked")
         rig.store.append([row._replace(saga_type="excursion") for row in rows])
-    told = invoke("trace", "trip-booked")
-    assert_refused(told.exit_code, told.stderr, "several types", "excursion, trip", "--type")
+    result = invoke("trace", "trip-booked")
+    assert_refused(result.exit_code, result.stderr, "several types", "excursion, trip", "--type")
     assert invoke("trace", "trip-booked", "--type", "trip").exit_code == 0
 
 
 def test_stores_whose_workers_run_in_other_processes_are_read(folder: Path) -> None:
-    """While they write: the story is told again and again, until it has an end."""
+    """While workers write, the timeline is shown again and again, until the saga has ended."""
     (folder / "pyproject.toml").write_text('[tool.choreo]\nmodules = ["examples.orders"]\n')
     with Running("run", f"{SHOP}.inventory:inventory", "--embedded", folder=folder, name="first") as first:
         first.wait_for("inventory is live")
@@ -257,10 +257,10 @@ def test_stores_whose_workers_run_in_other_processes_are_read(folder: Path) -> N
             second.wait_for("orders is live")
             connect(load_participant(f"{SHOP}.orders:orders"), folder / "orders.db")
             place_order(OrderCreated("o-1", "ada", "pear", 50, 500, "12 Elm Street"))
-            while "failed after" not in (told := execute("trace", "o-1", folder=folder).stdout):
+            while "failed after" not in (result := execute("trace", "o-1", folder=folder).stdout):
                 assert second.is_running()
-    assert "not enough pear in stock" in told
-    assert "OrderFailed" in told
+    assert "not enough pear in stock" in result
+    assert "OrderFailed" in result
 
 
 def test_an_export_tells_what_its_store_told(rig: Rig, folder: Path) -> None:
@@ -272,8 +272,8 @@ def test_an_export_tells_what_its_store_told(rig: Rig, folder: Path) -> None:
         by_store = json.loads(invoke("trace", "trip-booked", "--format", "json").stdout)
         by_export = json.loads(invoke("trace", "trip-booked", "--format", "json", "--store", name).stdout)
         assert by_export == by_store
-    told = invoke("trace", "trip-ded", "--store", "hotel.avro")
-    assert_refused(told.exit_code, told.stderr, "is known in hotel.avro", "did you mean trip-dead?")
+    result = invoke("trace", "trip-ded", "--store", "hotel.avro")
+    assert_refused(result.exit_code, result.stderr, "is known in hotel.avro", "did you mean trip-dead?")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
@@ -283,8 +283,8 @@ def test_half_an_export_is_refused(rig: Rig, folder: Path, name: str, share: flo
     assert invoke("log", "export", "--store", "hotel.db", "--output", name).exit_code == 0
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: int(len(whole) * share)])
-    told = invoke("trace", "trip-booked", "--store", name)
-    assert_refused(told.exit_code, told.stderr, f"{name}: ")
+    result = invoke("trace", "trip-booked", "--store", name)
+    assert_refused(result.exit_code, result.stderr, f"{name}: ")
     (folder / name).write_bytes(whole[:400] + bytes([whole[400] ^ 1]) + whole[401:])
-    told = invoke("sagas", "--store", name)
-    assert_refused(told.exit_code, told.stderr, f"{name}: ")
+    result = invoke("sagas", "--store", name)
+    assert_refused(result.exit_code, result.stderr, f"{name}: ")

@@ -66,9 +66,9 @@ def test_the_examples_verify_clean_from_manifests_in_folders_of_their_own(
     assert [path.name for path in tmp_path.iterdir() if not any(path.iterdir())] == []
     whole = execute("verify", *folders, "--format", "json", folder=tmp_path)
     assert whole.returncode == 0, whole.stdout + whole.stderr
-    told = json.loads(whole.stdout)
-    assert told["scope"]["participants"] == len(folders)
-    assert told["errors"] == 0
+    shown = json.loads(whole.stdout)
+    assert shown["scope"]["participants"] == len(folders)
+    assert shown["errors"] == 0
 
 
 def test_modules_and_manifests_may_be_mixed(tmp_path: Path) -> None:

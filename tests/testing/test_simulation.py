@@ -106,8 +106,8 @@ class Scanner:
 def run_orders(seed: int, budget: Budget) -> tuple[Any, ...]:
     """Run the orders of the demo, and give all that can be seen of it."""
     with Harness(scenario.participants, chooser=Seeded(seed), budget=budget) as harness:
-        for story in scenario.stories:
-            story.begin()
+        for case in scenario.cases:
+            case.begin()
         harness.run()
         stores = {name: seat.store.image() for name, seat in harness.processes.items()}
         return harness.moves, harness.records(), stores, harness.choices.schedule
@@ -131,8 +131,8 @@ def test_a_schedule_repeats_a_run_without_its_seed() -> None:
     """What a seed chose can be written down."""
     trace, records, stores, schedule = run_orders(3, TROUBLE)
     with Harness(scenario.participants, chooser=Scripted(schedule), budget=TROUBLE) as harness:
-        for story in scenario.stories:
-            story.begin()
+        for case in scenario.cases:
+            case.begin()
         harness.run()
         assert (harness.moves, harness.records()) == (trace, records)
         assert {name: seat.store.image() for name, seat in harness.processes.items()} == stores
@@ -289,7 +289,7 @@ def test_what_is_given_to_a_thread_runs_in_its_place(saga_harness: Opened) -> No
 def test_the_orders_balance_in_the_simulation(saga_harness: Opened) -> None:
     """The demo's own checks hold."""
     shop = saga_harness(*scenario.participants)
-    ends = {story.begin(): story.ends for story in scenario.stories}
+    ends = {case.begin(): case.ends for case in scenario.cases}
     shop.start(OrderCreated("o-1", "ada", "apple", 1, 100, "12 Elm Street"))
     shop.run()
     assert {saga_id: shop.state(saga_id) for saga_id in ends} == ends

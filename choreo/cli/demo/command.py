@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from choreo.cli import output
-from choreo.cli.demo.example import Check, Scenario, Story, scenario_of
+from choreo.cli.demo.example import Case, Check, Scenario, scenario_of
 from choreo.cli.demo.runner import Runner
 from choreo.cli.sources import now
 from choreo.kafka import EmbeddedBroker
@@ -52,20 +52,20 @@ def _show(scenario: Scenario) -> bool:
     ):
         names = ", ".join(each.name for each in scenario.participants)
         click.echo(f"{len(scenario.participants)} participants, each with its own database: {names}")
-        ended_well = [_play(runner, story) for story in scenario.stories]
+        ended_well = [_run(runner, case) for case in scenario.cases]
         click.echo(click.style("\nThe balance of the business tables", bold=True))
         holds = [_show_check(check) for check in scenario.balance(runner.databases)]
     return all(ended_well) and all(holds)
 
 
-def _play(runner: Runner, story: Story) -> bool:
-    click.echo(click.style(f"\n{story.title}", bold=True))
-    saga_id = story.begin()
+def _run(runner: Runner, case: Case) -> bool:
+    click.echo(click.style(f"\n{case.title}", bold=True))
+    saga_id = case.begin()
     state = runner.wait_for_end(saga_id)
     timeline = timeline_of(runner.accounts(saga_id), now())
     output.write_lines(moments(timeline), "  ")
-    right = state == story.ends
-    expected = "" if right else f", but should have {story.ends}"
+    right = state == case.ends
+    expected = "" if right else f", but should have {case.ends}"
     click.echo(f"  {_mark(right)} saga {saga_id} {headline(timeline)}{expected}")
     return right
 

@@ -15,7 +15,7 @@ from choreo.outcome import SagaState
 from choreo.participant import Participant
 
 
-class Story(Protocol):
+class Case(Protocol):
     """One saga of an example."""
 
     @property
@@ -54,7 +54,7 @@ class Check(Protocol):
 
 
 class Scenario(Protocol):
-    """What an example's module in ``scenarios`` holds as ``scenario``."""
+    """The demo of an example: the value ``scenario`` of its module in ``scenarios``."""
 
     @property
     def participants(self) -> Sequence[Participant]:
@@ -62,18 +62,18 @@ class Scenario(Protocol):
         ...
 
     @property
-    def stories(self) -> Sequence[Story]:
+    def cases(self) -> Sequence[Case]:
         """The sagas to run, one after another."""
         ...
 
     @property
     def balance(self) -> Callable[[Mapping[str, Any]], Iterable[Check]]:
-        """Checks every participant's open database, given by the participant's name."""
+        """Checks the open databases of all participants, by the participant's name."""
         ...
 
     @property
     def world(self) -> Callable[[], AbstractContextManager[object]]:
-        """Holds, while the demo runs, what the participants call that is no participant."""
+        """Runs the external services that the participants call, as long as the demo lasts."""
         ...
 
 

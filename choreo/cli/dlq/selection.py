@@ -64,7 +64,7 @@ def filtered(function: F) -> F:
 participant = click.option(
     "--participant", default="", metavar="NAME", help="Whose, where several have that number."
 )
-"""The option that tells letters of the same number apart."""
+"""The option that chooses between letters of the same number."""
 
 
 def letters_in(stores: Iterable[Opened], wanted: Filter, *, closed: bool = False) -> list[Found]:

@@ -36,7 +36,7 @@ _LONGEST = 500
     metavar="N",
     help="How many times the same work may be requeued.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.pass_context
 def requeue(
     context: click.Context,
@@ -83,7 +83,7 @@ def _objection(found: Found, limit: int) -> str:
     metavar="TEXT",
     help="Why; it is kept, and published with the event that answers.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.pass_context
 def discard(
     context: click.Context,
@@ -184,7 +184,7 @@ def _settle_all(
 
 def _settle(found: Found, how: Literal["requeued", "discarded"], comment: str) -> str:
     done = settle(found.opened.store, found.letter, how, comment, time.time_ns() // 1_000_000)
-    return "" if done else "somebody else was faster"
+    return "" if done else "it was settled meanwhile"
 
 
 def _what(found: Found) -> str:

@@ -9,7 +9,7 @@ from choreo.cli.commands import Group
 
 @click.group(cls=Group, prefix="log ", short_help="Keep the saga log: check, export, erase, prune.")
 def log() -> None:
-    """Keep the saga log: check that nobody changed it, take out of it what must not stay.
+    """Keep the saga log: check that it was not changed, and remove from it what must not stay.
 
     Works on participants' stores, whether their workers run or not: one short transaction after another.
 

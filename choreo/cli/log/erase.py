@@ -24,10 +24,10 @@ _vacuum = click.option(
     "--vacuum",
     "whole",
     is_flag=True,
-    help="Write each database anew: it shrinks, and what was deleted before choreo overwrote it is gone, "
-    "too. Nobody else can write meanwhile.",
+    help="Write each database file again: it shrinks, and what was deleted before choreo overwrote it is "
+    "gone, too. Nobody else can write meanwhile.",
 )
-"""The option to write the whole file anew."""
+"""The option to write the whole database file again."""
 
 
 @click.command(short_help="Erase the payloads of some sagas.")
@@ -37,7 +37,7 @@ _vacuum = click.option(
 )
 @stores
 @_vacuum
-@click.option("--dry-run", is_flag=True, help="Say what would be erased, and erase nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be erased, and erase nothing.")
 @click.pass_context
 def erase(
     context: click.Context,
@@ -51,7 +51,7 @@ def erase(
     """Erase the payloads of sagas, such as those of one person, from the saga log and the dead letters.
 
     For good: the bytes are overwritten on the disk. Everything else stays, and the chain still holds, as it
-    was made over digests; without its salt, a digest tells nobody what the payload was. A saga whose events
+    was made over digests; without its salt, a digest does not reveal the payload. A saga whose events
     are still needed is left alone: it has not ended, something is due or unpublished, a dead letter is open.
     Exits with 1 where one was left alone. The topic keeps its records as long as its retention says, and
     your own tables are yours to clean.
@@ -106,14 +106,14 @@ def _show_erased(opened: Opened, counts: Counter[str], dry_run: bool) -> None:
 )
 @stores
 @_vacuum
-@click.option("--dry-run", is_flag=True, help="Say what would be taken out, and take out nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be taken out, and take out nothing.")
 @click.pass_context
 def prune(
     context: click.Context, /, older_than: int, stores: Sequence[str], whole: bool, dry_run: bool
 ) -> None:
     """Take sagas that ended long ago out of the log, but for one row each, which says how they ended.
 
-    So a duplicate that comes late, or an event that nobody waits for any more, still finds its saga ended,
+    So a duplicate that comes late, or an event that is not waited for any more, still finds its saga ended,
     and starts nothing; nor can its id start another saga. What it held can't be replayed any more: export
     it first. A saga that something is due for, or of which a dead letter is open, is left. Dead letters
     stay.
@@ -150,5 +150,5 @@ def _scrub(stores: Iterable[Opened], *, whole: bool) -> bool:
     for each in stores:
         if not each.store.saga_log.scrub(whole=whole):
             done = False
-            output.notice(f"{each.path}: somebody still reads what was taken out: ask again, the same")
+            output.notice(f"{each.path}: what was removed is still being read: run the same command again")
     return done

@@ -18,7 +18,7 @@ from choreo.cli.stores import Opened, open_stores, stores
 from choreo.errors import ConfigurationError
 
 
-@click.command(short_help="Check that nobody changed the log.")
+@click.command(short_help="Check that the log was not changed.")
 @click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
 @stores
 @click.option(
@@ -62,7 +62,7 @@ def _refuse_unknown(opened: Sequence[Opened], saga_ids: Iterable[str]) -> None:
         if not any(each.store.saga_log.chain(saga_id) for each in opened):
             raise ConfigurationError(
                 f"there is no saga {saga_id} in {', '.join(each.path for each in opened)}",
-                hint="was it removed? `--heads` tells",
+                hint="was it removed? --heads shows it",
             )
 
 

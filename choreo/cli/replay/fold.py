@@ -17,7 +17,7 @@ _EXIT = {"clean": 0, "inconclusive": 3, "findings": 1}
 """The verdicts, the better first, and their exit codes."""
 
 
-@click.command(short_help="Compare a saga's log with what the store says.")
+@click.command(short_help="Compare a saga's log with its store.")
 @target
 @saga_ids
 @options.store
@@ -34,7 +34,7 @@ def fold(
     form: str,
     **_given: Any,
 ) -> None:
-    """Fold a saga's log again, row by row, and compare each row with what the fold gives.
+    """Fold a saga's log again, row by row, and compare each row with the result.
 
     Then what the saga owes is compared with the schedule, the dead letters and the outbox. Exits with 1
     for any difference, and with 3 where an event was published and has not come back: --topic tells

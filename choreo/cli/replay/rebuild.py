@@ -35,7 +35,7 @@ from choreo.replay.rebuild import rebuild as rebuild_store
 )
 @click.option("--observers", is_flag=True, help="Run the observers on all events, into empty tables.")
 @options.schemas
-@click.option("--dry-run", is_flag=True, help="Do it in a temporary file, and only say what came of it.")
+@click.option("--dry-run", is_flag=True, help="Do it in a temporary file, and only show the result.")
 @click.pass_context
 def rebuild(
     context: click.Context,
@@ -68,7 +68,7 @@ def rebuild(
     with (
         output.quiet("choreo.kafka"),
         TopicReader(cluster.bootstrap, participant.topics, cluster.kafka) as reader,
-        # What observers did can't be told from what they have to do: with them, it begins anew.
+        # The topics don't show which events observers have handled: with them the rebuild starts again.
         draft_store(path, backup, anew=observers, dry_run=dry_run) as opened,
     ):
         records = sum(each.high - each.low for each in reader.partitions)

@@ -28,7 +28,7 @@ from choreo.replay.resume import resume as resume_saga
     help="How many times the same dead letter's work may be requeued.",
 )
 @as_json
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.pass_context
 def resume(
     context: click.Context,

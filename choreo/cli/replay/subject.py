@@ -61,7 +61,7 @@ class Subject(NamedTuple):
 def subject_of(target: str, store: str) -> Iterator[Subject]:
     """Open a participant's store, which must be there and be its own.
 
-    Raises `ConfigurationError` where there is none, `StoreMismatch` for the store of somebody else.
+    Raises `ConfigurationError` where there is none, `StoreMismatch` for the store of another participant.
     """
     participant = derived(load_participant(target))
     path = store.replace("{participant}", participant.name)

@@ -58,9 +58,9 @@ def test_the_topic_tells_what_the_stores_tell(shop: Shop, any_broker: AnyBroker,
 def test_the_topic_lists_sagas_and_who_owes_what_comes_next(shop: Shop, any_broker: AnyBroker) -> None:
     """By the graph: the topic knows nobody's schedule."""
     source = topic_of(any_broker)
-    told = json.loads(invoke("sagas", "--format", "json", *source).stdout)
-    assert len(told) == 6
-    states = {each["saga_id"]: each["state"] for each in told}
+    result = json.loads(invoke("sagas", "--format", "json", *source).stdout)
+    assert len(result) == 6
+    states = {each["saga_id"]: each["state"] for each in result}
     assert [states[each.order.order_id] for each in scenarios()] == [
         "failed" if each.fails_at else "completed" for each in scenarios()
     ]
@@ -72,7 +72,7 @@ def test_the_topic_lists_sagas_and_who_owes_what_comes_next(shop: Shop, any_brok
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("sagas", "--topic", "--bootstrap", "127.0.0.1:1"), "nothing says which sagas there are"),
+        (("sagas", "--topic", "--bootstrap", "127.0.0.1:1"), "it is not known which sagas there are"),
         (("sagas", "--topic", "--graph", "examples.orders"), "no Kafka cluster is named"),
         (
             ("trace", "x", "--topic", "--bootstrap", "127.0.0.1:1", "--graph", "examples.orders"),
@@ -82,16 +82,16 @@ def test_the_topic_lists_sagas_and_who_owes_what_comes_next(shop: Shop, any_brok
 )
 def test_a_topic_that_cannot_be_read_is_one_clear_line(arguments: tuple[str, ...], words: str) -> None:
     """With what to do about it."""
-    told = invoke(*arguments)
-    assert told.exit_code == 2
-    assert len(told.stderr.splitlines()) == 1
-    assert words in told.stderr
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert words in result.stderr
 
 
 @pytest.mark.parametrize("any_broker", ["embedded"], indirect=True)
 def test_an_unknown_saga_of_the_topic(shop: Shop, any_broker: AnyBroker) -> None:
     """One that is close is offered."""
-    told = invoke("trace", "o-nine", *topic_of(any_broker))
+    result = invoke("trace", "o-nine", *topic_of(any_broker))
     assert_refused(
-        told.exit_code, told.stderr, "no saga 'o-nine' is known in the topics of", "did you mean o-none?"
+        result.exit_code, result.stderr, "no saga 'o-nine' is known in the topics of", "did you mean o-none?"
     )
