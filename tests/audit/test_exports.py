@@ -24,7 +24,7 @@ FORMATS = {"jsonl": write_json_lines, "avro": write_avro}
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
-    """Give a log with all that may be in one: payloads, erased ones, a pruned saga, text of any kind."""
+    """Return a log with all that may be in one: payloads, erased ones, a pruned saga, text of any kind."""
     store = SQLiteStore(tmp_path / "shop.db")
     store.bind("cluster", "shop")
     with store.turn():

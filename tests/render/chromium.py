@@ -39,7 +39,7 @@ class Looked(NamedTuple):
 
 
 def browser() -> str | None:
-    """Give the path of a browser: ``CHOREO_TEST_BROWSER``, or the first that is installed."""
+    """Return the path of a browser: ``CHOREO_TEST_BROWSER``, or the first that is installed."""
     found = (shutil.which(name) for name in NAMES)
     return os.environ.get("CHOREO_TEST_BROWSER") or next((path for path in found if path), None)
 

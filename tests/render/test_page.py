@@ -51,7 +51,7 @@ NAMES = ("booked", "mute", "late", "stuck")
 
 @pytest.fixture(params=NAMES)
 def timeline(request: pytest.FixtureRequest, travelled: Path) -> Timeline:
-    """Give a success, rollbacks of parallel branches, and a saga that is stuck."""
+    """Return a success, rollbacks of parallel branches, and a saga that is stuck."""
     return stuck_timeline(travelled) if request.param == "stuck" else timeline_named(travelled, request.param)
 
 

@@ -36,7 +36,7 @@ KILLS = [cell for cell in matrix() if cell.fault == "kill" and not cell.empty_be
 
 @pytest.fixture
 def shared_kafka(tmp_path: Path) -> Iterator[SharedKafka]:
-    """Give a broker, and room for four rounds at a time."""
+    """Return a broker, and room for four rounds at a time."""
     with ExitStack() as stack:
         try:
             opened = stack.enter_context(open_shared_kafka(tmp_path, 4))
@@ -46,7 +46,7 @@ def shared_kafka(tmp_path: Path) -> Iterator[SharedKafka]:
 
 
 def rounds() -> list[Trial]:
-    """Give the rounds: every cell once a seed, in any order."""
+    """Return the rounds: every cell once a seed, in any order."""
     everything = [(cell, seed) for seed in range(-(-ROUNDS // len(KILLS))) for cell in KILLS]
     return random.Random(SEED).sample(everything, ROUNDS)
 

@@ -54,7 +54,7 @@ def rebuilt(participant: Participant, broker: Any, path: Path, **options: Any) -
 
 
 def determined(entries: Sequence[Entry]) -> Counter[Entry]:
-    """Give the rows of a saga that the topic determines, without what it doesn't tell."""
+    """Return the rows of a saga that the topic determines, without what it doesn't tell."""
     rows: Counter[Entry] = Counter()
     began: set[str] = set()
     for entry in entries:
@@ -69,7 +69,7 @@ def determined(entries: Sequence[Entry]) -> Counter[Entry]:
 
 
 def folded(entries: Sequence[Entry], owner: str) -> list[Entry]:
-    """Give the events of the log; where an own step stood meanwhile depends on when its call ended."""
+    """Return the events of the log; where an own step stood meanwhile depends on when its call ended."""
     rows = [entry._replace(recorded_at=0) for entry in entries if entry.input == "event"]
     return [
         row._replace(old_state="", new_state="") if row.step.startswith(f"{owner}.") else row for row in rows
@@ -77,7 +77,7 @@ def folded(entries: Sequence[Entry], owner: str) -> list[Entry]:
 
 
 def published(entries: Sequence[Entry]) -> set[str]:
-    """Give what was published from here."""
+    """Return what was published from here."""
     return {entry.event_id for entry in entries if entry.event_id and entry.input != "event"}
 
 

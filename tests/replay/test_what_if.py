@@ -77,7 +77,7 @@ def recorded(
 
 
 def doer(jobs: Job, act: scripted_saga.Act = pure, undo: scripted_saga.Undo = unmade) -> Participant:
-    """Give the doer as another release has it."""
+    """Return the doer as another release has it."""
     return scripted_saga._doer(jobs.saga, act, undo, scripted_saga.AT_ONCE)
 
 

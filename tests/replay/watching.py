@@ -13,7 +13,7 @@ from tests.scenarios.shop import Shop
 
 
 def differences(participant: Participant, store: SQLiteStore, saga_id: str) -> list[Difference]:
-    """Give what isn't as a participant's log says; nothing where it has not heard of the saga."""
+    """Return what isn't as a participant's log says; nothing where it has not heard of the saga."""
     with store.turn():
         if not store.history(saga_id):
             return []
@@ -23,7 +23,7 @@ def differences(participant: Participant, store: SQLiteStore, saga_id: str) -> l
 
 
 def _under_way(participant: Participant, store: SQLiteStore, saga_id: str) -> set[str]:
-    """Give what was published from here, is out of the outbox, and has not come back."""
+    """Return what was published from here, is out of the outbox, and has not come back."""
     rows = store.history(saga_id)
     emitted = {row.event_id for row in rows if row.event_id and row.input != "event"}
     heard = {row.event_id for row in rows if row.input == "event"}

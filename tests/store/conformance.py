@@ -34,7 +34,7 @@ def ended(saga_id: str, **others: object) -> Entry:
 
 
 def ended_before(store: Store, time: int) -> Iterator[str]:
-    """Give all sagas that ended before a time."""
+    """Return all sagas that ended before a time."""
     after: int | None = 0
     while after is not None:
         found, after = store.saga_log.ended(time, after)

@@ -22,7 +22,7 @@ TRIGGERS = ("saga_log_refuses_UPDATE", "saga_log_refuses_DELETE")
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give a store with two sagas of six rows each, ids 1, 3, 5… and 2, 4, 6…."""
+    """Return a store with two sagas of six rows each, ids 1, 3, 5… and 2, 4, 6…."""
     store = SQLiteStore(tmp_path / "shop.db")
     for number in range(6):
         with store.turn():
@@ -68,7 +68,7 @@ COPY = "INSERT INTO saga_log SELECT {what} FROM saga_log WHERE id = {row}"
 
 
 def columns(**given: str) -> str:
-    """Give all columns, some of them with other values."""
+    """Return all columns, some of them with other values."""
     names = (*("id", *entry()._fields, "salt", "digest", "link"),)
     return ", ".join(given.get(name, f'"{name}"') for name in names)
 

@@ -38,7 +38,7 @@ def busy_store(path: Path, seed: int) -> SQLiteStore:
 
 
 def on_disk(path: Path) -> set[bytes]:
-    """Give the marks that are anywhere in the files of a store."""
+    """Return the marks that are anywhere in the files of a store."""
     files = [file for file in path.parent.iterdir() if file.name.startswith(path.name)]
     return {mark for file in files for mark in re.findall(rb"<\d{4}>", file.read_bytes())}
 

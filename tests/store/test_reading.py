@@ -25,7 +25,7 @@ def row(saga_id: str, number: int, state: str = "pending") -> Entry:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SQLiteStore]:
-    """Give a store of 500 sagas of two rows each; every hundredth has not ended."""
+    """Return a store of 500 sagas of two rows each; every hundredth has not ended."""
     with closing(SQLiteStore(tmp_path / "hotel.db")) as store:
         with store.turn():
             store.append(row(f"s-{number:03}", number) for number in range(500))

@@ -16,7 +16,7 @@ from tests.worker.rig import ManualClock
 
 @pytest.fixture(scope="session")
 def travelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of the four stores."""
+    """Return the folder of the four stores."""
     folder, clock = tmp_path_factory.mktemp("travelled"), ManualClock()
     with travelling(in_memory(clock), folder, "travelled", tuple(PLANS.values()), clock) as trips:
         play(trips)
@@ -25,11 +25,11 @@ def travelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=list(PLANS))
 def plan(request: pytest.FixtureRequest) -> Plan:
-    """Give one plan after the other."""
+    """Return one plan after the other."""
     return PLANS[request.param]
 
 
 @pytest.fixture
 def accounts(travelled: Path, plan: Plan) -> Sequence[Account]:
-    """Give everybody's account of a trip."""
+    """Return all accounts of a trip."""
     return accounts_in(travelled, plan.trip_id)

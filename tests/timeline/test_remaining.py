@@ -27,7 +27,7 @@ def graph_of(saga: Saga) -> SagaGraph:
 
 
 def events_of(saga: Saga, log: tuple[str, ...]) -> list[Event]:
-    """Give the events of a log as they lie in the topic; void where the protocol says so."""
+    """Return the events of a log as they lie in the topic; void where the protocol says so."""
     nobody = Role("nobody", saga.roles[0].contract)
     state, told = Instance(), []
     for offset, name in enumerate(log):
@@ -55,7 +55,7 @@ def event_of(event: Envelope, offset: int, void: str = "") -> Event:
 
 
 def owed(found: list[RemainingStep]) -> set[tuple[str, str]]:
-    """Give the events that are owed now, each with its step."""
+    """Return the events that are owed now, each with its step."""
     return {(each.step, name) for each in found if not each.needs for name in each.answers}
 
 

@@ -28,7 +28,7 @@ LATER = NOON + 3_600_000
 
 
 def accounts_in(folder: Path, saga_id: str) -> list[Account]:
-    """Give what all stores of a folder say of a saga."""
+    """Return what all stores of a folder say of a saga."""
     found = []
     for path in sorted(folder.glob("*.db")):
         with StoreReader(path) as reader:
@@ -37,12 +37,12 @@ def accounts_in(folder: Path, saga_id: str) -> list[Account]:
 
 
 def timeline_named(folder: Path, name: str, graph: SagaGraph | None = None) -> Timeline:
-    """Tell one of the trips."""
+    """Return the timeline of one of the trips."""
     return timeline_of(accounts_in(folder, PLANS[name].trip_id), LATER, graph)
 
 
 def graph_of_trips() -> SagaGraph:
-    """Give the graph of the travel example."""
+    """Return the graph of the travel example."""
     (graph,) = choreography_of(manifest_of(each, {}) for each in PARTICIPANTS).sagas
     return graph
 
