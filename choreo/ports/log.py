@@ -57,7 +57,7 @@ class Log(Protocol):
     ) -> None:
         """Begin to consume ``topics``.
 
-        ``on_assign`` is called inside `take` with partitions that are newly ours and gives the offset
+        ``on_assign`` is called inside `take` with partitions that are newly ours and returns the offset
         at which to begin each; what it raises, `take` raises. ``on_revoke`` is called inside `take`
         with partitions that are no longer ours.
         """

@@ -1,6 +1,7 @@
 """Dead letters: made by the worker, settled by whoever has the store.
 
-Settling only asks: the worker carries it out in its next turn, against the saga's state of that moment.
+Settling one closes it and puts a row on the schedule. The worker carries that out in its next turn, against
+the saga's state of that moment.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ REQUEUE, DISCARD = "requeue", "discard"
 """What the schedule calls the settling of a dead letter; the task's name is the letter's id."""
 
 _AT_ONCE = 0
-"""Due whatever the worker's clock says: the one who asks may have another."""
+"""Due whatever the worker's clock says: the process that asks may have another clock."""
 
 
 def settle(

@@ -270,7 +270,7 @@ class Worker:
     # Publish
 
     def _publish(self) -> None:
-        """Hand what is in the outbox to the log; once a second, tell it how far we are."""
+        """Hand what is in the outbox to the log; once a second, commit the positions for lag monitors."""
         while (room := self._options.in_flight - self._in_flight) > 0:
             limit = min(room, self._options.turn_items)
             rows = self._store.unpublished(self._published, limit)

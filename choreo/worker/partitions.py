@@ -1,4 +1,4 @@
-"""``Partitions``: what the worker reads, how far it is folded, and from where on it acts."""
+"""``Partitions``: what is assigned to the worker or revoked, how far it is folded, where acting begins."""
 
 from __future__ import annotations
 
