@@ -9,7 +9,6 @@ import click
 
 from choreo.cli import output
 from choreo.cli.sources import open_timelines, sources
-from choreo.render.html import page
 from choreo.render.json import timeline_data
 from choreo.render.text import lines
 
@@ -47,9 +46,11 @@ def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **
     elif form == "json":
         click.echo(json.dumps(timeline_data(timeline), indent=2, ensure_ascii=False))
     elif form == "mermaid":
-        # A diagram's module needs what graphs are made of; a timeline in text must come at once.
+        # Text must come at once: what draws a diagram or a page is imported where one is asked for.
         from choreo.render.mermaid import sequence_diagram
 
         click.echo(sequence_diagram(timeline))
     else:
+        from choreo.render.html import page
+
         click.echo(page(timeline), nl=False)

@@ -10,6 +10,8 @@ import os
 from importlib.metadata import entry_points
 
 from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider, export
 
 _log = logging.getLogger("choreo.cli")
 
@@ -19,7 +21,7 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT
 def set_up(participant: str) -> bool:
     """Set the tracer provider up for a participant's process, and return whether there is an exporter.
 
-    Without an exporter in the environment the SDK is not imported, and spans cost next to nothing.
+    Without an exporter in the environment no provider is set, and spans cost next to nothing.
     """
     name = exporter_name()
     if not name:
@@ -33,10 +35,6 @@ def set_up(participant: str) -> bool:
             name.replace("_", "-"),
         )
         return False
-    # Only where spans are exported is the SDK worth its start-up time.
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider, export
-
     service = os.environ.get("OTEL_SERVICE_NAME") or participant
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(export.BatchSpanProcessor(found[0].load()()))
