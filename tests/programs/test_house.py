@@ -11,8 +11,6 @@ import pytest
 from tests.programs import house
 from tests.programs.table import ROOT, Figures, before, report
 
-UNTIL = "until the moves are done"
-
 
 def measured(root: Path, sources: dict[str, str], *names: str) -> list[Any]:
     """Return some figures of a package choreo that consists of these files."""
@@ -172,13 +170,11 @@ def test_the_table_has_one_row_a_figure(now: Figures) -> None:
     assert set(before("house")) == set(now)
 
 
-@pytest.mark.xfail(strict=False, reason=UNTIL)
 def test_imports_of_choreo_are_seen(now: Figures) -> None:
     """A few may be hidden, with a reason."""
     assert now["hidden imports"] <= 10, "\n".join(house.findings(ROOT))
 
 
-@pytest.mark.xfail(strict=False, reason=UNTIL)
 def test_modules_of_choreo_form_no_cycle(now: Figures) -> None:
     """Nor do its packages."""
     counts = (now["cycles of modules"], now["cycles of top-level packages"])
