@@ -8,10 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from importlib.metadata import entry_points
-
-from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider, export
+from typing import Any
 
 _log = logging.getLogger("choreo.cli")
 
@@ -35,11 +32,19 @@ def set_up(participant: str) -> bool:
             name.replace("_", "-"),
         )
         return False
-    service = os.environ.get("OTEL_SERVICE_NAME") or participant
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    provider.add_span_processor(export.BatchSpanProcessor(found[0].load()()))
-    trace.set_tracer_provider(provider)
+    _trace_with(found[0].load()(), os.environ.get("OTEL_SERVICE_NAME") or participant)
     return True
+
+
+def _trace_with(exporter: Any, service: str) -> None:
+    # The SDK takes 3 MB of memory, which a process that exports no traces need not pay.
+    from opentelemetry import trace
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider, export
+
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(export.BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
 
 
 def exporter_name() -> str:
