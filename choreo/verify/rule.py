@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from textwrap import fill
 from typing import Any
 
 from choreo.manifest import HandlerEntry
@@ -22,7 +23,7 @@ them."""
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. ``doc`` is the docstring of its module, which begins with the rule's name.
+    """One rule. ``doc`` is the docstring of its module, which begins with the rule's id and name.
 
     ``unless`` are rules whose findings, in the same saga, explain what this one would find: one cause, one
     finding. ``of_runs`` says that it looks at runs, which show nothing new of a graph that has an error.
@@ -39,8 +40,9 @@ class Rule:
 
     @property
     def page(self) -> str:
-        """What it finds, why that is bad, an example, and how to fix it."""
-        return (self.doc or "").strip()
+        """What it finds, why that is bad, an example, and how to fix it: its docstring without the id."""
+        head, _, rest = (self.doc or "").strip().partition("\n\n")
+        return f"{fill(head.removeprefix(f'{self.id} '), 110)}\n\n{rest}"
 
     @property
     def summary(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from importlib import import_module
 from pkgutil import iter_modules
 
 import pytest
@@ -35,9 +36,17 @@ def test_every_rule_that_is_specified_is_there() -> None:
 
 
 def test_a_rule_stands_in_the_module_of_its_name() -> None:
-    modules = {module.name for module in iter_modules(rules.__path__)}
+    """The module's docstring begins with the rule's id and name."""
+    modules = {
+        module.name: import_module(f"{rules.__name__}.{module.name}")
+        for module in iter_modules(rules.__path__)
+    }
 
-    assert modules == {rule.name.replace("-", "_") for rule in RULES}
+    assert modules.keys() == {rule.name.replace("-", "_") for rule in RULES}
+    for name, module in modules.items():
+        assert module.RULE.name == name.replace("_", "-")
+        assert module.RULE.doc == module.__doc__
+        assert (module.__doc__ or "").startswith(f"{module.RULE.id} {module.RULE.name}: ")
 
 
 def test_levels_are_as_specified() -> None:

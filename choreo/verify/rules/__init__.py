@@ -1,7 +1,9 @@
-"""The rules, one a module, named as the rule is; its docstring is the page that ``choreo rule`` prints.
+"""The rules of ``choreo verify``, one a module that has the rule's name.
 
-A module holds ``RULE`` and, if the rule looks at a saga, its ``check``. Whatever module is in this package is
-found: a new rule is one new file.
+The docstring of a module begins with the rule's id and is the page that ``choreo rule`` prints.
+
+A module holds ``RULE`` and, if the rule examines sagas, its ``check``. Every module of this package is
+loaded: a new rule is one new file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""action-after-compensation: an action takes effect after it was undone or refused.
+"""CHO206 action-after-compensation: an action takes effect after it was undone or refused.
 
 Why it is bad: what it does then stays for ever: the compensation has run already. The protocol makes this
 impossible: a refused or barred action is never run. This rule checks the protocol on the model of your saga.

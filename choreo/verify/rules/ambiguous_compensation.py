@@ -1,4 +1,4 @@
-"""ambiguous-compensation: two compensations undo the same success event.
+"""CHO202 ambiguous-compensation: two compensations undo the same success event.
 
 Why it is bad: it would be chance which of them is called.
 

@@ -1,4 +1,4 @@
-"""both-ends: a saga both completes and fails, or completes although a step of it was undone.
+"""CHO111 both-ends: a saga both completes and fails, or completes although a step of it was undone.
 
 Why it is bad: some participants act on one end, some on the other: goods are shipped whose payment was
 refunded. The protocol makes this impossible: the first end in the topic counts, and after a failure a saga

@@ -1,4 +1,4 @@
-"""compensate-before-action: a compensation takes effect although its action has not.
+"""CHO205 compensate-before-action: a compensation takes effect although its action has not.
 
 Why it is bad: it undoes what was not done: a refund without a charge. The protocol makes this impossible: a
 compensation that is called early bars its action, and the action answers with its failure. This rule checks

@@ -1,4 +1,4 @@
-"""compensation-order: a compensation may run before that of a later step.
+"""CHO204 compensation-order: a compensation may run before that of a later step.
 
 Why it is bad: the later step may still be running, or may need what this one takes away: stock is released
 while the customer is still charged for it. The textbook choreography, in which every participant reacts to

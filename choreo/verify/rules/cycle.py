@@ -1,4 +1,4 @@
-"""cycle: a step is triggered by its own consequence.
+"""CHO107 cycle: a step is triggered by its own consequence.
 
 Why it is bad: a step runs at most once in a saga, so the second time it is not called, and the saga stops
 there.

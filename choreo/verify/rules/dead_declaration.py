@@ -1,4 +1,4 @@
-"""dead-declaration: a handler declares an event that it never returns.
+"""CHO602 dead-declaration: a handler declares an event that it never returns.
 
 Why it is bad: others wait for it in vain, and `verify` explores runs that can't happen. The first failure
 event needs no `return`: the runtime publishes it when it refuses the step.

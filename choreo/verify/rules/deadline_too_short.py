@@ -1,4 +1,4 @@
-"""deadline-too-short: a deadline may pass although every step that it waits for keeps its timeout.
+"""CHO303 deadline-too-short: a deadline may pass although every step that it waits for keeps its timeout.
 
 Why it is bad: it rolls back sagas in which nothing is wrong.
 

@@ -1,4 +1,4 @@
-"""double-compensation: a compensation, or an action, takes effect twice in one saga.
+"""CHO207 double-compensation: a compensation, or an action, takes effect twice in one saga.
 
 Why it is bad: money is refunded twice. The protocol makes this impossible: a step runs at most once in a
 saga, and so does its compensation, whatever is delivered again. This rule checks the protocol on the model

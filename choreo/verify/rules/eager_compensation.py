@@ -1,4 +1,4 @@
-"""eager-compensation: a compensation is called by a timeout, not by the answer that follows it.
+"""CHO211 eager-compensation: a compensation is called by a timeout, not by the answer that follows it.
 
 Why it is bad: a step that is late may still be running, or may have been done. Its owner publishes which:
 by its failure, or by its compensated event. A compensation that doesn't wait for that may run too early.

@@ -1,4 +1,5 @@
-"""effect-outside-transaction: a handler that runs inside its local transaction has effects outside of it.
+"""CHO605 effect-outside-transaction: a handler that runs inside its local transaction has effects outside of
+it.
 
 Why it is bad: a plain `def` runs inside the transaction, for which every other saga waits. What it does
 outside (a call, a message, a file) stays when the transaction is rolled back, is done again when it is

@@ -1,4 +1,4 @@
-"""enum-without-default: an enum of an event has no default for readers that don't know a new symbol.
+"""CHO505 enum-without-default: an enum of an event has no default for readers that don't know a new symbol.
 
 Why it is bad: when a symbol is added, every reader that is not yet deployed with it turns such events into
 dead letters.

@@ -1,4 +1,4 @@
-"""failing-compensation: a compensation declares a failure event, or more than one event.
+"""CHO208 failing-compensation: a compensation declares a failure event, or more than one event.
 
 Why it is bad: a rollback that can fail is none. A compensation is retried until it succeeds; one that can't
 becomes a dead letter, for a person to decide.

@@ -1,4 +1,5 @@
-"""failure-after-pivot: a step can fail, or a deadline can pass, after the point of no return or beside it.
+"""CHO209 failure-after-pivot: a step can fail, or a deadline can pass, after the point of no return or beside
+it.
 
 Why it is bad: a pivot and a retriable step are never undone. If a step after them, or on a parallel branch,
 fails, the saga can neither complete nor be rolled back. The same holds for a deadline whose step is never

@@ -1,4 +1,4 @@
-"""foreign-compensation: a participant declares the compensation of another participant's step.
+"""CHO210 foreign-compensation: a participant declares the compensation of another participant's step.
 
 Why it is bad: the effects of the step are in the other's database. Only its owner knows whether it was done,
 may bar it, and can undo it and publish that in one transaction.

@@ -1,4 +1,4 @@
-"""hidden-orchestrator: one participant's events trigger nearly all actions of the others.
+"""CHO113 hidden-orchestrator: one participant's events trigger nearly all actions of the others.
 
 Why it is bad: it is an orchestrator in all but name: every change of the flow changes it, and when it is
 down nothing moves. It is reported where it triggers 80 % or more of the others' actions, in at least three

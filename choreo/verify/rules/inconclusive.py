@@ -1,4 +1,4 @@
-"""inconclusive: a limit was reached before every run was explored.
+"""CHO901 inconclusive: a limit was reached before every run was explored.
 
 Why it is bad: nothing is proved of the runs that were not explored. `choreo verify` exits with 3, so that
 this is not taken for a pass.

@@ -1,4 +1,4 @@
-"""late-reply: a deadline can undo a step whose compensation does not take `Aborted`.
+"""CHO302 late-reply: a deadline can undo a step whose compensation does not take `Aborted`.
 
 Why it is bad: when the deadline passes first, no event of a later step calls the compensation: its event is
 an `Aborted`. If its parameter doesn't take that, it becomes a dead letter, and what the late step did stays.

@@ -1,4 +1,4 @@
-"""leftover-message: an outcome may come after the saga's end, and is then dispatched to nobody.
+"""CHO110 leftover-message: an outcome may come after the saga's end, and is then dispatched to nobody.
 
 Why it is bad: an outcome after the end is void: it is recorded, and no handler is called. So a handler of
 that event is called in some sagas and not in others, by chance.

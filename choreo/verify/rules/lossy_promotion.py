@@ -1,4 +1,4 @@
-"""lossy-promotion: bytes are written, and read as a string.
+"""CHO503 lossy-promotion: bytes are written, and read as a string.
 
 Why it is bad: Avro allows it, but bytes need not be UTF-8: an event with other bytes becomes a dead letter,
 rarely enough to pass all tests.

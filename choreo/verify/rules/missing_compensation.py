@@ -1,4 +1,4 @@
-"""missing-compensation: no compensation undoes a step, or the start of the saga.
+"""CHO201 missing-compensation: no compensation undoes a step, or the start of the saga.
 
 Why it is bad: when a later step fails, what this one did stays: money charged, stock reserved. The start of
 a saga has a compensation, too: it ends the saga in its `fails` event; without it a saga that fails stays

@@ -1,4 +1,4 @@
-"""missing-participant: the choreography refers to a participant, or to a step, that is missing.
+"""CHO702 missing-participant: the choreography refers to a participant, or to a step, that is missing.
 
 Why it is bad: what is missing is not verified, and handlers that wait for it wait in vain.
 

@@ -1,4 +1,4 @@
-"""never-rolled-back: a step has a compensation, and nothing after or beside it can fail.
+"""CHO212 never-rolled-back: a step has a compensation, and nothing after or beside it can fail.
 
 Why it is bad: its compensation is code that never runs. Mostly the step is the point of no return: then
 declare it so.

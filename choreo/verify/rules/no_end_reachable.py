@@ -1,4 +1,4 @@
-"""no-end-reachable: no run of the saga reaches its `completes` event.
+"""CHO105 no-end-reachable: no run of the saga reaches its `completes` event.
 
 Why it is bad: every saga of this type fails, or stays open for ever.
 

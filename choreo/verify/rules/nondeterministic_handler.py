@@ -1,4 +1,4 @@
-"""nondeterministic-handler: a handler uses the clock, or random values.
+"""CHO606 nondeterministic-handler: a handler uses the clock, or random values.
 
 Why it is bad: a repeated attempt, or a replay of the saga, has another result: another id at the payment
 provider, another day on the invoice.

@@ -1,4 +1,4 @@
-"""open-at-end: the saga may complete while a step that can be undone is still open.
+"""CHO114 open-at-end: the saga may complete while a step that can be undone is still open.
 
 Why it is bad: if that step fails after the end, nothing is rolled back: the saga is over.
 

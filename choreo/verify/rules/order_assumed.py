@@ -1,4 +1,4 @@
-"""order-assumed: a handler relies on an order of events that nothing guarantees.
+"""CHO401 order-assumed: a handler relies on an order of events that nothing guarantees.
 
 Why it is bad: order is kept within one topic and key, and between what causes and what follows. Everything
 else comes in any order, so the handler finds its event missing in some sagas, or waits for one that never

@@ -1,4 +1,4 @@
-"""orphan-event: an event is emitted, and nobody waits for it.
+"""CHO103 orphan-event: an event is emitted, and nobody waits for it.
 
 Why it is bad: nothing follows from the step. Mostly a consumer was removed, or never written. An observer
 counts as a consumer, and so does a handler that takes the event as `Earlier`.

@@ -1,4 +1,4 @@
-"""phantom-event: a handler waits for an event that is declared, and that nothing emits.
+"""CHO102 phantom-event: a handler waits for an event that is declared, and that nothing emits.
 
 Why it is bad: the handler is never called. Mostly a step was removed, or now emits another event, and
 the handlers that wait for it were not changed.

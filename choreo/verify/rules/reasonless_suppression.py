@@ -1,4 +1,4 @@
-"""reasonless-suppression: a suppression doesn't say why.
+"""CHO903 reasonless-suppression: a suppression doesn't say why.
 
 Why it is bad: in a year nobody knows whether it still holds.
 

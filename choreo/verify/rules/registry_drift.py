@@ -1,4 +1,4 @@
-"""registry-drift: the source has a handler that importing the participant did not register.
+"""CHO604 registry-drift: the source has a handler that importing the participant did not register.
 
 Why it is bad: a reader of the code believes that it runs. It is in a module that nobody imports, or under a
 condition that doesn't hold here.

@@ -1,4 +1,5 @@
-"""retained-version-unreadable: a reader can't read an earlier version of an event, which a topic may hold.
+"""CHO502 retained-version-unreadable: a reader can't read an earlier version of an event, which a topic may
+hold.
 
 Why it is bad: whoever reads the topic again (a new participant, a rebuilt one, a replay) meets those events,
 and each becomes a dead letter.

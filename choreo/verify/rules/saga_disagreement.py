@@ -1,4 +1,4 @@
-"""saga-disagreement: two participants have different contracts of the same saga.
+"""CHO112 saga-disagreement: two participants have different contracts of the same saga.
 
 Why it is bad: one waits for an end that the other never publishes, or reads another topic.
 

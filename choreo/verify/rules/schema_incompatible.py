@@ -1,4 +1,4 @@
-"""schema-incompatible: a reader can't read what a writer of the same event writes.
+"""CHO501 schema-incompatible: a reader can't read what a writer of the same event writes.
 
 Why it is bad: every such event becomes a dead letter of the reader.
 

@@ -1,4 +1,4 @@
-"""shared-outcome: two steps emit the same event.
+"""CHO109 shared-outcome: two steps emit the same event.
 
 Why it is bad: its readers can't tell of which step it is the outcome: they go by its type.
 

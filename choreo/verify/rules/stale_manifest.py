@@ -1,4 +1,4 @@
-"""stale-manifest: a participant differs from its manifest, or from the choreography's lock.
+"""CHO701 stale-manifest: a participant differs from its manifest, or from the choreography's lock.
 
 Why it is bad: other repositories verify what the manifest says, and compensations whose triggers are
 derived take them from the lock. If the participant has changed since, another choreography is proved than

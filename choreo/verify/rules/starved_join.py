@@ -1,4 +1,4 @@
-"""starved-join: a join waits for events that never come in the same run.
+"""CHO108 starved-join: a join waits for events that never come in the same run.
 
 Why it is bad: the handler is never called, and the saga stops before it.
 

@@ -1,4 +1,4 @@
-"""stuck-state: in some scenario the saga stops before its end.
+"""CHO106 stuck-state: in some scenario the saga stops before its end.
 
 Why it is bad: the saga stays open for ever with its work half done, and no participant notices.
 

@@ -1,4 +1,4 @@
-"""uncompensated-path: a compensation exists, and in some scenario nothing calls it.
+"""CHO203 uncompensated-path: a compensation exists, and in some scenario nothing calls it.
 
 Why it is bad: what the step did stays, and the compensations before it wait for ever until it is undone.
 Mostly one of the ends of a later step is missing from its triggers.

@@ -1,4 +1,4 @@
-"""undeclared-emit: a handler may return what it doesn't declare.
+"""CHO601 undeclared-emit: a handler may return what it doesn't declare.
 
 Why it is bad: the runtime refuses it before the commit, so the step fails at every attempt; and what is
 verified is not what the code does.

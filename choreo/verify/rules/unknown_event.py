@@ -1,4 +1,4 @@
-"""unknown-event: a handler waits for an event that no other participant knows.
+"""CHO101 unknown-event: a handler waits for an event that no other participant knows.
 
 Why it is bad: nobody will ever publish it, so the handler is never called. Mostly its name is misspelt, or
 the class was copied into another namespace.

@@ -1,4 +1,4 @@
-"""unreachable-handler: steps wait for each other, and nothing leads from the saga's start to them.
+"""CHO104 unreachable-handler: steps wait for each other, and nothing leads from the saga's start to them.
 
 Why it is bad: the handlers are never called. In a join, every event must be reachable.
 

@@ -1,4 +1,4 @@
-"""unresolvable-emit: the source doesn't show what a handler returns.
+"""CHO603 unresolvable-emit: the source doesn't show what a handler returns.
 
 Why it is bad: whether the body emits what the handler declares can't be checked before it runs.
 

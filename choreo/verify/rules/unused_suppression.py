@@ -1,4 +1,4 @@
-"""unused-suppression: a suppression has no effect.
+"""CHO902 unused-suppression: a suppression has no effect.
 
 Why it is bad: it hides nothing today, and may hide another defect tomorrow. Mostly its defect was fixed.
 

@@ -1,4 +1,4 @@
-"""unwatched-step: a participant waits for another's step, and nothing limits for how long.
+"""CHO301 unwatched-step: a participant waits for another's step, and nothing limits for how long.
 
 Why it is bad: if the step hangs, the saga hangs, and no participant notices.
 

@@ -1,4 +1,4 @@
-"""watched-pivot: a deadline is set on a step that can't be undone.
+"""CHO304 watched-pivot: a deadline is set on a step that can't be undone.
 
 Why it is bad: if the deadline came first and the step succeeded all the same, the saga would be rolled back
 around a step that stays.
