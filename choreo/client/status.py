@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from choreo.outcome import CANCEL
 from choreo.participant.connection import Cancellation, Status, Wait
 from choreo.protocol import Action, Instance, Role
-from choreo.protocol.history import rebuild
+from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import Entry, Scheduled
 
 _WHY = {"queued": "queued", "running": "executing", "waiting": "retry", "dead": "dead-letter"}

@@ -1,4 +1,15 @@
-"""Folds an event of the topic: R2 once, R3 first outcome, R4 abort, R7 reverse edges, R8 end."""
+"""Folds an event of the topic: decides whether it counts, and what it calls for at this participant.
+
+An event whose id was folded before is a duplicate, and an outcome of an own step that this participant didn't
+decide is unowned: neither changes anything (R2). An outcome is *void*, recorded
+and dispatched to nobody, in three cases: its step already has an outcome, or, for a compensated event, is
+compensated already (R3); the saga has ended (R8); or it would complete the saga after a failure though no
+pivot has succeeded (R8).
+
+Any other event becomes its step's outcome. It may abort or end the saga (R4, R8), and is then dispatched: it
+calls compensations (R7), triggers actions, queues observers, and arms and disarms deadlines. What becomes of
+an own step is decided in `choreo.protocol.steps`.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +80,7 @@ def _counts(role: Role, saga: Instance, event: Envelope) -> bool:
 
 
 def _record(role: Role, saga: Instance, event: Envelope) -> bool:
-    """Record the outcome; return False where it is void all the same, and dispatched to nobody (R8)."""
+    """Record the outcome; return False for a completion that is void, as no pivot has succeeded (R8)."""
     if event.outcome == COMPENSATED:
         saga.compensated.add(event.step)
     else:

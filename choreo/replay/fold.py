@@ -23,7 +23,7 @@ from choreo.protocol import (
     fold_into,
     steps,
 )
-from choreo.protocol.history import input_of
+from choreo.protocol.recorded_inputs import input_of
 from choreo.records import Entry
 
 _EMITTED_ALONE = ("external", "cancellation")

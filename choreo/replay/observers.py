@@ -8,7 +8,7 @@ from choreo.errors import ReplayError
 from choreo.participant import Context, Handler, Participant
 from choreo.ports import Codec, Store
 from choreo.protocol import Role
-from choreo.protocol.history import rebuild
+from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import Entry
 from choreo.worker.attempt import attempt
 from choreo.worker.binding import Binding

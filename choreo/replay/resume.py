@@ -9,7 +9,7 @@ from typing import NamedTuple
 from choreo.errors import ReplayError
 from choreo.participant import Participant
 from choreo.ports import Store
-from choreo.protocol.history import envelope_of
+from choreo.protocol.recorded_inputs import envelope_of
 from choreo.records import DeadLetter, Entry
 from choreo.replay.pending_work import Work, lost_work
 from choreo.replay.stored_saga import StoredSaga, stored_sagas

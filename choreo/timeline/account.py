@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 from choreo.chain import PRUNED
 from choreo.errors import StoreError
 from choreo.outcome import Outcome, SagaState, StepState
-from choreo.protocol.history import INPUT_NAMES
+from choreo.protocol.recorded_inputs import INPUT_NAMES
 from choreo.records import DeadLetter, Entry, Scheduled
 
 

@@ -1,4 +1,8 @@
-"""One attempt of a handler: called inside a savepoint, its result checked and encoded, its error sorted."""
+"""One attempt of a handler: called inside a savepoint, its result checked and encoded, its error classified.
+
+Change this module for what a handler may return or raise: each way that an attempt can go is a `Verdict`.
+What follows from a verdict (an event, another attempt, a dead letter) is decided in `choreo.worker.results`.
+"""
 
 from __future__ import annotations
 

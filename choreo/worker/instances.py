@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from choreo.ports import Store
 from choreo.protocol import Instance, Role
-from choreo.protocol.history import rebuild
+from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import DeadLetter, Entry, Scheduled
 from choreo.worker.item import Item, TriggerEvent
 

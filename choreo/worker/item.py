@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from choreo.envelope import Envelope
 from choreo.protocol import Role
-from choreo.protocol.history import envelope_of
+from choreo.protocol.recorded_inputs import envelope_of
 from choreo.records import Entry, Record
 
 

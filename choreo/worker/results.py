@@ -1,4 +1,8 @@
-"""What becomes of an attempt: its event is published, it is tried again, or it ends for good. Pure."""
+"""What follows from an attempt: its event is published, it is tried again, or it ends for good. Pure.
+
+Change this module for retries, pauses, limits and dead letters: it decides by an attempt's `Verdict` alone.
+How a handler is called, and which verdict its result or error is, is decided in `choreo.worker.attempt`.
+"""
 
 from __future__ import annotations
 

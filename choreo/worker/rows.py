@@ -9,7 +9,7 @@ from typing import Any
 from choreo.envelope import Envelope
 from choreo.outcome import START
 from choreo.protocol import Ended, Input, Instance, Moved, Observed
-from choreo.protocol.history import INPUT_NAMES, local_fields
+from choreo.protocol.recorded_inputs import INPUT_NAMES, local_fields
 from choreo.records import Entry
 from choreo.worker.item import Item
 

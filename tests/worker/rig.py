@@ -14,7 +14,7 @@ from choreo.envelope import Envelope, event_id
 from choreo.events import event_name
 from choreo.ports import Log
 from choreo.protocol import Instance
-from choreo.protocol.history import rebuild
+from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import DeadLetter, Entry, Record
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker

@@ -31,7 +31,7 @@ from choreo.protocol import (
     Trigger,
     fold,
 )
-from choreo.protocol.history import INPUT_NAMES, input_of, rebuild
+from choreo.protocol.recorded_inputs import INPUT_NAMES, input_of, rebuild
 from choreo.records import Entry
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker

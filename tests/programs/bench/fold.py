@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from choreo.participant import Participant
-from choreo.protocol.history import rebuild
+from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import Entry
 from choreo.replay.fold import Replay
 from choreo.store.sqlite.store import SQLiteStore

@@ -1,4 +1,7 @@
-"""The inputs of the protocol as rows of the saga log, and a saga folded again from its rows (R9)."""
+"""How the saga log records the inputs of the protocol, and how a saga is folded again from its rows (R9).
+
+`choreo.worker.rows` makes the rows of one input: its own, and those of its consequences.
+"""
 
 from __future__ import annotations
 
