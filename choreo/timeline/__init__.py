@@ -2,8 +2,8 @@
 
 What happened is ordered by the saga's topic, and clocks arrange only what that order leaves open.
 
-- `choreo.timeline.source`: where accounts of sagas are read, and `choreo.timeline.topic` the topic as one
-- `choreo.timeline.account`: what one participant's store says of a saga
+- `choreo.timeline.source`: where sagas are read from; `choreo.timeline.topic` makes a source of the topic
+- `choreo.timeline.participant_view`: a saga as one participant's store holds it
 - `choreo.timeline.events`: the saga's events in the order of its topic, and why some are void
 - `choreo.timeline.moments`: what happened at one participant; `choreo.timeline.merge` orders it all
 - `choreo.timeline.remaining`: what may still happen, by the saga's graph

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from choreo.events import short_name
 from choreo.outcome import COMPENSATED, FAILED, TIMED_OUT
 from choreo.records import Entry
-from choreo.timeline.account import Account
+from choreo.timeline.participant_view import ParticipantView
 
 
 class Place(NamedTuple):
@@ -50,21 +50,21 @@ class Event(NamedTuple):
         return "" if self.place is None else f"@{self.place.offset}"
 
 
-def events_of(accounts: Iterable[Account]) -> list[Event]:
+def events_of(views: Iterable[ParticipantView]) -> list[Event]:
     """Return the events that lie on the topic, in its order."""
     first: dict[str, Entry] = {}
     read: dict[str, dict[str, int]] = {}
     void: set[str] = set()
-    for account in accounts:
-        for entry in account.entries:
+    for view in views:
+        for entry in view.entries:
             if entry.input != "event":
                 continue
             known = first.get(entry.event_id)
             if known is None or place_of(entry) < place_of(known):
                 first[entry.event_id] = entry
             readers = read.setdefault(entry.event_id, {})
-            if account.participant:  # else it is the topic's own account, and nobody has read it yet
-                readers.setdefault(account.participant, entry.recorded_at)
+            if view.participant:  # else it is the topic's own view, and nobody has read it yet
+                readers.setdefault(view.participant, entry.recorded_at)
             if entry.note == "void":
                 void.add(entry.event_id)
     rows = sorted(first.values(), key=place_of)

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 from choreo.chain import PRUNED
 from choreo.outcome import CANCEL, START, TIMED_OUT
 from choreo.records import DeadLetter, Entry
-from choreo.timeline.account import Account
 from choreo.timeline.events import Event, event_of
+from choreo.timeline.participant_view import ParticipantView
 
 What = Literal[
     "started",
@@ -63,13 +63,13 @@ class LocalMoment(NamedTuple):
     moment: Moment
 
 
-def moments_of(account: Account, events: Sequence[Event]) -> list[LocalMoment]:
+def moments_of(view: ParticipantView, events: Sequence[Event]) -> list[LocalMoment]:
     """Return what happened at one participant; ``events`` are the topic's, in its order."""
     rank = {event.id: number for number, event in enumerate(events, 1)}
     by_id = {event.id: event for event in events}
     moments: list[LocalMoment] = []
     folded = 0
-    for entry in account.entries:
+    for entry in view.entries:
         if entry.input == "event":
             folded = max(folded, rank[entry.event_id])
             continue
@@ -77,7 +77,7 @@ def moments_of(account: Account, events: Sequence[Event]) -> list[LocalMoment]:
         if published and _publishes_the_last(moments, entry):
             moments[-1] = _with(moments[-1], published)
         elif _is_moment(entry):
-            moments.append(LocalMoment(folded, _moment(account, entry, published, moments, by_id)))
+            moments.append(LocalMoment(folded, _moment(view, entry, published, moments, by_id)))
     return moments
 
 
@@ -106,7 +106,7 @@ def _with(local: LocalMoment, event: Event) -> LocalMoment:
 
 
 def _moment(
-    account: Account,
+    view: ParticipantView,
     entry: Entry,
     published: Event | None,
     before: Sequence[LocalMoment],
@@ -115,7 +115,7 @@ def _moment(
     cause = by_id.get(entry.causation_id)
     what = _what(entry)
     return Moment(
-        account.participant,
+        view.participant,
         entry.step,
         what,
         entry.old_state,
@@ -124,7 +124,7 @@ def _moment(
         entry.causation_id,
         entry.recorded_at - cause.time if cause else None,
         published,
-        _why(account, entry, what),
+        _why(view, entry, what),
         _attempt(entry, before),
     )
 
@@ -163,10 +163,10 @@ _OF_STATE: dict[str, What] = {
 }
 
 
-def _why(account: Account, entry: Entry, what: What) -> str:
+def _why(view: ParticipantView, entry: Entry, what: What) -> str:
     if what not in ("dead letter", "requeued", "discarded"):
         return entry.note
-    letters = [each for each in account.dead_letters if each.name == entry.step]
+    letters = [each for each in view.dead_letters if each.name == entry.step]
     return next(_of_letters(letters, entry, what), entry.note)
 
 

@@ -8,7 +8,7 @@ from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
 from choreo.errors import ConfigurationError
-from choreo.timeline.account import Account
+from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.source import LastEntry, Source
 from choreo.timeline.timeline import ENDED, Timeline, timeline_of
 
@@ -77,10 +77,10 @@ class Timelines:
 
     def of(self, saga_id: str) -> list[Timeline]:
         """Return the timelines of an id: one for each saga type that has it, which is nearly always one."""
-        sides: dict[str, list[Account]] = {}
+        sides: dict[str, list[ParticipantView]] = {}
         for source in self._sources:
-            for saga_type, account in source.accounts(saga_id).items():
-                sides.setdefault(saga_type, []).append(account)
+            for saga_type, view in source.views(saga_id).items():
+                sides.setdefault(saga_type, []).append(view)
         return [timeline_of(each, self.now, self._graphs.get(name)) for name, each in sorted(sides.items())]
 
     def one(self, saga_id: str, saga_type: str) -> Timeline:

@@ -1,4 +1,4 @@
-"""Where accounts of sagas are read, and where each saga stands there."""
+"""``Source``: where a timeline's sagas are read from, a participant's store or the topics."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from choreo.records import Entry
-from choreo.timeline.account import Account
+from choreo.timeline.participant_view import ParticipantView
 
 
 class LastEntry(NamedTuple):
     """The last row of a saga in one source; ``time`` is in milliseconds since the epoch.
 
-    ``row`` is its number there; numbers grow as rows are written.
+    ``row`` is its number in that source; numbers grow as rows are written.
     """
 
     row: int
@@ -23,7 +23,7 @@ class LastEntry(NamedTuple):
 
 
 class Source(Protocol):
-    """Where accounts of sagas are read: a participant's store, or the topics themselves."""
+    """What sagas can be read from: a participant's store, or the topics themselves."""
 
     @property
     def path(self) -> str:
@@ -35,8 +35,8 @@ class Source(Protocol):
         """The participant whose store it is; empty for the topics."""
         ...
 
-    def accounts(self, saga_id: str) -> Mapping[str, Account]:
-        """Return what it says of the sagas with that id, by their type."""
+    def views(self, saga_id: str) -> Mapping[str, ParticipantView]:
+        """Return the views of the sagas with that id, by their type."""
         ...
 
     def latest(self) -> Iterator[LastEntry]:
@@ -53,9 +53,9 @@ class Source(Protocol):
 
 
 class MemorySource:
-    """A source in memory, of numbered rows; those of one saga come in their order.
+    """A source in memory, made from numbered rows; the rows of one saga are in their order.
 
-    ``participant`` is whose rows they are, empty for those of the topics.
+    ``participant`` is the one whose rows they are, empty for the rows of the topics.
     """
 
     def __init__(self, participant: str, path: str, rows: Iterable[tuple[int, Entry]]) -> None:
@@ -67,12 +67,14 @@ class MemorySource:
             self._rows.setdefault(entry.saga_id, []).append(entry)
             self._last[entry.saga_id] = max(number, self._last.get(entry.saga_id, number))
 
-    def accounts(self, saga_id: str) -> dict[str, Account]:
-        """Return the accounts of the sagas with that id, by their type."""
+    def views(self, saga_id: str) -> dict[str, ParticipantView]:
+        """Return the views of the sagas with that id, by their type."""
         found: dict[str, list[Entry]] = {}
         for entry in self._rows.get(saga_id, ()):
             found.setdefault(entry.saga_type, []).append(entry)
-        return {name: Account(self.participant, rows, source=self.path) for name, rows in found.items()}
+        return {
+            name: ParticipantView(self.participant, rows, source=self.path) for name, rows in found.items()
+        }
 
     def latest(self) -> Iterator[LastEntry]:
         """Yield the last row of every saga, the newest first."""

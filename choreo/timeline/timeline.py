@@ -1,4 +1,4 @@
-"""The timeline of one saga, made from the accounts of its participants."""
+"""The timeline of one saga, made from the views of its participants."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from choreo.chain import PRUNED
 from choreo.outcome import CANCEL, FAILED, TIMED_OUT, SagaState
 from choreo.records import Entry
-from choreo.timeline.account import Account, refuse_corrupt
 from choreo.timeline.events import Event, events_of
 from choreo.timeline.merge import merged
 from choreo.timeline.moments import Moment, moments_of
+from choreo.timeline.participant_view import ParticipantView, refuse_corrupt
 from choreo.timeline.remaining import RemainingStep, remaining_steps
 from choreo.timeline.waits import Wait, likely_waits, waits_of
 
@@ -69,52 +69,52 @@ class Timeline:
         return next((each for each in self.events if each.id == event_id), None)
 
 
-def timeline_of(accounts: Sequence[Account], now: int, graph: SagaGraph | None = None) -> Timeline:
-    """Return the timeline of one saga; all accounts are of it, and at least one has rows.
+def timeline_of(views: Sequence[ParticipantView], now: int, graph: SagaGraph | None = None) -> Timeline:
+    """Return the timeline of one saga; all views are of it, and at least one has rows.
 
     The saga's ``graph`` says what remains. Raises `StoreError` for a row that choreo can't have written.
     """
-    accounts = [account for account in accounts if account.entries]
-    for account in accounts:
-        refuse_corrupt(account)
-    events = events_of(accounts)
-    moments = _explained(merged(events, [moments_of(each, events) for each in accounts]), events)
-    last = _furthest(accounts)
+    views = [view for view in views if view.entries]
+    for view in views:
+        refuse_corrupt(view)
+    events = events_of(views)
+    moments = _explained(merged(events, [moments_of(each, events) for each in views]), events)
+    last = _furthest(views)
     under_way = [each.event for each in moments if each.event and each.event.place is None]
     remaining = remaining_steps(graph, events, under_way) if graph else []
-    waits = waits_of(accounts, events, moments, remaining, now)
+    waits = waits_of(views, events, moments, remaining, now)
     if not waits and last.saga_state not in ENDED:
-        waits = likely_waits(accounts, events)
+        waits = likely_waits(views, events)
     return Timeline(
         last.saga_id,
         last.saga_type,
         last.saga_version,
         last.saga_state,  # type: ignore[arg-type]
-        _participants(accounts, moments),
+        _participants(views, moments),
         tuple(events),
         tuple(moments),
         tuple(waits),
         tuple(remaining),
         _abort(events),
-        tuple(_remarks(accounts, events)),
+        tuple(_remarks(views, events)),
         now,
     )
 
 
-def _participants(accounts: Sequence[Account], moments: Sequence[Moment]) -> tuple[str, ...]:
+def _participants(views: Sequence[ParticipantView], moments: Sequence[Moment]) -> tuple[str, ...]:
     """Return the participants in the order in which they came in, observers last."""
     acting = [moment.participant for moment in moments]
-    return tuple(dict.fromkeys([*acting, *(each.participant for each in accounts if each.participant)]))
+    return tuple(dict.fromkeys([*acting, *(each.participant for each in views if each.participant)]))
 
 
-def _furthest(accounts: Sequence[Account]) -> Entry:
+def _furthest(views: Sequence[ParticipantView]) -> Entry:
     """Return the last row of the participant that knows the end, or has read most."""
 
-    def known(account: Account) -> tuple[bool, int]:
-        rows = account.entries
+    def known(view: ParticipantView) -> tuple[bool, int]:
+        rows = view.entries
         return rows[-1].saga_state in ENDED, sum(row.input == "event" for row in rows)
 
-    return max(accounts, key=known).entries[-1]
+    return max(views, key=known).entries[-1]
 
 
 def _abort(events: Sequence[Event]) -> str:
@@ -138,17 +138,17 @@ def _explained(moments: Sequence[Moment], events: Sequence[Event]) -> list[Momen
     ]
 
 
-def _remarks(accounts: Sequence[Account], events: Sequence[Event]) -> Iterator[str]:
-    looked_at = {account.participant for account in accounts}
+def _remarks(views: Sequence[ParticipantView], events: Sequence[Event]) -> Iterator[str]:
+    looked_at = {view.participant for view in views}
     unseen = sorted({event.source for event in events} - looked_at)
     if unseen:
         yield f"no store of {', '.join(unseen)} was looked at: the log alone tells what they did"
     if len({event.place[:2] for event in events if event.place}) > 1:
         yield "its events lie on more than one partition, so their order is not certain"
-    pruned = [account.participant for account in accounts if account.entries[0].input == PRUNED]
+    pruned = [view.participant for view in views if view.entries[0].input == PRUNED]
     if pruned:
         yield f"its rows were pruned in the log of {', '.join(pruned)}: only its end is known there"
-    for account in accounts:
-        skew = max((each.time - each.read.get(account.participant, each.time) for each in events), default=0)
+    for view in views:
+        skew = max((each.time - each.read.get(view.participant, each.time) for each in events), default=0)
         if skew >= _CLOCK_SKEW:
-            yield f"the clock of {account.participant} is {skew} ms behind, or more: it read what was not yet"
+            yield f"the clock of {view.participant} is {skew} ms behind, or more: it read what was not yet"

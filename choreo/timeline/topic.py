@@ -1,4 +1,4 @@
-"""The topics of sagas as a source: their events, folded by a role that handles none of them."""
+"""The topics of sagas as a `Source`: their events, folded by a participant that handles none of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from choreo.timeline.events import Place
 from choreo.timeline.source import MemorySource
 
 NOBODY = ""
-"""The participant of the account that the topic itself gives."""
+"""The participant of the views that are read from the topics."""
 
 
 class TopicEvent(NamedTuple):
@@ -24,7 +24,7 @@ class TopicEvent(NamedTuple):
 
 
 def topic_source(contracts: Mapping[str, Contract], events: Iterable[TopicEvent]) -> MemorySource:
-    """Return the events of the sagas in ``contracts``, by their types, as a source; others are left out."""
+    """Return a source made from events; those of sagas whose types are not in ``contracts`` are left out."""
     path = f"the topics of {', '.join(sorted(contracts))}"
     return MemorySource(NOBODY, path, _rows(contracts, events))
 
@@ -43,7 +43,7 @@ def _rows(contracts: Mapping[str, Contract], events: Iterable[TopicEvent]) -> It
 
 
 def _folded(contract: Contract, events: Iterable[TopicEvent]) -> list[Entry]:
-    """Return the rows that a participant would have that handles none of the events."""
+    """Return the rows that a participant that handles none of the events would have in its saga log."""
     nobody, saga = Role(NOBODY, contract), Instance()
     rows = []
     for event, place, time in events:

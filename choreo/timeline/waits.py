@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from choreo.records import DeadLetter, Scheduled
-from choreo.timeline.account import Account
 from choreo.timeline.events import Event, event_names
 from choreo.timeline.moments import Moment
+from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.remaining import RemainingStep
 
 Why = Literal[
@@ -32,15 +32,15 @@ class Wait(NamedTuple):
 
 
 def waits_of(
-    accounts: Sequence[Account],
+    views: Sequence[ParticipantView],
     events: Sequence[Event],
     moments: Sequence[Moment],
     remaining: Sequence[RemainingStep],
     now: int,
 ) -> list[Wait]:
     """Return what the saga waits for at ``now``, by the stores and by what remains, the gravest first."""
-    waits = [wait for account in accounts for wait in _of_one(account, events, moments, now)]
-    unpublished = frozenset[str]().union(*(account.unpublished for account in accounts))
+    waits = [wait for view in views for wait in _of_one(view, events, moments, now)]
+    unpublished = frozenset[str]().union(*(view.unpublished for view in views))
     waits += _on_their_way(moments, unpublished)
     waits = _with_answers(waits, [each for each in remaining if not each.needs])
     return sorted(waits, key=lambda wait: get_args(Why).index(wait.why))
@@ -67,7 +67,7 @@ def _expected(remaining: RemainingStep, behind: Mapping[str, str]) -> str:
     return f"{event_names(remaining.answers)}{f'; it {note}' if note else ''}"
 
 
-def likely_waits(accounts: Sequence[Account], events: Sequence[Event]) -> list[Wait]:
+def likely_waits(views: Sequence[ParticipantView], events: Sequence[Event]) -> list[Wait]:
     """Return a wait for each participant that handles the last event, for a saga without a graph.
 
     Who handles an event keeps its body, so the participants whose rows have it are those.
@@ -76,23 +76,23 @@ def likely_waits(accounts: Sequence[Account], events: Sequence[Event]) -> list[W
     if last is None:
         return []
     handling = [
-        account.participant
-        for account in accounts
-        if account.participant != last.source
-        and any(
-            each.event_id == last.id and each.input == "event" and each.payload for each in account.entries
-        )
+        view.participant
+        for view in views
+        if view.participant != last.source
+        and any(each.event_id == last.id and each.input == "event" and each.payload for each in view.entries)
     ]
     detail = f"an answer to {last.name} {last.at}"
     return [Wait(who, "", "answer", detail, last.time) for who in handling or [""]]
 
 
-def _of_one(account: Account, events: Sequence[Event], moments: Sequence[Moment], now: int) -> Iterator[Wait]:
-    who = account.participant
-    yield from (_for_letter(who, each) for each in account.dead_letters if each.state == "open")
-    yield from (_for_scheduled(who, each, moments, now) for each in account.scheduled)
+def _of_one(
+    view: ParticipantView, events: Sequence[Event], moments: Sequence[Moment], now: int
+) -> Iterator[Wait]:
+    who = view.participant
+    yield from (_for_letter(who, each) for each in view.dead_letters if each.state == "open")
+    yield from (_for_scheduled(who, each, moments, now) for each in view.scheduled)
     for moment in moments:
-        if moment.participant == who and moment.event and moment.event.id in account.unpublished:
+        if moment.participant == who and moment.event and moment.event.id in view.unpublished:
             yield Wait(who, moment.event.name, "outbox", "published, not acknowledged yet", moment.time)
     unread = [event for event in events if who not in event.read]
     if unread and len(unread) < len(events):

@@ -12,7 +12,7 @@ import pytest
 from choreo.render.html import page
 from choreo.timeline.timeline import Timeline, timeline_of
 from tests.render.conftest import Look
-from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, timeline_named
+from tests.timeline.travelled import LATER, PLANS, graph_of_trips, shortened, timeline_named, views_in
 
 MEASURE = """
 <script>
@@ -40,9 +40,9 @@ document.body.innerHTML = '<pre id="told">' + JSON.stringify(told).replace(/</g,
 
 def stuck_timeline(folder: Path) -> Timeline:
     """Cut a trip off while its airline is being called, and timeline_of it an hour later."""
-    accounts = accounts_in(folder, PLANS["late"].trip_id)
-    first = min(row.offset for account in accounts for row in account.entries if row.input == "event")
-    cut = shortened(accounts, lambda row: row.offset <= first + 1 and "timed_out" not in row.outcome)
+    views = views_in(folder, PLANS["late"].trip_id)
+    first = min(row.offset for view in views for row in view.entries if row.input == "event")
+    cut = shortened(views, lambda row: row.offset <= first + 1 and "timed_out" not in row.outcome)
     return timeline_of(cut, LATER, graph_of_trips())
 
 
@@ -103,17 +103,17 @@ EVIL = (
 
 def test_what_events_say_is_only_text(looked: Look, travelled: Path) -> None:
     """Whoever chooses a saga's id, or a reason, writes nothing into the page."""
-    accounts = [
-        account._replace(
-            participant=EVIL if account.participant == "car" else account.participant,
+    views = [
+        view._replace(
+            participant=EVIL if view.participant == "car" else view.participant,
             entries=[
                 row._replace(saga_id=EVIL, note=EVIL if row.note else "", step=row.step.replace("book", EVIL))
-                for row in account.entries
+                for row in view.entries
             ],
         )
-        for account in accounts_in(travelled, PLANS["mute"].trip_id)
+        for view in views_in(travelled, PLANS["mute"].trip_id)
     ]
-    written = page(timeline_of(accounts, LATER))
+    written = page(timeline_of(views, LATER))
     seen = looked(written)
     assert (seen.console, seen.requests) == ([], [])
     assert "<script" not in seen.dom

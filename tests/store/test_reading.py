@@ -79,11 +79,11 @@ def test_an_account_is_of_one_moment(store: SQLiteStore, reader: StoreReader) ->
     with store.turn():
         store.append([row("s-000", 1_000, "completed")])
         store.schedule([Scheduled("s-000", "order", "action", "a", "e", 5)])
-        assert len(reader.accounts("s-000")["order"].entries) == 2
-    account = reader.accounts("s-000")["order"]
-    assert len(account.entries) == 3
-    assert [(each.task, each.name, each.due) for each in account.scheduled] == [("action", "a", 5)]
-    assert (account.participant, account.source) == ("hotel", reader.path)
+        assert len(reader.views("s-000")["order"].entries) == 2
+    view = reader.views("s-000")["order"]
+    assert len(view.entries) == 3
+    assert [(each.task, each.name, each.due) for each in view.scheduled] == [("action", "a", 5)]
+    assert (view.participant, view.source) == ("hotel", reader.path)
 
 
 def test_a_reader_cannot_write(reader: StoreReader) -> None:
@@ -109,7 +109,7 @@ def test_a_store_of_another_version_is_told_so(tmp_path: Path) -> None:
         old.execute("INSERT INTO choreo_store VALUES ('old')")
         old.commit()
     with StoreReader(path) as reader, pytest.raises(StoreError, match="not a store of this version"):
-        reader.accounts("s")
+        reader.views("s")
 
 
 def test_pruned_sagas_are_listed_no_more(store: SQLiteStore, reader: StoreReader) -> None:
@@ -117,7 +117,7 @@ def test_pruned_sagas_are_listed_no_more(store: SQLiteStore, reader: StoreReader
     with store.turn():
         assert store.saga_log.prune("s-499", 5_000) == 2
     assert next(reader.latest()).saga_id == "s-498"
-    (row,) = reader.accounts("s-499")["order"].entries
+    (row,) = reader.views("s-499")["order"].entries
     assert (row.input, row.saga_state) == ("pruned", "completed")
 
 
@@ -126,7 +126,7 @@ def test_a_store_that_nobody_uses_is_left_as_it_lay(store: SQLiteStore, tmp_path
     store.close()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with StoreReader(tmp_path / "hotel.db") as reader:
-        assert len(reader.accounts("s-000")["order"].entries) == 2
+        assert len(reader.views("s-000")["order"].entries) == 2
         assert {path.name for path in tmp_path.iterdir()} == {"hotel.db"}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -138,12 +138,12 @@ def test_a_worker_that_starts_while_a_store_is_read_is_seen(
     """What it writes is read, whether it still runs or has checkpointed all and gone."""
     store.close()
     with StoreReader(tmp_path / "hotel.db") as reader:
-        assert len(reader.accounts("s-000")["order"].entries) == 2
+        assert len(reader.views("s-000")["order"].entries) == 2
         worker = SQLiteStore(tmp_path / "hotel.db")
         with worker.turn():
             worker.append([row("s-000", 2_000, "completed")])
         if ends:
             worker.close()
-        assert len(reader.accounts("s-000")["order"].entries) == 3
+        assert len(reader.views("s-000")["order"].entries) == 3
         assert next(reader.latest()).saga_id == "s-000"
         worker.close()

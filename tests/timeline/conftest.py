@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from choreo.timeline.account import Account
+from choreo.timeline.participant_view import ParticipantView
 from tests.scenarios.test_travel import play
 from tests.scenarios.trips import Plan, in_memory, travelling
-from tests.timeline.travelled import PLANS, accounts_in
+from tests.timeline.travelled import PLANS, views_in
 from tests.worker.rig import ManualClock
 
 
@@ -30,6 +30,6 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 
 
 @pytest.fixture
-def accounts(travelled: Path, plan: Plan) -> Sequence[Account]:
-    """Return all accounts of a trip."""
-    return accounts_in(travelled, plan.trip_id)
+def views(travelled: Path, plan: Plan) -> Sequence[ParticipantView]:
+    """Return all views of a trip."""
+    return views_in(travelled, plan.trip_id)

@@ -11,36 +11,34 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from choreo.errors import StoreError
-from choreo.timeline.account import Account
+from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.timeline import Timeline, timeline_of
 from tests.scenarios.trips import PARTICIPANTS
-from tests.timeline.travelled import LATER, PLANS, accounts_in, timeline_named
+from tests.timeline.travelled import LATER, PLANS, timeline_named, views_in
 
 SKEWS = st.fixed_dictionaries({each.name: st.integers(-(10**7), 10**7) for each in PARTICIPANTS})
 
 
-def skewed(accounts: Sequence[Account], by: dict[str, int]) -> list[Account]:
+def skewed(views: Sequence[ParticipantView], by: dict[str, int]) -> list[ParticipantView]:
     """Set every participant's clock wrong."""
     return [
-        account._replace(
-            entries=[
-                row._replace(recorded_at=row.recorded_at + by[account.participant]) for row in account.entries
-            ]
+        view._replace(
+            entries=[row._replace(recorded_at=row.recorded_at + by[view.participant]) for row in view.entries]
         )
-        for account in accounts
+        for view in views
     ]
 
 
-def assert_ordered(timeline: Timeline, accounts: Sequence[Account]) -> None:
+def assert_ordered(timeline: Timeline, views: Sequence[ParticipantView]) -> None:
     """Hold a timeline against the log and against everybody's own rows."""
     place = {moment.event.id: number for number, moment in enumerate(timeline.moments) if moment.event}
     in_log = [each.id for each in timeline.events]
     assert [each for each in sorted(place, key=place.__getitem__) if each in in_log] == in_log
     for number, moment in enumerate(timeline.moments):
         assert place.get(moment.cause, -1) < number, moment
-    for account in accounts:
-        own = [row for row in account.entries if row.input != "event" and row.old_state != row.new_state]
-        told = [each for each in timeline.moments if each.participant == account.participant]
+    for view in views:
+        own = [row for row in view.entries if row.input != "event" and row.old_state != row.new_state]
+        told = [each for each in timeline.moments if each.participant == view.participant]
         moved = [each for each in told if each.old_state != each.new_state]
         assert [(each.step, each.new_state) for each in moved] == [(row.step, row.new_state) for row in own]
 
@@ -54,38 +52,38 @@ def assert_ordered(timeline: Timeline, accounts: Sequence[Account]) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_wrong_clocks_change_nothing_that_the_log_decides(
-    accounts: Sequence[Account], skews: dict[str, int]
+    views: Sequence[ParticipantView], skews: dict[str, int]
 ) -> None:
     """An event stays behind what led to it, and before what it led to; so does everybody's own order."""
-    wrong = skewed(accounts, skews)
+    wrong = skewed(views, skews)
     assert_ordered(timeline_of(wrong, LATER), wrong)
 
 
-def test_right_clocks_arrange_what_happened_side_by_side(accounts: Sequence[Account]) -> None:
+def test_right_clocks_arrange_what_happened_side_by_side(views: Sequence[ParticipantView]) -> None:
     """Whose rows come first is no matter of names; what was published late stands where its event lies."""
-    moments = timeline_of(accounts, LATER).moments
+    moments = timeline_of(views, LATER).moments
     prompt = [each for each in moments if not each.event or each.event.time - each.time < 100]
     times = [moment.time for moment in prompt]
     assert times == sorted(times)
 
 
-def test_the_order_of_the_stores_does_not_matter(accounts: Sequence[Account]) -> None:
+def test_the_order_of_the_stores_does_not_matter(views: Sequence[ParticipantView]) -> None:
     """What everybody agrees on, at least."""
-    there, back = timeline_of(accounts, LATER), timeline_of(list(reversed(accounts)), LATER)
+    there, back = timeline_of(views, LATER), timeline_of(list(reversed(views)), LATER)
     assert (there.state, there.events, there.aborted_by) == (back.state, back.events, back.aborted_by)
-    assert_ordered(back, accounts)
+    assert_ordered(back, views)
 
 
 def test_a_clock_that_is_behind_is_remarked(travelled: Path) -> None:
     """It read an event before its time."""
-    accounts = accounts_in(travelled, PLANS["booked"].trip_id)
-    timeline = timeline_of(skewed(accounts, {"agency": 0, "hotel": -5_000, "flight": 0, "car": 0}), LATER)
+    views = views_in(travelled, PLANS["booked"].trip_id)
+    timeline = timeline_of(skewed(views, {"agency": 0, "hotel": -5_000, "flight": 0, "car": 0}), LATER)
     assert any("the clock of hotel is 5000 ms behind" in remark for remark in timeline.remarks)
 
 
 def test_one_store_tells_what_the_log_told_it(travelled: Path) -> None:
     """What others did is in the log: when it came there, not when it was done."""
-    (agency, *_) = accounts_in(travelled, PLANS["late"].trip_id)
+    (agency, *_) = views_in(travelled, PLANS["late"].trip_id)
     whole, alone = timeline_named(travelled, "late"), timeline_of([agency], LATER)
     assert alone.events != whole.events  # nobody else has read them
     assert [each.id for each in alone.events] == [each.id for each in whole.events]
@@ -101,10 +99,10 @@ def test_one_store_tells_what_the_log_told_it(travelled: Path) -> None:
 
 def test_events_on_two_partitions_are_remarked(travelled: Path) -> None:
     """Then nobody knows their order."""
-    accounts = accounts_in(travelled, PLANS["booked"].trip_id)
+    views = views_in(travelled, PLANS["booked"].trip_id)
     moved = [
-        account._replace(entries=[row._replace(partition=row.offset % 2) for row in account.entries])
-        for account in accounts
+        view._replace(entries=[row._replace(partition=row.offset % 2) for row in view.entries])
+        for view in views
     ]
     assert any("more than one partition" in remark for remark in timeline_of(moved, LATER).remarks)
 
@@ -142,7 +140,7 @@ def test_the_moments_of_a_trip_that_is_booked(travelled: Path) -> None:
 )
 def test_a_corrupt_row_is_named(travelled: Path, change: dict[str, object], words: str) -> None:
     """By its store and its number."""
-    (agency, *_) = accounts_in(travelled, PLANS["booked"].trip_id)
+    (agency, *_) = views_in(travelled, PLANS["booked"].trip_id)
     rows = list(agency.entries)
     rows[1] = rows[1]._replace(**change)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match=r"agency\.db: row 2 of saga .* is corrupt: ") as caught:

@@ -12,11 +12,11 @@ from choreo import Permanent, Retry
 from choreo.records import Entry, Scheduled
 from choreo.render.text import lines
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.timeline.account import Account
 from choreo.timeline.moments import Moment
+from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.timeline import Timeline, timeline_of
 from choreo.worker.dead_letters import settle
-from tests.timeline.travelled import LATER, PLANS, accounts_in, graph_of_trips, shortened, timeline_named
+from tests.timeline.travelled import LATER, PLANS, graph_of_trips, shortened, timeline_named, views_in
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel
 from tests.worker.trip import FlightFull, TripRequested
@@ -93,7 +93,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 
 def timeline_in(rig: Rig) -> Timeline:
-    return timeline_of(accounts_in(rig.path.parent, "s1"), rig.clock.now())
+    return timeline_of(views_in(rig.path.parent, "s1"), rig.clock.now())
 
 
 def test_a_dead_letter_is_told_and_owed(rig: Rig) -> None:
@@ -141,7 +141,7 @@ def test_a_step_that_backs_off_says_until_when(tmp_path: Path) -> None:
     assert wait.until is not None
     assert wait.until > rig.clock.now()
     rig.close()
-    overdue = timeline_of(accounts_in(tmp_path, "s1"), rig.clock.now() + 10**6)
+    overdue = timeline_of(views_in(tmp_path, "s1"), rig.clock.now() + 10**6)
     assert [each.why for each in overdue.waits] == ["queued"]
 
 
@@ -167,29 +167,27 @@ def test_without_a_graph_it_is_who_keeps_the_last_event_s_body(tmp_path: Path) -
     rig.settle()
     (wait,) = timeline_in(rig).waits
     assert (wait.who, wait.why, wait.detail) == ("", "answer", "an answer to HotelBooked @1")
-    accounts = accounts_in(tmp_path, "s1")
-    rows = [row for row in accounts[0].entries if row.input == "event"]
-    flight = accounts[0]._replace(participant="flight", entries=[rows[0], rows[1]._replace(payload=b"kept")])
-    (wait,) = timeline_of([*accounts, flight], rig.clock.now()).waits
+    views = views_in(tmp_path, "s1")
+    rows = [row for row in views[0].entries if row.input == "event"]
+    flight = views[0]._replace(participant="flight", entries=[rows[0], rows[1]._replace(payload=b"kept")])
+    (wait,) = timeline_of([*views, flight], rig.clock.now()).waits
     assert (wait.who, wait.why) == ("flight", "answer")
     rig.close()
 
 
 def test_of_a_saga_that_was_pruned_only_its_end_is_told(rig: Rig) -> None:
     """Others may remember more."""
-    (account,) = accounts_in(rig.path.parent, "s1")
-    first = account.entries[0]
+    (view,) = views_in(rig.path.parent, "s1")
+    first = view.entries[0]
     stone = first._replace(
         saga_state="failed", input="pruned", step="", old_state="pending", new_state="pending", event_id=""
     )
     stone = stone._replace(offset=-1, event_time=first.recorded_at + 5_000, note="7 rows")
-    timeline = timeline_of(
-        [account._replace(entries=[stone], dead_letters=(), scheduled=())], rig.clock.now()
-    )
+    timeline = timeline_of([view._replace(entries=[stone], dead_letters=(), scheduled=())], rig.clock.now())
     assert (timeline.state, [each.what for each in timeline.moments]) == ("failed", ["pruned"])
     assert timeline.last == first.recorded_at + 5_000
     assert "pruned in the log of hotel" in timeline.remarks[0]
-    both = timeline_of([account._replace(participant="spa", entries=[stone]), account], rig.clock.now())
+    both = timeline_of([view._replace(participant="spa", entries=[stone]), view], rig.clock.now())
     assert both.events
     assert both.state == "failed"
 
@@ -213,7 +211,7 @@ def test_what_is_void_says_which_outcome_came_before() -> None:
         event(4, "failed", "void"),
         event(5, "succeeded", "void", "c.do"),
     ]
-    told = timeline_of([Account("a", rows)], 10)
+    told = timeline_of([ParticipantView("a", rows)], 10)
     assert [event.void for event in told.events[3:]] == [
         "the step was compensated before, @2",
         "the step succeeded before, @0",
@@ -223,15 +221,15 @@ def test_what_is_void_says_which_outcome_came_before() -> None:
 
 def test_what_a_store_says_of_a_step_goes_before_what_its_graph_says(travelled: Path) -> None:
     """One wait for a step: that it is being called is more than that it owes an answer."""
-    accounts = accounts_in(travelled, PLANS["booked"].trip_id)
+    views = views_in(travelled, PLANS["booked"].trip_id)
     cut = shortened(
-        accounts, lambda row: row.step in ("start", "flight.book_seat") and row.outcome != "compensated"
+        views, lambda row: row.step in ("start", "flight.book_seat") and row.outcome != "compensated"
     )
     calling = [
-        account._replace(scheduled=[Scheduled("s", "trip", "action", "flight.book_seat", "e", 0, lane="out")])
-        if account.participant == "flight"
-        else account
-        for account in cut
+        view._replace(scheduled=[Scheduled("s", "trip", "action", "flight.book_seat", "e", 0, lane="out")])
+        if view.participant == "flight"
+        else view
+        for view in cut
     ]
     timeline = timeline_of(calling, LATER, graph_of_trips())
     assert [wait.why for wait in timeline.waits if wait.what == "flight.book_seat"] == ["executing"]
@@ -240,10 +238,8 @@ def test_what_a_store_says_of_a_step_goes_before_what_its_graph_says(travelled: 
 
 def test_what_an_exception_says_stays_in_its_line(rig: Rig) -> None:
     """A terminal obeys some characters, and a table has its lines; nobody's text has a say in either."""
-    (account,) = accounts_in(rig.path.parent, "s1")
-    rows = [
-        row._replace(note="\x1b[31mred\nnext" + "x" * 1000) if row.note else row for row in account.entries
-    ]
-    told = list(lines(timeline_of([account._replace(entries=rows, dead_letters=())], rig.clock.now())))
+    (view,) = views_in(rig.path.parent, "s1")
+    rows = [row._replace(note="\x1b[31mred\nnext" + "x" * 1000) if row.note else row for row in view.entries]
+    told = list(lines(timeline_of([view._replace(entries=rows, dead_letters=())], rig.clock.now())))
     assert any("[31mred next" in line.text for line in told)
     assert all(line.text.isprintable() and len(line.text) < 500 for line in told)

@@ -9,7 +9,7 @@ from choreo.graph import SagaGraph, choreography_of
 from choreo.manifest import manifest_of
 from choreo.records import Entry
 from choreo.store.sqlite.reader import StoreReader
-from choreo.timeline.account import Account
+from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.timeline import Timeline, timeline_of
 from tests.scenarios.trips import PARTICIPANTS, Plan
 from tests.worker.rig import NOON
@@ -27,18 +27,18 @@ PLANS = {
 LATER = NOON + 3_600_000
 
 
-def accounts_in(folder: Path, saga_id: str) -> list[Account]:
+def views_in(folder: Path, saga_id: str) -> list[ParticipantView]:
     """Return what all stores of a folder say of a saga."""
     found = []
     for path in sorted(folder.glob("*.db")):
         with StoreReader(path) as reader:
-            found += reader.accounts(saga_id).values()
+            found += reader.views(saga_id).values()
     return found
 
 
 def timeline_named(folder: Path, name: str, graph: SagaGraph | None = None) -> Timeline:
     """Return the timeline of one of the trips."""
-    return timeline_of(accounts_in(folder, PLANS[name].trip_id), LATER, graph)
+    return timeline_of(views_in(folder, PLANS[name].trip_id), LATER, graph)
 
 
 def graph_of_trips() -> SagaGraph:
@@ -47,11 +47,11 @@ def graph_of_trips() -> SagaGraph:
     return graph
 
 
-def shortened(accounts: Sequence[Account], keep: Callable[[Entry], bool]) -> list[Account]:
-    """Cut every account off before the first row that isn't kept, as if nothing had been written since."""
+def shortened(views: Sequence[ParticipantView], keep: Callable[[Entry], bool]) -> list[ParticipantView]:
+    """Cut every view off before the first row that isn't kept, as if nothing had been written since."""
     cut = []
-    for account in accounts:
-        rows = list(account.entries)
+    for view in views:
+        rows = list(view.entries)
         end = next((number for number, row in enumerate(rows) if not keep(row)), len(rows))
-        cut.append(account._replace(entries=rows[:end]))
+        cut.append(view._replace(entries=rows[:end]))
     return cut

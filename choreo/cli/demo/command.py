@@ -62,7 +62,7 @@ def _run(runner: Runner, case: Case) -> bool:
     click.echo(click.style(f"\n{case.title}", bold=True))
     saga_id = case.begin()
     state = runner.wait_for_end(saga_id)
-    timeline = timeline_of(runner.accounts(saga_id), now())
+    timeline = timeline_of(runner.views(saga_id), now())
     output.write_lines(moments(timeline), "  ")
     right = state == case.ends
     expected = "" if right else f", but should have {case.ends}"

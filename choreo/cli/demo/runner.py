@@ -15,7 +15,7 @@ from choreo.graph import derive
 from choreo.kafka import KafkaLog
 from choreo.participant import Participant
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.timeline.account import Account
+from choreo.timeline.participant_view import ParticipantView
 from choreo.worker import Worker
 from choreo.worker.composition import open_worker
 
@@ -75,9 +75,9 @@ class Runner:
         """Every participant's database, by its name."""
         return {name: store.db for name, store in self._stores.items()}
 
-    def accounts(self, saga_id: str) -> list[Account]:
+    def views(self, saga_id: str) -> list[ParticipantView]:
         """Return what every participant's saga log says of a saga."""
-        return [Account(name, store.history(saga_id)) for name, store in self._stores.items()]
+        return [ParticipantView(name, store.history(saga_id)) for name, store in self._stores.items()]
 
     def wait_for_end(self, saga_id: str) -> str:
         """Return the state of a saga once it has ended in every participant's log.
@@ -91,7 +91,7 @@ class Runner:
         return states.pop()
 
     def _states(self, saga_id: str) -> set[str]:
-        return {each.entries[-1].saga_state if each.entries else "unknown" for each in self.accounts(saga_id)}
+        return {each.entries[-1].saga_state if each.entries else "unknown" for each in self.views(saga_id)}
 
     def _is_live(self) -> bool:
         return len(self._workers) == len(self._threads) and all(w.is_live for w in self._workers.values())

@@ -12,7 +12,7 @@ from choreo.errors import StoreError
 from choreo.records import DeadLetter, Entry, Scheduled
 from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.rows import columns
-from choreo.timeline.account import Account
+from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.source import LastEntry
 
 _PATIENCE = 5.0
@@ -96,19 +96,19 @@ class StoreReader:
         except (OSError, sqlite3.Error) as error:
             raise store_error(self.path, error) from error
 
-    def accounts(self, saga_id: str) -> dict[str, Account]:
-        """Return the accounts of the sagas with that id, all of one moment, by their type."""
+    def views(self, saga_id: str) -> dict[str, ParticipantView]:
+        """Return the views of the sagas with that id, all of one moment, by their type."""
         connection = self._connection
         with self._snapshot():
             rows = [self._rows(sql, saga_id) for sql in (_ENTRIES, _SCHEDULED, _DEAD_LETTERS, _UNPUBLISHED)]
         if self._connection is not connection:  # opened anew: not all is of one moment
-            return self.accounts(saga_id)
+            return self.views(saga_id)
         entries = [Entry._make(row) for row in rows[0]]
         scheduled = [Scheduled._make(row) for row in rows[1]]
         letters = [DeadLetter._make(row) for row in rows[2]]
         unpublished = frozenset(row[0] for row in rows[3])
         return {
-            saga_type: Account(
+            saga_type: ParticipantView(
                 self.participant,
                 [entry for entry in entries if entry.saga_type == saga_type],
                 [row for row in scheduled if row.saga_type == saga_type],

@@ -1,4 +1,4 @@
-"""What one participant's store says of one saga."""
+"""``ParticipantView``: one saga as one participant's store holds it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from choreo.protocol.recorded_inputs import INPUT_NAMES
 from choreo.records import DeadLetter, Entry, Scheduled
 
 
-class Account(NamedTuple):
+class ParticipantView(NamedTuple):
     """One participant's rows of one saga: of its saga log, its schedule and its dead letters.
 
     ``unpublished`` are the ids of the events that its outbox still holds; ``source`` names, in messages,
@@ -33,10 +33,10 @@ _OUTCOMES = frozenset((*get_args(Outcome), ""))
 _INPUTS = frozenset((*INPUT_NAMES.values(), PRUNED, ""))
 
 
-def refuse_corrupt(account: Account) -> None:
+def refuse_corrupt(view: ParticipantView) -> None:
     """Raise `StoreError`, naming the row, where the saga log has one that choreo can't have written."""
-    source = account.source or f"the store of {account.participant}"
-    for number, entry in enumerate(account.entries, 1):
+    source = view.source or f"the store of {view.participant}"
+    for number, entry in enumerate(view.entries, 1):
         wrong = next(
             (f"{name} is {value!r}" for name, value, known in _words(entry) if value not in known), ""
         )
