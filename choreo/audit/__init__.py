@@ -1,9 +1,11 @@
-"""What is done with a participant's saga log beside its worker: it is checked, exported, thinned out.
+"""Checks, exports and thins the saga log of a participant, whether its worker runs or not.
+
+To thin it is to erase the payloads of some sagas, or to prune sagas that ended long ago to one row each.
 
 - `choreo.audit.verification`: checking the chains of a saga log (`choreo.chain` says what they prove)
-- `choreo.audit.heads`: the last links of all sagas, to be kept elsewhere
-- `choreo.audit.export`: what an export consists of, and `choreo.audit.formats` its files
-- `choreo.audit.restore`: an export made a store again
+- `choreo.audit.heads`: the last links of all sagas, to be kept where nobody who writes the store can write
+- `choreo.audit.export`: the parts of an export; `choreo.audit.formats`: its two file formats
+- `choreo.audit.restore`: making a store of an export
 - `choreo.audit.retention`: erasing payloads, and pruning old sagas
 
 The worker may run meanwhile: each step is one short transaction, and a crash leaves the store as it was

@@ -1,4 +1,4 @@
-"""``choreo docs``: the manual, which lies beside the code as Markdown, a file a topic."""
+"""``choreo docs``: prints the manual, whose topics are the Markdown files in ``choreo/docs``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo graph``."""
+"""``choreo graph``: prints the steps of each saga and what triggers them, as a table, a diagram or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo manifest``."""
+"""``choreo manifest``: writes what participants declare to JSON files, or checks that these are current."""
 
 from __future__ import annotations
 

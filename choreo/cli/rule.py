@@ -1,4 +1,4 @@
-"""``choreo rule``."""
+"""``choreo rule``: prints the page of one rule of ``choreo verify``, or a list of all rules."""
 
 from __future__ import annotations
 

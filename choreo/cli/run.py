@@ -1,4 +1,4 @@
-"""``choreo run``: a participant's worker, in this process."""
+"""``choreo run``: runs the worker of one participant in this process."""
 
 from __future__ import annotations
 

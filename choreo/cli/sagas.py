@@ -1,4 +1,4 @@
-"""``choreo sagas``."""
+"""``choreo sagas``: lists sagas with their states and what each of them waits for."""
 
 from __future__ import annotations
 

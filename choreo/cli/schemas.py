@@ -1,4 +1,4 @@
-"""``choreo schemas``: the Avro schemas of events, as files that are committed."""
+"""``choreo schemas``: writes the Avro schemas of events to files, and checks that files and classes agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo simulate``."""
+"""``choreo simulate``: runs a counterexample of ``choreo verify`` with the real worker and handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo topics``: the sagas' topics."""
+"""``choreo topics``: creates the topics of a participant's sagas on a Kafka cluster."""
 
 from __future__ import annotations
 

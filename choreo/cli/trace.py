@@ -1,4 +1,4 @@
-"""``choreo trace``."""
+"""``choreo trace``: prints the timeline of one saga, merged from the stores of its participants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo verify``."""
+"""``choreo verify``: verifies the choreography of modules and manifests, and prints the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The saga log as `choreo.audit` needs it: to check its chains, to export, erase and prune."""
+"""The port for maintenance of the saga log: `choreo.audit` checks its chains, exports, erases and prunes.
+
+Its rows are written and read in the course of a saga through `choreo.ports.store`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from choreo.chain import Row
 
 
 class SagaLog(Protocol):
-    """A store's saga log; see `choreo.chain` for what its links prove.
+    """The maintenance side of a store's saga log; see `choreo.chain` for what its links prove.
 
     A saga is *at rest* when it has ended, nothing is on the schedule or in the outbox for it, and no dead
     letter of it is open. Only what is at rest may be erased or pruned, and it stays at rest ever after.

@@ -1,1 +1,1 @@
-"""``choreo demo``: an example, whole, in one process."""
+"""``choreo demo``: an example with all its participants, run in one process."""

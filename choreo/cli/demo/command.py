@@ -1,4 +1,4 @@
-"""``choreo demo``."""
+"""``choreo demo``: runs the sagas of an example, prints their timelines, and checks the business tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo dlq``: dead letters, listed and settled."""
+"""``choreo dlq``: the group of the commands that list, show and settle dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo dlq list``."""
+"""``choreo dlq list``: prints the dead letters of participants' stores, grouped by cause, or as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo dlq requeue``, ``discard`` and ``edit``: what the worker is to do with dead letters."""
+"""``choreo dlq requeue``, ``discard`` and ``edit``: ask the worker to try or to give up dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo dlq show``."""
+"""``choreo dlq show``: prints one dead letter with its reason, its headers and its event."""
 
 from __future__ import annotations
 

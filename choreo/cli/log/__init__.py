@@ -1,4 +1,4 @@
-"""``choreo log``: the saga log checked, exported, erased and pruned."""
+"""``choreo log``: the group of the commands that check, export, erase and prune the saga log."""
 
 from __future__ import annotations
 

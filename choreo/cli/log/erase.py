@@ -1,4 +1,4 @@
-"""``choreo log erase`` and ``choreo log prune``: what is taken out of the saga log for good."""
+"""``choreo log erase`` and ``choreo log prune``: remove payloads or old sagas from the saga log for good."""
 
 from __future__ import annotations
 

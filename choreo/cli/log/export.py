@@ -1,4 +1,4 @@
-"""``choreo log export`` and ``choreo log import``: the saga log as a file, and a store made of it."""
+"""``choreo log export`` and ``choreo log import``: write a saga log to a file, and make a store of one."""
 
 from __future__ import annotations
 

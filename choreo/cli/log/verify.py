@@ -1,4 +1,4 @@
-"""``choreo log verify`` and ``choreo log heads``: the chains of the saga log, checked and noted."""
+"""``choreo log verify`` and ``choreo log heads``: check the chains of the saga log, and print their heads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo replay``: a participant's saga log folded again, resumed, tried with new code, rebuilt."""
+"""``choreo replay``: the group of the commands that check, resume, rerun and rebuild from the saga log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo replay fold``."""
+"""``choreo replay fold``: folds a saga's log again and prints where the store differs from it."""
 
 from __future__ import annotations
 

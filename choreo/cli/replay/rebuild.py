@@ -1,4 +1,4 @@
-"""``choreo replay rebuild``."""
+"""``choreo replay rebuild``: rebuilds the lost store of a participant from the sagas' topics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo replay resume``."""
+"""``choreo replay resume``: puts back into a store the work and events that a saga's log asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``choreo replay what-if``."""
+"""``choreo replay what-if``: runs today's handlers on recorded events and prints what they would change."""
 
 from __future__ import annotations
 

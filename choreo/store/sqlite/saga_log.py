@@ -1,4 +1,8 @@
-"""The saga log in SQLite as `choreo.audit` needs it: its chains, and erasing, pruning and copying rows."""
+"""Maintenance of the saga log in SQLite: reads its chains, erases, prunes and copies rows.
+
+This is the side that `choreo.audit` calls. The table is made by `choreo.store.sqlite.migrations`, and a turn
+writes its rows through `choreo.store.sqlite.pending`.
+"""
 
 from __future__ import annotations
 
