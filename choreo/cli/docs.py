@@ -24,7 +24,7 @@ _SENTENCE = re.compile(r".+?[.!?](?=\s|$)")
 def docs(topic: str) -> None:
     """Read the manual: list its topics, or show one.
 
-    On a terminal a topic is shown in a pager (the environment's PAGER), otherwise as plain Markdown.
+    On a terminal a topic is shown in the pager that PAGER names, otherwise as plain Markdown.
 
     \b
     Examples:

@@ -18,10 +18,10 @@ from choreo.render.mermaid import flowchart
     type=click.Choice(["table", "mermaid", "dot", "json"]),
     default="table",
     show_default=True,
-    help="A table of the steps, a flowchart for Markdown, Graphviz, or data.",
+    help="A table of the steps, a flowchart for Markdown, Graphviz, or JSON.",
 )
 def graph(names: tuple[str, ...], form: str) -> None:
-    """Draw what leads to what: each saga's steps, what triggers and what undoes them.
+    """Draw the event graph of each saga: its steps, their triggers and their compensations.
 
     \b
     Examples:

@@ -13,21 +13,21 @@ from choreo.project.documents import write_document
 from choreo.project.manifests import manifest_from
 
 
-@click.command(short_help="Write what participants declare, as data.")
+@click.command(short_help="Write the manifests of participants as JSON.")
 @click.argument("targets", metavar="MODULE[:PARTICIPANT]...", nargs=-1, required=True)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Write a file each, rather than to stdout.",
+    help="Write one file for each participant, instead of to stdout.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a file is not up to date.")
 @click.pass_context
 def manifest(context: click.Context, targets: tuple[str, ...], output: Path | None, check: bool) -> None:
     """Write the manifests of participants: what they declare, as JSON that `choreo verify` reads.
 
-    Commit it beside the code: so other repositories can verify the whole choreography without importing any
-    of it.
+    Commit them beside the code, so that other repositories can verify the whole choreography without
+    importing its code.
 
     \b
     Examples:

@@ -71,7 +71,8 @@ start = _setting(
     type=_start,
     metavar="WHERE",
     help="Where a participant that is new to a topic begins to act: earliest, latest, or a time "
-    "(ISO 8601; local unless it names its zone). What lies before is read, not acted on. Default: earliest.",
+    "(ISO 8601; local unless it names its zone). Events before that are read, but not acted on. Default: "
+    "earliest.",
 )
 schemas = _setting("schemas", metavar="FOLDER", help="The folder of Avro schemas. Default: schemas.")
 log_level = _setting(
@@ -82,15 +83,15 @@ partitions = _setting(
     12,
     type=click.IntRange(1),
     metavar="N",
-    help="Partitions of a topic: as many as it will ever need, as adding some breaks the order of sagas "
-    "in flight. Default: 12.",
+    help="The number of partitions of each topic. Choose as many as it will ever need: adding some later "
+    "breaks the order of sagas in flight. Default: 12.",
 )
 replication = _setting(
     "replication",
     -1,
     type=click.IntRange(-1),
     metavar="N",
-    help="Copies of each partition. Default: as the cluster does by itself.",
+    help="The number of copies of each partition. Default: the cluster's own.",
 )
 embedded = _setting(
     "embedded",
@@ -106,7 +107,7 @@ _kafka = click.option(
     metavar="KEY=VALUE",
     envvar="CHOREO_KAFKA",
     show_envvar=True,
-    help="A setting of librdkafka, passed on untouched; may be repeated.",
+    help="A setting of librdkafka, passed on unchanged; may be repeated.",
 )
 
 

@@ -54,8 +54,8 @@ def _hint_of(error: click.ClickException) -> str:
 def choreo(context: click.Context) -> None:
     """Run sagas by choreography: one saga, one topic, one order.
 
-    An option that is not given is taken from the environment (CHOREO_STORE for --store), then from
-    [tool.choreo] in the nearest pyproject.toml.
+    An option that is not given on the command line is read from the environment (CHOREO_STORE for --store),
+    then from [tool.choreo] in the nearest pyproject.toml.
 
     \b
     Examples:

@@ -42,8 +42,8 @@ def run(
 ) -> None:
     """Run a participant: fold its sagas' topics, call its handlers, publish what they return.
 
-    SIGINT or SIGTERM ends it after the turn it is in; a second one at once. Nothing is lost either way:
-    start it again, and it goes on where its store stands.
+    SIGINT or SIGTERM ends the worker after its current turn; a second signal ends it at once. Nothing is
+    lost either way: the worker continues from its store when it is started again.
 
     \b
     Examples:

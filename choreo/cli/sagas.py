@@ -20,30 +20,44 @@ from choreo.timeline.timeline import Timeline
 _STATES = get_args(SagaState)
 
 
-@click.command(short_help="List sagas: where they stand, and what they wait for.")
+@click.command(short_help="List sagas, their states, and what they wait for.")
 @sources
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice(_STATES), help="Of a state; may be repeated."
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(_STATES),
+    help="Only sagas in this state; may be repeated.",
 )
-@click.option("--type", "saga_type", default="", metavar="NAME", help="Of one type of saga.")
+@click.option("--type", "saga_type", default="", metavar="NAME", help="Only sagas of one type.")
 @click.option(
     "--participant",
     default="",
     metavar="NAME",
-    help="That wait for one participant; of those that have ended, that it took part in.",
+    help="Only sagas that wait for one participant or, if they have ended, that it took part in.",
 )
-@click.option("--older-than", type=Duration(), default=0, help="That began so long ago, or longer: 2h.")
 @click.option(
-    "--stuck", is_flag=True, help="That have not ended, and in which nothing happens; exits with 1."
+    "--older-than", type=Duration(), default=0, help="Only sagas that began at least so long ago, such as 2h."
+)
+@click.option(
+    "--stuck",
+    is_flag=True,
+    help="Only sagas that have not ended and in which nothing happens; exits with 1 if there are any.",
 )
 @click.option(
     "--threshold",
     type=Duration(),
     default="10m",
     show_default=True,
-    help="How long nothing must have happened in a stuck saga.",
+    help="The time without any event after which a saga counts as stuck.",
 )
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="How many at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="The largest number of sagas to list.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def sagas(
@@ -59,10 +73,11 @@ def sagas(
     form: str,
     **_sources: Any,
 ) -> None:
-    """List sagas, those that moved last first: where they stand, what they wait for, and who owes it.
+    """List sagas, the latest first: the state of each, what it waits for, and which participant must act.
 
-    Of sagas that have not ended (--stuck, --state pending), those that moved longest ago come first. Reads
-    participants' stores, whether their workers run or not, or the topics, and changes nothing.
+    With --stuck, or a --state that is not an end, the sagas without news for the longest time come first.
+    The command reads participants' stores, whether their workers run or not, or the topics. It changes
+    nothing.
 
     \b
     Examples:

@@ -31,7 +31,7 @@ def schemas() -> None:
     help="Write a version even if it could not live on one topic with an older one.",
 )
 def write(targets: tuple[str, ...], schemas: str | None, allow_incompatible: bool) -> None:
-    """Write the schema files of events, and keep every version in the folder's history.
+    """Write the schema files of events, and keep every earlier version in the folder.
 
     MODULE's events are the @event classes found in it and those of its participants. Without MODULE,
     they are those of modules = [...] in [tool.choreo].
@@ -55,7 +55,7 @@ def write(targets: tuple[str, ...], schemas: str | None, allow_incompatible: boo
 def check(context: click.Context, targets: tuple[str, ...], schemas: str | None) -> None:
     """Check that schema files and event classes agree, and that all versions can live on one topic.
 
-    Exits with 1 and lists what is wrong, without changing anything.
+    Lists every disagreement and exits with 1 if there is one. Changes nothing.
 
     \b
     Examples:

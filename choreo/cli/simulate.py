@@ -25,14 +25,14 @@ from choreo.verify.engine.run_file import RunFile, read_run
 @click.argument("names", metavar="[MODULE|MANIFEST|FOLDER]...", nargs=-1)
 @click.pass_context
 def simulate(context: click.Context, trace: Path, names: tuple[str, ...]) -> None:
-    """Run a trace again, in memory and on virtual time: the real worker, store, Avro and handlers.
+    """Run a trace again with the real worker, store, Avro and handlers, in memory and on virtual time.
 
-    A handler is called where it succeeds in the trace, and fails where it fails there. Where it returns
-    another event than the trace has, a note says so, and an event of the trace's type, with made-up values,
-    takes its place. Without names, the modules of [tool.choreo] take part. Of manifests no code is run:
-    their handlers return what they declare.
+    A step that succeeds in the trace calls its handler; a step that fails there is made to fail. If a handler
+    returns another event than the trace has, a note says so, and an event of the trace's type with made-up
+    values is used instead. Without names, the modules of [tool.choreo] take part. No code of manifests is
+    run: their handlers return the events that they declare.
 
-    Exits with 0 when the run is that of the trace, 1 when it is another, 2 for wrong input.
+    Exits with 0 when the run is that of the trace, 1 when it differs, 2 for wrong input.
 
     \b
     Examples:

@@ -25,13 +25,14 @@ _graph = click.option(
     "graphs",
     multiple=True,
     metavar="MODULE|MANIFEST|FOLDER",
-    help="What says how the saga goes on; may be repeated. Default: the modules of [tool.choreo].",
+    help="Where the saga's participants are declared, to show what may still happen; may be repeated. "
+    "Default: the modules of [tool.choreo].",
 )
 _topic = click.option(
     "--topic",
     is_flag=True,
-    help="Read the sagas' topics, on the cluster of --bootstrap, instead of stores; or beside those that "
-    "--store names. Nobody's position moves.",
+    help="Read the sagas' topics, on the cluster of --bootstrap, instead of stores; with --store, read both. "
+    "No consumer's position changes.",
 )
 
 

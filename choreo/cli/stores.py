@@ -1,4 +1,4 @@
-"""The stores that a command works on, as ``--store`` names them, once or more."""
+"""Opens the stores that a command works on: those that the option ``--store`` names, one or more."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ stores = click.option(
     show_envvar=True,
     metavar="PATH",
     help="A participant's SQLite database, or a folder with several (*.db); may be repeated. Default: the "
-    "working directory, or as [tool.choreo] says. What only reads takes exports of logs, too.",
+    "store of [tool.choreo], or *.db in the working directory. Commands that only read also take exports of "
+    "`choreo log export`.",
 )
 """The option that names the stores that a command works on."""
 

@@ -14,9 +14,9 @@ from choreo.project.modules import load_participant
 _HINT = "is the address right and the broker running? An embedded broker makes topics by itself"
 
 
-@click.group(short_help="Make the topics that sagas live on.")
+@click.group(short_help="Create the topics of sagas.")
 def topics() -> None:
-    """Make the topics that sagas live on.
+    """Create the topics of sagas.
 
     \b
     Example:
@@ -33,7 +33,7 @@ def topics() -> None:
 def create(
     context: click.Context, /, targets: tuple[str, ...], partitions: int, replication: int, **_cluster: Any
 ) -> None:
-    """Create the topics of the participants' sagas; a topic that exists is left as it is.
+    """Create the topics of the participants' sagas; an existing topic is not changed.
 
     \b
     Example:

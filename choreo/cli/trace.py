@@ -23,14 +23,15 @@ from choreo.render.text import lines
     type=click.Choice(["text", "json", "mermaid", "html"]),
     default="text",
     show_default=True,
-    help="Lines, data, a sequence diagram for Markdown, or a page to open and to mail.",
+    help="Lines of text, JSON, a sequence diagram for Markdown, or an HTML page.",
 )
 @click.pass_context
 def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **_sources: Any) -> None:
-    """Show a saga's timeline, across participants: what happened, in the order of its topic; what was
-    refused, void, retried or undone, and why; what it waits for, and who owes it.
+    """Show the timeline of a saga across all participants, in the order of its topic.
 
-    Reads participants' stores, whether their workers run or not, or the topic, and changes nothing.
+    It shows what happened; what was refused, void, retried or compensated, and why; what the saga waits for,
+    and which participant must act. The command reads participants' stores, whether their workers run or not,
+    or the topic. It changes nothing.
 
     \b
     Examples:

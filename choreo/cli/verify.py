@@ -26,18 +26,20 @@ from choreo.version import __version__
 FORMATS = ("text", "json", "sarif", "junit", "github")
 
 
-@click.command(short_help="Prove the whole event graph before it is deployed.")
+@click.command(short_help="Verify a choreography before it is deployed.")
 @click.argument("names", metavar="[MODULE|MANIFEST|FOLDER]...", nargs=-1)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
-@click.option("--strict", is_flag=True, help="Let warnings fail, too.")
-@click.option("--deep", is_flag=True, help="Let two things go wrong in one run, not one.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too.")
+@click.option(
+    "--deep", is_flag=True, help="Let two failures, timeouts or cancellations happen in one run, not one."
+)
 @click.option(
     "--states",
     type=click.IntRange(min=1),
     default=200_000,
     show_default=True,
     metavar="N",
-    help="Look at so many states of a saga at most.",
+    help="The largest number of states to visit for each saga.",
 )
 @click.option(
     "--seconds",
@@ -45,21 +47,25 @@ FORMATS = ("text", "json", "sarif", "junit", "github")
     default=2.0,
     show_default=True,
     metavar="S",
-    help="Search a saga's orders so long at most.",
+    help="The longest time to search the orders of each saga, in seconds.",
 )
 @click.option(
     "--traces",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Write each finding's run, for choreo simulate.",
+    help="The folder to write the run of each finding to, for `choreo simulate`.",
 )
 @click.option(
     "--against",
     metavar="REV",
     default="",
-    help="Hold readers against the schemas of an older git revision, too.",
+    help="Also check readers against the schemas of an older git revision.",
 )
-@click.option("--lock", is_flag=True, help="Write choreography.json, for compensations that name no event.")
+@click.option(
+    "--lock",
+    is_flag=True,
+    help="Write choreography.json, with the events that call compensations that name none.",
+)
 @click.pass_context
 def verify(
     context: click.Context,
@@ -75,17 +81,18 @@ def verify(
 ) -> None:
     """Prove that every run of every saga ends, and that every rollback is whole and in order.
 
-    It needs the declarations of all participants: modules, which are imported, or their manifests, which are
-    only read; without a name, the modules of [tool.choreo]. It needs neither Kafka nor a database.
+    Name the declarations of all participants: modules, which are imported, or manifests, which are only
+    read. Without a name, the modules of [tool.choreo] are verified. Neither Kafka nor a database is needed.
 
-    A compensation may name no event: what calls it follows from the others. With --lock that is written to
-    choreography.json, which each repository commits; from then on, verify says when it is out of date.
+    A compensation need not name the events that call it: they follow from the declarations of the other
+    steps. --lock writes them to choreography.json, which each repository commits; from then on, verify
+    reports when that file is out of date.
 
-    `choreo rule ID` explains a finding. Levels of rules are set in [tool.choreo.rules]; at a handler,
-    `# choreo: ignore[CHO301] reason` accepts what is known.
+    `choreo rule ID` explains a finding. The levels of rules are set in [tool.choreo.rules]; the comment
+    `# choreo: ignore[CHO301] reason` at a handler suppresses a finding.
 
-    Exits with 0 when nothing was found, 1 for errors (with --strict for warnings), 2 for wrong input, 3
-    when a limit was reached before all was looked at.
+    Exits with 0 when nothing was found, 1 for errors (with --strict also for warnings), 2 for wrong input, 3
+    when a limit was reached before all states were visited.
 
     \b
     Examples:

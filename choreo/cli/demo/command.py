@@ -20,14 +20,14 @@ DEADLINE = 30.0
 """Seconds in which the participants must be ready, and in which each saga must end."""
 
 
-@click.command(short_help="Show an example, whole, in one process.")
+@click.command(short_help="Run an example, all its participants in one process.")
 @click.argument("name", default="orders")
 @click.pass_context
 def demo(context: click.Context, name: str) -> None:
-    """Show an example: all its participants in one process, on an embedded broker.
+    """Run an example: all its participants in one process, on an embedded broker.
 
-    Runs its sagas, prints what each participant did when, and checks that the business tables balance.
-    Needs nothing, and leaves nothing behind. NAME is orders where none is given.
+    The demo runs the example's sagas, prints their timelines, and checks that the business tables balance.
+    It needs no Kafka and leaves no files behind. The default of NAME is orders.
 
     \b
     Examples:

@@ -9,10 +9,11 @@ from choreo.cli.commands import Group
 
 @click.group(cls=Group, prefix="dlq ", short_help="List and settle dead letters.")
 def dlq() -> None:
-    """List and settle dead letters: what a participant could not do, and what its saga waits for.
+    """List and settle dead letters: work that a participant could not do, and that its saga may wait for.
 
-    Works on a participant's store, whether its worker runs or not. What is asked for is written there in
-    one transaction; the worker does it in its next turn, or when it starts. Nothing is ever deleted.
+    These commands work on a participant's store, whether its worker runs or not. A request is written to the
+    store in one transaction; the worker carries it out in its next turn, or when it starts. Nothing is ever
+    deleted.
 
     \b
     Examples:

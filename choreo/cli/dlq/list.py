@@ -20,10 +20,10 @@ _SHOWN = 5
 @click.command("list", short_help="List dead letters, by cause.")
 @stores
 @filtered
-@click.option("--all", "closed", is_flag=True, help="Those that were settled, too.")
+@click.option("--all", "closed", is_flag=True, help="List settled dead letters, too.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) -> None:
-    """List dead letters, those with the same cause together.
+    """List open dead letters, grouped by their cause.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The dead letters that a command is about: by number, or by what they have in common."""
+"""Selects the dead letters that a command works on: by their numbers, or by a filter."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Found(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Its number, with its participant's name."""
+        """The dead letter's number, with its participant's name."""
         return f"{self.opened.participant} #{self.letter.id}"
 
 
 class Filter(NamedTuple):
-    """What the chosen letters have in common; an empty field admits all."""
+    """Which dead letters are selected; an empty field admits all."""
 
     saga: str = ""
     step: str = ""
@@ -51,10 +51,14 @@ class Filter(NamedTuple):
 def filtered(function: F) -> F:
     """Declare the options of a `Filter`."""
     options = [
-        click.option("--saga", default="", metavar="ID", help="Of one saga."),
-        click.option("--step", default="", metavar="NAME", help="Of one step, deadline or observer."),
-        click.option("--participant", default="", metavar="NAME", help="Of one participant."),
-        click.option("--reason", default="", metavar="WHY", help="With one reason, such as gave-up."),
+        click.option("--saga", default="", metavar="ID", help="Only those of one saga."),
+        click.option(
+            "--step", default="", metavar="NAME", help="Only those of one step, deadline or observer."
+        ),
+        click.option("--participant", default="", metavar="NAME", help="Only those of one participant."),
+        click.option(
+            "--reason", default="", metavar="WHY", help="Only those with one reason, such as gave-up."
+        ),
     ]
     for option in reversed(options):
         function = option(function)
@@ -62,7 +66,10 @@ def filtered(function: F) -> F:
 
 
 participant = click.option(
-    "--participant", default="", metavar="NAME", help="Whose, where several have that number."
+    "--participant",
+    default="",
+    metavar="NAME",
+    help="The participant whose dead letter it is, where several have that number.",
 )
 """The option that chooses between letters of the same number."""
 

@@ -26,7 +26,7 @@ _LONGEST = 500
 @click.command(short_help="Try dead letters again.")
 @click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
 @stores
-@click.option("--all", "everything", is_flag=True, help="All that are open, or that the filters leave.")
+@click.option("--all", "everything", is_flag=True, help="All open ones that the filters select.")
 @filtered
 @click.option(
     "--limit",
@@ -36,7 +36,7 @@ _LONGEST = 500
     metavar="N",
     help="How many times the same work may be requeued.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @click.pass_context
 def requeue(
     context: click.Context,
@@ -48,10 +48,11 @@ def requeue(
     dry_run: bool,
     **wanted: str,
 ) -> None:
-    """Try dead letters again, once their cause is mended.
+    """Try dead letters again, once their cause is fixed.
 
-    The state that the saga has then decides: a step whose saga was rolled back meanwhile is not executed,
-    and answers. What fails again is a new dead letter. Exits with 1 where a letter was left alone.
+    The state of the saga at that time decides: a step whose saga was rolled back meanwhile is not executed,
+    and its failure is published. Work that fails again becomes a new dead letter. Exits with 1 if a dead
+    letter could not be requeued.
 
     \b
     Examples:
@@ -75,15 +76,15 @@ def _objection(found: Found, limit: int) -> str:
 @click.command(short_help="Settle dead letters by hand.")
 @click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
 @stores
-@click.option("--all", "everything", is_flag=True, help="All that are open, or that the filters leave.")
+@click.option("--all", "everything", is_flag=True, help="All open ones that the filters select.")
 @filtered
 @click.option(
     "--because",
     required=True,
     metavar="TEXT",
-    help="Why; it is kept, and published with the event that answers.",
+    help="The reason; it is stored, and published with the event that the discard causes.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @click.pass_context
 def discard(
     context: click.Context,
@@ -95,11 +96,11 @@ def discard(
     dry_run: bool,
     **wanted: str,
 ) -> None:
-    """Settle dead letters by hand: a saga goes on as if the work had been done, or had failed.
+    """Settle dead letters by hand: the saga goes on as if the work had been done, or had failed.
 
-    A compensation counts as done: its event is published, so do by hand first what it would have undone. An
-    action counts as failed: its failure is published, and the saga rolls back. A retriable step can't
-    fail; its letter opens again. An observer skips the event.
+    A compensation counts as done: its event is published, so first undo by hand what it should have undone.
+    An action counts as failed: its failure is published, and the saga rolls back. A retriable step can't
+    fail; its dead letter opens again. An observer skips the event.
 
     \b
     Examples:
@@ -123,15 +124,15 @@ def discard(
 @stores
 @participant
 @options.schemas
-@click.option("--dry-run", is_flag=True, help="Check the event, and keep nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the event, and change nothing.")
 def edit(
     number: int, file: IO[str], stores: Sequence[str], participant: str, schemas: str | None, dry_run: bool
 ) -> None:
-    """Replace the event that a dead letter's handler gets once it is requeued.
+    """Replace the event that a dead letter's handler receives once it is requeued.
 
     FILE holds the event as JSON, as `choreo dlq show NUMBER --event` prints it; - is standard input. It must
-    fit the event's current schema. The log and the original stay as they are, and other handlers of
-    that event see the original.
+    fit the event's current schema. The topic and the saga log keep the original, and other handlers of
+    the event receive the original.
 
     \b
     Examples:

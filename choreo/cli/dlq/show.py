@@ -18,17 +18,19 @@ from choreo.cli.stores import open_stores, stores
 from choreo.errors import ChoreoError
 
 
-@click.command(short_help="Show one dead letter, whole.")
+@click.command(short_help="Show one dead letter with its event.")
 @click.argument("number", type=int)
 @stores
 @participant
 @options.schemas
-@click.option("--event", "event_only", is_flag=True, help="Print only the event, as edit takes it.")
+@click.option(
+    "--event", "event_only", is_flag=True, help="Print only the event, as `choreo dlq edit` reads it."
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def show(
     number: int, stores: Sequence[str], participant: str, schemas: str | None, event_only: bool, form: str
 ) -> None:
-    """Show one dead letter: why it is there, the event as it came, and as it was edited.
+    """Show one dead letter: its reason, its event as it was received, and as it was edited.
 
     \b
     Examples:

@@ -7,11 +7,11 @@ import click
 from choreo.cli.commands import Group
 
 
-@click.group(cls=Group, prefix="log ", short_help="Keep the saga log: check, export, erase, prune.")
+@click.group(cls=Group, prefix="log ", short_help="Check, export, erase and prune the saga log.")
 def log() -> None:
-    """Keep the saga log: check that it was not changed, and remove from it what must not stay.
+    """Check, export, erase and prune the saga log of participants.
 
-    Works on participants' stores, whether their workers run or not: one short transaction after another.
+    These commands work on participants' stores, whether their workers run or not, in short transactions.
 
     \b
     Examples:

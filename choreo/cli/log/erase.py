@@ -24,8 +24,8 @@ _vacuum = click.option(
     "--vacuum",
     "whole",
     is_flag=True,
-    help="Write each database file again: it shrinks, and what was deleted before choreo overwrote it is "
-    "gone, too. Nobody else can write meanwhile.",
+    help="Rewrite each database file (SQLite's VACUUM): it shrinks, and keeps no trace of deleted rows. No "
+    "other process can write meanwhile.",
 )
 """The option to write the whole database file again."""
 
@@ -50,11 +50,11 @@ def erase(
 ) -> None:
     """Erase the payloads of sagas, such as those of one person, from the saga log and the dead letters.
 
-    For good: the bytes are overwritten on the disk. Everything else stays, and the chain still holds, as it
-    was made over digests; without its salt, a digest does not reveal the payload. A saga whose events
-    are still needed is left alone: it has not ended, something is due or unpublished, a dead letter is open.
-    Exits with 1 where one was left alone. The topic keeps its records as long as its retention says, and
-    your own tables are yours to clean.
+    This can't be undone: the bytes are overwritten on the disk. Everything else stays, and the chain still
+    holds, as it links digests; the salts are erased, so a digest does not reveal its payload. A saga is left
+    alone while its events are needed: if it has not ended, if work is due or an event is unpublished, or if
+    a dead letter is open. Exits with 1 if a saga was left alone. The topic keeps its records according to its
+    retention, and the service's own tables are not changed.
 
     \b
     Examples:
@@ -96,27 +96,26 @@ def _show_erased(opened: Opened, counts: Counter[str], dry_run: bool) -> None:
     click.echo(f"{opened.participant}: {what} {'would be ' if dry_run else ''}erased")
 
 
-@click.command(short_help="Take old sagas that ended out of the log.")
+@click.command(short_help="Remove sagas that ended long ago.")
 @click.option(
     "--older-than",
     type=Duration(),
     required=True,
     metavar="SPAN",
-    help="How long nothing must have happened in a saga: 90d.",
+    help="The time since the last row of a saga, such as 90d.",
 )
 @stores
 @_vacuum
-@click.option("--dry-run", is_flag=True, help="Show what would be taken out, and take out nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.pass_context
 def prune(
     context: click.Context, /, older_than: int, stores: Sequence[str], whole: bool, dry_run: bool
 ) -> None:
-    """Take sagas that ended long ago out of the log, but for one row each, which says how they ended.
+    """Remove sagas that ended long ago from the saga log, except for one row each that says how they ended.
 
-    So a duplicate that comes late, or an event that is not waited for any more, still finds its saga ended,
-    and starts nothing; nor can its id start another saga. What it held can't be replayed any more: export
-    it first. A saga that something is due for, or of which a dead letter is open, is left. Dead letters
-    stay.
+    By that row a late event or a duplicate finds its saga ended and starts nothing, and the id can't start
+    another saga. A pruned saga can't be replayed: export it first. A saga is left alone if work is due for it
+    or if a dead letter of it is open. Dead letters are not removed.
 
     \b
     Examples:

@@ -18,21 +18,28 @@ from choreo.cli.stores import open_stores, stores
 from choreo.errors import ConfigurationError
 
 
-@click.command(short_help="Write sagas to a file, whole.")
+@click.command(short_help="Write sagas, with their payloads, to a file.")
 @click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
 @stores
-@click.option("--output", "path", type=Path, metavar="FILE", help="Default: standard output, as JSON lines.")
+@click.option(
+    "--output",
+    "path",
+    type=Path,
+    metavar="FILE",
+    help="The file to write. Default: standard output, as JSON lines.",
+)
 @click.option(
     "--format",
     "form",
     type=click.Choice(["jsonl", "avro"]),
-    help="JSON lines, or an Avro object container file. Default: what FILE ends with.",
+    help="JSON lines, or an Avro object container file. Default: by the extension of FILE.",
 )
 def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, form: str | None) -> None:
-    """Write all sagas of one participant, or some, with their payloads and their chains.
+    """Write all sagas of one participant, or some, with their payloads and their chains, to a file.
 
-    For the archive, for another machine, for a test: see `choreo log import` and choreo.testing.replay.
-    FILE is there when it is whole, not before; half of what went through a pipe is refused when it is read.
+    Use it for an archive, for another machine or for a test: see `choreo log import` and
+    choreo.testing.replay. FILE appears only once it is complete; an incomplete export is refused when it is
+    read.
 
     \b
     Examples:
@@ -63,15 +70,15 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
     output.notice(f"{path}: written")
 
 
-@click.command("import", short_help="Make a store of an export, to replay from.")
+@click.command("import", short_help="Make a store from an export.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--store", "path", type=Path, required=True, metavar="PATH", help="The store to make.")
-@click.option("--dry-run", is_flag=True, help="Read and check it, and make nothing.")
+@click.option("--dry-run", is_flag=True, help="Read and check the export, and make no store.")
 def import_log(file: Path, path: Path, dry_run: bool) -> None:
-    """Make a store of an export, to look into, to verify and to replay from.
+    """Make a store from an export, to inspect it, to verify it and to replay from it.
 
-    It holds the saga log and nothing else, and no worker runs on it. It is made when the whole export was
-    read and all chains hold; nothing is there before, and nothing that was there is touched.
+    The store holds only the saga log, and no worker runs on it. It appears only once the whole export has
+    been read and all chains hold; an existing file is never changed.
 
     \b
     Examples:

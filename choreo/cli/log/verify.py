@@ -26,17 +26,17 @@ from choreo.errors import ConfigurationError
     "heads",
     type=click.File(encoding="utf-8"),
     metavar="FILE",
-    help="Heads that `choreo log heads` has written: a cut end and a removed saga show by them alone.",
+    help="The heads that `choreo log heads` wrote before, to find removed sagas and rows removed at the end.",
 )
 @click.pass_context
 def verify(
     context: click.Context, /, saga_ids: tuple[str, ...], stores: Sequence[str], heads: IO[str] | None
 ) -> None:
-    """Check the chains of all sagas, or of some, and name the first row of each that doesn't fit.
+    """Check the chains of all sagas, or of some, and name the first row at which a chain is broken.
 
-    A row that was changed, removed, inserted, put elsewhere or moved to another saga breaks its saga's chain.
-    That the end of a saga was cut, or a whole saga removed or written anew, shows by --heads alone; so
-    keep heads where those who can write the store can't. Exits with 1 for any finding.
+    A row that was changed, removed, inserted, reordered or moved to another saga breaks its saga's chain.
+    Only --heads shows that the last rows of a saga were removed, or that a whole saga was removed or
+    rewritten; so keep heads where those who can write the store can't write. Exits with 1 for any finding.
 
     \b
     Examples:
@@ -114,8 +114,8 @@ def _sum_up(opened: Opened, check: Verification) -> None:
 def heads(stores: Sequence[str]) -> None:
     """Write the last link of every saga, as JSON lines, on standard output.
 
-    Keep them where those who can write the stores can't: `choreo log verify --heads FILE` then shows what
-    was cut or written anew since. The last line says how many there are, so that half a file is refused.
+    Keep them where those who can write the stores can't write: `choreo log verify --heads FILE` then shows
+    what was removed or rewritten since. The last line holds their number, so an incomplete file is refused.
 
     \b
     Examples:

@@ -36,9 +36,9 @@ def fold(
 ) -> None:
     """Fold a saga's log again, row by row, and compare each row with the result.
 
-    Then what the saga owes is compared with the schedule, the dead letters and the outbox. Exits with 1
-    for any difference, and with 3 where an event was published and has not come back: --topic tells
-    whether it is there. Nothing is written.
+    Then the work that the saga asks for is compared with the schedule, the dead letters and the outbox.
+    Exits with 1 for any difference, and with 3 if an event was published and has not been read back from
+    its topic: --topic shows whether the topic holds it. Nothing is written.
 
     \b
     Examples:

@@ -49,13 +49,13 @@ def rebuild(
     dry_run: bool,
     **_cluster: Any,
 ) -> None:
-    """Rebuild the store of a participant that lost its database: saga log, positions, what is due.
+    """Rebuild the store of a participant that lost its database: its saga log, positions and schedule.
 
-    The topics are folded into a new file. No handler runs: what the topics hold of this participant is taken
-    as decided, and marked as rebuilt; what was called for and has no outcome there is due, and done once
-    the worker runs. The service's own tables are in no topic: restore them from a backup of their own, or
-    give --backup. Interrupted, it goes on when it is called again. Exits with 1 where a saga's events
-    do not fit together.
+    The topics are folded into a new file. No handler runs: the outcomes that the participant has published
+    are taken from the topics and marked as rebuilt; work that has no outcome there is put on the schedule,
+    and done once the worker runs. The service's own tables are in no topic: restore them from their own
+    backup, or name one with --backup. If the command is interrupted, run it again: it continues. Exits with 1
+    if the events of a saga contradict each other.
 
     \b
     Examples:

@@ -14,7 +14,7 @@ from choreo.replay.resume import Resumed
 from choreo.replay.resume import resume as resume_saga
 
 
-@click.command(short_help="Do again what a saga's store has lost.")
+@click.command(short_help="Put back what a saga's store has lost.")
 @target
 @saga_ids
 @options.store
@@ -41,12 +41,12 @@ def resume(
     dry_run: bool,
     **_given: Any,
 ) -> None:
-    """Go on from the last good step: ask again for whatever a saga owes and its store has lost.
+    """Resume a saga from its last good step: put back the work and events that its store has lost.
 
-    What was published here and did not come back is published again, with the same id, so that it counts
-    once; what had not finished is due again; dead letters are requeued. It is written in one transaction, and
-    the worker does it in its next turn, or when it is started. Repeating it, or asking where nothing was
-    lost, does no harm. Exits with 1 where something could not be asked for.
+    Events that were published and not read back are published again, with the same ids, so that they count
+    once; work that had not finished is due again; dead letters are requeued. All this is written in one
+    transaction, and the worker does it in its next turn, or when it is started. Repeating the command, or
+    running it when nothing was lost, does no harm. Exits with 1 if something could not be put back.
 
     \b
     Examples:

@@ -33,7 +33,7 @@ as_json = click.option(
     help="Text for people, JSON for scripts.",
 )
 _topic = click.option(
-    "--topic", is_flag=True, help="Look into the saga's topic, too, on the cluster of --bootstrap."
+    "--topic", is_flag=True, help="Also read the sagas' topics, on the cluster of --bootstrap."
 )
 
 

@@ -21,7 +21,7 @@ _SHOWN = 50
 """How many differences are written one by one; JSON has them all."""
 
 
-@click.command("what-if", short_help="Run today's handlers on the record.")
+@click.command("what-if", short_help="Run today's handlers on recorded events.")
 @target
 @click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
 @options.store
@@ -32,7 +32,9 @@ _SHOWN = 50
     metavar="TIME",
     help="With --all: only those that began since then (local time).",
 )
-@click.option("--base", type=Path, metavar="SNAPSHOT", help="An earlier copy of the store; it is copied.")
+@click.option(
+    "--base", type=Path, metavar="SNAPSHOT", help="An earlier copy of the store; it is not changed."
+)
 @options.schemas
 @as_json
 @click.option("--dry-run", is_flag=True, help="Changes nothing here: it never writes.")
@@ -50,12 +52,12 @@ def what_if(
     form: str,
     **_given: Any,
 ) -> None:
-    """Run the handlers of today's code on the events of the record, and compare what they return.
+    """Run the handlers of today's code on the recorded events, and compare what they return.
 
-    The regression test for a deploy. Nothing is published, nothing is written, and what a handler tries to do
-    outside is refused and reported. Calls (async def, blocking=True) are not made: their results are taken
-    from the record. Handlers that use ctx.db run on a copy of --base, which is thrown away, after all that
-    the store did since that snapshot, in its order; without a base they are counted and not guessed.
+    Use it as a regression test before a deploy. Nothing is published or written, and effects of a handler
+    outside of the process are refused and reported. Calls (async def, blocking=True) are not made: their
+    recorded results are used. Handlers that use ctx.db run on a temporary copy of --base, to which everything
+    that the store did since that snapshot is applied in order; without --base they are only counted.
     Exits with 1 for any difference.
 
     \b
