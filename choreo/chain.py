@@ -1,14 +1,14 @@
-"""The chain of a saga's rows: each is linked to all before it, so no change of one goes unseen; pure.
+"""The hash chain of a saga's rows in the saga log, which reveals a changed, inserted or removed row. Pure.
 
-A row's *link* is ``SHA-256(link before ‖ digest ‖ numbers ‖ texts)``; before a saga's first row stand 32
-zero bytes. The *numbers* are the row's five, 64 bits each, big-endian; the *texts* are its texts in
-UTF-8, the note last, with the control character US (0x1F) between; both in the order of `Entry`. The
-*digest* is ``SHA-256(salt ‖ payload)``, or 32 zero bytes where there is no payload: so a payload can be
-erased, with its salt, and the chain still holds; and nobody can find out by guessing what it was.
+A row's *link* is ``SHA-256(previous link ‖ digest ‖ numbers ‖ texts)``; the previous link of a saga's first
+row is 32 zero bytes. The *numbers* are the row's five, 64 bits each, big-endian; the *texts* are its texts in
+UTF-8, the note last, separated by the control character US (0x1F); both in the order of `Entry`. The
+*digest* is ``SHA-256(salt ‖ payload)``, or 32 zero bytes where there is no payload. So a payload can be
+erased together with its salt: the chain still holds, and the payload can't be guessed from the digest.
 
-A chain is evidence against whoever changes some rows. Against whoever rewrites a saga to its end, only
-links that were kept elsewhere are. Source: S. Haber, W. S. Stornetta, "How to time-stamp a digital
-document" (1991).
+The chain reveals a change of some rows. A rewrite of all rows from one on to the last is revealed only by
+links that were kept elsewhere. Source: S. Haber, W. S. Stornetta, "How to time-stamp a digital document"
+(1991).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ SALT_BYTES = 16
 """The length of the salt of a payload's digest."""
 
 PRUNED = "pruned"
-"""The input of the row that stands for a saga's rows that were pruned; its digest is their last link."""
+"""The input of the row that replaces a saga's pruned rows; its digest is their last link."""
 
 _BETWEEN = "\x1f"
 _NUMBERS = Struct(">5q").pack
 _NAMES = itemgetter(0, 1, 3, *range(5, 16), Entry._fields.index("traceparent"))
-"""Returns all texts but the note, which alone may hold the separator."""
+"""Returns all texts except the note, the only text that may contain the separator."""
 
 
 class Row(NamedTuple):
-    """A row of ``saga_log`` as it stands in its saga's chain.
+    """A row of ``saga_log`` with its place in the chain.
 
     ``digest`` is that of a payload that was erased, else None; ``link`` is None in rows that choreo wrote
     before it linked rows.
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 class BrokenLink(NamedTuple):
-    """The first row where a saga's chain is broken, and what is wrong with it."""
+    """The first row at which a saga's chain is broken, and the reason."""
 
     row: Row
     why: str
@@ -71,8 +71,8 @@ def digest_of(payload: bytes | None, salt: bytes | None) -> bytes:
 
 
 def link_of(before: bytes, entry: Entry, digest: bytes) -> bytes:
-    """Return a row's link, from the link of the row before it in its saga and the digest of its payload."""
-    # By hand, as every row that is written comes through here.
+    """Return a row's link, from the link of the saga's previous row and the digest of the payload."""
+    # Unpacked field by field for speed, as every row that is written is linked here.
     a, b, n1, c, n2, d, e, f, g, h, i, j, k, l, m, o, n3, n4, n5, _, note, t = entry  # noqa: E741
     texts = _BETWEEN.join((a, b, c, d, e, f, g, h, i, j, k, l, m, o, t, note))
     return sha256(before + digest + _NUMBERS(n1, n2, n3, n4, n5) + texts.encode()).digest()
@@ -103,7 +103,7 @@ def head_of(rows: Iterable[Row]) -> bytes:
 
 
 def first_broken_link(rows: Iterable[Row], unchained: int = 0) -> BrokenLink | None:
-    """Return where a saga's chain is broken, None where it holds.
+    """Return the first broken link of a saga's chain, None where it holds.
 
     ``rows`` are all of the saga's, in order; those up to the id ``unchained`` need not have a link.
 
@@ -128,7 +128,7 @@ def first_broken_link(rows: Iterable[Row], unchained: int = 0) -> BrokenLink | N
 
 
 def _fault(before: bytes, row: Row, unchained: int) -> str:
-    """Return what is wrong with a row, whatever its link is; empty where nothing is."""
+    """Return what is wrong with a row apart from its link; empty where nothing is."""
     entry = row.entry
     if row.link is None and row.id > unchained:
         return "it has no link: something else than this choreo wrote it"
@@ -151,7 +151,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _likely(before: bytes, rest: list[Row]) -> str:
-    """Return what most likely happened to the first of these rows, which doesn't follow ``before``."""
+    """Return the likely cause why the first of these rows doesn't follow the link ``before``."""
     row, later = rest[0], rest[1:]
     if any(each.link is not None and expected_link(each.link, row) == row.link for each in later):
         return "it is out of its order"

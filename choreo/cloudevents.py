@@ -1,8 +1,9 @@
 """The headers of an event: CloudEvents 1.0, Kafka protocol binding 1.0.2, binary mode.
 
 Every participant reads the headers of every event, even of those it doesn't handle, so this is the hottest
-path of all. Headers that are alike from event to event (source, type, step) are encoded or parsed once and
-cached; a record that `read` can't take the fast way is read again header by header, to find what is wrong.
+path of all. Headers that are the same for all events of a step (source, type, step) are encoded or parsed
+once and cached; a record for which the fast path of `read` fails is read again header by header, which finds
+the error.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ V = TypeVar("V")
 CONTENT_TYPE: Final = "application/avro"
 MAX_HEADERS: Final = 64
 MAX_BYTES: Final = 64 * 1024
-"""Of all names and values of a record's headers together."""
+"""The greatest size of a record's headers, names and values together."""
 MAX_SAGA_ID: Final = 255
 MAX_ATTRIBUTE: Final = 1024
-"""Characters of any other attribute."""
+"""The greatest length of any attribute other than the saga's id, in characters."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -54,11 +55,11 @@ _COMMON: Final = (
 _NEEDED: Final = len(_COMMON) + len(("ce_id", "ce_subject", "ce_time"))
 _CONTENT_TYPE: Final = CONTENT_TYPE.encode()
 _PLAIN: Final = re.compile(r"[0-9-]{10}T[0-9:]{8}\.[0-9]{3}Z")
-"""A time as `headers_of` writes it, which `read` parses in two pieces."""
+"""A time in the format of `headers_of`, which `read` parses in two parts."""
 
 
 class _Origin(NamedTuple):
-    """The headers that the events of one step have in common."""
+    """The headers that all events of one step, outcome and type share."""
 
     source: str
     type: str
@@ -127,7 +128,7 @@ def read(record: Record) -> Envelope:
     known = _NEEDED + (cause != "") + (trace != "") + (get("content-type") == _CONTENT_TYPE)
     text = event_id + saga_id + cause + trace
     if (
-        known != len(headers)  # unknown ones too, or one twice
+        known != len(headers)  # an unknown header, or one twice
         or fields["ce_subject"] != record.key
         or not (event_id and saga_id)
         or len(text) > MAX_SAGA_ID
@@ -196,7 +197,7 @@ def _read_carefully(record: Record) -> Envelope:
 
 
 def _origin(fields: dict[str, bytes | None]) -> _Origin:
-    """Parse the headers that a step's events have in common, and cache them for `read`."""
+    """Parse the headers that a step's events share, and cache them for `read`."""
     version = _attribute(fields, "ce_sagaversion")
     if not _VERSION.fullmatch(version):
         raise HeadersError(f"ce_sagaversion: {_short(version)} is not a whole number from 1")
@@ -270,7 +271,7 @@ def _vocabulary(fields: dict[str, bytes | None], name: str, words: frozenset[str
 
 
 def _bounded(cache: dict[K, V]) -> dict[K, V]:
-    """Return a cache with room for one more entry: it is emptied when it is full."""
+    """Return a cache with room for one more entry, emptied where it was full."""
     if len(cache) >= _CACHED:
         cache.clear()
     return cache

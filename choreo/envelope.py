@@ -1,4 +1,4 @@
-"""``Envelope``: the CloudEvents attributes of an event, which its headers hold, without its body."""
+"""``Envelope``: the CloudEvents attributes of an event, from its headers, without its body."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from choreo.outcome import Kind, Outcome
 class Envelope(NamedTuple):
     """The attributes of one event of a saga (CloudEvents 1.0 with choreo's extensions).
 
-    ``time`` is in milliseconds since the epoch. A saga is folded from these alone; only a participant that
-    handles the event needs its body (R1).
+    ``time`` is in milliseconds since the epoch. A saga is folded from envelopes alone; only a participant
+    that handles the event needs its body (R1).
     """
 
     id: str
@@ -30,10 +30,9 @@ class Envelope(NamedTuple):
 
 
 def event_id(saga_id: str, step: str, outcome: str, event_type: str) -> str:
-    """Return the id of an outcome: the same for the same saga, step, outcome and event type.
+    """Return the id of an event, which is derived from the saga, the step, the outcome and the event type.
 
-    A retry, a restart, a replay or a second relay so repeats the id, and a reader that has folded it once
-    can ignore it (R2).
+    A retry, a restart or a replay repeats the id, so a reader ignores the repeated event (R2).
 
     >>> event_id("s-1", "payments.charge", "succeeded", "shop.PaymentProcessed")
     '2e2f0a9058ebd117bd021286599ebea7'
@@ -42,7 +41,7 @@ def event_id(saga_id: str, step: str, outcome: str, event_type: str) -> str:
 
 
 def idempotency_key(saga_id: str, step: str, action: str) -> str:
-    """Return the key by which an external API can do a step, or its compensation, only once.
+    """Return the key with which an external API does a step, or its compensation, only once.
 
     ``action`` is ``"action"`` or ``"compensation"``. Stable across retries, replays and restarts.
     """

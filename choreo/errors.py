@@ -1,4 +1,4 @@
-"""The errors that choreo raises, under one root.
+"""The errors that choreo raises, with one base class.
 
 Each has a message of one sentence and, where there is something to do about it, a ``hint``.
 """
@@ -10,10 +10,10 @@ from difflib import get_close_matches
 
 
 class ChoreoError(Exception):
-    """Raised when choreo refuses to go on; the root of every error below.
+    """Raised when choreo can't go on; the base class of every error below.
 
-    ``hint`` says what to do about it, or is empty. The CLI prints both on one line and exits with
-    ``exit_code``.
+    ``hint`` is what to do about it, or empty. The CLI prints the message and the hint on one line and exits
+    with ``exit_code``.
 
     >>> str(ChoreoError("no such step: ship", hint="steps of shop: reserve, charge"))
     'no such step: ship (hint: steps of shop: reserve, charge)'
@@ -72,7 +72,7 @@ class UndeclaredEvent(ChoreoError):
 
 
 class TransactionControl(ChoreoError):
-    """Raised when a handler ends the transaction that it runs in, or uses one where it runs outside."""
+    """Raised when a handler commits or rolls back, or uses ``ctx.db`` while it runs outside a transaction."""
 
 
 class StoreError(ChoreoError):
@@ -80,11 +80,11 @@ class StoreError(ChoreoError):
 
 
 class StoreMismatch(StoreError):
-    """Raised when the store and the topic contradict each other, so going on could lose or repeat effects."""
+    """Raised when the store and the topic contradict each other, which could lose or repeat effects."""
 
 
 class Fenced(StoreError):
-    """Raised when another worker moved the positions of this store: this one must stop."""
+    """Raised when another worker has claimed the store, so that this one must stop."""
 
 
 class ArchiveError(ChoreoError):
@@ -104,7 +104,7 @@ class ManifestError(ChoreoError):
 
 
 class Permanent(Exception):
-    """Raise it in a handler when trying again is useless: the step's failure event is published.
+    """Raised by a handler where a retry is useless; the step's failure event is published without one.
 
     >>> raise Permanent("card declined")
     Traceback (most recent call last):
@@ -113,7 +113,7 @@ class Permanent(Exception):
 
 
 def did_you_mean(word: object, known: Iterable[str], otherwise: str) -> str:
-    """Return a hint for an unknown word: the known one most like it, or ``otherwise`` and all of them.
+    """Return a hint for an unknown word: the most similar known one, else ``otherwise`` and all known ones.
 
     >>> did_you_mean("timeot", ["fails", "timeout"], "options")
     "did you mean 'timeout'?"

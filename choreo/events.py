@@ -1,4 +1,4 @@
-"""The decorator `event`: a domain event is a frozen dataclass with a name of its own on the wire."""
+"""``event``: the decorator that makes a class a domain event, a frozen dataclass with an Avro full name."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class _Earlier:
 EARLIER = _Earlier()
 
 Earlier = Annotated[T, EARLIER]
-"""An event that came earlier in the saga, as a parameter: ``order: Earlier[OrderCreated]``.
+"""The annotation of a handler's parameter that takes an earlier event of the saga, which does not call it.
 
-It plays no part in what calls the handler. The participant's saga log keeps its body from the release on in
-which a handler takes it. ``Earlier[OrderNoted] | None`` takes one that may not have come; of
-``Earlier[A | B]`` the handler gets the first of A and B that has come.
+``order: Earlier[OrderCreated]`` requires that the event precedes, which ``choreo verify`` proves;
+``Earlier[OrderCreated] | None`` does not. ``Earlier[A | B]`` takes the first of A and B in the saga. The
+participant's saga log keeps the event's body from the first release on in which a handler takes it.
 """
 
 
@@ -34,8 +34,9 @@ which a handler takes it. ``Earlier[OrderNoted] | None`` takes one that may not 
 class DecimalOf:
     """The digits of a Decimal field of an event: ``precision`` in all, ``scale`` of them after the point.
 
-    There is no default: a scale that doesn't fit the currency would round money, so a bare Decimal is
-    refused. A value with more digits after the point than ``scale`` is refused too, never rounded.
+    A Decimal field without it is refused, as no scale fits every currency. A value with more digits after
+    the point than ``scale`` is refused, never rounded. Raises `ValueError` for impossible numbers. Source:
+    Apache Avro 1.12 specification, "Decimal".
 
     >>> from decimal import Decimal
     >>> from typing import Annotated
@@ -80,10 +81,11 @@ def event(*, namespace: str = "", name: str = "") -> Callable[[type[T]], type[T]
 def event(cls: type[T] | None = None, /, *, namespace: str = "", name: str = "") -> Any:
     """Make a class a domain event: a frozen dataclass with an Avro full name.
 
-    ``namespace`` (dotted) and ``name`` (the class's own by default) make the full name that stands in
-    ``ce_type`` and in the Avro schema; the class's docstring becomes the schema's ``doc``.
+    ``namespace`` (dotted) and ``name`` (by default the class's own) form the full name, which is the
+    ``ce_type`` and the name of the Avro schema; the class's docstring becomes the schema's ``doc``.
 
-    Raises `DeclarationError` when the name isn't an Avro name, or the class can't be a dataclass.
+    Raises `DeclarationError` when the name isn't an Avro name, or the class can't be a dataclass. Source:
+    Vernon, *Implementing Domain-Driven Design* (2013), chapter 8, "Domain Events".
 
     >>> @event(namespace="shop")
     ... class OrderCreated:
@@ -137,7 +139,7 @@ def _origin(cls: type) -> str:
 
 
 def is_event(cls: object) -> bool:
-    """Whether ``@event`` decorates this very class (a subclass needs its own)."""
+    """Whether ``@event`` decorates this class itself, not only a base class."""
     return isinstance(cls, type) and _MARK in cls.__dict__
 
 
@@ -167,11 +169,15 @@ def short_name(event_type: str) -> str:
 
 @event(namespace="choreo")
 class Aborted:
-    """What a compensation with an event parameter takes when no event of another step called it.
+    """The event passed to a compensation with an event parameter when no event of another step called it.
 
-    That is so for a step that no later step follows, and after a timeout. ``step`` is the step whose failure
-    or timeout was the first in the topic, ``reason`` says why it failed. A compensation that names no event
-    needs no ``Aborted``, and none is ever published.
+    That is the case for a step without later steps, and after the step's own timeout. ``step`` is the step
+    whose failure or timeout was the first in the topic, ``reason`` why it failed. It is never published, and
+    a compensation that names no event does not need it.
+
+    >>> from examples.orders.contract import InventoryReserved, PaymentFailed, ReservationReleased
+    >>> def release(event: PaymentFailed | Aborted, reserved: InventoryReserved) -> ReservationReleased:
+    ...     return ReservationReleased(reserved.order_id)
     """
 
     step: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final, Literal
 
 Outcome = Literal["succeeded", "failed", "timed_out", "compensated"]
-"""The outcome of a step, as the header ``ce_outcome`` holds it."""
+"""The outcome of a step; the value of the header ``ce_outcome``."""
 
 Kind = Literal["compensatable", "pivot", "retriable", "start", "external", "cancellation"]
-"""The kind of a step (Richardson, *Microservices Patterns*, chapter 4); the last three are choreo's own."""
+"""The kind of a step (Richardson, *Microservices Patterns*, chapter 4); the last three are of choreo."""
 
 StepState = Literal["pending", "executing", "completed", "failed", "refused", "compensating", "compensated"]
 """The state of a step; `choreo.protocol` has the diagram."""

@@ -1,6 +1,6 @@
 """The data that all packages share: a record of a topic, and the rows of a participant's tables.
 
-`Record` and `Partition` are Kafka's; `Entry`, `Unpublished`, `Scheduled` and `DeadLetter` are a row each of
+`Record` and `Partition` are Kafka's; `Entry`, `Unpublished`, `Scheduled` and `DeadLetter` are rows of
 ``saga_log``, ``outbox``, ``schedule`` and ``dead_letters``. Times are in milliseconds since the epoch.
 """
 
@@ -30,14 +30,13 @@ class Record(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One row of ``saga_log``: one step's transition ``old_state → new_state``, and what caused it.
+    """One row of ``saga_log``: one step's transition ``old_state → new_state``, and its cause.
 
     ``input`` names the protocol's input (``event`` for an event of the topic, else a local command); an
     entry whose ``input`` is empty is a consequence of the entry before it. Folding the entries that have
-    an input, in order, yields the state of the saga: that is what replay does. ``offset`` is -1 for what
-    happened locally. ``note`` is ``void`` where the event changed nothing
-    (see `choreo.ports.Store.payload`), else free text; ``traceparent`` is that of an event of the log.
-    Times are in milliseconds since the epoch.
+    an input, in order, yields the state of the saga, as a replay does. ``offset`` is -1 for a local command.
+    ``note`` is ``void`` where the event changed nothing (see `choreo.ports.Store.payload`), else free text;
+    ``traceparent`` is that of an event of the topic.
     """
 
     saga_id: str
@@ -67,8 +66,8 @@ class Entry(NamedTuple):
 class Unpublished(NamedTuple):
     """One row of ``outbox``: an event that Kafka has not acknowledged yet.
 
-    ``headers`` are the record's, a line ``name: value`` each. The store assigns ``seq``, which grows in the
-    order of commits.
+    ``headers`` are the record's, one line ``name: value`` for each. The store assigns ``seq``, which
+    increases in the order of commits.
     """
 
     event_id: str
@@ -80,17 +79,17 @@ class Unpublished(NamedTuple):
 
 
 Lane = Literal["turn", "call", "out"]
-"""How something due is done: in the turn, or by a call; ``out`` is a call that is under way."""
+"""How a due handler runs: inside the turn, or as a call outside of it; ``out`` is a call under way."""
 
 
 class Scheduled(NamedTuple):
-    """One row of ``schedule``: what is due for a saga, and when (milliseconds since the epoch).
+    """One row of ``schedule``: work that is due for a saga at the time ``due``.
 
-    ``task`` is what to do (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
-    a refusal), ``name`` of which handler or step, ``event_id`` the event that caused it. One row each
-    saga, task, name and event at most: scheduling again moves it. ``lane`` says how it is done; what is
-    ``out`` stays on the schedule until its result is committed. ``until`` is the time that such a call
-    asked for with ``ctx.extend``, 0 where it did not.
+    ``task`` is the kind of work (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
+    a refusal), ``name`` the handler or the step, ``event_id`` the event that caused it. There is at most one
+    row for a saga, task, name and event: scheduling again moves it. A row whose ``lane`` is ``out`` remains
+    until the call's result is committed; ``until`` is the time to which the call was extended with
+    ``ctx.extend``, else 0.
     """
 
     saga_id: str
@@ -105,15 +104,15 @@ class Scheduled(NamedTuple):
 
 
 LetterState = Literal["open", "requeued", "discarded"]
-"""The state of a dead letter; those that are closed are kept, too."""
+"""The state of a dead letter; closed ones are kept too."""
 
 
 class DeadLetter(NamedTuple):
-    """One row of ``dead_letters``: what could not be handled, with the raw record and the reason.
+    """One row of ``dead_letters``: a record that could not be handled, with the reason.
 
-    ``headers`` are the raw ones as JSON, values in base64; ``handler`` is empty where no handler was
-    reached. ``comment`` says why it was closed, at ``closed_at``. ``edited`` is the body that the handler
-    gets instead of ``value``, once requeued. The store assigns ``id``.
+    ``headers`` are the raw ones as JSON, values in base64; ``name`` is the handler's or the step's, empty
+    where none was reached. ``comment`` is the reason for closing it, at ``closed_at``. ``edited`` is the body
+    that the handler takes instead of ``value`` once it is requeued. The store assigns ``id``.
     """
 
     reason: str

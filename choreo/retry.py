@@ -1,4 +1,4 @@
-"""``Retry``: how often a failed attempt is repeated, and after which pauses."""
+"""``Retry``: the number of attempts of a handler, and the pauses between them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from choreo.errors import DeclarationError
 class Retry:
     """Exponential backoff: ``attempts`` in all, the first pause ``delay``, each next ``factor`` times longer.
 
-    No pause is longer than ``longest``. The default is five attempts, with pauses of 10 s, 20 s and so on.
-    Raises `DeclarationError` for numbers that make no sense.
+    No pause is longer than ``longest``. After the last attempt an action fails; a compensation, an observer
+    or a deadline becomes a dead letter. A retriable action is retried until it succeeds. Raises
+    `DeclarationError` for numbers out of range. Source: Metcalfe and Boggs, *Ethernet* (1976), "binary
+    exponential backoff".
 
     >>> [Retry(delay=timedelta(seconds=10)).pause(attempt).total_seconds() for attempt in (1, 2, 3)]
     [10.0, 20.0, 40.0]
@@ -46,7 +48,7 @@ class Retry:
         """Return the pause after attempt number ``attempt`` (the first is 1)."""
         if not self.delay:
             return self.delay
-        # In logarithms, as a retriable step counts its attempts without end and a power would overflow.
+        # Logarithms, since the attempts of a retriable step have no bound and the power could overflow.
         growth = (attempt - 1) * math.log(self.factor)
         if growth >= math.log(self.longest / self.delay):
             return self.longest

@@ -13,21 +13,22 @@ _TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")
 
 
 class StartStep(NamedTuple):
-    """The step that starts a saga, as ``compensation(of=saga.start)`` names it."""
+    """The step that starts a saga, for ``compensation(of=saga.start)``."""
 
     saga: Saga
     name: str = START
 
 
 class Saga:
-    """A saga type: how it starts, how it ends, and the one topic that carries all its events.
+    """A saga type: its events of start and end, and the one topic of all its events.
 
-    ``starts``, ``completes`` and ``fails`` are event classes; ``aborts`` is the event that cancels the saga,
-    where it can be cancelled. ``topic`` is ``name`` by default. ``version`` grows when the contract
-    changes: a participant acts on versions up to the one it knows. Events of the saga live in the
-    namespace of ``starts``, below it, or in one of ``namespaces``.
+    ``starts``, ``completes`` and ``fails`` are event classes; so is ``aborts``, the event that cancels the
+    saga, None where it can't be cancelled. ``topic`` is by default ``name``. ``version`` (1, 2 and so on) is
+    increased when the contract changes: a participant acts only on sagas of its own version and of older
+    ones. All events of the saga are in the namespace of ``starts``, in one of ``namespaces``, or below these.
 
-    Raises `DeclarationError` for a contract that could not work.
+    Raises `DeclarationError` for a contract that could not work. Source: Garcia-Molina and Salem, *Sagas*
+    (SIGMOD 1987).
 
     >>> from choreo import event
     >>> @event(namespace="shop")
@@ -65,7 +66,7 @@ class Saga:
         self.version = version
         self._refuse_bad_values()
         self._refuse_bad_events()
-        self.namespaces = (event_type(starts).namespace, *self._given(namespaces))
+        self.namespaces = (event_type(starts).namespace, *self._checked(namespaces))
         for cls in self.events:
             if not self.owns(cls):
                 raise self._refusal(self.foreign(cls), f"Saga(namespaces=({event_type(cls).namespace!r},))")
@@ -95,7 +96,7 @@ class Saga:
                     f"{name} is named twice", "starts, completes, fails and aborts are different events"
                 )
 
-    def _given(self, namespaces: tuple[str, ...]) -> tuple[str, ...]:
+    def _checked(self, namespaces: tuple[str, ...]) -> tuple[str, ...]:
         if isinstance(namespaces, str):
             raise self._refusal(f"namespaces={namespaces!r} is not a tuple", f"namespaces=({namespaces!r},)")
         return tuple(namespaces)
@@ -105,7 +106,7 @@ class Saga:
 
     @property
     def events(self) -> tuple[type, ...]:
-        """The event classes that the contract names."""
+        """The event classes of the contract."""
         named = (self.starts, self.completes, self.fails)
         return (*named, self.aborts) if self.aborts else named
 
@@ -115,12 +116,12 @@ class Saga:
         return StartStep(self)
 
     def owns(self, cls: type) -> bool:
-        """Whether an event class may be an event of this saga, by its namespace."""
+        """Whether an event class is in the saga's namespaces, and so may be one of its events."""
         namespace = event_type(cls).namespace
         return any(namespace == own or (own and namespace.startswith(f"{own}.")) for own in self.namespaces)
 
     def foreign(self, cls: type) -> str:
-        """Return why an event class is not of this saga."""
+        """Return the error message for an event class that is not in the saga's namespaces."""
         return (
             f"{event_name(cls)} is not an event of saga {self.name!r}, whose events live in "
             f"namespace {' or '.join(repr(namespace) for namespace in self.namespaces)}"

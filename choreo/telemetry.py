@@ -1,8 +1,7 @@
-"""Traces, by OpenTelemetry's API alone: an application such as ``choreo run`` sets up the SDK.
+"""Traces, with OpenTelemetry's API alone: an application such as ``choreo run`` sets up the SDK.
 
-Context travels as W3C Trace Context in the header ``traceparent``. Where no SDK is set up, an event hands
-on the ``traceparent`` of the event that caused it, so that a trace isn't broken by a service that doesn't
-trace.
+The context is propagated as W3C Trace Context in the header ``traceparent``. Where no SDK is set up, an event
+has the ``traceparent`` of the event that caused it, so that a service without tracing doesn't break a trace.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _HEADER = "traceparent"
 _propagator = TraceContextTextMapPropagator()
 
 UNTRACED: AbstractContextManager[None] = nullcontext()
-"""In place of a span, where nothing is traced."""
+"""The context manager in place of a span, where nothing is traced."""
 
 
 def is_on() -> bool:
@@ -49,7 +48,7 @@ def _attributes(saga_id: str, step: str) -> dict[str, str]:
 
 
 def traceparent(inherited: str) -> str:
-    """Return the ``traceparent`` of what is published now: the open span's, or the one ``inherited``."""
+    """Return the ``traceparent`` for a publication: that of the current span, else ``inherited``."""
     if not trace.get_current_span().get_span_context().is_valid:
         return inherited
     carrier: dict[str, str] = {}

@@ -1,3 +1,3 @@
-"""choreo's own version, by which a manifest says what wrote it."""
+"""The version of choreo."""
 
 __version__ = "0.1.0"

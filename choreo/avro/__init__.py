@@ -5,7 +5,6 @@ Importing this package imports fastavro, so commands that need neither bodies no
 
 from choreo.avro.codec import AvroCodec
 from choreo.avro.derivation import schema_of
-from choreo.avro.json_encoding import body_of, text_of
 from choreo.avro.resolution import Problem, incompatibilities, unreadable
 from choreo.avro.schema import ParsedSchema, parse_schema
 from choreo.avro.schema_files import Finding, check_schemas, write_schemas
@@ -15,12 +14,10 @@ __all__ = [
     "Finding",
     "ParsedSchema",
     "Problem",
-    "body_of",
     "check_schemas",
     "incompatibilities",
     "parse_schema",
     "schema_of",
-    "text_of",
     "unreadable",
     "write_schemas",
 ]

@@ -54,7 +54,7 @@ _LOOK_SECONDS = 0.02
 
 
 class StoreConnection:
-    """Implements `choreo.participant.Connection`, with one connection to the database for each thread."""
+    """Implements `choreo.participant.connection.Connection`, with one open database for each thread."""
 
     def __init__(
         self,

@@ -1,18 +1,16 @@
-"""A choreography: the whole event graph of each saga, put together from manifests. Pure; no I/O here."""
+"""A choreography: the whole event graph of each saga, built from manifests. Pure; no I/O here."""
 
 from choreo.graph.choreography import Choreography, choreography_of
-from choreo.graph.lock import Lock, LockedSaga, derive, derive_from, lock_of, read_lock, write_lock
-from choreo.graph.reverse_edges import RequiredTrigger, Slots, required_trigger, reverse_edges, trigger_of
+from choreo.graph.lock import Lock, derive, derive_from, lock_of, read_lock, write_lock
+from choreo.graph.reverse_edges import RequiredTrigger, required_trigger, reverse_edges, trigger_of
 from choreo.graph.roles import role_of, role_of_all, roles_of
 from choreo.graph.saga_graph import SagaGraph, Step
 
 __all__ = [
     "Choreography",
     "Lock",
-    "LockedSaga",
     "RequiredTrigger",
     "SagaGraph",
-    "Slots",
     "Step",
     "choreography_of",
     "derive",

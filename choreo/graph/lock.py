@@ -1,7 +1,8 @@
-"""``Lock``: what calls each compensation, resolved from the whole choreography and committed as a file.
+"""``Lock``: the trigger of each compensation, derived from the whole choreography and committed as a file.
 
-A participant whose compensations name no event takes their triggers from the lock, as long as what it
-declares is what was locked; `derive` does the same without a file for participants of one process.
+A participant whose compensations name no event takes their triggers from the lock, as long as its
+declarations are those that were locked; `derive` does the same without a file for participants of one
+process.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ class LockedSaga:
 
 @dataclass(frozen=True)
 class Lock:
-    """The choreography's lock. ``participants`` are the digests of what each declares."""
+    """The choreography's lock. ``participants`` has the digest of each one's declarations."""
 
     participants: Mapping[str, str]
     sagas: tuple[LockedSaga, ...]
     choreo: str = ""
 
     def edges(self, saga: str, step: str) -> Mapping[str, Slots] | None:
-        """Return what calls a step's compensation, by success event; None for a step not in the lock."""
+        """Return the slots that call a step's compensation, by success event; None for an unknown step."""
         found = (each for each in self.sagas if each.contract.name == saga)
         return next((each.edges.get(step) for each in found), None)
 
     def is_stale(self, manifest: Manifest) -> bool:
-        """Whether a participant declares something else than what was locked, or is not in the lock."""
+        """Whether a participant's declarations differ from the locked ones, or are not in the lock."""
         return self.participants.get(manifest.participant) != digest_of(manifest)
 
 
 def lock_of(choreography: Choreography, choreo: str = "") -> Lock:
-    """Return the lock of a choreography; ``choreo`` is the version that makes it."""
+    """Return the lock of a choreography; ``choreo`` is the version that writes it."""
     return Lock(
         {manifest.participant: digest_of(manifest) for manifest in choreography.manifests},
         tuple(_locked(graph) for graph in choreography.sagas),
@@ -68,7 +69,7 @@ DOCUMENT = Document("a choreography's lock", 1, "write it anew: choreo verify --
 
 
 def write_lock(lock: Lock) -> str:
-    """Return a lock as JSON text: the same choreography always gives the same text."""
+    """Return a lock as JSON text, which is the same for the same choreography."""
     return DOCUMENT.write(
         {
             "choreo": lock.choreo,
@@ -79,7 +80,7 @@ def write_lock(lock: Lock) -> str:
 
 
 def read_lock(content: bytes | str, where: str) -> Lock:
-    """Return the lock in a text; ``where`` it was found stands in every message.
+    """Return the lock in a text; ``where`` is its place, for error messages.
 
     Raises `ManifestError` when it is too large, not JSON, of a newer format, was changed by hand or merged,
     or is no lock.
@@ -116,7 +117,7 @@ def _edges(given: Fields) -> dict[str, Slots]:
 
 
 def derive(participants: Iterable[Participant]) -> None:
-    """Derive what calls the compensations that name no event, from all participants of their sagas.
+    """Derive the triggers of compensations that name no event, from all participants of their sagas.
 
     >>> from examples.travel import agency, car, flight, hotel
     >>> derive([agency.agency, car.car, flight.flight, hotel.hotel])
@@ -131,10 +132,10 @@ def derive(participants: Iterable[Participant]) -> None:
 
 
 def derive_from(lock: Lock, participant: Participant) -> None:
-    """Set what calls the compensations of a participant that name no event, as the lock says.
+    """Set the triggers of a participant's compensations that name no event to those of the lock.
 
-    Raises `ManifestError` when the participant declares something else than what was locked, as its
-    compensations may have other triggers then.
+    Raises `ManifestError` when the participant's declarations differ from the locked ones, since the
+    triggers may differ too.
     """
     if lock.is_stale(manifest_of(participant, {})):
         known = "has changed since the choreography was locked"

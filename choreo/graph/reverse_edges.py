@@ -1,8 +1,8 @@
-"""The reverse edges of a saga's graph: what calls each compensation, for every shape of a saga (R7).
+"""The reverse edges of a saga's graph: the trigger of each compensation, for every shape of a saga (R7).
 
 The compensation of a step waits for every step that its success event triggers and that can fail: for
 its failure, or for the confirmation of its compensation. A half-filled join answers too (R4), so joins,
-forks within forks and merges need no rule of their own; where a step has several success events, each has
+nested forks and merges need no rule of their own; where a step has several success events, each has
 its own edges.
 
 Source: Garcia-Molina and Salem, *Sagas* (SIGMOD 1987), section 7, "Parallel sagas".
@@ -20,11 +20,11 @@ from choreo.manifest import Alternatives, HandlerEntry, in_order
 from choreo.protocol import Trigger, serves
 
 Slots = tuple[frozenset[str], ...]
-"""What calls a compensation: one event of each slot; without slots, the saga's first failure."""
+"""The trigger of a compensation: one event of each slot; without slots, the saga's first failure."""
 
 
 class RequiredTrigger(NamedTuple):
-    """What has to call the compensation of one success event: of each successor, one of its answers.
+    """The right trigger of the compensation of one success event: one of the answers of each successor.
 
     ``answers`` is empty for a leaf, a step without successors that can fail: the first failure calls it.
     """
@@ -58,13 +58,13 @@ class RequiredTrigger(NamedTuple):
 
 
 def required_trigger(graph: SagaGraph, success: str) -> RequiredTrigger:
-    """Return what has to call the compensation of the step that emits a success event."""
+    """Return the right trigger of the compensation of the step that emits a success event."""
     successors = graph.successors(success)
     return RequiredTrigger(success, tuple((step, (*step.failures, *step.answers)) for step in successors))
 
 
 def reverse_edges(graph: SagaGraph, step: str) -> Mapping[str, Slots]:
-    """Return what calls the compensation of a step, by the success event that it emitted."""
+    """Return the slots that call the compensation of a step, by the success event that it emitted."""
     return {success: required_trigger(graph, success).slots for success in graph.steps[step].successes}
 
 
@@ -96,7 +96,7 @@ def _step(graph: SagaGraph, step: Step) -> Step:
 
 
 def _undos(graph: SagaGraph, step: Step, undo: HandlerEntry) -> Iterator[HandlerEntry]:
-    """Return a derived compensation once for all success events that have the same edges."""
+    """Yield a derived compensation once for all success events that have the same edges."""
     if not undo.derived:
         yield undo
         return

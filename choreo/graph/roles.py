@@ -1,4 +1,4 @@
-"""The protocol's roles, made from a saga's graph: the roles that the workers fold with."""
+"""The protocol's roles, made from a saga's graph; they equal those of the workers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def roles_of(graph: SagaGraph) -> tuple[Role, ...]:
 
 
 def role_of_all(graph: SagaGraph) -> Role:
-    """Return one role for all participants together, as all of them read the same topic in the same order."""
+    """Return one role that combines all participants, since all read the same topic in the same order."""
     roles = roles_of(graph)
     return Role(
         "*",

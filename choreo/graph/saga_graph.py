@@ -31,7 +31,7 @@ class SagaGraph:
 
     @cached_property
     def outcome(self) -> dict[str, tuple[str, str]]:
-        """The step of which each event is an outcome, and the outcome, by event type."""
+        """The step and the outcome of each event type."""
         found: dict[str, tuple[str, str]] = {}
         for event, step, outcome in self._outcomes():
             found.setdefault(event, (step, outcome))
@@ -47,7 +47,7 @@ class SagaGraph:
 
     @cached_property
     def consumers(self) -> dict[str, list[HandlerEntry]]:
-        """The handlers that each event type calls, alone or with others."""
+        """The handlers whose trigger contains each event type."""
         found: dict[str, list[HandlerEntry]] = {}
         for handler in self.handlers:
             for name in frozenset().union(*handler.trigger):
@@ -56,7 +56,7 @@ class SagaGraph:
 
     @cached_property
     def triggered(self) -> dict[str, list[Step]]:
-        """The steps that each event type triggers, alone or with others."""
+        """The steps whose trigger contains each event type."""
         found: dict[str, list[Step]] = {}
         for step in self.steps.values():
             for name in sorted(frozenset().union(*step.trigger)):
@@ -101,11 +101,11 @@ class Step:
         return next((handler.place for handler in handlers if handler), "")
 
     def compensation_for(self, success: str) -> HandlerEntry | None:
-        """Return the compensation that undoes what a success event says was done, if there is one."""
+        """Return the compensation that undoes the step where it emitted a success event, or None."""
         return compensation_for(self.compensations, success)
 
     def compensation_after(self, result: str) -> HandlerEntry | None:
-        """Return the compensation that runs after a result, which is empty for an action that raised.
+        """Return the compensation that runs after a result, which is empty where the action raised.
 
         An action that may be compensated without a result has only one compensation.
         """

@@ -1,7 +1,7 @@
-"""A manifest: what one participant declares, as data that can be committed, read and compared. No I/O here.
+"""A manifest: the declarations of one participant, as data that can be committed and compared. No I/O here.
 
-It is made from a `Participant`, or read from text that somebody else wrote; what is read is checked, and
-never executed. Schemas, versions and the names of files are passed in by the caller.
+It is made from a `Participant`, or read from untrusted text, which is checked and never executed. Schemas,
+versions and the names of files are passed in by the caller.
 """
 
 from choreo.manifest.declaration import manifest_of

@@ -36,7 +36,7 @@ def manifest_of(
     """Return the manifest of a participant.
 
     ``schemas`` are those of its events, by full name; ``locate`` returns the name of a source file within the
-    project; ``code`` is the version of the participant's code; ``suppressions`` and ``remarks`` come from
+    project; ``code`` is the version of the participant's code; ``suppressions`` and ``remarks`` were found in
     its source.
     """
     return Manifest(

@@ -1,4 +1,4 @@
-"""``Document``: a kind of JSON file with a format number and a hash, read without trusting its content."""
+"""``Document``: a kind of JSON file with a format number and a hash, whose content is not trusted."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ MAX_BYTES = 8 * 1024 * 1024
 
 
 class Document(NamedTuple):
-    """A kind of document: its description, the newest format that can be read, and how to write one."""
+    """A kind of document: its description, the newest readable format, and the command that writes one."""
 
     description: str
     format: int
     hint: str
 
     def write(self, content: Mapping[str, Any]) -> str:
-        """Return the text of a document; the same content always gives the same text."""
+        """Return the text of a document, which is the same for the same content."""
         whole = {"format": self.format, **content}
         signed = {**whole, "hash": hash_of(whole)}
         return json.dumps(signed, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     def read(self, content: bytes | str, where: str) -> Fields:
-        """Return the fields of a document, from its text; ``where`` it was found stands in messages.
+        """Return the fields of a document from its text; ``where`` is its place, for error messages.
 
         Raises `ManifestError` when it is too large, not JSON, of another kind or a newer format, or was
-        changed since it was written.
+        changed after it was written.
         """
         if len(content) > MAX_BYTES:
             raise ManifestError(f"{where}: larger than {MAX_BYTES} bytes", hint=f"is it {self.description}?")
@@ -62,7 +62,7 @@ class Document(NamedTuple):
 
 
 def hash_of(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a JSON object, whatever its spacing and the order of its fields.
+    """Return the SHA-256 of a JSON object, independent of its spacing and the order of its fields.
 
     >>> hash_of({"b": 1, "a": 2}) == hash_of({"a": 2, "b": 1})
     True

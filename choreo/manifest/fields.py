@@ -1,4 +1,4 @@
-"""``Fields``: a JSON object from outside, each value of which is checked when it is read."""
+"""``Fields``: an untrusted JSON object, each value of which is checked when it is read."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MAX_JOIN = 1_000
 
 
 class Fields:
-    """The fields of one object; ``where`` it stands and a ``hint`` are for messages.
+    """The fields of one object; ``where`` (its place) and ``hint`` are for error messages.
 
-    Every method raises `ManifestError` when the field is not of the kind that the method returns.
+    Every method raises `ManifestError` when the field is not of the type that the method returns.
     """
 
     def __init__(self, given: Any, where: str, hint: str) -> None:
@@ -30,7 +30,7 @@ class Fields:
         return [self._text(name, name) for name in self._given]
 
     def text(self, name: str, choices: tuple[str, ...] = ()) -> str:
-        """Return a text, one of ``choices`` where there are any."""
+        """Return a text, which must be one of ``choices`` where there are any."""
         value = self._text(name, self._given.get(name))
         if choices and value not in choices:
             raise self._refusal(name, f"one of {', '.join(filter(None, choices))}")

@@ -1,4 +1,4 @@
-"""``Manifest``: what one participant declares, as data, and the entries that it consists of."""
+"""``Manifest``: the declarations of one participant as data, and the entries of a manifest."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class ParameterEntry:
-    """One parameter of a handler, from which its ``def`` line can be written again.
+    """One parameter of a handler, from which its ``def`` line can be reproduced.
 
     ``role`` is ``event`` (it calls the handler), ``result`` (of the action that is undone), ``earlier`` or
     ``context``. ``types`` are the full names of the events that it takes, without `Aborted`; ``optional``: it
-    takes None, too.
+    takes None too.
     """
 
     name: str
@@ -34,10 +34,10 @@ class Link(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """What a rule has found in the body of a handler.
+    """A finding of a rule in the body of a handler.
 
-    ``where`` is the line, ``about`` the name of what is called or returned there, ``what`` a detail, and
-    ``chain`` the lines of the functions that are called from there, down to the last.
+    ``where`` is the line, ``about`` the name that is called or returned there, ``what`` a detail, and
+    ``chain`` the lines of the nested calls, outermost first.
     """
 
     rule: str
@@ -49,20 +49,20 @@ class Remark(NamedTuple):
 
 
 Alternatives = tuple[frozenset[str], ...]
-"""The trigger of a handler: any of several sets of event types, of which all must have come.
+"""The trigger of a handler: alternatives, each a set of event types that must all have come.
 
-They are sorted, so that equal triggers compare equal however they were declared.
+They are sorted, so that equal triggers compare equal.
 """
 
 
 def in_order(alternatives: Iterable[frozenset[str]]) -> Alternatives:
-    """Return alternatives sorted."""
+    """Return alternatives in sorted order."""
     return tuple(sorted(alternatives, key=sorted))
 
 
 @dataclass(frozen=True)
 class SagaEntry:
-    """The contract of a saga, as one participant knows it."""
+    """The contract of a saga, as one participant declares it."""
 
     name: str
     topic: str
@@ -75,7 +75,7 @@ class SagaEntry:
 
 @dataclass(frozen=True)
 class Emission:
-    """The events that a handler may emit: those that mean success, and those that mean failure."""
+    """The full names of the events that a handler may emit, by success and failure."""
 
     successes: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ class Emission:
 
 @dataclass(frozen=True)
 class RetryEntry:
-    """How often an attempt is repeated, and after which pauses, in milliseconds."""
+    """The retry of a handler: attempts, and pauses in milliseconds."""
 
     attempts: int
     delay_ms: int
@@ -95,10 +95,10 @@ class RetryEntry:
 class HandlerEntry:
     """One handler: ``task`` and ``step`` as in `choreo.participant.Handler`, times in milliseconds.
 
-    ``place`` is ``file:line``, the file as the project names it. ``results`` are the success events that a
-    compensation undoes (empty: all), ``aborted`` says whether it admits an `Aborted`, ``optional_result``
-    whether it can run without the event that its action returned. ``earlier`` are the earlier events that the
-    handler takes; ``derived``: a compensation names no event, and its trigger follows from the graph (R7).
+    ``place`` is ``file:line``, relative to the project. ``results`` are the success events that a
+    compensation undoes (empty: all), ``aborted``: it admits an `Aborted`, ``optional_result``: it can run
+    without the event that its action returned, ``derived``: it names no event, and its trigger follows from
+    the graph (R7). ``earlier`` are the earlier events that the handler takes.
     """
 
     name: str
@@ -129,7 +129,7 @@ class HandlerEntry:
 
 @dataclass(frozen=True)
 class ExternalEntry:
-    """An event that goes to (``export``) or comes from (``import``) a topic that isn't a saga's."""
+    """An event that is exported to, or imported from, a topic that isn't a saga's."""
 
     event: str
     saga: str
@@ -139,7 +139,7 @@ class ExternalEntry:
 
 @dataclass(frozen=True)
 class SchemaEntry:
-    """An event's Avro schema, its fingerprint in hex, and earlier versions that the topic may still hold."""
+    """An event's Avro schema, its fingerprint in hex, and the earlier versions that a topic may contain."""
 
     schema: Any
     fingerprint: str
@@ -148,7 +148,7 @@ class SchemaEntry:
 
 @dataclass(frozen=True)
 class Suppression:
-    """``# choreo: ignore[CHO204] reason`` at ``place``: findings of the rule are not reported there."""
+    """A comment ``# choreo: ignore[CHO204] reason`` at ``place``, where the rule reports nothing."""
 
     rule: str
     place: str
@@ -157,11 +157,11 @@ class Suppression:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that one participant declares. ``schemas`` has an entry for each event type.
+    """The declarations of one participant. ``schemas`` has an entry for each event type.
 
-    ``choreo`` and ``code`` are the versions of choreo and of the participant's own code. ``remarks`` are what
-    was found in the bodies of its handlers. ``origin`` says where it was read, for messages; ``outdated``
-    names a committed manifest that differs from the code; neither is written.
+    ``choreo`` and ``code`` are the versions of choreo and of the participant's own code. ``remarks`` are the
+    findings in the bodies of its handlers. ``origin`` is the place it was read from, for messages;
+    ``outdated`` names a committed manifest that differs from the code; neither is written.
     """
 
     participant: str

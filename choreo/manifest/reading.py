@@ -1,4 +1,4 @@
-"""Reads manifests, which are data from outside: every value is checked."""
+"""Reading of manifests, which are not trusted: every value is checked."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _RUNS = ("inside", "coroutine", "thread")
 
 
 def read_manifest(content: bytes | str, where: str) -> Manifest:
-    """Return the manifest in a text; ``where`` it was found stands in every message.
+    """Return the manifest in a text; ``where`` is its place, for error messages.
 
     Raises `ManifestError` when it is too large, not JSON, of a newer format, was changed by hand, is no
-    manifest of choreo's, or declares a handler of another participant.
+    manifest of choreo, or declares a handler of another participant.
     """
     fields = DOCUMENT.read(content, where)
     manifest = Manifest(
@@ -131,7 +131,7 @@ def _link(given: Fields) -> Link:
 
 
 def _refuse_foreign(manifest: Manifest) -> None:
-    """Refuse a handler or a step of another participant; CHO210 is about foreign compensations."""
+    """Refuse a handler or a step of another participant, except a compensation, which CHO210 reports."""
     names = [handler.name for handler in manifest.handlers]
     names += [handler.step for handler in manifest.handlers if handler.task == "action"]
     for name in names:

@@ -1,4 +1,4 @@
-"""Writes manifests as text, and digests those of their parts that the event graph is made of."""
+"""Writing of manifests as text, and the digest of a manifest's part in the event graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DOCUMENT = Document("a manifest of choreo's", 1, "write it anew: choreo manifest
 
 
 def write_manifest(manifest: Manifest) -> str:
-    """Return a manifest as JSON text with a hash; the same manifest always gives the same text."""
+    """Return a manifest as JSON text with a hash; the text is the same for the same manifest."""
     return DOCUMENT.write(
         {
             "choreo": manifest.choreo,
@@ -28,9 +28,9 @@ def write_manifest(manifest: Manifest) -> str:
 
 
 def digest_of(manifest: Manifest) -> str:
-    """Return a digest of what makes the event graph: what calls a handler and what it may emit.
+    """Return the digest of a manifest's event graph: the triggers and the emissions of its handlers.
 
-    It does not change with lines of code, times, schemas and versions.
+    It is independent of lines of code, times, schemas and versions.
     """
     content = {
         "participant": manifest.participant,

@@ -21,8 +21,8 @@ def build(cls: type, sources: Sequence[object], reason: str, answer: Callable[..
     """Build an answer from the fields of the same name and type of the events that triggered the step.
 
     ``reason`` fills the field of that name. ``answer``, where given, is called instead, with the events
-    and ``reason=``. Of a join that was refused before it was whole only some events are there. Raises
-    `DeclarationError` when a field is missing or ``answer`` returns another event.
+    and ``reason=``. A join that was refused early has had only some of its events. Raises `DeclarationError`
+    when a field is missing or ``answer`` returns another event.
 
     >>> from choreo import event
     >>> @event
@@ -102,14 +102,14 @@ def _refuse_missing(cls: type, sources: Sequence[type]) -> None:
 
 
 def _filled(cls: type, source: type | None = None) -> tuple[str, ...]:
-    """Return the fields of ``cls`` that ``source`` fills; without a source, those that the reason fills."""
+    """Return the names of the fields of ``cls`` that ``source``, or without a source the reason, fills."""
     given = _types(source) if source else {REASON: frozenset({"str"})}
     return tuple(name for name, wanted in _types(cls).items() if name in given and given[name] <= wanted)
 
 
 @cache
 def _types(cls: Any) -> dict[str, frozenset[str]]:
-    """Return the types that each field of an event takes, as written: a field that takes more also fits."""
+    """Return the names of the types that each field of an event accepts."""
     try:
         resolved = typing.get_type_hints(cls)
     except NameError:  # a class declared in a function; its annotations are compared as they stand

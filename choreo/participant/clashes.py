@@ -1,4 +1,4 @@
-"""Refuses a handler that contradicts others of its participant: names, outcomes, cycles, compensations."""
+"""Checks of a handler against the others of its participant: names, outcomes, cycles, compensations."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _refuse_clash(handler: Handler, others: Others) -> None:
 
 
 def refuse_same_names(classes: Iterable[type]) -> None:
-    """Refuse two event classes of one full name: on the wire they would be one."""
+    """Refuse two event classes with the same full name, which a topic could not distinguish."""
     known: dict[str, type] = {}
     for cls in classes:
         other = known.setdefault(event_name(cls), cls)
@@ -68,7 +68,7 @@ def _origin(cls: type) -> str:
 
 
 def _refuse_shared_outcome(handler: Handler, others: Others) -> None:
-    """Refuse an outcome event that another step of the saga has already."""
+    """Refuse an outcome event that is already one of another step of the saga."""
     for other in others:
         if other.saga is not handler.saga:
             continue
@@ -95,7 +95,7 @@ def _refuse_cycle(handlers: Others) -> None:
 
 
 def _consequences(step: str, handlers: Others) -> frozenset[str]:
-    """Return every outcome of a step, of the actions that those trigger, and so on."""
+    """Return the outcomes of a step and of all actions that they trigger, directly or indirectly."""
     steps = {step}
     while True:
         outcomes = frozenset(name for h in handlers if h.step in steps for name in h.emits)
@@ -106,7 +106,7 @@ def _consequences(step: str, handlers: Others) -> frozenset[str]:
 
 
 def _refuse_needing_a_result(compensation: Handler, action: Handler) -> None:
-    """Refuse a compensation that can't undo an attempt of which there is no result, and no event."""
+    """Refuse a compensation that requires what a partial attempt may lack: a result, or a calling event."""
     if not action.partial:
         return
     where = f"{action.name} may have had effects when it raised or was cut off, and then"
@@ -136,7 +136,7 @@ def _is_called_by(compensation: Handler, deadline: Handler) -> bool:
 
 
 def _refuse_needing_an_event(compensation: Handler, deadline: Handler) -> None:
-    """Refuse a compensation that a deadline calls, with no event of another step, and that needs one."""
+    """Refuse a compensation that requires an event, where a deadline calls it without one."""
     for parameter in compensation.event_parameters:
         if not (parameter.admits_aborted or parameter.optional):
             raise DeclarationError(

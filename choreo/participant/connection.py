@@ -1,7 +1,4 @@
-"""``Connection``: how a participant reaches its store, from any process of the service.
-
-`Participant` declares; what it is connected to opens transactions and looks sagas up.
-"""
+"""``Connection``: a participant's access to its store, from any process of the service."""
 
 from __future__ import annotations
 
@@ -15,16 +12,16 @@ from choreo.outcome import SagaState, StepState
 from choreo.saga import Saga
 
 Cancellation = Literal["none", "requested", "accepted", "too-late"]
-"""What became of a cancellation: there is none; it was asked for, and is not in the topic yet; it stops
-what would come next; or it came after what could still be stopped."""
+"""The state of a saga's cancellation: there is none; it is not in the topic yet; it stops every step that has
+not begun; or it came after the pivot or the end, and changes nothing."""
 
 
 class Wait(NamedTuple):
-    """What a saga waits for, as one participant knows it.
+    """One thing that a saga waits for, as one participant knows it.
 
-    ``why``: a step of its own is ``queued``, ``executing``, to be tried again (``retry``) or a
-    ``dead-letter``; a ``deadline`` watches the step; or an ``event`` of that type has yet to come.
-    ``until`` is when the retry is due or the deadline passes.
+    ``what`` is a step, or the type of an event that has yet to come (``why`` is ``event``). ``why``: the step
+    is ``queued``, ``executing``, backing off (``retry``), a ``dead-letter``, or watched by a ``deadline``.
+    ``until`` is when the retry is due or the deadline passes, in UTC.
     """
 
     what: str
@@ -34,11 +31,22 @@ class Wait(NamedTuple):
 
 @dataclass(frozen=True)
 class Status:
-    """Where a saga stands, as one participant knows it by now.
+    """The state of a saga and of its steps, as far as one participant has read the topic.
 
-    ``step`` is the one that moved last, ``steps`` the state of every step that has moved, ``failed_step`` the
-    one whose failure or timeout rolls the saga back, empty where there is none. ``failed`` as a state
-    means failed with every compensation confirmed.
+    ``state`` is ``started``, ``pending``, ``compensating``, ``completed`` or ``failed``, which means that
+    every compensation is confirmed. ``step`` is the step that changed last, ``steps`` has the state of every
+    step that has changed, ``failed_step`` is the one whose failure or timeout was the first, or empty.
+
+    >>> from choreo.testing import Harness
+    >>> from examples.orders.contract import OrderCreated
+    >>> from examples.orders.inventory import inventory
+    >>> from examples.orders.orders import orders, place_order
+    >>> with Harness([orders, inventory]) as harness:
+    ...     saga_id = place_order(OrderCreated("o-1", "ada", "pear", 50, 100, "12 Elm Street"))
+    ...     harness.run()
+    ...     status = orders.status(saga_id)
+    >>> status.state, status.failed_step, status.is_ended
+    ('failed', 'inventory.reserve_inventory', True)
     """
 
     saga_id: str
@@ -52,12 +60,26 @@ class Status:
 
     @property
     def is_ended(self) -> bool:
-        """Whether the saga has ended, one way or the other."""
+        """Whether the saga is completed or failed."""
         return self.state in ("completed", "failed")
 
 
 class Transaction(Protocol):
-    """The caller's own local transaction, in which sagas are started and cancelled."""
+    """The caller's own local transaction, in which sagas are started and cancelled.
+
+    The events are published after the commit, by the participant's worker. Source: Richardson, *Microservices
+    Patterns* (2018), chapter 3, "Transactional outbox".
+
+    >>> from choreo.testing import Harness
+    >>> from examples.orders.contract import OrderCreated
+    >>> from examples.orders.inventory import inventory
+    >>> from examples.orders.orders import orders
+    >>> order = OrderCreated("o-1", "ada", "pear", 2, 100, "12 Elm Street")
+    >>> with Harness([orders, inventory]), orders.transaction() as tx:
+    ...     inserted = tx.db.execute("insert into orders values ('o-1', 'placed')")
+    ...     tx.start(order, saga_id="o-1")
+    'o-1'
+    """
 
     @property
     def db(self) -> Any:
@@ -65,43 +87,50 @@ class Transaction(Protocol):
         ...
 
     def start(self, event: object, saga_id: str | None = None) -> str:
-        """Start a saga with its first event; return its id.
+        """Start a saga with its first event; return its id, a new one (UUID 7) where none is passed.
 
-        Nothing happens when a saga of that id has been started here before.
+        Nothing happens when the participant has started a saga with that id before. Raises
+        `DeclarationError` for an event that starts no saga of the participant, or where it has no
+        compensation of the start; `ConfigurationError` for an id that is empty, longer than 255 characters or
+        not printable.
         """
         ...
 
     def cancel(self, saga_id: str, event: object) -> None:
-        """Ask that a saga be cancelled; too late, it changes nothing."""
+        """Cancel a saga: no further step begins, and those done are compensated.
+
+        It changes nothing after the pivot or the end. Raises `DeclarationError` for an event that aborts no
+        saga of the participant.
+        """
         ...
 
 
 class Connection(Protocol):
-    """A participant's way to its store; ``choreo.connect`` makes one.
+    """A participant's access to its store, which ``choreo.connect`` opens.
 
-    The participant's own methods of these names use it, and raise `ConfigurationError` where there is none.
+    The participant's methods of the same names call these, and raise `ConfigurationError` where it is not
+    connected.
     """
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """Open a local transaction in which sagas can be started.
+        """Open a local transaction in which sagas can be started and cancelled.
 
-        Committed at the end of the ``with`` block, rolled back when an exception leaves it.
+        It is committed at the end of the ``with`` block, and rolled back when an exception leaves it.
         """
         ...
 
     def status(self, saga_id: str, saga: Saga | None) -> Status | None:
-        """Return where a saga stands, as this participant knows it by now; None for one it never heard of.
+        """Return the status of a saga, None where the participant knows no saga with that id.
 
-        ``saga`` need only be given where sagas of several types have the same id; `ConfigurationError`
-        says so.
+        Raises `ConfigurationError` where sagas of several types have the id, unless ``saga`` chooses one.
         """
         ...
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None) -> Status | None:
-        """Wait until a saga has ended, for ``timeout`` at most; return its status, whatever it then is.
+        """Wait until a saga has ended, for ``timeout`` at most, and return its status then, as `status` does.
 
-        For a web request that would rather answer with the end than with "accepted". It looks at the
-        store, in the calling thread: in a coroutine, use ``asyncio.to_thread``. Raises as `status`, and
-        `StoreError` inside of a transaction of the same thread, which would never see the end.
+        For a web request that answers with the end of the saga. It polls the store and blocks the calling
+        thread: in a coroutine, use ``asyncio.to_thread``. Raises as `status` does, and `StoreError` inside a
+        transaction of the same thread, where the end can never be seen.
         """
         ...

@@ -1,4 +1,4 @@
-"""``Context``: the saga, the step and the transaction that a handler works in."""
+"""``Context``: the saga, the step and the local transaction of one attempt of a handler."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _logger = logging.getLogger("choreo.handler")
 
 @dataclass(frozen=True)
 class Context:
-    """The saga and the step that a handler works for, and the transaction that it works in.
+    """The saga, the step and the local transaction of one attempt of a handler.
 
-    A handler takes it as a parameter annotated with ``Context``. ``db`` is the open local transaction: what
-    is written through it is committed together with the event that the handler returns, or not at all. It
-    refuses commit and rollback; in a handler that runs outside of any transaction, any use of it raises
-    `TransactionControl`. ``attempt`` counts from 1. ``time_ms`` is the runtime's clock, in milliseconds since
-    the epoch; ``extends`` is the runtime's, too, for `extend`.
+    A handler takes it as a parameter annotated with ``Context``. ``db`` is the database with the local
+    transaction open: what is written through it is committed together with the event that the handler
+    returns, or not at all. It refuses commit and rollback; in a handler that runs outside of any transaction,
+    any use of it raises `TransactionControl`. ``attempt`` counts from 1. The runtime sets ``time_ms``, its
+    clock in milliseconds since the epoch, and ``extends``, which `extend` calls.
 
-    In a unit test of a handler it can be made by hand:
+    A unit test of a handler can construct it:
 
     >>> ctx = Context("order-1", "inventory.reserve", "action", db=None, attempt=1, time_ms=0)
     >>> ctx.now.isoformat()
@@ -44,13 +44,13 @@ class Context:
     extends: Callable[[timedelta], None] | None = None
 
     def extend(self, by: timedelta) -> None:
-        """Ask for more time: this attempt may go on until ``by`` from now, whatever the step's ``timeout``.
+        """Extend the step's ``timeout`` to ``by`` from now.
 
-        A heartbeat for long steps: called again and again while the work goes on, so that a step that
-        hangs is found out soon, and one that works is not. It survives a crash of the service; it moves no
-        deadline that others have set. Raises `TimeoutError` when the step has been given up meanwhile: what
-        the handler still does is then compensated, or has been; `TransactionControl` in a handler that
-        runs inside the transaction.
+        It is a heartbeat for long steps: called repeatedly while the work goes on, it lets the ``timeout`` be
+        short enough to detect a step that hangs. The extension survives a crash of the service, and moves no
+        deadline of a participant. Raises `TimeoutError` when the step has ended meanwhile, in which case all
+        effects of this attempt are compensated; `TransactionControl` in a handler that runs inside the
+        transaction.
 
         >>> from datetime import timedelta
         >>> def render(pages: list[str], ctx: Context) -> None:
@@ -66,22 +66,25 @@ class Context:
 
     @property
     def now(self) -> datetime:
-        """The time, in UTC. Use it instead of the system's clock, so that a replay sees the same."""
+        """The time in UTC, which is the same in a replay, unlike that of the system's clock."""
         return datetime.fromtimestamp(self.time_ms / 1000, UTC)
 
     @property
     def idempotency_key(self) -> str:
-        """A key for external APIs: the same for every retry, replay and restart of this step's work."""
+        """A key for external APIs that is the same for every retry, replay and restart of this step.
+
+        Source: the IETF draft "The Idempotency-Key HTTP Header Field".
+        """
         return envelope.idempotency_key(self.saga_id, self.step, self.task)
 
     @cached_property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """A logger whose every line carries ``saga_id`` and ``step``."""
+        """The logger ``choreo.handler``, which adds ``saga_id`` and ``step`` to every line."""
         return _BoundLogger(_logger, {"saga_id": self.saga_id, "step": self.step})
 
 
 class NoDatabase:
-    """The ``ctx.db`` of a handler that runs outside of any transaction: any use of it is refused."""
+    """The ``ctx.db`` of a handler that runs outside of any transaction: a use raises `TransactionControl`."""
 
     def __init__(self, handler: str) -> None:
         self._handler = handler

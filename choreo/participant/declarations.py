@@ -1,4 +1,4 @@
-"""``Declarations``: the handlers of one participant, and how a decorated function becomes one of them."""
+"""``Declarations``: the handlers of one participant, made from decorated functions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Declarations:
         return tuple(self._handlers.values())
 
     def with_handlers(self, handlers: Iterable[Handler]) -> Declarations:
-        """Return a copy with these handlers instead, which are not checked."""
+        """Return a copy with other handlers, which are not checked."""
         twin = copy.copy(self)
         twin._handlers = {handler.name: handler for handler in handlers}
         return twin
@@ -66,10 +66,9 @@ class Declarations:
         return tuple(classes)
 
     def add(self, task: Task, function: Callable[..., Any], given: dict[str, Any]) -> None:
-        """Declare a function, with the options given to its decorator.
+        """Declare a function, with the options of its decorator.
 
-        Raises `DeclarationError` for a declaration that could not work; it says which handler it is
-        about, and where that is written.
+        Raises `DeclarationError`, with the handler's name and place, for a declaration that could not work.
         """
         place = place_of(function)
         try:
@@ -132,7 +131,7 @@ class Declarations:
         return Subject(action.step, action.saga, tuple(action.successes.values()))
 
     def _watched(self, options: Options) -> Subject:
-        """Return the step that a deadline watches: any participant's by its full name, or an own action."""
+        """Return the step that a deadline watches, named in full or by an action of this participant."""
         foreign = isinstance(options.of, str) and "." in options.of
         if foreign and not options.of.startswith(f"{self._participant}."):
             refusals.refuse_bad_step(options.of)

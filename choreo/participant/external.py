@@ -1,4 +1,4 @@
-"""``External``: an event that comes from a topic that isn't the saga's, or goes to one."""
+"""``External``: an event that is imported from, or exported to, a topic other than the saga's."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 @dataclass(frozen=True)
 class External:
-    """An event of the saga that comes from, or goes to, another topic.
+    """An event of a saga that is imported from, or exported to, another topic.
 
-    With ``saga_id``, a function that finds the saga in the event, it is imported: the participant
-    publishes a copy on the saga's topic, as the success of an ``external`` step, and everyone folds that copy
-    alone, in the one order. The first of a saga counts. Where it is the saga's ``starts`` or ``aborts``, it
-    starts or cancels it. ``saga_id`` may return None for an event that concerns no saga.
+    With ``saga_id``, a function from the event to the saga's id or None (of no saga), the event is imported:
+    the participant publishes a copy on the saga's topic, as the success of an ``external`` step, and only
+    the copy is folded. The first one of a saga counts. An imported ``starts`` or ``aborts`` event starts or
+    cancels the saga.
 
     Without ``saga_id`` it is exported: whenever the participant publishes it, a copy goes to ``topic``.
 
-    A record is taken for the event when its ``ce_type`` is the event's name and its body is in Avro's
-    single-object encoding; ``decode`` reads anything else: called with a record's value, it returns the
-    event, or None for a record that is none. ``saga`` need only be given where several sagas own the event.
+    A record is the event when its ``ce_type`` is the event's name and its body is in Avro's single-object
+    encoding; for any other format, ``decode`` takes a record's value and returns the event, or None for
+    a record that is not the event. ``saga`` is required only where several sagas own the event.
 
     Source: Hohpe and Woolf, *Enterprise Integration Patterns* (2003), "Channel Adapter".
 
@@ -50,7 +50,7 @@ class External:
 
     @property
     def is_import(self) -> bool:
-        """Whether it comes from the topic, rather than goes there."""
+        """Whether the event is imported from the topic, rather than exported to it."""
         return self.saga_id is not None
 
     @cached_property
@@ -59,7 +59,7 @@ class External:
         return event_name(self.event)
 
     def step(self, participant: str) -> str:
-        """Return the step whose success the import is: the start, the cancellation, or an external one."""
+        """Return the name of the step that the import completes: start, cancel, or an external one."""
         assert self.saga is not None  # chosen by `externals_of`
         if self.event is self.saga.starts:
             return START
@@ -69,9 +69,9 @@ class External:
 
 
 def externals_of(participant: str, given: Iterable[External], sagas: Sequence[Saga]) -> tuple[External, ...]:
-    """Return what a participant imports and exports, each checked, and with its saga.
+    """Return the imports and exports of a participant, checked, and each with its saga.
 
-    Raises `DeclarationError` for what could not work.
+    Raises `DeclarationError` for one that could not work.
     """
     chosen = []
     for external in given:
@@ -90,7 +90,7 @@ def externals_of(participant: str, given: Iterable[External], sagas: Sequence[Sa
 
 
 def refuse_unfit(participant: str, externals: Iterable[External], handlers: Sequence[Handler]) -> None:
-    """Refuse an export that nothing emits, and an import that a handler emits or nothing could end.
+    """Refuse an export that nothing emits, and an import that a handler emits or whose saga can't be ended.
 
     Raises `DeclarationError`.
     """

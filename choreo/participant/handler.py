@@ -1,4 +1,4 @@
-"""``Handler``: one decorated function, with all that its declaration says."""
+"""``Handler``: a decorated function with its declaration."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Place(NamedTuple):
 class Parameter:
     """One parameter of a handler: the context, or an event of one of ``classes``.
 
-    ``is_result``: a compensation's parameter that takes the success event of its action. ``is_earlier``:
-    it takes an event that came before, and doesn't call the handler.
-    ``optional``: None is passed where there is no such event.
+    ``is_result``: it takes the success event of the action that is undone. ``is_earlier``: it takes an
+    earlier event of the saga, which doesn't call the handler. ``optional``: None is passed where there is no
+    such event.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Parameter:
 
     @property
     def is_caller(self) -> bool:
-        """Whether it takes an event that calls the handler."""
+        """Whether the parameter takes an event that calls the handler."""
         return not (self.is_context or self.is_result or self.is_earlier)
 
     @property
@@ -56,7 +56,7 @@ class Parameter:
 
     @cached_property
     def types(self) -> tuple[str, ...]:
-        """The full names of the events of the saga that it takes."""
+        """The full names of the events that the parameter takes, without `Aborted`."""
         return tuple(event_name(cls) for cls in self.classes if cls is not Aborted)
 
 
@@ -64,12 +64,12 @@ class Parameter:
 class Handler:
     """A declared handler; ``name`` is ``participant.function``, ``step`` the step it works for.
 
-    ``callers`` are the event classes that play a part in ``trigger``, and `Aborted` where it may call.
+    ``callers`` are the event classes of ``trigger``, and `Aborted` where it may call the handler.
     ``emits`` maps the full names of the events that it may return to their classes, ``fails`` are those
-    of them that mean failure, the first being the answer to a refusal. ``runs`` says where it runs: in the
-    local transaction, or outside of any as a coroutine or in a thread of its own. ``partial``: an attempt
-    that raised may have had effects outside. ``derived``: a compensation that names no event; what calls it
-    follows from the whole choreography.
+    of them that mean failure, the first being the answer to a refusal. ``runs`` is where it runs: inside the
+    local transaction, or outside of any as a coroutine or in a thread. ``partial``: an attempt that raised
+    may have had outside effects. ``derived``: a compensation that names no event, and whose trigger follows
+    from the whole choreography.
     """
 
     name: str
@@ -100,12 +100,12 @@ class Handler:
 
     @property
     def is_of_step(self) -> bool:
-        """Whether it does or undoes a step, rather than observe or set a deadline."""
+        """Whether it is an action or a compensation."""
         return self.task in ("action", "compensation")
 
     @cached_property
     def known_as(self) -> str:
-        """The name by which the protocol knows it: its step's, or an observer's or a deadline's own."""
+        """The name that the protocol uses: of the step, for an observer or a deadline its own."""
         return self.step if self.is_of_step else self.name
 
     @cached_property
@@ -131,12 +131,12 @@ class Handler:
 
     @cached_property
     def earlier(self) -> frozenset[str]:
-        """The full names of the earlier events that it takes."""
+        """The full names of the earlier events that its parameters take."""
         return frozenset(name for each in self.parameters if each.is_earlier for name in each.types)
 
     @property
     def classes(self) -> tuple[type, ...]:
-        """The event classes whose bodies the handler, or an answer in its place, reads or writes."""
+        """The event classes whose bodies are read or written by the handler or by its ``answer``."""
         read = (cls for parameter in self.parameters for cls in parameter.classes)
         written = self.emits.values()
         return tuple(cls for cls in (*read, *self.callers, *written, *self.fails) if cls is not Aborted)

@@ -1,4 +1,4 @@
-"""The options of the decorators: their names and defaults, and which values are refused."""
+"""The options of the decorators: their names, defaults and permitted values."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Options(NamedTuple):
 
 
 def read_options(task: Task, given: dict[str, Any]) -> Options:
-    """Read the options given to a decorator.
+    """Return the options of a decorator.
 
-    Raises `DeclarationError` for an unknown one, and for a value of another type.
+    Raises `DeclarationError` for an unknown option, and for a value of another type.
 
     >>> read_options("action", {"kind": "pivot"}).timeout
     datetime.timedelta(seconds=300)
@@ -95,10 +95,10 @@ def where_it_runs(task: Task, function: Callable[..., Any], options: Options) ->
 
 
 def is_partial(options: Options, task: Task, runs: Runs) -> bool:
-    """Whether an attempt that raised may have had effects outside, as one outside of the transaction may.
+    """Whether an attempt that raised may have had outside effects, by default true outside the transaction.
 
-    Raises `DeclarationError` for such a pivot, as nothing could undo it, unless it says ``partial=False``,
-    and for a retriable action with ``partial=True``, as it never fails.
+    Raises `DeclarationError` for a partial pivot, since nothing can undo it, and for a retriable action with
+    ``partial=True``, since it never fails.
     """
     if task != "action" or (options.kind == RETRIABLE and not options.partial):
         return False
@@ -135,7 +135,7 @@ def _refuse_type(given: dict[str, Any], option: str, wanted: type, example: str)
 
 
 def _several(given: dict[str, Any], option: str) -> tuple[Any, ...]:
-    """Return the value of an option that takes one or several as a tuple."""
+    """Return the value of an option, which may be one value or several, as a tuple."""
     value = given.get(option, ())
     return value if isinstance(value, tuple) else (value,)
 

@@ -25,10 +25,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Participant:
     """A service's part in one or more sagas: a name, and the handlers decorated with it.
 
-    ``name`` is the service's for good: it stands in step names, in event sources and as the consumer
-    group. ``retry`` is the default for its handlers. ``prepare`` is called with the open database, in a
-    transaction, whenever a process begins to use the store: the place to make the service's own tables.
-    ``external`` are the events that it imports from other topics, or exports to them.
+    ``name`` can't be changed later: it is part of step names and event sources, and is the consumer group.
+    ``retry`` is the default for its handlers. ``prepare`` is called with the open database, in a transaction,
+    whenever a process begins to use the store, to create the service's own tables. ``external`` are the
+    events that it imports from other topics, or exports to them. Raises `DeclarationError` for a bad name,
+    for no saga, or for sagas that share a name or a topic.
 
     >>> from choreo import Context, Saga, event
     >>> @event
@@ -80,18 +81,18 @@ class Participant:
 
     @property
     def events(self) -> tuple[type, ...]:
-        """Every event class that this participant reads or writes, and the contracts' own."""
+        """Every event class that this participant reads or writes, and those of its sagas' contracts."""
         imported = (external.event for external in self.external)
         return tuple(dict.fromkeys((*self._declarations.events, *imported)))
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The topics that it reads: its sagas', and those from which it imports."""
+        """The topics that it reads: those of its sagas, and those from which it imports."""
         imports = (external.topic for external in self.external if external.is_import)
         return tuple(dict.fromkeys((*(saga.topic for saga in self.sagas), *imports)))
 
     def exports(self, name: str) -> tuple[str, ...]:
-        """Return the topics that an event is exported to, beside its saga's."""
+        """Return the topics to which an event is exported, in addition to that of its saga."""
         return self._exports.get(name, ())
 
     def roles(self) -> dict[str, Role]:
@@ -109,14 +110,14 @@ class Participant:
 
     @property
     def is_derived(self) -> bool:
-        """Whether a compensation of it names no event, so that its trigger follows from the choreography."""
+        """Whether any compensation names no event, so that its trigger follows from the choreography."""
         return any(handler.derived for handler in self.handlers)
 
     def derive(self, saga: str, edges: Edges) -> None:
-        """Set what calls the compensations of a saga that name no event.
+        """Set the triggers of the compensations that name no event, for one saga.
 
-        ``edges`` are the reverse edges of its graph (R7). ``choreo run``, `choreo.connect` and the test kit
-        call this with those of the whole choreography.
+        ``edges`` are the reverse edges of the saga's graph (R7). ``choreo run``, `choreo.connect` and the
+        test kit derive them from the whole choreography.
         """
         self._edges[saga] = edges
 
@@ -140,25 +141,33 @@ class Participant:
     ) -> Callable[[F], F]: ...
 
     def action(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
-        """Declare an action: it reacts to an event, does its local work, and returns the next event.
+        """Declare an action, which takes an event, does its local work, and returns the next event.
 
         ``fails``: the events that mean failure, the first being the answer to a refusal.
         ``kind``: ``compensatable`` (needs a compensation), ``pivot`` (the point of no return) or
-        ``retriable`` (can't fail, is retried until it succeeds). ``timeout`` counts from the trigger's
-        record in the topic (a retriable action has none). ``on`` and ``emits`` override the annotations;
+        ``retriable`` (can't fail, is retried until it succeeds). ``timeout`` counts from the timestamp of the
+        trigger's record (a retriable action has none). ``on`` and ``emits`` override the annotations;
         ``answer``, called with the trigger's events and ``reason=``, builds the failure event where its
         fields can't be copied from the trigger's.
 
-        An ``async def``, or a function with ``blocking=True`` (in a thread of its own), runs outside of any
-        transaction: it may call the world, slowly. ``partial`` says whether an attempt that raised or was
-        cut off may have had effects, which are compensated before the failure is published; it is True by
-        default for what runs outside.
+        A plain function runs inside the local transaction. An ``async def``, or a function with
+        ``blocking=True`` (in a thread of its own), runs outside of any transaction, and may call slow
+        external services. ``partial`` (the default for what runs outside): an attempt that raised or was cut
+        off may have had effects, so it is compensated before the failure is published.
 
-        Raises `DeclarationError` for a declaration that could not work.
+        Raises `DeclarationError` for a declaration that could not work. Source of the kinds: Richardson,
+        *Microservices Patterns* (2018), chapter 4.
+
+        >>> from examples.orders.contract import InventoryReserved, InventoryUnavailable, OrderCreated
+        >>> from examples.orders.contract import order_fulfilment
+        >>> stock = Participant("stock", sagas=[order_fulfilment])
+        >>> @stock.action(fails=InventoryUnavailable, timeout=timedelta(minutes=2))
+        ... def reserve(event: OrderCreated) -> InventoryReserved:
+        ...     return InventoryReserved(event.order_id, event.customer, event.total, event.address)
         """
         return self._decorator("action", function, options)
 
-    # Two signatures, although one would do: so that a missing ``of=`` is refused with place and hint.
+    # Overloads (at least two are required) let a missing ``of=`` be refused at run time, with place and hint.
     @overload
     def compensation(
         self,
@@ -184,17 +193,28 @@ class Participant:
     ) -> Callable[[F], F]: ...
 
     def compensation(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
-        """Declare the compensation of an action of this participant: it undoes what the action did.
+        """Declare the compensation of an action of this participant, which undoes what the action did.
 
-        ``of``: the decorated action, its name, or ``saga.start``. Where it names no event, the whole
-        choreography says what calls it: the end of every step that the action led to. An event parameter
-        names what calls it, where it reads that event; `Aborted` stands for a call without one (by the saga's
-        first failure or a timeout). A parameter annotated with the action's success event takes that event.
-        ``ignore``: exceptions that mean "already gone". ``answer`` builds the compensated event where no
-        attempt did, as it builds an action's failure. An ``async def``, or ``blocking=True``, runs outside of
-        any transaction, as an action may.
+        ``of``: the decorated action, its name, or ``saga.start``. Its trigger is derived from the whole
+        choreography: every step that the action led to has failed or is compensated. Only where it reads the
+        event that calls it, an event parameter names that event, and `Aborted` for a call without one (by
+        the saga's first failure or a timeout). A parameter annotated with the action's success event takes
+        that event. ``ignore``: exceptions that mean that there is nothing left to undo. ``answer`` builds the
+        compensated event where no attempt did. An ``async def``, or ``blocking=True``, runs outside of any
+        transaction, as for `action`.
 
-        Raises `DeclarationError` for a declaration that could not work.
+        Raises `DeclarationError` for a declaration that could not work. Source: Garcia-Molina and Salem,
+        *Sagas* (SIGMOD 1987).
+
+        >>> from examples.orders.contract import InventoryReserved, InventoryUnavailable, OrderCreated
+        >>> from examples.orders.contract import ReservationReleased, order_fulfilment
+        >>> stock = Participant("stock", sagas=[order_fulfilment])
+        >>> @stock.action(fails=InventoryUnavailable)
+        ... def reserve(event: OrderCreated) -> InventoryReserved:
+        ...     return InventoryReserved(event.order_id, event.customer, event.total, event.address)
+        >>> @stock.compensation(of=reserve)
+        ... def release(reserved: InventoryReserved) -> ReservationReleased:
+        ...     return ReservationReleased(reserved.order_id)
         """
         return self._decorator("compensation", function, options)
 
@@ -207,9 +227,14 @@ class Participant:
     ) -> Callable[[F], F]: ...
 
     def observer(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
-        """Declare an observer: it takes events and returns none, as a read model or a notification does.
+        """Declare an observer, which takes events and returns none, such as a read model or a notification.
 
         Raises `DeclarationError` for a declaration that could not work.
+
+        >>> from examples.orders.contract import OrderFailed, OrderFulfilled, order_fulfilment
+        >>> reporting = Participant("reporting", sagas=[order_fulfilment])
+        >>> @reporting.observer
+        ... def count(event: OrderFulfilled | OrderFailed) -> None: ...
         """
         return self._decorator("observer", function, options)
 
@@ -236,42 +261,48 @@ class Participant:
     ) -> Callable[[F], F]: ...
 
     def deadline(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
-        """Declare a deadline: a step that has no outcome in time is timed out, and the saga rolls back.
+        """Declare a deadline, which times out a step without an outcome in time: the saga rolls back.
 
-        ``of``: the step, ``"participant.function"`` of any participant of the saga, or an own action.
-        ``within`` counts from the record of the event that arms it, which is its event parameter's (or
-        ``after``'s). It returns the event that says so; the order of the topic decides whether the step's own
-        outcome came first. A pivot or a retriable step takes no deadline.
+        ``of``: the step as ``"participant.function"``, of any participant of the saga, or an own action.
+        ``within`` counts from the timestamp of the record that arms it, an event of the event parameter (or
+        of ``after``). The handler returns the step's ``timed_out`` event. The order of the topic decides
+        whether that or the step's own outcome is first. A pivot or a retriable step takes no deadline.
 
         Raises `DeclarationError` for a declaration that could not work.
+
+        >>> from examples.travel.contract import SeatTimedOut, TripRequested, trip
+        >>> agency = Participant("agency", sagas=[trip])
+        >>> @agency.deadline(of="flight.book_seat", within=timedelta(seconds=2))
+        ... def seat_is_late(event: TripRequested) -> SeatTimedOut:
+        ...     return SeatTimedOut(event.trip_id)
         """
         return self._decorator("deadline", function, options)
 
     def with_handlers(self, handlers: Iterable[Handler]) -> Participant:
-        """Return a copy with these handlers instead, which are not checked; it is not connected.
+        """Return a copy with other handlers, which are not checked; the copy is not connected.
 
-        The test kit so wraps the functions of a service, and makes a participant from a manifest.
+        The test kit wraps the functions of a service with it, and makes participants from manifests.
         """
-        twin = copy.copy(self)
-        twin._declarations = self._declarations.with_handlers(handlers)
-        twin._connection = None
-        return twin
+        other = copy.copy(self)
+        other._declarations = self._declarations.with_handlers(handlers)
+        other._connection = None
+        return other
 
     @property
     def connection(self) -> Connection | None:
-        """The connection to its store, if it has one."""
+        """The connection to the participant's store, or None."""
         return self._connection
 
     def connect(self, connection: Connection | None) -> None:
-        """Set its way to its store, or take it away; ``choreo.connect`` does this."""
+        """Set the connection to the store, or remove it; called by ``choreo.connect``."""
         self._connection = connection
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """Open a local transaction in which sagas can be started; see `Connection.transaction`."""
+        """Open a local transaction in which sagas are started and cancelled; see `Connection.transaction`."""
         return self._connected().transaction()
 
     def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
-        """Return where a saga stands, None for one it never heard of; see `Connection.status`."""
+        """Return the status of a saga, None for an unknown one; see `Connection.status`."""
         return self._connected().status(saga_id, saga)
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:

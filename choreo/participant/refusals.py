@@ -1,4 +1,4 @@
-"""What an action, a compensation, an observer or a deadline is refused for, each with a hint."""
+"""Checks of one declared participant or handler; each refusal has a hint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
 def refuse_bad_values(name: object, sagas: object, retry: object, prepare: object) -> None:
-    """Refuse a participant with a bad name, or an option of another type."""
+    """Refuse a participant with a bad name, or with an option of another type."""
     where = f"Participant({name!r})"
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise DeclarationError(
@@ -35,7 +35,7 @@ def refuse_bad_values(name: object, sagas: object, retry: object, prepare: objec
 
 
 def refuse_bad_sagas(name: str, sagas: tuple[object, ...]) -> None:
-    """Refuse a participant without sagas, with other things among them, or with two of one name or topic."""
+    """Refuse sagas that are none, not of type `Saga`, or share a name or a topic."""
     where = f"Participant({name!r})"
     if not sagas:
         raise DeclarationError(f"{where}: it takes part in no saga", hint="give sagas=[…]")
@@ -47,7 +47,7 @@ def refuse_bad_sagas(name: str, sagas: tuple[object, ...]) -> None:
 
 
 def refuse(handler: Handler) -> None:
-    """Refuse a handler that could not work, whatever else its participant declares."""
+    """Refuse a handler that could not work, independent of the participant's other handlers."""
     _refuse_emitted(handler)
     _refuse_own_earlier(handler)
     _OF_TASK[handler.task](handler)
@@ -62,7 +62,7 @@ def _refuse_own_earlier(handler: Handler) -> None:
 
 
 def refuse_foreign(saga: Saga, cls: type) -> None:
-    """Refuse an event that isn't of the saga."""
+    """Refuse an event outside of the saga's namespaces."""
     if cls is not Aborted and not saga.owns(cls):
         raise DeclarationError(
             saga.foreign(cls), hint="declare the event in that namespace, or add its to Saga(namespaces=…)"
@@ -105,7 +105,7 @@ def _refuse_unfilled(parameter: Parameter, callers: Sequence[type], trigger: Tri
 
 
 def _refuse_empty(parameter: Parameter, call: frozenset[str]) -> None:
-    """Refuse a parameter that a call leaves empty; the call without events is `Aborted`'s."""
+    """Refuse a parameter that a call leaves empty; the empty call is the one by `Aborted`."""
     filled = not call.isdisjoint(parameter.types) if call else parameter.admits_aborted
     if not filled and not parameter.optional:
         raise DeclarationError(

@@ -13,7 +13,7 @@ from choreo.saga import Saga
 
 
 def contract_of(saga: Saga) -> Contract:
-    """Return the protocol's view of a saga."""
+    """Return the protocol's contract of a saga."""
     return Contract(
         saga=saga.name,
         starts=event_name(saga.starts),
@@ -29,9 +29,9 @@ Edges = Mapping[str, Mapping[str, Trigger]]
 
 
 def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Edges) -> Role:
-    """Return the protocol's view of a participant in a saga.
+    """Return the protocol's role of a participant in a saga.
 
-    ``edges`` are the triggers of the compensations that name no event themselves.
+    ``edges`` are the triggers of the compensations that name no event.
 
     Raises `DeclarationError` when an action that needs a compensation has none, and for a compensation that
     nothing calls.
@@ -57,7 +57,7 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Ed
 
 
 def _undos(handler: Handler, successes: Iterable[str], edges: Edges) -> Iterable[Compensation]:
-    """Return a compensation once for all success events after which the same trigger calls it."""
+    """Return one compensation for each distinct trigger, with the success events that it undoes."""
     results = handler.results
     answer = next(iter(handler.emits))
     if not handler.derived:

@@ -23,7 +23,7 @@ _UNPLAIN = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 def place_of(function: Callable[..., Any]) -> Place:
-    """Return where a function is written; for anything else, where it is decorated."""
+    """Return the place of a function's definition; for any other object, of its decoration."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code:
         return Place(code.co_filename, code.co_firstlineno)
@@ -39,7 +39,7 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def refuse_unplain(function: Callable[..., Any]) -> None:
-    """Refuse anything but a function or a method that returns once: no class, no generator."""
+    """Refuse anything but a function or a method that is not a generator."""
     if not (inspect.isfunction(function) or inspect.ismethod(function)):
         raise DeclarationError(
             f"{name_of(function)} is not a function", hint="options are given by name: fails=…, kind=…"
@@ -53,7 +53,7 @@ def refuse_unplain(function: Callable[..., Any]) -> None:
 
 
 def refuse_database(function: Callable[..., Any], parameters: Iterable[Parameter]) -> None:
-    """Refuse a handler in whose own code ``ctx.db`` stands: there is no transaction that it could use."""
+    """Refuse a handler outside of any transaction whose own code contains ``ctx.db``."""
     contexts = {parameter.name for parameter in parameters if parameter.is_context}
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None:
@@ -67,9 +67,9 @@ def refuse_database(function: Callable[..., Any], parameters: Iterable[Parameter
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return a function's annotations resolved, those written as strings and those of local classes too.
+    """Return a function's resolved annotations, including strings and local classes.
 
-    The additions of `Annotated`, such as the mark of `Earlier`, are kept. Raises `DeclarationError` when a
+    The metadata of `Annotated`, such as the mark of `Earlier`, is kept. Raises `DeclarationError` when a
     name can't be resolved.
     """
     try:
@@ -82,7 +82,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _declaring_locals(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the local names where a function is declared, as handlers and events may be local to a test."""
+    """Return the local names where a function is declared, since events may be local to a test."""
     wanted = place_of(function).file
     frame = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename != wanted:
@@ -93,9 +93,9 @@ def _declaring_locals(function: Callable[..., Any]) -> dict[str, Any]:
 def parameters_of(
     function: Callable[..., Any], hints: dict[str, Any], results: tuple[type, ...] = ()
 ) -> tuple[Parameter, ...]:
-    """Return all parameters; one that takes some of ``results`` takes the event of the step to be undone.
+    """Return all parameters; one annotated with some of ``results`` takes the event of the undone step.
 
-    Raises `DeclarationError` for one that no event and no context fits, and for two that take the same.
+    Raises `DeclarationError` for one that is neither an event nor the context, and for two of the same event.
     """
     parameters = tuple(
         _parameter(parameter, hints, results) for parameter in inspect.signature(function).parameters.values()
@@ -135,7 +135,7 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], results: tup
 
 
 def _unmarked(name: str, annotation: Any) -> tuple[Any, bool]:
-    """Return an annotation without the additions of `Annotated`, and whether it was `Earlier`."""
+    """Return an annotation without the metadata of `Annotated`, and whether it was `Earlier`."""
     members = typing.get_args(annotation) if is_union(annotation) else (annotation,)
     pairs = [_bare(member) for member in members]
     marks = {mark for bare, mark in pairs if bare is not type(None)}
@@ -156,7 +156,7 @@ def _bare(annotation: Any) -> tuple[Any, bool]:
 
 
 def _refuse_unfillable(parameter: inspect.Parameter) -> None:
-    """Refuse a parameter that the runtime could not fill, which passes all arguments by position."""
+    """Refuse a parameter that can't be filled by position, as the runtime does."""
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         star = "*" if parameter.kind == parameter.VAR_POSITIONAL else "**"
         raise DeclarationError(

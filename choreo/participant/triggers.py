@@ -1,4 +1,4 @@
-"""Triggers as users write them, ``A | B`` and ``all_of(A, B)``, nested, and as the protocol takes them."""
+"""The conditions that users write, ``A | B`` and ``all_of(A, B)``, and the protocol's triggers of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from choreo.protocol import Trigger
 
 
 class AllOf:
-    """A join of conditions, which `all_of` makes."""
+    """A join of conditions, made by `all_of`."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
         self.parts = parts
@@ -28,7 +28,7 @@ class AllOf:
 
 
 class AnyOf(AllOf):
-    """Alternatives of which at least one is a join: ``A | all_of(B, C)``."""
+    """A union of conditions of which at least one is a join: ``A | all_of(B, C)``."""
 
     def __repr__(self) -> str:
         return " | ".join(map(_written, self.parts))
@@ -39,10 +39,10 @@ NOTHING = AnyOf(())
 
 
 def all_of(*parts: Any) -> AllOf:
-    """Join conditions: a handler is called once all have come, in any order.
+    """Return a join: the condition for ``on=`` that is met once all its parts are, in any order.
 
-    Each part is an event class, a union of event classes, or another condition. Raises
-    `DeclarationError` when fewer than two are given.
+    Each part is an event class, a union of event classes, or another condition. Raises `DeclarationError`
+    for fewer than two parts. Source: van der Aalst et al., *Workflow Patterns* (2003), "Synchronization".
 
     >>> from choreo import event
     >>> @event
@@ -64,7 +64,7 @@ def all_of(*parts: Any) -> AllOf:
 def event_classes(condition: Any) -> list[type]:
     """Return every event class that a condition names, in the order written.
 
-    Raises `DeclarationError` when it names anything else.
+    Raises `DeclarationError` for anything that is not an event class.
     """
     if isinstance(condition, AllOf):
         return [cls for part in condition.parts for cls in event_classes(part)]
@@ -78,9 +78,9 @@ def event_classes(condition: Any) -> list[type]:
 
 
 def trigger_of(condition: Any) -> Trigger:
-    """Return the protocol's trigger for a condition; `Aborted` plays no part in it.
+    """Return the protocol's trigger of a condition, without `Aborted`.
 
-    Raises `DeclarationError` when a join waits for nothing but `Aborted`, which is never in the topic.
+    Raises `DeclarationError` when a part of a join is `Aborted` alone, which is never in the topic.
     """
     if isinstance(condition, AnyOf):
         return Trigger.any_of(*(trigger_of(part) for part in condition.parts))

@@ -1,11 +1,11 @@
-"""The protocol: what the order of a saga's events decides. Pure; this package can not do any I/O.
+"""The protocol: what the order of a saga's events decides. Pure: this package cannot do any I/O.
 
-One function, `fold`, takes what a participant knows of a saga and the next input, and returns what it knows
-then and what is to be done. The worker, the simulator of the test kit and the model checker of
+One function, `fold`, takes the state of a saga as one participant knows it and the next input, and returns
+the new state and the decisions. The worker, the simulator of the test kit and the model checker of
 ``choreo verify`` all call it, so what is verified is what runs. It keeps these rules:
 
 - **R1 order**: a participant folds all events of a saga in the order of the topic, its own too, by their
-  headers; a body that can't be used only makes a dead letter of what was to be done with it.
+  headers; a body that can't be used makes a dead letter of the handler that needs it, and of nothing else.
 - **R2 once**: an event whose id was folded before changes nothing; the id is derived from saga, step, outcome
   and event type, so a retry, a restart or a replay repeats it.
 - **R3 first outcome**: the first of a step's ``succeeded``, ``failed`` and ``timed_out`` in the topic is its

@@ -1,4 +1,4 @@
-"""Folds a local command: a step begins, ends, backs off, is a dead letter or requeued; a deadline is due."""
+"""Folding of local commands: a step begins, ends, backs off, is buried or requeued; a deadline is due."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from choreo.protocol.instance import Instance, Progress
 from choreo.protocol.role import Action, Role, compensation_for
 
 _ENDED = ("failed", "refused", "compensated")
-"""The states in which a step has nothing left to do but to answer."""
+"""The states in which only a step's answer may be missing."""
 
 
 def begin(role: Role, saga: Instance, command: Begin, out: list[Decision]) -> None:
@@ -64,7 +64,7 @@ def ended(role: Role, saga: Instance, command: Ended, out: list[Decision]) -> No
 
 def _is_under_way(action: Action, progress: Progress) -> bool:
     if not action.trigger.alternatives:
-        return progress.state == "pending"  # the start: triggered by nothing but itself
+        return progress.state == "pending"  # the start, which no event triggers
     return progress.state in ("pending", "executing") and progress.activity != "idle"
 
 
@@ -95,9 +95,9 @@ def _undone(saga: Instance, action: Action, command: Ended, out: list[Decision])
 
 
 def deferred(role: Role, saga: Instance, command: Deferred, out: list[Decision]) -> None:
-    """Count an attempt that failed; a step whose saga was aborted meanwhile is not tried again."""
+    """Count an attempt that failed; a step of a saga that was aborted meanwhile is not tried again."""
     if command.name not in role.action:
-        return  # an observer: its event stays the oldest of those that wait
+        return  # an observer, whose event remains the oldest one
     action = role.action[command.name]
     progress = saga.step(command.name)
     if progress.activity in ("idle", "dead"):
@@ -120,7 +120,7 @@ def buried(role: Role, saga: Instance, command: Buried, out: list[Decision]) -> 
 
 
 def requeued(role: Role, saga: Instance, command: Requeued, out: list[Decision]) -> None:
-    """Queue a dead letter again: whether it may still run is decided when it begins."""
+    """Queue a dead letter again; `begin` decides whether it may still run."""
     if command.name in role.action:
         _requeue_step(role, saga, role.action[command.name], out)
     elif command.name in role.deadline:
@@ -138,7 +138,7 @@ def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision
     if progress.activity != "dead":
         return
     if progress.state in _ENDED:
-        _answer_at_last(saga, action, out, progress.reason)
+        _answer_late(saga, action, out, progress.reason)
         return
     task: Task = "compensation" if progress.state == "compensating" else "action"
     reason = steps.unfit(role, saga)
@@ -150,7 +150,7 @@ def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision
 
 
 def discarded(role: Role, saga: Instance, command: Discarded, out: list[Decision]) -> None:
-    """Settle a dead letter by hand: a compensation counts as done, an action as failed."""
+    """Settle a discarded dead letter: a compensation counts as done, an action as failed."""
     if command.name in role.action:
         _discard_step(saga, role.action[command.name], command.reason, out)
     elif saga.deadlines.get(command.name) == "armed":
@@ -162,7 +162,7 @@ def _discard_step(saga: Instance, action: Action, reason: str, out: list[Decisio
     if progress.activity != "dead":
         return
     if progress.state in _ENDED:
-        _answer_at_last(saga, action, out, reason)
+        _answer_late(saga, action, out, reason)
     elif progress.state == "compensating" and not progress.owes_failure:
         steps.move(saga, action.step, Progress("compensated", result=progress.result), out, reason)
         _confirm(saga, action, out, reason)
@@ -170,8 +170,8 @@ def _discard_step(saga: Instance, action: Action, reason: str, out: list[Decisio
         steps.settle(saga, action, "failed", out, reason)
 
 
-def _answer_at_last(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
-    """Publish the answer of a step that has ended, where building that answer had failed."""
+def _answer_late(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
+    """Publish the answer of an ended step, which could not be built before."""
     progress = saga.step(action.step)
     saga.steps[action.step] = progress._replace(activity="idle")
     if progress.state == "compensated":
@@ -207,5 +207,5 @@ def due(role: Role, saga: Instance, command: Due, out: list[Decision]) -> None:
 
 
 def pruned(role: Role, saga: Instance, command: Pruned, out: list[Decision]) -> None:
-    """Remember only that the saga has ended: no later event can start anything."""
+    """Keep only the end of the saga, so that no later event starts anything."""
     saga.end, saga.pruned = command.end, True

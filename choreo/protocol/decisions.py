@@ -19,7 +19,7 @@ class Moved(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """The event changes nothing: seen before (``duplicate``), or ``void`` by rules R3 and R8."""
+    """The event changes nothing: it was folded before (``duplicate``), or is ``void`` by R3 or R8."""
 
     why: Literal["duplicate", "void"]
 
@@ -32,14 +32,14 @@ class Queue(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Run the handler: the answer to a `Begin` of a step that may run."""
+    """Run the handler of a step that has begun (`Begin`) and may run."""
 
     task: Task
     step: str
 
 
 class Drop(NamedTuple):
-    """Take a step that was queued or is backing off out of the queue: it is not attempted any more."""
+    """Remove a step that is queued or backing off from the schedule: it is not attempted any more."""
 
     task: Task
     name: str
@@ -54,7 +54,7 @@ class Publish(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Publish an answer that no handler wrote, built by the runtime."""
+    """Publish an answer that the runtime builds, as no handler returned one."""
 
     step: str
     outcome: Outcome
@@ -63,25 +63,25 @@ class Answer(NamedTuple):
 
 
 class Arm(NamedTuple):
-    """Put a deadline on the schedule, counted from the event's time."""
+    """Schedule a deadline, counted from the event's time."""
 
     deadline: str
 
 
 class Disarm(NamedTuple):
-    """Take a deadline off the schedule."""
+    """Remove a deadline from the schedule."""
 
     deadline: str
 
 
 class Expire(NamedTuple):
-    """A deadline has passed: run its handler and publish what it returns as the step's ``timed_out``."""
+    """A deadline has passed: run its handler, and publish its event as the step's ``timed_out`` outcome."""
 
     deadline: str
 
 
 class Bury(NamedTuple):
-    """Keep a dead letter instead of acting."""
+    """Keep a dead letter of a handler instead of running it."""
 
     task: Task
     name: str
@@ -89,7 +89,7 @@ class Bury(NamedTuple):
 
 
 class Unowned(NamedTuple):
-    """The topic holds an outcome of an own step that this participant never decided: the store is wrong."""
+    """The topic holds an outcome of an own step that is not from this store: the store is the wrong one."""
 
     step: str
 

@@ -38,7 +38,7 @@ def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision])
         out.append(Ignored("void"))
         return
     saga.types.add(event.type)
-    # A success of another participant's step that no handler here waits for changes nothing here.
+    # The success of another participant's step that calls no handler of this role has no effect here.
     if event.type in role.handles or saga.aborted or saga.end or role.deadlines:
         _react(role, saga, event, was_aborted, was_failing, out)
 
@@ -58,10 +58,10 @@ def _react(
 
 
 def _is_ours(saga: Instance, role: Role, event: Envelope) -> bool:
-    """Whether an outcome of an own step is one that this participant decided.
+    """Whether an outcome of an own step was published from this participant's store.
 
-    A timeout may come from another participant's deadline. Any other outcome was written to this store before
-    it was published: if it was not, this is not the store that published it.
+    A timeout may come from another participant's deadline. Any other outcome was written to the store before
+    it was published, and is missing only in a wrong store.
     """
     if event.outcome == TIMED_OUT:
         return True
@@ -95,7 +95,7 @@ def _record(role: Role, saga: Instance, event: Envelope) -> bool:
 
 
 def _ends_validly(contract: Contract, saga: Instance, event_type: str) -> bool:
-    """End or cancel the saga where the event does; False for a completion after a failure without a pivot."""
+    """Apply an end or a cancellation; return False for a completion after a failure without a pivot (R8)."""
     if event_type == contract.aborts:
         saga.cancelled = True
     if event_type == contract.fails:
@@ -137,7 +137,7 @@ def _arm(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> No
 
 
 def _disarm(role: Role, saga: Instance, event: Envelope, first_failure: bool, out: list[Decision]) -> None:
-    """Disarm what can change nothing any more: after its step's outcome, a first failure, or the end."""
+    """Disarm deadlines without effect: after their step's outcome, the first failure, or the end."""
     over = role.deadlines if saga.end or first_failure else role.watching.get(event.step, ())
     for deadline in over:
         if saga.deadlines.get(deadline.name) == "armed":

@@ -1,4 +1,4 @@
-"""``fold``: the one function that decides what an event, or a local command, means for a saga."""
+"""``fold``: the function that applies one input, an event or a local command, to the state of a saga."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ _FOLD_OF: dict[type, _Fold] = {
 
 
 def fold(role: Role, saga: Instance, item: Input) -> tuple[Instance, list[Decision]]:
-    """Return the saga after an input, and what is to be done.
+    """Return the saga after an input, and the decisions.
 
-    The function is pure: it changes none of its arguments, and reads no clock and no randomness. For an input
-    that does not fit the state, such as the end of a pause of a step that has ended meanwhile, it returns
-    an equal saga and no decisions.
+    The function is pure: it changes none of its arguments, and uses no clock and no randomness. For an input
+    that does not apply to the state, such as a `Begin` of a step that has ended meanwhile, it returns an
+    equal saga and no decisions.
     """
     after = saga.copy()
     return after, fold_into(role, after, item)
 
 
 def fold_into(role: Role, saga: Instance, item: Input) -> list[Decision]:
-    """Fold an input into the saga in place, and return what is to be done."""
+    """Fold an input into the saga in place, and return the decisions."""
     decisions: list[Decision] = []
     _FOLD_OF[type(item)](role, saga, item, decisions)
     return decisions

@@ -11,7 +11,7 @@ from choreo.outcome import Outcome
 class Begin(NamedTuple):
     """A queued step, or one whose pause is over, is about to run.
 
-    ``joining``: its trigger lay in the topic before this participant first joined the topic.
+    ``joining``: its trigger was in the topic before this participant first joined it.
     """
 
     step: str
@@ -21,8 +21,8 @@ class Begin(NamedTuple):
 class Ended(NamedTuple):
     """A handler of a step ended, and is not attempted again.
 
-    ``how``: it ``returned`` the event ``type``; it ``raised`` (a permanent error, or its attempts are used
-    up), so that the runtime builds the answer; or it raised and may have had ``partial`` effects outside.
+    ``how``: it ``returned`` the event ``type``; it ``raised`` a permanent error, or in its last attempt, so
+    that the runtime builds the answer; or it raised and may have had ``partial`` effects outside.
     """
 
     step: str
@@ -47,9 +47,9 @@ class Buried(NamedTuple):
 
 
 class Requeued(NamedTuple):
-    """A dead letter is to be tried again, against the saga's state of today.
+    """A dead letter is tried again, against the current state of the saga.
 
-    ``name`` is a step's, a deadline's or an observer's; ``event_id`` says which event an observer is to see.
+    ``name`` is a step's, a deadline's or an observer's; ``event_id`` is the event for an observer.
     """
 
     name: str
@@ -57,14 +57,14 @@ class Requeued(NamedTuple):
 
 
 class Discarded(NamedTuple):
-    """A dead letter was settled by hand: the step's answer is published all the same."""
+    """A dead letter was settled by hand: the step's answer is published without an attempt."""
 
     name: str
     reason: str = ""
 
 
 class Observed(NamedTuple):
-    """An observer has handled the oldest event that waited for it."""
+    """An observer has handled the oldest of its waiting events."""
 
     name: str
 
@@ -76,7 +76,7 @@ class Due(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """The saga log was pruned of a saga that had ended, and of which nothing was left to do."""
+    """The rows of a saga at rest were pruned from the saga log."""
 
     end: Literal["completed", "failed"]
 

@@ -1,4 +1,4 @@
-"""``Instance``: what one participant knows of one saga, the state that the protocol folds."""
+"""``Instance``: the state of one saga as one participant knows it, which the protocol folds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 from choreo.outcome import SagaState, StepState
 
 Activity = Literal["idle", "queued", "running", "waiting", "dead"]
-"""What a step is doing within its state.
+"""The activity of a step within its state.
 
-``idle`` nothing, ``queued`` triggered but not begun, ``running`` under way outside a transaction,
-``waiting`` backing off after an attempt that failed, ``dead`` in the dead letters until requeued.
+``idle``: none; ``queued``: triggered but not begun; ``running``: outside of a transaction; ``waiting``:
+backing off after an attempt that failed; ``dead``: in the dead letters until requeued.
 """
 
 _STATE_OF_OUTCOME: dict[str, StepState] = {
@@ -21,7 +21,7 @@ _STATE_OF_OUTCOME: dict[str, StepState] = {
 
 
 class Progress(NamedTuple):
-    """Where one of the participant's own steps stands.
+    """The progress of one of the participant's own steps.
 
     ``result``: the type of its success event. ``attempt``: attempts that failed so far.
     ``owes_failure``: the effects of an attempt that raised are being compensated, and its failure is
@@ -43,9 +43,9 @@ class Instance:
     """One saga as one participant knows it, folded from the topic and from its own local commands.
 
     ``types`` are the event types that counted, ``outcomes`` the first outcome of each step,
-    ``failing`` the step of the first failed or timed_out outcome, ``end`` how the saga ended. ``pruned``:
-    no more is known than that it has ended, so every event is treated as a duplicate.
-    Treat it as a value: `fold` copies it before it writes.
+    ``failing`` the step of the first failed or timed_out outcome, ``end`` the state in which the saga ended.
+    ``pruned``: only the end is known, so every event is treated as a duplicate.
+    It is used as a value: `fold` copies it before it writes.
     """
 
     __slots__ = (
@@ -139,7 +139,7 @@ class Instance:
 
     @property
     def rolls_back(self) -> bool:
-        """Whether it is aborted and can not complete any more; past the pivot, a cancelled saga can."""
+        """Whether it is aborted and cannot complete any more; a cancelled saga can after the pivot."""
         return bool(self.failing) or (self.cancelled and not self.pivoted)
 
     @property
@@ -156,7 +156,7 @@ class Instance:
         return self.steps.get(name, PENDING)
 
     def state_of(self, step: str) -> StepState:
-        """Return the state of any step, of an own one by its progress, of another by its outcome."""
+        """Return the state of a step: from the progress of an own one, from the outcome of another."""
         own = self.steps.get(step)
         if own is not None:
             return own.state

@@ -1,4 +1,4 @@
-"""``Role``: a participant's part in one saga as the protocol needs it: names only, no code, no payload."""
+"""``Role``: a participant's part in one saga, as names only, without code and payloads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Contract(NamedTuple):
-    """What all participants of a saga agree on; event types by full name, empty where there is none."""
+    """The contract of a saga, which all participants share; events are full names, empty where none."""
 
     saga: str
     starts: str
@@ -25,10 +25,10 @@ class Contract(NamedTuple):
 
 
 class Compensation(NamedTuple):
-    """A compensation: what calls it, for which success events of its action, and its answer.
+    """A compensation: its trigger, the success events of its action that it undoes, and its answer.
 
-    ``trigger`` has no alternatives for a step without successors that can fail: the saga's first failure
-    calls it then (R7). ``results`` is empty when it serves every success event.
+    ``trigger`` is empty for a step without successors that can fail, which the saga's first failure
+    compensates (R7). ``results`` is empty when it undoes every success event.
     """
 
     trigger: Trigger
@@ -42,11 +42,11 @@ class Compensation(NamedTuple):
 
 
 class ServesResults(Protocol):
-    """A compensation in any form: `Compensation`, a handler, or a handler of a manifest."""
+    """A compensation of any type: `Compensation`, a handler, or a handler of a manifest."""
 
     @property
     def results(self) -> frozenset[str]:
-        """The success events of the action whose work it undoes; empty for all of them."""
+        """The success events of the action that it undoes; empty for all of them."""
         ...
 
 
@@ -54,12 +54,12 @@ C = TypeVar("C", bound=ServesResults)
 
 
 def serves(compensation: ServesResults, result: str) -> bool:
-    """Whether a compensation undoes what the success event ``result`` says was done."""
+    """Whether a compensation undoes an action that emitted the success event ``result``."""
     return not compensation.results or result in compensation.results
 
 
 def compensation_for(compensations: Iterable[C], result: str) -> C | None:
-    """Return the compensation that undoes what the success event ``result`` says was done, or None."""
+    """Return the compensation that undoes an action that emitted ``result``, or None."""
     for compensation in compensations:
         if serves(compensation, result):
             return compensation
@@ -69,7 +69,7 @@ def compensation_for(compensations: Iterable[C], result: str) -> C | None:
 class Action(NamedTuple):
     """An action: its trigger, its kind, the failure event that answers a refusal, its compensations.
 
-    ``partial``: an attempt that raised may have had effects outside, so it is compensated before its failure
+    ``partial``: an attempt that raised may have had outside effects, so it is compensated before its failure
     is published.
     """
 
@@ -82,7 +82,7 @@ class Action(NamedTuple):
 
     @property
     def can_fail(self) -> bool:
-        """Whether it may be refused, and may fail."""
+        """Whether it may fail or be refused."""
         return self.kind != RETRIABLE
 
 
@@ -104,9 +104,9 @@ class Deadline(NamedTuple):
 
 @dataclass(frozen=True)
 class Role:
-    """All that one participant declares in one saga. The step that starts the saga is an action too.
+    """The declarations of one participant in one saga. The step that starts the saga is an action too.
 
-    ``reads`` are the event types that handlers take and that do not call them.
+    ``reads`` are the event types that handlers take without being called by them.
 
     >>> reserve = Action("inventory.reserve", Trigger.of("OrderCreated"), failure="InventoryUnavailable")
     >>> contract = Contract("order-fulfilment", "OrderCreated", "OrderFulfilled", "OrderFailed")

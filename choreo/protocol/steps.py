@@ -36,7 +36,7 @@ def trigger(role: Role, saga: Instance, action: Action, out: list[Decision]) -> 
 
 
 def unfit(role: Role, saga: Instance) -> str:
-    """Return why this participant must not act on the saga at all; empty where it may."""
+    """Return the reason why this participant must not act on the saga, empty where it may."""
     if not saga.started:
         return "incomplete-history"
     if saga.version > role.contract.version:
@@ -45,15 +45,15 @@ def unfit(role: Role, saga: Instance) -> str:
 
 
 def refuse(saga: Instance, action: Action, out: list[Decision]) -> None:
-    """End a step without an attempt, and answer the participant that did the work before it (R4, R5)."""
+    """End a step without an attempt, and answer its predecessors (R4, R5)."""
     move(saga, action.step, Progress("refused"), out)
     answer(saga, action, out, "the saga is aborted")
 
 
 def answer(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
-    """Publish that a step did nothing: its failure, or its compensated event where that would be void (R5).
+    """Publish that a step did nothing: its failure, or its compensated event where a failure is void (R5).
 
-    After the end of the saga nobody waits for it, and any outcome would be void.
+    Nothing is published after the end of the saga, where every outcome is void.
     """
     if saga.end:
         return
@@ -97,8 +97,8 @@ def give_up(saga: Instance, action: Action, out: list[Decision]) -> None:
 def compensate_if_called(saga: Instance, action: Action, out: list[Decision]) -> None:
     """Compensate a completed step whose compensation has been called (R7).
 
-    A call that comes while the step is pending bars it, one that comes while it executes waits for its
-    result: both follow from the state of the saga when the trigger, or the result, comes (R5).
+    A call before the trigger bars the step, and one while it executes waits for the result: both follow
+    from the state of the saga at the trigger and at the result (R5).
     """
     progress = saga.step(action.step)
     compensation = (

@@ -1,4 +1,4 @@
-"""``Trigger``: what calls a handler, a condition over the types of the events that a saga has had so far."""
+"""``Trigger``: the condition that calls a handler, over the types of the saga's events so far."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Trigger(NamedTuple):
-    """Alternatives, each a set of event types that must all have come.
+    """A disjunction of alternatives, each a set of event types that must all have come.
 
     >>> either = Trigger.any_of(Trigger.of("PaymentFailed"), Trigger.of("PaymentRefunded"))
     >>> either.satisfied({"PaymentRefunded"})
@@ -38,7 +38,7 @@ class Trigger(NamedTuple):
 
     @property
     def types(self) -> frozenset[str]:
-        """The event types that it names."""
+        """The event types of all alternatives."""
         return frozenset().union(*self.alternatives)
 
     def satisfied(self, seen: Set[str]) -> bool:
@@ -49,7 +49,7 @@ class Trigger(NamedTuple):
         return False
 
     def touched(self, seen: Set[str]) -> bool:
-        """Whether any event type that it names has come."""
+        """Whether any event type of any alternative has come."""
         return any(not option.isdisjoint(seen) for option in self.alternatives)
 
 

@@ -25,20 +25,20 @@ from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
 
 MAX_REASON = 1_000
-"""The longest reason that is published and kept, in characters."""
+"""The greatest length of a reason that is published or stored, in characters."""
 
 ALREADY_GONE = "already gone"
-"""The reason of a compensation that found nothing to undo."""
+"""The reason of a compensation that raised one of its ``ignore`` exceptions."""
 
 Verdict = Literal["returned", "ignored", "permanent", "transient", "unreadable", "unknown-fingerprint"]
 
 
 class Attempt(NamedTuple):
-    """How an attempt went; ``type`` and ``body`` are those of the event that it returned; where
-    an event can't be read, ``type`` is that one's.
+    """The result of one attempt.
 
-    ``at`` is the handler's ``ctx.now`` in milliseconds, so that its row has the same time; 0 where it
-    ran outside of the transaction.
+    ``type`` and ``body`` are of the event that it returned; where an event can't be read, ``type`` is of that
+    event. ``at`` is the handler's ``ctx.now`` in milliseconds, which its row has too; 0 where it ran outside
+    of the transaction.
     """
 
     verdict: Verdict
@@ -49,10 +49,10 @@ class Attempt(NamedTuple):
 
 
 def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, context: Context) -> Attempt:
-    """Call a handler; what it wrote stays only if it returned an event that it declares.
+    """Call a handler; its writes are undone unless it returns an event that it declares.
 
-    An error's text is kept only where the author of the handler chose it (`Permanent`): any other
-    may quote what must not leave the service.
+    Of the errors, only the text of a `Permanent` is stored, as the handler's author wrote it: any other text
+    may contain data that must not leave the service.
     """
     arguments = prepare(handler, binding, context)
     if isinstance(arguments, Attempt):
@@ -61,7 +61,7 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
         with store.savepoint():
             return _checked(codec, handler, _call(handler, arguments))
     except StoreError:
-        raise  # the turn's transaction is lost: nothing may be decided on it
+        raise  # the turn's transaction is lost
     except Exception as error:
         return _failed(handler, context, error)
 
@@ -69,7 +69,7 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
 def outcome(
     codec: Codec, handler: Handler, context: Context, result: Any, error: BaseException | None
 ) -> Attempt:
-    """Return the attempt of what a call outside of the transaction returned or raised, as `attempt` does."""
+    """Return the attempt of a call outside of the transaction, from its result or its error."""
     if error is not None:
         return _failed(handler, context, error)
     try:
@@ -79,7 +79,7 @@ def outcome(
 
 
 def prepare(handler: Handler, binding: Binding, context: Context) -> list[Any] | Attempt:
-    """Return a handler's arguments; where an event can't be read, the attempt that has failed by it."""
+    """Return a handler's arguments, or a failed attempt where an event can't be read."""
     try:
         return binding.arguments(handler, context)
     except UnknownFingerprint as error:
@@ -100,7 +100,7 @@ def _failed(handler: Handler, context: Context, error: BaseException) -> Attempt
 
 
 class _OtherStoreError(Exception):
-    """Stands for a `StoreError` that a handler raised: that store isn't ours, whose turn can go on."""
+    """Raised in place of a handler's own `StoreError`, of another store than that of the turn."""
 
     def __init__(self, cause: StoreError) -> None:
         super().__init__()
@@ -136,16 +136,16 @@ def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
 
 
 def _text(error: Exception) -> str:
-    """Return an error's text as any database and any schema can hold it: bounded, and valid UTF-8."""
+    """Return an error's text, shortened and as valid UTF-8, so that every database and schema accepts it."""
     try:
         text = str(error)
-    except Exception:  # what the service's own __str__ does
+    except Exception:  # a __str__ of the service may raise anything
         return type(error).__name__
     return text[:MAX_REASON].replace("\0", "?").encode(errors="replace").decode()
 
 
 def _where(error: BaseException) -> str:
-    """Return an error's name and line, without its text: the traceback is for the debug log only."""
+    """Return an error's class and line without its text; the traceback is logged at debug level only."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:  # a coroutine that was cancelled before its first step
         return type(error).__name__

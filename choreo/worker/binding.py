@@ -1,4 +1,4 @@
-"""``Binding``: fills a handler's parameters with the events of its saga, decoded."""
+"""``Binding``: the arguments of a handler, which are decoded events of its saga."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Binding:
         ]
 
     def events(self, types: frozenset[str], step: str) -> list[Any]:
-        """Return those of these events that the saga has had, decoded, to build a step's answer from."""
+        """Return the decoded events of these types in the saga, from which a step's answer is built."""
         self._work = ("action", step)
         return [self._event(name) for name in sorted(types & self.saga.types)]
 
@@ -86,7 +86,7 @@ class Binding:
         return self.store.payload(self.saga_id, name)
 
     def _edited(self, name: str) -> bytes | None:
-        """Return the body that somebody wrote for this handler in the place of an event that came before."""
+        """Return the body with which an operator has replaced that of an earlier event for this handler."""
         event_id = next((each.event_id for each in self._entries(name)), "")
         return self.store.edited(self.saga_id, *self._work, event_id)
 

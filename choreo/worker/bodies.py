@@ -1,4 +1,4 @@
-"""The bodies of events, and how long one may be."""
+"""The encoding of event bodies, and their greatest length."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from choreo.events import event_name
 from choreo.ports import Codec
 
 MAX_BODY = 512 * 1024
-"""The longest body in bytes. A longer one is neither read (it becomes a dead letter) nor emitted, since
-no participant would read it; and Kafka, which takes 1 MB, would refuse a far longer one again and again."""
+"""The greatest length of a body in bytes. A longer one is neither read (it becomes a dead letter) nor
+emitted. Kafka refuses records of more than 1 MB, and a refused publication would block the outbox."""
 
 
 def encode(codec: Codec, event: object) -> bytes:
-    """Encode an event that is to be emitted. Raises `BodyError` where it can't be, or is too long."""
+    """Return the body of an emitted event. Raises `BodyError` where it can't be encoded, or is too long."""
     body = codec.encode(event)
     if len(body) > MAX_BODY:
         refuse_too_long(event_name(type(event)), body)
@@ -20,6 +20,6 @@ def encode(codec: Codec, event: object) -> bytes:
 
 
 def refuse_too_long(name: str, body: bytes) -> None:
-    """Raise `BodyError` for a body of the event type ``name`` that is longer than any may be."""
+    """Raise `BodyError` for a body of the event type ``name`` that is too long."""
     if len(body) > MAX_BODY:
         raise BodyError(f"the body of {name} is {len(body)} bytes long, {MAX_BODY} at most")

@@ -16,9 +16,9 @@ from choreo.worker.item import Item
 
 
 class Limit:
-    """The time at which one call is given up, in milliseconds since the epoch; None where it never is.
+    """The time limit of one call, in milliseconds since the epoch; None where there is none.
 
-    ``extend`` is for the handler, in its own thread; the rest is for the worker's. What was asked for holds
+    `extend` is called in the handler's thread, everything else in the worker's. An extension is effective
     once the worker has committed it.
     """
 
@@ -30,11 +30,11 @@ class Limit:
 
     @property
     def asked(self) -> int:
-        """The later time that was asked for and doesn't hold yet; 0 where none was."""
+        """The extended time that is not effective yet; 0 where there is none."""
         return self._asked if self.until is not None and self._asked > self.until else 0
 
     def extend(self, by: timedelta) -> None:
-        """Ask for time until ``by`` from now. Raises `TimeoutError` once the call was given up."""
+        """Request a limit of ``by`` from now. Raises `TimeoutError` once the call was given up."""
         if self.is_over:
             raise TimeoutError("the step has been given up: its time was over")
         self._asked = max(self._asked, self._clock.now() + round(by.total_seconds() * 1000))
@@ -42,7 +42,7 @@ class Limit:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of a handler: its arguments, its row on the schedule, and until when it may last."""
+    """One call of a handler: its arguments, its row on the schedule, and its time limit."""
 
     item: Item
     handler: Handler
@@ -53,7 +53,7 @@ class Call:
     is_traced: bool = False
 
     async def run_async(self) -> Finished:
-        """Await a coroutine handler. Whatever it raises is its result: nothing may end the event loop."""
+        """Await a coroutine handler; any exception becomes its result, so that the event loop goes on."""
         trace = ""
         try:
             with self._span():
@@ -64,7 +64,7 @@ class Call:
             return Finished(self, None, error, trace)
 
     def run(self) -> Finished:
-        """Call a function that blocks. Whatever it raises is its result."""
+        """Call a blocking function; any exception becomes its result."""
         trace = ""
         try:
             with self._span():
@@ -81,7 +81,7 @@ class Call:
 
 
 class Finished(NamedTuple):
-    """How a call ended: with what it returned, or with the error that it raised.
+    """The end of a call: the value that it returned, or the error that it raised.
 
     ``traceparent`` is that of the call's own span, if it was traced.
     """
@@ -93,9 +93,9 @@ class Finished(NamedTuple):
 
 
 class Runner(Protocol):
-    """Runs calls beside the turns; used by the worker's thread. A test kit's has neither threads nor time.
+    """Runs calls concurrently with the turns; used by the worker's thread.
 
-    ``finished`` is where it adds each call that has ended.
+    ``finished`` receives each call that has ended. The runner of the test kit has neither threads nor time.
     """
 
     finished: deque[Finished]
@@ -105,18 +105,18 @@ class Runner(Protocol):
         ...
 
     def cancel(self, call: Call) -> None:
-        """End a call early, where that is possible; it finishes all the same, at once or later."""
+        """Cancel a call where that is possible; in any case it is added to ``finished`` at its end."""
         ...
 
     def stop(self, seconds: float) -> None:
-        """Cancel what can be, wait ``seconds`` at most until it has ended, and abandon the rest."""
+        """Cancel all calls, wait ``seconds`` at most until they have ended, and abandon the others."""
         ...
 
 
 class Calls:
-    """The calls that are out, ``limit`` at most; for the worker's thread. ``runner`` runs them.
+    """The calls under way, ``limit`` at most; for the worker's thread. ``runner`` runs them.
 
-    Where it is not ``is_open``, none begins: a test kit decides when.
+    No call begins unless it ``is_open``, with which the test kit decides when calls begin.
     """
 
     def __init__(self, limit: int, runner: Runner) -> None:
@@ -128,12 +128,12 @@ class Calls:
 
     @property
     def room(self) -> int:
-        """How many more may start; one that was cut takes its place until it has really ended."""
+        """The number of calls that may start; a cut call counts until it has really ended."""
         return self._limit - len(self._out) - len(self._cut) if self.is_open else 0
 
     @property
     def are_out(self) -> bool:
-        """Whether any result is waited for."""
+        """Whether any call is under way."""
         return bool(self._out)
 
     @property
@@ -143,7 +143,7 @@ class Calls:
 
     @property
     def next_limit(self) -> int | None:
-        """The time at which the first call has lasted too long, in milliseconds since the epoch."""
+        """The earliest time limit of the calls, in milliseconds since the epoch, or None."""
         limits = (call.limit.until for call in self._out)
         return min((until + 1 for until in limits if until is not None), default=None)
 
@@ -153,7 +153,7 @@ class Calls:
         self._runner.start(call)
 
     def take(self, most: int) -> list[Finished]:
-        """Return results, ``most`` at most; what was cut is forgotten."""
+        """Return results, ``most`` at most, without those of cut calls."""
         taken: list[Finished] = []
         while self._runner.finished and len(taken) < most:
             finished = self._runner.finished.popleft()
@@ -164,21 +164,21 @@ class Calls:
         return taken
 
     def extended(self) -> list[Call]:
-        """Return the calls that have asked for more time."""
+        """Return the calls with an extension that is not effective yet."""
         return [call for call in self._out if call.limit.asked]
 
     def overdue(self, now: int) -> list[Call]:
-        """Return the calls that have lasted too long."""
+        """Return the calls whose time limit has passed."""
         return [call for call in self._out if call.limit.until is not None and now > call.limit.until]
 
     def cut(self, call: Call) -> None:
-        """Wait for a call no longer: a coroutine is cancelled, a thread's result will be ignored."""
+        """Abandon a call: a coroutine is cancelled, a thread's result is ignored."""
         del self._out[call]
         self._cut.add(call)
         call.limit.is_over = True
         self._runner.cancel(call)
 
     def stop(self, seconds: float) -> None:
-        """Cancel what can be, and wait ``seconds`` at most until it has ended; abandon the rest."""
+        """Cancel all calls, wait ``seconds`` at most until they have ended, and abandon the others."""
         self._out.clear()
         self._runner.stop(seconds)

@@ -26,10 +26,10 @@ def open_worker(
 ) -> Iterator[Worker]:
     """Yield a participant's worker, not started yet; its store is closed at the end of the block.
 
-    ``store`` is the path of the SQLite database, made where it does not exist; ``schemas`` are folders
-    with the schemas of other versions of the events. Open and run it in one and the same thread. The log
-    is closed by `Worker.run`. Raises `StoreError` when the database can't be used, `SchemaError` for a
-    schema that can't, `DeclarationError` for an action that lacks its compensation.
+    ``store`` is the path of the SQLite database, which is created where it does not exist; ``schemas`` are
+    folders with the schemas of other versions of the events. The worker must run in the thread that opens it.
+    `Worker.run` closes the log. Raises `StoreError` when the database can't be used, `SchemaError` for an
+    unusable schema, `DeclarationError` for an action that lacks its compensation.
     """
     opened = SQLiteStore(store)
     try:

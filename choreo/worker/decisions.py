@@ -1,4 +1,4 @@
-"""``Decisions``: what the protocol decided about one input, carried out in the turn of the store."""
+"""``Decisions``: folds inputs with the protocol, and carries out its decisions in the turn of the store."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ from choreo.worker.rows import Rows
 from choreo.worker.schedule import Schedule
 
 NO_EVENT = Attempt("ignored")
-"""In place of the attempt whose event is published, where there is none."""
+"""The attempt of an input that publishes no event of a handler."""
 
 _DUPLICATE = Ignored("duplicate")
 
 FollowUp = tuple[Item, Queue | Bury]
-"""What a decision leaves to be done: a handler to run, or a dead letter to keep, of an item."""
+"""Work that follows from a decision: a handler to run, or a dead letter to keep, and its item."""
 
 
 class Decisions:
@@ -78,7 +78,7 @@ class Decisions:
         self._is_traced = telemetry.is_on()
 
     def fold(self, item: Item, input: Input, attempt: Attempt = NO_EVENT) -> list[FollowUp]:
-        """Fold one input and carry out what is decided; return what is left to be done, in order."""
+        """Fold one input and carry out the decisions; return the follow-ups, in order."""
         before = self.instances.get(item.role, item.saga_id)
         after, decisions = fold(item.role, before, input)
         if decisions and type(decisions[0]) is Unowned:
@@ -89,17 +89,17 @@ class Decisions:
         return self._carry_out(item, input, before, after, decisions, attempt)
 
     def answer(self, item: Item, step: str) -> list[FollowUp]:
-        """Answer what was refused while we caught up, unless the saga ended without us (rule R4)."""
+        """Answer a step that was refused while the worker caught up, unless the saga has ended (R4)."""
         saga = self.instances.get(item.role, item.saga_id)
         answers: list[Decision] = []
         steps.answer(saga, item.role.action[step], answers, "the saga is aborted")
         return self._carry_out(item, None, saga, saga, answers)
 
     def _fold_again(self, item: Item, input: Input) -> tuple[Instance, Instance, list[Decision]]:
-        """Fold an own outcome, of which the saga in memory knows nothing, on what the store says.
+        """Fold an own outcome that is unknown to the saga in memory on the saga from the store.
 
-        Another process of the service may have started the saga after it came into our memory. Where
-        the store knows nothing of it either, it is not the one that published it.
+        Another process of the service may have started the saga meanwhile. Where the outcome is not in the
+        store either, the store is not the one that published it.
         """
         self.instances.forget(item.role, item.saga_id)
         before = self.instances.get(item.role, item.saga_id)
@@ -122,10 +122,9 @@ class Decisions:
         decisions: Iterable[Decision],
         attempt: Attempt = NO_EVENT,
     ) -> list[FollowUp]:
-        """Write the rows of one input and of what was decided; return what is left to be done, in order.
+        """Write the rows of one input and of its decisions; return the follow-ups, in order.
 
-        ``attempt`` is the one that returned the event to publish. ``input`` is None for an answer that was
-        put off.
+        ``attempt`` is the one that returned the event to publish. ``input`` is None for a postponed answer.
         """
         rows = Rows(item, before, after, input, attempt.at or self._clock.now())
         buried: list[FollowUp] = []
@@ -150,7 +149,7 @@ class Decisions:
         return buried + queued
 
     def _plan(self, item: Item, rows: Rows, decision: Decision, attempt: Attempt) -> None:
-        """Carry out what concerns deadlines, and what is dropped from the schedule."""
+        """Carry out a decision about the schedule: of a deadline, or of a dropped step."""
         match decision:
             case Drop(task, name):
                 self._schedule.drop(item, task, name)
@@ -190,7 +189,7 @@ class Decisions:
         return ()
 
     def _answer(self, item: Item, rows: Rows, saga: Instance, answer: Answer) -> Iterable[FollowUp]:
-        """Build and publish an answer that no handler wrote, from the events that triggered the step."""
+        """Build and publish the answer of a step from the events that triggered it."""
         action = item.role.action[answer.step]
         types = action.trigger.types if answer.step != START else frozenset((item.role.contract.starts,))
         try:
@@ -200,7 +199,7 @@ class Decisions:
             body = encode(self._codec, build(cls, sources, answer.reason, build_answer))
         except StoreError:
             raise  # the turn's transaction is lost
-        except Exception as error:  # the body of an event, or what the service's own answer= does
+        except Exception as error:  # of an unreadable event, or of the service's own answer=
             detail = error if isinstance(error, ChoreoError) else type(error).__name__
             about = item_about(self._store, item, getattr(error, "event_type", ""))
             return ((about, Bury("action", answer.step, f"unanswerable: {detail}")),)

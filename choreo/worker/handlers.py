@@ -1,4 +1,4 @@
-"""``Handlers``: finds a participant's handler by the name that the protocol has for it."""
+"""``Handlers``: a participant's handlers by the names that the protocol uses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Handlers:
         self._names = {name for handler in participant.handlers for name in (handler.name, handler.step)}
 
     def is_outside(self, task: str, name: str) -> bool:
-        """Whether what is scheduled may have to run outside of the transaction."""
+        """Whether a scheduled task may have to run outside of the transaction."""
         return (task, name) in self._outside
 
     def knows(self, name: str) -> bool:
-        """Whether a handler, or the step of one, has that name in this release of the service."""
+        """Whether a handler or a step has that name in this release of the service."""
         return name in self._names
 
     def named(self, name: str) -> Handler:

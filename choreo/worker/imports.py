@@ -1,4 +1,4 @@
-"""Imports: what comes from topics that aren't a saga's is published on the saga's topic, once."""
+"""``Imports``: publishes events of other topics on their saga's topic, once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ IMPORT = "import"
 
 
 class Imports:
-    """Takes the records of topics that aren't a saga's, inside the turn; position and copy are one commit.
+    """Imports the records of topics that aren't a saga's, in the transaction that moves the position.
 
-    ``topics`` are those to import from, with what is imported from each. Whatever is wrong with a record
-    makes a dead letter, which can be requeued.
+    ``topics`` are the imports by topic. A record that can't be imported becomes a dead letter, which can be
+    requeued.
     """
 
     def __init__(self, participant: Participant, store: Store, codec: Codec, clock: Clock) -> None:
@@ -42,12 +42,12 @@ class Imports:
                 self.topics.setdefault(external.topic, []).append(external)
 
     def take(self, record: Record) -> None:
-        """Import what a record holds, if it concerns a saga."""
+        """Import the event of a record, if it has one that belongs to a saga."""
         for external in self.topics[record.topic]:
             self._import(external, record)
 
     def take_again(self, letter: DeadLetter) -> None:
-        """Import what a dead letter kept, or what somebody wrote instead."""
+        """Import the record of a dead letter, with its edited body where there is one."""
         for external in self.topics.get(letter.topic, ()):
             if external.name == letter.event_type:
                 self._import(external, _record_of(letter), letter.edited)
@@ -61,7 +61,7 @@ class Imports:
                 self._publish(external, event)
         except StoreError:
             raise  # the turn's transaction is lost
-        except Exception as error:  # its body, or what the service's own functions do with it
+        except Exception as error:  # of an unreadable body, or of the service's own functions
             self._bury(external, record, error)
 
     def _read(self, external: External, record: Record) -> Any:
@@ -93,7 +93,7 @@ class Imports:
 
     def _bury(self, external: External, record: Record, error: Exception) -> None:
         reason = "unknown-fingerprint" if isinstance(error, UnknownFingerprint) else "unimportable"
-        # What the service's own functions raise may quote the event.
+        # The text of an error of the service's own functions may contain data of the event.
         detail = str(error) if isinstance(error, ChoreoError) else type(error).__name__
         assert external.saga is not None
         letter = unreadable_record(record, reason, detail, self._clock.now())._replace(

@@ -1,4 +1,4 @@
-"""A bounded memory of sagas: what isn't in it is folded again from the saga log."""
+"""``Instances``: a bounded cache of sagas; one that is not cached is folded again from the saga log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def history_of(store: Store, saga_type: str, saga_id: str) -> list[Entry]:
 
 
 def remembered_item(store: Store, role: Role, topic: str, what: Scheduled | DeadLetter) -> Item:
-    """Return the item of an event that stands in the saga log, as the handler of ``what`` is to see it."""
+    """Return the item of an event in the saga log, for the handler of ``what``."""
     entries = history_of(store, what.saga_type, what.saga_id)
     entry = next(each for each in entries if each.event_id == what.event_id and each.input == "event")
     edited = store.edited(what.saga_id, what.task, what.name, what.event_id)
@@ -26,7 +26,7 @@ def remembered_item(store: Store, role: Role, topic: str, what: Scheduled | Dead
 
 
 def item_about(store: Store, item: Item, event_type: str) -> Item:
-    """Return the item as if it were triggered by another event that its saga has had, if it has."""
+    """Return the item with another event of its saga as the trigger, unchanged where there is none."""
     if event_type in ("", item.trigger.envelope.type):
         return item
     entries = history_of(store, item.saga_type, item.saga_id)
@@ -36,7 +36,7 @@ def item_about(store: Store, item: Item, event_type: str) -> Item:
 
 
 class Instances:
-    """The sagas that were touched last, ``limit`` at most; two of different types may have the same id."""
+    """The sagas that were used last, ``limit`` at most, by saga type and id."""
 
     def __init__(self, store: Store, limit: int) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Instances:
         self._known: OrderedDict[tuple[str, str], Instance] = OrderedDict()
 
     def get(self, role: Role, saga_id: str) -> Instance:
-        """Return a saga as it stands; one that was never seen is empty."""
+        """Return the current state of a saga, empty for an unknown one."""
         key = (role.contract.saga, saga_id)
         saga = self._known.get(key)
         if saga is None:
@@ -56,15 +56,15 @@ class Instances:
         return saga
 
     def put(self, role: Role, saga_id: str, saga: Instance) -> None:
-        """Remember a saga, and forget the one that was touched longest ago where there are too many."""
+        """Cache a saga, and drop the least recently used one where there are too many."""
         self._known[role.contract.saga, saga_id] = saga
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
 
     def forget(self, role: Role, saga_id: str) -> None:
-        """Forget one saga, so that it is folded again from the saga log."""
+        """Drop one saga, so that it is folded again from the saga log."""
         self._known.pop((role.contract.saga, saga_id), None)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Drop all sagas."""
         self._known.clear()

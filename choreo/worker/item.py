@@ -1,4 +1,4 @@
-"""What the worker works on: one saga, and the event that triggered the work."""
+"""``Item``: the unit of the worker's work, one saga and the event that triggered the work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TriggerEvent(NamedTuple):
 
     @classmethod
     def of_entry(cls, entry: Entry) -> TriggerEvent:
-        """Return an event that stands in the saga log."""
+        """Return the event of an entry of the saga log."""
         return cls(
             envelope_of(entry),
             entry.payload,
