@@ -236,7 +236,7 @@ class Worker:
 
     def _do_records(self, deadline: float) -> int:
         """Process what the log has delivered, until the turn has lasted long enough; save how far."""
-        done = 0
+        done, before = 0, dict(self._partitions.positions)
         while self._backlog and done < self._options.turn_items:
             record = self._backlog.popleft()
             if self._partitions.advance(record):
@@ -245,7 +245,7 @@ class Worker:
             if self._clock.monotonic() > deadline:
                 break
         if done:
-            self._partitions.save()
+            self._partitions.save(before)
         return done
 
     def _do_due(self, limit: int, deadline: float, begun: list[Call]) -> int:

@@ -30,7 +30,6 @@ class Partitions:
         self._store = store
         self._log = records
         self._start = start
-        self._stored: dict[Partition, int] = {}
         self._behind: dict[Partition, int] = {}
         self._joined: Mapping[Partition, tuple[int, int]] = {}
 
@@ -44,7 +43,7 @@ class Partitions:
         known = self._store.positions()
         for each in assignments:
             _check_range(each, known[each.partition])
-            self.positions[each.partition] = self._stored[each.partition] = known[each.partition]
+            self.positions[each.partition] = known[each.partition]
             self._behind[each.partition] = each.high
         self._joined = self._store.joined()
         self.live = False
@@ -86,13 +85,14 @@ class Partitions:
         self.positions[partition] = record.offset + 1
         return True
 
-    def save(self) -> None:
-        """Write the positions that have moved to the store, inside the turn."""
+    def save(self, before: Mapping[Partition, int]) -> None:
+        """Write the positions that have moved since ``before`` to the store, inside the turn.
+
+        After a turn that was rolled back, ``before`` is ahead of the store, which then refuses to go on.
+        """
         for partition, position in self.positions.items():
-            stored = self._stored[partition]
-            if stored != position:
-                self._store.advance(partition, stored, position)
-                self._stored[partition] = position
+            if position != before[partition]:
+                self._store.advance(partition, before[partition], position)
 
     def is_before_start(self, where: TriggerEvent | Record) -> bool:
         """Whether an event lies before the offset from which on this participant acts."""

@@ -265,6 +265,21 @@ def test_an_error_of_the_log_ends_the_worker(rig: Rigs) -> None:
         shop.worker.turn()
 
 
+@pytest.mark.parametrize("steps", [[KeyboardInterrupt()], [None, KeyboardInterrupt()]])
+def test_a_worker_that_goes_on_after_an_error_is_refused(rig: Rigs, steps: list[Any]) -> None:
+    """The records of the turn that was rolled back are not delivered to it again, so it would lose them."""
+    shop = rig(hotel(Script(steps)))
+    for saga_id in ("s1", "s2"):
+        shop.append(TripRequested("t"), saga_id)
+    with pytest.raises(KeyboardInterrupt):
+        shop.worker.turn()
+    shop.append(TripRequested("t"), "s3")
+    with pytest.raises(Fenced, match="is not at"):
+        shop.settle()
+    shop.restart()
+    assert all(shop.published(saga_id) for saga_id in ("s1", "s2", "s3"))
+
+
 def test_a_store_of_another_cluster_is_refused(rig: Rigs) -> None:
     """Its positions mean nothing there."""
     shop = rig(hotel())
