@@ -1,7 +1,7 @@
-"""What an export of a saga log consists of, in whichever format: a head, the rows, an end.
+"""The records of an export of a saga log, in any format: a head, the rows, and an end.
 
-The rows of a saga stand together. The end holds the number of sagas and rows, and a digest over all of them,
-so half an export, or two that were mixed up, are refused.
+The rows of a saga follow each other. The end holds the number of sagas and rows, and a digest over all of
+them, so an incomplete export, or a mixture of two, is refused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Origin(NamedTuple):
 
 
 def records_of(origin: Origin, log: SagaLog, saga_ids: Iterable[str]) -> Iterator[Record]:
-    """Yield an export, each saga as it is when its turn comes."""
+    """Yield the records of an export; each saga is read when its turn comes."""
     sagas, rows, digest = 0, 0, _digest_from(origin)
     yield "head", {"format": "choreo-saga-log", "version": VERSION, **origin._asdict()}
     for saga_id in saga_ids:
@@ -55,7 +55,7 @@ def records_of(origin: Origin, log: SagaLog, saga_ids: Iterable[str]) -> Iterato
 def rows_in(records: Iterator[Record]) -> tuple[Origin, Iterator[Row]]:
     """Return the origin of an export, and its rows.
 
-    Raises `ArchiveError` for what isn't an export, and after the last row for one that isn't whole.
+    Raises `ArchiveError` if it isn't an export, and after the last row if it is incomplete.
     """
     kind, head = next(records, ("", {}))
     if kind != "head" or head.get("format") != "choreo-saga-log":
@@ -91,7 +91,7 @@ def _digest_from(origin: Origin) -> Any:
 
 
 def _digested(row: Row) -> bytes:
-    """Return what a row adds to the export's digest: all of its fields."""
+    """Return the bytes that a row adds to the export's digest: all of its fields."""
     try:
         return b"%d %b %b" % (row.id, expected_link(ZEROS, row), row.link or b"")
     except UnicodeError:

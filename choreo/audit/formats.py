@@ -1,7 +1,7 @@
-"""Exports as files, in two formats: JSON lines, and Avro object container files.
+"""Writes and reads exports as files, as JSON lines or as Avro object container files.
 
-A JSON line is ``{"row": {...}}``, bytes in base64. Source of the other: Apache Avro 1.12 specification,
-"Object Container Files".
+A JSON line is ``{"row": {...}}``, with bytes in base64. Source of the Avro format: Apache Avro 1.12
+specification, "Object Container Files".
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SCHEMA = fastavro.parse_schema(
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside ``path`` that is put there when the block ends well, and removed otherwise."""
+    """Open a temporary file that is renamed to ``path`` when the block succeeds, and removed otherwise."""
     draft = path.with_name(f".{path.name}.new")
     try:
         with draft.open("wb") as file:
@@ -74,7 +74,7 @@ def write_avro(records: Iterable[Record], file: IO[bytes]) -> None:
 
 
 def read_export(file: IO[bytes]) -> tuple[Origin, Iterator[Row]]:
-    """Read an export, in whichever format. Raises `ArchiveError`, also while its rows are read."""
+    """Read an export in either format. Raises `ArchiveError`, also while its rows are read."""
     begin = file.read(len(_MAGIC))
     file.seek(0)
     return rows_in(_read_avro(file) if begin == _MAGIC else _read_json_lines(file))

@@ -1,4 +1,4 @@
-"""Heads: the last links of all sagas, to be kept where those who can write the store can't write."""
+"""``Head``: the last link of each saga, to be kept where those who can write the store can't write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 4_096
 
 
 class Head(NamedTuple):
-    """The link of a saga's last row in one store, as it once was."""
+    """The link of a saga's last row in one store, at the time when the head was written."""
 
     store_id: str
     saga_id: str
@@ -26,14 +26,14 @@ class Head(NamedTuple):
 
 
 def heads_of(log: SagaLog, store_id: str, saga_ids: Iterable[str]) -> Iterator[Head]:
-    """Yield the heads of sagas, each as it is when its turn comes."""
+    """Yield the heads of sagas; each is read when its turn comes."""
     for saga_id in saga_ids:
         if rows := log.chain(saga_id):
             yield Head(store_id, saga_id, head_of(rows))
 
 
 def write_heads(heads: Iterable[Head], file: IO[str]) -> int:
-    """Write heads as JSON lines, the last of which holds their number; return that."""
+    """Write heads as JSON lines, the last of which holds their number; return the number."""
     count = 0
     print(json.dumps({"kind": _KIND, "version": _VERSION}), file=file)
     for head in heads:
@@ -44,7 +44,7 @@ def write_heads(heads: Iterable[Head], file: IO[str]) -> int:
 
 
 def read_heads(file: IO[str]) -> Iterator[Head]:
-    """Read what `write_heads` wrote. Raises `ArchiveError` for what isn't that, or isn't whole."""
+    """Read what `write_heads` wrote. Raises `ArchiveError` for any other file, or an incomplete one."""
     lines = _lines(file)
     if next(lines, (0, None))[1] != {"kind": _KIND, "version": _VERSION}:
         raise ArchiveError("this is no file of heads", hint="`choreo log heads` writes one")

@@ -1,4 +1,4 @@
-"""An export made a store again, to read and to replay from; no worker runs on such a store."""
+"""Makes a store from an export, to read and to replay from; no worker runs on such a store."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Progress = Callable[[Iterable[Row]], Iterable[Row]]
 
 
 def import_export(file: IO[bytes], path: Path, progress: Progress = iter) -> Origin:
-    """Make a store of an export, and return where its rows are from.
+    """Make a store from an export, and return the origin of its rows.
 
-    It is made beside ``path``, checked, and then put there. Raises `ArchiveError` where there is something
-    already, and for an export that isn't whole or whose chains are broken.
+    The store is made in a temporary file, checked, and then renamed to ``path``. Raises `ArchiveError` if
+    ``path`` exists, or if the export is incomplete or its chains are broken.
     """
     if path.exists():
         raise ArchiveError(
@@ -48,7 +48,7 @@ def import_export(file: IO[bytes], path: Path, progress: Progress = iter) -> Ori
 
 
 def check_export(file: IO[bytes], progress: Progress = iter) -> Origin:
-    """Check that an export is whole and its chains hold, as `import_export` does; make no store."""
+    """Check that an export is complete and its chains hold, as `import_export` does, but make no store."""
     origin, rows = read_export(file)
     for saga_id, of_saga in groupby(progress(rows), lambda row: row.entry.saga_id):
         _refuse_broken_chain(saga_id, of_saga, origin.unchained)
@@ -56,7 +56,7 @@ def check_export(file: IO[bytes], progress: Progress = iter) -> Origin:
 
 
 def fill(store: Store, origin: Origin, rows: Iterable[Row]) -> None:
-    """Write an export's rows into a store that is empty."""
+    """Write the rows of an export into an empty store."""
     with store.turn():
         copy_owner(store.db.conn, origin.store_id, origin.participant, origin.unchained)
     rest = iter(rows)

@@ -1,4 +1,4 @@
-"""Erasing the payloads of sagas, and pruning old sagas: a few of them in each transaction."""
+"""Erases the payloads of sagas and prunes old sagas, a few of them in each transaction."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AT_ONCE = 100
 
 
 class Removal(NamedTuple):
-    """What was done with one saga: the number of payloads or rows ``removed``, or why none was (``kept``)."""
+    """The result for one saga: how many payloads or rows were ``removed``, or why the saga was ``kept``."""
 
     saga_id: str
     removed: int
@@ -31,7 +31,7 @@ def erase(store: Store, saga_ids: Iterable[str], *, dry_run: bool = False) -> It
 
 
 def prune(store: Store, before: int, now: int, *, dry_run: bool = False) -> Iterator[Removal]:
-    """Prune the sagas at rest whose last row was recorded before that time; in milliseconds, as ``now``."""
+    """Prune the sagas at rest whose last row was recorded before a time; times are in milliseconds."""
     count = (lambda saga_id: len(store.saga_log.chain(saga_id))) if dry_run else None
     found = _ended(store, before)
     return _remove(store, found, lambda saga_id: store.saga_log.prune(saga_id, now), count)
@@ -50,7 +50,7 @@ def _remove(
     remove: Callable[[str], int],
     count: Callable[[str], int] | None,
 ) -> Iterator[Removal]:
-    """Yield what ``remove`` removes; or, where ``count`` is given, only what it would."""
+    """Yield what ``remove`` removes or, where ``count`` is passed, what it would remove."""
     rest = iter(saga_ids)
     while some := list(islice(rest, _AT_ONCE)):
         if count is not None:

@@ -1,4 +1,4 @@
-"""Checking the chains of a saga log, saga by saga."""
+"""``Verification``: checks the chains of a saga log, saga by saga."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Finding(NamedTuple):
 
 
 class Verification:
-    """Checks sagas one by one, and counts what it has seen.
+    """Checks sagas one by one, and counts them.
 
-    ``older`` counts rows that choreo wrote before it linked rows, and that no later row seals; ``pruned``
-    the sagas of which only the end is left; ``passed`` the heads that can't be compared, as their sagas
-    were pruned.
+    ``older`` counts rows that an earlier version of choreo wrote without links, and that no later row
+    seals; ``pruned`` the sagas of which only the end is left; ``passed`` the heads that can't be compared,
+    as their sagas were pruned.
     """
 
     def __init__(self, log: SagaLog) -> None:

@@ -1,4 +1,4 @@
-"""The databases that replay works on: copies to be thrown away, and drafts of a store to be rebuilt."""
+"""The databases that replay works on: temporary copies of a store, and drafts of a store to be rebuilt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from choreo.store.sqlite.store import SQLiteStore
 
 
 class Snapshot(NamedTuple):
-    """A copy of a store as it once was; ``last`` is the number of its last row of the saga log, or 0."""
+    """An earlier copy of a store; ``last`` is the number of its last row of the saga log, or 0."""
 
     store: SQLiteStore
     last: int
@@ -34,8 +34,8 @@ def empty_store() -> Iterator[Snapshot]:
 def copy_of(base: Path, store: Store) -> Iterator[Snapshot]:
     """Copy ``base``, an earlier copy of ``store`` made by any means that SQLite allows; it may be in use.
 
-    The copy lies in a temporary folder, and is gone after the block. Raises `ConfigurationError` for a file
-    that is no earlier state of that store.
+    The copy is in a temporary folder, and is deleted after the block. Raises `ConfigurationError` for a file
+    that is not an earlier state of that store.
     """
     with TemporaryDirectory(prefix="choreo-") as folder:
         path = Path(folder) / "base.db"
@@ -82,11 +82,11 @@ def _row(store: Store, number: int) -> list[tuple[int, Entry]]:
 def draft_store(
     path: Path, backup: Path | None, *, anew: bool = False, dry_run: bool = False
 ) -> Iterator[SQLiteStore]:
-    """Open the database that is to become ``path``, begun as a copy of ``backup`` or empty.
+    """Open a draft of the database ``path``, which begins as a copy of ``backup`` or empty.
 
-    It is moved there when the block ends well; else it stays beside it, and the next call goes on with it,
-    unless ``anew``. With ``dry_run`` it is thrown away.
-    Raises `ConfigurationError` where there is a file already, or the backup can't be read.
+    The draft is renamed to ``path`` when the block succeeds. Otherwise it is kept, and the next call
+    continues with it, unless ``anew``. With ``dry_run`` it is deleted. Raises `ConfigurationError` if
+    ``path`` exists, or if the backup can't be read.
     """
     if path.exists():
         raise ConfigurationError(

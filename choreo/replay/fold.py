@@ -1,4 +1,4 @@
-"""Folding a saga's log again, and comparing every row with what the protocol decides; pure."""
+"""``Replay``: folds a saga's log again, and compares every row with what the protocol decides; pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EMITTED_ALONE = ("external", "cancellation")
 
 
 class Replay:
-    """Folds the rows of one saga in order; after each, ``saga`` is what the participant knew then.
+    """Folds the rows of one saga in order; after each row, ``saga`` is the state at that row.
 
     ``events`` are the rows of the events that were read from the topic, by their ids; ``unconfirmed`` those
     of the events that were published here and have not been read back from the topic. ``causes`` maps the
@@ -68,7 +68,7 @@ class Replay:
         self._saga_id = ""
 
     def fold(self, entry: Entry) -> None:
-        """Fold one row. Raises `ReplayError` for one that no fold could have written."""
+        """Fold one row. Raises `ReplayError` for a row that no fold could have written."""
         if entry.input or entry.kind in _EMITTED_ALONE:
             self._end_input()
         self.rows += 1
@@ -83,7 +83,7 @@ class Replay:
             self._local(entry)
 
     def close(self) -> Sequence[Difference]:
-        """End the saga's rows; return all differences."""
+        """Return all differences, after the last row of the saga."""
         self._end_input()
         return self.differences
 
@@ -151,7 +151,7 @@ class Replay:
             ) from error
 
     def _plan(self, decisions: Iterable[Decision]) -> None:
-        """Note what the following rows must say, and which event called for which work."""
+        """Record what the following rows must hold, and which event called for which work."""
         for decision in decisions:
             kind = type(decision)
             if kind is Moved:
@@ -187,7 +187,7 @@ class Replay:
         )
 
     def _end_input(self) -> None:
-        """Report what the last input should have led to and has no row."""
+        """Report the decisions on the last input that have no row."""
         if self._moves:
             for move in self._moves:
                 self._differ(move.step, "row", "missing", f"{move.old} → {move.new}")
@@ -214,10 +214,10 @@ class Replay:
 
 
 class Difference(NamedTuple):
-    """One difference between a store and what its saga log, folded again, says.
+    """One difference between a store and the result of folding its saga log again.
 
     ``row`` is the number of a saga's row in its log, from 1, or 0 for a row of another table; ``what`` is
-    its column, or the table. ``recorded`` is what the store says, ``folded`` what the fold says.
+    its column, or the table. ``recorded`` is the value in the store, ``folded`` the value by the fold.
 
     >>> str(Difference(3, "payments.charge", "new_state", "completed", "failed"))
     'row 3: payments.charge: new_state is completed, folded it is failed'

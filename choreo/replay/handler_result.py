@@ -1,4 +1,4 @@
-"""The result of a handler, as it was recorded or as today's code returns it, so that both compare."""
+"""``HandlerResult``: the result of a handler, either recorded or returned by today's code, to be compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 200
 
 
 class HandlerResult(NamedTuple):
-    """An event, or why there is none; ``body`` is None where it isn't known."""
+    """An event, or the reason why there is none; ``body`` is None where it isn't known."""
 
     verdict: Verdict
     type: str = ""
@@ -58,7 +58,7 @@ class HandlerResult(NamedTuple):
 
 
 def difference(one: HandlerResult, other: HandlerResult, codec: Codec) -> tuple[str, str]:
-    """Return two results that differ, in words: of two events of one type only the fields that differ."""
+    """Return two differing results as text: of two events of one type only the fields that differ."""
     if one.verdict == other.verdict == "returned" and one.type == other.type:
         first, second = _event(one, codec), _event(other, codec)
         names = _different(first, second)

@@ -1,4 +1,4 @@
-"""Running observers again on all events of a saga log, to rebuild their read models."""
+"""Runs observers again on all events of a saga log, to rebuild their read models."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def observe(
 ) -> int:
     """Run every observer on every event that it has handled, in the order of the log; return how many runs.
 
-    It is one transaction. The observers' tables must be empty, and no worker may run meanwhile.
+    All runs are in one transaction. The observers' tables must be empty, and no worker may run meanwhile.
     ``progress`` is called with the number of rows that were read. Raises `ReplayError` for an observer that
-    fails: then nothing was changed.
+    fails, and then changes nothing.
     """
     roles = participant.roles()
     observers = {each.name: each for each in participant.handlers if each.task == "observer"}

@@ -1,4 +1,4 @@
-"""The events that a participant has published, as its topics hold them; for a rebuild."""
+"""``OwnEvents``: the events that a participant has published, read from its topics; for a rebuild."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF = "SELECT envelope, body FROM events WHERE causation_id = ? ORDER BY number"
 
 
 class PublishedEvent(NamedTuple):
-    """An event that lies on the topic, with its body."""
+    """An event on the topic, with its body."""
 
     envelope: Envelope
     body: bytes
@@ -45,7 +45,7 @@ class OwnEvents:
         self._connection.execute("BEGIN")
 
     def add(self, envelope: Envelope, body: bytes) -> None:
-        """Add an event; one that is there already changes nothing."""
+        """Add an event; adding it again changes nothing."""
         self._connection.execute(_ADD, (envelope.id, envelope.causation_id, json.dumps(envelope), body))
 
     def get(self, event_id: str) -> PublishedEvent | None:
@@ -54,7 +54,7 @@ class OwnEvents:
         return _published(*found) if found else None
 
     def caused_by(self, event_id: str) -> list[PublishedEvent]:
-        """Return the events that answer that one, in the order of the topic."""
+        """Return the events that answer the event with that id, in the order of the topic."""
         return [_published(*row) for row in self._connection.execute(_OF, (event_id,)).fetchall()]
 
     def close(self) -> None:

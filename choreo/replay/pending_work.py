@@ -1,4 +1,4 @@
-"""The work that a saga's log leaves to be done, and what of it the other tables have lost; pure."""
+"""``Work``: the work that a saga's log leaves to be done, and the part that the store has lost; pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from choreo.replay.fold import Difference, Replay
 class Work(NamedTuple):
     """One thing to do, by its task and name in the schedule, and the event that called for it.
 
-    ``is_dead``: it is a dead letter instead. ``is_out``: its call may be under way.
+    ``is_dead`` means that it is a dead letter; ``is_out`` that its call may have been begun.
     """
 
     task: str
@@ -26,7 +26,7 @@ class Work(NamedTuple):
 
 
 class StoredRows(NamedTuple):
-    """What the tables of a store beside the saga log hold of one saga.
+    """The rows of one saga in the other tables of a store, besides the saga log.
 
     ``due`` has the task and name of each row of the schedule, and of each dead letter that is open or about
     to be settled; ``outbox`` the ids of the events in the outbox. ``acts_from`` maps each topic and
@@ -69,7 +69,7 @@ def lost_work(replay: Replay, stored: StoredRows) -> list[Work]:
 def unconfirmed(replay: Replay, stored: StoredRows) -> list[Entry]:
     """Return the events that were published, are no longer in the outbox, and were not read back.
 
-    They are under way, or lost: only the topic shows which.
+    They are on the topic and not read yet, or lost: only the topic shows which.
     """
     return [entry for identity, entry in replay.unconfirmed.items() if identity not in stored.outbox]
 
@@ -85,6 +85,6 @@ def _table(work: Work) -> str:
 
 
 def _is_before_start(replay: Replay, stored: StoredRows, work: Work) -> bool:
-    """Whether it was called for before the participant began to act: it is then never done."""
+    """Whether work was called for before the participant began to act: such work is never done."""
     cause = replay.events.get(work.event_id)
     return cause is not None and cause.offset < stored.acts_from.get((cause.topic, cause.partition), 0)

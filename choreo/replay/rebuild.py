@@ -1,4 +1,4 @@
-"""Rebuilding the store of a participant that has lost its database, from the sagas' topics."""
+"""Rebuilds the store of a participant that has lost its database, from the sagas' topics."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TopicReader(Protocol):
 
     @property
     def partitions(self) -> Sequence[Assignment]:
-        """The partitions, with their ends as they were when the reader was opened."""
+        """The partitions, with their end offsets at the time when the reader was opened."""
         ...
 
     def records(self, begin: Mapping[Partition, int]) -> Iterator[Record]:
@@ -45,7 +45,7 @@ class TopicReader(Protocol):
 
 
 class Rebuilt(NamedTuple):
-    """What was rebuilt: ``counts`` of events and own outcomes; ``due`` is what is to be done now.
+    """The result: ``counts`` of events and own outcomes, and the work that is now ``due``.
 
     ``left`` names the sagas whose rebuilt log contradicts itself.
     """
@@ -64,10 +64,10 @@ def rebuild(
     start: Start = "earliest",
     progress: Callable[[int], None] = lambda count: None,
 ) -> Rebuilt:
-    """Fold the topics into a store from where it stands: from their beginning into one that is new.
+    """Fold the topics into a store, from its positions on: a new store from their beginning.
 
     No handler runs. The events that this participant published are taken from the topics; work that was
-    called for and has no outcome there is put on the schedule, for the worker. It is done in turns: after an
+    called for and has no outcome there is put on the schedule, for the worker. All is done in turns: after an
     interruption, call it again. ``start`` is the participant's ``--from``. ``progress`` is called with the
     size of every batch of records; all are read twice.
 
@@ -155,7 +155,7 @@ def _counted(records: Iterable[Record], progress: Callable[[int], None]) -> Iter
 
 
 def _restore_work(participant: Participant, store: Store, now: int) -> tuple[Counter[str], list[str]]:
-    """Put the pending work of every saga on the schedule; return what it is, and which sagas are broken."""
+    """Put the pending work of every saga on the schedule; return the work, and the sagas that are broken."""
     due: Counter[str] = Counter()
     left: list[str] = []
     after = ""

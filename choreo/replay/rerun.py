@@ -1,4 +1,4 @@
-"""Running one handler of today's code again on the events that a saga's log recorded."""
+"""``Rerun``: runs one handler of today's code again on the events that a saga's log recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from choreo.worker.item import TriggerEvent
 
 
 class HandlerRun(NamedTuple):
-    """One run of a handler; ``attempt`` is None where it did not run, and ``why`` says why.
+    """One run of a handler; ``attempt`` is None where it did not run, and ``why`` is the reason.
 
     ``nondeterministic`` are its calls of the clock or of random numbers, ``effects`` its effects outside of
     the process, each with its place in the code.
@@ -38,10 +38,10 @@ GONE = "without a handler"
 
 
 class Rerun:
-    """Runs handlers on a database that is thrown away, or on none; effects outside are refused.
+    """Runs handlers on a temporary database, or on none; effects outside of the process are refused.
 
     ``record`` is the store with the saga log. ``scratch`` is the store that handlers write to, inside a turn
-    that the caller has opened: a copy of ``record`` as it once was or, where ``has_base`` is False, an
+    that the caller has opened: an earlier copy of ``record`` or, where ``has_base`` is False, an
     empty one that no handler sees.
     """
 
@@ -89,7 +89,7 @@ class Rerun:
 
 
 class _NoBase:
-    """A database in place of one that was not given: any use of it raises, and is noted."""
+    """Stands for a database where there is none: any use of it raises, and is recorded."""
 
     def __init__(self) -> None:
         self.is_asked = False
@@ -104,7 +104,7 @@ class _NoBase:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Disable what handlers log: it was logged when they ran first."""
+    """Silence what handlers log, as it was logged when they first ran."""
     logger = logging.getLogger("choreo.handler")
     before, logger.disabled = logger.disabled, True
     try:

@@ -1,4 +1,4 @@
-"""Resuming sagas: what a saga's log asks for, and the store has lost, is put back into the store."""
+"""Resumes sagas: puts back into the store the work and events that a saga's log asks for and it has lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Restorer:
         self._topic = next(each for each in participant.sagas if each.name == saga.role.contract.saga).topic
 
     def publish(self, entry: Entry) -> None:
-        """Put an event that was published here into the outbox again, unchanged."""
+        """Put an event that the participant has published into the outbox again, unchanged."""
         assert entry.payload is not None
         # The row of a local result says how its step ended; the kind of its event is the step's own.
         kind = self._saga.role.action[entry.step].kind if entry.input else entry.kind
@@ -47,7 +47,7 @@ class Restorer:
         self._schedule.put(item, work.task, work.name, self._due(work, item), tried)
 
     def add_dead_letter(self, work: Work, reason: str, detail: str) -> DeadLetter:
-        """Make the dead letter of work that can't go on, and return it with its id."""
+        """Make the dead letter of work that can't continue, and return it with its id."""
         letter = dead_letter(self._item(work), work.task, work.name, reason, detail, self._now, 0)
         return letter._replace(id=self._store.add_dead_letter(letter))
 
@@ -72,7 +72,7 @@ _COMMENT = "resumed"
 
 
 class Resumed(NamedTuple):
-    """What was asked for; ``left`` has a sentence for each thing that could not be."""
+    """What was put back; ``left`` has a sentence for each thing that could not be."""
 
     saga_type: str
     state: str
@@ -129,7 +129,7 @@ class _Resuming:
         self._left: list[str] = []
 
     def do(self, topic: Container[str]) -> Resumed:
-        """Ask for all that is lost, and return it."""
+        """Put back everything that is lost, and return it."""
         _refuse_broken(self._saga)
         replay = self._saga.replay
         published = [entry for entry in self._saga.unpublished(topic) if self._publish(entry)]

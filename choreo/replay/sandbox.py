@@ -1,8 +1,8 @@
-"""Running a handler in a sandbox: its effects outside are refused, its nondeterministic calls noted.
+"""Runs a handler in a sandbox that refuses effects outside of the process and records nondeterminism.
 
-Two of Python's own hooks see them, whatever library is in between: a profile function is called before every
-call of a built-in (`sys.setprofile`), and an audit hook before every effect (PEP 578), which it can refuse. A
-library in C that opens a socket by itself is seen by neither.
+Two of Python's own hooks see such calls, whatever library makes them: a profile function is called before
+every call of a built-in (`sys.setprofile`), and an audit hook before every effect (PEP 578), which it can
+refuse. A library in C that opens a socket by itself is seen by neither.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 
 class EffectRefused(Exception):
-    """Raised in a handler in place of an effect outside, which does not happen."""
+    """Raised in a handler instead of an effect outside of the process, which is refused."""
 
 
 class Observed:
@@ -80,7 +80,7 @@ _observed: Observed | None = None
 
 @contextmanager
 def sandbox() -> Iterator[Observed]:
-    """Refuse effects inside the block, and note them and nondeterministic calls.
+    """Refuse effects inside the block, and record them and nondeterministic calls.
 
     No garbage is collected meanwhile, as finalizers of other objects would be taken for the handler's code.
     """

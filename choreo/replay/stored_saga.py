@@ -1,4 +1,4 @@
-"""One saga as a participant's store holds it in all of its tables, with its log folded again."""
+"""``StoredSaga``: one saga as all tables of a store hold it, with its log folded again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAGE = 1_000
 
 
 class StoredSaga(NamedTuple):
-    """A saga whose log was folded again, and what the store holds of it beside the log.
+    """A saga whose log was folded again, with its rows in the other tables of the store.
 
     ``letters`` are its dead letters, open or closed.
     """
@@ -32,7 +32,7 @@ class StoredSaga(NamedTuple):
     letters: Sequence[DeadLetter]
 
     def differences(self) -> list[Difference]:
-        """Return all differences between the store and what its log says."""
+        """Return all differences between the store and its log, folded again."""
         return [*self.replay.close(), *table_differences(self.replay, self.stored)]
 
     def unpublished(self, topic: Container[str] = ()) -> list[Entry]:
@@ -77,7 +77,7 @@ def letters_of(store: Store, saga_id: str, saga_type: str) -> list[DeadLetter]:
 
 
 def stored_rows(store: Store, saga_id: str, saga_type: str, letters: Sequence[DeadLetter]) -> StoredRows:
-    """Return what the tables beside the log hold of a saga, whose dead letters these are."""
+    """Return a saga's rows in the other tables than the log; ``letters`` are its dead letters."""
     rows = [each for each in store.scheduled(saga_id) if each.saga_type == saga_type]
     return StoredRows(
         frozenset(_due(rows, letters)),

@@ -1,8 +1,8 @@
-"""Folding a topic again for a participant that has lost what it decided then.
+"""``TopicFold``: folds topics again for a participant that has lost its saga log.
 
-Its own events on the topic show what its handlers returned. Each names the event that it answered: right
-after that one, the result of the handler is folded as an input, and no handler runs. What the protocol
-decides by itself, such as a refusal, it decides again, with the same event id.
+The participant's own events on the topic show what its handlers returned. Each names the event that it
+answered: after that event is folded, the result of the handler is folded as an input, and no handler runs.
+What the protocol decides by itself, such as a refusal, it decides again, with the same event id.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SAGAS_IN_MEMORY = 20_000
 class TopicFold:
     """Folds records into a store, inside its turns; ``counts`` are the numbers of what was folded.
 
-    Own events of sagas whose beginning the topic no longer holds are passed over, and counted as
+    Own events of sagas whose beginning the topic no longer holds are skipped, and counted as
     ``forgotten``.
     """
 
@@ -66,13 +66,13 @@ class TopicFold:
         self._sagas = Instances(store, _SAGAS_IN_MEMORY)
 
     def collect(self, record: Record) -> None:
-        """Collect an event of the participant's own: the first pass over the topic."""
+        """Collect an event if it is the participant's own, in the first pass over the topic."""
         envelope = self._read(record)
         if envelope is not None and envelope.source == self._name:
             self._own_events.add(envelope, record.value or b"")
 
     def fold(self, record: Record) -> None:
-        """Fold one record, and the results that answered it: the second pass."""
+        """Fold one record, and the results that answered it, in the second pass over the topic."""
         envelope = self._read(record)
         if envelope is None:
             reason = "unreadable-headers"
@@ -175,7 +175,7 @@ class TopicFold:
             self.counts["own outcomes"] += 1
 
     def _unschedule(self, item: Item, input: Input) -> None:
-        """Take what was done off the schedule, where a backup has it there."""
+        """Remove work that was done from the schedule, as a backup may have it there."""
         name = input[0]
         for task in ("action", "compensation", "deadline", "answer"):
             self._store.unschedule(item.saga_id, task, str(name))
@@ -203,7 +203,7 @@ def _triggered_by(item: Item, own: PublishedEvent) -> Item:
 
 
 def _marked(entries: object) -> list[Entry]:
-    """Return the rows, local ones with a note that they were rebuilt, as the lost ones may have said more."""
+    """Return the rows, local ones with the note that they were rebuilt: the lost rows may have held more."""
     rows: list[Entry] = list(entries)  # type: ignore[call-overload]
     return [row if row.input == "event" or row.note else row._replace(note=REBUILT) for row in rows]
 

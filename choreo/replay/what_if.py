@@ -1,4 +1,4 @@
-"""Running today's handlers on the events of a saga log, and comparing their results with the recorded."""
+"""``WhatIf``: runs today's handlers on recorded events, and compares their results with the record."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ class Changed(NamedTuple):
 
 
 class WhatIf:
-    """Takes the rows of a saga log, saga by saga or all in their order, and collects the differences.
+    """Runs handlers on the rows of a saga log, saga by saga or all in their order; collects differences.
 
     ``changes`` are the differences. ``nondeterministic`` maps handlers that call the clock or random numbers
-    to the places where they do. ``counts`` says how many runs were compared, were taken from the record, or
-    need a base. ``scratch`` is as for `Rerun`; ``wanted`` are the sagas to report, None for all.
+    to the places where they do. ``counts`` are the numbers of runs that were compared, that were taken from
+    the record, and that need a base. ``scratch`` is as for `Rerun`; ``wanted`` are the sagas to report, None
+    for all.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class WhatIf:
         self._sagas: dict[tuple[str, str], _Saga] = {}
 
     def take(self, entry: Entry, following: Entry | None, *, in_base: bool = False) -> None:
-        """Take one row, with the one after it; a row whose effects the base holds is only folded."""
+        """Take one row, and the row after it; if the base holds the effects of the row, it is only folded."""
         role = self._roles.get(entry.saga_type)
         if role is None:
             return
@@ -108,7 +109,7 @@ class WhatIf:
         self.close()
 
     def close(self) -> None:
-        """End the sagas that were taken; add what the protocol decides differently about them."""
+        """Add, for all sagas that were taken, what the protocol decides differently about them."""
         for (saga_id, saga_type), saga in self._sagas.items():
             if self._is_wanted(saga_id):
                 differences = [*saga.replay.close(), *self._undone(saga_id, saga_type, saga.replay)]
@@ -117,7 +118,7 @@ class WhatIf:
         self._sagas.clear()
 
     def _undone(self, saga_id: str, saga_type: str, replay: Replay) -> list[Difference]:
-        """Return the work that today's code has and the record does not."""
+        """Return the work that today's code leaves to be done and the record does not."""
         if next(work_of(replay), None) is None:
             return []
         letters = letters_of(self._record, saga_id, saga_type)

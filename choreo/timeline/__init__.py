@@ -1,6 +1,6 @@
 """The timeline of one saga, merged from the stores of all its participants; pure, no I/O.
 
-What happened is ordered by the saga's topic, and clocks arrange only what that order leaves open.
+Moments are ordered by the saga's topic; clocks decide only where that order leaves two of them open.
 
 - `choreo.timeline.source`: where sagas are read from; `choreo.timeline.topic` makes a source of the topic
 - `choreo.timeline.participant_view`: a saga as one participant's store holds it
@@ -8,7 +8,7 @@ What happened is ordered by the saga's topic, and clocks arrange only what that 
 - `choreo.timeline.moments`: what happened at one participant; `choreo.timeline.merge` orders it all
 - `choreo.timeline.remaining`: what may still happen, by the saga's graph
 - `choreo.timeline.waits`: what the saga waits for, and who is to act
-- `choreo.timeline.timeline`: all of it together, and `choreo.timeline.selection` the choice of sagas
+- `choreo.timeline.timeline`: the whole timeline; `choreo.timeline.selection` selects sagas by a filter
 
 `choreo.render` draws timelines.
 """

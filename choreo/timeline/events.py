@@ -1,4 +1,4 @@
-"""The events of a saga in the order of its topic, from all participants' rows; and why some are void."""
+"""``Event``: the events of a saga in the order of its topic, read from all participants' rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from choreo.timeline.participant_view import ParticipantView
 
 
 class Place(NamedTuple):
-    """Where an event lies; only places of one partition are ordered."""
+    """The place of an event on a topic; only places in one partition are ordered."""
 
     topic: str
     partition: int
@@ -20,11 +20,11 @@ class Place(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An event that lies on the topic, or is still on its way to it (``place`` is then None).
+    """An event on the topic, or one that is not published yet (``place`` is then None).
 
-    ``time`` is its record's, in milliseconds since the epoch. ``read`` maps each participant that has folded
-    it to the time of that, by the participant's clock. ``void`` is the reason why it counts for nothing,
-    empty for an event that counts.
+    ``time`` is the time of its record, in milliseconds since the epoch. ``read`` maps each participant that
+    has folded the event to the time when it did, by its own clock. ``void`` is the reason why the event is
+    void, empty for an event that counts.
     """
 
     id: str
@@ -46,12 +46,12 @@ class Event(NamedTuple):
 
     @property
     def at(self) -> str:
-        """The offset as ``@42``, empty for an event that is still on its way."""
+        """The offset as ``@42``, empty for an event that is not on the topic yet."""
         return "" if self.place is None else f"@{self.place.offset}"
 
 
 def events_of(views: Iterable[ParticipantView]) -> list[Event]:
-    """Return the events that lie on the topic, in its order."""
+    """Return the events on the topic, in its order."""
     first: dict[str, Entry] = {}
     read: dict[str, dict[str, int]] = {}
     void: set[str] = set()
@@ -78,7 +78,7 @@ def events_of(views: Iterable[ParticipantView]) -> list[Event]:
 
 
 def event_names(types: Iterable[str], joint: str = " or ") -> str:
-    """Return event types for people, without their namespaces."""
+    """Return event types without their namespaces, as one text for people."""
     return joint.join(short_name(name) for name in types)
 
 
@@ -97,7 +97,7 @@ def event_of(entry: Entry) -> Event:
 
 
 def place_of(entry: Entry) -> Place:
-    """Return where the event of a row lies."""
+    """Return the place of the event that a row records."""
     return Place(entry.topic, entry.partition, entry.offset)
 
 

@@ -1,4 +1,4 @@
-"""Merging the moments of several participants into one order, that of the topic."""
+"""Merges the moments of several participants into one order, that of the topic."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _OF_KIND: Mapping[str, What] = {"start": "started", "cancellation": "cancelled",
 
 
 def merged(events: Sequence[Event], by_participant: Sequence[Sequence[LocalMoment]]) -> list[Moment]:
-    """Return all moments in one order that contradicts neither the topic's nor any participant's own.
+    """Return all moments in one order, which agrees with the topic and with each participant's own order.
 
     A moment comes after the events that its participant had folded by then; one that published an event
     comes after those that published the events before it. What this leaves open is ordered by the clocks,
-    which are not believed where they contradict it.
+    which are ignored where they contradict it.
     """
     rank = {event.id: number for number, event in enumerate(events, 1)}
     published = {each.moment.event.id for side in by_participant for each in side if each.moment.event}
@@ -47,7 +47,7 @@ def merged(events: Sequence[Event], by_participant: Sequence[Sequence[LocalMomen
 
 
 def _may_come(local: LocalMoment, rank: Mapping[str, int], passed: int) -> bool:
-    """Whether all that must come before a moment has its place already."""
+    """Whether everything that must come before a moment is already placed."""
     event = local.moment.event
     published = rank.get(event.id, 0) if event else 0
     return local.folded <= passed and published <= passed + 1
@@ -60,7 +60,7 @@ def _comes_next(event: Event, ready: Sequence[Sequence[LocalMoment]], is_publish
 
 
 def _of_event(event: Event) -> Moment:
-    """Return what an event alone shows of what happened at its participant, whose store was not read."""
+    """Return the moment that an event alone shows, for a participant whose store was not read."""
     what, state = _OF_OUTCOME[event.outcome]
     if event.outcome == "succeeded":
         what = _OF_KIND.get(event.kind, what)

@@ -1,4 +1,4 @@
-"""What happened at one participant, in its own order, from its rows of the saga log."""
+"""``Moment``: what happened at one participant, in its own order, read from its rows of the saga log."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def moments_of(view: ParticipantView, events: Sequence[Event]) -> list[LocalMome
 
 
 def _is_moment(entry: Entry) -> bool:
-    """Whether a row is a moment of its own; the beginning of another attempt is not, but its failure is."""
+    """Whether a row is a moment of its own: a further attempt is one when it fails, not when it begins."""
     return entry.old_state != entry.new_state or bool(entry.event_id) or entry.input in _ALWAYS
 
 

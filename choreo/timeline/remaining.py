@@ -1,4 +1,4 @@
-"""The steps that remain of a saga, by its graph: those whose answer is due, and those that may follow."""
+"""``RemainingStep``: the steps of a saga that must still answer, and those that may follow, by its graph."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:  # a timeline without a graph must not load what graphs are ma
 
 
 class RemainingStep(NamedTuple):
-    """An action or a compensation of ``step`` that has yet to happen.
+    """An action or a compensation of ``step`` that has not happened yet.
 
-    ``answers`` are the events that it may publish, ``needs`` those that must come first: where there are
-    none, its answer is due, ``since`` the time of the event that called for it.
+    ``answers`` are the events that it may publish. ``needs`` are the events that must come first; if it is
+    empty, the answer is due ``since`` the time of the event that called for it.
     """
 
     participant: str
@@ -30,7 +30,7 @@ class RemainingStep(NamedTuple):
 
 
 class _Seen:
-    """What the events that count say of the saga so far."""
+    """The state of the saga so far, by the events that count."""
 
     def __init__(self, graph: SagaGraph, events: Sequence[Event]) -> None:
         counted = [event for event in events if not event.void]
@@ -66,8 +66,8 @@ def remaining_steps(
 ) -> list[RemainingStep]:
     """Return the steps that remain, those that are due first; none once the saga has ended.
 
-    ``under_way`` are events that were published and that nobody has read: the steps that they call for need
-    them first. All branches of a choice are among them, as any may be the one that is taken.
+    ``under_way`` are events that were published and that no participant has read yet: the steps that they
+    call for need them first. The steps of all branches of a choice are returned, as any may be taken.
     """
     now = _remaining(graph, events)
     if not under_way:
@@ -104,7 +104,7 @@ def _actions(graph: SagaGraph, seen: _Seen) -> Iterator[RemainingStep]:
 
 
 def _goes_on(event: Event) -> bool:
-    """Whether a saga goes on after this event."""
+    """Whether a saga continues after this event."""
     return event.outcome not in (FAILED, TIMED_OUT) and event.step != CANCEL
 
 
@@ -152,7 +152,7 @@ def _types(trigger: Alternatives) -> frozenset[str]:
 
 
 def _missing(graph: SagaGraph, trigger: Alternatives, seen: _Seen) -> tuple[str, ...]:
-    """Return the events that a trigger still lacks: the fewest, of the alternatives that may still come."""
+    """Return the events that a trigger still needs; of alternatives that may still come, the fewest."""
     lacking = [option - seen.types for option in trigger]
     open_ways = [each for each in lacking if all(seen.can_come(graph, name) for name in each)]
     ways = [tuple(sorted(way)) for way in open_ways or lacking]

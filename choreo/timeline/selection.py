@@ -1,4 +1,4 @@
-"""Timelines chosen from several sources: of one saga by its id, or of all that a filter admits."""
+"""``Timelines``: the timelines of one saga by its id, or of all sagas that a filter admits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEAR = 50
 
 
 class Filter(NamedTuple):
-    """What the chosen sagas have in common; an empty field admits all. Times are in milliseconds."""
+    """Which sagas are selected; an empty field admits all. Times are in milliseconds."""
 
     states: tuple[str, ...]
     saga_type: str
@@ -58,7 +58,7 @@ def is_stuck(timeline: Timeline, after: int) -> bool:
 
 
 def concerned(timeline: Timeline) -> list[str]:
-    """Return the participants that a saga waits for; once it has ended, those that took part."""
+    """Return the participants that a saga waits for or, if it has ended, those that took part."""
     return list(timeline.participants) if timeline.is_ended else [wait.who for wait in timeline.waits]
 
 
@@ -76,7 +76,7 @@ class Timelines:
         self._graphs = graphs
 
     def of(self, saga_id: str) -> list[Timeline]:
-        """Return the timelines of an id: one for each saga type that has it, which is nearly always one."""
+        """Return the timelines of the sagas with an id: one for each saga type, and nearly always one."""
         sides: dict[str, list[ParticipantView]] = {}
         for source in self._sources:
             for saga_type, view in source.views(saga_id).items():
@@ -104,7 +104,7 @@ class Timelines:
                 yield from (timeline for timeline in self.of(head.saga_id) if wanted.admits(timeline))
 
     def _heads(self, wanted: Filter) -> Iterable[LastEntry]:
-        """Return every source's sagas, merged by time: the source that has read furthest knows best."""
+        """Return the sagas of all sources, merged by time; each by the source that has read furthest."""
         if wanted.is_open:
             return merge(*(source.unended() for source in self._sources), key=lambda head: head.time)
         return merge(*(source.latest() for source in self._sources), key=lambda head: -head.time)
@@ -119,7 +119,7 @@ class Timelines:
 
 
 def _refuse_twice(sources: Iterable[Source]) -> None:
-    """Raise `ConfigurationError` where two sources are of one participant: nobody knows which is right."""
+    """Raise `ConfigurationError` where two sources are of one participant, as either may be the right one."""
     seen: dict[str, Source] = {}
     for source in sources:
         other = seen.setdefault(source.participant, source)

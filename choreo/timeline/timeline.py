@@ -1,4 +1,4 @@
-"""The timeline of one saga, made from the views of its participants."""
+"""``Timeline``: what happened in one saga, merged from the views of its participants."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLOCK_SKEW = 250
 class Timeline:
     """What happened in one saga, in order, what it waits for, and what may still happen.
 
-    ``participants`` are in the order in which they came in. ``waits`` and ``remaining`` are as of ``now``;
+    ``participants`` are in the order of their first moments. ``waits`` and ``remaining`` are as of ``now``;
     ``remaining`` is empty where there is no graph. ``aborted_by`` is the event that aborted the saga, in
     words, or empty. ``remarks`` are sentences on what the sources leave uncertain. Times are in milliseconds
     since the epoch.
@@ -102,13 +102,13 @@ def timeline_of(views: Sequence[ParticipantView], now: int, graph: SagaGraph | N
 
 
 def _participants(views: Sequence[ParticipantView], moments: Sequence[Moment]) -> tuple[str, ...]:
-    """Return the participants in the order in which they came in, observers last."""
+    """Return the participants in the order of their first moments, observers last."""
     acting = [moment.participant for moment in moments]
     return tuple(dict.fromkeys([*acting, *(each.participant for each in views if each.participant)]))
 
 
 def _furthest(views: Sequence[ParticipantView]) -> Entry:
-    """Return the last row of the participant that knows the end, or has read most."""
+    """Return the last row of the participant that has read the end of the saga, or else the most events."""
 
     def known(view: ParticipantView) -> tuple[bool, int]:
         rows = view.entries
@@ -118,7 +118,7 @@ def _furthest(views: Sequence[ParticipantView]) -> Entry:
 
 
 def _abort(events: Sequence[Event]) -> str:
-    """Return the event that aborted the saga (R4), in words; empty where none did."""
+    """Return a phrase for the event that aborted the saga (R4); empty where none did."""
     for event in events:
         if event.void:
             continue
@@ -130,7 +130,7 @@ def _abort(events: Sequence[Event]) -> str:
 
 
 def _explained(moments: Sequence[Moment], events: Sequence[Event]) -> list[Moment]:
-    """Return the moments, refusals with their reason."""
+    """Return the moments, with the reason added to each refusal."""
     reason = _abort(events)
     because = f"aborted by {reason}" if reason else "the saga had ended, or was to undo it already"
     return [

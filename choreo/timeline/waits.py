@@ -1,4 +1,4 @@
-"""What a saga waits for, and which participant is to act: by the participants' stores, and by the graph."""
+"""``Wait``: what a saga waits for, and which participant must act, by the stores and by the graph."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def waits_of(
     remaining: Sequence[RemainingStep],
     now: int,
 ) -> list[Wait]:
-    """Return what the saga waits for at ``now``, by the stores and by what remains, the gravest first."""
+    """Return what the saga waits for at ``now``, by the stores and what remains, the most serious first."""
     waits = [wait for view in views for wait in _of_one(view, events, moments, now)]
     unpublished = frozenset[str]().union(*(view.unpublished for view in views))
     waits += _on_their_way(moments, unpublished)
@@ -47,9 +47,9 @@ def waits_of(
 
 
 def _with_answers(waits: Sequence[Wait], due: Sequence[RemainingStep]) -> list[Wait]:
-    """Return the waits and those for the answers that only the graph knows to be due.
+    """Return the waits, and those for answers that are due by the graph alone.
 
-    Where the participant of such an answer has not read the topic to its end, its detail says so.
+    If the participant that must answer has not read the topic to its end, the detail of the wait says so.
     """
     known = {(wait.who, wait.what) for wait in waits if wait.why != "deadline"}
     behind = {wait.who: wait.detail for wait in waits if wait.why == "unread"}
@@ -70,7 +70,7 @@ def _expected(remaining: RemainingStep, behind: Mapping[str, str]) -> str:
 def likely_waits(views: Sequence[ParticipantView], events: Sequence[Event]) -> list[Wait]:
     """Return a wait for each participant that handles the last event, for a saga without a graph.
 
-    Who handles an event keeps its body, so the participants whose rows have it are those.
+    A participant keeps the body of an event only if it handles the event.
     """
     last = next((event for event in reversed(events) if not event.void), None)
     if last is None:
@@ -120,7 +120,7 @@ def _for_scheduled(who: str, row: Scheduled, moments: Sequence[Moment], now: int
 
 
 def _on_their_way(moments: Iterable[Moment], unpublished: frozenset[str]) -> Iterator[Wait]:
-    """Yield a wait for each event that was published, and that nobody has read yet."""
+    """Yield a wait for each event that was published and that no participant has read yet."""
     for moment in moments:
         event = moment.event
         if event and event.place is None and event.id not in unpublished:

@@ -205,7 +205,7 @@ _COPY_OWNER = "UPDATE choreo_store SET store_id = ?, participant = ?, unchained 
 
 
 def copy_owner(connection: sqlite3.Connection, store_id: str, participant: str, unchained: int) -> None:
-    """Give a new store, inside a turn, the id and the participant of the store whose rows it will hold."""
+    """Copy to a new store, inside a turn, the id and the participant of the store whose rows it will hold."""
     connection.execute(_COPY_OWNER, [store_id, participant, unchained, IMPORTED])
 
 
