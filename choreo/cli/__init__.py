@@ -1,7 +1,6 @@
-"""The command line: parse, call, print, exit code.
+"""The command line: commands parse their options, call a package, print the result, and exit with a code.
 
-A command imports Kafka, Avro, SQLite and OpenTelemetry when it runs, not before: ``choreo --help`` must
-come at once.
+A command imports Kafka, Avro, SQLite and OpenTelemetry only when it runs: ``choreo --help`` must be fast.
 """
 
 from choreo.cli.root import choreo as main

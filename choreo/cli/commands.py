@@ -1,4 +1,4 @@
-"""The commands by name. Each is imported when it is called; `choreo --help` needs only this table."""
+"""``COMMANDS``: the table of commands by name, each imported only when it is called."""
 
 from __future__ import annotations
 

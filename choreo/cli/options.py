@@ -1,4 +1,4 @@
-"""The options that commands share, and where the value of a setting comes from.
+"""The options that several commands share, and the order in which the value of a setting is looked for.
 
 A setting is looked for in this order: command line, environment variable (``CHOREO_STORE`` for ``--store``),
 ``[tool.choreo]`` of the nearest ``pyproject.toml``, default.
@@ -117,7 +117,7 @@ def cluster(function: F) -> F:
 
 
 class Cluster(NamedTuple):
-    """A Kafka cluster; ``bootstrap`` is empty where the embedded broker is to be started."""
+    """A Kafka cluster; an empty ``bootstrap`` means that the embedded broker is to be started."""
 
     bootstrap: str
     embedded: bool

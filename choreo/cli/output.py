@@ -1,4 +1,4 @@
-"""What the command line writes: lines on stderr, colour on a terminal only, progress bars, logging."""
+"""Writes the output of commands: lines on stderr, colour on a terminal only, progress bars, logging."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def bar(label: str, length: int) -> AbstractContextManager[Any]:
 
 
 def progress(things: Iterable[T], label: str, length: int | None = None) -> Iterator[T]:
-    """Yield things one by one, and show on a terminal how many there were."""
+    """Yield things one by one, and show their number on a terminal."""
     with click.progressbar(
         things,
         length=length,
@@ -86,7 +86,7 @@ def set_up_logging(level: str) -> None:
 
 @contextmanager
 def quiet(name: str) -> Iterator[None]:
-    """Silence a logger inside the block: what goes wrong there is raised, and one line is enough."""
+    """Silence a logger inside the block, as errors there are raised and reported in one line."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -97,7 +97,7 @@ def quiet(name: str) -> Iterator[None]:
 
 
 def tolerate_narrow_encodings() -> None:
-    """Let a terminal that knows no arrows show something else, instead of failing."""
+    """Replace characters that the terminal's encoding lacks, such as arrows, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

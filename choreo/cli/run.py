@@ -88,7 +88,7 @@ def _address(cluster: options.Cluster) -> Iterator[str]:
 
 @contextmanager
 def _explained(cluster: options.Cluster, path: str) -> Iterator[None]:
-    """Add to a `StoreMismatch` that a store can't outlive the embedded broker that it was used with."""
+    """Add a hint to a `StoreMismatch`: a store can't outlive the embedded broker that it was used with."""
     try:
         yield
     except StoreMismatch as error:
@@ -101,7 +101,7 @@ def _explained(cluster: options.Cluster, path: str) -> Iterator[None]:
 
 
 def _store_id(path: str) -> str:
-    """Return the id of the store, which is made where there is none.
+    """Return the id of the store, which is created if there is none.
 
     A store serves one worker at a time, so its id can name the worker's instance: after a crash the
     cluster gives the same partitions back at once.

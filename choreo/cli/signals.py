@@ -1,4 +1,4 @@
-"""Signals that stop a worker: the first one gracefully, the second one at once."""
+"""Handles the signals that stop a worker: the first gracefully, the second at once."""
 
 from __future__ import annotations
 

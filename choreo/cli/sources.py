@@ -1,4 +1,4 @@
-"""Where the commands that show sagas read them: participants' stores, exports, or the sagas' topics."""
+"""Opens the sources of the commands that show sagas: participants' stores, exports, or the sagas' topics."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def now() -> int:
 
 @contextmanager
 def open_timelines(context: click.Context) -> Iterator[Timelines]:
-    """Open the sources that a command's options name. Raises as opening and reading them does."""
+    """Open the sources that a command's options name; errors of opening and reading them are raised."""
     given = context.params
     graphs = _graphs_of(given["graphs"])
     if not given["topic"]:
@@ -67,7 +67,7 @@ def open_timelines(context: click.Context) -> Iterator[Timelines]:
 
 
 def _graphs_of(names: Sequence[str]) -> dict[str, SagaGraph]:
-    """Return the graphs by saga type: those that are named, or those that the project has."""
+    """Return graphs by saga type, of the named modules and manifests or else of the project."""
     if not names and not nearest_project().get("modules"):
         return {}
     # Only where there is a graph are the modules loaded that graphs are made of.

@@ -1,4 +1,4 @@
-"""What the sagas' topics hold, read from their beginning to their end."""
+"""Reads the sagas' topics from beginning to end, for ``--topic``; kept apart, as it imports Kafka."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from choreo.timeline.topic import TopicEvent, topic_source
 
 
 def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> MemorySource:
-    """Read the topics of the sagas whose graphs are known.
+    """Return a source of the sagas whose graphs are known, read from their topics.
 
-    Raises `ConfigurationError` where none is: the topic alone doesn't say which event ends a saga.
+    Raises `ConfigurationError` where no graph is known: the topic alone doesn't say which event ends a saga.
     """
     if not graphs:
         raise ConfigurationError(
@@ -43,7 +43,7 @@ def event_ids(cluster: Cluster, names: Sequence[str], saga_ids: Sequence[str]) -
 
 
 def _events(records: Iterable[Record]) -> Iterator[TopicEvent]:
-    """Yield the records that are events; one whose headers can't be read is part of no saga."""
+    """Yield the events; a record whose headers can't be read is not an event of a saga."""
     for record in records:
         try:
             envelope = read(record)

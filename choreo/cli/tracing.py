@@ -1,4 +1,4 @@
-"""OpenTelemetry's SDK, set up where the environment names an exporter of traces.
+"""Sets up OpenTelemetry's SDK where the environment names an exporter of traces.
 
 Names of the variables: OpenTelemetry's "Environment Variable Specification".
 """

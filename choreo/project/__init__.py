@@ -1,5 +1,4 @@
-"""The user's project on disk: ``pyproject.toml``, modules, sources, schema versions, manifests, the lock.
+"""Reads the user's project: ``pyproject.toml``, modules, sources, schema versions, manifests, the lock.
 
-What `choreo.verify` may not do itself, as it is pure: import modules, read sources, schema files and git
-revisions.
+It imports modules and reads sources, schema files and git revisions for `choreo.verify`, which is pure.
 """

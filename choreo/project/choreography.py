@@ -1,4 +1,4 @@
-"""The choreography that a command is about, from modules, manifests and folders, or the project's own."""
+"""Builds the choreography that a command names by modules, manifests and folders, or the project's own."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ Describe = Callable[[Participant], Manifest]
 
 
 def choreography_named(names: Sequence[str], describe: Describe) -> Choreography:
-    """Return the choreography of what is named, or of ``modules`` in ``[tool.choreo]``.
+    """Return the choreography of the named modules, manifests and folders, or else that of the project.
 
-    Code is imported only for names that are no files. Raises `ConfigurationError` where nothing is named,
-    `ManifestError` where a participant is named twice, and as importing and reading do.
+    The project's is that of ``modules`` in ``[tool.choreo]``. Code is imported only for names that aren't
+    files. Raises `ConfigurationError` if nothing is named, `ManifestError` if a participant is named twice,
+    and the errors of importing and reading.
     """
     wanted = names or tuple(nearest_project().get("modules") or ())
     if not wanted:
@@ -45,7 +46,7 @@ def manifests_declared(targets: Iterable[str], describe: Describe) -> list[Manif
 
 
 def choreography_known(names: Sequence[str]) -> Choreography | None:
-    """Return the choreography without its schemas, for commands that can do without it.
+    """Return the choreography without its schemas, or None where it isn't known.
 
     Without names it is that of ``modules`` in ``[tool.choreo]``, or None where one of these can't be imported
     or read, or none declares a participant. Raises as `choreography_named` does for what is named.
@@ -116,7 +117,7 @@ def _each_once(manifests: Iterable[Manifest]) -> list[Manifest]:
     """Return one manifest of each participant, as a module may import what another declares.
 
     Where one is given as a module and as a manifest, the module counts; the manifest is marked as outdated
-    where it differs.
+    if it differs.
     """
     found: dict[str, Manifest] = {}
     for manifest in manifests:

@@ -1,4 +1,4 @@
-"""Manifests, locks and runs of verify as files: read up to a limit, written whole or not at all."""
+"""Reads and writes manifests, locks and run files: up to a limit, and completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from choreo.manifest import MAX_BYTES
 
 
 def read_document(path: Path) -> bytes:
-    """Return the content of a document, one byte beyond the limit at most.
+    """Return the content of a document, at most one byte beyond the limit.
 
     Raises `FileNotFoundError` where there is none, and `ManifestError` where it can't be read.
     """

@@ -1,6 +1,7 @@
-"""``choreography.json``, the lock of a choreography: where it lies, read, written and applied.
+"""Finds, reads, writes and applies ``choreography.json``, the lock of a choreography.
 
-What calls a compensation that names no event is read from it, or from the project's modules without a lock.
+The lock holds the events that call each compensation that names none. Without a lock they are derived from
+the project's modules.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def save_lock(path: Path, lock: Lock) -> None:
 
 
 def derive_by(path: Path, participant: Participant) -> None:
-    """Read from the lock what calls the compensations of a participant that name no event.
+    """Set the events that call the compensations of a participant that name none, from the lock.
 
     Raises `ManifestError` when the lock can't be read, is none, or is of another choreography.
     """
@@ -58,10 +59,10 @@ def derive_by(path: Path, participant: Participant) -> None:
 
 
 def derived(participant: Participant) -> Participant:
-    """Derive what calls the compensations of a participant that name no event, and return the participant.
+    """Set the events that call the compensations of a participant that name none; return the participant.
 
-    It is read from the lock. Without a lock it follows from the modules of ``[tool.choreo]``, where all of
-    them can be imported and hold every step of the participant's sagas.
+    They are read from the lock. Without a lock they follow from the modules of ``[tool.choreo]``, if all of
+    these can be imported and hold every step of the participant's sagas.
 
     Raises `DeclarationError` where neither says what calls one, before anything is made or started.
     """

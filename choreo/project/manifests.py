@@ -1,4 +1,4 @@
-"""The manifest of a declared participant, with the schemas of its events and what its sources show."""
+"""Makes the manifest of a declared participant, with the schemas of its events and remarks on its source."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def manifest_from(
 
 
 def compare(written: Any, read: Any) -> Sequence[Unreadable]:
-    """Return what of a writer's records a reader's schema can't read."""
+    """Return the places at which a reader's schema can't read a writer's records."""
     if written == read:
         return []
     return [Unreadable(*problem) for problem in unreadable(parse_schema(written), parse_schema(read))]

@@ -1,4 +1,4 @@
-"""The modules that the user names: imported, and their participants and events found."""
+"""Imports the modules that the user names, and finds their participants and events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from choreo.project.pyproject import nearest_project
 def load_module(name: str) -> ModuleType:
     """Import a module; the working directory is searched first.
 
-    Raises `ConfigurationError` when there is none, or when importing it fails in any way.
+    Raises `ConfigurationError` if there is no such module, or if importing it fails.
     """
     if not name:
         raise ConfigurationError("no module is named", hint="write MODULE:PARTICIPANT")
@@ -41,7 +41,7 @@ def load_module(name: str) -> ModuleType:
 
 
 def load_modules(name: str) -> list[ModuleType]:
-    """Import a module; of a package, the modules directly in it, too. Raises `ConfigurationError`."""
+    """Import a module or, for a package, also the modules directly in it. Raises `ConfigurationError`."""
     module = load_module(name)
     inside = [each.name for each in pkgutil.iter_modules(getattr(module, "__path__", ()))]
     return [module, *(load_module(f"{name}.{each}") for each in inside if not each.startswith("__"))]
@@ -66,7 +66,7 @@ def load_participant(target: str) -> Participant:
 
 
 def participants_of(module: ModuleType) -> Iterator[tuple[str, Participant]]:
-    """Yield a module's participants with the names that they have there."""
+    """Yield a module's participants, with their names in the module."""
     for name, value in vars(module).items():
         if isinstance(value, Participant):
             yield name, value
@@ -87,7 +87,7 @@ def _not_imported(name: str, error: BaseException) -> ConfigurationError:
 
 
 def _where(error: Any) -> str:
-    """Name the line that an import failed at."""
+    """Return the line at which an import failed."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{os.path.relpath(error.filename)}:{error.lineno}"
     own = [
@@ -101,7 +101,7 @@ def _where(error: Any) -> str:
 def events_of(targets: Iterable[str]) -> tuple[type, ...]:
     """Return the events of ``MODULE`` and ``MODULE:PARTICIPANT`` targets, or else those of the project.
 
-    Raises `ConfigurationError` where nothing is named, or where what is named has no event.
+    Raises `ConfigurationError` if nothing is named, or if a target has no event.
     """
     wanted = tuple(targets) or tuple(nearest_project().get("modules") or ())
     if not wanted:

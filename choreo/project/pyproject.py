@@ -1,4 +1,4 @@
-"""``[tool.choreo]`` of the nearest ``pyproject.toml``: read, and refused where a key or a value is wrong."""
+"""Reads ``[tool.choreo]`` of the nearest ``pyproject.toml``, and refuses wrong keys and values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source texts of a project: those of its imported modules, and of the files beside them."""
+"""``Sources``: the source texts of a project's imported modules, and of the modules in their packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Earlier versions of events: in the folder of schemas, and in an older revision of the repository."""
+"""Finds earlier versions of events, in the folder of schemas and in an older revision of the repository."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 
 def versions_in(path: Path) -> Versions:
-    """Return the versions in a folder of schemas, without files that can't be used.
+    """Return the versions in a folder of schemas, without unusable files.
 
-    `choreo schemas check` reports those.
+    `choreo schemas check` reports unusable files.
     """
     return _versions_in(
         str(path), tuple(each.stat().st_mtime_ns for each in (path, path / "history") if each.is_dir())
@@ -65,7 +65,7 @@ def versions_at(revision: str, path: Path, base: Path) -> Versions:
 
 
 def with_versions(manifests: Iterable[Manifest], versions: Versions) -> list[Manifest]:
-    """Return manifests with those versions of their events that they don't have yet."""
+    """Return the manifests with those versions of their events added that they don't have yet."""
     return [
         replace(
             each, schemas={name: _with(entry, versions.get(name, {})) for name, entry in each.schemas.items()}

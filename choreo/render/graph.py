@@ -1,4 +1,4 @@
-"""A saga's graph as a table of its steps, as Graphviz's DOT, and as JSON."""
+"""Draws a saga's graph as a table of its steps, as Graphviz's DOT, and as JSON."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def as_json(graphs: Iterable[SagaGraph]) -> str:
 
 
 class Row(NamedTuple):
-    """One step, in the words of the table."""
+    """One line of the table, which is one step."""
 
     step: str
     participant: str

@@ -1,7 +1,7 @@
-"""A timeline as one HTML page, to be opened, printed or mailed: it has no script and fetches nothing.
+"""Draws a timeline as one HTML page, to be opened, printed or mailed; it has no script and fetches nothing.
 
-Its own policy (Content Security Policy, level 3) forbids the browser everything but its style sheet, so no
-text of an event can make it do anything.
+The page's Content Security Policy (level 3) allows only its style sheet, so no text of an event can make the
+browser do anything.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _line(timeline: Timeline, moment: Moment) -> list[str]:
 
 
 def _detail(moment: Moment) -> str:
-    """Return the time, the event's place, and who has read it how long after its record's time."""
+    """Return the time, the event's place, and how long after its record each participant has read it."""
     parts = (
         [iso_time(moment.time)] if moment.in_store else [f"{iso_time(moment.time)}, told by the log alone"]
     )

@@ -1,4 +1,4 @@
-"""A timeline as data for JSON: all of it, times in ISO 8601, spans of time in milliseconds."""
+"""Converts a timeline to data for JSON: times in ISO 8601, spans of time in milliseconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from choreo.timeline.waits import Wait
 
 
 def timeline_data(timeline: Timeline) -> dict[str, Any]:
-    """Return all of a timeline."""
+    """Return a whole timeline as data."""
     return {
         "saga_id": timeline.saga_id,
         "saga_type": timeline.saga_type,
@@ -34,7 +34,7 @@ def timeline_data(timeline: Timeline) -> dict[str, Any]:
 
 
 def wait_data(wait: Wait) -> dict[str, Any]:
-    """Return one thing that a saga waits for."""
+    """Return one `Wait` as data."""
     return {
         "owed_by": wait.who or None,
         "what": wait.what,
@@ -100,7 +100,7 @@ def _time(milliseconds: int | None) -> str | None:
 
 
 def summary_data(timeline: Timeline) -> dict[str, Any]:
-    """Return where the saga stands and what it waits for, for a list of sagas."""
+    """Return the state of a saga and what it waits for, as data for a list of sagas."""
     last = timeline.moments[-1]
     return {
         "saga_id": timeline.saga_id,

@@ -1,4 +1,4 @@
-"""The layout of a timeline's picture: a lane for each participant, time downwards. Units are pixels."""
+"""``Layout``: places a timeline's boxes in a lane for each participant, time downwards; units are pixels."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """All that a picture consists of, each with its place; ``ghosts`` are the steps that remain."""
+    """All parts of a picture with their positions; ``ghosts`` are the boxes of the steps that remain."""
 
     width: float
     height: float
@@ -118,7 +118,7 @@ class _Column:
         self.ticks.append(Tick(self.y, text))
 
     def put(self, box: Box) -> Box:
-        """Return a box in its place, its texts cut to what fits into the lane."""
+        """Return a box with its position, its texts cut to fit into the lane."""
         fits = self._room - 10 - _MARGIN - (len(box.what) + 1) * _PLAIN
         label = cut(box.label, fits / _BOLD)
         below = (self._room - 6) / _SMALL
@@ -140,7 +140,7 @@ def _width_of(label: str, what: str) -> float:
 
 
 def cut(text: str, fits: float) -> str:
-    """Return a text cut to so many characters; the tooltip and the table have all of it."""
+    """Return a text cut to a number of characters; the tooltip and the table have the whole text."""
     longest = max(int(fits), 4)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
@@ -148,7 +148,7 @@ def cut(text: str, fits: float) -> str:
 def layout(timeline: Timeline) -> Layout:
     """Return the layout of a timeline.
 
-    Where a compensation was called and done at once, both moments are one box.
+    If a compensation was called and done at once, both moments are one box.
     """
     rows = _rows(timeline.moments)
     room = _lane_width(timeline, rows)

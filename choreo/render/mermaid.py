@@ -1,4 +1,4 @@
-"""Mermaid diagrams, for Markdown: a timeline as a sequence diagram, a saga's graph as a flowchart."""
+"""Draws Mermaid diagrams for Markdown: a timeline as a sequence diagram, a saga's graph as a flowchart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from choreo.timeline.timeline import Timeline
 
 
 def sequence_diagram(timeline: Timeline) -> str:
-    """Return the diagram; an arrow is an event, where it took effect, dashed where it is no success."""
+    """Return the diagram; an arrow is an event that took effect, dashed where it is not a success."""
     lanes = {name: f"p{number}" for number, name in enumerate(timeline.participants)}
     lines = ["sequenceDiagram", *(f"  participant {lane} as {_text(name)}" for name, lane in lanes.items())]
     drawn: set[tuple[str, str, str]] = set()

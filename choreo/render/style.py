@@ -7,8 +7,8 @@ _POINTED = 300
 def style(width: float, boxes: int) -> str:
     """Return the style sheet of a page whose picture has so many boxes and is so many pixels wide.
 
-    The picture shrinks a little before it scrolls. While the pointer is on a box, only the arrows from and
-    to it are plain; while it is on a line of the table, the line's box is marked.
+    The picture shrinks a little before it scrolls. While the pointer is on a box, all other arrows are
+    faded; while it is on a line of the table, the line's box is marked.
     """
     narrow, wide = round(width * 0.8), round(width)
     fit = f"@media screen {{ svg.story {{ min-width: {narrow}px; max-width: {wide}px; }} }}"

@@ -1,4 +1,4 @@
-"""A timeline as a picture in SVG: lanes, boxes, and the events that lead from one box to another."""
+"""Draws a timeline as SVG: lanes, boxes, and the events that lead from one box to another."""
 
 from __future__ import annotations
 

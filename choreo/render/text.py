@@ -1,4 +1,4 @@
-"""A timeline as lines of text, in columns; whoever prints it may colour them by their tone."""
+"""Writes a timeline as lines of text, in columns; a caller may colour the lines by their tone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from choreo.timeline.timeline import Timeline
 
 
 class Line(NamedTuple):
-    """A line; ``part`` of it, which stands in it once, has the ``tone``."""
+    """A line; ``part`` of it, which occurs in it once, has the ``tone``."""
 
     text: str
     part: str = ""

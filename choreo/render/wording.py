@@ -1,4 +1,4 @@
-"""How a timeline is worded, whatever it is drawn with: spans of time, steps' short names, tones."""
+"""The words that all drawings of a timeline share: spans of time, short names of steps, tones."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def iso_time(milliseconds: int) -> str:
 
 
 def short_step(step: str, participant: str) -> str:
-    """Return a step's name without the participant's, for where that stands beside it."""
+    """Return a step's name without its participant's, for places that show the participant already."""
     return step.removeprefix(f"{participant}.")
 
 
 def headline(timeline: Timeline) -> str:
-    """Return where the saga stands, in one sentence."""
+    """Return the state of the saga in one sentence."""
     because = f": {timeline.aborted_by}" if timeline.aborted_by else ""
     if timeline.is_ended:
         return f"{timeline.state} after {span(timeline.last - timeline.began)}{because}"
@@ -94,7 +94,7 @@ def published(moment: Moment) -> str:
 
 
 def reason(moment: Moment) -> str:
-    """Return why a moment's event is void, or why the moment happened."""
+    """Return the reason why a moment's event is void, or else why the moment happened."""
     if moment.event and moment.event.void:
         return f"void: {moment.event.void}"
     if moment.what == "retrying":
@@ -103,12 +103,12 @@ def reason(moment: Moment) -> str:
 
 
 def published_and_reason(moment: Moment) -> str:
-    """Return both in one line."""
+    """Return the published event and the reason in one line."""
     return "; ".join(part for part in (published(moment), reason(moment)) if part)
 
 
 def wait_reason(wait: Wait, now: int) -> str:
-    """Return why a saga waits, since when and until when."""
+    """Return the reason why a saga waits, since when, and until when."""
     times = []
     if wait.since is not None:
         times.append(f"for {span(max(now - wait.since, 0))}")

@@ -1,12 +1,13 @@
-"""``choreo verify``: what can be proved of a choreography before it is deployed. Pure; no I/O here.
+"""``choreo verify``: proves properties of a choreography before it is deployed. Pure; no I/O here.
 
-A choreography is put together from manifests; rules examine its graph, and its runs, in which events are
-folded by the same `choreo.protocol.fold` as in the worker. The caller passes the comparison of Avro schemas
-and the clock.
+The graph of a choreography is built from manifests. Rules examine the graph and its runs, in which events
+are folded by the same `choreo.protocol.fold` as in the worker. The caller passes the comparison of Avro
+schemas and the clock.
 
-What choreo's runtime guarantees is assumed here, and tested by fault injection: an atomic local transaction,
-dedupe by event id, a relay that publishes in the end. Under these a crash, a restart and a repeated delivery
-add no state, so only failures, orders, deadlines, cancellations and dead letters are explored.
+The guarantees of choreo's runtime are assumed here, and tested by fault injection: an atomic local
+transaction, dedupe by event id, a relay that publishes in the end. Under these a crash, a restart and a
+repeated delivery add no state, so only failures, orders, deadlines, cancellations and dead letters are
+explored.
 """
 
 from choreo.verify.analysis.schemas import Compare, Unreadable

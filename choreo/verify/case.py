@@ -1,4 +1,4 @@
-"""``Case``: one saga that the rules look at, with all that is computed of it."""
+"""``Case``: one saga that the rules examine, with its order, its runs and their violations."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Case:
 
     @cached_property
     def settled(self) -> frozenset[str]:
-        """Every event that needs no emitter in the saga; whether its ends have one, CHO105 and CHO201 ask."""
+        """Every event that needs no emitter in the saga; CHO105 and CHO201 check that its ends have one."""
         contract = self.graph.contract
         return self.emitted | self.graph.imports | {contract.completes, contract.fails}
 
     @cached_property
     def order(self) -> Order:
-        """Which steps come before, after and beside which."""
+        """The order of the saga's steps."""
         return Order(self.graph)
 
     @cached_property
@@ -64,7 +64,7 @@ class Case:
 
     @cached_property
     def whole_runs(self) -> tuple[Run, ...]:
-        """The runs that end unlike any other: enough for a search for violations."""
+        """The runs that are not repeats of another: enough to search them for violations."""
         return tuple(run for run in self.runs if not run.is_repeat)
 
     def run_of(self, scenario: str) -> Run | None:

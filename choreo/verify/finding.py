@@ -1,4 +1,4 @@
-"""``Finding``: one thing that is wrong: where, why, and how to fix it."""
+"""``Finding``: one defect of a choreography: where it is, why it is one, and how to fix it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ NOWHERE = Link("", "")
 
 
 class Finding(NamedTuple):
-    """One finding. ``where`` is the line that it is about, ``related`` are other lines that play a part.
+    """One finding. ``where`` is the line that it is about, ``related`` are other lines that contribute to it.
 
-    ``help`` says in one sentence how to fix it, ``paste`` in code. ``steps`` name what it is about, so
-    that it is recognized when lines have moved. ``run`` are the lines of a run that show it, under the title
-    ``scenario``; ``run_file`` is that run in full, to be run again.
+    ``help`` says in one sentence how to fix it, ``paste`` in code. ``steps`` are the names of the steps that
+    it is about, by which it is recognized when lines have moved. ``run`` are the lines of a run that show it,
+    under the title ``scenario``; ``run_file`` is that run in full, to be run again.
     """
 
     rule: str
@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Rule, saga and steps: what stays the same when lines move."""
+        """A digest of rule, saga and steps, which stays the same when lines move."""
         return "/".join((self.rule, self.saga, *self.steps))
 
 

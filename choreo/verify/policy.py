@@ -1,4 +1,4 @@
-"""``Policy``: which findings are reported, and at which level: by the project's settings and suppressions."""
+"""``Policy``: which findings are reported, and at which level, by the project's settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_BODIES = "CHO6"
 
 
 class Policy:
-    """Levels and suppressions, applied to findings; it keeps which suppressions had an effect."""
+    """Applies levels and suppressions to findings, and records which suppressions had an effect."""
 
     def __init__(self, manifests: Sequence[Manifest], levels: Levels) -> None:
         handlers = [handler for manifest in manifests for handler in manifest.handlers]

@@ -26,7 +26,7 @@ class Rule:
     """One rule. ``doc`` is the docstring of its module, which begins with the rule's id and name.
 
     ``unless`` are rules whose findings, in the same saga, explain what this one would find: one cause, one
-    finding. ``of_runs`` says that it looks at runs, which show nothing new of a graph that has an error.
+    finding. ``of_runs`` means that it examines runs, which show nothing new if the graph has an error.
     ``properties`` are those whose violations it reports.
     """
 
@@ -50,8 +50,10 @@ class Rule:
         return " ".join(self.page.partition("\n\n")[0].partition(":")[2].split())
 
     def is_superfluous(self, found: Iterable[Finding], reported: Iterable[Finding]) -> bool:
-        """Whether what was found before explains what this rule would find; ``reported`` is the part of it
-        that is neither switched off nor suppressed."""
+        """Whether earlier findings explain what this rule would find.
+
+        ``reported`` are those of them that are neither switched off nor suppressed.
+        """
         if self.of_runs and any(each.level == "error" for each in reported):
             return True
         return any(each.rule in self.unless for each in found)

@@ -1,4 +1,4 @@
-"""``Scope``: how much of a choreography was looked at."""
+"""``Scope``: how much of a choreography was examined."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from choreo.verify.engine.budget import Budget
 
 
 class Unfinished(NamedTuple):
-    """A saga whose runs were not all looked at, and the limit that was reached."""
+    """A saga whose runs were not all explored, and the limit that was reached."""
 
     saga: str
     limit: str
@@ -53,7 +53,7 @@ class Scope(NamedTuple):
 
 
 def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
-    """Return the scope in which these sagas were looked at."""
+    """Return the scope in which these sagas were examined."""
     return Scope(
         len(cases[0].choreography.manifests) if cases else 0,
         len(cases),

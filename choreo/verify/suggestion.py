@@ -1,4 +1,4 @@
-"""Code to paste: a compensation, or its ``def`` line, with the triggers that rule R7 requires."""
+"""Generates code to paste: a compensation, or its ``def`` line, with the triggers that R7 requires."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def definition(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: Required
 
 
 def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tuple[str, ...]:
-    """Return a compensation for a success event of a step that none undoes."""
+    """Return a compensation for a success event of a step that no compensation undoes."""
     needs = required_trigger(graph, success)
     watched = any(deadline.step == step.name for deadline in graph.deadlines)
     partial = bool(step.handler and step.handler.partial)
@@ -54,7 +54,7 @@ def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tupl
 
 
 def _awaited(graph: SagaGraph, step: Step) -> str:
-    """Return the one event that compensations before a step wait for and nobody emits; else empty."""
+    """Return the one event that compensations before a step wait for and no step emits; else empty."""
     before = [
         each
         for each in graph.steps.values()

@@ -1,4 +1,4 @@
-"""``verify``: every rule, and the search, over every saga; the verdict and its scope."""
+"""``verify``: applies every rule, and the search, to every saga, and returns the verdict and its scope."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from choreo.version import __version__
 
 
 class Verdict(NamedTuple):
-    """What was found, errors first, and the scope in which nothing else was."""
+    """The findings, errors first, and the scope in which there are no others."""
 
     findings: tuple[Finding, ...]
     scope: Scope
@@ -70,7 +70,7 @@ def verify(
 
 
 def _findings(case: Case, policy: Policy) -> list[Finding]:
-    """Return what is reported of one saga: by the rules, by the search, and what stayed unexplored."""
+    """Return the findings on one saga, by the rules and the search, and one if the search is unfinished."""
     found: list[Finding] = []
     reported: list[Finding] = []
     for rule, check in CHECKS:
@@ -93,7 +93,7 @@ def _with_run(case: Case, finding: Finding) -> Finding:
 
 
 def _handler_of(case: Case, line: RunLine) -> str:
-    """Return what acted in a line of a run: the step, or, where it is undone, its compensation."""
+    """Return the handler that acted in a line of a run: the step or, where it is undone, its compensation."""
     step = case.graph.steps.get(line.step)
     undos = step.compensations if step and line.what == "undone" else ()
     named = (undo.name for undo in undos if line.emitted in map(short_name, undo.emits.successes))
@@ -111,7 +111,7 @@ _MESSAGES = {
 
 
 def _violations(case: Case) -> Iterator[Finding]:
-    """Return one finding for each property that a run violates, or the search, though no rule found it."""
+    """Return one finding for each violated property that runs or the search show and no rule found."""
     by_runs = (case.violations.get(name, ()) for name in (Property.COMPLETE_ROLLBACK, Property.REVERSE_ORDER))
     first: dict[Property, Violation] = {}
     for each in (*chain.from_iterable(by_runs), *case.counterexamples):

@@ -1,4 +1,4 @@
-"""What the demo reads of an example, and where examples are: in the wheel, or in a checkout."""
+"""``Scenario``: what an example defines for its demo, and how the example is found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Case(Protocol):
 
     @property
     def title(self) -> str:
-        """What the saga shows, in a line."""
+        """What the saga demonstrates, in one line."""
         ...
 
     @property
@@ -30,7 +30,7 @@ class Case(Protocol):
 
     @property
     def ends(self) -> SagaState:
-        """The state that the saga must end in."""
+        """The state in which the saga must end."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""An example's participants on an embedded broker, each in a thread with its own database."""
+"""``Runner``: runs an example's participants on an embedded broker, each with its own database."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Runner:
         return {name: store.db for name, store in self._stores.items()}
 
     def views(self, saga_id: str) -> list[ParticipantView]:
-        """Return what every participant's saga log says of a saga."""
+        """Return every participant's view of a saga."""
         return [ParticipantView(name, store.history(saga_id)) for name, store in self._stores.items()]
 
     def wait_for_end(self, saga_id: str) -> str:

@@ -169,7 +169,7 @@ def _settle_all(
     dry_run: bool,
     objection: Objection = lambda found: "",
 ) -> int:
-    """Ask the worker to settle letters, print the result of each, and return how many were left alone."""
+    """Request the settling of letters, print the result of each, and return how many were left alone."""
     left = 0
     for found in letters:
         why = objection(found) or ("" if dry_run else _settle(found, how, comment))

@@ -60,7 +60,7 @@ def _text(found: Found, folder: Path) -> str:
 
 
 def _bodies(found: Found, folder: Path) -> dict[str, Any]:
-    """Return the event, decoded by its schema or, where that fails, as it is in the log, in base64."""
+    """Return the event decoded by its schema or, where that fails, its bytes in base64."""
     letter = found.letter
     shown: dict[str, Any] = {"headers": _headers(letter.headers)}
     for name, body in (("event", letter.value), ("edited_event", letter.edited)):

@@ -144,7 +144,7 @@ def _show_pruned(opened: Opened, removals: Iterable[Removal], dry_run: bool) -> 
 
 
 def _scrub(stores: Iterable[Opened], *, whole: bool) -> bool:
-    """Overwrite what was taken out of each store, and return whether that could be done in all of them."""
+    """Overwrite the removed bytes of each store; return whether that could be done in all of them."""
     done = True
     for each in stores:
         if not each.store.saga_log.scrub(whole=whole):

@@ -82,7 +82,7 @@ def _row(number: int, entry: Entry) -> dict[str, Any]:
 
 
 def _show(report: dict[str, Any]) -> None:
-    """Write one saga, a line for each row; what is different stands below its row."""
+    """Write one saga, a line for each row, with the differences of a row below it."""
     of_row: dict[int, list[str]] = {}
     for each in report["differences"]:
         of_row.setdefault(each["row"], []).append(each["text"])

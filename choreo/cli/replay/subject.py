@@ -1,4 +1,4 @@
-"""The participant whose saga log is replayed, with its store and what its topics hold."""
+"""``Subject``: the participant whose saga log is replayed, with its store and the events on its topics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _topic = click.option(
 
 
 def with_topic(function: F) -> F:
-    """Declare the options that let a command look into the topic."""
+    """Declare the options that let a command read the topics."""
     return _topic(options.cluster(function))
 
 
@@ -75,7 +75,7 @@ def subject_of(target: str, store: str) -> Iterator[Subject]:
 
 
 def ids_in_topic(context: click.Context, participant: Participant, saga_ids: Sequence[str]) -> frozenset[str]:
-    """Return the ids of the events that the topics hold of some sagas; none without ``--topic``."""
+    """Return the ids of the events of some sagas on the topics; none without ``--topic``."""
     if not context.params["topic"]:
         return frozenset()
     names = [saga.topic for saga in participant.sagas]

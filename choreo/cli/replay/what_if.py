@@ -89,7 +89,7 @@ def _wanted(subject: Subject, saga_ids: Sequence[str], since: datetime | None) -
 
 
 def _begun(subject: Subject, saga_id: str) -> datetime:
-    """Return when the participant first recorded something of a saga."""
+    """Return the time of the first row that the participant recorded of a saga."""
     return datetime.fromtimestamp(subject.store.history(saga_id)[0].recorded_at / 1000)
 
 

@@ -1,1 +1,1 @@
-"""What the graph of a saga shows without a run: order, calls of compensations, schemas."""
+"""Analyses of a saga's graph without a run: the order of steps, the calls of compensations, the schemas."""

@@ -1,4 +1,4 @@
-"""``Order``: which steps of a saga come before, after and beside which, whichever way its choices go."""
+"""``Order``: which steps of a saga come before, after and beside which others, for all of its choices."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Order:
 
     @cached_property
     def reachable(self) -> frozenset[str]:
-        """Every event that can come in some run."""
+        """Every event that can occur in some run."""
         graph = self.graph
         found = {graph.contract.starts, *graph.imports} | ({graph.contract.aborts} - {""})
         steps = [step for step in graph.steps.values() if step.trigger]
@@ -55,7 +55,7 @@ class Order:
         return tuple(found.values())
 
     def _is_inner(self, name: str) -> bool:
-        """Whether nothing from outside of its cycle triggers a step."""
+        """Whether a step of a cycle is triggered only from within the cycle."""
         trigger = frozenset[str]().union(*self.graph.steps[name].trigger)
         owners = {self.graph.outcome[event][0] for event in trigger if event in self.graph.outcome}
         return owners <= self.after[name]
@@ -69,7 +69,7 @@ class Order:
         }
 
     def beside(self, step: Step) -> Iterator[Step]:
-        """Return the steps that may still run when this one does, and whose outcome it doesn't wait for.
+        """Return the steps that may run in parallel with this one, and whose outcome it doesn't wait for.
 
         A step that precedes it on one way only (``A | B``) is beside it, too: the other way may be taken.
         """
@@ -80,14 +80,14 @@ class Order:
                 yield other
 
     def is_surely_before(self, one: Step, other: Step) -> bool:
-        """Whether the other step is only ever triggered after the success of the one."""
+        """Whether the second step is only ever triggered after the success of the first."""
         if other.name not in self.after[one.name]:
             return False
         events = self._events_without(one)
         return not any(option <= events for option in other.trigger)
 
     def may_be_undone(self, *successes: str) -> bool:
-        """Whether anything can still go wrong when these success events have all come."""
+        """Whether a failure, timeout or cancellation can still come after all of these success events."""
         steps = [self.graph.outcome[success][0] for success in successes]
         return any(True for success in successes for _ in self.first_failures(success, steps))
 
@@ -162,7 +162,7 @@ class Order:
         return not step.trigger or any(option <= come for option in step.trigger)
 
     def are_exclusive(self, one: Step, other: Step) -> bool:
-        """Whether no way leads to both: to the one step, and to the other without the one."""
+        """Whether no way leads both to the first step and, without it, to the second."""
         if not self._choices:
             return False
         return any(
@@ -185,12 +185,12 @@ class Order:
         return self._parted[step.name]
 
     def _comes_without(self, one: Step, other: Step, way: dict[str, str]) -> bool:
-        """Whether a way leads to the other step when the one never succeeds, as it can't on most ways."""
+        """Whether a way leads to the second step when the first one never succeeds."""
         never = self._events_on(way).isdisjoint(one.successes)
         return self._comes(other, way if never else {**way, one.name: ""})
 
     def may_be_refused_beside(self, one: Step, other: Step) -> bool:
-        """Whether a step can fail where a choice leads to the other, as a half-filled join can."""
+        """Whether the first step, such as a join, can be refused where a choice leads to the second."""
         return all(
             any(
                 self._comes(other, {**way, one.name: ""})

@@ -1,5 +1,6 @@
-"""What calls each compensation, compared with the reverse edges (rule R7): calls that come too early, and
-calls that are missing.
+"""Compares the events that call each compensation with the reverse edges (rule R7).
+
+It finds calls that come too early, and calls that are missing.
 
 The comparison is exact, not only strict: a declared trigger that is no reverse edge is wrong only where a
 later step may still be done when it comes, and a reverse edge that is not declared is missing only where
@@ -45,7 +46,7 @@ def declared(order: Order) -> Iterator[Declared]:
 
 
 def timeouts(graph: SagaGraph, step: Step) -> frozenset[str]:
-    """Return the events that say of a step that it is late."""
+    """Return the timeout events of a step."""
     watching = (deadline for deadline in graph.deadlines if deadline.step == step.name)
     return frozenset(name for deadline in watching for name in deadline.emits.successes)
 
@@ -100,7 +101,7 @@ def _open_successors(order: Order, each: Declared, call: Answers) -> list[Step]:
 
     A successor behind a step that failed or is compensated can't be: it was never triggered, or is
     compensated already. A timeout of a successor counts as its answer where the trigger names it: that is
-    the matter of rule CHO211.
+    checked by rule CHO211.
     """
     graph = order.graph
     settled = [name for name in call if graph.outcome[name][1] != SUCCEEDED]
@@ -113,9 +114,9 @@ def _open_successors(order: Order, each: Declared, call: Answers) -> list[Step]:
 
 
 def _rules_out(order: Order, answer: str, other: Step) -> bool:
-    """Whether the other step can't be done once a step has given this answer.
+    """Whether the second step can't be done once the first has published this answer.
 
-    The refusal of a join says nothing of the way that was taken: one of its slots may be filled on any.
+    The refusal of a join doesn't show which way was taken: one of its slots may be filled on any way.
     """
     name, outcome = order.graph.outcome[answer]
     settled = order.graph.steps[name]
@@ -152,7 +153,7 @@ def _may_all_be_undone(order: Order, successes: tuple[str, ...], nothing_failed:
 
 
 def _undone_by(graph: SagaGraph, answer: str) -> Iterator[str]:
-    """Return the success events that an answer says are compensated; none for a failure."""
+    """Return the success events that an answer confirms as compensated; none for a failure."""
     step = graph.steps[graph.outcome[answer][0]]
     for success in step.successes:
         undo = step.compensation_for(success)

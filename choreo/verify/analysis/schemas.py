@@ -27,7 +27,7 @@ Compare = Callable[[Any, Any], Sequence[Unreadable]]
 
 
 def same(written: Any, read: Any) -> Sequence[Unreadable]:
-    """Return nothing: the comparison for whoever looks at the graph alone."""
+    """Return nothing: the comparison for callers that examine the graph alone."""
     del written, read
     return ()
 

@@ -1,1 +1,1 @@
-"""The runs of a saga, its data erased: one causal run for each scenario, and the search of every order."""
+"""The runs of a saga without its data: one causal run for each scenario, and a search of every order."""

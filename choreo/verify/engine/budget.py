@@ -1,4 +1,4 @@
-"""How much is explored, and how much that may cost; a limit that is reached is reported."""
+"""``Budget``: the limits of the exploration of a saga; a limit that is reached is reported."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Meter:
         self.exhausted = ""
 
     def start_clock(self) -> None:
-        """Begin to count the time as well."""
+        """Begin to measure the time."""
         self._until = self._clock() + self._budget.seconds
 
     def count(self, states: int = 1) -> None:
-        """Note that so many more states were visited."""
+        """Add to the number of states that were visited."""
         self.states += states
 
     @property

@@ -1,4 +1,4 @@
-"""The counterexamples of the search as runs: what came because of what, in the order of the topic."""
+"""Turns the counterexamples of the search into runs: events with their causes, in the order of the topic."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run_of(model: Model, transitions: Iterable[Transition]) -> Run:
 
 
 class _Replay(Path):
-    """A path on which nothing begins or ends but by the transitions."""
+    """A path on which steps begin and end only by the transitions of a counterexample."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
@@ -51,7 +51,7 @@ class _Replay(Path):
             self._queued[task, name] = cause
 
     def take(self, transition: Transition) -> None:
-        """Take one transition, and let everybody read what comes of it."""
+        """Take one transition, and let all participants read the events that follow from it."""
         match transition:
             case Transition("start"):
                 self.start()

@@ -1,8 +1,8 @@
-"""``Model``: one saga as it is explored.
+"""``Model``: one saga as the engine explores it.
 
-All participants read the same topic in the same order, so one role stands for all of them together: what a
-participant has not read yet shows only in when its step begins and when it ends, and the exploration chooses
-that. Inputs are folded by the protocol that the worker runs.
+All participants read the same topic in the same order, so one role stands for all of them together: how far
+a participant has read shows only in when its step begins and ends, and the exploration chooses both. Inputs
+are folded by the protocol that the worker runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ALL_CHOICES = 32
 
 
 class Model:
-    """What is needed of a saga's graph to run it; everything is computed once."""
+    """The facts of a saga's graph that are needed to run it; each is computed once."""
 
     def __init__(self, graph: SagaGraph) -> None:
         self.graph = graph

@@ -1,6 +1,7 @@
-"""``Path``: a run while it is explored. Whatever the protocol decides is done before anything else is read.
+"""``Path``: a run that is being explored.
 
-So as much as possible has been done by the time something goes wrong.
+All decisions of the protocol are carried out before the next event is read, so as much as possible has been
+done by the time something goes wrong.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from choreo.verify.engine.model import Model
 from choreo.verify.engine.run import Event, Run, Scenario
 
 StateKey = tuple[object, ...]
-"""All that the rest of a run depends on: two paths with equal keys go on alike."""
+"""All that the rest of a run depends on: two paths with equal keys continue alike."""
 
 
 class Cause(NamedTuple):
@@ -74,7 +75,7 @@ class Path:
         self._imported = 0
 
     def fork(self) -> Self:
-        """Return a path that is in the same state and goes on by itself."""
+        """Return a copy of the path, which continues independently."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         run = self.run
@@ -150,7 +151,7 @@ class Path:
         self.fold(Due(name), Cause((self.read - 1,), self.read))
 
     def release(self) -> None:
-        """Let the step that has been delayed longest go on."""
+        """Let the step that has been delayed longest continue."""
         step, then, cause = self.delayed.pop(0)
         if isinstance(then, Queue):
             self.work(then.task, step, cause._replace(begun=self.read))
@@ -272,7 +273,7 @@ class Path:
     # What may go otherwise
 
     def joins_another(self) -> bool:
-        """Whether another path has been in this state: then this one need not go on."""
+        """Whether another path has been in this state, so that this one need not continue."""
         return False
 
     def on_action(self, step: str, cause: Cause) -> None:

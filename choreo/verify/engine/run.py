@@ -1,7 +1,7 @@
-"""``Run``: one run of a saga, its data erased: its events, and the state in which nothing more can happen.
+"""``Run``: one run of a saga without its data: its events, and the state in which nothing more can happen.
 
-Each event keeps its causes. Two events of which neither caused the other may come in either order; a
-property that needs an order must find it in the causes.
+Each event has its causes. Two events of which neither caused the other may come in either order; a property
+that requires an order must find it in the causes.
 
 Source: Lamport, *Time, Clocks, and the Ordering of Events in a Distributed System* (1978).
 """

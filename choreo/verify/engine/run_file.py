@@ -1,4 +1,4 @@
-"""One run of a saga as a JSON document, exact enough to be run again with the real handlers.
+"""``RunFile``: one run of a saga as a JSON document, from which it can be run with the real handlers.
 
 ``choreo verify --traces FOLDER`` writes one for each finding that a run shows. It has a hash over it all::
 

@@ -1,7 +1,7 @@
-"""The causal runs: one for each scenario, which is what every step answers and what goes wrong.
+"""Explores the causal runs of a saga: one for each scenario, that is, for each way things may go wrong.
 
-Runs that begin alike are run once: where something may go otherwise, a path branches off from the one on
-which it does not.
+The common beginning of runs is explored once: where something may go wrong, a path on which it does branches
+off from the path on which it does not.
 """
 
 from __future__ import annotations

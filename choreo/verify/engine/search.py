@@ -1,8 +1,8 @@
-"""The search: every order in which the steps of a small saga may begin, end, fail and be late.
+"""``Search``: visits every order in which the steps of a small saga may begin, end, fail and be late.
 
-All participants read the topic in step. What one of them has not read yet shows in when its step begins and
-ends: a step is queued, then running, then done, and anything may happen in between. A crash, a restart or a
-repeated delivery adds no state (stuttering). The search is breadth first, so that the first counterexample
+All participants read the topic at the same pace. How far one of them has read shows in when its step begins
+and ends: a step is queued, then running, then done, and anything may happen in between. A crash, a restart or
+a repeated delivery adds no state (stuttering). The search is breadth first, so that the first counterexample
 is a shortest one.
 """
 
@@ -182,7 +182,7 @@ class Search:
         return state._replace(running=state.running - {ended.step}, troubles=troubles)
 
     def _publish(self, state: State, step: str, outcome: Outcome, event: str) -> State:
-        """Return the state once everybody has read an event."""
+        """Return the state after all participants have read an event."""
         if not event:
             raise _ViolatedError(Property.TERMINATION, step)
         return self._fold(state, self._model.envelope(step, outcome, event))
@@ -251,6 +251,6 @@ class Search:
 
 
 def _key(saga: Instance) -> object:
-    """Return what tells two instances of one saga apart; the rest follows from it."""
+    """Return a key by which two instances of one saga differ if anything differs."""
     known = (saga.outcomes.items(), saga.steps.items(), saga.deadlines.items())
     return (frozenset(saga.seen), *map(frozenset, known), saga.failing, saga.end)

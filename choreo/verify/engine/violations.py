@@ -1,6 +1,6 @@
-"""The properties of a single run, checked in one pass over its events.
+"""``Violation``: checks the properties of a single run in one pass over its events.
 
-The protocol makes most violations impossible; here the protocol is held to it, on the model of a saga.
+The protocol makes most violations impossible; this module checks that it does, on the model of a saga.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The formats of a verdict: for people, scripts, code review and build servers."""
+"""The formats of a verdict, for people, scripts, code review and build servers."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""For GitHub: workflow commands that show each finding beside its line.
+"""The report for GitHub: workflow commands that show each finding beside its line.
 
 Source: GitHub documentation, "Workflow commands for GitHub Actions".
 """

@@ -1,4 +1,4 @@
-"""For scripts: a verdict as JSON."""
+"""The report for scripts: a verdict as JSON."""
 
 from __future__ import annotations
 

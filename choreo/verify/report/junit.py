@@ -1,4 +1,4 @@
-"""For build servers: JUnit XML, one test case for each saga and rule."""
+"""The report for build servers: JUnit XML, one test case for each saga and rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For code review tools: SARIF 2.1.0, with runs as code flows.
+"""The report for code review tools: SARIF 2.1.0, with runs as code flows.
 
 Source: OASIS, *Static Analysis Results Interchange Format (SARIF) Version 2.1.0* (2020).
 """

@@ -1,4 +1,4 @@
-"""For people: what is wrong and where, why, a run that shows it, and code to paste."""
+"""The report for people: each finding with its reason, a run that shows it, and code to paste."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def text(verdict: Verdict, paint: Paint = plain) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text without control characters: a name from anywhere must not steer the terminal."""
+    """Return a text without control characters, so that no name can control the terminal."""
     return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 

@@ -21,7 +21,7 @@ RULE = Rule("CHO901", "inconclusive", __doc__, "warning")
 
 
 def unexplored(case: Case) -> Iterator[Finding]:
-    """Return a finding where the budget was exhausted, once everything else has looked at the saga."""
+    """Return a finding where the budget was exhausted; it comes after the findings of all other rules."""
     if case.meter.exhausted:
         yield RULE.finding(
             case.graph.name,

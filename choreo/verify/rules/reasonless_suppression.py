@@ -21,7 +21,7 @@ RULE = Rule("CHO903", "reasonless-suppression", __doc__, "warning")
 
 
 def reasonless(suppression: Suppression, where: Link) -> Finding:
-    """Return the finding on a suppression that gives no reason."""
+    """Return the finding on a suppression without a reason."""
     rule = suppression.rule
     return RULE.finding(
         "",

@@ -1,4 +1,4 @@
-"""The bodies of handlers, by their syntax trees alone: what they emit, and what they do outside.
+"""Examines the bodies of handlers, by their syntax trees alone: what they emit, and their effects outside.
 
 Nothing is imported or run, and no file is read here. Names are followed through the project's own modules,
 so that a finding shows the way to its cause: handler, function, call. A name that can't be followed yields no

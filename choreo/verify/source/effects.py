@@ -1,4 +1,4 @@
-"""Calls that reach beyond the local transaction, and calls that have another result each time.
+"""Finds calls with effects beyond the local transaction, and calls that have another result each time.
 
 They are known by their dotted names, and followed through the functions of the project.
 """
@@ -114,7 +114,7 @@ def nondeterministic(origin: str, call: ast.Call | None = None) -> str:
 
 
 def _writes(call: ast.Call, is_method: bool) -> bool:
-    """Whether a file is opened for writing; a mode that is no literal counts as reading."""
+    """Whether a file is opened for writing; a mode that isn't a literal counts as reading."""
     position = 0 if is_method else 1
     modes = [keyword.value for keyword in call.keywords if keyword.arg == "mode"] + call.args[position:][:1]
     return any(

@@ -1,4 +1,4 @@
-"""``examine``: what a participant's source says of its handlers, and which findings it suppresses."""
+"""``examine``: finds remarks on handlers, and suppressions, in the source of one participant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from choreo.verify.source.suppressions import suppressions
 
 
 class Examined(NamedTuple):
-    """What the source of one participant holds: remarks on the bodies of handlers, and suppressions."""
+    """The result for one participant: remarks on the bodies of its handlers, and suppressions."""
 
     remarks: tuple[Remark, ...]
     suppressions: tuple[Suppression, ...]
@@ -107,7 +107,7 @@ def _unregistered(
 ) -> Iterator[Remark]:
     """Return the decorated functions of this very participant, in its packages, that are not registered.
 
-    A participant of the same name that another module makes is another one.
+    A participant of the same name that another module makes is a different one.
     """
     known = {(handler.module, handler.line) for handler in handlers}
     near = modules.in_packages_of({handler.module for handler in handlers})

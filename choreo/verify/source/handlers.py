@@ -1,4 +1,4 @@
-"""Handlers in the source of a project: those that an import has registered, and those that are declared."""
+"""Finds handlers in the source of a project: those that an import registered, and all that are declared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suppressions in the source: ``# choreo: ignore[CHO204] reason``, at the handler that a finding is about."""
+"""Finds suppressions in the source: ``# choreo: ignore[CHO204] reason``, at the handler of a finding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COMMENT = re.compile(r"#\s*choreo:\s*ignore(?:\[(?P<rules>[^\]]*)\])?\s*(?P<rea
 
 
 class Comment(NamedTuple):
-    """One suppression as it is written: its line, its rules (none where it names none), and its reason."""
+    """One suppression in the source: its line, its rules (empty where it names none), and its reason."""
 
     line: int
     rules: tuple[str, ...]
