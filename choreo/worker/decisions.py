@@ -146,7 +146,7 @@ class Decisions:
                 case _:
                     self._plan(item, rows, decision, attempt)
         self._store.append(rows.entries())
-        return buried + queued
+        return buried + queued  # so that a handler that runs next sees that those steps have stopped
 
     def _plan(self, item: Item, rows: Rows, decision: Decision, attempt: Attempt) -> None:
         """Carry out a decision about the schedule: of a deadline, or of a dropped step."""

@@ -231,8 +231,9 @@ class Worker:
         return finished
 
     def _is_due(self) -> bool:
-        is_known = self._partitions.live and self._next_due is not None
-        return is_known and self._next_due <= self._clock.now()  # type: ignore[operator]
+        if not self._partitions.live or self._next_due is None:
+            return False
+        return self._next_due <= self._clock.now()
 
     def _do_records(self, deadline: float) -> int:
         """Process what the log has delivered, until the turn has lasted long enough; save how far."""
