@@ -49,7 +49,8 @@ def choreography_known(names: Sequence[str]) -> Choreography | None:
     """Return the choreography without its schemas, or None where it isn't known.
 
     Without names it is that of ``modules`` in ``[tool.choreo]``, or None where one of these can't be imported
-    or read, or none declares a participant. Raises as `choreography_named` does for what is named.
+    or read, or none declares a participant. With names it raises as
+    `choreography_named` does.
     """
 
     def outlines(name: str) -> Iterable[Manifest]:

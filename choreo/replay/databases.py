@@ -85,7 +85,7 @@ def draft_store(
     """Open a draft of the database ``path``, which begins as a copy of ``backup`` or empty.
 
     The draft is renamed to ``path`` when the block succeeds. Otherwise it is kept, and the next call
-    continues with it, unless ``anew``. With ``dry_run`` it is deleted. Raises `ConfigurationError` if
+    continues with it unless ``anew`` is true. With ``dry_run`` it is deleted. Raises `ConfigurationError` if
     ``path`` exists, or if the backup can't be read.
     """
     if path.exists():

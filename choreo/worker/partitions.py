@@ -56,7 +56,7 @@ class Partitions:
             self._behind.pop(partition, None)
 
     def end_at(self, partition: Partition, backlog: Iterable[Record]) -> None:
-        """Note that a partition ends after what has been taken of it, wherever the assignment said it does.
+        """Note that a partition ends after what has been taken of it, whatever end the assignment had.
 
         Some offsets are never delivered.
         """

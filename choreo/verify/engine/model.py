@@ -67,7 +67,7 @@ class Model:
 
     @cached_property
     def imported(self) -> tuple[Step, ...]:
-        """The steps whose success comes from outside: they wait for nobody."""
+        """The steps whose success event comes from outside of the saga; they wait for no other event."""
         return tuple(step for step in self.graph.steps.values() if step.kind == "external")
 
     @cached_property

@@ -252,8 +252,8 @@ class Path:
         """All that the rest of the run depends on, once every decision is carried out.
 
         In a rollback no step begins any more, so what came to nothing doesn't matter: only what is still to
-        be compensated does, and the events in its triggers. So the rollbacks of a chain are one, from
-        whichever step they begin.
+        be compensated does, and the events in its triggers. So all rollbacks of a chain share their
+        states, from any step on.
         """
         saga, imported = self.saga, self._imported
         unread = self.run.explored[self.read :]

@@ -104,7 +104,7 @@ class Modules(Mapping[str, Module]):
         yield from (name for name in near if name in names or self._is_python(name))
 
     def _is_python(self, name: str) -> bool:
-        """Whether a file can be parsed; a file that nobody imports need not be Python."""
+        """Whether a file can be parsed; a file that is never imported need not be Python."""
         try:
             return bool(self[name])
         except ConfigurationError:

@@ -55,7 +55,7 @@ class Origins:
         return ""
 
     def declaration(self, expression: ast.expr, scope: Scope, depth: int = 0) -> ast.expr | None:
-        """Return the expression to which a name is bound first, in whichever module, if there is one."""
+        """Return the expression to which a name is bound first, in any module, or None."""
         if not isinstance(expression, ast.Name) or depth > _DEEPEST:
             return expression
         values = scope.names.get(expression.id) or (scope.module.names.get(expression.id, ""),)
