@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-JOBS ?= 2
+# One more than two cores: some tests wait for a broker.
+JOBS ?= 3
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
