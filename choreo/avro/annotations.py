@@ -1,4 +1,4 @@
-"""Annotations: the types of a class's fields, and the errors for types that Avro hasn't."""
+"""Annotations: the types of a class's fields, and the errors for types that Avro lacks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def unsupported(annotation: Any, place: str) -> SchemaError:
-    """Return the error for a type that Avro hasn't, with a hint of what to use."""
+    """Return the error for a type that Avro lacks, with a hint of what to use."""
     origin = get_origin(annotation)
     hint = _HINTS.get(annotation) if origin is None else _HINTS.get(origin)
     if getattr(annotation, "__name__", "") == "timedelta":
@@ -61,5 +61,5 @@ def unsupported(annotation: Any, place: str) -> SchemaError:
 
 
 def spell(annotation: Any) -> str:
-    """Return a type as it is written in code, or nearly."""
+    """Return a type approximately as it is written in code."""
     return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)

@@ -40,7 +40,7 @@ class _Type:
 class AvroCodec:
     """Encodes and decodes the given events; implements `choreo.ports.Codec`.
 
-    Bodies of another version are resolved: its schema is looked for among the given events, then by
+    Bodies of another version are resolved: its schema is searched among the given events, then by
     fingerprint in ``folders`` (``*.avsc`` and ``history/*.avsc``).
 
     Raises `SchemaError` when an event has no Avro schema.
@@ -89,8 +89,8 @@ class AvroCodec:
         """Decode a body into the event class of that name.
 
         Raises `UnknownFingerprint` when the writer's schema isn't known (yet), and `BodyError` when
-        there is no body, no such event, or the body isn't what its schema says. What was in the body
-        is not in the message.
+        there is no body, no such event, or the body doesn't conform to its schema. The message contains no
+        data of the body.
         """
         kind = self._by_name.get(type_name)
         if kind is None:
@@ -119,7 +119,7 @@ class AvroCodec:
         raise BodyError(f"{type_name}: bytes are left over after the record")
 
     def _writer(self, kind: _Type, header: bytes) -> tuple[Any, Convert]:
-        """Return the schema of a body's writer, and the function that makes an event of its values."""
+        """Return the schema of a body's writer, and the function that converts its values to an event."""
         known = self._writers.get((kind.name, header))
         if known is not None:
             return known

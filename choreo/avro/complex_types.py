@@ -46,7 +46,7 @@ def list_of(item: AvroType) -> AvroType:
 
 
 def tuple_of(item: AvroType) -> AvroType:
-    """Return the Avro type of ``tuple[X, ...]``: an Avro array too."""
+    """Return the Avro type of ``tuple[X, ...]``: an Avro array."""
     convert, back = item.to_avro, item.from_avro
 
     def to_avro(values: Any) -> Any:
@@ -154,8 +154,7 @@ def _union_reader(branches: list[AvroType]) -> Convert | None:
 def in_order(branches: list[AvroType], default: Any) -> list[AvroType]:
     """Return a union's branches in order: the default's, as Avro requires, then null, then as declared.
 
-    But a double never comes before a long, since a reader takes the first branch that fits, and a long fits
-    a double.
+    A long always precedes a double: a reader takes the first branch that fits, and a long fits a double.
     """
     ordered = sorted(branches, key=lambda branch: (type(default) not in branch.python, branch.name != "null"))
     names = [branch.name for branch in ordered]
@@ -179,7 +178,7 @@ def refuse_ambiguous(branches: list[AvroType], place: str) -> None:
 
 
 def _read_as(branch: AvroType) -> object:
-    # Resolution goes by the unqualified name, and promotes strings and bytes into each other.
+    # Resolution uses the unqualified name, and promotes strings and bytes into each other.
     if branch.raw is None:
         return branch.name.rpartition(".")[2]
     return str if branch.raw is bytes else branch.raw
@@ -245,7 +244,7 @@ def _reader(cls: type, fields: dict[str, AvroType]) -> Convert:
         name = ""
         try:
             for name, convert in conversions:
-                # Absent: the writer's version hasn't the field, so the class's own default holds.
+                # The writer's version lacks the field, so the class's own default applies.
                 if name in values:
                     values[name] = convert(values[name])
         except Mismatch as mismatch:
@@ -256,10 +255,10 @@ def _reader(cls: type, fields: dict[str, AvroType]) -> Convert:
 
 
 def _maker(cls: type, count: int) -> Convert:
-    """Return the function that makes an instance of a dict that nobody else holds.
+    """Return the function that makes an instance of a dict that has no other reference.
 
-    A frozen dataclass's ``__init__`` sets its fields one by one, which costs more than the decoding;
-    where it does nothing else, the dict becomes the instance's own.
+    A frozen dataclass's ``__init__`` sets its fields one by one, which is slower than the decoding;
+    where it does nothing else, the dict becomes the instance's ``__dict__``.
     """
     if hasattr(cls, "__post_init__") or not _has_plain_dict(cls) or _has_own_init(cls):
         return lambda values: cls(**values)
@@ -280,8 +279,8 @@ def _has_plain_dict(cls: type) -> bool:
 
 
 def _has_own_init(cls: type) -> bool:
-    """Whether a class makes its instances in any way but a dataclass's usual one."""
-    # What dataclasses generate was compiled from a string; an __init__ in a file is somebody's own.
+    """Whether a class has a ``__new__`` or an ``__init__`` other than that of a dataclass."""
+    # The generated __init__ was compiled from a string, any other one from a file.
     code = getattr(cls.__init__, "__code__", None)  # type: ignore[misc]
     generated = code is not None and code.co_filename == "<string>"
     return not generated or getattr(cls, "__new__") is not object.__new__  # noqa: B009

@@ -1,4 +1,4 @@
-"""Defaults: a dataclass's defaults, as a schema writes them.
+"""Defaults: the defaults of a dataclass's fields, as the JSON of a schema.
 
 Source: Apache Avro 1.12 specification, "Schema Declaration", the table of default values.
 """
@@ -18,7 +18,7 @@ NO_DEFAULT: Any = dataclasses.MISSING
 def default_of(field: dataclasses.Field[Any]) -> Any:
     """Return a field's default, or NO_DEFAULT.
 
-    Of the factories only ``list`` and ``dict`` count: the result of another may be new each time (an id, the
+    Of the factories only ``list`` and ``dict`` count: the result of another may differ each time (an id, the
     time of day), which a schema can't express. Such a field has no default for readers.
     """
     if field.default is not dataclasses.MISSING:

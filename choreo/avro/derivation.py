@@ -12,8 +12,8 @@
 | dict[str, X]                  | map                                                           |
 | X | None, A | B               | union; null is the first branch unless the default is another |
 
-A string in ``Annotated[X, "..."]`` is the field's doc. A class that contains itself is refused: its
-bodies could nest without end, which overflows the decoder's stack.
+A string in ``Annotated[X, "..."]`` is the field's doc. A class that contains itself is refused: the nesting
+of its bodies has no bound, and can overflow the decoder's stack.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def derive(cls: type) -> AvroType:
     """Return the Avro type of an event class: its schema and the conversions of its instances.
 
-    Raises `SchemaError` with the class, the field and the type that Avro hasn't, and `DeclarationError`
+    Raises `SchemaError` with the class, the field and the type that Avro lacks, and `DeclarationError`
     where the class isn't an event.
     """
     event = event_type(cls)
@@ -73,7 +73,7 @@ def schema_of(cls: type) -> dict[str, Any]:
 
 
 def _define_once(schema: Schema, defined: set[str]) -> Schema:
-    """Return the schema with each named type defined once, and named where it occurs again."""
+    """Return the schema with each named type defined once, and referred to by name elsewhere."""
     if isinstance(schema, list):
         return [_define_once(branch, defined) for branch in schema]
     if not isinstance(schema, dict):
@@ -97,7 +97,7 @@ def _join(namespace: str, name: str) -> str:
 
 
 class _Derivation:
-    """The derivation of one event, with the named types that it has met."""
+    """The derivation of one event, with the named types found so far."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -256,7 +256,7 @@ def _doc(cls: type) -> str:
 
 
 def _refuse_unwritable(cls: type, full_name: str) -> None:
-    """Raise `SchemaError` for a class that can't be made again from its fields."""
+    """Raise `SchemaError` for a class that can't be constructed from its fields."""
     names = {field.name for field in dataclasses.fields(cls)}
     for field in dataclasses.fields(cls):
         if not field.init:

@@ -1,4 +1,4 @@
-"""Avro's JSON encoding: bodies as text that a person can read and write.
+"""Avro's JSON encoding: bodies as readable text.
 
 Source: Apache Avro 1.12 specification, "JSON Encoding": a union's value names its type, as in
 ``{"string": "x"}``, unless it is null.
@@ -22,7 +22,7 @@ MAX_TEXT = 4 * 1024 * 1024
 
 
 def text_of(type_name: str, body: bytes | None, folder: Path) -> str:
-    """Return a body as indented JSON, by the schema with which it was written.
+    """Return a body as indented JSON, with its writer's schema.
 
     Raises `BodyError` where there is none, its schema isn't in ``folder``, or it doesn't fit the schema.
     """
@@ -36,7 +36,7 @@ def text_of(type_name: str, body: bytes | None, folder: Path) -> str:
 
 
 def body_of(type_name: str, text: str, folder: Path) -> bytes:
-    """Return the body of an event from its JSON, by the current schema of its type.
+    """Return the body of an event from its JSON, with the current schema of its type.
 
     Raises `SchemaError` where ``folder`` has none, and `BodyError` where the text doesn't fit it.
     """
@@ -91,7 +91,7 @@ def _refuse_missing(type_name: str, parsed: ParsedSchema, given: Any) -> None:
 
 
 def _refuse_loss(type_name: str, given: Any, kept: Any, path: str = "") -> None:
-    """Raise `BodyError` for what the schema can't hold: a misspelt name, a fraction in a whole number."""
+    """Raise `BodyError` for a value that the schema loses: an unknown field, a fraction in an integer."""
     if isinstance(given, dict) and isinstance(kept, dict):
         for name, value in given.items():
             if name not in kept:

@@ -1,12 +1,11 @@
-"""Resolution: reading values with another schema than the one they were written with.
+"""Resolution: reading values with a schema other than the writer's.
 
-Source: Apache Avro 1.12 specification, "Schema Resolution". Stricter than it in two places: a
-changed logical type is refused (a long that was milliseconds must not be read as microseconds), and
-bytes read as a string are reported, since bytes need not be UTF-8.
+Source: Apache Avro 1.12 specification, "Schema Resolution". It is stricter in two places: a changed logical
+type is refused (a long of milliseconds must not be read as microseconds), and bytes read as a string are
+reported, since bytes need not be UTF-8.
 
-fastavro reads with the writer's schema, and the value is converted here. Its own resolution skips
-fields that the reader hasn't without noticing that the body is cut short, and fails on a union that
-names a type defined before.
+fastavro reads with the writer's schema, and the value is converted here. Its own resolution skips fields that
+the reader lacks without detecting a truncated body, and fails on a union that refers to a type by name.
 
 Two versions can live on one topic where each reads the other: the topic keeps old events, so the new
 version must read what the old one wrote; and participants are deployed one at a time, so the old version
@@ -48,7 +47,7 @@ _CLASSES: dict[str, type] = {
 
 
 class Problem(NamedTuple):
-    """One place where a reader can't read what a writer may have written."""
+    """One place where a reader can't read the values of a writer."""
 
     path: str
     reason: str
@@ -58,7 +57,7 @@ class Problem(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """How a reader reads a writer: by ``convert`` (None: unchanged), and what it can't read."""
+    """The conversion of a writer's values for a reader (None: unchanged), and the problems."""
 
     convert: Convert | None
     problems: list[Problem]
@@ -67,9 +66,9 @@ class Resolution(NamedTuple):
 def resolve(writer: ParsedSchema, reader: ParsedSchema) -> Resolution:
     """Resolve one version against another.
 
-    ``convert`` takes what fastavro decoded by the writer's schema. Fields that the writer hasn't stay
-    absent, their default being the class's own. It raises `Mismatch` for a value that has a problem, and
-    reads all others, so that one symbol too many doesn't stop the rest.
+    ``convert`` takes a value that fastavro decoded with the writer's schema. Fields that the writer lacks
+    remain absent, and the class's own default applies. It raises `Mismatch` only for a value that has a
+    problem, so that one additional symbol doesn't make all others unreadable.
 
     >>> from choreo.avro.schema import parse_schema
     >>> old = parse_schema({"type": "record", "name": "A", "fields": [{"name": "n", "type": "long"}]})
@@ -156,7 +155,7 @@ class _Rules:
     def _record(self, writer: Schema, reader: Schema, path: str) -> Convert | None:
         pair = (writer["name"], reader["name"])
         if pair in self._records:
-            # Met before, or being resolved further out (a type that contains itself).
+            # Resolved before, or being resolved by a caller (a type that contains itself).
             return lambda value: self._records[pair](value)
         self._records[pair] = _unready
         made = self._records[pair] = self._fields(writer, reader, path)
@@ -198,7 +197,7 @@ class _Rules:
 
     def _into_union(self, writer: Schema, reader: list[Schema], path: str) -> Convert | None:
         matching = [b for b in map(self._reader, reader) if not _mismatch(writer, b)]
-        # The same type before one that it can be promoted to: bytes are read as bytes where both are there.
+        # The same type precedes one that it can be promoted to: bytes are read as bytes where possible.
         branch = next((b for b in matching if _kind(b) == _kind(writer)), next(iter(matching), None))
         if branch is None:
             names = ", ".join(_title(self._reader(b)) for b in reader)
@@ -229,7 +228,7 @@ def _under(path: str, name: str) -> str:
 
 
 def _mismatch(writer: Schema, reader: Schema) -> str:
-    """Return why two schemas, neither a union, don't match at their top; "" where they do."""
+    """Return why two schemas, neither a union, don't match at the top level, empty where they do."""
     written, read = _kind(writer), _kind(reader)
     if written != read and (written, read) not in _PROMOTIONS:
         return f"{_article(writer)} was written, {_article(reader)} is read"
@@ -275,12 +274,12 @@ def _article(schema: Schema) -> str:
 
 
 def unreadable(writer: ParsedSchema, reader: ParsedSchema) -> list[Problem]:
-    """Return what in a writer's records a reader could not read; nothing where it reads them all."""
+    """Return the problems of a reader with a writer's records, empty where it reads them all."""
     return resolve(writer, reader).problems
 
 
 def incompatibilities(old: ParsedSchema, new: ParsedSchema) -> list[str]:
-    """Return why two versions can't live on one topic, in both directions, each with the field's path.
+    """Return why two versions can't share a topic, in both directions, with the path of each field.
 
     >>> from choreo.avro.schema import parse_schema
     >>> old = parse_schema({"type": "record", "name": "A", "fields": []})

@@ -1,4 +1,4 @@
-"""Schemas: one parsed, its fingerprint, and the proof that reading with it is bounded.
+"""``ParsedSchema``: a parsed schema, its fingerprint, and the check that reading with it is bounded.
 
 Source: Apache Avro 1.12 specification, "Parsing Canonical Form for Schemas", "Schema Fingerprints"
 and "Single-object encoding".
@@ -29,8 +29,8 @@ _MAX_JSON_DEPTH = 4 * _MAX_DEPTH
 class ParsedSchema:
     """One version of a type.
 
-    ``names`` holds every named type of ``schema`` by full name. ``bare`` is the same schema in canonical
-    form, for fastavro: without logical types, since conversions are choreo's, and without defaults.
+    ``names`` has every named type of ``schema`` by full name. ``bare`` is the same schema in canonical
+    form, for fastavro: without logical types, which choreo converts itself, and without defaults.
     ``fingerprint`` is CRC-64-AVRO in hex, in the byte order of a body (little-endian).
     """
 
@@ -49,7 +49,7 @@ class ParsedSchema:
 def parse_schema(schema: Schema, *, bounded: bool = True) -> ParsedSchema:
     """Parse a schema.
 
-    ``bounded`` refuses a schema with which a short body could take endless time or stack: a type that
+    ``bounded`` refuses a schema with which a short body could need unbounded time or stack: a type that
     contains itself, more than 64 levels, array items of no bytes.
 
     Raises `SchemaError` when it isn't a valid schema of a named type.
@@ -89,14 +89,14 @@ def _inner(item: Any) -> list[Any]:
 
 
 class _Extent:
-    """Measures schemas: the levels, the types when written out in full, the fewest bytes of a value."""
+    """Measures schemas: the levels, the number of types when expanded, the fewest bytes of a value."""
 
     def __init__(self, names: dict[str, Schema]) -> None:
         self._names = names
         self._known: dict[str, tuple[int, int, int] | None] = {}
 
     def of(self, schema: Schema) -> tuple[int, int, int]:
-        """Return (levels, types, fewest bytes). Raises `SchemaError` where they have no bound."""
+        """Return (levels, types, fewest bytes). Raises `SchemaError` where they are unbounded."""
         schema = self._names.get(schema, schema) if isinstance(schema, str) else schema
         name = schema.get("name") if isinstance(schema, dict) else None
         if name is None:

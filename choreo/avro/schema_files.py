@@ -1,9 +1,9 @@
 """Schema files: written from the event classes, committed, checked, and found by fingerprint.
 
 ``<folder>/<full name>.avsc`` is the current version; ``<folder>/history/<fingerprint>.avsc`` keeps every
-version ever written, since topics still hold its events. The fingerprint is written as in a body
-(little-endian hex), so that a hex dump shows a file's name. Two versions that differ only in docs or defaults
-share a fingerprint: the later one is kept.
+version ever written, since topics may contain its events. The fingerprint is written as in a body
+(little-endian hex), so that a hex dump of a body shows the file's name. Two versions that differ only in docs
+or defaults share a fingerprint: the later one is kept.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def schema_files(folder: Path) -> Iterator[Path]:
 
 
 class SchemaFolders:
-    """Finds schemas by fingerprint in folders, which it reads when the first is needed.
+    """Finds schemas by fingerprint in folders, which are read at the first use.
 
-    A file counts by its content, never by its name; an unusable one is ignored here, and reported by
-    `check_schemas`. For a fingerprint still unknown the folders are read again, changed files only and at
-    most every ``interval`` seconds, so that a flood of such records is cheap.
+    A file is identified by its content, never by its name; an unusable one is ignored here, and reported by
+    `check_schemas`. For an unknown fingerprint the folders are read again, changed files only and at most
+    every ``interval`` seconds, so that many such records are cheap.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ _WRITE = "choreo schemas write"
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a schema file: the path, what is wrong, and what to do about it."""
+    """A problem of a schema file: the path, the problem, and what to do about it."""
 
     path: Path
     message: str
@@ -132,10 +132,10 @@ class Finding:
 def write_schemas(events: Iterable[type], folder: Path, *, allow_incompatible: bool = False) -> list[Path]:
     """Write the schemas of events; return the files that changed.
 
-    Raises `IncompatibleSchema`, before anything is written, when a version could not live on one topic
-    with one in the history, unless ``allow_incompatible``. Such a pair stays a finding of
-    `check_schemas` until the old version's file is deleted. Raises `SchemaError` when an event has no
-    schema or a file can't be read or written.
+    Raises `IncompatibleSchema`, before anything is written, when a version can't share a topic with one of
+    the history, unless ``allow_incompatible``. Such a pair remains a finding of `check_schemas` until the old
+    version's file is deleted. Raises `SchemaError` when an event has no schema or a file can't be read or
+    written.
     """
     schemas = _derived(events)
     if not allow_incompatible:
@@ -152,8 +152,8 @@ def write_schemas(events: Iterable[type], folder: Path, *, allow_incompatible: b
 def check_schemas(events: Iterable[type], folder: Path) -> list[Finding]:
     """Compare the schema files with the events, without writing.
 
-    Finds files missing, different (docs and defaults too), of no known event, or unusable, and versions
-    that can't live on one topic. Raises `SchemaError` when an event has no schema.
+    Findings are files that are missing, different (docs and defaults too), of no known event, or unusable,
+    and versions that can't share a topic. Raises `SchemaError` when an event has no schema.
     """
     schemas = _derived(events)
     findings = [finding for name in schemas for finding in _drift(folder, name, *schemas[name])]
@@ -265,7 +265,7 @@ def _text(schema: Any, *, sort_keys: bool = False) -> str:
 
 
 def _replace(path: Path, text: str) -> bool:
-    """Write a file, whole or not at all; whether it changed."""
+    """Write a file atomically, and return whether it changed."""
     content = text.encode()
     try:
         if path.exists() and path.read_bytes() == content:

@@ -36,7 +36,7 @@ class Mismatch(Exception):
         return f"{self.path}: {self.reason}" if self.path else self.reason
 
     def inside(self, place: str) -> Mismatch:
-        """Return the same mismatch as seen from one level further out."""
+        """Return the same mismatch with its path extended by an outer place."""
         dot = "." if self.path and not self.path.startswith(("[", "{")) else ""
         return Mismatch(self.reason, f"{place}{dot}{self.path}")
 
@@ -50,11 +50,11 @@ def expected(what: str, value: object) -> Mismatch:
 class AvroType:
     """A Python type in Avro: its schema and its two conversions.
 
-    ``schema`` holds every named type in full; ``name`` is the name of its branch in a union (a primitive's
+    ``schema`` has every named type in full; ``name`` is the name of its branch in a union (a primitive's
     name, ``array``, ``map``, or a full name). ``python`` are the classes of its values, ``raw`` is the class
     of a decoded value before ``from_avro`` (None for records and enums, which are distinguished by name).
-    ``to_avro`` checks a value and converts it, or raises `Mismatch`; where it ``keeps``, it returns the very
-    same value. ``from_avro`` is None where there is nothing to convert.
+    ``to_avro`` checks a value and converts it, or raises `Mismatch`; where it ``keeps``, it returns the value
+    unchanged. ``from_avro`` is None where there is nothing to convert.
     """
 
     schema: Schema
@@ -208,7 +208,7 @@ def _unscaled(value: Any, digits: DecimalOf) -> int:
         raise Mismatch("a Decimal that is not a number")
     if not value:
         return 0
-    # Looked at before any power of ten is computed: Decimal("1e999999") is a short value.
+    # Checked before any power of ten is computed: Decimal("1e999999") is a short value.
     if value.adjusted() + 1 + digits.scale > digits.precision:
         raise Mismatch(f"a decimal of more than {digits.precision} digits")
     number, shift = int("".join(map(str, numerals))), exponent + digits.scale

@@ -1,5 +1,5 @@
-"""What a process uses that is no worker, such as a web service: ``choreo.connect`` and what it leads to.
+"""The client of a participant's store, for processes other than the worker, such as a web service.
 
-`choreo.client.connection` opens transactions that start and cancel sagas, says where a saga stands, and waits
-for its end.
+``choreo.connect`` opens a connection, which starts and cancels sagas in transactions, returns the status of
+a saga, and waits for its end.
 """

@@ -1,4 +1,4 @@
-"""``connect``: connects a participant to its store, in a process that is not (only) its worker."""
+"""``connect``: connects a participant to its store, in any process of the service."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ def connect(
 ) -> None:
     """Connect a participant to its store, for ``participant.transaction()``, ``status()`` and ``wait()``.
 
-    ``store`` is the path of the SQLite database, the same that its worker is run with; it is made where
-    it does not exist. Each thread gets a connection of its own, at its first transaction. ``lock`` is the
-    path of ``choreography.json``, for a participant whose compensations name no event.
+    ``store`` is the path of the SQLite database of the participant's worker, which is created where it does
+    not exist. Each thread opens the database at its first use. ``schemas`` are folders with the schemas of
+    other versions of the events. ``lock`` is the path of ``choreography.json``, which is required where
+    compensations name no event.
 
-    Raises `StoreError` when the database can't be used, at that transaction; `DeclarationError` for a
-    compensation that nothing calls, `ManifestError` for a lock that can't be read.
+    Raises `DeclarationError` for a compensation that nothing calls, `SchemaError` for an event without an
+    Avro schema, `ManifestError` for a lock that can't be read. At a thread's first use, `StoreError` where
+    the database can't be opened.
 
     >>> import tempfile
     >>> from examples.orders.orders import orders
@@ -50,7 +52,7 @@ def connect(
 
 
 _LOOK_SECONDS = 0.02
-"""How often `StoreConnection.wait` looks at the store."""
+"""The interval at which `StoreConnection.wait` polls the store."""
 
 
 class StoreConnection:
@@ -82,7 +84,7 @@ class StoreConnection:
             )
 
     def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
-        """Return where a saga stands; None for one that this participant never heard of."""
+        """Return the status of a saga, None where the participant knows no saga with that id."""
         store = self._store()
         entries = self._entries(store, saga_id, saga)
         if not entries:
@@ -91,7 +93,7 @@ class StoreConnection:
         return status_of(role, entries, store.scheduled(saga_id))
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
-        """Wait until a saga has ended, for ``timeout`` at most; return its status, whatever it then is."""
+        """Wait until a saga has ended, for ``timeout`` at most, and return its status then."""
         if getattr(self._local, "in_transaction", False):
             raise StoreError("wait() inside of a transaction would never see the end", hint="commit first")
         store, until = self._store(), time.monotonic() + timeout.total_seconds()
@@ -133,7 +135,7 @@ class StoreConnection:
                 if self._participant.prepare:
                     with store.turn():
                         self._participant.prepare(store.db)
-            except BaseException:  # the next transaction begins anew
+            except BaseException:  # the next use opens the store again
                 store.close()
                 raise
             self._local.store = store

@@ -1,4 +1,4 @@
-"""Where a saga stands, read from one participant's saga log and schedule."""
+"""The status of a saga, from one participant's saga log and schedule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHY = {"queued": "queued", "running": "executing", "waiting": "retry", "dead": 
 
 
 def status_of(role: Role, entries: Sequence[Entry], scheduled: Iterable[Scheduled]) -> Status:
-    """Return the status of the saga whose entries these are, oldest first, at least one."""
+    """Return the status of a saga from its entries, oldest first and at least one."""
     saga = rebuild(role, entries)
     due = {(row.task, row.name): row.due for row in scheduled}
     steps = {entry.step: saga.state_of(entry.step) for entry in entries if _is_of_step(role, entry)}
@@ -46,7 +46,7 @@ def _cancellation(saga: Instance, entries: Sequence[Entry]) -> Cancellation:
 
 
 def _waits(role: Role, saga: Instance, due: dict[tuple[str, str], int]) -> Iterator[Wait]:
-    """Yield what this participant has to do itself; only where that is nothing, what it waits for."""
+    """Yield the participant's own work and deadlines, and the awaited events where it has no work."""
     own = [*_own_steps(saga, due), *_deadlines(role, saga, due)]
     yield from own
     if not any(wait.why != "deadline" for wait in own) and not saga.end:
@@ -70,7 +70,7 @@ def _deadlines(role: Role, saga: Instance, due: dict[tuple[str, str], int]) -> I
 
 
 def _awaited(role: Role, saga: Instance) -> list[str]:
-    """Return the event types that call this participant's own handlers next; failing that, the saga's end."""
+    """Return the event types that call this participant's handlers next, or else the saga's end."""
     names = [name for action in role.actions for name in _calls(saga, action)]
     contract = role.contract
     end = contract.fails if saga.rolls_back else contract.completes

@@ -1,4 +1,4 @@
-"""Starting and cancelling sagas inside the caller's own local transaction."""
+"""``LocalTransaction``: starts and cancels sagas inside the caller's own local transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from choreo.worker.outbox import Publisher
 class LocalTransaction:
     """An open transaction of a participant's store; see `choreo.participant.Transaction`.
 
-    ``new_id`` makes the id of a saga that was given none; `new_saga_id` where it isn't given itself.
+    ``new_id`` returns the id of a saga that is started without one, by default `new_saga_id`.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class LocalTransaction:
 
     @property
     def db(self) -> Any:
-        """The open database; it refuses commit and rollback."""
+        """The database with the transaction open; it refuses commit and rollback."""
         return self._store.db
 
     def start(self, event: object, saga_id: str | None = None) -> str:
-        """Start a saga; nothing happens when one of that id was started here before."""
+        """Start a saga, unless the participant has started one with that id before; return its id."""
         saga = self._saga_of(event, "starts")
         if not self._roles[saga.name].owns_start:
             raise DeclarationError(
@@ -57,7 +57,7 @@ class LocalTransaction:
         return chosen
 
     def cancel(self, saga_id: str, event: object) -> None:
-        """Publish the cancellation of a saga; too late, it changes nothing."""
+        """Publish the cancellation of a saga, which changes nothing after the pivot or the end."""
         saga = self._saga_of(event, "aborts")
         self._publisher.publish(saga, saga_id, CANCEL, "cancellation", event)
 
@@ -73,7 +73,7 @@ class LocalTransaction:
 
 
 def new_saga_id() -> str:
-    """Return a new saga id (UUID version 7): it sorts by time, so the saga log's index grows at its end."""
+    """Return a new saga id, a UUID of version 7 (RFC 9562): sorted by time, it keeps the index compact."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | (uuid.uuid4().int & ((1 << 80) - 1))
     value = (value & ~(0xF << 76)) | (0x7 << 76)

@@ -1,4 +1,4 @@
-"""The reading side of the log: a consumer whose positions always come from the store."""
+"""``KafkaConsumer``: the consumer of the log, whose positions always come from the store."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ OnRevoke = Callable[[Sequence[Partition]], None]
 
 
 class KafkaConsumer:
-    """Takes records in order; not for use by two threads at once.
+    """Takes records in order; not thread-safe.
 
-    During librdkafka's callback a rebalance is only registered. The partitions begin afterwards, inside
-    `take` but outside of the callback: so an exception of ``on_assign`` is an ordinary one, an outage at
-    just that moment is waited out, and records of a new assignment never mix with those of an old one.
+    librdkafka's callback only registers a rebalance. The partitions begin afterwards, inside `take` but
+    outside of the callback: so exceptions of ``on_assign`` are raised by `take`, an outage at that moment is
+    waited out, and records of a new assignment are never mixed with those of an old one.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -56,7 +56,7 @@ class KafkaConsumer:
         self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked)
 
     def take(self, limit: int, wait: float) -> tuple[list[Record], list[Partition]]:
-        """Return records, and the partitions that have no more; see `choreo.ports.Log.take`."""
+        """Return records, and the partitions without further ones; see `choreo.ports.Log.take`."""
         self._gone.clear()
         messages = self._messages(limit, wait)
         if self._failure is not None:
@@ -99,9 +99,9 @@ class KafkaConsumer:
         self._consumer.close()
 
     def _messages(self, limit: int, wait: float) -> list[Message]:
-        """Wait for a first message, then take what is there.
+        """Wait for a first message, then take the available ones.
 
-        One by one: librdkafka's batch call loses messages when the assignment changes during it.
+        They are taken singly, since librdkafka's batch call loses messages when the assignment changes.
         """
         messages: list[Message] = []
         poll = self._consumer.poll
@@ -115,7 +115,7 @@ class KafkaConsumer:
         return messages
 
     def _sorted(self, messages: list[Message]) -> tuple[list[Record], list[Partition]]:
-        """Return the records and, from the notices among them, the partitions that have no more."""
+        """Return the records and, from the end-of-partition messages, the partitions without further ones."""
         records: list[Record] = []
         ended: list[Partition] = []
         for message in messages:
@@ -134,9 +134,9 @@ class KafkaConsumer:
         return records, ended
 
     def _reached(self, records: Iterable[Record]) -> list[Partition]:
-        """Return the partitions that are now read up to their end as of their assignment.
+        """Return the partitions that are read up to their end as of the assignment.
 
-        The broker's own notice of a partition's end comes only with an empty fetch, 0.5 s later.
+        The broker's own end-of-partition message comes only with an empty fetch, 0.5 s later.
         """
         reached = []
         for record in records:
@@ -204,7 +204,7 @@ class KafkaConsumer:
             self._failure = self._failure or error
 
     def _take_error(self, error: KafkaError) -> None:
-        """Keep the first error that waiting can't resolve; log the others."""
+        """Store the first final error; log the others."""
         if is_final(error):
             self._failure = self._failure or refused("could not read", error)
         else:
@@ -238,4 +238,4 @@ def _nowhere(_assignments: Sequence[Assignment]) -> Sequence[int]:
 
 
 def _ignored(_partitions: Sequence[Partition]) -> None:
-    """Do nothing, in place of a callback that is no longer wanted."""
+    """Do nothing, in place of a callback."""

@@ -1,8 +1,8 @@
 """A Kafka broker in this process, for tests and demos: librdkafka's mock cluster.
 
-It speaks the real protocol to any process of the machine, keeps everything in memory, and creates topics
-on first use, with four partitions. It doesn't know CreateTopics, static membership or offsets by time, and
-of each partition it keeps only the newest 5 MB: the offset of whoever lags further behind is out of range.
+It serves the real protocol to any process of the machine, keeps everything in memory, and creates topics
+on first use, with four partitions. It doesn't support CreateTopics, static membership or offsets by time, and
+keeps only the newest 5 MB of each partition: the offset of a consumer that lags further is out of range.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ START_DEADLINE: Final = 5.0
 
 
 class EmbeddedBroker:
-    """The broker, from construction to `close`; ``bootstrap`` is its address.
+    """The broker, which runs from construction to `close`; ``bootstrap`` is its address.
 
     >>> with EmbeddedBroker() as broker:
     ...     broker.bootstrap.startswith("127.0.0.1:")

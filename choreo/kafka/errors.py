@@ -1,4 +1,4 @@
-"""Kafka's errors as choreo's, with a hint at what to do."""
+"""Kafka's errors as errors of choreo, with a hint at what to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HINTS: Final = {
     KafkaError.OFFSET_OUT_OF_RANGE: _POSITION,
     KafkaError._AUTO_OFFSET_RESET: _POSITION,
     KafkaError._LOG_TRUNCATION: _POSITION,
-    # The client would go on behind what it can't unpack.
+    # The client would skip records that it can't unpack.
     KafkaError._BAD_MSG: _DAMAGED,
     KafkaError._BAD_COMPRESSION: _DAMAGED,
     KafkaError._AUTHENTICATION: _CREDENTIALS,
@@ -43,12 +43,12 @@ _HINTS: Final = {
 
 
 def is_final(error: KafkaError) -> bool:
-    """Whether waiting can't resolve an error; any other is an outage, which is waited out."""
+    """Whether an error is not resolved by waiting, unlike an outage."""
     return error.fatal() or error.code() == KafkaError._FATAL or error.code() in _HINTS
 
 
 def refused(doing: str, error: KafkaError) -> LogError:
-    """Return the error to raise: what was being done, Kafka's text, and a hint."""
+    """Return the error to raise: the operation, Kafka's text, and a hint."""
     return LogError(f"{doing}: {error.str()} ({error.name()})", hint=_hint(error))
 
 

@@ -1,4 +1,4 @@
-"""``KafkaLog``: the saga topics of a Kafka cluster; `choreo.ports.Log` by confluent-kafka (librdkafka)."""
+"""``KafkaLog``: the topics of a Kafka cluster as `choreo.ports.Log`, with confluent-kafka (librdkafka)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class KafkaLog:
     """A participant's consumer and idempotent producer, for one thread.
 
     ``bootstrap`` is a list ``host:port,…``; ``group`` is the participant's name. With an ``instance``
-    the consumer is a static member of its group (KIP-345): a worker that was killed gets its partitions
+    the consumer is a static member of its group (KIP-345): a worker that was killed has its partitions
     back at once when it starts again under the same name. ``settings`` are librdkafka's own, for both
-    clients; those that choreo's promise depends on are refused. ``embedded`` is for the broker of
-    `choreo.kafka.embedded`. Raises `ConfigurationError`.
+    clients. ``embedded`` is for the broker of `choreo.kafka.embedded`. Raises `ConfigurationError` for a
+    setting that is unknown, or that choreo's guarantees depend on.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class KafkaLog:
         self._consumer.subscribe(topics, on_assign, on_revoke)
 
     def take(self, limit: int, wait: float) -> Taken:
-        """Take what is there. Raises `LogError` for what waiting can't resolve."""
+        """Take records and acknowledgements. Raises `LogError` for an error that waiting doesn't resolve."""
         records, ended = self._consumer.take(limit, wait)
         return Taken(records, ended, self._producer.acknowledged())
 
@@ -85,6 +85,6 @@ class KafkaLog:
         return self._consumer.offsets_at(partitions, timestamp)
 
     def close(self) -> None:
-        """Leave the group, and drop what is in flight."""
+        """Leave the group, and drop publications in flight."""
         self._consumer.close()
         self._producer.close()

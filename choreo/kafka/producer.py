@@ -1,4 +1,4 @@
-"""The writing side of the log: an idempotent producer that keeps the order of each key."""
+"""``KafkaProducer``: the idempotent producer of the log, which keeps the order of each key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ REPORT_DEADLINE: Final = 1.0
 _log = logging.getLogger("choreo.kafka")
 
 _RAISED: Final = (KafkaException, SystemError)
-"""What the client raises for a fatal error: where it calls a delivery report with the exception already set,
-Python raises a `SystemError`."""
+"""The exceptions of the client for a fatal error; `SystemError` where it calls a delivery report while an
+exception is set."""
 
 _CONSEQUENCES: Final = {
     KafkaError._FATAL,
@@ -30,16 +30,16 @@ _CONSEQUENCES: Final = {
     KafkaError._PURGE_QUEUE,
     KafkaError._PURGE_INFLIGHT,
 }
-"""Errors that follow from an earlier one: a fatal error drops what is queued, and reports of that may come
-first."""
+"""Errors that follow from an earlier one: a fatal error drops queued publications, whose reports may come
+before its own."""
 
 
 class KafkaProducer:
-    """Publishes in order; not for use by two threads at once.
+    """Publishes in order; not thread-safe.
 
-    The first publication that can't be delivered ends it: what is still queued is dropped, so that nothing
-    overtakes, and every later call raises the same `LogError`. The worker then stops; its outbox keeps what
-    was not acknowledged, in order.
+    After the first publication that can't be delivered, the queued ones are dropped, so that the order is
+    kept, and every later call raises the same `LogError`. The worker then stops; its outbox keeps the
+    unacknowledged publications in order.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -60,27 +60,27 @@ class KafkaProducer:
                 return found
         except KafkaException as error:
             reason = cause(error).str()
-        self._serve(0)  # an error that was reported meanwhile explains more
+        self._serve(0)  # raises a more specific error that was reported meanwhile
         raise self._unreachable(reason)
 
     def publish(self, publications: Iterable[Publication]) -> None:
-        """Queue publications; those for which librdkafka's queue has no room wait here."""
+        """Queue publications, which wait here while librdkafka's queue is full."""
         self._waiting.extend(publications)
         self._hand_over()
         self._check()
 
     def acknowledged(self) -> list[int]:
-        """Return the numbers of what was acknowledged since the last call. Raises `LogError`."""
+        """Return the ``seq`` of publications acknowledged since the last call. Raises `LogError`."""
         self._serve(0)
         if self._waiting:
             self._hand_over()
         self._check()
         acknowledged = self._acknowledged.copy()
-        self._acknowledged.clear()  # the same list: delivery reports on their way hold on to it
+        self._acknowledged.clear()  # the list is not replaced, as pending delivery reports refer to it
         return acknowledged
 
     def flush(self, wait: float) -> list[int]:
-        """Wait up to ``wait`` seconds for what is in flight, then as `acknowledged`."""
+        """Wait up to ``wait`` seconds for publications in flight, then return `acknowledged`."""
         deadline = time.monotonic() + wait
         while (len(self._producer) or self._waiting) and self._failure is None:
             self._hand_over()
@@ -91,7 +91,7 @@ class KafkaProducer:
         return self.acknowledged()
 
     def close(self) -> None:
-        """Drop what is in flight."""
+        """Drop publications in flight."""
         self._waiting.clear()
         self._producer.purge(blocking=False)
         with suppress(*_RAISED):
@@ -108,7 +108,7 @@ class KafkaProducer:
             self._stop("could not publish", self._fatal)
 
     def _take_refusal(self) -> None:
-        """Fail for the publication that was refused, not for those that were dropped behind it."""
+        """Fail for the publication that was refused, not for those that were dropped after it."""
         if self._refused and self._failure is None:
             topic, error = self._await_refusal() or self._refused[0]
             self._fail(f"could not publish to {topic}", error)
@@ -116,7 +116,7 @@ class KafkaProducer:
     def _stop(self, doing: str, error: KafkaError) -> None:
         """Fail for an error that confluent-kafka raised instead of reporting it.
 
-        A fatal error says little of its cause; the report of the publication that caused it comes next.
+        A fatal error doesn't name its cause; the report of the publication that caused it comes next.
         """
         if self._failure is None and error.code() in _CONSEQUENCES:
             self._await_refusal()
@@ -143,15 +143,15 @@ class KafkaProducer:
                 produce(topic, value, key, on_delivery=self._report(seq, topic), headers=headers)  # type: ignore[arg-type]
                 waiting.popleft()
         except BufferError:
-            pass  # the queue is full: `acknowledged` goes on
+            pass  # the queue is full: `acknowledged` continues
         except _RAISED as error:
             self._stop(f"could not publish to {waiting[0].topic}", _raised(error))
 
     def _report(self, seq: int, topic: str) -> Callable[[KafkaError | None, Message], None]:
-        """Return the delivery report of one publication; a closure costs least.
+        """Return the callback for the delivery report of one publication; a closure is the fastest.
 
-        It only appends to lists: the client may call it with an exception already set, and then the first
-        call of anything but Python fails.
+        It only appends to lists, since the client may call it while an exception is set, where most other
+        calls of C functions fail.
         """
         acknowledged, refused = self._acknowledged, self._refused
 
@@ -164,7 +164,7 @@ class KafkaProducer:
         return report
 
     def _fail(self, doing: str, error: KafkaError) -> None:
-        """Keep the first failure, and drop what is queued behind it."""
+        """Keep the first failure, and drop the queued publications."""
         if self._failure is None:
             self._failure = refused(doing, error)
             self._producer.purge(blocking=False)

@@ -1,4 +1,4 @@
-"""The settings of librdkafka's clients: those that choreo requires, those it prefers, and the user's.
+"""The settings of librdkafka's clients: those that choreo requires, its defaults, and the user's.
 
 Names and meanings: librdkafka's ``CONFIGURATION.md``.
 """
@@ -19,15 +19,15 @@ _NEEDED_TO_READ: Final[Mapping[str, Setting]] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     "enable.partition.eof": True,
-    "auto.offset.reset": "error",  # positions come from the store: never jump, say so
+    "auto.offset.reset": "error",  # positions come from the store and must never jump
     "isolation.level": "read_committed",
-    "check.crcs": True,  # a bit that fell over must not become an amount
+    "check.crcs": True,  # a corrupt record must not be handled
 }
 _NEEDED_TO_WRITE: Final[Mapping[str, Setting]] = {
-    "partitioner": "murmur2_random",  # Java's: a saga's events meet on one partition, whoever wrote them
+    "partitioner": "murmur2_random",  # that of Java's client, so that all producers use the same partition
     "enable.idempotence": True,
     "acks": "all",
-    "enable.gapless.guarantee": True,  # what failed must not be overtaken by what came after it
+    "enable.gapless.guarantee": True,  # no publication may overtake one that failed
     "message.timeout.ms": 0,  # an outage is waited out
 }
 _PREFERRED_TO_READ: Final[Mapping[str, Setting]] = {
@@ -38,7 +38,7 @@ _PREFERRED_TO_READ: Final[Mapping[str, Setting]] = {
     "allow.auto.create.topics": False,
 }
 _PREFERRED_TO_WRITE: Final[Mapping[str, Setting]] = {
-    "linger.ms": 0,  # a turn hands over its publications at once, so they share requests anyhow
+    "linger.ms": 0,  # the publications of a turn share requests in any case
     "queue.buffering.max.kbytes": 65_536,
 }
 _PREFERRED: Final[Mapping[str, Setting]] = {"reconnect.backoff.max.ms": 1000}
@@ -69,16 +69,16 @@ _REFUSED: Final[Mapping[str, str]] = {
 
 
 class _Logger:
-    """Logs librdkafka's lines as ``choreo.kafka``, its remarks on choreo's own settings as debug."""
+    """Logs librdkafka's lines as ``choreo.kafka``, its warnings about choreo's own settings as debug."""
 
     def log(self, level: int, text: str, *arguments: object) -> None:
-        """Log one line; CONFWARN is about settings that only the other client knows."""
+        """Log one line; CONFWARN is about settings of the other client."""
         chatter = bool(arguments) and arguments[0] == "CONFWARN"
         _log.log(logging.DEBUG if chatter else level, text, *arguments)
 
 
 def check(settings: Mapping[str, Setting]) -> None:
-    """Raise `ConfigurationError` for a setting that would break choreo's promise."""
+    """Raise `ConfigurationError` for a setting that would break choreo's guarantees."""
     for name in settings:
         if name in _REFUSED:
             raise ConfigurationError(f"the Kafka setting {name} can't be used", hint=_REFUSED[name])

@@ -1,4 +1,4 @@
-"""``TopicReader``: topics of a cluster, read from their beginning to their present end, by no group."""
+"""``TopicReader``: reads topics of a cluster from their beginning to their current end, without a group."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from choreo.ports import Assignment
 from choreo.records import Partition, Record
 
 _GROUP: Final = "choreo-tape"
-"""librdkafka requires a name; no group is joined, and nothing is committed."""
+"""The group name that librdkafka requires; no group is joined, and nothing is committed."""
 
 _PATIENCE: Final = 30.0
 """Seconds without a record, before the end, after which the cluster counts as unreachable."""
 
 
 class TopicReader:
-    """The records of some topics, from ``low`` to ``high`` of each partition as of when it was opened.
+    """The records of some topics, between the watermarks of each partition at the time of opening.
 
-    It moves no position and causes no rebalance, so workers may run meanwhile. ``settings`` are
+    It changes no position and causes no rebalance, so workers may run meanwhile. ``settings`` are
     librdkafka's. Raises `LogError` for a topic that doesn't exist, or a cluster that can't be reached.
     """
 

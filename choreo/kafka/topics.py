@@ -1,4 +1,4 @@
-"""The sagas' topics: created once, with as many partitions as they will ever need."""
+"""Creation of the sagas' topics, once and with the final number of partitions."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ def create_topics(
 ) -> list[str]:
     """Create the topics that don't exist, and return their names.
 
-    A topic that exists is left as it is. Where its number of partitions is another one, a warning is
-    logged (logger ``choreo.kafka``): adding partitions to a topic in use breaks the order of sagas in
-    flight. Raises `LogError` when the cluster can't be reached or refuses, `ConfigurationError` for a
-    setting.
+    An existing topic is not changed. Where its number of partitions differs, a warning is logged (logger
+    ``choreo.kafka``): adding partitions to a topic in use breaks the order of sagas in flight. Raises
+    `LogError` when the cluster can't be reached or refuses, `ConfigurationError` for a bad setting.
     """
     admin = _admin(bootstrap, settings or {})
     there = partition_counts(admin)

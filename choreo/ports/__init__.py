@@ -1,6 +1,6 @@
-"""What the worker needs from outside, as Protocols: a log, a store, a codec, a clock.
+"""The interfaces of the worker to the outside, as Protocols: a log, a store, a codec, a clock.
 
-This package and all below it cannot do any I/O; a contract of import-linter makes sure of it.
+This package and all below it cannot do any I/O, which a contract of import-linter ensures.
 """
 
 from choreo.ports.clock import Clock

@@ -1,4 +1,4 @@
-"""``Clock``: time, as the worker needs it."""
+"""``Clock``: the interface of the worker to time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The time of day, and a clock for durations; the test kit's only moves when it is advanced."""
+    """The time of day, and a monotonic clock for durations."""
 
     def now(self) -> int:
         """Return the milliseconds since the epoch."""
         ...
 
     def monotonic(self) -> float:
-        """Return the seconds of a clock that never goes back, whatever happens to the time of day."""
+        """Return the seconds of a clock that never goes back, unlike the time of day."""
         ...

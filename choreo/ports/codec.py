@@ -1,4 +1,4 @@
-"""``Codec``: the bodies of events, as the worker needs them."""
+"""``Codec``: the interface of the worker to the encoding of event bodies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Codec(Protocol):
-    """Turns events into bodies and back."""
+    """Encodes events as bodies, and decodes bodies as events."""
 
     def encode(self, event: object) -> bytes:
         """Encode an event. Raises `BodyError` when a field's value doesn't fit the schema."""

@@ -1,4 +1,4 @@
-"""``Log``: the sagas' topics, as the worker needs them: ordered records to read, and a way to publish."""
+"""``Log``: the interface of the worker to the topics, which it consumes and to which it publishes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from choreo.records import Partition, Record
 
 
 class Publication(NamedTuple):
-    """One record to publish; ``seq``, the outbox's number, comes back when it is acknowledged."""
+    """One record to publish; ``seq``, the number of its outbox row, identifies its acknowledgement."""
 
     seq: int
     topic: str
@@ -19,7 +19,7 @@ class Publication(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """A partition given to this worker, and the first and the next offset that its log holds."""
+    """A partition assigned to this worker, with its low and high watermark (the next offset)."""
 
     partition: Partition
     low: int
@@ -27,10 +27,10 @@ class Assignment(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What one `Log.take` brought.
+    """The result of one `Log.take`.
 
-    ``ended``: partitions of which everything that was there has been delivered.
-    ``acknowledged``: the ``seq`` of publications that the log now holds durably.
+    ``ended``: partitions whose records have all been delivered.
+    ``acknowledged``: the ``seq`` of publications that are now durable in the log.
     """
 
     records: Sequence[Record]
@@ -41,12 +41,12 @@ class Taken(NamedTuple):
 class Log(Protocol):
     """Consumer and producer of the sagas' topics.
 
-    Order is kept per key, for reading and for publishing. A publication may reach the log twice, but is not
-    lost in silence: `take` reports it as acknowledged, or the log raises `LogError`.
+    The order is kept for each key, for consuming and for publishing. A publication may reach the log twice,
+    but is never lost silently: `take` reports it as acknowledged, or the log raises `LogError`.
     """
 
     def cluster_id(self) -> str:
-        """Return the cluster's id, so that a store can't be used with another one. Raises `LogError`."""
+        """Return the cluster's id, to which a store is bound. Raises `LogError`."""
         ...
 
     def subscribe(
@@ -57,26 +57,26 @@ class Log(Protocol):
     ) -> None:
         """Begin to consume ``topics``.
 
-        ``on_assign`` is called inside `take` with partitions that are newly ours and returns the offset
-        at which to begin each; what it raises, `take` raises. ``on_revoke`` is called inside `take`
-        with partitions that are no longer ours.
+        ``on_assign`` is called inside `take` with newly assigned partitions, and returns the offset at which
+        to begin each; `take` raises its exceptions. ``on_revoke`` is called inside `take` with revoked
+        partitions.
         """
         ...
 
     def take(self, limit: int, wait: float) -> Taken:
-        """Wait up to ``wait`` seconds for a first record, then take what is there, ``limit`` at most."""
+        """Wait up to ``wait`` seconds for a first record, then take the available ones, ``limit`` at most."""
         ...
 
     def publish(self, publications: Iterable[Publication]) -> None:
-        """Hand publications over, in this order; never waits for their acknowledgement."""
+        """Publish in this order, without waiting for acknowledgements."""
         ...
 
     def flush(self, wait: float) -> Sequence[int]:
-        """Wait up to ``wait`` seconds for what is in flight; return what was acknowledged meanwhile."""
+        """Wait up to ``wait`` seconds for publications in flight; return the acknowledged ``seq``."""
         ...
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Commit how far this worker is, for lag monitors only: the store's positions are what counts."""
+        """Commit positions, for lag monitors only: the worker uses those of the store."""
         ...
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
@@ -84,5 +84,5 @@ class Log(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave; what is in flight may or may not arrive."""
+        """Leave the group; publications in flight may or may not arrive."""
         ...

@@ -1,4 +1,4 @@
-"""A participant's database, as the worker needs it: saga log, outbox, schedule, positions, dead letters."""
+"""``Store``: the interface of the worker to a participant's database."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Sche
 
 
 class Store(Protocol):
-    """One participant's database. One connection, used by one thread.
+    """One participant's database: saga log, outbox, schedule, positions, dead letters; for one thread.
 
-    All that writes happens inside `turn`, one turn at a time. A store may keep back what it is given
-    until the turn ends or one of its own methods asks for it: handlers must not read these tables.
+    All writes happen inside `turn`, one turn at a time. A store may buffer writes until the turn ends or one
+    of its own methods reads them, so handlers must not read these tables.
     """
 
     @property
     def db(self) -> Any:
-        """The open database as handlers see it (`sqlite_utils.Database` for SQLite).
+        """The open database for handlers (`sqlite_utils.Database` for SQLite).
 
         While a turn is open it refuses to begin, to commit and to roll back; savepoints are allowed.
         """
@@ -27,16 +27,16 @@ class Store(Protocol):
 
     @property
     def store_id(self) -> str:
-        """A random id given when the store was made; a copied file keeps it."""
+        """A random id from the creation of the store, which a copied file shares."""
         ...
 
     @property
     def saga_log(self) -> SagaLog:
-        """The saga log as `choreo.audit` needs it."""
+        """The interface of `choreo.audit` to the saga log."""
         ...
 
     def turn(self) -> AbstractContextManager[None]:
-        """Open the one transaction of a turn: committed at the end, rolled back on an exception.
+        """Open the transaction of a turn, which is committed at the end and rolled back on an exception.
 
         Raises `StoreError` when the database stays locked, when a turn is open already, or when the
         transaction was lost or can't be committed; `TransactionControl` when something inside, but
@@ -46,16 +46,16 @@ class Store(Protocol):
         ...
 
     def savepoint(self) -> AbstractContextManager[None]:
-        """Inside a turn: what is written inside is undone, alone, when an exception leaves it.
+        """Open a savepoint inside a turn, to which an exception that leaves it rolls back.
 
-        Raises `TransactionControl`, and undoes, when something inside tried to commit or roll back,
-        even where it swallowed the database's error; the turn can go on. Raises `StoreError` when the
-        whole turn is lost (a statement's ``OR ROLLBACK``, a full disk): leave the turn.
+        Raises `TransactionControl`, and rolls back to it, when something inside tried to commit or roll back,
+        even where it caught the database's error; the turn can go on. Raises `StoreError` when the whole
+        turn is lost (a statement's ``OR ROLLBACK``, a full disk), which the caller must leave then.
         """
         ...
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Add to the saga log."""
+        """Append entries to the saga log."""
         ...
 
     def history(self, saga_id: str) -> Sequence[Entry]:
@@ -63,18 +63,18 @@ class Store(Protocol):
         ...
 
     def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
-        """Return entries of all sagas with their numbers, from the one after ``after`` on, oldest first."""
+        """Return entries of all sagas with their numbers, those after the number ``after``, oldest first."""
         ...
 
     def payload(self, saga_id: str, event_type: str) -> bytes | None:
-        """Return the kept body of the saga's first event of that type that counts; None where there is none.
+        """Return the stored body of a saga's first valid event of a type, None where there is none.
 
-        An entry counts unless its ``note`` is ``void``. Raises `PayloadErased` where the body was erased.
+        An event is valid unless its ``note`` is ``void``. Raises `PayloadErased` where the body was erased.
         """
         ...
 
     def enqueue(self, rows: Iterable[Unpublished]) -> None:
-        """Add to the outbox; the store numbers the rows, whatever their ``seq``."""
+        """Add rows to the outbox; the store assigns their ``seq``."""
         ...
 
     def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
@@ -82,15 +82,15 @@ class Store(Protocol):
         ...
 
     def acknowledge(self, seqs: Iterable[int]) -> None:
-        """Take acknowledged rows out of the outbox; numbers that are gone already do no harm."""
+        """Remove acknowledged rows from the outbox; unknown numbers are ignored."""
         ...
 
     def schedule(self, rows: Iterable[Scheduled]) -> None:
-        """Put rows on the schedule, or move them."""
+        """Add rows to the schedule, or replace them."""
         ...
 
     def unschedule(self, saga_id: str, task: str, name: str) -> None:
-        """Take a saga's rows of that task and name off the schedule."""
+        """Remove a saga's rows of a task and name from the schedule."""
         ...
 
     def scheduled(self, saga_id: str) -> Sequence[Scheduled]:
@@ -98,26 +98,26 @@ class Store(Protocol):
         ...
 
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
-        """Return what is due in a lane at ``now``, the oldest first, then in the order of scheduling."""
+        """Return the rows of a lane due at ``now``, oldest first, then in the order of scheduling."""
         ...
 
     def next_due(self, lane: Lane = "turn") -> int | None:
-        """Return when the next row of a lane is due; None where there is none."""
+        """Return the due time of a lane's next row, None where there is none."""
         ...
 
     def claim(self) -> None:
-        """Claim the store, inside a turn: whoever claimed it before is fenced from its next turn on.
+        """Claim the store, inside a turn; an earlier claimer is fenced from its next turn on.
 
         A process that never claims it, such as a web process that starts sagas, is never fenced.
         """
         ...
 
     def recall(self) -> None:
-        """Put the calls that were out back into the lane of calls: the process that made them is gone."""
+        """Move the calls under way back into the lane of calls, as the process that made them has ended."""
         ...
 
     def positions(self) -> Mapping[Partition, int]:
-        """Return the next offset to fold, for every partition that was ever assigned."""
+        """Return the next offset to fold of every partition that was ever assigned."""
         ...
 
     def joined(self) -> Mapping[Partition, tuple[int, int]]:
@@ -125,7 +125,7 @@ class Store(Protocol):
         ...
 
     def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
-        """Note a partition at its first assignment. Raises `Fenced` when another worker has just done so."""
+        """Add a partition at its first assignment. Raises `Fenced` when another worker has just done so."""
         ...
 
     def advance(self, partition: Partition, expected: int, position: int) -> None:
@@ -133,14 +133,14 @@ class Store(Protocol):
         ...
 
     def bind(self, cluster_id: str, participant: str) -> None:
-        """Note, the first time, to whom this store belongs; raise `StoreMismatch` for anyone else later.
+        """Bind the store to a cluster and a participant, once. Raises `StoreMismatch` for others later.
 
         It may be called inside a turn or outside of one.
         """
         ...
 
     def add_dead_letter(self, letter: DeadLetter) -> int:
-        """Keep a dead letter, and return its id."""
+        """Add a dead letter, and return its id."""
         ...
 
     def dead_letters(self) -> Sequence[DeadLetter]:
@@ -152,19 +152,19 @@ class Store(Protocol):
         ...
 
     def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
-        """Close a dead letter; return whether it was still open, so that one of two takers gets it."""
+        """Close a dead letter, and return whether it was still open: only one of two callers closes it."""
         ...
 
     def edit_dead_letter(self, identity: int, body: bytes) -> bool:
-        """Keep another body beside that of an open dead letter; return whether it was still open."""
+        """Add an edited body to an open dead letter, and return whether it was still open."""
         ...
 
     def edited(self, saga_id: str, task: str, name: str, event_id: str) -> bytes | None:
-        """Return the latest body that was written by hand for that event and handler; None where none was."""
+        """Return the latest edited body for an event and a handler, None where there is none."""
         ...
 
     def changed(self) -> bool:
-        """Whether another connection has committed since the last call; cheap."""
+        """Whether another connection has committed since the last call, which is cheap to find out."""
         ...
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from choreo.protocol.recorded_inputs import envelope_of
 from choreo.records import DeadLetter, Entry
 from choreo.replay.pending_work import Work, lost_work
 from choreo.replay.stored_saga import StoredSaga, stored_sagas
-from choreo.worker.dead_letters import ask, dead_letter, times_requeued
+from choreo.worker.dead_letters import dead_letter, settle_in_turn, times_requeued
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.outbox import outbox_rows
@@ -154,7 +154,7 @@ class _Resuming:
             return False
         if not self._dry_run and work.is_dead:
             letter = self._restorer.add_dead_letter(work, "lost", "its dead letter was gone")
-            ask(self._store, letter, "requeued", _COMMENT, self._now)
+            settle_in_turn(self._store, letter, "requeued", _COMMENT, self._now)
         elif not self._dry_run:
             self._restorer.schedule(work)
         return True
@@ -164,7 +164,7 @@ class _Resuming:
         if times >= self._limit:
             self._left.append(f"dead letter {letter.id} was requeued {times} times: edit or discard it")
             return False
-        return self._dry_run or ask(self._store, letter, "requeued", _COMMENT, self._now)
+        return self._dry_run or settle_in_turn(self._store, letter, "requeued", _COMMENT, self._now)
 
 
 def _refuse_broken(saga: StoredSaga) -> None:

@@ -1,4 +1,4 @@
-"""A participant's database behind `choreo.ports.Store`: saga log, outbox, schedule, positions, dead letters.
+"""The databases of participants, which implement `choreo.ports.Store`.
 
-`choreo.store.sqlite` is the embedded one.
+`choreo.store.sqlite` is the embedded database.
 """

@@ -1,6 +1,6 @@
-"""The users' test kit: sagas in memory, on virtual time, with everything that can go wrong.
+"""The test kit for services: sagas in memory, on virtual time, with every fault that can occur.
 
-The pytest plugin provides the fixture ``saga_harness``. The names below are imported on first use; no
+The pytest plugin provides the fixture ``saga_harness``. The names below are imported on first use, so no
 module of the kit may have the name of one of them.
 """
 

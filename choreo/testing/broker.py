@@ -1,6 +1,6 @@
-"""A broker in memory, shared by the participants of one process and by nobody else.
+"""``MemoryBroker``: a broker in memory, for the participants of one process.
 
-It keeps Kafka's promises (order per partition, groups, watermarks, the same partition for the same key)
+It has Kafka's guarantees (order per partition, groups, watermarks, the same partition for the same key)
 without a thread or a clock of its own: with ``wait=0`` a test is as deterministic as its calls.
 """
 
@@ -22,7 +22,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class _StoredPartition:
-    """The records of one partition; ``low`` is the first offset that is still there."""
+    """The records of one partition; ``low`` is the offset of the oldest one."""
 
     def __init__(self) -> None:
         self.low = 0
@@ -38,7 +38,7 @@ class _StoredPartition:
 
 
 class _Group:
-    """A consumer group: its members, and which of them holds which partition."""
+    """A consumer group: its members, and the holder of each partition."""
 
     def __init__(self) -> None:
         self.members: list[MemoryLog] = []
@@ -57,10 +57,10 @@ class _Change(NamedTuple):
 
 
 class MemoryBroker:
-    """A broker whose topics are made on first use, with ``partitions`` partitions.
+    """A broker that creates topics on first use, with ``partitions`` partitions.
 
-    ``clock`` stamps the records, by default the machine's. A store that was made with one broker is refused
-    by a broker of another ``name``, which is unique where none is given.
+    ``clock`` stamps the records, by default that of the machine. ``name`` is the cluster's id, to which
+    stores are bound; by default it is unique.
     """
 
     def __init__(self, partitions: int = 4, clock: Clock | None = None, name: str = "") -> None:
@@ -72,7 +72,7 @@ class MemoryBroker:
         self._appended: list[Record] = []
         self._up = True
         self.changed = Condition()
-        """Notified whenever a member may find something new."""
+        """Notified whenever there may be new records or partitions for a member."""
 
     def log(self, group: str, instance: str = "") -> MemoryLog:
         """Return a participant's log; an older one with the same ``instance`` is fenced (KIP-345)."""
@@ -84,7 +84,7 @@ class MemoryBroker:
             self._topics.setdefault(topic, [_StoredPartition() for _ in range(partitions)])
 
     def records(self, topic: str = "") -> list[Record]:
-        """Return every record ever appended, in that order; of one topic if it is named."""
+        """Return every record ever appended, in order, or those of one topic."""
         with self.changed:
             return [each for each in self._appended if topic in ("", each.topic)]
 
@@ -101,7 +101,7 @@ class MemoryBroker:
         value: bytes | None,
         partition: int | None = None,
     ) -> Record:
-        """Append a record as any producer could, good or bad; a null key goes to partition 0."""
+        """Append a record, valid or not, as any producer could; a null key goes to partition 0."""
         with self.changed:
             partitions = self._partitions_of(topic)
             number = partition
@@ -114,7 +114,7 @@ class MemoryBroker:
             return record
 
     def repeat(self, record: Record) -> Record:
-        """Append a record once more, as a relay does that missed its acknowledgement."""
+        """Append a record again, as a producer does whose acknowledgement was lost."""
         return self.append(record.topic, record.key, record.headers, record.value, record.partition)
 
     def forget(self, partition: Partition, before: int) -> None:
@@ -124,7 +124,7 @@ class MemoryBroker:
             stored.records, stored.low = stored.after(before, len(stored.records)), max(stored.low, before)
 
     def expel(self, log: MemoryLog) -> None:
-        """Remove a member as after its session timeout; its partitions go to the others."""
+        """Remove a member, as its session timeout does; its partitions are assigned to the others."""
         with self.changed:
             self._group(log.group).leave(log)
             self.changed.notify_all()
@@ -161,7 +161,7 @@ class MemoryBroker:
             self.changed.notify_all()
 
     def rebalance(self, log: MemoryLog, topics: Sequence[str], held: Iterable[Partition]) -> _Change:
-        """Return what a member loses, and gains of what others have let go; for `MemoryLog`."""
+        """Return the partitions that a member loses, and those released by others that it gains."""
         group = self._group(log.group)
         share = self._share(group, log, topics)
         lost = [each for each in held if each not in share]
@@ -229,7 +229,7 @@ class MemoryLog:
         self._broker.join(self)
 
     def take(self, limit: int, wait: float) -> Taken:
-        """Take what is there; where nothing is, wait until something comes, for ``wait`` seconds at most."""
+        """Take the available records; where there are none, wait for some, ``wait`` seconds at most."""
         deadline = time.monotonic() + wait if wait else 0.0
         while True:
             taken = self._take(limit)
@@ -241,12 +241,12 @@ class MemoryLog:
                     return taken
 
     def publish(self, publications: Iterable[Publication]) -> None:
-        """Append publications at once, or when the outage is over."""
+        """Append publications, at once or after the outage."""
         self._waiting.extend(publications)
         self._deliver()
 
     def flush(self, wait: float) -> Sequence[int]:
-        """Return what was acknowledged, without waiting: only in an outage is anything in flight."""
+        """Return the acknowledged ``seq`` without waiting: only an outage keeps publications in flight."""
         del wait
         self._deliver()
         acknowledged, self._acknowledged = self._acknowledged, []
@@ -266,7 +266,7 @@ class MemoryLog:
             ]
 
     def close(self) -> None:
-        """Leave the group; what still waits for the end of an outage is lost."""
+        """Leave the group; publications that wait for the end of an outage are lost."""
         self._waiting.clear()
         self._broker.expel(self)
 

@@ -1,4 +1,4 @@
-"""The cells of a failure matrix: which faults make sense for which handler, and what must happen first."""
+"""The cells of a failure matrix: each handler with each applicable fault, and the failures it requires."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ _OVERDUE = timedelta(seconds=1)
 
 
 class Strike(NamedTuple):
-    """A fault that is to strike a handler."""
+    """A fault and the handler that it strikes."""
 
     fault: type[Fault]
     target: Handler
 
 
 class Cell(NamedTuple):
-    """One case of a matrix: a fault, its handler, and what must fail first so that the handler is called."""
+    """One case of a matrix: a fault, its handler, and the failures that cause the handler's call."""
 
     name: str
     strikes: tuple[Strike, ...]
 
     @property
     def kind(self) -> str:
-        """The fault's kind, empty where nothing goes wrong."""
+        """The fault's kind, empty for the calm case."""
         return self.strikes[-1].fault.kind if self.strikes else ""
 
     @property
@@ -61,20 +61,20 @@ class Cell(NamedTuple):
 
     @property
     def watched(self) -> tuple[Handler, ...]:
-        """The steps whose reply is to come late, and which need a deadline."""
+        """The steps with a late reply or a late timeout, which require a deadline."""
         late = (strike for strike in self.strikes if strike.fault in (LateReply, LateTimeout))
         return tuple(strike.target for strike in late)
 
     def faults(self) -> list[Fault]:
-        """Return new faults, which have not struck yet."""
+        """Return new faults, none of which has struck yet."""
         return [strike.fault(strike.target) for strike in self.strikes]
 
 
 def cells_of(participants: Sequence[Participant]) -> list[Cell]:
-    """Return the matrix: a calm case, then every handler with every fault that makes sense for it.
+    """Return the matrix: a calm case, then every handler with every applicable fault.
 
-    What makes no sense is left out: a timeout where there is none, a late reply of a step on which nobody can
-    set a deadline, a handler that nothing in these participants could call.
+    Not applicable are a timeout where there is none, a late reply of a step without a possible deadline, and
+    a handler that nothing in these participants can call.
     """
     derive(participants)
     handlers = _in_order([_resolved(each, handler) for each in participants for handler in each.handlers])
@@ -90,7 +90,7 @@ def cells_of(participants: Sequence[Participant]) -> list[Cell]:
 
 
 def _resolved(participant: Participant, handler: Handler) -> Handler:
-    """Return a compensation that names no event with the trigger that the choreography gives it."""
+    """Return a compensation that names no event with its derived trigger."""
     if not handler.derived:
         return handler
     action = participant.roles()[handler.saga.name].action[handler.step]
@@ -99,7 +99,7 @@ def _resolved(participant: Participant, handler: Handler) -> Handler:
 
 
 def _faults_for(handler: Handler, handlers: Sequence[Handler], before: Sequence[Strike]) -> list[type[Fault]]:
-    """Return the faults that make sense for a handler, in the order of a matrix."""
+    """Return the applicable faults of a handler, in the order of a matrix."""
     wanted = {*_ANY}
     if handler.task != "observer":
         wanted.add(CrashBeforePublish)
@@ -115,7 +115,7 @@ def _faults_for(handler: Handler, handlers: Sequence[Handler], before: Sequence[
 
 
 def _required_failures(handler: Handler, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
-    """Return what must fail so that a handler is called at all; None where nothing could call it."""
+    """Return the failures that cause a handler's call; None where nothing can call it."""
     if handler.task == "compensation":
         return _abort(handler.step, handlers)
     if handler.task == "deadline":
@@ -129,7 +129,7 @@ def _required_failures(handler: Handler, handlers: Sequence[Handler]) -> tuple[S
 
 
 def _abort(step: str, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
-    """Return what calls the compensation of a step: the failure of a successor, or a deadline on the step."""
+    """Return the failure that calls a step's compensation: of a successor, or by a deadline on the step."""
     action = _action(step, handlers)
     results = action.successes if action else {event_name(handlers[0].saga.starts)}
     for next_one in handlers:
@@ -142,7 +142,7 @@ def _abort(step: str, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
 
 
 def _emission(name: str, handlers: Sequence[Handler]) -> tuple[Strike, ...] | None:
-    """Return what must fail so that an event is emitted; None where nothing emits it."""
+    """Return the failures that cause an event; None where nothing emits it."""
     if any(name == event_name(handler.saga.starts) for handler in handlers):
         return ()
     for handler in handlers:
@@ -154,7 +154,7 @@ def _emission(name: str, handlers: Sequence[Handler]) -> tuple[Strike, ...] | No
 
 
 def _can_be_late(action: Handler, handlers: Sequence[Handler]) -> bool:
-    """Whether a deadline may pass on a step: one is set, or its compensation admits one."""
+    """Whether a step may be timed out by a deadline: one is declared, or its compensation admits one."""
     if action.kind != COMPENSATABLE:
         return False
     if is_watched(action, handlers):
@@ -165,12 +165,12 @@ def _can_be_late(action: Handler, handlers: Sequence[Handler]) -> bool:
 
 
 def is_watched(action: Handler, handlers: Iterable[Handler]) -> bool:
-    """Whether a participant has set a deadline on a step."""
+    """Whether a participant declares a deadline on a step."""
     return any(each.task == "deadline" and each.step == action.step for each in handlers)
 
 
 def watcher(action: Handler) -> Participant:
-    """Return a participant that sets a deadline on a step."""
+    """Return a new participant that declares a deadline on a step."""
     saga: Saga = action.saga
 
     class Overdue:

@@ -1,4 +1,4 @@
-"""``CounterexampleReplay``: a counterexample of ``choreo verify``, run again with the real handlers."""
+"""``CounterexampleReplay``: runs a counterexample of ``choreo verify`` with the real handlers."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _OUTSIDE = ("start", "cancellation", "outside")
 
 
 class ReplayResult(NamedTuple):
-    """How a replay went: the types of the events on the topic, and the first difference, if there is any.
+    """The result of a replay: the types of the events on the topic, and the first difference, or empty.
 
     ``end`` is ``"completed"``, ``"failed"`` or empty. ``replaced`` describes the results of handlers
-    that were replaced by a made-up event.
+    that were replaced by a fake event.
     """
 
     events: tuple[str, ...]
@@ -45,16 +45,16 @@ class ReplayResult(NamedTuple):
 
 
 class _NotYet(Exception):
-    """Raised where it is not yet a handler's turn."""
+    """Raised where a handler is called before its turn."""
 
 
 class CounterexampleReplay(Simulation):
-    """Participants that read, work and publish in the order of a counterexample.
+    """A simulation of participants that read, work and publish in the order of a counterexample.
 
     The worker, the store and the codec are the real ones. A handler fails where it fails in the
-    counterexample, and is called where it succeeds; a result of another type is replaced by an event of the
-    right type with made-up values. Timeouts of handlers are left out: time passes for deadlines alone.
-    Raises `ConfigurationError` where the counterexample is not of these participants.
+    counterexample, and is called where it succeeds; a result of another type is replaced by a fake event of
+    the right type. Timeouts of handlers are ignored: time passes for deadlines alone.
+    Raises `ConfigurationError` where the counterexample is of other participants.
     """
 
     def __init__(self, participants: Sequence[Participant], counterexample: RunFile) -> None:
@@ -79,7 +79,7 @@ class CounterexampleReplay(Simulation):
                 )
 
     def follow(self) -> ReplayResult:
-        """Follow the counterexample; then run whatever is left to do."""
+        """Run the counterexample, and then the rest of the saga."""
         for process in self.processes.values():
             while not process.worker.is_live:
                 process.turn()
@@ -96,7 +96,7 @@ class CounterexampleReplay(Simulation):
         return self._result("")
 
     def _bring(self, event: RunEvent) -> str:
-        """Let the next event be published; return what happened instead, or nothing."""
+        """Run until the next event is published; return the difference where another thing happened."""
         if event.read > self._at:
             return f"{event.participant} can't have read {event.read} events when there are {self._at}"
         if event.how in _OUTSIDE and not self._starts_by_itself(event):
@@ -117,7 +117,7 @@ class CounterexampleReplay(Simulation):
         return self._publish(process, event)
 
     def _pass_deadline(self, process: Process, event: RunEvent) -> None:
-        """Advance the time so that the event's deadline is due; other handlers wait all the same."""
+        """Advance the time to the event's deadline; all other handlers still wait for their turn."""
         for handler in process.participant.handlers:
             if event.how == "deadline" and event.type in handler.emits and handler.within is not None:
                 self.clock.advance(handler.within.total_seconds())
@@ -140,7 +140,7 @@ class CounterexampleReplay(Simulation):
         return process.participant.roles()[self._saga.name]
 
     def _begin_calls(self, process: Process) -> None:
-        """Begin the calls that the counterexample has begun by now."""
+        """Begin the calls that have begun at this point of the counterexample."""
         pending = self._expected.events[self._at :]
         begun = self._taken[process.name]
         if any(e.participant == process.name and e.begun <= begun and e.how in _WORKED for e in pending):
@@ -155,7 +155,7 @@ class CounterexampleReplay(Simulation):
         process.log.is_open = False
 
     def _step(self, process: Process) -> None:
-        """Let a participant work without reading; where it can't do anything, let time pass."""
+        """Make a participant work without reading; where it has no work, advance the time."""
         if process.calls.is_ready:
             process.step_call()
         wakes_at, due = process.wakes_at, process.worker.wakes_at
@@ -166,14 +166,14 @@ class CounterexampleReplay(Simulation):
         process.turn()
 
     def _run_free(self) -> None:
-        """Let every participant read and work freely, while no time passes."""
+        """Run every participant without further control, while no time passes."""
         self._is_free = True
         for process in self.processes.values():
             process.log.is_open = process.worker.calls.is_open = True
         self.run(before=self.clock.now() + 1_000)
 
     def _append(self, event: RunEvent) -> None:
-        """Publish an event that comes from outside of the participants."""
+        """Publish an event that no participant publishes."""
         kind = {START: "start", CANCEL: "cancellation"}.get(event.step, "external")
         envelope = Envelope(
             event_id(SAGA_ID, event.step, event.outcome, event.type),
@@ -205,10 +205,10 @@ class CounterexampleReplay(Simulation):
         states = {entries[-1].saga_state for entries in histories if entries}
         return next(iter(states)) if len(states) == 1 and states <= {"completed", "failed"} else ""
 
-    # What the handlers do
+    # For the handlers
 
     def expects(self, handler: Handler) -> RunEvent | None:
-        """Return the event that a handler is to cause now; None where it is not its turn."""
+        """Return the event that a handler must cause now; None where it is not its turn."""
         event = self._expected.events[self._at]
         is_own = event.step == handler.step and handler.name.startswith(f"{event.participant}.")
         task = {COMPENSATED: "compensation", "timed_out": "deadline"}.get(event.outcome, "action")
@@ -217,17 +217,17 @@ class CounterexampleReplay(Simulation):
         return event if due and (task == handler.task or undoes_halfway) else None
 
     def is_free(self, handler: Handler) -> bool:
-        """Whether a handler follows nothing: the counterexample is over, or it is an observer."""
+        """Whether a handler runs freely: the counterexample is over, or it is an observer."""
         return self._is_free or handler.task == "observer"
 
     def replacement(self, handler: Handler, event: RunEvent, given: Sequence[Any], did: str) -> Any:
-        """Return an event of the counterexample's type, in place of what a handler did."""
+        """Return a fake event of the counterexample's type, in place of a handler's result."""
         self._replacements.append(f"{handler.name} {did}, not {event.type}")
         return fake_event(handler.emits[event.type], _events(given))
 
 
 def _following(participant: Participant, replay: CounterexampleReplay) -> Participant:
-    """Return a participant whose handlers wait for their turn, and have the counterexample's results."""
+    """Return a copy of a participant whose handlers follow the counterexample."""
     return participant.with_handlers(_scripted(handler, replay) for handler in participant.handlers)
 
 
@@ -269,7 +269,7 @@ async def _called_outside(handler: Handler, replay: CounterexampleReplay, given:
 def _forced_failure(
     handler: Handler, replay: CounterexampleReplay, event: RunEvent, given: Sequence[Any]
 ) -> Any:
-    """Return the failure of a handler that is not to be called; None where it is to be called."""
+    """Return the failure of a handler that must not be called; None where it must be called."""
     if handler.task == "compensation" or event.outcome != FAILED:
         return None
     if event.how == "raised":

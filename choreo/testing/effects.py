@@ -1,4 +1,4 @@
-"""Effects: what handlers did, recorded in the transaction in which they did it."""
+"""``Effects``: the record of the handlers' effects, written in the transaction of each effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from choreo.participant import Context, Handler, Parameter
 from choreo.participant.handler import Task
 from choreo.store.sqlite.store import SQLiteStore
 
-# A temporary table belongs to the connection: the service's own tables stay as they are.
+# A temporary table belongs to the connection, so the service's own schema is unchanged.
 _TABLE = """
 CREATE TEMP TABLE IF NOT EXISTS choreo_effects (
     place INTEGER, saga_id TEXT, saga_type TEXT, task TEXT, handler TEXT, step TEXT, result TEXT
@@ -21,7 +21,7 @@ _INSERT = "INSERT INTO choreo_effects VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class Effect(NamedTuple):
-    """One handler's effect: ``place`` orders those of all participants, ``result`` is the type returned."""
+    """One handler's effect: ``place`` orders all participants' effects, ``result`` is the returned type."""
 
     place: int
     saga_id: str
@@ -33,9 +33,9 @@ class Effect(NamedTuple):
 
 
 class Effects:
-    """The effects of one participant: committed with the handlers' own rows, or lost with them.
+    """The effects of one participant, committed or rolled back together with the handlers' own rows.
 
-    What runs outside of a transaction has its effects elsewhere: they stay even if the process ends.
+    Effects of handlers outside of a transaction are external, and remain even if the process ends.
     """
 
     def __init__(self, store: SQLiteStore, count: Callable[[], int]) -> None:
@@ -53,7 +53,7 @@ class Effects:
     ) -> Handler:
         """Return the handler with its effect recorded, and with functions called before and after it.
 
-        Either may raise, or end the process. An awaitable that ``after`` returns is awaited where the handler
+        Both may raise, or end the process. An awaitable that ``after`` returns is awaited where the handler
         is a coroutine.
         """
         record = self._record_inside if handler.runs == "inside" else self._record_outside

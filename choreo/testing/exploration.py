@@ -1,4 +1,4 @@
-"""``explore``: every interleaving of a small saga, or a random part of those of a large one."""
+"""``explore``: runs every interleaving of a small saga, or random ones of a large saga."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from choreo.testing.schedule import Chooser, Schedule, Scripted, Seeded, shrink
 from choreo.testing.simulation import Violation
 
 Begin = Callable[..., object]
-"""Starts sagas; may take the harness."""
+"""A function that starts sagas; it may take the harness."""
 
 
 @dataclass
 class Explored:
-    """The extent of an exploration: runs to their end, states on the way, and how the sagas ended."""
+    """The extent of an exploration: complete runs, visited states, and the number of sagas by end."""
 
     runs: int = 0
     states: int = 0
@@ -34,7 +34,7 @@ class Explored:
 
 
 class Plan(NamedTuple):
-    """What is explored: participants, what starts sagas, what may go wrong, and what must hold."""
+    """The parameters of an exploration."""
 
     participants: Sequence[Participant]
     begin: Begin
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     reduces: bool = False
 
     def run(self, chooser: Chooser) -> Harness:
-        """Run to the end and check everything; the harness is closed. Raises `Violation`."""
+        """Run to the end, check everything, and return the closed harness. Raises `Violation`."""
         with self.opened(chooser) as harness:
             self.play(harness)
             return harness
@@ -53,7 +53,7 @@ class Plan(NamedTuple):
         return Harness(self.participants, chooser=chooser, budget=self.budget, reduces=self.reduces)
 
     def play(self, harness: Harness) -> list[str]:
-        """Start, run and check; return how the sagas ended."""
+        """Start sagas, run and check them; return the state of each."""
         takes_harness = bool(inspect.signature(self.begin).parameters)
         self.begin(harness) if takes_harness else self.begin()
         harness.run()
@@ -75,13 +75,15 @@ def explore(
 ) -> Explored:
     """Run the participants' sagas in every possible order of moves, and check the invariants at each end.
 
-    ``begin`` starts sagas; ``budget`` is what may go wrong, at every moment, by default nothing. All
-    interleavings are visited, those that differ only in the order of independent moves once, up to ``limit``
-    states. For a large saga give ``seeds``: the number of random runs, counted from ``first_seed``.
-    ``invariant`` is the service's own, as for `choreo.testing.failure_matrix`.
+    ``begin`` starts sagas, and may take the harness; ``budget`` is the number of faults, which may occur at
+    every moment, by default none. All interleavings up to ``limit`` states are visited, but only one of those
+    that differ in the order of independent moves. For a large saga, ``seeds`` is a number of random runs
+    instead, beginning with the seed ``first_seed``. ``invariant`` is that of the service, as for
+    `choreo.testing.failure_matrix`.
 
-    Raises `Violation` for the first run that breaks something, with its seed and the shrunk schedule, which
-    ``schedule=`` runs again; `ConfigurationError` beyond the limit.
+    Raises `Violation` for the first run that violates an invariant, with its seed and the shrunk schedule,
+    which ``schedule=`` runs again; `ConfigurationError` beyond the limit. Source: Godefroid, *Model Checking
+    for Programming Languages using VeriSoft* (POPL 1997).
 
     >>> from choreo.testing import Budget, explore
     >>> from examples.orders.contract import OrderCreated
@@ -125,12 +127,12 @@ def _go_randomly(plan: Plan, seeds: Sequence[int]) -> Explored:
 def _go_everywhere(plan: Plan, limit: int) -> Explored:
     found = Explored()
     seen: set[Any] = set()
-    open_ways: list[list[int]] = [[]]
-    while open_ways:
-        way = open_ways.pop()
-        pioneer = _Pioneer(way, seen)
-        with plan.opened(pioneer) as harness:
-            pioneer.state = harness.fingerprint
+    prefixes: list[list[int]] = [[]]
+    while prefixes:
+        prefix = prefixes.pop()
+        explorer = _Explorer(prefix, seen)
+        with plan.opened(explorer) as harness:
+            explorer.state = harness.fingerprint
             try:
                 found.ends.update(plan.play(harness))
                 found.runs += 1
@@ -138,7 +140,7 @@ def _go_everywhere(plan: Plan, limit: int) -> Explored:
                 pass
             except Violation as violation:
                 raise _shrunk(plan, harness.choices.schedule, violation, "every interleaving") from None
-        open_ways += pioneer.branches
+        prefixes += explorer.branches
         found.states = len(seen)
         if len(seen) > limit:
             raise ConfigurationError(
@@ -148,37 +150,37 @@ def _go_everywhere(plan: Plan, limit: int) -> Explored:
 
 
 class _SeenBefore(BaseException):
-    """Raised where a run meets another that went on from there already."""
+    """Raised where a run reaches a state from which another run has continued."""
 
 
-class _Pioneer:
-    """Follows a way, then makes calm moves through new states, and collects the branches."""
+class _Explorer:
+    """Makes the choices of a prefix, then calm moves through new states, and collects the branches."""
 
-    def __init__(self, way: list[int], seen: set[Any]) -> None:
+    def __init__(self, prefix: list[int], seen: set[Any]) -> None:
         self.branches: list[list[int]] = []
         self.state: Callable[[], Any] = lambda: None
-        self._way = way
+        self._prefix = prefix
         self._seen = seen
-        self._gone: list[int] = []
+        self._made: list[int] = []
 
     def choose(self, moves: Sequence[Move]) -> int:
-        """Choose as the way does; beyond its end, stop in a state that was seen before."""
-        place = len(self._gone)
-        if place < len(self._way):
-            choice = self._way[place]
+        """Return the choice of the prefix, or 0 beyond its end. Raises `_SeenBefore` in a visited state."""
+        place = len(self._made)
+        if place < len(self._prefix):
+            choice = self._prefix[place]
         else:
             state = (self.state(), tuple(moves))
             if state in self._seen:
                 raise _SeenBefore
             self._seen.add(state)
-            self.branches += [[*self._gone, other] for other in range(1, len(moves))]
+            self.branches += [[*self._made, other] for other in range(1, len(moves))]
             choice = 0
-        self._gone.append(choice)
+        self._made.append(choice)
         return choice
 
 
 def _shrunk(plan: Plan, schedule: Schedule, violation: Violation, origin: str) -> Violation:
-    """Return the violation of the shortest schedule that still breaks something, with that schedule."""
+    """Return the violation of the shortest schedule that still violates an invariant, with that schedule."""
 
     def broken(tried: Schedule) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Fakes: events with made-up values, and participants from their manifests alone, without their code."""
+"""Fakes: events with arbitrary values, and participants from their manifests, without their code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _EMPTY: dict[Any, Callable[[], Any]] = {list: list, tuple: tuple, dict: dict, se
 
 
 def fake_event(cls: type, like: Iterable[object] = ()) -> Any:
-    """Return an event of a class: fields take the values of the same name in ``like``, or made-up ones.
+    """Return an event of a class, whose fields have the values of that name in ``like``, or arbitrary ones.
 
     >>> from examples.orders.contract import InventoryReserved, OrderCreated
     >>> fake_event(InventoryReserved, [OrderCreated("o-1", "ada", "pear", 2, 100, "12 Elm Street")])
@@ -82,9 +82,9 @@ def _made_up(hint: Any) -> Any:
 
 
 def fake_participants(manifests: Iterable[Manifest]) -> list[Participant]:
-    """Return a participant for each manifest; its handlers return what they declare, and do nothing else.
+    """Return a participant for each manifest, whose handlers return their declared events without any effect.
 
-    The events have no fields: a manifest describes how a saga goes, and payloads have no part in that.
+    The events have no fields, as the course of a saga does not depend on payloads.
     """
     events = _Events()
     sagas: dict[str, Saga] = {}
@@ -92,7 +92,7 @@ def fake_participants(manifests: Iterable[Manifest]) -> list[Participant]:
 
 
 class _Events(dict[str, type]):
-    """Event classes by name, made on first use."""
+    """Event classes by name, created on first use."""
 
     def __missing__(self, name: str) -> type:
         namespace = name.rpartition(".")[0]
@@ -159,7 +159,7 @@ def _handler(entry: HandlerEntry, events: _Events, saga: Saga) -> Handler:
 
 
 def _parameters(entry: HandlerEntry, events: _Events) -> Iterable[Parameter]:
-    """Yield the parameters that matter: which event a compensation undoes, and whether it admits none."""
+    """Yield a compensation's parameters for the undone event and for `Aborted`."""
     if entry.task != "compensation":
         return
     callers = tuple(events[name] for name in sorted(frozenset().union(*entry.trigger)))

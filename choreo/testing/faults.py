@@ -18,11 +18,11 @@ _SPOILED = b"this is no event"
 
 
 class Fault:
-    """Something that goes wrong with one handler, ``target``; a subclass says what.
+    """A fault of one handler, ``target``; each subclass is one kind.
 
-    ``has_struck``: it has happened; a test whose fault never struck has shown nothing.
-    ``lets_go``: it holds nothing back any more, because what it waits for will not happen.
-    ``makes_letters``: what it strikes becomes a dead letter, and goes on once that is requeued.
+    ``has_struck``: it has occurred; a test whose fault never struck proves nothing.
+    ``lets_go``: it holds no publication back any more, as the event that it waits for can't come.
+    ``makes_letters``: the target becomes a dead letter, and continues once that is requeued.
     """
 
     kind: ClassVar[str] = ""
@@ -37,7 +37,7 @@ class Fault:
         return f"{type(self).__name__}({self.target.name})"
 
     def strikes(self) -> bool:
-        """Strike, unless it has struck already; whether it did."""
+        """Strike, unless it has struck already, and return whether it did."""
         first, self.has_struck = not self.has_struck, True
         return first
 
@@ -45,7 +45,7 @@ class Fault:
         """Act before the target is called."""
 
     def after(self, process: Process) -> Any:
-        """Act after the target has returned: raise, or return what a coroutine is to await."""
+        """Act after the target has returned: raise, or return an awaitable for a coroutine."""
 
     def holds(self, process: Process, publication: Publication) -> bool:
         """Whether a publication must stay in flight."""
@@ -62,7 +62,7 @@ class Fault:
         """Act on a record that a worker has taken, before its turn begins."""
 
     def goes_on(self, world: World) -> bool:
-        """Act once nothing moves any more; whether anything was done."""
+        """Act once the simulation is at rest, and return whether anything was done."""
         return False
 
     def mends(self, letter: DeadLetter) -> bytes | None:
@@ -77,11 +77,11 @@ class Fault:
 class _Raises(Fault):
     """Raises once, after the handler has done its work, so that its transaction must be rolled back.
 
-    For an action whose failed attempts leave nothing behind (``partial=False``) it raises before the work.
+    For an action whose failed attempts have no effects (``partial=False``) it raises before the work.
     """
 
     def before(self, process: Process) -> None:
-        """Raise, where nothing may be left behind."""
+        """Raise, where a failed attempt must have no effects."""
         clean = self.target.is_outside and self.target.task == "action" and not self.target.partial
         if clean and self.strikes():
             raise self.error()
@@ -97,14 +97,14 @@ class _Raises(Fault):
 
 
 class PermanentFailure(_Raises):
-    """The handler raises `Permanent`: an action fails; a compensation, a deadline or an observer becomes a
-    dead letter, and goes on once that is requeued."""
+    """The handler raises `Permanent`: an action fails; any other handler becomes a dead letter, and continues
+    once that is requeued."""
 
     kind = "permanent"
     makes_letters = True
 
     def error(self) -> Exception:
-        """Return an error that no retry can mend."""
+        """Return a permanent error."""
         return Permanent("the test lets it fail")
 
 
@@ -217,7 +217,7 @@ class CrashBeforePublish(Fault):
 
 
 class Takeover(Fault):
-    """The process stalls when it has taken the handler's event; another takes over; then it goes on."""
+    """The process stalls after taking the handler's event; another one takes over; then it continues."""
 
     kind = "takeover"
 
@@ -252,7 +252,7 @@ class Duplicate(Fault):
 
 
 class Poison(Fault):
-    """The event that calls the handler is unreadable; its dead letters are mended and requeued."""
+    """The event that calls the handler is unreadable; its dead letters are edited and requeued."""
 
     kind = "poison"
     makes_letters = True
@@ -276,7 +276,7 @@ class Poison(Fault):
 
 
 class BrokenStore(Fault):
-    """The store can't write the handler's result: its process ends, and starts anew."""
+    """The store can't write the handler's result, so that its process ends and restarts."""
 
     kind = "store_error"
 

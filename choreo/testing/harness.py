@@ -1,4 +1,4 @@
-"""``Harness``: participants in memory, as a test starts, runs and inspects them."""
+"""``Harness``: participants in memory, which a test starts, runs and inspects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from choreo.testing.simulation import Simulation
 
 
 class Harness(Simulation):
-    """Participants in memory: the real protocol, worker, store and Avro, on virtual time.
+    """Participants in memory, with the real protocol, worker, store and Avro, on virtual time.
 
-    Made by the fixture ``saga_harness``. Nothing happens before `run`; while it is open, the participants'
-    own ``transaction()``, ``status()`` and ``wait()`` work on its databases.
+    The fixture ``saga_harness`` opens one. Nothing happens before `run`; while it is open, the participants'
+    own ``transaction()``, ``status()`` and ``wait()`` use its databases.
 
     >>> from choreo.testing import Harness
     >>> from examples.orders.contract import OrderCreated
@@ -49,7 +49,7 @@ class Harness(Simulation):
             tx.cancel(saga_id, event)
 
     def advance(self, time: timedelta) -> None:
-        """Run for so much virtual time."""
+        """Run for an amount of virtual time."""
         self._run_before(lambda: False, self.clock.now() + round(time.total_seconds() * 1000))
 
     def crash(self, participant: Participant | str) -> None:
@@ -57,7 +57,7 @@ class Harness(Simulation):
         self.processes[_name(participant)].crash()
 
     def database(self, participant: Participant | str) -> Any:
-        """Return a participant's database, as its handlers see it."""
+        """Return a participant's database, the ``ctx.db`` of its handlers."""
         return self.processes[_name(participant)].store.db
 
     @property

@@ -1,4 +1,4 @@
-"""``SagaHistory``: a saga read from its topic alone, by code that is independent of the protocol."""
+"""``SagaHistory``: the history of a saga from its topic alone, computed independently of the protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from choreo.saga import Saga
 
 
 class SagaHistory:
-    """One saga by the order of its topic: the first outcome of each step counts, and the first end ends it.
+    """One saga in the order of its topic: the first outcome of each step counts, and so does the first end.
 
     ``counted`` are the events that count, ``outcomes`` the first outcome of each step, ``compensated`` the
     confirmed compensations by step; ``end`` is ``"completed"``, ``"failed"`` or empty.

@@ -1,4 +1,4 @@
-"""The invariants: what must hold of every saga once nothing moves any more, whatever went wrong before."""
+"""The invariants, which hold for every saga at rest, independent of the faults before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from choreo.testing.simulation import Violation
 
 
 def require(holds: object, complaint: str) -> None:
-    """Raise `Violation` with ``complaint`` where something does not hold."""
+    """Raise `Violation` with ``complaint`` unless a condition holds."""
     if not holds:
         raise Violation(complaint)
 
@@ -23,10 +23,10 @@ def require(holds: object, complaint: str) -> None:
 def check(harness: Harness) -> None:
     """Check every invariant. Raises `Violation` with the saga's history and the moves that led there.
 
-    Nothing waits: no publication, nothing scheduled, no unread record, no dead letter. Of each saga: it has
-    one end, on which all agree; every effect took place once at most; where it failed, what was done is
-    undone, in the strict reverse of the causal order; every step that was triggered has answered; an event
-    that comes twice changes nothing.
+    Nothing waits: no publication, no scheduled row, no unread record, no dead letter. Each saga has one end,
+    on which all participants agree; every effect took place at most once; where it failed, every effect is
+    undone, in the strict reverse of the causal order; every step that was triggered has answered; a repeated
+    event changes nothing.
     """
     try:
         check_quiet(harness)
@@ -37,7 +37,7 @@ def check(harness: Harness) -> None:
 
 
 def check_quiet(harness: Harness) -> None:
-    """Check that nothing waits for anything."""
+    """Check that no publication, row, record or dead letter waits."""
     for process, letter in harness.world.open_letters():
         what = f"{letter.task} {letter.name or letter.event_type}"
         raise Violation(f"a dead letter of {process.name} is open: {what}: {letter.reason}: {letter.detail}")
@@ -86,7 +86,7 @@ def check_end(harness: Harness, history: SagaHistory, saga_id: str) -> None:
 
 
 def check_winners(harness: Harness, history: SagaHistory, saga_id: str) -> None:
-    """Check that every participant took the same outcomes for void."""
+    """Check that the same outcomes are void for every participant."""
     counted = {envelope.id for envelope in history.counted}
     for name, process in harness.processes.items():
         for entry in process.store.history(saga_id):
@@ -98,7 +98,7 @@ def check_winners(harness: Harness, history: SagaHistory, saga_id: str) -> None:
 
 
 def check_once(harness: Harness, handlers: Iterable[Handler], effects: list[Effect], saga_id: str) -> None:
-    """Check that effects in a transaction took place once at most, and that no event is recorded twice."""
+    """Check that no effect in a transaction took place twice, and that no event is recorded twice."""
     for handler in handlers:
         times = sum(effect.handler == handler.name for effect in effects)
         if handler.task in ("action", "compensation") and not handler.is_outside:
@@ -110,7 +110,7 @@ def check_once(harness: Harness, handlers: Iterable[Handler], effects: list[Effe
 
 
 def check_undone(handlers: list[Handler], effects: list[Effect], history: SagaHistory) -> None:
-    """Check that what was done is undone exactly where the saga failed."""
+    """Check that effects are undone exactly where the saga failed."""
     done = {effect.step for effect in effects if _is_done(handlers, effect)}
     undone = {effect.step for effect in effects if effect.task == "compensation"}
     for handler in handlers:
@@ -128,7 +128,7 @@ def check_undone(handlers: list[Handler], effects: list[Effect], history: SagaHi
 
 
 def check_order(handlers: list[Handler], effects: list[Effect]) -> None:
-    """Check that what came causally later is undone earlier."""
+    """Check that causally later effects are undone earlier."""
     places: dict[str, list[int]] = {}
     for effect in effects:
         if effect.task == "compensation":
@@ -151,7 +151,7 @@ def check_answers(handlers: list[Handler], history: SagaHistory) -> None:
 
 
 def _is_done(handlers: list[Handler], effect: Effect) -> bool:
-    """Whether an effect is that of an action that succeeded: a failure that is returned did nothing."""
+    """Whether an effect is that of a successful action, since a returned failure has no effect."""
     return any(
         handler.name == effect.handler and handler.task == "action" and effect.result in handler.successes
         for handler in handlers
@@ -159,7 +159,7 @@ def _is_done(handlers: list[Handler], effect: Effect) -> bool:
 
 
 def _consequences(handlers: list[Handler], effects: list[Effect], step: str) -> set[str]:
-    """Return the steps that came of a step, at any distance, by what was really emitted."""
+    """Return the steps that a step has triggered, directly or indirectly, by the events really emitted."""
     emitted = {each.step: each.result for each in effects if each.task == "action"}
     if step == START:
         emitted[START] = next(iter(_starts(handlers)), "")

@@ -1,4 +1,4 @@
-"""``failure_matrix``: a test case for every handler of a saga and everything that can go wrong with it."""
+"""``failure_matrix``: a test case for every handler of a saga and each of its possible faults."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from choreo.testing.schedule import Seeded
 from choreo.testing.simulation import Violation
 
 Invariant = Callable[..., object]
-"""Takes every participant's database, by name, and fixtures by their names, once nothing moves. It raises, or
-returns False, where it does not hold."""
+"""A function of all participants' databases by name, and of fixtures by name, that is called at rest. It
+raises or returns False where it does not hold."""
 
 _FAIL = ("permanent", "timeout", "late_reply")
 _HARMLESS = (
@@ -39,22 +39,21 @@ def failure_matrix(
     faults: Sequence[str] = tuple(FAULTS),
     seed: int | None = None,
 ) -> Callable[[Callable[..., object]], Callable[..., None]]:
-    """Make a test case for each handler of these participants and each fault that makes sense for it.
+    """Return a decorator that makes a test case for each handler of the participants and each possible fault.
 
-    It decorates the function that starts the saga (or several). The function may take ``harness``, and
-    fixtures. Each case runs it in memory, lets the fault strike, waits until nothing moves, and checks the
-    invariants of `choreo.testing.check`, and ``invariant``: the service's own. Cases are called by handler
-    and fault, so that ``pytest -k reserve_inventory-timeout`` runs one:
+    The decorated function starts one or more sagas, and may take ``harness`` and fixtures. Each case runs it
+    in memory with the fault until nothing is left to do, and checks the invariants of `choreo.testing.check`,
+    and ``invariant``, that of the service. A case is named after its handler and its fault, so that
+    ``pytest -k reserve_inventory-timeout`` runs one. The faults:
 
     ``permanent``, ``transient`` (the handler raises), ``timeout`` (its own timeout passes), ``late_reply``
-    (its success comes after a deadline), ``late_timeout`` (a deadline passes when it has answered already),
-    ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it stalls, another process takes its
-    place, it goes on), ``duplicate``, ``poison`` (the event that calls it is unreadable), ``store_error``;
-    ``calm`` is the case in which nothing goes wrong. What becomes a dead letter is requeued. A handler that
-    the function's saga never calls is skipped, and says so.
+    (its success comes after a deadline), ``late_timeout`` (a deadline passes after its success),
+    ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it stalls, another process takes over, it
+    continues), ``duplicate``, ``poison`` (the event that calls it is unreadable), ``store_error``. The case
+    ``calm`` has no fault. Dead letters are requeued. A case whose handler is never called is skipped.
 
-    ``faults`` chooses some of these; ``seed`` lets each case make random moves instead of the calm ones.
-    Raises `ConfigurationError` for a fault that doesn't exist.
+    ``faults`` chooses some of these; with ``seed``, each case makes random moves instead of the calm ones.
+    Raises `ConfigurationError` for an unknown fault.
 
     >>> from choreo.testing import failure_matrix
     >>> from examples.orders.contract import OrderCreated
@@ -133,7 +132,7 @@ class _Runs:
             )
 
     def _check_ends(self, cell: Cell, harness: Harness, fixtures: Mapping[str, Any]) -> None:
-        """Check how a saga ended, where the fault alone decides it."""
+        """Check the end of a saga, where the fault alone decides it."""
         ends = _ends(harness)
         if len(ends) > 1 or not cell.strikes:
             return
@@ -141,11 +140,11 @@ class _Runs:
         fails = first.target.task == "action" and first.target.kind != "retriable"
         if fails and first.fault.kind in _FAIL:
             require(ends == ["failed"], f"{first.target.name} failed, and the saga has {ends[0]}")
-        elif cell.kind in _HARMLESS and not fixtures:  # else another run might spoil what they hold
+        elif cell.kind in _HARMLESS and not fixtures:  # the calm run could change the state of fixtures
             require(ends == self._calm_ends(), f"{cell.kind} has changed how the saga ends")
 
     def _calm_ends(self) -> list[str]:
-        """Return how sagas end when nothing goes wrong."""
+        """Return the ends of the sagas in a run without faults."""
         if self._calm is None:
             with Harness(self._participants) as harness:
                 self._run(harness, {})

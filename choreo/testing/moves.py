@@ -1,4 +1,4 @@
-"""What may happen next in a simulation: its moves, and the budget of what may go wrong."""
+"""``Moves``: the possible next moves of a simulation; ``Budget``: the number of faults among them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from choreo.testing.process import Process, World
 
 
 class Move(NamedTuple):
-    """One small step of a simulation: what happens, and to which participant."""
+    """One step of a simulation: what happens, and to which participant."""
 
     what: str
     who: str = ""
@@ -24,8 +24,14 @@ REPEAT = Move("is repeated")
 
 
 class Budget(NamedTuple):
-    """How much may go wrong by choice: processes that crash, records that come twice, actions that fail, and
-    moments at which time passes although there is work."""
+    """The number of faults that a simulation may choose.
+
+    ``crashes`` of processes, ``repeats`` of records, ``failures`` of actions, and ``leaps`` of the time while
+    there is work.
+
+    >>> Budget(crashes=1, repeats=1).without("crashes")
+    Budget(crashes=0, repeats=1, failures=0, leaps=0)
+    """
 
     crashes: int = 0
     repeats: int = 0
@@ -33,7 +39,7 @@ class Budget(NamedTuple):
     leaps: int = 0
 
     def without(self, name: str) -> Budget:
-        """Return what is left once one of these has happened."""
+        """Return the budget less one fault of a kind."""
         return self._replace(**{name: getattr(self, name) - 1})
 
 
@@ -41,10 +47,10 @@ NOTHING = Budget()
 
 
 class Moves:
-    """The moves that are possible in one simulation; it changes nothing.
+    """The possible moves of one simulation, which it does not change.
 
-    Where it ``reduces``, a participant that can only read does so before anybody else does anything: reading
-    commutes with whatever the others do.
+    Where it ``reduces``, a participant that can only read does so before any other move, since reading
+    commutes with the moves of the others.
     """
 
     def __init__(self, world: World, faults: Sequence[Fault], reduces: bool) -> None:
@@ -54,7 +60,7 @@ class Moves:
         self._reduces = reduces
 
     def now(self) -> list[Move]:
-        """Return the moves that are possible without waiting; the first is the one of a calm simulation."""
+        """Return the moves that are possible without waiting; a calm simulation makes the first."""
         processes = self._processes.values()
         moves = [Move("delivers", process.name) for process in processes if self._may_deliver(process)]
         moves += [Move("calls", process.name) for process in processes if self._may_call(process)]
@@ -62,16 +68,16 @@ class Moves:
         return moves
 
     def choice(self, moves: Sequence[Move], left: Budget) -> list[Move]:
-        """Return the moves to choose from, given those possible now: all of them or one, and the mishaps."""
+        """Return the moves to choose from: all of those possible now, or only one, and the faults."""
         return [*(self._alone(moves, left) or moves), *self._mishaps(left)]
 
     def next_time(self) -> int | None:
-        """Return when there will be something to do, in milliseconds since the epoch, or None."""
+        """Return the time of the next work, in milliseconds since the epoch, or None."""
         times = (process.wakes_at for process in self._processes.values())
         return min((time for time in times if time is not None), default=None)
 
     def _alone(self, moves: Sequence[Move], left: Budget) -> list[Move]:
-        """Return the one move that need not be tried after any other, if there is one."""
+        """Return a move that commutes with all others, so that no other need be tried before it."""
         if not self._reduces or left.crashes or (left.leaps and self.next_time() is not None):
             return []
         turns = (move for move in moves if move.what == "turns")

@@ -1,4 +1,4 @@
-"""A participant in a simulation: its process, which may crash, and its ends of the log and of the store."""
+"""``Process``: a participant in a simulation, with its log, its connection and a worker that may crash."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from choreo.testing.virtual_time import SimulatedCalls, VirtualClock
 from choreo.worker import Options, Worker
 
 OPTIONS = Options(turn_items=1, idle_seconds=0.0)
-"""A turn takes one record, so that as much as possible can happen between two records."""
+"""A turn takes one record, so that other moves are possible between any two records."""
 
 _HEAD_START = 20
-"""How many turns a process that takes over may do before the old one goes on."""
+"""The number of turns of a process that takes over before the old one continues."""
 
 OnTaken = Callable[[Sequence[Record]], None]
 Run = Callable[[Callable[[], bool], int], None]
-"""Runs the simulation until a condition holds, or a time (ms) has come."""
+"""A function that runs the simulation until a condition holds, or until a time (ms)."""
 
 
 @dataclass(frozen=True)
 class World:
-    """What the participants of a simulation share: time, the broker, and each other by name."""
+    """The shared parts of a simulation: the clock, the broker, and all processes by name."""
 
     clock: VirtualClock
     broker: MemoryBroker
@@ -53,9 +53,9 @@ class World:
 
 
 class Process:
-    """A participant, its database, and the process that runs it, anew on the same database after a crash.
+    """A participant, its database, and the process that runs it, which restarts after a crash.
 
-    ``change`` is applied to each of its handlers; ``on_taken`` is called with what it takes from the log.
+    ``change`` is applied to each of its handlers; ``on_taken`` is called with the records that it takes.
     Before the time ``rests_until`` (ms) the process does nothing; where it ``is_doomed``, it ends with the
     next step of its calls.
     """
@@ -110,7 +110,7 @@ class Process:
 
     @property
     def wakes_at(self) -> int | None:
-        """When there will be something to do (ms since the epoch), if the log brings nothing before."""
+        """The time of the next work that does not come from the log (ms since the epoch), or None."""
         now = self._world.clock.now()
         if now < self.rests_until:
             return self.rests_until
@@ -125,11 +125,11 @@ class Process:
         except (Crash, StoreError) as error:
             if isinstance(error, StoreError) and not _is_simulated(error):
                 raise
-            if worker is self.worker:  # else another has taken its place already
+            if worker is self.worker:  # not replaced by another
                 self.crash()
 
     def step_call(self) -> None:
-        """Step the calls that are out; where the process ends meanwhile, start another."""
+        """Step the calls under way; where the process ends meanwhile, start another."""
         self.calls.step()
         if self.is_doomed:
             self.is_doomed = False
@@ -146,7 +146,7 @@ class Process:
         self.log.close()
 
     def stall(self) -> None:
-        """Let another process take over when the next turn begins; that turn goes on afterwards."""
+        """Make another process take over when the next turn begins; that turn continues afterwards."""
         self.faulty_store.before_turn = self._take_over
 
     def _take_over(self) -> None:
@@ -157,21 +157,21 @@ class Process:
 
 
 def _is_simulated(error: StoreError) -> bool:
-    """Whether a test asked for this error of the store."""
+    """Whether a simulated fault caused an error of the store."""
     return isinstance(error, Fenced) or "says the test" in error.message
 
 
 @lru_cache(maxsize=256)
 def _codec_of(events: tuple[type, ...]) -> AvroCodec:
-    """Return the codec of these events: making one takes longer than a whole saga in memory."""
+    """Return the codec of these events, cached, as its construction is slower than a saga in memory."""
     return AvroCodec(events)
 
 
 class InFlightLog:
-    """A participant's end of the log, on which publications are in flight until they are delivered, in order.
+    """A participant's log, whose publications remain in flight until `deliver` is called, in order.
 
-    Implements `choreo.ports.Log`. ``on_taken`` is called with what the worker takes, before the worker does
-    anything with it. While it is not ``is_open``, nothing is taken.
+    Implements `choreo.ports.Log`. ``on_taken`` is called with taken records before the worker processes
+    them. Nothing is taken unless it ``is_open``.
     """
 
     def __init__(self, log: MemoryLog, on_taken: OnTaken) -> None:
@@ -186,7 +186,7 @@ class InFlightLog:
         return self._log.has_news
 
     def deliver(self, publication: Publication) -> None:
-        """Append the first publication in flight as ``publication``: unchanged, or spoiled on its way."""
+        """Append ``publication``, the first one in flight or a spoiled form of it."""
         self.in_flight.popleft()
         self._log.publish([publication])
 
@@ -229,7 +229,7 @@ class InFlightLog:
         return self._log.offsets_at(partitions, timestamp)
 
     def close(self) -> None:
-        """Leave the group; what is in flight is lost."""
+        """Leave the group; publications in flight are lost."""
         self.in_flight.clear()
         self._log.close()
 

@@ -1,4 +1,4 @@
-"""Recorded sagas as test cases for today's code."""
+"""``replay``: recorded sagas as test cases for the current code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ENDED = ("completed", "failed")
 
 
 class Recorded(NamedTuple):
-    """One saga, as one participant's saga log recorded it; from ``path``."""
+    """One saga from the export of one participant's saga log, the file ``path``."""
 
     path: Path
     origin: Origin
@@ -41,7 +41,7 @@ class Recorded(NamedTuple):
         return self.origin.participant
 
     def changes(self, participant: Participant, schemas: str | Path = "schemas") -> list[Changed]:
-        """Return what today's code does differently: what it folds, and what its handlers return.
+        """Return the differences of the current code: in the folded states, and in the handlers' results.
 
         Handlers run on the recorded events, with effects refused; those that run outside of a transaction are
         not called, and those that use ``ctx.db`` are skipped. ``schemas`` is the folder of the schemas with
@@ -58,12 +58,12 @@ class Recorded(NamedTuple):
             with scratch.turn():
                 whatif = WhatIf(participant, codec, record, scratch)
                 whatif.take_saga(self.saga_id)
-        # What a saga has yet to do stands in tables that are not in the export.
+        # The pending work of a saga is in tables that are not exported.
         is_ended = self.rows[-1].entry.saga_state in _ENDED
         return [each for each in whatif.changes if each.row or is_ended]
 
     def check(self, participant: Participant, schemas: str | Path = "schemas") -> None:
-        """Raise `AssertionError` where today's code does anything differently; see `changes`."""
+        """Raise `AssertionError` where the current code behaves differently; see `changes`."""
         __tracebackhide__ = True
         changes = self.changes(participant, schemas)
         if changes:
@@ -72,9 +72,10 @@ class Recorded(NamedTuple):
 
 
 def replay(pattern: str) -> Callable[..., Recorded]:
-    """Return a pytest fixture with each saga of some exports in turn; the path is the working directory's.
+    """Return a pytest fixture that is parametrized with each saga of the exports that match a glob pattern.
 
-    The exports are files of ``choreo log export``, JSON lines or Avro. In a test module::
+    The pattern is relative to the working directory. The exports are files of ``choreo log export``, JSON
+    lines or Avro. In a test module::
 
         recorded = choreo.testing.replay("tests/recorded/*.jsonl")
 

@@ -1,4 +1,4 @@
-"""Schedules: which of several moves a simulation makes, as text that runs it again, and how one is shrunk.
+"""``Schedule``: the choices of a simulation as text, which reproduces a run, and the shrinking of one.
 
 Source of the shrinking: Zeller and Hildebrandt, *Simplifying and isolating failure-inducing input* (2002),
 "ddmin".
@@ -15,7 +15,7 @@ from choreo.testing.moves import Move
 
 _WEIGHTS = {"time passes": 1, "crashes": 1, "is repeated": 1, "fails": 2}
 _USUAL = 10
-"""How much likelier than time or a fault it is that work goes on."""
+"""The weight of a move of work, compared with those of faults and of the passing of time."""
 
 
 class Chooser(Protocol):
@@ -27,7 +27,7 @@ class Chooser(Protocol):
 
 
 class Calm:
-    """Chooses the first move: everything is delivered and handled at once, and nothing fails."""
+    """Chooses the first move, so that everything is delivered and handled at once, and nothing fails."""
 
     def choose(self, moves: Sequence[Move]) -> int:
         """Return 0."""
@@ -36,7 +36,7 @@ class Calm:
 
 
 class Seeded:
-    """Chooses at random; the same seed chooses the same."""
+    """Chooses at random, reproducibly by its seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -48,9 +48,9 @@ class Seeded:
 
 
 class Schedule(NamedTuple):
-    """Where a simulation differs from the calm one: at which decision it makes which other move.
+    """The choices in which a simulation differs from the calm one, by the number of the decision.
 
-    It is written ``"3:1 17:2"``: at decision 3 the second possible move, at decision 17 the third.
+    Its text ``"3:1 17:2"`` means the second possible move at decision 3, and the third at decision 17.
 
     >>> Schedule.parse("3:1 17:2").differs
     ((3, 1), (17, 2))
@@ -119,7 +119,7 @@ _SHIFTS = (0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5, -6, 6)
 
 
 def shrink(schedule: Schedule, fails: Callable[[Schedule], bool]) -> Schedule | None:
-    """Return a schedule that still fails and has no difference to spare; None where this one doesn't fail.
+    """Return a minimal schedule that still fails, None where this one doesn't fail.
 
     >>> found = shrink(Schedule.parse("1:2 3:1 4:1 9:3"), lambda tried: (4, 1) in tried.differs)
     >>> str(found)
@@ -168,7 +168,7 @@ def _one_by_one(schedule: Schedule, runs: _Runs) -> Schedule:
 
 
 def _without(schedule: Schedule, place: int) -> Iterator[Schedule]:
-    """Leave out one difference; what follows it may then be due a few decisions earlier or later."""
+    """Yield the schedules without one difference, the later ones also shifted by a few decisions."""
     earlier, later = schedule.differs[:place], schedule.differs[place + 1 :]
     for shift in _SHIFTS if later else (0,):
         moved = [(at + shift, choice) for at, choice in later]

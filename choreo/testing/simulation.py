@@ -1,4 +1,4 @@
-"""``Simulation``: participants in memory, on virtual time, one small move at a time."""
+"""``Simulation``: participants in memory, on virtual time, which run one move at a time."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ from choreo.testing.virtual_time import VirtualClock
 from choreo.worker.dead_letters import settle, times_requeued
 
 MAX_REQUEUES = 5
-"""How often the same work is requeued, by a test as by ``choreo dlq``."""
+"""The greatest number of times that the same work is requeued."""
 
 
 class Violation(AssertionError):
-    """Raised when a saga, or choreo itself, breaks a promise in a test."""
+    """Raised when a saga, or choreo itself, violates an invariant in a test."""
 
 
 class Simulation:
     """Runs participants deterministically: the same participants, test and choices make the same run.
 
-    ``faults`` strike where they are to; ``budget`` is what may go wrong besides, by choice. ``folder``: keep
-    the databases in files there. Use it from one thread, and `close` it. Where it ``reduces``, a participant
-    that can only read does so at once: reading commutes with whatever the others do.
+    ``faults`` strike their handlers; ``budget`` is the number of other faults, which ``chooser`` chooses.
+    ``folder`` keeps the databases in files. It is not thread-safe, and must be closed (`close`). Where it
+    ``reduces``, a participant that can only read does so before any other move. Source: Zhou et al.,
+    *FoundationDB* (SIGMOD 2021), section 4, "Simulation testing".
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Simulation:
             process.store.close()
 
     def run(self, until: Callable[[], bool] = lambda: False, before: int | None = None) -> None:
-        """Move until a condition holds or nothing is left to do; not beyond the time ``before`` (ms)."""
+        """Run until a condition holds, nothing is left to do, or the time ``before`` (ms)."""
         while not until():
             move = self._next(before)
             if move is None:
@@ -97,11 +98,11 @@ class Simulation:
 
     @property
     def can_move(self) -> bool:
-        """Whether anybody has anything to do now."""
+        """Whether any move is possible now."""
         return bool(self._possible.now())
 
     def step(self, choice: int = 0) -> None:
-        """Make one of the moves that are possible now, if there is any."""
+        """Make one of the moves that are possible now, if any is."""
         moves = self._possible.now()
         if moves:
             move = moves[choice % len(moves)]
@@ -109,10 +110,10 @@ class Simulation:
             self._make(move)
 
     def fingerprint(self) -> tuple[Any, ...]:
-        """Return a value that is equal for two simulations which behave alike from here on.
+        """Return a value that is equal for two simulations that behave alike from here on.
 
-        It holds what has happened to each participant, in order: two runs that differ only in the order of
-        moves of different participants are equal (Mazurkiewicz, *Trace theory*, 1987).
+        It contains the history of each participant: two runs that differ only in the order of moves of
+        different participants are equal (Mazurkiewicz, *Trace theory*, 1987).
         """
         processes = tuple(
             (self._past[name], len(process.log.in_flight), process.rests_until)
@@ -121,7 +122,7 @@ class Simulation:
         return processes, self._log_so_far, self.clock.now(), self._left
 
     def requeue_letters(self) -> bool:
-        """Requeue every open dead letter, its event mended, as ``choreo dlq`` does; whether there was one."""
+        """Edit and requeue every open dead letter, as ``choreo dlq`` does; return whether there was one."""
         found = [
             (process, letter)
             for process, letter in self.world.open_letters()
@@ -149,13 +150,13 @@ class Simulation:
         participant.connect(SimulatedConnection(process, self.clock, self._new_id, self._run_before))
 
     def _before(self, name: str, handler: Handler) -> None:
-        """Let faults strike before a handler is called."""
+        """Run the faults of a handler before its call."""
         for fault in self.faults:
             if fault.target.name == handler.name:
                 fault.before(self.processes[name])
 
     def _after(self, name: str, handler: Handler) -> Any:
-        """Let faults strike after a handler, or fail it by choice; return what a coroutine is to await."""
+        """Run the faults of a handler after its call, or fail it by choice; return an awaitable or None."""
         waits = None
         for fault in self.faults:
             if fault.target.name == handler.name:
@@ -197,7 +198,7 @@ class Simulation:
         before = process.faulty_store.advances, process.worker.wakes_at
         process.turn()
         if before != (process.faulty_store.advances, process.worker.wakes_at):
-            self._remember(process.name, "turns")  # else it has only heard that something has arrived
+            self._remember(process.name, "turns")  # a turn without work changes nothing
 
     def _remember(self, name: str, what: str) -> None:
         self._past[name] = hash((self._past[name], what, self.clock.now(), self._left))
@@ -227,12 +228,12 @@ class Simulation:
             self._log_so_far = hash((self._log_so_far, "is repeated"))
 
     def _mend(self) -> bool:
-        """Let faults act once nothing moves any more, and requeue the dead letters that they caused."""
+        """Run the faults that act at rest, and requeue the dead letters that they caused."""
         went_on = [fault for fault in self.faults if fault.goes_on(self.world)]
         return bool(went_on) or (any(fault.makes_letters for fault in self.faults) and self.requeue_letters())
 
     def _let_go(self) -> bool:
-        """Release what faults hold back for something that won't happen any more; whether any did."""
+        """Release publications held back for an event that can't come, and return whether there were any."""
         held = [fault for fault in self.faults if not fault.lets_go]
         for fault in held:
             fault.lets_go = True

@@ -1,4 +1,4 @@
-"""The SQLite store in a simulation: in memory or in a file, failing where a test wants it to."""
+"""The SQLite store of a simulation, in memory or in a file, with simulated failures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Crash(BaseException):
 
 
 def open_store(folder: Path | None, name: str) -> SQLiteStore:
-    """Return a participant's store, in memory or in a file; its random bytes are always the same."""
+    """Return a participant's store, in memory or in a file, with reproducible random bytes."""
     chance = random.Random(name).randbytes
     if folder is not None:
         return SQLiteStore(folder / f"{name}.db", chance=chance)
@@ -28,7 +28,7 @@ def open_store(folder: Path | None, name: str) -> SQLiteStore:
 
 @cache
 def _empty_store() -> bytes:
-    """Return the image of a store with its tables made, of which every store in memory is a copy."""
+    """Return the image of an empty store, of which every store in memory is a copy."""
     store = SQLiteStore(":memory:")
     try:
         return store.image()
@@ -37,12 +37,12 @@ def _empty_store() -> bytes:
 
 
 class FaultyStore:
-    """A store as the worker sees it, which fails on demand; what isn't overridden here is the real store's.
+    """The worker's store, which fails on demand; all other behaviour is that of the real store.
 
     ``crashes_at`` ``"commit"`` or ``"publish"`` ends the process at the end of the turn, before or after its
-    commit; ``breaks`` makes the next write fail; ``before_turn`` is called when a turn is about to begin.
-    Each happens once. ``was_touched`` means that somebody else has written; ``advances`` counts how often a
-    position was moved.
+    commit; ``breaks`` makes the next write fail; ``before_turn`` is called at the beginning of a turn.
+    Each happens once. ``was_touched``: another process has written; ``advances`` counts the changes of
+    positions.
     """
 
     def __init__(self, store: SQLiteStore) -> None:
@@ -58,7 +58,7 @@ class FaultyStore:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Open a turn, and crash at its end where that is due."""
+        """Open a turn, and crash at its end where ``crashes_at`` is set."""
         stalled, self.before_turn = self.before_turn, None
         if stalled:
             stalled()
@@ -80,7 +80,7 @@ class FaultyStore:
         self._store.advance(partition, expected, position)
 
     def changed(self) -> bool:
-        """Whether anybody else has written, on this connection too."""
+        """Whether another process has written, on this connection too."""
         touched, self.was_touched = self.was_touched, False
         return self._store.changed() or touched
 

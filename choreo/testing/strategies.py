@@ -54,9 +54,9 @@ _SCALARS: dict[type, SearchStrategy[Any]] = {
 def events(cls: type, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
     """Return a strategy for events of a class: every value that its Avro schema can hold, of small size.
 
-    ``fields`` replaces the strategies of single fields, where only some values make sense; what the class
-    refuses with a `ValueError` is not drawn. Raises `SchemaError` for a class that has no Avro schema,
-    `ConfigurationError` for a field that it hasn't.
+    ``fields`` replaces the strategies of single fields that permit only some values; values that the class
+    refuses with a `ValueError` are not drawn. Raises `SchemaError` for a class without an Avro schema,
+    `ConfigurationError` for an unknown field.
 
     >>> from hypothesis import given, strategies as st
     >>> from choreo.testing import events
@@ -71,7 +71,7 @@ def events(cls: type, **fields: SearchStrategy[Any]) -> SearchStrategy[Any]:
 
 
 def schedules(longest: int = 60) -> SearchStrategy[Schedule]:
-    """Return a strategy for schedules: where a run differs from the calm one, for `Scripted`.
+    """Return a strategy for schedules: the differences of a run from the calm one, for `Scripted`.
 
     ``longest`` is the last decision at which it may differ. hypothesis shrinks a failing one towards calm.
 
@@ -103,7 +103,7 @@ def _record(cls: type, place: str, given: dict[str, SearchStrategy[Any]]) -> Sea
     def make(**drawn: Any) -> Any:
         try:
             return cls(**drawn)
-        except ValueError:  # what the class itself refuses
+        except ValueError:  # a value that the class refuses
             reject()
 
     return st.builds(make, **values)
@@ -151,9 +151,10 @@ def saga_machine(
 ) -> type[RuleBasedStateMachine]:
     """Return a hypothesis state machine that runs participants; the rules of a subclass start sagas.
 
-    Its own rules are the moves of the simulation: one participant goes on, time passes, a process crashes, a
-    record comes twice. After hypothesis's last step everything runs to its end, and the invariants of
-    `choreo.testing.check` are checked, and ``invariant``, the service's own. ``self.harness`` is the harness.
+    Its own rules are the moves of the simulation: one participant continues, time passes, a process crashes,
+    a record is repeated. After hypothesis's last step everything runs to its end, and the invariants of
+    `choreo.testing.check` are checked, and ``invariant``, that of the service. ``self.harness`` is the
+    harness. Source: Claessen and Hughes, *QuickCheck* (ICFP 2000).
 
     >>> from hypothesis.stateful import rule
     >>> from choreo.testing import events, saga_machine
@@ -181,7 +182,7 @@ def saga_machine(
 
         @rule(seconds=st.integers(1, 600))
         def time_passes(self, seconds: int) -> None:
-            """Time passes in which nobody does anything."""
+            """Time passes without any other move."""
             self.harness.clock.advance(timedelta(seconds=seconds).total_seconds())
 
         @rule(name=st.sampled_from([each.name for each in participants]))

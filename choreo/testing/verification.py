@@ -1,4 +1,4 @@
-"""``choreo.testing.verify``: the whole event graph, proved in one line of a test."""
+"""``choreo.testing.verify``: proves the whole event graph in one line of a test."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def verify(
 ) -> None:
     """Prove the choreography of these participants, as `choreo verify` does.
 
-    ``strict`` makes warnings fail, too; ``deep`` lets two things go wrong in one run; ``schemas`` is the
-    folder of schema files, whose earlier versions must be readable. Raises `AssertionError`, with the
-    findings as text, when anything is found, or when a limit was reached before everything was checked.
+    ``strict`` makes warnings fail too; ``deep`` permits two faults in one run; ``schemas`` is the folder of
+    schema files, whose earlier versions must be readable. Raises `AssertionError`, with the findings as text,
+    for any finding, or when a limit was reached before everything was checked.
 
     >>> from examples.orders.inventory import inventory
     >>> from examples.orders.notifications import notifications

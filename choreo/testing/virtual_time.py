@@ -14,7 +14,7 @@ from choreo.errors import ConfigurationError
 from choreo.worker.calls import Call, Finished
 
 NOON = 1_700_000_000_000
-"""When every simulation begins, in milliseconds since the epoch."""
+"""The time at which every simulation begins, in milliseconds since the epoch."""
 
 
 class VirtualClock:
@@ -35,7 +35,7 @@ class VirtualClock:
         return self._now
 
     def monotonic(self) -> float:
-        """Return the time in seconds; a slow machine never cuts a turn short."""
+        """Return the virtual time in seconds, so that a slow machine never shortens a turn."""
         return self._now / 1000
 
     def advance(self, seconds: float) -> None:
@@ -50,8 +50,8 @@ class VirtualClock:
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop that runs only when it is stepped: without threads, waiting, or the network.
 
-    `asyncio.sleep` and timeouts cost virtual time. What is given to a thread (`asyncio.to_thread`) runs at
-    once, in its place. Opening a connection is refused: a simulation has nobody to talk to.
+    `asyncio.sleep` and timeouts take virtual time. A function for a thread (`asyncio.to_thread`) is called at
+    once in this thread. Opening a connection is refused, as a simulation has no network.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -60,12 +60,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._is_stirred = False
         self._hurries = False
-        # A timer is due when its time has come to half a millisecond: a float of this size holds no less.
+        # A timer is due at half a millisecond before its time, as a float of this size is not more precise.
         self._clock_resolution = 0.0005
         self.set_exception_handler(lambda loop, context: None)
 
     def time(self) -> float:
-        """Return the virtual time in seconds; infinity once everything is to end."""
+        """Return the virtual time in seconds, infinity once `end` is called."""
         return math.inf if self._hurries else self._clock.now() / 1000
 
     @property
@@ -75,14 +75,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def wakes_at(self) -> int | None:
-        """When the next sleep is over, in milliseconds since the epoch."""
+        """The time of the next timer, in milliseconds since the epoch, or None."""
         return round(self._timers[0][0] * 1000) if self._next_timer() else None
 
     def step(self) -> None:
         """Run each task that is ready up to its next wait."""
         self._is_stirred = False
         while self._next_timer() and self._is_due(self._timers[0][0]):
-            heapq.heappop(self._timers)  # it is run now
+            heapq.heappop(self._timers)  # its callback runs now
         super().call_soon(self.stop)
         self.run_forever()
 
@@ -115,7 +115,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
-        """Call a blocking function here and now."""
+        """Call a blocking function at once in this thread."""
         done = self.create_future()
         try:
             done.set_result(func(*args))
@@ -124,7 +124,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return done
 
     def create_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raise `ConfigurationError`: an answer of the network would not be the same in the next run."""
+        """Raise `ConfigurationError`, as responses of a network are not reproducible."""
         raise ConfigurationError(
             "a handler opens a connection, and a simulation has no network",
             hint="give the handler's client a stub in memory for the test",
@@ -147,7 +147,7 @@ class _NoIO(selectors.BaseSelector):
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Register what the loop itself would wait for."""
+        """Register a file of the loop itself."""
         descriptor = fileobj if isinstance(fileobj, int) else fileobj.fileno()
         self._keys[fileobj] = key = selectors.SelectorKey(fileobj, descriptor, events, data)
         return key
@@ -162,12 +162,12 @@ class _NoIO(selectors.BaseSelector):
         return []
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        """Return what is registered."""
+        """Return the registered files."""
         return self._keys
 
 
 class SimulatedCalls:
-    """Runs the handlers that are called outside of a transaction; a call proceeds only when it is stepped.
+    """Runs the handlers outside of transactions; a call proceeds only when it is stepped.
 
     Implements `choreo.worker.calls.Runner`. Coroutines of a participant share an event loop on virtual time;
     a blocking function is called as one step.
@@ -187,23 +187,23 @@ class SimulatedCalls:
 
     @property
     def has_any(self) -> bool:
-        """Whether any call is out."""
+        """Whether any call is under way."""
         return bool(self._blocking or self._tasks or self.finished)
 
     @property
     def wakes_at(self) -> int | None:
-        """When a step would do something, in milliseconds since the epoch; None where a call never would."""
+        """The time of the next effective step, in milliseconds since the epoch, or None."""
         return self._loop.wakes_at if self._loop else None
 
     def step(self) -> None:
-        """Call one function that blocks, or let every coroutine go on to its next wait."""
+        """Call one blocking function, or run every coroutine up to its next wait."""
         if self._blocking:
             self.finished.append(self._blocking.popleft().run())
         elif self._loop is not None:
             self._loop.step()
 
     def start(self, call: Call) -> None:
-        """Let a call wait for its first step."""
+        """Add a call, which begins with the next step."""
         if call.handler.runs == "thread":
             self._blocking.append(call)
             return
@@ -212,12 +212,12 @@ class SimulatedCalls:
         task.add_done_callback(lambda done: self._finish(call, done))
 
     def cancel(self, call: Call) -> None:
-        """Cancel a coroutine; a function that blocks can't be."""
+        """Cancel a coroutine; a blocking function can't be cancelled."""
         if call in self._tasks:
             self._tasks[call].cancel()
 
     def stop(self, seconds: float = 0.0) -> None:
-        """End everything at once: the process that called is gone."""
+        """End all calls at once, as the end of their process does."""
         del seconds
         self._blocking.clear()
         if self._loop is not None:

@@ -13,11 +13,10 @@ The way of an event, from the log to the handler and back to the log::
                             store ── committed ──> loop ── outbox rows ──> log
 
 `Worker` (``loop``) owns what is between the log and the store: the records not yet processed, the
-publications in flight, when something is due. `Partitions` owns the assignment, the positions, and whether
-the worker is live. `Processor` owns nothing: it takes an item and completes it, the follow-ups first that
-this item itself has brought. `Decisions` owns the sagas in memory (`Instances`), `Calls` the handlers that
-run outside of the transaction. Everything else is in the store. Only ``composition`` knows which store, log
-and codec these are.
+publications in flight, the time of the next due row. `Partitions` owns the assignment, the positions, and
+whether the worker is live. `Processor` has no state: it processes an item with all its follow-ups before the
+next item. `Decisions` owns the sagas in memory (`Instances`), `Calls` the handlers that run outside of the
+transaction. Everything else is in the store. Only ``composition`` imports the store, the log and the codec.
 """
 
 from choreo.worker.loop import Options, Worker

@@ -1,7 +1,7 @@
-"""Dead letters: made by the worker, settled by whoever has the store.
+"""Dead letters: kept by the worker, and settled from any process with access to the store.
 
-Settling one closes it and puts a row on the schedule. The worker carries that out in its next turn, against
-the saga's state of that moment.
+Settling one closes it and schedules a row. The worker processes the row in its next turn, against the current
+state of the saga.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from choreo.worker.item import Item
 log = logging.getLogger("choreo.worker")
 
 UNKNOWN_HANDLER = "unknown-handler"
-"""Why a dead letter is kept of what is scheduled for a handler that is gone."""
+"""The reason of a dead letter of a row that is scheduled for an undeclared handler."""
 
 REQUEUE, DISCARD = "requeue", "discard"
-"""What the schedule calls the settling of a dead letter; the task's name is the letter's id."""
+"""The tasks of the schedule that settle a dead letter; the row's name is the letter's id."""
 
 _AT_ONCE = 0
-"""Due whatever the worker's clock says: the process that asks may have another clock."""
+"""The due time of settling, which is independent of the clocks of the two processes."""
 
 
 def settle(
     store: Store, letter: DeadLetter, how: Literal["requeued", "discarded"], comment: str, now: int
 ) -> bool:
-    """Close a dead letter and ask the worker, in one transaction, to requeue or to discard it.
+    """Close a dead letter and schedule its requeue or discard, in one transaction.
 
-    The worker does it in its next turn, or when it starts. Return whether it was still open.
+    The worker processes it in its next turn, or when it starts. Return whether the letter was still open.
     """
     with store.turn():
-        return ask(store, letter, how, comment, now)
+        return settle_in_turn(store, letter, how, comment, now)
 
 
-def ask(
+def settle_in_turn(
     store: Store, letter: DeadLetter, how: Literal["requeued", "discarded"], comment: str, now: int
 ) -> bool:
-    """Do what `settle` does, inside the caller's own turn."""
+    """Settle a dead letter as `settle` does, inside the caller's own turn."""
     if not store.close_dead_letter(letter.id, how, comment, now):
         return False
-    if letter.saga_type:  # else it belongs to no saga: nothing can be done but to close it
+    if letter.saga_type:  # a letter of no saga is only closed
         task = REQUEUE if how == "requeued" else DISCARD
         store.schedule((Scheduled(letter.saga_id, letter.saga_type, task, str(letter.id), "", _AT_ONCE),))
     return True
 
 
 def times_requeued(letters: Iterable[DeadLetter], letter: DeadLetter) -> int:
-    """Return how often the work of a letter, one of ``letters``, has been requeued already."""
+    """Return how often the work of a letter, one of ``letters``, has been requeued so far."""
     return sum(each.state == "requeued" and _work(each) == _work(letter) for each in letters)
 
 
@@ -65,7 +65,7 @@ def _work(letter: DeadLetter) -> tuple[str | int, ...]:
 
 
 class DeadLetters:
-    """Keeps dead letters, inside the turn, and folds that they are kept."""
+    """Stores dead letters inside the turn, and folds their inputs."""
 
     def __init__(self, store: Store, clock: Clock, decisions: Decisions) -> None:
         self._store = store
@@ -73,7 +73,7 @@ class DeadLetters:
         self._decisions = decisions
 
     def discard(self, item: Item, letter: DeadLetter) -> list[FollowUp]:
-        """Answer in the place of what is given up; return what is left to be done."""
+        """Discard the work of a dead letter, which answers instead of it; return the follow-ups."""
         followups: list[FollowUp] = []
         if letter.reason == UNKNOWN_HANDLER:
             followups = self._decisions.fold(item, Buried(letter.name, letter.reason))
@@ -85,7 +85,7 @@ class DeadLetters:
         return followups
 
     def reopen(self, letter: DeadLetter, reason: str, detail: str) -> None:
-        """Keep a dead letter anew that can't be settled as it was asked for."""
+        """Keep an open copy of a dead letter that can't be settled as requested."""
         again = letter._replace(
             reason=reason, detail=detail, recorded_at=self._clock.now(), state="open", comment=""
         )
@@ -93,7 +93,7 @@ class DeadLetters:
         log.error("dead letter %d: saga_id=%s step=%s: %s", number, letter.saga_id, letter.name, reason)
 
     def bury(self, item: Item, task: str, name: str, reason: str, detail: str, tried: int) -> list[FollowUp]:
-        """Keep a dead letter of what can't go on by itself."""
+        """Keep a dead letter of a handler that can't go on; return the follow-ups."""
         letter = dead_letter(item, task, name, reason, detail, self._clock.now(), tried)
         number = self._store.add_dead_letter(letter)
         log.error("dead letter %d: saga_id=%s step=%s %s: %s", number, item.saga_id, name, task, reason)
@@ -107,7 +107,7 @@ class DeadLetters:
         log.error("dead letter: unreadable headers at %s[%d]@%d", *where)
 
     def bury_unknown(self, row: Scheduled) -> None:
-        """Keep what an earlier release of the service scheduled, for a handler that is gone."""
+        """Keep a dead letter of a row that an earlier release scheduled for an undeclared handler."""
         number = self._store.add_dead_letter(unknown_handler(row, self._clock.now()))
         log.error(
             "dead letter %d: saga_id=%s step=%s %s: unknown-handler", number, row.saga_id, row.name, row.task
@@ -140,7 +140,7 @@ def dead_letter(
 
 
 def unreadable_record(record: Record, reason: str, detail: str, now: int) -> DeadLetter:
-    """Return the dead letter of a record whose headers can't be read: it belongs to no saga that we know."""
+    """Return the dead letter of a record with unreadable headers, which belongs to no known saga."""
     return DeadLetter(
         reason,
         detail,
@@ -155,7 +155,7 @@ def unreadable_record(record: Record, reason: str, detail: str, now: int) -> Dea
 
 
 def unknown_handler(row: Scheduled, now: int) -> DeadLetter:
-    """Return the dead letter of what is scheduled for a handler that the service doesn't declare any more."""
+    """Return the dead letter of a row that is scheduled for an undeclared handler."""
     return DeadLetter(
         UNKNOWN_HANDLER,
         f"the service has no {row.name} any more",
@@ -170,7 +170,7 @@ def unknown_handler(row: Scheduled, now: int) -> DeadLetter:
 
 
 def raw_headers(headers: Sequence[tuple[str, bytes | None]]) -> str:
-    """Return headers as JSON; values in base64, as they may be any bytes."""
+    """Return headers as JSON, with values in base64, as they may be any bytes."""
     return json.dumps(
         [(name, None if value is None else b64encode(value).decode()) for name, value in headers or ()]
     )

@@ -1,4 +1,4 @@
-"""``Worker``: the loop. Take, transact, publish; a crash anywhere leaves the store at a turn's boundary."""
+"""``Worker``: the loop of a participant, which takes, transacts and publishes; a crash undoes one turn."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from choreo.worker.processor import Processor
 from choreo.worker.threads import Threads
 
 _CALL_SECONDS = 0.005
-"""The longest wait for the log while calls are out: so soon a result is committed."""
+"""The longest wait for the log while calls are under way, which delays the commit of their results."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a worker runs.
+    """The options of a worker.
 
-    ``turn_items`` and ``turn_seconds`` bound a turn, so that the service's own writers get in;
-    ``idle_seconds`` is the longest wait for the log, within which a saga started by another process is
-    noticed. ``in_flight`` bounds the publications that the log has not acknowledged, ``sagas_in_memory`` the
-    sagas that need not be folded again. ``start`` says from where a participant that is new to a topic acts:
-    it folds all the same. ``flush_seconds`` bounds the wait for acknowledgements at a graceful stop.
-    ``calls`` bounds the handlers that run outside of the transaction at the same time; the others wait in
-    the store.
+    ``turn_items`` and ``turn_seconds`` bound a turn, so that other writers of the service's database need not
+    wait long; ``idle_seconds`` is the longest wait for the log, and so the longest delay of a saga that
+    another process starts. ``in_flight`` bounds the publications that the log has not acknowledged,
+    ``sagas_in_memory`` the cached sagas. ``start`` is the position from which a participant that is new to a
+    topic acts; it folds the whole topic in any case. ``flush_seconds`` bounds the wait for acknowledgements
+    at a graceful stop. ``calls`` bounds the handlers that run outside of the transaction at the same time;
+    the others wait in the store.
     """
 
     turn_items: int = 500
@@ -49,9 +49,9 @@ class Options:
 class Worker:
     """Runs one participant on its store and its log, in the calling thread.
 
-    `run` loops until `stop` is called, from another thread or a signal handler; `turn` is one round of
-    it, for whoever wants to drive the loop. Any error leaves it: the caller starts anew (crash-only).
-    ``runner`` runs the handlers that are called outside of the transaction; in threads where none is given.
+    `run` loops until `stop` is called, from another thread or a signal handler; `turn` is one iteration, for
+    a caller with a loop of its own. After any error the caller must create a new worker (crash-only).
+    ``runner`` runs the handlers outside of the transaction, by default in threads.
     """
 
     def __init__(
@@ -96,9 +96,9 @@ class Worker:
 
     @property
     def wakes_at(self) -> int | None:
-        """The time (ms) at which it has something to do, whatever the log brings; None where it hasn't.
+        """The time (ms) of the next work that does not come from the log, or None.
 
-        What another process asks for in the store is not in it before the next turn.
+        Work that another process has put into the store is included only after the next turn.
         """
         if not self._partitions.live:
             return None
@@ -118,19 +118,19 @@ class Worker:
         """
         with self._store.turn():
             self._store.bind(self._log.cluster_id(), self._participant.name)
-            self._store.claim()  # before what the last worker had out is recalled
+            self._store.claim()  # before the calls of the last worker are recalled
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)
             self._store.recall()
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
-        # An earlier release of the service may have left some that this one runs inside.
+        # Handlers that an earlier release ran outside of the transaction may now run inside.
         self._has_calls = self._has_calls or self._store.next_due("call") is not None
         self._next_due = self._look_ahead()
         self._store.changed()
         self._publish()
 
     def run(self) -> None:
-        """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave."""
+        """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave the group."""
         try:
             self.start()
             while not self._stopping.is_set():
@@ -141,24 +141,24 @@ class Worker:
             self._log.close()
 
     def stop(self) -> None:
-        """Ask the loop to end after the turn that it is in."""
+        """End the loop after the current turn."""
         self._stopping.set()
 
     def turn(self) -> int:
-        """Go round once: take, transact, publish. Return the number of items that were done."""
+        """Run one turn: take, transact, publish. Return the number of processed items."""
         self._take()
         done, begun = self._transact()
         if begun:
             for call in begun:
                 self._calls.start(call)
-            self._next_due = self._look_ahead()  # they have their times, too
+            self._next_due = self._look_ahead()  # the started calls have time limits
         self._publish()
         return done
 
     # Take
 
     def _take(self) -> None:
-        """Take what the log has delivered, and which publications it has acknowledged."""
+        """Take the delivered records and the acknowledgements from the log."""
         if self._store.changed():
             self._next_due = self._look_ahead()
         if self._backlog:
@@ -176,7 +176,7 @@ class Worker:
     def _wait(self) -> float:
         """Return how many seconds to wait for the log."""
         longest = self._options.idle_seconds
-        if not self._partitions.live:  # before that, only the log can help
+        if not self._partitions.live:  # until then, only the log has work
             return longest
         if self._has_calls:
             if self._calls.have_finished:
@@ -188,7 +188,7 @@ class Worker:
         return min(max((self._next_due - self._clock.now()) / 1000, 0.0), longest)
 
     def _look_ahead(self) -> int | None:
-        """Return when there is something to do next, as far as the store and the calls know."""
+        """Return the time of the next work in the store or of the calls, or None."""
         due = self._store.next_due()
         if not self._has_calls:
             return due
@@ -198,7 +198,7 @@ class Worker:
     # Transact
 
     def _transact(self) -> tuple[int, Sequence[Call]]:
-        """Do what was taken, in one transaction; return how many items, and the calls that may start."""
+        """Process the items of one turn in one transaction; return their number, and the calls to start."""
         if not self._partitions.live:
             self._partitions.go_live(self._participant.name)
         finished = self._take_results() if self._has_calls else ()
@@ -223,11 +223,11 @@ class Worker:
         return done, begun
 
     def _take_results(self) -> Sequence[Finished]:
-        """Take what calls have brought; not before all that the log holds has been folded (R4)."""
+        """Take the results of calls, none before the worker has caught up with the log (R4)."""
         if not (self._partitions.live and self._calls.have_finished):
             return ()
         finished = self._calls.take(self._options.turn_items)
-        self._next_due = self._look_ahead()  # there is room for others
+        self._next_due = self._look_ahead()  # other calls may begin now
         return finished
 
     def _is_due(self) -> bool:
@@ -236,7 +236,7 @@ class Worker:
         return self._next_due <= self._clock.now()
 
     def _do_records(self, deadline: float) -> int:
-        """Process what the log has delivered, until the turn has lasted long enough; save how far."""
+        """Process delivered records until the turn's time is over, and save the positions."""
         done, before = 0, dict(self._partitions.positions)
         while self._backlog and done < self._options.turn_items:
             record = self._backlog.popleft()
@@ -250,7 +250,7 @@ class Worker:
         return done
 
     def _do_due(self, limit: int, deadline: float, begun: list[Call]) -> int:
-        """Do what is due; add the calls that may start to ``begun``."""
+        """Process due rows of the schedule; append the calls to start to ``begun``."""
         done, now = 0, self._clock.now()
         rows = self._store.due(now, limit)
         if self._has_calls:
@@ -271,7 +271,7 @@ class Worker:
     # Publish
 
     def _publish(self) -> None:
-        """Hand what is in the outbox to the log; once a second, commit the positions for lag monitors."""
+        """Publish rows of the outbox; once a second, commit the positions for lag monitors."""
         while (room := self._options.in_flight - self._in_flight) > 0:
             limit = min(room, self._options.turn_items)
             rows = self._store.unpublished(self._published, limit)
@@ -293,7 +293,7 @@ class Worker:
             self._store.acknowledge(self._acknowledged)
         self._log.commit(self._partitions.positions)
 
-    # Partitions come and go
+    # Rebalances
 
     def _assigned(self, assignments: Sequence[Assignment]) -> list[int]:
         positions = self._partitions.assign(assignments)

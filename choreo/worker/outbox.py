@@ -1,4 +1,4 @@
-"""The outbox: from an event that is emitted to its row, and from the row to the record that publishes it."""
+"""The outbox: the rows of emitted events, and the records that publish them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from choreo import telemetry
 from choreo.chain import PRUNED
-from choreo.cloudevents import headers_of
+from choreo.cloudevents import MAX_SAGA_ID, headers_of
 from choreo.envelope import Envelope, event_id
 from choreo.errors import ConfigurationError
 from choreo.events import event_name
@@ -23,7 +23,7 @@ from choreo.worker.rows import emitted_row
 
 def outbox_rows(envelope: Envelope, topics: Iterable[str], body: bytes) -> list[Unpublished]:
     """Return the outbox rows of an event, one for each topic; its headers are lines ``name: value``."""
-    # No value holds a line's end: `headers_of` refuses control characters.
+    # No value contains a newline: `headers_of` refuses control characters.
     headers = b"\n".join(
         [b"%s: %s" % (name.encode(), value) for name, value in headers_of(envelope)]
     ).decode()
@@ -51,7 +51,7 @@ class Publisher:
         self._clock = clock
 
     def publish(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
-        """Publish the success of a step, once: nothing happens when it was published here before.
+        """Publish the success of a step, once: nothing happens when the store has it already.
 
         Raises `ConfigurationError` for a saga id that every reader would refuse.
         """
@@ -62,7 +62,7 @@ class Publisher:
         if any(entry.event_id == identity or entry.input == PRUNED for entry in history):
             return
         participant = self._participant
-        # The saga's trace begins here, or goes on with the caller's.
+        # The saga's trace begins here, or continues that of the caller.
         with telemetry.starting(f"{participant.name}.{step}", saga_id, step):
             traceparent = telemetry.traceparent("")
         envelope = Envelope(
@@ -85,5 +85,5 @@ class Publisher:
 
 
 def _refuse_bad_id(saga_id: str) -> None:
-    if not saga_id or len(saga_id) > 255 or not saga_id.isprintable():
+    if not saga_id or len(saga_id) > MAX_SAGA_ID or not saga_id.isprintable():
         raise ConfigurationError("a saga id has 1 to 255 printable characters")

@@ -1,4 +1,4 @@
-"""``Partitions``: what is assigned to the worker or revoked, how far it is folded, where acting begins."""
+"""``Partitions``: the assignment of a worker, its positions, and the offsets from which it acts."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ From = Literal["earliest", "latest"] | datetime
 
 
 class Partitions:
-    """The partitions that are assigned to one worker; ``start`` says from where it acts on a new one.
+    """The partitions that are assigned to one worker; on a new one it acts from the position ``start``.
 
-    ``positions`` are the offsets to fold next. ``live`` is False while the worker catches up: what is due is
-    then only put on the schedule, and done once all that the log held at the assignment has been folded (R4).
+    ``positions`` are the offsets to fold next. ``live`` is False while the worker catches up: due work is
+    only scheduled until everything that the log held at the assignment has been folded (R4).
     """
 
     def __init__(self, store: Store, records: Log, start: From) -> None:
@@ -34,7 +34,7 @@ class Partitions:
         self._joined: Mapping[Partition, tuple[int, int]] = {}
 
     def assign(self, assignments: Sequence[Assignment]) -> list[int]:
-        """Return where to begin: where the store stands, or at the beginning of a partition that is new."""
+        """Return the offsets at which to begin: of the store, or the beginning of a new partition."""
         known = self._store.positions()
         with self._store.turn():
             for new in assignments:
@@ -50,22 +50,22 @@ class Partitions:
         return [known[each.partition] for each in assignments]
 
     def revoke(self, partitions: Iterable[Partition]) -> None:
-        """Forget partitions that are no longer ours."""
+        """Remove partitions that are assigned to another worker."""
         for partition in partitions:
             self.positions.pop(partition, None)
             self._behind.pop(partition, None)
 
     def end_at(self, partition: Partition, backlog: Iterable[Record]) -> None:
-        """Note that a partition ends after what has been taken of it, whatever end the assignment had.
+        """Set the end of a partition after the records taken so far.
 
-        Some offsets are never delivered.
+        The end at the assignment may never be reached, since some offsets hold no records.
         """
         if partition in self._behind:
             ours = (each for each in backlog if (each.topic, each.partition) == partition)
             self._behind[partition] = max((each.offset + 1 for each in ours), default=0)
 
     def go_live(self, participant: str) -> None:
-        """Go live if everything that lay in the log at the assignment has been folded (R4)."""
+        """Go live if everything that the log held at the assignment has been folded (R4)."""
         for partition, end in list(self._behind.items()):
             if self.positions[partition] >= end:
                 del self._behind[partition]
@@ -74,9 +74,9 @@ class Partitions:
             log.info("%s is live on %d partitions", participant, len(self.positions))
 
     def advance(self, record: Record) -> bool:
-        """Whether a record is to be folded; the position then stands after it.
+        """Advance the position beyond a record, and return whether the record must be folded.
 
-        It is not if its partition was revoked meanwhile, or if it is delivered again after a rebalance.
+        It must not if its partition was revoked meanwhile, or if it is delivered again after a rebalance.
         """
         partition = Partition(record.topic, record.partition)
         position = self.positions.get(partition)
@@ -86,7 +86,7 @@ class Partitions:
         return True
 
     def save(self, before: Mapping[Partition, int]) -> None:
-        """Write the positions that have moved since ``before`` to the store, inside the turn.
+        """Write the positions that have changed since ``before`` to the store, inside the turn.
 
         After a turn that was rolled back, ``before`` is ahead of the store, which then refuses to go on.
         """
@@ -95,11 +95,11 @@ class Partitions:
                 self._store.advance(partition, before[partition], position)
 
     def is_before_start(self, where: TriggerEvent | Record) -> bool:
-        """Whether an event lies before the offset from which on this participant acts."""
+        """Whether an event is before the offset from which this participant acts."""
         return where.offset < self._joined.get(Partition(where.topic, where.partition), (0, 0))[1]
 
     def is_joining(self, trigger: TriggerEvent) -> bool:
-        """Whether an event was in the log already when this participant joined."""
+        """Whether an event was already in the log when this participant joined."""
         return trigger.offset < self._joined.get(Partition(trigger.topic, trigger.partition), (0, 0))[0]
 
     def _acts_from(self, new: Assignment) -> int:

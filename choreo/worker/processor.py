@@ -1,4 +1,4 @@
-"""``Processor``: what to do with a record, with what is due, and with the result of a call."""
+"""``Processor``: processes records, due rows of the schedule, and results of calls."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from choreo.worker.schedule import Schedule, expires_at
 
 
 class Processor:
-    """Processes the items of one participant, each inside a turn of the store, and each to its end.
+    """Processes the items of one participant inside a turn of the store, each with all its follow-ups.
 
-    ``instances`` are the sagas in memory. ``schema_retry`` says how long a body of an unknown schema waits
-    for that schema.
+    ``instances`` are the sagas in memory. ``schema_retry`` are the pauses in which a body of an unknown
+    schema waits for that schema.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Processor:
         self._dead_letters = DeadLetters(store, clock, self._decisions)
 
     def record(self, record: Record) -> None:
-        """Fold one record of a topic, and do what it calls for; an unreadable one is a dead letter."""
+        """Fold one record of a topic and run its follow-ups; an unreadable one becomes a dead letter."""
         if record.topic in self._imports.topics:
             if not self._partitions.is_before_start(record):
                 self._imports.take(record)
@@ -93,9 +93,9 @@ class Processor:
         self._complete(self._decisions.fold(item, envelope))
 
     def due(self, row: Scheduled) -> Call | None:
-        """Do what the schedule says is due, if the saga's state of today still asks for it.
+        """Process a due row, if the current state of the saga still requires it.
 
-        Return the call that is to be started once the turn is committed, if it is one.
+        Return the call to start once the turn is committed, if there is one.
         """
         self._store.unschedule(row.saga_id, row.task, row.name)
         if row.task in (REQUEUE, DISCARD):
@@ -111,7 +111,7 @@ class Processor:
         return None
 
     def end_call(self, finished: Finished) -> None:
-        """Take the result of a call, unless its step has ended meanwhile."""
+        """Process the result of a call, unless its step has ended meanwhile."""
         call = finished.call
         item, handler = _traced(call.item, finished.traceparent), call.handler
         if self._is_running(item, handler):
@@ -120,28 +120,28 @@ class Processor:
             self._complete(self._conclude(item, handler, result, call.row.attempt))
 
     def time_out_call(self, call: Call) -> None:
-        """End a step whose call has lasted too long."""
+        """End a step whose call has exceeded its time limit."""
         if self._is_running(call.item, call.handler):
             self._store.unschedule(call.item.saga_id, call.handler.task, call.handler.step)
             self._complete(self._time_out(call.item, call.handler))
 
     def extend_call(self, call: Call) -> None:
-        """Let a call last as long as it has asked for."""
+        """Extend the time limit of a call to the requested time."""
         if self._is_running(call.item, call.handler):
             call.limit.until = call.limit.asked
             self._store.schedule((call.row._replace(until=call.limit.until),))
 
-    # What an item calls for
+    # Follow-ups of an item
 
     def _complete(self, followups: list[FollowUp]) -> None:
-        """Do what an item calls for, and what that calls for, before anything else."""
+        """Run follow-ups, and their own follow-ups, before the next item."""
         stack = followups[::-1]
         while stack:
             item, decision = stack.pop()
             stack += reversed(self._follow_up(item, decision))
 
     def _follow_up(self, item: Item, decision: Queue | Bury) -> list[FollowUp]:
-        """Do one thing that is left to be done; return what is left then."""
+        """Run one follow-up; return those that follow from it."""
         if isinstance(decision, Bury):
             reason, _, detail = decision.reason.partition(": ")
             return self._dead_letters.bury(item, decision.task, decision.name, reason, detail, 0)
@@ -151,7 +151,7 @@ class Processor:
         """Run a handler that is due now, or put it on the schedule."""
         saga = self.instances.get(item.role, item.saga_id)
         if task == "observer" and saga.observers[name][0] != item.trigger.envelope.id:
-            # One that has waited has a turn of its own: a long queue of them must not make this one long.
+            # The next waiting event has a turn of its own, so that a long queue doesn't make this one long.
             waiting = Scheduled(item.saga_id, item.saga_type, task, name, saga.observers[name][0], 0)
             self._schedule.put(self._item(waiting), task, name, self._clock.now())
             return []
@@ -165,7 +165,7 @@ class Processor:
         return self._attempt(item, saga, self._handlers.of_step(task, name, saga), 0)
 
     def _due_beside(self, item: Item, row: Scheduled) -> list[FollowUp]:
-        """Do what is due beside the steps: an observer, a deadline, an answer that was put off."""
+        """Process a due row of no step: an observer, a deadline, or a postponed answer."""
         saga = self.instances.get(item.role, item.saga_id)
         if row.task == "answer":
             return self._decisions.answer(item, row.name)
@@ -177,7 +177,7 @@ class Processor:
         return []
 
     def _due_step(self, item: Item, row: Scheduled) -> Call | None:
-        """Run an action or a compensation that is due, if it may begin; return the call that this is."""
+        """Run a due action or compensation, if it may begin; return the call to start where it is one."""
         saga = self.instances.get(item.role, item.saga_id)
         begin = Begin(row.name, self._partitions.is_joining(item.trigger))
         decisions = fold(item.role, saga, begin)[1]
@@ -197,14 +197,14 @@ class Processor:
     def _begin_call(
         self, item: Item, saga: Instance, handler: Handler, begin: Begin, row: Scheduled
     ) -> Call | None:
-        """Note that a call is out, and return it, to be started once that is committed."""
+        """Write that a call is under way, and return it, to be started after the commit."""
         now = self._clock.now()
         is_running = saga.step(handler.step).activity == "running"
         until = _limit(item, handler, row)
         if until is not None and now > until and not (is_running and handler.kind == PIVOT):
             self._complete(self._time_out(item, handler))
             return None
-        # A pivot's time is over when it begins: nothing cuts it.
+        # The timeout of a pivot counts only until it begins.
         limit = Limit(None if handler.kind == PIVOT else until, self._clock)
         attempted = max(row.attempt, 0) + 1
         db = cast(Any, NoDatabase(handler.name))
@@ -214,7 +214,7 @@ class Processor:
         if isinstance(arguments, Attempt):
             self._complete(self._conclude(item, handler, arguments, row.attempt))
             return None
-        # If it is running, it was out when the last process of the service ended.
+        # A step that is running was under way when the last process of the service ended.
         followups = [] if is_running else self._decisions.fold(item, begin)
         row = row._replace(lane="out")
         self._store.schedule((row,))
@@ -229,7 +229,7 @@ class Processor:
     # Attempts and their results
 
     def _attempt(self, item: Item, saga: Instance, handler: Handler, tried: int) -> list[FollowUp]:
-        """Run a handler once, in the turn; ``tried`` as in `choreo.worker.results.Again`."""
+        """Run a handler once, inside the turn; ``tried`` as in `choreo.worker.results.Again`."""
         now = self._clock.now()
         if handler.timeout is not None and now > expires_at(handler.timeout, item.trigger):
             return self._time_out(item, handler)
@@ -244,7 +244,7 @@ class Processor:
             return self._conclude(item, handler, result._replace(at=now), tried)
 
     def _conclude(self, item: Item, handler: Handler, attempt: Attempt, tried: int) -> list[FollowUp]:
-        """Do what an attempt leads to: an input, another attempt, or a dead letter."""
+        """Apply the result of an attempt: fold an input, schedule another attempt, or keep a dead letter."""
         result = result_of(handler, attempt, tried, self._schema_retry)
         if isinstance(result, Again):
             return self._try_again(item, handler, result)
@@ -262,7 +262,7 @@ class Processor:
         saga = self.instances.get(item.role, item.saga_id)
         if not handler.is_of_step or saga.step(name).activity == "waiting":
             due = self._clock.now() + round(again.pause.total_seconds() * 1000)
-            if handler.timeout is not None:  # no pause is longer than the time that is left
+            if handler.timeout is not None:  # no pause is longer than the remaining time
                 due = min(due, expires_at(handler.timeout, item.trigger) + 1)
             self._schedule.put(item, handler.task, name, due, again.tried)
         return followups
@@ -277,9 +277,9 @@ class Processor:
         return saga.step(handler.step).activity == "running"
 
     def _settle(self, row: Scheduled) -> None:
-        """Requeue or discard a dead letter, as somebody has asked."""
+        """Requeue or discard a dead letter that an operator has settled."""
         letter = self._store.dead_letter(int(row.name))
-        if letter is None:  # taken out of the database by hand
+        if letter is None:  # removed from the database by hand
             return
         if letter.task == IMPORT:
             if row.task == REQUEUE:
@@ -290,7 +290,7 @@ class Processor:
                 self._dead_letters.reopen(letter, UNKNOWN_HANDLER, f"the service has no {letter.name}")
             return
         item = self._item(letter)
-        # The saga may have moved on: whether a handler still runs is decided when it is due.
+        # The saga's state may have changed: whether a handler still runs is decided when it is due.
         for about, decision in self._settled(item, letter, row.task):
             if isinstance(decision, Queue):
                 self._schedule.put(about, decision.task, decision.name, self._clock.now())
@@ -302,7 +302,7 @@ class Processor:
             return self._dead_letters.discard(item, letter)
         if letter.reason != UNKNOWN_HANDLER:
             return self._decisions.fold(item, Requeued(letter.name, letter.event_id))
-        # Its saga still waits for it.
+        # Without a handler the letter can't be settled, and the saga still waits for it.
         self._schedule.put(item, letter.task, letter.name, self._clock.now(), letter.attempt)
         return []
 
@@ -311,12 +311,12 @@ class Processor:
 
 
 def _limit(item: Item, handler: Handler, row: Scheduled) -> int | None:
-    """Return the time until which a step may last; a call that was out may have asked for more."""
+    """Return the time limit of a step, which the row of a recalled call may have extended."""
     return None if handler.timeout is None else max(expires_at(handler.timeout, item.trigger), row.until)
 
 
 def _traced(item: Item, traceparent: str) -> Item:
-    """Return the item as triggered by the call's own span, so that what it publishes is that span's child."""
+    """Return the item with the call's own span as the parent of what is published."""
     if not traceparent:
         return item
     envelope = item.trigger.envelope._replace(traceparent=traceparent)

@@ -16,13 +16,13 @@ from choreo.retry import Retry
 from choreo.worker.attempt import Attempt
 
 TIMED_OUT, GAVE_UP = "timed out", "gave up after"
-"""How the reason begins of a step whose time was over, and of one whose attempts are used up."""
+"""The beginnings of the reasons of a step whose timeout passed, and of one with no attempts left."""
 
 
 class Again(NamedTuple):
     """The handler is tried again after a pause.
 
-    ``tried`` attempts have failed; below zero it counts the waits for a schema, which cost no attempt.
+    ``tried`` attempts have failed; below zero it counts the waits for a schema, which are no attempts.
     """
 
     pause: timedelta
@@ -40,13 +40,13 @@ class Dead(NamedTuple):
 
 
 Result = Ended | Observed | Due | Again | Dead
-"""What becomes of an attempt: an input of the protocol, another attempt, or a dead letter."""
+"""The result of an attempt: an input of the protocol, another attempt, or a dead letter."""
 
 
 def result_of(handler: Handler, attempt: Attempt, tried: int, schema_retry: Retry) -> Result:
-    """Return what becomes of an attempt before which ``tried`` attempts have failed, as in `Again`.
+    """Return the result of an attempt before which ``tried`` attempts have failed, as in `Again`.
 
-    ``schema_retry`` says how long a body of an unknown schema waits for that schema.
+    ``schema_retry`` are the pauses in which a body of an unknown schema waits for that schema.
     """
     waited, tried = max(-tried, 0), max(tried, 0)
     if attempt.verdict == "returned":
@@ -63,7 +63,7 @@ def result_of(handler: Handler, attempt: Attempt, tried: int, schema_retry: Retr
 
 
 def timed_out(handler: Handler, *, begun: bool) -> Ended:
-    """Return how a step ends whose time is over, before its first attempt or after it has ``begun``."""
+    """Return the end of a step whose timeout passed, before its first attempt or after it has ``begun``."""
     return _ended(handler, TIMED_OUT, partly=handler.partial and begun)
 
 
@@ -92,7 +92,7 @@ def _retried(handler: Handler, attempt: Attempt, tried: int) -> Result:
 
 
 def _failed(handler: Handler, reason: str, tried: int) -> Result:
-    """Return the end for good: an action that may fail answers, anything else becomes a dead letter."""
+    """Return the final result: an action that can fail answers, anything else becomes a dead letter."""
     if handler.task == "action" and handler.kind != "retriable":
         return _ended(handler, reason, partly=handler.partial)
     return Dead("gave-up", reason, tried)

@@ -1,4 +1,4 @@
-"""The rows of the saga log that one input makes: the input's own, then a row for each consequence."""
+"""``Rows``: the rows of the saga log of one input, its own and one for each consequence."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from choreo.worker.item import Item
 
 @dataclass(slots=True)
 class Rows:
-    """What one input led to, as entries of the saga log; ``input`` is None for an answer that was put off.
+    """The consequences of one input as entries of the saga log; ``input`` is None for a postponed answer.
 
     ``moves`` are the transitions of own steps, ``published`` the events, with their bodies, that are
-    published because of the input. ``is_void`` says that the event counts for nothing.
+    published because of the input. ``is_void``: the event changes nothing.
     """
 
     item: Item
@@ -32,7 +32,7 @@ class Rows:
     is_void: bool = False
 
     def entries(self) -> Sequence[Entry]:
-        """Return the rows; a local input's own holds its first transition and the event that it publishes."""
+        """Return the rows; that of a local input has its first transition and the event that it publishes."""
         input = self.input
         rows = []
         if input is not None:
@@ -104,7 +104,7 @@ class Rows:
         return self._with(self._row("", envelope.step, state, state, "", envelope.kind), envelope, body)
 
     def _with(self, row: list[Any], envelope: Envelope, body: bytes) -> Entry:
-        """Note in a row which event is published."""
+        """Return the entry of a row with the published event."""
         row[_ID], row[_TYPE], row[_OUTCOME] = envelope.id, envelope.type, envelope.outcome
         row[_SOURCE], row[_CAUSE], row[_TIME] = envelope.source, envelope.causation_id, envelope.time
         row[_PAYLOAD], row[_TRACE] = body, envelope.traceparent
@@ -113,7 +113,7 @@ class Rows:
     def _row(
         self, name: str, step: str, old: str, new: str, note: str, kind: str = "", causation_id: str = ""
     ) -> list[Any]:
-        """Return the columns of a row that happened here, in the order of `Entry`."""
+        """Return the columns of a row without an event of the topic, in the order of `Entry`."""
         item, after, saga_type = self.item, self.after, self.item.role.contract.saga
         cause = causation_id or item.trigger.envelope.id
         head = [item.saga_id, saga_type, after.version, after.state, self.now, name, step, old, new]
@@ -144,7 +144,7 @@ def emitted_row(envelope: Envelope, body: bytes, state: str) -> Entry:
         saga_version=envelope.saga_version,
         saga_state=state,
         recorded_at=envelope.time,
-        # What was imported or cancels changes nothing until the log has it; a start is the first result.
+        # An import or a cancellation changes nothing until the log has it; a start has its result at once.
         input="ended" if starts else "",
         step=envelope.step,
         old_state="pending",

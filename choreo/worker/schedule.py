@@ -1,4 +1,4 @@
-"""``Schedule``: what is due when for the handlers of one participant, kept in its store."""
+"""``Schedule``: the due work of one participant's handlers, kept in its store."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from choreo.worker.item import Item, TriggerEvent
 
 
 class Schedule:
-    """Puts work on the schedule of the store, and takes it off."""
+    """Adds work to the schedule of the store, and removes it."""
 
     def __init__(self, store: Store, handlers: Handlers) -> None:
         self._store = store
         self._handlers = handlers
 
     def put(self, item: Item, task: str, name: str, due: int, tried: int = 0) -> None:
-        """Schedule one task; one that runs outside of the transaction waits for room among the calls."""
+        """Schedule one task; one that runs outside of the transaction goes into the lane of calls."""
         event_id = item.trigger.envelope.id
         lane: Lane = "call" if self._handlers.is_outside(task, name) else "turn"
         row = Scheduled(item.saga_id, item.saga_type, task, name, event_id, due, tried, lane)
@@ -31,10 +31,10 @@ class Schedule:
         self.put(item, "deadline", deadline.name, due)
 
     def drop(self, item: Item, task: str, name: str) -> None:
-        """Take a task off the schedule."""
+        """Remove a task from the schedule."""
         self._store.unschedule(item.saga_id, task, name)
 
 
 def expires_at(time: timedelta, trigger: TriggerEvent) -> int:
-    """Return the last millisecond of a time that counts from the record of the triggering event."""
+    """Return the end of a time that counts from the record of the triggering event, in milliseconds."""
     return trigger.time + round(time.total_seconds() * 1000)

@@ -1,4 +1,4 @@
-"""``Threads``: runs coroutines on one event loop in a thread of its own, and what blocks in a thread each."""
+"""``Threads``: runs coroutines on an event loop in one thread, and each blocking function in its own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from choreo.worker.calls import Call, Finished
 class Threads:
     """Implements `choreo.worker.calls.Runner`.
 
-    Coroutines share one event loop, started with the first of them. A function that blocks gets a daemon
-    thread: unlike a pool's, it doesn't keep the process from ending while a call hangs.
+    Coroutines share one event loop, started with the first of them. A blocking function runs in a daemon
+    thread: unlike the threads of a pool, it doesn't keep the process from ending while a call hangs.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Threads:
         self._coroutines: _Coroutines | None = None
 
     def start(self, call: Call) -> None:
-        """Let a call go."""
+        """Start a call."""
         if call.handler.runs == "thread":
             name = f"choreo-{call.handler.name}"
             threading.Thread(target=self._block, args=(call,), name=name, daemon=True).start()
@@ -32,7 +32,7 @@ class Threads:
         self._coroutines.start(call)
 
     def cancel(self, call: Call) -> None:
-        """Cancel a coroutine; a thread can't be."""
+        """Cancel a coroutine; a thread can't be cancelled."""
         if call.handler.runs == "coroutine" and self._coroutines is not None:
             self._coroutines.cancel(call)
 
@@ -47,7 +47,7 @@ class Threads:
 
 
 class _Coroutines:
-    """The event loop's thread; what ends there is added to ``finished``."""
+    """The thread of the event loop; calls that end there are added to ``finished``."""
 
     def __init__(self, finished: deque[Finished]) -> None:
         self._finished = finished
