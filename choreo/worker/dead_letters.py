@@ -76,8 +76,8 @@ class DeadLetters:
         """Discard the work of a dead letter, which answers instead of it; return the follow-ups."""
         followups: list[FollowUp] = []
         if letter.reason == UNKNOWN_HANDLER:
-            followups = self._decisions.fold(item, Buried(letter.name, letter.reason))
-        followups += self._decisions.fold(item, Discarded(letter.name, letter.comment))
+            followups = self._decisions.apply(item, Buried(letter.name, letter.reason))
+        followups += self._decisions.apply(item, Discarded(letter.name, letter.comment))
         action = item.role.action.get(letter.name)
         saga = self._decisions.instances.get(item.role, item.saga_id)
         if action and not action.can_fail and saga.step(letter.name).activity == "dead":
@@ -97,7 +97,7 @@ class DeadLetters:
         letter = dead_letter(item, task, name, reason, detail, self._clock.now(), tried)
         number = self._store.add_dead_letter(letter)
         log.error("dead letter %d: saga_id=%s step=%s %s: %s", number, item.saga_id, name, task, reason)
-        return self._decisions.fold(item, Buried(name, reason))
+        return self._decisions.apply(item, Buried(name, reason))
 
     def bury_record(self, record: Record, detail: str) -> None:
         """Keep a dead letter of a record whose headers can't be read."""

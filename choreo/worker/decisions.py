@@ -77,7 +77,7 @@ class Decisions:
         self._partitions = partitions
         self._is_traced = telemetry.is_on()
 
-    def fold(self, item: Item, input: Input, attempt: Attempt = NO_EVENT) -> list[FollowUp]:
+    def apply(self, item: Item, input: Input, attempt: Attempt = NO_EVENT) -> list[FollowUp]:
         """Fold one input and carry out the decisions; return the follow-ups, in order."""
         before = self.instances.get(item.role, item.saga_id)
         after, decisions = fold(item.role, before, input)

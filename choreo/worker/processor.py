@@ -90,7 +90,7 @@ class Processor:
             return
         trigger = TriggerEvent.of_record(envelope, record)
         item = Item(self._roles[envelope.saga_type], record.topic, envelope.saga_id, trigger)
-        self._complete(self._decisions.fold(item, envelope))
+        self._complete(self._decisions.apply(item, envelope))
 
     def due(self, row: Scheduled) -> Call | None:
         """Process a due row, if the current state of the saga still requires it.
@@ -183,7 +183,7 @@ class Processor:
         decisions = fold(item.role, saga, begin)[1]
         if Run(row.task, row.name) not in decisions:  # type: ignore[arg-type]
             if decisions:
-                self._complete(self._decisions.fold(item, begin))
+                self._complete(self._decisions.apply(item, begin))
             return None
         handler = self._handlers.of_step(row.task, row.name, saga)
         if handler.is_outside and row.lane != "turn":
@@ -215,7 +215,7 @@ class Processor:
             self._complete(self._conclude(item, handler, arguments, row.attempt))
             return None
         # A step that is running was under way when the last process of the service ended.
-        followups = [] if is_running else self._decisions.fold(item, begin)
+        followups = [] if is_running else self._decisions.apply(item, begin)
         row = row._replace(lane="out")
         self._store.schedule((row,))
         self._complete(followups)
@@ -223,7 +223,7 @@ class Processor:
 
     def _observe(self, item: Item, saga: Instance, name: str, tried: int) -> list[FollowUp]:
         if self._partitions.is_before_start(item.trigger):
-            return self._decisions.fold(item, Observed(name))
+            return self._decisions.apply(item, Observed(name))
         return self._attempt(item, saga, self._handlers.named(name), tried)
 
     # Attempts and their results
@@ -254,11 +254,11 @@ class Processor:
             return self._dead_letters.bury(
                 item, handler.task, handler.known_as, result.reason, result.detail, result.tried
             )
-        return self._decisions.fold(item, result, attempt if attempt.verdict == "returned" else NO_EVENT)
+        return self._decisions.apply(item, result, attempt if attempt.verdict == "returned" else NO_EVENT)
 
     def _try_again(self, item: Item, handler: Handler, again: Again) -> list[FollowUp]:
         name = handler.known_as
-        followups = self._decisions.fold(item, Deferred(name, again.reason))
+        followups = self._decisions.apply(item, Deferred(name, again.reason))
         saga = self.instances.get(item.role, item.saga_id)
         if not handler.is_of_step or saga.step(name).activity == "waiting":
             due = self._clock.now() + round(again.pause.total_seconds() * 1000)
@@ -270,7 +270,7 @@ class Processor:
     def _time_out(self, item: Item, handler: Handler) -> list[FollowUp]:
         progress = self.instances.get(item.role, item.saga_id).step(handler.step)
         begun = progress.activity == "running" or progress.attempt > 0
-        return self._decisions.fold(item, timed_out(handler, begun=begun))
+        return self._decisions.apply(item, timed_out(handler, begun=begun))
 
     def _is_running(self, item: Item, handler: Handler) -> bool:
         saga = self.instances.get(item.role, item.saga_id)
@@ -301,7 +301,7 @@ class Processor:
         if task == DISCARD:
             return self._dead_letters.discard(item, letter)
         if letter.reason != UNKNOWN_HANDLER:
-            return self._decisions.fold(item, Requeued(letter.name, letter.event_id))
+            return self._decisions.apply(item, Requeued(letter.name, letter.event_id))
         # Without a handler the letter can't be settled, and the saga still waits for it.
         self._schedule.put(item, letter.task, letter.name, self._clock.now(), letter.attempt)
         return []
