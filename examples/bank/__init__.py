@@ -8,5 +8,5 @@ ledger       settle                  TransferSettled         (the pivot: may fai
 ledger       notify_parties          TransferDone            (retriable: it can't fail)
 
 Every compensation names the events that call it, and ``choreo verify`` proves that these are the right ones.
-So each participant runs without `choreography.json`; but a step that is added changes the names elsewhere.
+So each participant runs without `choreography.json`, but a new step requires changes in other participants.
 """

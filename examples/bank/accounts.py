@@ -1,4 +1,4 @@
-"""Accounts, as both banks keep them: what is on them, and each movement that led there."""
+"""The accounts of both banks: their balances, and the movements on them."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from sqlite_utils import Database
 
 
 def opening(**balances: int) -> Callable[[Database], None]:
-    """Make the function that opens a bank's accounts, with these balances in cents."""
+    """Return the function that opens a bank's accounts, with these balances in cents."""
 
     def prepare(db: Database) -> None:
         db.execute("create table if not exists accounts (name text primary key, balance integer not null)")
-        # The key is a promise: no transfer moves the same amount twice in the same direction.
+        # The key ensures that no transfer moves the same amount twice in the same direction.
         db.execute(
             "create table if not exists movements"
             " (transfer_id text, amount integer, account text, primary key (transfer_id, amount))"
@@ -28,6 +28,6 @@ def balance_of(db: Database, account: str) -> int | None:
 
 
 def move(db: Database, transfer_id: str, account: str, amount: int) -> None:
-    """Put an amount on an account, or take a negative one from it."""
+    """Add an amount, which may be negative, to an account."""
     db.execute("update accounts set balance = balance + ? where name = ?", [amount, account])
     db.execute("insert into movements values (?, ?, ?)", [transfer_id, amount, account])

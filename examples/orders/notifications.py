@@ -1,4 +1,4 @@
-"""Notifications: tells the customer how it went."""
+"""Notifications: writes to the customer at the end of an order."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Orders: takes the order, and knows how it ended."""
+"""Orders: takes the order, starts its saga, and records the end."""
 
 from sqlite_utils import Database
 
@@ -22,7 +22,7 @@ orders = Participant("orders", sagas=[order_fulfilment], prepare=prepare)
 
 
 def place_order(order: OrderCreated) -> str:
-    """Write the order down and start its saga, in one transaction; the order's id is the saga's."""
+    """Insert the order and start its saga, in one transaction; the order's id is the saga's."""
     with orders.transaction() as tx:
         tx.db.execute("insert into orders values (?, 'placed')", [order.order_id])
         return tx.start(order, saga_id=order.order_id)

@@ -7,9 +7,9 @@ car     rent_car       CarRented      return_car   CarReturned
 agency  charge         TripPaid       (the pivot: joins all three; may fail, is never undone)
 agency  send_vouchers  TripBooked     (retriable: it can't fail)
 
-No compensation says what calls it: that follows from the steps above. A participant that runs alone finds it
-in `choreography.json`, which ``choreo verify --lock`` writes.
+No compensation names the event that calls it: the rollback is derived from these steps. A participant in a
+process of its own reads the derived triggers from `choreography.json`, which ``choreo verify --lock`` writes.
 
-The agency gives each of the three two seconds, and lets the traveller cancel until the trip is paid.
-`airline.py` is the slow airline that the flight participant calls: no participant, a stub of the world.
+Each booking must succeed within two seconds, and the traveller can cancel until the trip is paid.
+`airline.py` is no participant, but a stub of the slow external service that the flight participant calls.
 """

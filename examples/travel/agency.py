@@ -45,7 +45,7 @@ def request_trip(request: TripRequested) -> str:
 
 
 def cancel_trip(trip_id: str) -> None:
-    """Ask for the end of a trip: what is booked by then is undone; once it is paid, nothing happens."""
+    """Cancel a trip, so that its bookings are undone; once it is paid, nothing happens."""
     with agency.transaction() as tx:
         tx.cancel(trip_id, TripCancelled(trip_id))
 

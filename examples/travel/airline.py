@@ -1,4 +1,4 @@
-"""A slow airline: somebody else's service, reached over HTTP. A stub, on a free port of this machine.
+"""A slow airline: a stub of an external HTTP service, on a free port of this machine.
 
 PUT    /bookings/NAME/FLIGHT   201 a seat is booked (asked again: 201), 409 none is left, 410 cancelled before
 DELETE /bookings/NAME          204 there is no booking of that name, and never will be
@@ -29,7 +29,7 @@ class Books:
         self._lock = threading.Lock()
 
     def book(self, name: str, flight: str) -> int:
-        """Book a seat, once; give the status to answer with."""
+        """Book a seat, once, and return the HTTP status of the answer."""
         with self._lock:
             if name in self._cancelled:
                 return 410
@@ -41,7 +41,7 @@ class Books:
             return 201
 
     def cancel(self, name: str) -> int:
-        """Free a seat, if it is booked. A booking that comes later is refused."""
+        """Free a seat, if it is booked, and refuse a later booking."""
         with self._lock:
             self._cancelled.add(name)
             if name in self.bookings:
@@ -80,7 +80,7 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(self.server.cancel(unquote(self.path.split("/")[2])))
 
     def _answer(self, status: int, body: bytes = b"") -> None:
-        with suppress(ConnectionError):  # who asked may have given up waiting
+        with suppress(ConnectionError):  # the client may have disconnected
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
@@ -94,7 +94,7 @@ A = TypeVar("A", bound=Airline)
 
 @contextmanager
 def serving(airline: A) -> Iterator[A]:
-    """Let an airline answer, in a thread, and tell the flight desk of this process where it is."""
+    """Run an airline in a thread, and set its address for the flight participant of this process."""
     thread = threading.Thread(target=airline.serve_forever, args=(0.05,))
     with airline:
         thread.start()

@@ -1,7 +1,7 @@
-"""The flight desk: books seats with the airline, which is slow, and elsewhere. Nothing of it is kept here.
+"""The flight desk: books seats with a slow external airline, and stores nothing itself.
 
-The environment says where the airline is: ``AIRLINE=host:port``. In the demo that is `airline.py`; a test
-puts a stub in the place of `ask`.
+The environment has the airline's address: ``AIRLINE=host:port``. In the demo that is `airline.py`; a test
+replaces `ask` by a stub.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ flight = Participant("flight", sagas=[trip], retry=Retry(attempts=3, delay=timed
 
 @flight.action(fails=SeatUnavailable, timeout=timedelta(seconds=30))
 async def book_seat(event: TripRequested, ctx: Context) -> SeatBooked | SeatUnavailable:
-    # The booking is called by the saga's id: however often it is asked for, the airline books one seat.
+    # The booking's name is the saga's id, so that repeated requests book one seat.
     status = await ask("PUT", f"/bookings/{quote(ctx.saga_id, safe='')}/{quote(event.flight, safe='')}")
     if status == 201:
         return SeatBooked(event.trip_id, PRICE)
@@ -29,15 +29,15 @@ async def book_seat(event: TripRequested, ctx: Context) -> SeatBooked | SeatUnav
 
 @flight.compensation(of=book_seat)
 async def cancel_seat(booked: SeatBooked | None, ctx: Context) -> SeatCancelled:
-    # Without `booked` nobody knows whether there is a booking: an answer of the airline may have been lost.
+    # Without `booked` there may be a booking, as an answer of the airline may have been lost.
     await ask("DELETE", f"/bookings/{quote(ctx.saga_id, safe='')}")
     return SeatCancelled(ctx.saga_id)
 
 
 async def ask(method: str, path: str) -> int:
-    """Send the airline a request; give the status of its answer. Yours would be one line of an HTTP client.
+    """Send a request to the airline, and return the status, as one line with an HTTP client would.
 
-    Raises `ConnectionError` where there is no answer, or one that means "try again".
+    Raises `ConnectionError` where there is no answer, or a temporary error (5xx).
     """
     host, _, port = os.environ["AIRLINE"].partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
