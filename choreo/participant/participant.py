@@ -270,11 +270,11 @@ class Participant:
 
         Raises `DeclarationError` for a declaration that could not work.
 
-        >>> from examples.travel.contract import SeatTimedOut, TripRequested, trip
+        >>> from examples.travel.contract import RoomTimedOut, TripRequested, trip
         >>> agency = Participant("agency", sagas=[trip])
-        >>> @agency.deadline(of="flight.book_seat", within=timedelta(seconds=2))
-        ... def seat_is_late(event: TripRequested) -> SeatTimedOut:
-        ...     return SeatTimedOut(event.trip_id)
+        >>> @agency.deadline(of="hotel.book_room", within=timedelta(seconds=2))
+        ... def room_is_late(event: TripRequested) -> RoomTimedOut:
+        ...     return RoomTimedOut(event.trip_id)
         """
         return self._decorator("deadline", function, options)
 
