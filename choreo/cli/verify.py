@@ -14,7 +14,7 @@ from choreo.project.documents import write_document
 from choreo.project.levels import levels_set
 from choreo.project.lock import load_lock, lock_file, save_lock
 from choreo.project.manifests import compare, manifest_from
-from choreo.project.pyproject import project_folder, schemas_folder
+from choreo.project.pyproject import schemas_folder
 from choreo.project.versions import versions_at, with_versions
 from choreo.verify import Budget, Verdict
 from choreo.verify import verify as examine
@@ -105,7 +105,7 @@ def verify(
     """
     choreography, path = choreography_named(names, manifest_from), lock_file()
     if against:
-        older = versions_at(against, schemas_folder(), project_folder())
+        older = versions_at(against, schemas_folder())
         choreography = choreography_of(with_versions(choreography.manifests, older))
     known = None if lock else load_lock(path)
     budget = Budget(2 if deep else 1, states, seconds)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import subprocess
-import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -15,14 +11,12 @@ from typing import Any
 
 from choreo.avro import parse_schema
 from choreo.avro.schema_files import read_schema, schema_files
-from choreo.errors import ConfigurationError, SchemaError
+from choreo.errors import SchemaError
 from choreo.manifest import Manifest, SchemaEntry
+from choreo.project.revision import contents_at
 
 Versions = dict[str, dict[str, Any]]
 """The schemas of each event, by fingerprint."""
-
-_NAME_ONE = "name a commit, a tag or a branch that has it"
-_MOST_BYTES = 256 * 1024 * 1024
 
 
 def versions_in(path: Path) -> Versions:
@@ -40,28 +34,13 @@ def _versions_in(path: str, _modified: tuple[int, ...]) -> Versions:
     return _versions(_readable(schema_files(Path(path)), read_schema))
 
 
-def versions_at(revision: str, path: Path, base: Path) -> Versions:
-    """Return the versions that a folder of schemas held in a revision of the git repository of ``base``.
+def versions_at(revision: str, path: Path) -> Versions:
+    """Return the versions that a folder of schemas held in a revision of its git repository.
 
-    Raises `ConfigurationError` where git doesn't know the revision, or there is no repository.
+    Raises `ConfigurationError` where git doesn't know the revision, the revision doesn't have the folder, or
+    there is no repository.
     """
-    inside = Path(os.path.relpath(path, base)).as_posix()
-    if revision.startswith("-"):
-        raise ConfigurationError(f"{revision!r} is no revision", hint=_NAME_ONE)
-    try:
-        command = ["git", "archive", "--format=tar", revision, "--", inside]
-        done = subprocess.run(command, cwd=base, capture_output=True, check=False)
-    except OSError as error:
-        raise ConfigurationError(f"--against needs git: {error.strerror}", hint="install git") from None
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise ConfigurationError(f"git has no {inside} of {revision}: {lines[-1]}", hint=_NAME_ONE)
-    if len(done.stdout) > _MOST_BYTES:
-        raise ConfigurationError(f"{path} of {revision} is larger than {_MOST_BYTES} bytes")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        members = (each for each in archive if each.isfile() and each.name.endswith(".avsc"))
-        contents = [file.read() for each in members if (file := archive.extractfile(each))]
-    return _versions(_readable(contents, json.loads))
+    return _versions(_readable(contents_at(revision, path, ".avsc"), json.loads))
 
 
 def with_versions(manifests: Iterable[Manifest], versions: Versions) -> list[Manifest]:
