@@ -11,7 +11,7 @@ from choreo.cli import output
 from choreo.errors import ConfigurationError
 from choreo.events import short_name
 from choreo.participant import Participant
-from choreo.project.choreography import choreography_named, declared
+from choreo.project.choreography import choreography_named, declared, is_file
 from choreo.project.documents import read_document
 from choreo.project.manifests import manifest_from
 from choreo.project.pyproject import nearest_project
@@ -59,7 +59,7 @@ def _participants(names: Sequence[str]) -> Sequence[Participant]:
         raise ConfigurationError(
             "no participant is named", hint="name modules or manifests, or modules = [...] in [tool.choreo]"
         )
-    are_files = [Path(name).exists() for name in wanted]
+    are_files = [is_file(name) for name in wanted]
     if all(are_files):
         return fake_participants(choreography_named(wanted, manifest_from).manifests)
     if any(are_files):

@@ -14,6 +14,7 @@ from choreo.manifest import Manifest, digest_of, manifest_of, read_manifest
 from choreo.participant import Participant
 from choreo.project.documents import read_document
 from choreo.project.modules import load_modules, load_participant, participants_of
+from choreo.project.packages import holds_python
 from choreo.project.pyproject import nearest_project
 
 SUFFIX = ".choreo.json"
@@ -84,20 +85,40 @@ def declared(name: str) -> list[Participant]:
 
 def _manifests(name: str, describe: Describe) -> Iterable[Manifest]:
     path = Path(name)
-    if path.is_dir() and not _is_package(path, name):
-        return _folder(path)
     if path.suffix == ".json":
         return [_read(path)]
-    return [describe(participant) for participant in declared(name)]
+    if is_file(name):
+        return _folder(path)
+    modules = map(describe, declared(name))
+    return [*map(_read, _files(path)), *modules] if path.is_dir() else modules
 
 
-def _is_package(path: Path, name: str) -> bool:
-    """Whether a folder's name means its modules: it can be imported, and holds no manifest."""
-    return name.isidentifier() and any(path.glob("*.py")) and not any(path.glob(f"*{SUFFIX}"))
+def is_file(name: str) -> bool:
+    """Whether a name is that of a manifest or of a folder of manifests, not of a module or a package."""
+    path = Path(name)
+    if not path.is_dir():
+        return path.suffix == ".json"
+    return not name.isidentifier() or not _is_package(path)
+
+
+def _is_package(path: Path) -> bool:
+    """Whether a folder holds modules to import: it says so, or it has some and no manifest."""
+    return (path / "__init__.py").exists() or (holds_python(path) and not _files(path))
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the manifests in a folder and in the folders within it."""
+    found = path.rglob(f"*{SUFFIX}")
+    return sorted(each for each in found if not any(map(_is_made, each.relative_to(path).parts[:-1])))
+
+
+def _is_made(folder: str) -> bool:
+    """Whether a folder is hidden, or a tool's."""
+    return folder.startswith(".") or folder in ("node_modules", "site-packages")
 
 
 def _folder(path: Path) -> list[Manifest]:
-    files = sorted(path.glob(f"*{SUFFIX}"))
+    files = _files(path)
     if not files:
         raise ManifestError(
             f"{path} holds no manifest (*{SUFFIX})", hint="write one: choreo manifest MODULE:PARTICIPANT"

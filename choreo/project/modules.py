@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,10 @@ from typing import Any
 from choreo.errors import ChoreoError, ConfigurationError
 from choreo.events import Aborted, is_event
 from choreo.participant import Participant
+from choreo.project.packages import Place, modules_in
 from choreo.project.pyproject import nearest_project
+
+_log = logging.getLogger("choreo.project")
 
 
 def load_module(name: str) -> ModuleType:
@@ -41,10 +44,29 @@ def load_module(name: str) -> ModuleType:
 
 
 def load_modules(name: str) -> list[ModuleType]:
-    """Import a module or, for a package, also the modules directly in it. Raises `ConfigurationError`."""
+    """Import a module or, for a package, also all modules within it, at any depth.
+
+    Raises `ConfigurationError` where importing one of them fails. What is no part of a package is not
+    imported: its ``__main__``, its tests, and files whose names can't be imported. Where one of these
+    declares a participant, a line of the log says that it was left out.
+    """
     module = load_module(name)
-    inside = [each.name for each in pkgutil.iter_modules(getattr(module, "__path__", ()))]
-    return [module, *(load_module(f"{name}.{each}") for each in inside if not each.startswith("__"))]
+    found = [module]
+    for place in modules_in(module):
+        if place.left_out:
+            _log_if_it_declares(place)
+            continue
+        try:
+            found.append(load_module(place.name))
+        except ConfigurationError as error:
+            hint = f"{error.hint}, or name the modules of {name} that count"
+            raise ConfigurationError(error.message, hint=hint) from None
+    return found
+
+
+def _log_if_it_declares(place: Place) -> None:
+    if "Participant(" in place.text():
+        _log.warning("left out: %s, which declares a participant; name it to count it", place.name)
 
 
 def load_participant(target: str) -> Participant:

@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from importlib.util import decode_source
 from pathlib import Path
+from zipimport import zipimporter
 
 from choreo.errors import ConfigurationError
 from choreo.events import event_name, is_event
@@ -39,7 +41,7 @@ class Sources(Mapping[str, Source]):
 
     def __getitem__(self, name: str) -> Source:
         file = self._files[name]
-        return Source(name, relative_name(file, self._base), _text(file, os.stat(file).st_mtime_ns))
+        return Source(name, relative_name(file, self._base), _text(file, _modified(file)))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -83,7 +85,8 @@ def _imported(base: str, _count: int) -> dict[str, str]:
 
 def _file_of(name: str) -> str:
     file = getattr(sys.modules.get(name), "__file__", None)
-    return file if file and file.endswith(".py") and os.path.isfile(file) else ""
+    is_source = file and file.endswith(".py") and (os.path.isfile(file) or _archive_of(file))
+    return str(file) if is_source else ""
 
 
 def _beside(name: str, file: Path) -> dict[str, str]:
@@ -102,8 +105,22 @@ def _is_of_project(file: str, base: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _text(file: str, _modified: int) -> str:
+def _text(file: str, modified: int) -> str:
+    """Return a source as Python reads it: with a byte order mark, or in the encoding that it declares."""
     try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: can't be read: {error}", hint="is it Python in UTF-8?") from None
+        archive = None if modified else _archive_of(file)
+        return decode_source(archive.get_data(file) if archive else Path(file).read_bytes())
+    except (OSError, SyntaxError, UnicodeDecodeError, LookupError) as error:
+        hint = "can Python import it? The encoding must be the one that its first lines declare"
+        raise ConfigurationError(f"{file}: can't be read: {error}", hint=hint) from None
+
+
+def _archive_of(file: str) -> zipimporter | None:
+    """Return what reads the archive that a file is in; None for a file of a folder."""
+    found = (each for each in sys.path_importer_cache.values() if isinstance(each, zipimporter))
+    return next((each for each in found if file.startswith(os.path.join(each.archive, ""))), None)
+
+
+def _modified(file: str) -> int:
+    """Return when a file was written; 0 for a file of an archive."""
+    return 0 if _archive_of(file) else os.stat(file).st_mtime_ns

@@ -159,9 +159,7 @@ def test_a_hook_names_the_repository(named: str, repository: Path, monkeypatch: 
     assert fields_at("v1", "contract/schemas") == ["old"]
 
 
-def test_a_link_of_the_revision_itself_is_followed(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_of_the_revision_itself_is_followed(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (repository / "avro").symlink_to("contract/schemas")
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "linked")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Set
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -14,6 +15,9 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 MAX_CHARACTERS = 2_000_000
 """The length beyond which a source file is not parsed."""
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+"""What ends a line of Python; `str.splitlines` also ends one at a form feed."""
 
 _WIDEST = 120
 """Characters of a line that a report shows."""
@@ -42,7 +46,7 @@ class Module:
         self.name = source.module
         self.file = source.file
         self.package = source.module if source.is_package else source.module.rpartition(".")[0]
-        self.lines = source.text.splitlines()
+        self.lines = _LINE_END.split(source.text)
         self.functions: dict[str, FunctionNode] = {}
         self.classes: dict[str, ast.ClassDef] = {}
         self.names: dict[str, str | ast.expr] = {}

@@ -31,7 +31,7 @@ def comments(text: str) -> Iterator[Comment]:
     if "choreo:" not in text:
         return
     try:
-        for token in tokenize.generate_tokens(iter(text.splitlines(keepends=True)).__next__):
+        for token in tokenize.generate_tokens(_lines(text).__next__):
             if token.type == tokenize.COMMENT and (found := _COMMENT.match(token.string)):
                 rules = re.split(r"[,\s]+", (found["rules"] or "").strip())
                 yield Comment(
@@ -39,6 +39,11 @@ def comments(text: str) -> Iterator[Comment]:
                 )
     except (tokenize.TokenError, SyntaxError):
         return  # not Python: whoever imports it says so
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text as Python counts them; a form feed ends none."""
+    yield from (f"{line}\n" for line in text.split("\n"))
 
 
 def suppressions(
