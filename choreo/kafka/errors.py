@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -13,20 +14,30 @@ _ACCESS: Final = "ask the cluster's administrator for access (ACL)"
 _LARGE: Final = "keep large data elsewhere and send a reference, or raise the topic's max.message.bytes"
 _POSITION: Final = "retention deleted what was not read yet, or the topic was made anew"
 _CREDENTIALS: Final = "check the security settings (security.protocol, sasl.*, ssl.*)"
+_CLOCK: Final = (
+    "set it, or let the broker stamp the records (message.timestamp.type=LogAppendTime, "
+    "as `choreo topics create` does)"
+)
+_POLICY: Final = "ask the cluster's administrator what its policy allows"
 _DAMAGED: Final = (
     "a record is damaged, on its way or on the broker's disk: start again, and see the broker's log"
 )
 _INSTANCE: Final = "another worker runs on the same store: stop one of them"
 
+MISSING: Final = frozenset(
+    (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+)
+"""The errors of a topic that doesn't exist, or that may not be seen."""
+
 _HINTS: Final = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART: _TOPIC,
-    KafkaError._UNKNOWN_TOPIC: _TOPIC,
-    KafkaError._UNKNOWN_PARTITION: _TOPIC,
+    **dict.fromkeys(MISSING, _TOPIC),
     KafkaError.TOPIC_AUTHORIZATION_FAILED: _ACCESS,
     KafkaError.GROUP_AUTHORIZATION_FAILED: _ACCESS,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: _ACCESS,
     KafkaError.MSG_SIZE_TOO_LARGE: _LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE: _LARGE,
+    KafkaError.INVALID_TIMESTAMP: _CLOCK,
+    KafkaError.POLICY_VIOLATION: _POLICY,
     KafkaError.OFFSET_OUT_OF_RANGE: _POSITION,
     KafkaError._AUTO_OFFSET_RESET: _POSITION,
     KafkaError._LOG_TRUNCATION: _POSITION,
@@ -50,6 +61,15 @@ def is_final(error: KafkaError) -> bool:
 def refused(doing: str, error: KafkaError) -> LogError:
     """Return the error to raise: the operation, Kafka's text, and a hint."""
     return LogError(f"{doing}: {error.str()} ({error.name()})", hint=_hint(error))
+
+
+def why(error: KafkaError) -> str:
+    """Return why a publication was refused: Kafka's text, and a hint; for a refused time, this host's."""
+    text = f"{error.str()} ({error.name()})"
+    if error.code() == KafkaError.INVALID_TIMESTAMP:
+        return f"{text}; the clock of this host says {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}: {_CLOCK}"
+    hint = _hint(error)
+    return f"{text}; {hint}" if hint else text
 
 
 def cause(exception: KafkaException) -> KafkaError:

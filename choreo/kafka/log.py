@@ -66,14 +66,14 @@ class KafkaLog:
     def take(self, limit: int, wait: float) -> Taken:
         """Take records and acknowledgements. Raises `LogError` for an error that waiting doesn't resolve."""
         records, ended = self._consumer.take(limit, wait)
-        return Taken(records, ended, self._producer.acknowledged())
+        return Taken(records, ended, self._producer.acknowledged(), self._producer.refused())
 
     def publish(self, publications: Iterable[Publication]) -> None:
-        """Queue publications. Raises `LogError` for one that can't be sent, and from then on always."""
+        """Queue publications. Raises `LogError` for a failure that no single one caused."""
         self._producer.publish(publications)
 
     def flush(self, wait: float) -> Sequence[int]:
-        """Wait for acknowledgements. Raises `LogError` for a publication that could not be delivered."""
+        """Wait for acknowledgements. Raises `LogError` for a failure that no single publication caused."""
         return self._producer.flush(wait)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:

@@ -40,6 +40,7 @@ _PREFERRED_TO_READ: Final[Mapping[str, Setting]] = {
 _PREFERRED_TO_WRITE: Final[Mapping[str, Setting]] = {
     "linger.ms": 0,  # the publications of a turn share requests in any case
     "queue.buffering.max.kbytes": 65_536,
+    "topic.metadata.propagation.max.ms": 5000,  # how long a topic may be unknown that was just created
 }
 _PREFERRED: Final[Mapping[str, Setting]] = {"reconnect.backoff.max.ms": 1000}
 _EMBEDDED: Final[Mapping[str, Setting]] = {

@@ -5,8 +5,8 @@ This package and all below it cannot do any I/O, which a contract of import-lint
 
 from choreo.ports.clock import Clock
 from choreo.ports.codec import Codec
-from choreo.ports.log import Assignment, Log, Publication, Taken
+from choreo.ports.log import Assignment, Log, Publication, Refusal, Taken
 from choreo.ports.saga_log import SagaLog
 from choreo.ports.store import Store
 
-__all__ = ["Assignment", "Clock", "Codec", "Log", "Publication", "SagaLog", "Store", "Taken"]
+__all__ = ["Assignment", "Clock", "Codec", "Log", "Publication", "Refusal", "SagaLog", "Store", "Taken"]

@@ -18,6 +18,17 @@ class Publication(NamedTuple):
     value: bytes
 
 
+class Refusal(NamedTuple):
+    """A publication, by its ``seq``, that the cluster refuses for good, whatever is sent with it.
+
+    ``is_missing``: its topic doesn't exist.
+    """
+
+    seq: int
+    reason: str
+    is_missing: bool = False
+
+
 class Assignment(NamedTuple):
     """A partition assigned to this worker, with its low and high watermark (the next offset)."""
 
@@ -31,18 +42,21 @@ class Taken(NamedTuple):
 
     ``ended``: partitions whose records have all been delivered.
     ``acknowledged``: the ``seq`` of publications that are now durable in the log.
+    ``refused``: publications that the log will never take, whatever comes behind them.
     """
 
     records: Sequence[Record]
     ended: Sequence[Partition]
     acknowledged: Sequence[int]
+    refused: Sequence[Refusal] = ()
 
 
 class Log(Protocol):
     """Consumer and producer of the sagas' topics.
 
     The order is kept for each key, for consuming and for publishing. A publication may reach the log twice,
-    but is never lost silently: `take` reports it as acknowledged, or the log raises `LogError`.
+    but is never lost silently: `take` reports it as acknowledged or refused, or the log raises `LogError`.
+    One that is refused holds up no other.
     """
 
     def cluster_id(self) -> str:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from confluent_kafka.cimpl import murmur2
 
 from choreo.errors import LogError
-from choreo.ports import Assignment, Clock, Publication, Taken
+from choreo.ports import Assignment, Clock, Publication, Refusal, Taken
 from choreo.records import Partition, Record
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -70,6 +70,7 @@ class MemoryBroker:
         self._topics: dict[str, list[_StoredPartition]] = {}
         self._groups: dict[str, _Group] = {}
         self._appended: list[Record] = []
+        self._limits: dict[str, int] = {}
         self._up = True
         self.changed = Condition()
         """Notified whenever there may be new records or partitions for a member."""
@@ -82,6 +83,16 @@ class MemoryBroker:
         """Create a topic, unless it exists."""
         with self.changed:
             self._topics.setdefault(topic, [_StoredPartition() for _ in range(partitions)])
+
+    def limit(self, topic: str, bytes: int) -> None:
+        """Refuse bodies of more bytes on a topic, as its ``max.message.bytes`` does."""
+        self._limits[topic] = bytes
+
+    def refusal(self, publication: Publication) -> str:
+        """Return why a publication is refused, empty where it is not; for `MemoryLog`."""
+        most = self._limits.get(publication.topic)
+        too_large = most is not None and len(publication.value) > most
+        return f"{publication.topic}: the body is larger than {most} bytes" if too_large else ""
 
     def records(self, topic: str = "") -> list[Record]:
         """Return every record ever appended, in order, or those of one topic."""
@@ -211,6 +222,7 @@ class MemoryLog:
         self._positions: dict[Partition, int] = {}
         self._waiting: deque[Publication] = deque()
         self._acknowledged: list[int] = []
+        self._refused: list[Refusal] = []
 
     def cluster_id(self) -> str:
         """Return the broker's name. Raises `LogError` during an outage."""
@@ -233,7 +245,7 @@ class MemoryLog:
         deadline = time.monotonic() + wait if wait else 0.0
         while True:
             taken = self._take(limit)
-            if taken.records or taken.ended or taken.acknowledged or not wait:
+            if any(taken) or not wait:
                 return taken
             with self._broker.changed:
                 left = deadline - time.monotonic()
@@ -274,7 +286,7 @@ class MemoryLog:
     def has_news(self) -> bool:
         """Whether `take` would bring a record, or the acknowledgement of a publication."""
         with self._broker.changed:
-            return self._broker.up and bool(self._acknowledged or self._has_more())
+            return self._broker.up and bool(self._acknowledged or self._refused or self._has_more())
 
     def _take(self, limit: int) -> Taken:
         if self.fenced:
@@ -282,8 +294,9 @@ class MemoryLog:
                 "another member took our place: fenced", hint="give each worker its own instance name"
             )
         acknowledged = self.flush(0)
+        refused, self._refused = self._refused, []
         if not self._broker.up:
-            return Taken((), (), acknowledged)
+            return Taken((), (), acknowledged, refused)
         begun = self._rebalance()
         with self._broker.changed:
             records = self._next(limit)
@@ -291,7 +304,7 @@ class MemoryLog:
             ended = [
                 each for each in reached if self._positions.get(each) == self._broker.partition(each).high
             ]
-        return Taken(records, ended, acknowledged)
+        return Taken(records, ended, acknowledged, refused)
 
     def _rebalance(self) -> list[Partition]:
         with self._broker.changed:
@@ -328,5 +341,8 @@ class MemoryLog:
     def _deliver(self) -> None:
         while self._waiting and self._broker.up:
             each = self._waiting.popleft()
+            if reason := self._broker.refusal(each):
+                self._refused.append(Refusal(each.seq, reason))
+                continue
             self._broker.append(each.topic, each.key, each.headers, each.value)
             self._acknowledged.append(each.seq)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from choreo.participant import Participant
-from choreo.ports import Assignment, Clock, Codec, Log, Store
+from choreo.ports import Assignment, Clock, Codec, Log, Refusal, Store
 from choreo.records import Partition, Record
 from choreo.retry import Retry
 from choreo.worker.calls import Call, Calls, Finished, Runner
@@ -84,6 +84,7 @@ class Worker:
         self._has_calls = any(handler.is_outside for handler in participant.handlers)
         self._backlog: deque[Record] = deque()
         self._acknowledged: list[int] = []
+        self._refused: list[Refusal] = []
         self._published = 0
         self._in_flight = 0
         self._next_due: int | None = None
@@ -168,7 +169,8 @@ class Worker:
         taken = self._log.take(limit, wait)
         self._backlog.extend(taken.records)
         self._acknowledged.extend(taken.acknowledged)
-        self._in_flight -= len(taken.acknowledged)
+        self._refused.extend(taken.refused)
+        self._in_flight -= len(taken.acknowledged) + len(taken.refused)
         if not self._partitions.live:
             for partition in taken.ended:
                 self._partitions.end_at(partition, self._backlog)
@@ -204,13 +206,15 @@ class Worker:
         finished = self._take_results() if self._has_calls else ()
         extended = self._calls.extended() if self._has_calls else ()
         is_due = self._is_due()
-        if not (self._backlog or self._acknowledged or is_due or finished or extended):
+        if not (self._backlog or self._acknowledged or self._refused or is_due or finished or extended):
             return 0, ()
         deadline = self._clock.monotonic() + self._options.turn_seconds
         begun: list[Call] = []
         with self._store.turn():
             if self._acknowledged:
                 self._store.acknowledge(self._acknowledged)
+            for refusal in self._refused:
+                self._processor.refuse(refusal)
             done = self._do_records(deadline) + len(finished)
             for each in finished:
                 self._processor.end_call(each)
@@ -220,6 +224,7 @@ class Worker:
                 done += self._do_due(max(self._options.turn_items - done, 1), deadline, begun)
             self._next_due = self._look_ahead()
         self._acknowledged.clear()
+        self._refused.clear()
         return done, begun
 
     def _take_results(self) -> Sequence[Finished]:

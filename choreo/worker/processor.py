@@ -8,7 +8,7 @@ from choreo import cloudevents, telemetry
 from choreo.errors import HeadersError
 from choreo.outcome import PIVOT
 from choreo.participant import Context, Handler, NoDatabase, Participant
-from choreo.ports import Clock, Codec, Store
+from choreo.ports import Clock, Codec, Refusal, Store
 from choreo.protocol import (
     Begin,
     Bury,
@@ -36,6 +36,7 @@ from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
 from choreo.worker.schedule import Schedule, expires_at
+from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 
 
 class Processor:
@@ -73,6 +74,7 @@ class Processor:
         )
         self.instances = self._decisions.instances
         self._dead_letters = DeadLetters(store, clock, self._decisions)
+        self._unpublishable = Unpublishable(store, clock, self._dead_letters, self._saga_of)
 
     def record(self, record: Record) -> None:
         """Fold one record of a topic and run its follow-ups; an unreadable one becomes a dead letter."""
@@ -124,6 +126,10 @@ class Processor:
         if self._is_running(call.item, call.handler):
             self._store.unschedule(call.item.saga_id, call.handler.task, call.handler.step)
             self._complete(self._time_out(call.item, call.handler))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Keep a dead letter of an event that the log refuses to take."""
+        self._unpublishable.bury(refusal)
 
     def extend_call(self, call: Call) -> None:
         """Extend the time limit of a call to the requested time."""
@@ -281,9 +287,8 @@ class Processor:
         letter = self._store.dead_letter(int(row.name))
         if letter is None:  # removed from the database by hand
             return
-        if letter.task == IMPORT:
-            if row.task == REQUEUE:
-                self._imports.take_again(letter)
+        if letter.task in (IMPORT, PUBLICATION):
+            self._settle_record(letter, row.task)
             return
         if letter.saga_type not in self._roles or not self._handlers.knows(letter.name):
             if row.task == REQUEUE or letter.task in ("action", "compensation"):
@@ -296,6 +301,13 @@ class Processor:
                 self._schedule.put(about, decision.task, decision.name, self._clock.now())
             else:
                 self._complete([(about, decision)])
+
+    def _settle_record(self, letter: DeadLetter, task: str) -> None:
+        """Requeue or discard a record that was not imported, or an event that was not published."""
+        if letter.task == PUBLICATION:
+            self._unpublishable.settle(letter, task)
+        elif task == REQUEUE:
+            self._imports.take_again(letter)
 
     def _settled(self, item: Item, letter: DeadLetter, task: str) -> list[FollowUp]:
         if task == DISCARD:

@@ -15,6 +15,7 @@ from choreo.cli.dlq.selection import Filter, Found, chosen, filtered, participan
 from choreo.cli.stores import open_stores, stores
 from choreo.errors import ConfigurationError
 from choreo.worker.dead_letters import settle, times_requeued
+from choreo.worker.unpublishable import PUBLICATION
 
 Objection = Callable[[Found], str]
 """Returns why a letter can't be settled; empty where it can."""
@@ -100,7 +101,8 @@ def discard(
 
     A compensation counts as done: its event is published, so first undo by hand what it should have undone.
     An action counts as failed: its failure is published, and the saga rolls back. A retriable step can't
-    fail; its dead letter opens again. An observer skips the event.
+    fail; its dead letter opens again, as does that of an event that its saga's topic refused. An observer
+    skips the event.
 
     \b
     Examples:
@@ -156,6 +158,11 @@ def edit(
 
 
 def _refuse_without_event(found: Found) -> None:
+    if found.letter.task == PUBLICATION:
+        raise ConfigurationError(
+            f"{found.title}: its event was decided already, and only waits to be published",
+            hint="let its topic take it, then requeue it",
+        )
     if not found.letter.saga_type or not found.letter.event_type:
         raise ConfigurationError(
             f"{found.title}: no handler would get another event", hint="it can only be discarded"
