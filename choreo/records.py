@@ -78,8 +78,9 @@ class Unpublished(NamedTuple):
     seq: int = 0
 
 
-Lane = Literal["turn", "call", "out"]
-"""How a due handler runs: inside the turn, or as a call outside of it; ``out`` is a call under way."""
+Lane = Literal["turn", "call", "undo", "out"]
+"""How a due handler runs: inside the turn, or as a call outside of it (an action in ``call``, a compensation
+in ``undo``, each with room of its own); ``out`` is a call under way."""
 
 
 class Scheduled(NamedTuple):
@@ -88,8 +89,8 @@ class Scheduled(NamedTuple):
     ``task`` is the kind of work (``action``, ``compensation``, ``observer``, ``deadline``, or ``answer`` for
     a refusal), ``name`` the handler or the step, ``event_id`` the event that caused it. There is at most one
     row for a saga, task, name and event: scheduling again moves it. A row whose ``lane`` is ``out`` remains
-    until the call's result is committed; ``until`` is the time to which the call was extended with
-    ``ctx.extend``, else 0.
+    until the call's result is committed. ``until`` is the time limit of a call: of its step's timeout, or to
+    which ``ctx.extend`` moved it; 0 where there is none.
     """
 
     saga_id: str

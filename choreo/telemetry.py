@@ -1,4 +1,4 @@
-"""Traces, with OpenTelemetry's API alone: an application such as ``choreo run`` sets up the SDK.
+"""Traces and metrics, with OpenTelemetry's API alone: an application such as ``choreo run`` sets up the SDK.
 
 The context is propagated as W3C Trace Context in the header ``traceparent``. Where no SDK is set up, an event
 has the ``traceparent`` of the event that caused it, so that a service without tracing doesn't break a trace.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -54,3 +56,26 @@ def traceparent(inherited: str) -> str:
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
     return carrier.get(_HEADER, inherited)
+
+
+class Level:
+    """A metric that goes up and down, such as the number of calls under way."""
+
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        self._name = name
+        self._attributes = attributes
+        self._value = 0
+
+    def set(self, value: int) -> None:
+        """Report the present value."""
+        if value != self._value:
+            _counter(self._name).add(value - self._value, self._attributes)
+            self._value = value
+
+
+@cache
+def _counter(name: str) -> Any:
+    # Most processes never report one, and the import takes a while.
+    from opentelemetry import metrics
+
+    return metrics.get_meter("choreo").create_up_down_counter(name, unit="{call}")

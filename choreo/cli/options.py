@@ -78,6 +78,24 @@ schemas = _setting("schemas", metavar="FOLDER", help="The folder of Avro schemas
 log_level = _setting(
     "log-level", "info", type=click.Choice(LEVELS), help="How much to log on stderr. Default: info."
 )
+calls = _setting(
+    "calls",
+    200,
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many actions may be called at the same time outside of the transaction (async def, "
+    "blocking=True), and how many compensations. The others wait in the store. Default: 200.",
+)
+drain = click.option(
+    "--drain",
+    type=click.FloatRange(0, 86_400),
+    default=5.0,
+    metavar="SECONDS",
+    envvar="CHOREO_DRAIN",
+    show_envvar=True,
+    help="How long a stop waits for the calls under way; none begins meanwhile. Those that are left are "
+    "called again, with the same key, after the next start. Default: 5.",
+)
 partitions = _setting(
     "partitions",
     12,

@@ -28,6 +28,8 @@ from choreo.worker.composition import open_worker
 @options.embedded
 @options.start
 @options.schemas
+@options.calls
+@options.drain
 @options.log_level
 @click.pass_context
 def run(
@@ -37,13 +39,16 @@ def run(
     store: str,
     start: options.Start,
     schemas: str | None,
+    calls: int,
+    drain: float,
     log_level: str,
     **_cluster: Any,
 ) -> None:
     """Run a participant: fold its sagas' topics, call its handlers, publish what they return.
 
-    SIGINT or SIGTERM ends the worker after its current turn; a second signal ends it at once. Nothing is
-    lost either way: the worker continues from its store when it is started again.
+    SIGINT or SIGTERM ends the worker after its current turn, once the calls under way have ended (--drain);
+    a second signal ends it at once. Nothing is lost either way: the worker continues from its store when it
+    is started again.
 
     \b
     Examples:
@@ -59,7 +64,8 @@ def run(
     derived(participant)
     tracing.set_up(participant.name)
     with _address(chosen) as address, _explained(chosen, path):
-        _work(participant, path, chosen._replace(bootstrap=address), folder, start)
+        settings = Options(start=start, calls=calls, drain_seconds=drain)
+        _work(participant, path, chosen._replace(bootstrap=address), folder, settings)
 
 
 def _schema_folder(named: str | None) -> Path:
@@ -118,7 +124,7 @@ def _work(
     path: str,
     cluster: options.Cluster,
     schemas: Path,
-    start: options.Start,
+    settings: Options,
 ) -> None:
     name = participant.name
     instance = f"{name}-{_store_id(path)}"
@@ -130,7 +136,7 @@ def _work(
             settings=cluster.kafka,
             embedded=cluster.embedded,
         )
-    with open_worker(participant, path, records, schemas=[schemas], options=Options(start=start)) as worker:
+    with open_worker(participant, path, records, schemas=[schemas], options=settings) as worker:
         with output.quiet("choreo.kafka"):
             identity = records.cluster_id()
         topics = ", ".join(participant.topics)

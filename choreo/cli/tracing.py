@@ -1,4 +1,4 @@
-"""Sets up OpenTelemetry's SDK where the environment names an exporter of traces.
+"""Sets up OpenTelemetry's SDK where the environment names an exporter of traces or metrics.
 
 Names of the variables: OpenTelemetry's "Environment Variable Specification".
 """
@@ -12,28 +12,50 @@ from typing import Any
 
 _log = logging.getLogger("choreo.cli")
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-
 
 def set_up(participant: str) -> bool:
-    """Set the tracer provider up for a participant's process, and return whether there is an exporter.
+    """Set up a participant's process, and return whether there is an exporter of traces.
 
     Without an exporter in the environment no provider is set, and spans cost next to nothing.
     """
-    name = exporter_name()
+    service = os.environ.get("OTEL_SERVICE_NAME") or participant
+    measures = _exporter("metrics")
+    if measures:
+        _measure_with(measures(), service)
+    traces = _exporter("traces")
+    if traces:
+        _trace_with(traces(), service)
+    return bool(traces)
+
+
+def _exporter(signal: str) -> Any:
+    """Return the class of the exporter that the environment names, None where there is none."""
+    name = exporter_name(signal)
     if not name:
-        return False
-    found = list(entry_points(group="opentelemetry_traces_exporter", name=name))
+        return None
+    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
     if not found:
         _log.warning(
-            "no traces are exported: the exporter %r is not installed (hint: pip install "
+            "no %s are exported: the exporter %r is not installed (hint: pip install "
             "opentelemetry-exporter-%s)",
+            signal,
             name,
             name.replace("_", "-"),
         )
-        return False
-    _trace_with(found[0].load()(), os.environ.get("OTEL_SERVICE_NAME") or participant)
-    return True
+        return None
+    return found[0].load()
+
+
+def _measure_with(exporter: Any, service: str) -> None:
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import MeterProvider, export
+    from opentelemetry.sdk.resources import Resource
+
+    # Some, such as that of Prometheus, are read instead of exporting by themselves.
+    is_reader = isinstance(exporter, export.MetricReader)
+    reader = exporter if is_reader else export.PeriodicExportingMetricReader(exporter)
+    resource = Resource.create({"service.name": service})
+    metrics.set_meter_provider(MeterProvider(metric_readers=[reader], resource=resource))
 
 
 def _trace_with(exporter: Any, service: str) -> None:
@@ -47,11 +69,12 @@ def _trace_with(exporter: Any, service: str) -> None:
     trace.set_tracer_provider(provider)
 
 
-def exporter_name() -> str:
-    """Return the exporter that the environment names; empty where it names none."""
+def exporter_name(signal: str = "traces") -> str:
+    """Return the exporter of ``traces`` or ``metrics`` that the environment names; empty where none."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return ""
-    name = os.environ.get("OTEL_TRACES_EXPORTER", "").split(",")[0].strip()
+    name = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").split(",")[0].strip()
     if name:
         return "" if name == "none" else name
-    return "otlp" if any(os.environ.get(each) for each in _ENDPOINTS) else ""
+    endpoints = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return "otlp" if any(os.environ.get(each) for each in endpoints) else ""

@@ -105,6 +105,18 @@ class Store(Protocol):
         """Return the due time of a lane's next row, None where there is none."""
         ...
 
+    def overdue(self, now: int, limit: int) -> Sequence[Scheduled]:
+        """Return the rows of the lane ``call`` whose time limit has passed at ``now``, oldest limit first."""
+        ...
+
+    def next_limit(self) -> int | None:
+        """Return the earliest time limit in the lane ``call``, None where no row has one."""
+        ...
+
+    def waiting(self, lane: Lane, now: int) -> tuple[int, int]:
+        """Return how many rows of a lane are due at ``now``, and since when the oldest is; 0 for none."""
+        ...
+
     def claim(self) -> None:
         """Claim the store, inside a turn; an earlier claimer is fenced from its next turn on.
 
@@ -113,7 +125,7 @@ class Store(Protocol):
         ...
 
     def recall(self) -> None:
-        """Move the calls under way back into the lane of calls, as the process that made them has ended."""
+        """Move the calls under way back into their lane, as the process that made them has ended."""
         ...
 
     def positions(self) -> Mapping[Partition, int]:

@@ -23,6 +23,7 @@ KEYS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "from": ((str, datetime), "a text or a time"),
     "schemas": _TEXT,
     "lock": _TEXT,
+    "calls": _COUNT,
     "partitions": _COUNT,
     "replication": _COUNT,
     "modules": ((list,), "a list of texts"),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from choreo import telemetry
 from choreo.participant import Context, Handler
 from choreo.ports import Clock
-from choreo.records import Scheduled
+from choreo.records import Lane, Scheduled
 from choreo.worker.item import Item
 
 
@@ -33,6 +33,11 @@ class Limit:
         """The extended time that is not effective yet; 0 where there is none."""
         return self._asked if self.until is not None and self._asked > self.until else 0
 
+    @property
+    def latest(self) -> int:
+        """The latest time that was asked for; 0 where none was."""
+        return self._asked
+
     def extend(self, by: timedelta) -> None:
         """Request a limit of ``by`` from now. Raises `TimeoutError` once the call was given up."""
         if self.is_over:
@@ -51,6 +56,18 @@ class Call:
     row: Scheduled
     limit: Limit
     is_traced: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        """The lane in which it waited."""
+        return "undo" if self.handler.task == "compensation" else "call"
+
+    @property
+    def holds_until(self) -> int:
+        """The time after which it hangs (ms): its timeout has passed, or a while where it has none."""
+        patience = self.handler.timeout or _PATIENCE
+        begun = self.context.time_ms + round(patience.total_seconds() * 1000)
+        return max(begun, self.limit.latest)
 
     async def run_async(self) -> Finished:
         """Await a coroutine handler; any exception becomes its result, so that the event loop goes on."""
@@ -113,28 +130,57 @@ class Runner(Protocol):
         ...
 
 
-class Calls:
-    """The calls under way, ``limit`` at most; for the worker's thread. ``runner`` runs them.
+MOST_HANGING = 5
+"""How many calls that hang take no room, for each that may be under way; each beyond takes a call's place.
 
-    No call begins unless it ``is_open``, with which the test kit decides when calls begin.
+A thread that hangs can't be ended, and holds its memory, so their number must have a bound.
+"""
+
+_PATIENCE = timedelta(minutes=5)
+"""The time after which a call without a timeout hangs, unless it asks for more with ``ctx.extend``."""
+
+
+class Calls:
+    """The calls under way, for the worker's thread: ``limit`` actions, and as many compensations, at most.
+
+    Compensations have room of their own, so that none waits for actions that hang. A call that goes on after
+    its timeout hangs, and takes no room, whether its result is void or still awaited. ``runner`` runs the
+    calls. None begins unless it ``is_open``: at a stop, or while the test kit decides so, it isn't.
     """
 
     def __init__(self, limit: int, runner: Runner) -> None:
         self.is_open = True
         self._limit = limit
         self._runner = runner
+        self._most_hanging = MOST_HANGING * limit
         self._out: dict[Call, None] = {}
-        self._cut: set[Call] = set()
+        self._late: dict[Call, int] = {}
+        self._cut: dict[Call, int] = {}
+        self._taken: dict[Lane, int] = {"call": 0, "undo": 0}
+
+    def room(self, lane: Lane) -> int:
+        """Return the number of calls of a lane that may start."""
+        if not self.is_open:
+            return 0
+        hanging = len(self._cut) + len(self._late)
+        return max(self._limit - self._taken[lane] - max(hanging - self._most_hanging, 0), 0)
 
     @property
-    def room(self) -> int:
-        """The number of calls that may start; a cut call counts until it has really ended."""
-        return self._limit - len(self._out) - len(self._cut) if self.is_open else 0
+    def out(self) -> int:
+        """The number of calls under way."""
+        return len(self._out)
 
-    @property
-    def are_out(self) -> bool:
-        """Whether any call is under way."""
-        return bool(self._out)
+    def hanging(self) -> list[tuple[Call, int]]:
+        """Return the calls that hang, each with the time since when (ms), the oldest first."""
+        return sorted([*self._cut.items(), *self._late.items()], key=lambda each: each[1])
+
+    def release(self, now: int) -> bool:
+        """Take back the places of calls that hang, and return whether there were any."""
+        late = [call for call in self._out if call not in self._late and now > call.holds_until]
+        for call in late:
+            self._taken[call.lane] -= 1
+            self._late[call] = now
+        return bool(late)
 
     @property
     def have_finished(self) -> bool:
@@ -150,6 +196,7 @@ class Calls:
     def start(self, call: Call) -> None:
         """Start a call."""
         self._out[call] = None
+        self._taken[call.lane] += 1
         self._runner.start(call)
 
     def take(self, most: int) -> list[Finished]:
@@ -158,9 +205,9 @@ class Calls:
         while self._runner.finished and len(taken) < most:
             finished = self._runner.finished.popleft()
             if finished.call in self._out:
-                del self._out[finished.call]
+                self._remove(finished.call)
                 taken.append(finished)
-            self._cut.discard(finished.call)
+            self._cut.pop(finished.call, None)
         return taken
 
     def extended(self) -> list[Call]:
@@ -171,10 +218,10 @@ class Calls:
         """Return the calls whose time limit has passed."""
         return [call for call in self._out if call.limit.until is not None and now > call.limit.until]
 
-    def cut(self, call: Call) -> None:
-        """Abandon a call: a coroutine is cancelled, a thread's result is ignored."""
-        del self._out[call]
-        self._cut.add(call)
+    def cut(self, call: Call, now: int) -> None:
+        """Abandon a call: a coroutine is cancelled, a thread's result is ignored; its place is free again."""
+        self._remove(call)
+        self._cut[call] = now
         call.limit.is_over = True
         self._runner.cancel(call)
 
@@ -182,3 +229,8 @@ class Calls:
         """Cancel all calls, wait ``seconds`` at most until they have ended, and abandon the others."""
         self._out.clear()
         self._runner.stop(seconds)
+
+    def _remove(self, call: Call) -> None:
+        del self._out[call]
+        if self._late.pop(call, None) is None:
+            self._taken[call.lane] -= 1

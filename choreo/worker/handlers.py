@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from choreo.events import event_name
 from choreo.participant import Handler, Participant
 from choreo.protocol import Instance
+from choreo.records import Lane
 
 
 class Handlers:
@@ -19,11 +21,22 @@ class Handlers:
         for handler in participant.handlers:
             self._of_step.setdefault((handler.task, handler.step), []).append(handler)
         self._outside = {(each.task, each.step) for each in participant.handlers if each.is_outside}
+        self._timeouts = {each.step: each.timeout for each in participant.handlers if each.task == "action"}
         self._names = {name for handler in participant.handlers for name in (handler.name, handler.step)}
 
     def is_outside(self, task: str, name: str) -> bool:
         """Whether a scheduled task may have to run outside of the transaction."""
         return (task, name) in self._outside
+
+    def lane_of(self, task: str, name: str) -> Lane:
+        """Return the lane in which a scheduled task waits."""
+        if (task, name) not in self._outside:
+            return "turn"
+        return "undo" if task == "compensation" else "call"
+
+    def timeout_of(self, step: str) -> timedelta | None:
+        """Return the timeout of a step's action, or None."""
+        return self._timeouts.get(step)
 
     def knows(self, name: str) -> bool:
         """Whether a handler or a step has that name in this release of the service."""

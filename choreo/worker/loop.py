@@ -10,12 +10,13 @@ from datetime import timedelta
 
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Refusal, Store
-from choreo.records import Partition, Record
+from choreo.records import Lane, Partition, Record
 from choreo.retry import Retry
 from choreo.worker.calls import Call, Calls, Finished, Runner
 from choreo.worker.outbox import publications
 from choreo.worker.partitions import From, Partitions
 from choreo.worker.processor import Processor
+from choreo.worker.room import Room
 from choreo.worker.threads import Threads
 
 _CALL_SECONDS = 0.005
@@ -31,14 +32,15 @@ class Options:
     another process starts. ``in_flight`` bounds the publications that the log has not acknowledged,
     ``sagas_in_memory`` the cached sagas. ``start`` is the position from which a participant that is new to a
     topic acts; it folds the whole topic in any case. ``flush_seconds`` bounds the wait for acknowledgements
-    at a graceful stop. ``calls`` bounds the handlers that run outside of the transaction at the same time;
-    the others wait in the store.
+    at a graceful stop, ``drain_seconds`` that for calls under way. ``calls`` bounds the actions that run
+    outside of the transaction at the same time, and likewise the compensations; the others wait in the store.
     """
 
     turn_items: int = 500
     turn_seconds: float = 0.02
     idle_seconds: float = 0.025
     flush_seconds: float = 5.0
+    drain_seconds: float = 0.0
     sagas_in_memory: int = 20_000
     in_flight: int = 10_000
     calls: int = 200
@@ -81,6 +83,7 @@ class Worker:
             schema_retry=options.schema_retry,
         )
         self._calls = Calls(options.calls, runner or Threads())
+        self._room = Room(participant.name, self._calls, store, clock)
         self._has_calls = any(handler.is_outside for handler in participant.handlers)
         self._backlog: deque[Record] = deque()
         self._acknowledged: list[int] = []
@@ -88,7 +91,7 @@ class Worker:
         self._published = 0
         self._in_flight = 0
         self._next_due: int | None = None
-        self._committed = 0.0
+        self._looked = 0.0
 
     @property
     def is_live(self) -> bool:
@@ -125,7 +128,8 @@ class Worker:
             self._store.recall()
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         # Handlers that an earlier release ran outside of the transaction may now run inside.
-        self._has_calls = self._has_calls or self._store.next_due("call") is not None
+        lanes: tuple[Lane, ...] = ("call", "undo")
+        self._has_calls = self._has_calls or any(self._store.next_due(lane) is not None for lane in lanes)
         self._next_due = self._look_ahead()
         self._store.changed()
         self._publish()
@@ -136,6 +140,7 @@ class Worker:
             self.start()
             while not self._stopping.is_set():
                 self.turn()
+            self._drain()
             self._finish()
         finally:
             self._calls.stop(self._options.flush_seconds)
@@ -154,6 +159,7 @@ class Worker:
                 self._calls.start(call)
             self._next_due = self._look_ahead()  # the started calls have time limits
         self._publish()
+        self._look_around()
         return done
 
     # Take
@@ -183,7 +189,7 @@ class Worker:
         if self._has_calls:
             if self._calls.have_finished:
                 return 0.0
-            if self._calls.are_out:
+            if self._calls.out:
                 longest = min(longest, _CALL_SECONDS)
         if self._next_due is None:
             return longest
@@ -194,8 +200,18 @@ class Worker:
         due = self._store.next_due()
         if not self._has_calls:
             return due
-        times = (due, self._calls.next_limit, self._store.next_due("call") if self._calls.room > 0 else None)
+        times = (due, self._calls.next_limit, self._next_call(), self._next_undo())
         return min((time for time in times if time is not None), default=None)
+
+    def _next_call(self) -> int | None:
+        """Return when an action can next be called or, without room, when one that waits is over; or None."""
+        if self._calls.room("call"):
+            return self._store.next_due("call")
+        limit = self._store.next_limit()
+        return None if limit is None else limit + 1
+
+    def _next_undo(self) -> int | None:
+        return self._store.next_due("undo") if self._calls.room("undo") else None
 
     # Transact
 
@@ -257,15 +273,19 @@ class Worker:
     def _do_due(self, limit: int, deadline: float, begun: list[Call]) -> int:
         """Process due rows of the schedule; append the calls to start to ``begun``."""
         done, now = 0, self._clock.now()
-        rows = self._store.due(now, limit)
+        rows, over = self._store.due(now, limit), 0
         if self._has_calls:
             for call in self._calls.overdue(now):
                 self._processor.time_out_call(call)
-                self._calls.cut(call)
+                self._calls.cut(call, now)
                 done += 1
-            rows = [*rows, *self._store.due(now, min(limit, max(self._calls.room, 0)), "call")]
-        for row in rows:
-            call_to_start = self._processor.due(row)
+            undo = self._store.due(now, min(limit, self._calls.room("undo")), "undo")
+            room = self._calls.room("call")
+            waiting = self._store.due(now, min(limit, room), "call") if room else ()
+            overdue = () if room else self._store.overdue(now, limit)
+            rows, over = [*undo, *rows, *waiting, *overdue], len(overdue)
+        for number, row in enumerate(rows):
+            call_to_start = self._processor.due(row, has_room=number < len(rows) - over)
             if call_to_start is not None:
                 begun.append(call_to_start)
             done += 1
@@ -276,7 +296,7 @@ class Worker:
     # Publish
 
     def _publish(self) -> None:
-        """Publish rows of the outbox; once a second, commit the positions for lag monitors."""
+        """Publish rows of the outbox."""
         while (room := self._options.in_flight - self._in_flight) > 0:
             limit = min(room, self._options.turn_items)
             rows = self._store.unpublished(self._published, limit)
@@ -286,10 +306,25 @@ class Worker:
                 self._in_flight += len(rows)
             if len(rows) < limit:
                 break
+
+    def _look_around(self) -> None:
+        """Once a second, commit the positions for lag monitors, and look whether calls have room."""
         now = self._clock.monotonic()
-        if now - self._committed >= 1:
-            self._log.commit(self._partitions.positions)
-            self._committed = now
+        if now - self._looked < 1:
+            return
+        self._looked = now
+        self._log.commit(self._partitions.positions)
+        if self._has_calls:
+            if self._calls.release(self._clock.now()):
+                self._next_due = self._look_ahead()  # others may begin now
+            self._room.look()
+
+    def _drain(self) -> None:
+        """Let the calls under way end, for a while, at a graceful stop; none begins meanwhile."""
+        self._calls.is_open = False
+        until = self._clock.monotonic() + self._options.drain_seconds
+        while self._calls.out and self._clock.monotonic() < until:
+            self.turn()
 
     def _finish(self) -> None:
         """Wait for acknowledgements, at a graceful stop."""

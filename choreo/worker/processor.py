@@ -94,10 +94,11 @@ class Processor:
         item = Item(self._roles[envelope.saga_type], record.topic, envelope.saga_id, trigger)
         self._complete(self._decisions.apply(item, envelope))
 
-    def due(self, row: Scheduled) -> Call | None:
+    def due(self, row: Scheduled, *, has_room: bool = True) -> Call | None:
         """Process a due row, if the current state of the saga still requires it.
 
-        Return the call to start once the turn is committed, if there is one.
+        Return the call to start once the turn is committed, if there is one. Without room for a call, a step
+        whose timeout has passed is ended all the same.
         """
         self._store.unschedule(row.saga_id, row.task, row.name)
         if row.task in (REQUEUE, DISCARD):
@@ -108,7 +109,7 @@ class Processor:
             return None
         item = self._item(row)
         if row.task in ("action", "compensation"):
-            return self._due_step(item, row)
+            return self._due_step(item, row, has_room)
         self._complete(self._due_beside(item, row))
         return None
 
@@ -182,7 +183,7 @@ class Processor:
             return self._attempt(item, saga, self._handlers.named(row.name), row.attempt)
         return []
 
-    def _due_step(self, item: Item, row: Scheduled) -> Call | None:
+    def _due_step(self, item: Item, row: Scheduled, has_room: bool) -> Call | None:
         """Run a due action or compensation, if it may begin; return the call to start where it is one."""
         saga = self.instances.get(item.role, item.saga_id)
         begin = Begin(row.name, self._partitions.is_joining(item.trigger))
@@ -193,7 +194,7 @@ class Processor:
             return None
         handler = self._handlers.of_step(row.task, row.name, saga)
         if handler.is_outside and row.lane != "turn":
-            return self._begin_call(item, saga, handler, begin, row)
+            return self._begin_call(item, saga, handler, begin, row, has_room)
         if handler.is_outside:  # an earlier release of the service ran it inside
             self._schedule.put(item, row.task, row.name, row.due, row.attempt)
         else:  # begun and ended in one transaction: only the end is a row
@@ -201,14 +202,19 @@ class Processor:
         return None
 
     def _begin_call(
-        self, item: Item, saga: Instance, handler: Handler, begin: Begin, row: Scheduled
+        self, item: Item, saga: Instance, handler: Handler, begin: Begin, row: Scheduled, has_room: bool
     ) -> Call | None:
         """Write that a call is under way, and return it, to be started after the commit."""
         now = self._clock.now()
+        # A step that is running was under way when the last process of the service ended.
         is_running = saga.step(handler.step).activity == "running"
-        until = _limit(item, handler, row)
-        if until is not None and now > until and not (is_running and handler.kind == PIVOT):
+        until = _limit(item, handler, row if is_running else None)
+        is_over = until is not None and now > until
+        if is_over and not (is_running and handler.kind == PIVOT):
             self._complete(self._time_out(item, handler))
+            return None
+        if not has_room:
+            self._store.schedule((row._replace(until=0 if is_over else until or 0),))
             return None
         # The timeout of a pivot counts only until it begins.
         limit = Limit(None if handler.kind == PIVOT else until, self._clock)
@@ -220,9 +226,8 @@ class Processor:
         if isinstance(arguments, Attempt):
             self._complete(self._conclude(item, handler, arguments, row.attempt))
             return None
-        # A step that is running was under way when the last process of the service ended.
         followups = [] if is_running else self._decisions.apply(item, begin)
-        row = row._replace(lane="out")
+        row = row._replace(lane="out", until=limit.until or 0)
         self._store.schedule((row,))
         self._complete(followups)
         return Call(item, handler, context, arguments, row, limit, self._is_traced)
@@ -322,9 +327,11 @@ class Processor:
         return remembered_item(self._store, self._roles[what.saga_type], self._topic_of[what.saga_type], what)
 
 
-def _limit(item: Item, handler: Handler, row: Scheduled) -> int | None:
+def _limit(item: Item, handler: Handler, recalled: Scheduled | None) -> int | None:
     """Return the time limit of a step, which the row of a recalled call may have extended."""
-    return None if handler.timeout is None else max(expires_at(handler.timeout, item.trigger), row.until)
+    if handler.timeout is None:
+        return None
+    return max(expires_at(handler.timeout, item.trigger), recalled.until if recalled else 0)
 
 
 def _traced(item: Item, traceparent: str) -> Item:

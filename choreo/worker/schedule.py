@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from choreo.participant import Handler
 from choreo.ports import Store
-from choreo.records import Lane, Scheduled
+from choreo.records import Scheduled
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
 
@@ -19,10 +19,12 @@ class Schedule:
         self._handlers = handlers
 
     def put(self, item: Item, task: str, name: str, due: int, tried: int = 0) -> None:
-        """Schedule one task; one that runs outside of the transaction goes into the lane of calls."""
+        """Schedule one task in its lane; one that waits for a call has the time limit of its step."""
+        lane = self._handlers.lane_of(task, name)
+        timeout = self._handlers.timeout_of(name) if lane == "call" else None
+        until = 0 if timeout is None else expires_at(timeout, item.trigger)
         event_id = item.trigger.envelope.id
-        lane: Lane = "call" if self._handlers.is_outside(task, name) else "turn"
-        row = Scheduled(item.saga_id, item.saga_type, task, name, event_id, due, tried, lane)
+        row = Scheduled(item.saga_id, item.saga_type, task, name, event_id, due, tried, lane, until)
         self._store.schedule((row,))
 
     def arm(self, item: Item, deadline: Handler) -> None:

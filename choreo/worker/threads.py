@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 from choreo.worker.calls import Call, Finished
 
@@ -24,8 +27,7 @@ class Threads:
     def start(self, call: Call) -> None:
         """Start a call."""
         if call.handler.runs == "thread":
-            name = f"choreo-{call.handler.name}"
-            threading.Thread(target=self._block, args=(call,), name=name, daemon=True).start()
+            self._start_thread(call)
             return
         if self._coroutines is None:
             self._coroutines = _Coroutines(self.finished)
@@ -42,8 +44,37 @@ class Threads:
             self._coroutines.stop(seconds)
             self._coroutines = None
 
+    def _start_thread(self, call: Call) -> None:
+        name = f"choreo-{call.handler.name}"
+        try:
+            threading.Thread(target=self._block, args=(call,), name=name, daemon=True).start()
+        except RuntimeError as error:  # the system allows no more threads
+            self.finished.append(Finished(call, error=error))
+
     def _block(self, call: Call) -> None:
         self.finished.append(call.run())
+
+
+class _DaemonThreads(ThreadPoolExecutor):
+    """Runs each function in a daemon thread of its own: the threads of a pool would be waited for at exit.
+
+    `asyncio.to_thread` uses it, of which there are no more at a time than calls.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start the function."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="choreo-to-thread", daemon=True).start()
+        return future
 
 
 class _Coroutines:
@@ -53,6 +84,7 @@ class _Coroutines:
         self._finished = finished
         self._tasks: dict[Call, asyncio.Task[Finished]] = {}
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(_DaemonThreads())
         self._thread = threading.Thread(target=self._loop.run_forever, name="choreo-calls", daemon=True)
         self._thread.start()
 

@@ -15,6 +15,8 @@ VARIABLES = (
     "OTEL_TRACES_EXPORTER",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_METRICS_EXPORTER",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 )
 
 
@@ -57,4 +59,19 @@ def test_spans_carry_the_participants_name() -> None:
     )
     env = {"OTEL_TRACES_EXPORTER": "console", "PATH": ""}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
+    assert '"service.name": "sage"' in done.stdout
+
+
+def test_levels_are_exported_as_they_are() -> None:
+    """What went up by three and down by one stands at two."""
+    script = (
+        "from choreo.cli import tracing\nassert not tracing.set_up('sage')\n"
+        "from choreo.telemetry import Level\n"
+        "level = Level('choreo.calls.waiting', {'choreo.participant': 'sage'})\n"
+        "level.set(3); level.set(2); level.set(2)\n"
+    )
+    env = {"OTEL_METRICS_EXPORTER": "console", "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
+    assert '"choreo.calls.waiting"' in done.stdout
+    assert '"value": 2' in done.stdout
     assert '"service.name": "sage"' in done.stdout

@@ -91,7 +91,7 @@ class Market:
 
     def _let_time_pass(self) -> None:
         """Let the next thing become due, unless a call is out: that is what is waited for."""
-        if any(worker._calls.are_out for worker in self._workers.values()):
+        if any(worker._calls.out for worker in self._workers.values()):
             return
         due = [at for store in self.stores.values() if (at := store.next_due()) is not None]
         self.clock.time = max([self.clock.time, *([min(due)] if due else [])])

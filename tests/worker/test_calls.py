@@ -336,7 +336,7 @@ def test_a_call_that_lasts_too_long_is_cut_undone_and_failed(rig: Rigs, make: Ho
     undo.answer(None)
     until(rigged, lambda: bool(rigged.published()))
     assert rigged.published() == [HotelFull("t", "timed out")]
-    until(rigged, lambda: rigged.worker._calls.room == 200)
+    until(rigged, lambda: rigged.worker._calls.room("call") == 200)
     rigged.settle()
     assert rigged.published() == [HotelFull("t", "timed out")]
     assert quiet(rigged)
@@ -353,10 +353,11 @@ def test_a_coroutine_that_is_cut_is_cancelled(rig: Rigs) -> None:
     until(rigged, lambda: bool(rigged.published()))
 
 
-def test_a_thread_that_was_cut_keeps_its_place_until_it_ends(rig: Rigs) -> None:
+def test_threads_that_were_cut_take_room_once_they_are_too_many(rig: Rigs) -> None:
     """A provider that hangs can't fill the process with threads."""
     provider = Provider()
     rigged = rig(blocking_hotel(provider, timeout=SECOND), options=Options(idle_seconds=0.0, calls=1))
+    rigged.worker._calls._most_hanging = 0
     rigged.feed(TripRequested("t"))
     asked(rigged, provider)
     rigged.clock.advance(2)

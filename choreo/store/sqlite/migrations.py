@@ -14,7 +14,7 @@ from choreo.errors import StoreError
 
 migrations = Migrations("choreo")
 
-NAMES = ("0001_tables", "0002_lanes", "0003_letters", "0004_chain", "0005_claims")
+NAMES = ("0001_tables", "0002_lanes", "0003_letters", "0004_chain", "0005_claims", "0011_room")
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
 TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
@@ -230,3 +230,11 @@ def chain(db: Database) -> None:
 def claims(db: Database) -> None:
     """Add which worker has claimed the store, so that one that was replaced is fenced."""
     db.conn.execute("ALTER TABLE choreo_store ADD COLUMN claimed_by TEXT")
+
+
+@migrations(name=NAMES[5])
+def room(db: Database) -> None:
+    """Add an index of the time limits of what waits for a call, which are enforced without room for it."""
+    # The limits of what waits already are found out at the first look at each: 1 has passed.
+    db.conn.execute("UPDATE schedule SET until = 1 WHERE lane = 'call' AND task = 'action' AND until = 0")
+    db.conn.execute("CREATE INDEX schedule_by_limit ON schedule (until) WHERE lane = 'call' AND until > 0")

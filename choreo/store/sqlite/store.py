@@ -38,7 +38,17 @@ _DUE = (
     f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
 )
 _NEXT_DUE = "SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1"
-_RECALL = "UPDATE schedule SET lane = 'call' WHERE lane = 'out'"
+_OVERDUE = f"""
+SELECT {columns(Scheduled._fields)} FROM schedule
+WHERE lane = 'call' AND until > 0 AND until < ? ORDER BY until, id LIMIT ?
+"""
+_NEXT_LIMIT = "SELECT until FROM schedule WHERE lane = 'call' AND until > 0 ORDER BY until LIMIT 1"
+_WAITING = "SELECT count(*), ifnull(min(due), 0) FROM schedule WHERE lane = ? AND due <= ?"
+# An older choreo kept compensations in the lane of actions.
+_RECALL = """
+UPDATE schedule SET lane = CASE task WHEN 'compensation' THEN 'undo' ELSE 'call' END
+WHERE lane = 'out' OR (lane = 'call' AND task = 'compensation')
+"""
 _POSITIONS = "SELECT topic, partition, next_offset FROM positions"
 _JOINED = "SELECT topic, partition, end_offset, acts_from FROM positions"
 _JOIN = """
@@ -205,6 +215,23 @@ class SQLiteStore:
         rows = self._rows(_NEXT_DUE, lane)
         return rows[0][0] if rows else None
 
+    def overdue(self, now: int, limit: int) -> Sequence[Scheduled]:
+        """Return the rows of the lane ``call`` whose time limit has passed at ``now``, oldest limit first."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(_OVERDUE, now, limit)]
+
+    def next_limit(self) -> int | None:
+        """Return the earliest time limit in the lane ``call``, None where no row has one."""
+        self._write()
+        rows = self._rows(_NEXT_LIMIT)
+        return rows[0][0] if rows else None
+
+    def waiting(self, lane: Lane, now: int) -> tuple[int, int]:
+        """Return how many rows of a lane are due at ``now``, and since when the oldest is; 0 for none."""
+        self._write()
+        count, since = self._rows(_WAITING, lane, now)[0]
+        return count, since
+
     def claim(self) -> None:
         """Claim the store: whoever claimed it before is fenced from its next turn on."""
         self._turn.require("claim")
@@ -214,7 +241,7 @@ class SQLiteStore:
             raise store_error(self._path, error) from error
 
     def recall(self) -> None:
-        """Put the calls that were out back into the lane of calls."""
+        """Put the calls that were out back into their lane."""
         self._turn.require("recall")
         self._write()
         self._change(_RECALL)
