@@ -5,7 +5,7 @@ Importing this package imports fastavro, so commands that need neither bodies no
 
 from choreo.avro.codec import AvroCodec
 from choreo.avro.derivation import schema_of
-from choreo.avro.resolution import Problem, incompatibilities, unreadable
+from choreo.avro.resolution import Problem, incompatibilities, logical_changes, unreadable
 from choreo.avro.schema import ParsedSchema, parse_schema
 from choreo.avro.schema_files import Finding, check_schemas, write_schemas
 
@@ -16,6 +16,7 @@ __all__ = [
     "Problem",
     "check_schemas",
     "incompatibilities",
+    "logical_changes",
     "parse_schema",
     "schema_of",
     "unreadable",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from decimal import Decimal
-from typing import Annotated, Any, NewType, get_origin
+from typing import Any, get_origin
 
 from choreo.errors import SchemaError
 
@@ -30,23 +30,8 @@ def field_types(cls: type, full_name: str) -> dict[str, Any]:
     except Exception as error:
         raise SchemaError(
             f"{full_name}: an annotation can't be read: {error}",
-            hint="import what it names, or parse_schema it at the top of the module",
+            hint="import what it names, or define it at the top of the module",
         ) from None
-
-
-def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return a type without Annotated, NewType and type aliases, and the metadata of Annotated."""
-    metadata: tuple[Any, ...] = ()
-    while True:
-        if get_origin(annotation) is Annotated:
-            metadata += annotation.__metadata__
-            annotation = annotation.__origin__
-        elif isinstance(annotation, NewType):
-            annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":
-            annotation = annotation.__value__
-        else:
-            return annotation, metadata
 
 
 def unsupported(annotation: Any, place: str) -> SchemaError:

@@ -6,7 +6,7 @@ Apache Avro 1.12 specification, "Single-object encoding".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 from fastavro import schemaless_reader, schemaless_writer
 
 from choreo.avro.derivation import derive
-from choreo.avro.resolution import resolve
+from choreo.avro.resolution import logical_changes, resolve
 from choreo.avro.schema import HEADER_BYTES, MARKER, ParsedSchema, parse_schema
 from choreo.avro.schema_files import SchemaFolders
 from choreo.avro.types import Convert, Mismatch
-from choreo.errors import BodyError, UnknownFingerprint
+from choreo.errors import BodyError, SchemaError, UnknownFingerprint
 from choreo.events import event_name
+
+_ALIKE = "bodies of both have the fingerprint {}, so no reader can tell them apart"
 
 
 class _Type:
@@ -35,6 +37,15 @@ class _Type:
         self.bare = self.parsed.bare
         self.to_avro: Convert = avro_type.to_avro
         self.read: Convert = avro_type.from_avro or (lambda values: values)
+
+    def refuse(self, why: str) -> None:
+        """Write no body of this class, and read none as its own."""
+        self.header = b""
+
+        def to_avro(_: Any) -> Any:
+            raise Mismatch(why)
+
+        self.to_avro = to_avro
 
 
 class AvroCodec:
@@ -59,16 +70,23 @@ class AvroCodec:
 
     def __init__(self, events: Iterable[type], folders: Sequence[Path] = ()) -> None:
         self._by_class = {cls: _Type(cls) for cls in events}
-        self._by_name = {kind.name: kind for kind in self._by_class.values()}
+        self._by_name: dict[str, _Type] = {}
+        for cls, kind in self._by_class.items():
+            if self._by_name.setdefault(kind.name, kind) is not kind:
+                raise SchemaError(
+                    f"two events are both called {kind.name}", hint=f"rename {cls.__qualname__}"
+                )
         self._own = {kind.parsed.fingerprint: kind.parsed for kind in self._by_class.values()}
         self._folders = SchemaFolders(folders)
         self._writers: dict[tuple[str, bytes], tuple[Any, Convert]] = {}
+        self.ambiguous = [str(why) for kind in self._by_class.values() for why in self._set_aside(kind)]
+        """Why bodies of some of the events can neither be written nor read: see `_set_aside`."""
 
     def encode(self, event: object) -> bytes:
         """Encode an event.
 
         Raises `BodyError`, naming the field but never its value, when a value doesn't fit, and when
-        the event's class isn't one of the codec's.
+        the event's class isn't one of the codec's, or is ambiguous.
         """
         kind = self._by_class.get(type(event))
         if kind is None:
@@ -126,7 +144,7 @@ class AvroCodec:
         if header[:2] != MARKER:
             raise BodyError(f"{kind.name}: the body is not in Avro's single-object encoding")
         fingerprint = header[2:].hex()
-        writer = self._own.get(fingerprint) or self._folders.find(fingerprint)
+        writer = self._known(kind, fingerprint)
         if writer is None:
             raise UnknownFingerprint(
                 f"{kind.name}: no schema has the fingerprint {fingerprint}",
@@ -134,6 +152,25 @@ class AvroCodec:
             )
         made = self._writers[kind.name, header] = (writer.bare, _reading(writer, kind))
         return made
+
+    def _known(self, kind: _Type, fingerprint: str) -> ParsedSchema | None:
+        own = self._own.get(fingerprint)
+        writers = [own, *self._folders.like(own)] if own else self._folders.find(fingerprint)
+        for other in writers[1:]:
+            for change in logical_changes(other, writers[0]):
+                raise BodyError(f"{kind.name}.{change}: {_ALIKE.format(fingerprint)}")
+        return writers[0] if writers else None
+
+    def _set_aside(self, kind: _Type) -> Iterator[str]:
+        """Refuse the bodies of an event of which a file has another version with the same fingerprint.
+
+        The two differ in logical types alone, and nothing in a body tells which of them it is.
+        """
+        for other in self._folders.like(kind.parsed):
+            for change in logical_changes(other, kind.parsed):
+                why = f"{change}: {_ALIKE.format(kind.parsed.fingerprint)}"
+                kind.refuse(why)
+                yield f"{kind.name}.{why}"
 
 
 def _reading(writer: ParsedSchema, kind: _Type) -> Convert:

@@ -46,6 +46,8 @@ def _json(schema: Schema, value: Any) -> Any:
         return _of_branch(schema, value)
     if isinstance(value, bytes):
         return value.decode("latin-1")
+    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        raise Mismatch("a str holds half of a surrogate pair, which is no text")
     if isinstance(value, float) and not math.isfinite(value):
         raise Mismatch("JSON has no such float")
     kind = schema["type"] if isinstance(schema, dict) else schema

@@ -12,8 +12,9 @@
 | dict[str, X]                  | map                                                           |
 | X | None, A | B               | union; null is the first branch unless the default is another |
 
-A string in ``Annotated[X, "..."]`` is the field's doc. A class that contains itself is refused: the nesting
-of its bodies has no bound, and can overflow the decoder's stack.
+A string in ``Annotated[X, "..."]`` is the field's doc; ``field(metadata={"aliases": ["old_name"]})`` has the
+names that a field had before, so that older bodies are read. A class that contains itself is refused: the
+nesting of its bodies has no bound, and can overflow the decoder's stack.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import types
 from decimal import Decimal
 from enum import Enum, Flag
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
-from choreo.avro.annotations import field_types, spell, unsupported, unwrap
+from choreo.annotations import MAX_LAYERS, members, written_out
+from choreo.avro.annotations import field_types, spell, unsupported
 from choreo.avro.complex_types import (
     NULL,
     enum_of,
@@ -113,6 +114,7 @@ class _Derivation:
         self._types[cls] = None
         types_of = field_types(cls, full_name)
         _refuse_unwritable(cls, full_name)
+        _refuse_bad_aliases(cls, full_name)
         avro_types, fields = {}, []
         for field in dataclasses.fields(cls):
             avro_type, entry = self._field(field, types_of[field.name], f"{full_name}.{field.name}")
@@ -163,25 +165,47 @@ class _Derivation:
         default = default_of(field)
         avro_type = self.type_of(annotation, place, default)
         entry: dict[str, Any] = {"name": field.name, "type": avro_type.schema}
-        doc = next((part for part in unwrap(annotation)[1] if isinstance(part, str)), "")
+        doc = next((part for part in written_out(annotation)[1] if isinstance(part, str)), "")
         if doc:
             entry["doc"] = doc
         if default is not NO_DEFAULT:
             entry["default"] = json_default(avro_type, default, place)
+        if field.metadata.get("aliases"):
+            entry["aliases"] = list(field.metadata["aliases"])
         return avro_type, entry
 
     def type_of(self, annotation: Any, place: str, default: Any = NO_DEFAULT) -> AvroType:
         """Return the Avro type of an annotation; ``default`` decides the order of a union's branches."""
-        annotation, metadata = unwrap(annotation)
+        try:
+            branches = members(annotation)
+        except (TypeError, NameError, AttributeError) as error:
+            raise SchemaError(
+                f"{place}: the annotation can't be read: {error}", hint="write out what it stands for"
+            ) from None
+        if len(branches) == 1:
+            return self._single(*branches[0], place)
+        avro_types = [self._single(member, metadata, place) for member, metadata in branches]
+        refuse_ambiguous(avro_types, place)
+        return union_of(in_order(avro_types, default))
+
+    def _single(self, annotation: Any, metadata: tuple[Any, ...], place: str) -> AvroType:
         if annotation is Decimal:
-            digits = next((part for part in metadata if isinstance(part, DecimalOf)), None)
-            if digits is not None:
-                return decimal_of(digits)
+            return self._decimal(metadata, place)
+        if annotation is type(None):
+            return NULL
         if isinstance(annotation, type) and annotation in SCALARS:
             return SCALARS[annotation]
         if isinstance(annotation, type) and get_origin(annotation) is None:
             return self._class(annotation, place)
-        return self._generic(annotation, place, default)
+        return self._generic(annotation, place)
+
+    def _decimal(self, metadata: tuple[Any, ...], place: str) -> AvroType:
+        digits = list(dict.fromkeys(part for part in metadata if isinstance(part, DecimalOf)))
+        if not digits:
+            raise unsupported(Decimal, place)
+        if len(digits) > 1:
+            raise SchemaError(f"{place}: {digits[0]} and {digits[1]}", hint="give a Decimal one DecimalOf")
+        return decimal_of(digits[0])
 
     def _class(self, cls: type, place: str) -> AvroType:
         if dataclasses.is_dataclass(cls):
@@ -206,15 +230,15 @@ class _Derivation:
         made = self._types[cls] = enum_of(cls, schema, full_name)
         return made
 
-    def _generic(self, annotation: Any, place: str, default: Any) -> AvroType:
+    def _generic(self, annotation: Any, place: str) -> AvroType:
         origin, args = get_origin(annotation), get_args(annotation)
-        if origin in (Union, types.UnionType):
-            return self._union(args, place, default)
+        if place.count("[]") + place.count("{}") > MAX_LAYERS:
+            raise SchemaError(f"{place[:100]}…: nested too deeply", hint="does an alias contain itself?")
         if origin is list:
             return list_of(self._item(args[0], place))
         if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
             return tuple_of(self._item(args[0], place))
-        if origin is dict and unwrap(args[0])[0] is str:
+        if origin is dict and members(args[0]) == [(str, ())]:
             return map_of(self.type_of(args[1], f"{place}{{}}"))
         raise unsupported(annotation, place)
 
@@ -226,11 +250,6 @@ class _Derivation:
                 hint="a short body could then claim any number of them: give the class a field",
             )
         return avro_type
-
-    def _union(self, args: tuple[Any, ...], place: str, default: Any) -> AvroType:
-        avro_types = [NULL if arg is type(None) else self.type_of(arg, place) for arg in args]
-        refuse_ambiguous(avro_types, place)
-        return union_of(in_order(avro_types, default))
 
 
 def _is_empty(schema: Schema) -> bool:
@@ -270,6 +289,29 @@ def _refuse_unwritable(cls: type, full_name: str) -> None:
             f"{full_name}: __init__ takes {extra[0]!r}, which is not a field",
             hint="an event is made of its fields alone",
         )
+
+
+def _refuse_bad_aliases(cls: type, full_name: str) -> None:
+    """Raise `SchemaError` for an alias by which a field couldn't be found, or two fields could."""
+    taken = {field.name for field in dataclasses.fields(cls)}
+    for field in dataclasses.fields(cls):
+        aliases = field.metadata.get("aliases", ())
+        if not isinstance(aliases, list | tuple):
+            raise SchemaError(
+                f"{full_name}.{field.name}: aliases is a list of names", hint='{"aliases": ["old_name"]}'
+            )
+        for alias in aliases:
+            if not (isinstance(alias, str) and _NAME.fullmatch(alias)):
+                raise SchemaError(
+                    f"{full_name}.{field.name}: the alias {alias!r} is not an Avro name",
+                    hint="use ASCII letters, digits and underscores",
+                )
+            if alias in taken:
+                raise SchemaError(
+                    f"{full_name}.{field.name}: the alias {alias!r} is a field or an alias already",
+                    hint="an alias is a name that a field had before",
+                )
+            taken.add(alias)
 
 
 def _where(cls: type) -> str:

@@ -1,8 +1,9 @@
 """Resolution: reading values with a schema other than the writer's.
 
 Source: Apache Avro 1.12 specification, "Schema Resolution". It is stricter in two places: a changed logical
-type is refused (a long of milliseconds must not be read as microseconds), and bytes read as a string are
-reported, since bytes need not be UTF-8.
+type is refused (a long of milliseconds must not be read as microseconds), and a promotion that only some
+values survive is reported, and refused for the others: bytes need not be UTF-8, and a float has fewer digits
+than a long.
 
 fastavro reads with the writer's schema, and the value is converted here. Its own resolution skips fields that
 the reader lacks without detecting a truncated body, and fails on a union that refers to a type by name.
@@ -20,16 +21,27 @@ from typing import Any, NamedTuple
 from choreo.avro.schema import ParsedSchema
 from choreo.avro.types import Convert, Mismatch, Schema
 
+
+def _exact_float(value: int) -> float:
+    converted = float(value)
+    if converted != value:
+        raise Mismatch("an int that no float holds exactly")
+    return converted
+
+
 _PROMOTIONS: dict[tuple[str, str], Convert | None] = {
     ("int", "long"): None,
-    ("int", "float"): float,
+    ("int", "float"): _exact_float,
     ("int", "double"): float,
-    ("long", "float"): float,
-    ("long", "double"): float,
+    ("long", "float"): _exact_float,
+    ("long", "double"): _exact_float,
     ("float", "double"): None,
     ("string", "bytes"): str.encode,
     ("bytes", "string"): bytes.decode,
 }
+_INEXACT = {("int", "float"), ("long", "float"), ("long", "double")}
+"""The promotions that change a large number; the reader refuses such a number."""
+
 _PRIMITIVES = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 _NAMED = {"record", "error", "enum", "fixed"}
 _CLASSES: dict[str, type] = {
@@ -57,10 +69,14 @@ class Problem(NamedTuple):
 
 
 class Resolution(NamedTuple):
-    """The conversion of a writer's values for a reader (None: unchanged), and the problems."""
+    """The conversion of a writer's values for a reader (None: unchanged), and the problems.
+
+    ``inexact`` are the promotions that the specification allows but large numbers don't survive.
+    """
 
     convert: Convert | None
     problems: list[Problem]
+    inexact: list[Problem]
 
 
 def resolve(writer: ParsedSchema, reader: ParsedSchema) -> Resolution:
@@ -77,7 +93,7 @@ def resolve(writer: ParsedSchema, reader: ParsedSchema) -> Resolution:
     ['n: a long was written, a string is read']
     """
     rules = _Rules(writer.names, reader.names)
-    return Resolution(rules.resolve(writer.schema, reader.schema, ""), rules.problems)
+    return Resolution(rules.resolve(writer.schema, reader.schema, ""), rules.problems, rules.inexact)
 
 
 class _Rules:
@@ -86,6 +102,7 @@ class _Rules:
         self._readers = readers
         self._records: dict[tuple[str, str], Convert] = {}
         self.problems: list[Problem] = []
+        self.inexact: list[Problem] = []
 
     def resolve(self, writer: Schema, reader: Schema, path: str) -> Convert | None:
         writer, reader = self._writer(writer), self._reader(reader)
@@ -124,6 +141,8 @@ class _Rules:
     def _primitive(self, written: str, read: str, path: str) -> Convert | None:
         if (written, read) == ("bytes", "string"):
             self.problems.append(Problem(path, "bytes were written, which need not be UTF-8"))
+        if (written, read) in _INEXACT:
+            self.inexact.append(Problem(path, f"no {read} holds every {written}"))
         return _PROMOTIONS.get((written, read))
 
     def _fixed(self, writer: Schema, reader: Schema, path: str) -> Convert | None:
@@ -200,13 +219,20 @@ class _Rules:
         # The same type precedes one that it can be promoted to: bytes are read as bytes where possible.
         branch = next((b for b in matching if _kind(b) == _kind(writer)), next(iter(matching), None))
         if branch is None:
-            names = ", ".join(_title(self._reader(b)) for b in reader)
-            return self._refuse(path, f"{_article(writer)} was written, only {names} can be read")
+            return self._refuse(path, self._unmatched(writer, reader))
         convert = self.resolve(writer, branch, path)
         if _kind(branch) not in _NAMED:
             return convert
         name = branch["name"]
         return lambda value: (name, value if convert is None else convert(value))
+
+    def _unmatched(self, writer: Schema, reader: list[Schema]) -> str:
+        """Return why no branch of a reader's union can take what was written."""
+        alike = [b for b in map(self._reader, reader) if _title(b) == _title(writer)]
+        if alike:
+            return _mismatch(writer, alike[0])
+        names = ", ".join(_title(self._reader(b)) for b in reader)
+        return f"{_article(writer)} was written, only {names} can be read"
 
 
 def _unready(_: Any) -> Any:
@@ -278,6 +304,17 @@ def unreadable(writer: ParsedSchema, reader: ParsedSchema) -> list[Problem]:
     return resolve(writer, reader).problems
 
 
+def logical_changes(one: ParsedSchema, other: ParsedSchema) -> list[Problem]:
+    """Return where two versions with one fingerprint differ in logical types.
+
+    The fingerprint is that of the parsing canonical form, which has no logical types: bodies of the two can't
+    be told apart.
+    """
+    if one.fingerprint != other.fingerprint or one.schema == other.schema:
+        return []
+    return unreadable(one, other)
+
+
 def incompatibilities(old: ParsedSchema, new: ParsedSchema) -> list[str]:
     """Return why two versions can't share a topic, in both directions, with the path of each field.
 
@@ -287,5 +324,11 @@ def incompatibilities(old: ParsedSchema, new: ParsedSchema) -> list[str]:
     >>> incompatibilities(old, new)
     ["the new version can't read the old one: n: not written, and has no default"]
     """
-    forwards = [f"the new version can't read the old one: {p}" for p in unreadable(old, new)]
-    return forwards + [f"the old version can't read the new one: {p}" for p in unreadable(new, old)]
+    forwards = [f"the new version can't read the old one: {p}" for p in _refusals(old, new)]
+    return forwards + [f"the old version can't read the new one: {p}" for p in _refusals(new, old)]
+
+
+def _refusals(writer: ParsedSchema, reader: ParsedSchema) -> list[Problem]:
+    """Return every place where some value that the writer admits is refused by the reader."""
+    resolution = resolve(writer, reader)
+    return resolution.problems + resolution.inexact

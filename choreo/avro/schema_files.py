@@ -3,7 +3,8 @@
 ``<folder>/<full name>.avsc`` is the current version; ``<folder>/history/<fingerprint>.avsc`` keeps every
 version ever written, since topics may contain its events. The fingerprint is written as in a body
 (little-endian hex), so that a hex dump of a body shows the file's name. Two versions that differ only in docs
-or defaults share a fingerprint: the later one is kept.
+or defaults share a fingerprint: the later one is kept. Two that differ only in logical types share it too;
+since nothing in a body says which of them it is, the second is never written.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from choreo.avro.derivation import schema_of
-from choreo.avro.resolution import incompatibilities
+from choreo.avro.resolution import incompatibilities, logical_changes
 from choreo.avro.schema import ParsedSchema, parse_schema
 from choreo.errors import IncompatibleSchema, SchemaError
 from choreo.events import event_name
@@ -82,15 +83,23 @@ class SchemaFolders:
         self._clock = clock
         self._scanned: float | None = None
         self._seen: dict[Path, tuple[int, int]] = {}
-        self._found: dict[str, ParsedSchema] = {}
+        self._found: dict[str, dict[Path, ParsedSchema]] = {}
 
-    def find(self, fingerprint: str) -> ParsedSchema | None:
-        """Return the schema of that fingerprint (hex, as in a body), or None."""
-        found = self._found.get(fingerprint)
-        if found is not None or not self._is_due():
-            return found
-        self._scan()
-        return self._found.get(fingerprint)
+    def find(self, fingerprint: str) -> list[ParsedSchema]:
+        """Return the schemas of that fingerprint (hex, as in a body).
+
+        More than one where the files differ in logical types, which a fingerprint doesn't cover.
+        """
+        if fingerprint not in self._found and self._is_due():
+            self._scan()
+        return _told_apart(self._found.get(fingerprint, {}).values())
+
+    def like(self, own: ParsedSchema) -> list[ParsedSchema]:
+        """Return the schemas with the fingerprint of ``own``, of the files that are named for it."""
+        for folder in self._folders:
+            for path in (_current(folder, own.name), _past(folder, own.fingerprint)):
+                self._take(path)
+        return _told_apart(self._found.get(own.fingerprint, {}).values())
 
     def _is_due(self) -> bool:
         now = self._clock()
@@ -114,7 +123,16 @@ class SchemaFolders:
             parsed = read_parsed_schema(path)
         except (OSError, SchemaError):
             return
-        self._found.setdefault(parsed.fingerprint, parsed)
+        self._found.setdefault(parsed.fingerprint, {})[path] = parsed
+
+
+def _told_apart(versions: Iterable[ParsedSchema]) -> list[ParsedSchema]:
+    """Return the versions without those that mean the same as one before them."""
+    kept: list[ParsedSchema] = []
+    for version in versions:
+        if all(logical_changes(version, other) for other in kept):
+            kept.append(version)
+    return kept
 
 
 _WRITE = "choreo schemas write"
@@ -134,12 +152,12 @@ def write_schemas(events: Iterable[type], folder: Path, *, allow_incompatible: b
 
     Raises `IncompatibleSchema`, before anything is written, when a version can't share a topic with one of
     the history, unless ``allow_incompatible``. Such a pair remains a finding of `check_schemas` until the old
-    version's file is deleted. Raises `SchemaError` when an event has no schema or a file can't be read or
+    version's file is deleted. A version that differs from an old one in logical types alone is refused in any
+    case. Raises `SchemaError` when an event has no schema or a file can't be read or
     written.
     """
     schemas = _derived(events)
-    if not allow_incompatible:
-        _refuse_incompatible(schemas, folder)
+    _refuse_incompatible(schemas, folder, allow_incompatible)
     changed = []
     for name, (schema, parsed) in schemas.items():
         text = _text(schema)
@@ -161,7 +179,7 @@ def check_schemas(events: Iterable[type], folder: Path) -> list[Finding]:
     history, unusable = _history(folder)
     findings += unusable
     findings += [
-        Finding(path, "; ".join(reasons), _way_out(path, old.name))
+        Finding(path, "; ".join(reasons), _way_out(path, old, schemas[old.name][1]))
         for path, old, reasons in _conflicts(schemas, history)
     ]
     return findings
@@ -179,23 +197,36 @@ def _derived(events: Iterable[type]) -> dict[str, tuple[Any, ParsedSchema]]:
     return dict(sorted(schemas.items()))
 
 
-def _refuse_incompatible(schemas: dict[str, tuple[Any, ParsedSchema]], folder: Path) -> None:
+def _refuse_incompatible(
+    schemas: dict[str, tuple[Any, ParsedSchema]], folder: Path, allow_incompatible: bool
+) -> None:
     history, unusable = _history(folder)
-    if unusable:
+    if unusable and not allow_incompatible:
         raise SchemaError(unusable[0].message, hint=unusable[0].hint)
-    conflicts = list(_conflicts(schemas, history))
+    conflicts = [
+        (path, old, reasons)
+        for path, old, reasons in _conflicts(schemas, history)
+        if not allow_incompatible or logical_changes(old, schemas[old.name][1])
+    ]
     if conflicts:
         path, old, _ = conflicts[0]
         listed = "".join(f"\n  {p}: {old.name}: {reason}" for p, old, why in conflicts for reason in why)
         raise IncompatibleSchema(
-            f"incompatible with versions in the history:{listed}", hint=_way_out(path, old.name)
+            f"incompatible with versions in the history:{listed}",
+            hint=_way_out(path, old, schemas[old.name][1]),
         )
 
 
-def _way_out(path: Path, name: str) -> str:
+def _way_out(path: Path, old: ParsedSchema, new: ParsedSchema) -> str:
+    if logical_changes(old, new):
+        return (
+            f"bodies of both have one fingerprint, {old.fingerprint}, so no reader can tell them apart: "
+            f"give the field, or the new {old.name}, another name; "
+            f"once no topic holds the old version, delete {path.name}"
+        )
     return (
-        f"give new fields a default, or the new {name} another name; "
-        f"once no log holds the old version, delete {path.name}"
+        f"give new fields a default, or the new {old.name} another name; "
+        f"once no topic holds the old version, delete {path.name}"
     )
 
 

@@ -70,6 +70,8 @@ _LONG_MIN, _LONG_MAX = -(2**63), 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST_MICROS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST_MICROS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _DAY_MICROS = 24 * 60 * 60 * 1_000_000
 
 
@@ -93,10 +95,11 @@ def _real(value: Any) -> Any:
     if not isinstance(value, float | int) or isinstance(value, bool):
         raise expected("float", value)
     try:
-        float(value)
+        if float(value) == value or isinstance(value, float):
+            return value
     except OverflowError:
         raise Mismatch("an int too large for a float") from None
-    return value
+    raise Mismatch("an int that no float holds exactly")
 
 
 def _truth(value: Any) -> Any:
@@ -122,7 +125,16 @@ def _micros(value: Any) -> int:
         raise expected("datetime", value)
     if value.utcoffset() is None:
         raise Mismatch("a datetime without a time zone: give it one, such as datetime.now(UTC)")
-    return (value - _EPOCH) // _MICROSECOND
+    micros = (value - _EPOCH) // _MICROSECOND
+    if not _FIRST_MICROS <= micros <= _LAST_MICROS:
+        raise Mismatch("a datetime that in UTC is not within the years 1 to 9999")
+    if type(value) is not datetime and (value - _EPOCH) % _MICROSECOND:
+        raise Mismatch("a datetime finer than a microsecond")
+    return micros
+
+
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 def _micros_of_day(value: Any) -> int:
@@ -166,7 +178,7 @@ SCALARS: dict[type, AvroType] = {
         (datetime,),
         int,
         _micros,
-        lambda micros: _EPOCH + timedelta(microseconds=micros),
+        _moment,
     ),
     time: AvroType(
         {"type": "long", "logicalType": "time-micros"}, "long", (time,), int, _micros_of_day, _time_of_day

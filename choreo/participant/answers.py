@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from choreo.annotations import members
 from choreo.errors import DeclarationError
-from choreo.events import Aborted, event_name
+from choreo.events import Aborted, DecimalOf, event_name
 from choreo.participant.handler import Handler
-from choreo.participant.triggers import is_union
 
 REASON = "reason"
 
@@ -103,32 +106,55 @@ def _refuse_missing(cls: type, sources: Sequence[type]) -> None:
 
 def _filled(cls: type, source: type | None = None) -> tuple[str, ...]:
     """Return the names of the fields of ``cls`` that ``source``, or without a source the reason, fills."""
-    given = _types(source) if source else {REASON: frozenset({"str"})}
-    return tuple(name for name, wanted in _types(cls).items() if name in given and given[name] <= wanted)
+    given = _types(source) if source else {REASON: frozenset({str})}
+    return tuple(name for name, wanted in _types(cls).items() if name in given and _fits(given[name], wanted))
+
+
+def _fits(given: frozenset[Any], wanted: frozenset[Any]) -> bool:
+    """Whether every value of the given types is one of the wanted types."""
+    return all(form in wanted or any(_has_room(form, other) for other in wanted) for form in given)
+
+
+def _has_room(given: Any, wanted: Any) -> bool:
+    """Whether both are decimals, and the wanted one has the digits for every given one."""
+    if not (isinstance(given, DecimalOf) and isinstance(wanted, DecimalOf)):
+        return False
+    whole = given.precision - given.scale <= wanted.precision - wanted.scale
+    return whole and given.scale <= wanted.scale
 
 
 @cache
-def _types(cls: Any) -> dict[str, frozenset[str]]:
-    """Return the names of the types that each field of an event accepts."""
-    try:
-        resolved = typing.get_type_hints(cls)
-    except NameError:  # a class declared in a function; its annotations are compared as they stand
-        resolved = {}
+def _types(cls: Any) -> dict[str, frozenset[Any]]:
+    """Return the forms of the types that each field of an event accepts."""
     fields = (field for field in dataclasses.fields(cls) if field.init)
-    return {field.name: _members(resolved.get(field.name, field.type)) for field in fields}
+    return {field.name: _forms(_resolved(cls, field)) for field in fields}
 
 
-def _members(annotation: Any) -> frozenset[str]:
+def _resolved(cls: Any, field: dataclasses.Field[Any]) -> Any:
+    """Return a field's annotation, as text where it names what only a function knows."""
+    for owner in cls.__mro__:
+        if field.name in inspect.get_annotations(owner):
+            names = vars(sys.modules.get(owner.__module__, typing))
+            holder = type(owner.__name__, (), {"__annotations__": {"value": field.type}})
+            with suppress(NameError):
+                return typing.get_type_hints(holder, names, vars(owner), include_extras=True)["value"]
+    return field.type
+
+
+def _forms(annotation: Any) -> frozenset[Any]:
+    """Return what distinguishes the types that an annotation admits; two of one name are two types."""
     if isinstance(annotation, str):
         return frozenset(part.strip() for part in annotation.split("|"))
-    members = typing.get_args(annotation) if is_union(annotation) else (annotation,)
-    return frozenset(_written(member) for member in members)
+    return frozenset(_form(*pair) for pair in members(annotation))
 
 
-def _written(member: Any) -> str:
-    if member is type(None):
-        return "None"
-    return member.__name__ if isinstance(member, type) else str(member)
+def _form(member: Any, metadata: tuple[Any, ...]) -> Any:
+    if member is Decimal:
+        return next((part for part in metadata if isinstance(part, DecimalOf)), Decimal)
+    origin = typing.get_origin(member)
+    if origin is None:
+        return member
+    return origin, *(each if each is Ellipsis else _forms(each) for each in typing.get_args(member))
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:

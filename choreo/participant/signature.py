@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dis
-import functools
 import inspect
-import operator
 import sys
 import typing
 from collections.abc import Callable, Iterable
@@ -13,11 +11,12 @@ from itertools import combinations, pairwise
 from types import FrameType
 from typing import Any
 
+from choreo.annotations import members
 from choreo.errors import DeclarationError
 from choreo.events import EARLIER, event_name, is_event
 from choreo.participant.context import Context
 from choreo.participant.handler import Parameter, Place
-from choreo.participant.triggers import AllOf, AnyOf, is_optional, is_union, union_members
+from choreo.participant.triggers import AllOf, AnyOf
 
 _UNPLAIN = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
@@ -113,10 +112,9 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], results: tup
             f"parameter {name!r} has no annotation",
             hint="annotate it with an event class, a union of them, or Context",
         )
-    annotation, is_earlier = _unmarked(name, hints[name])
-    if annotation is Context:
+    classes, is_earlier, optional = _taken(name, hints[name])
+    if classes == (Context,) and not optional:
         return Parameter(name, is_context=True)
-    classes = tuple(union_members(annotation))
     for cls in classes:
         if not is_event(cls):
             raise DeclarationError(
@@ -129,30 +127,30 @@ def _parameter(parameter: inspect.Parameter, hints: dict[str, Any], results: tup
             f"parameter {name!r}: what the step itself did needs no Earlier",
             hint=f"annotate it with {' | '.join(cls.__name__ for cls in classes)}",
         )
-    return Parameter(
-        name, classes, is_result=is_result, is_earlier=is_earlier, optional=is_optional(annotation)
-    )
+    return Parameter(name, classes, is_result=is_result, is_earlier=is_earlier, optional=optional)
 
 
-def _unmarked(name: str, annotation: Any) -> tuple[Any, bool]:
-    """Return an annotation without the metadata of `Annotated`, and whether it was `Earlier`."""
-    members = typing.get_args(annotation) if is_union(annotation) else (annotation,)
-    pairs = [_bare(member) for member in members]
-    marks = {mark for bare, mark in pairs if bare is not type(None)}
+def _taken(name: str, annotation: Any) -> tuple[tuple[type, ...], bool, bool]:
+    """Return the classes of an annotation, whether it is `Earlier`, and whether it admits None."""
+    pairs = _members(annotation, f"parameter {name!r}")
+    marks = {EARLIER in metadata for member, metadata in pairs if member is not type(None)}
     if len(marks) > 1:
         raise DeclarationError(
             f"parameter {name!r} mixes what calls the handler with what came earlier",
             hint="give each a parameter of its own",
         )
-    bare = functools.reduce(operator.or_, (each for each, _ in pairs)) if len(pairs) > 1 else pairs[0][0]
-    return bare, marks == {True}
+    found = dict.fromkeys(member for member, _ in pairs)
+    classes = tuple(member for member in found if member is not type(None))
+    return classes or (type(None),), marks == {True}, bool(classes) and len(classes) < len(found)
 
 
-def _bare(annotation: Any) -> tuple[Any, bool]:
-    if typing.get_origin(annotation) is not typing.Annotated:
-        return annotation, False
-    bare, *extras = typing.get_args(annotation)
-    return bare, EARLIER in extras
+def _members(annotation: Any, where: str) -> list[tuple[Any, tuple[Any, ...]]]:
+    try:
+        return members(annotation)
+    except (TypeError, NameError, AttributeError) as error:
+        raise DeclarationError(
+            f"{where}: the annotation can't be resolved: {error}", hint="write out what it stands for"
+        ) from None
 
 
 def _refuse_unfillable(parameter: inspect.Parameter) -> None:
@@ -204,21 +202,21 @@ def returned_classes(hints: dict[str, Any], emits: Any) -> list[type]:
             "the return annotation is missing",
             hint="annotate the events it returns, None for an observer, or give an action emits=",
         )
-    annotation = _bare(hints["return"])[0] if emits is None else emits
-    if annotation is type(None):
+    annotation = hints["return"] if emits is None else emits
+    found = list(dict.fromkeys(member for member, _ in _members(annotation, "what it returns")))
+    if found == [type(None)]:
         return []
-    if is_optional(annotation):
+    if type(None) in found:
         raise DeclarationError(
             "it may return None", hint="return an event in every case: -> Reserved | Unavailable"
         )
-    members = union_members(annotation)
-    for member in members:
+    for member in found:
         if not is_event(member):
             raise DeclarationError(
                 f"{getattr(member, '__name__', member)} is returned, but is not an event",
                 hint="return an event class or a union of them",
             )
-    return members
+    return found
 
 
 def names_no_event(parameters: tuple[Parameter, ...], on: Any) -> bool:

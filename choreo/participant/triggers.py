@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from typing import Any
 
+from choreo.annotations import members
 from choreo.errors import DeclarationError
 from choreo.events import Aborted, event_name, is_event
 from choreo.protocol import Trigger
@@ -68,13 +67,11 @@ def event_classes(condition: Any) -> list[type]:
     """
     if isinstance(condition, AllOf):
         return [cls for part in condition.parts for cls in event_classes(part)]
-    members = union_members(condition)
-    for member in members:
-        if not is_event(member):
-            raise DeclarationError(
-                f"{_written(member)} is not an event", hint="decorate the class with @event"
-            )
-    return members
+    classes = union_members(condition)
+    for cls in classes:
+        if not is_event(cls):
+            raise DeclarationError(f"{_written(cls)} is not an event", hint="decorate the class with @event")
+    return classes
 
 
 def trigger_of(condition: Any) -> Trigger:
@@ -99,21 +96,16 @@ def _join(parts: list[Trigger]) -> Trigger:
     return Trigger.all_of(*parts)
 
 
-def is_union(annotation: Any) -> bool:
-    """Whether an annotation is ``A | B``, ``Union[A, B]`` or ``Optional[A]``."""
-    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
-
-
 def is_optional(annotation: Any) -> bool:
     """Whether an annotation is a union with None."""
-    return is_union(annotation) and type(None) in typing.get_args(annotation)
+    found = [member for member, _ in members(annotation)]
+    return len(found) > 1 and type(None) in found
 
 
 def union_members(annotation: Any) -> list[Any]:
     """Return the members of ``A | B``, or the one class itself, without None."""
-    if is_union(annotation):
-        return [member for member in typing.get_args(annotation) if member is not type(None)]
-    return [annotation]
+    found = [member for member, _ in members(annotation)]
+    return [member for member in found if member is not type(None)] or found
 
 
 def _written(part: Any) -> str:

@@ -16,6 +16,7 @@ from choreo.project.documents import read_document
 from choreo.project.modules import load_modules, load_participant, participants_of
 from choreo.project.packages import holds_python
 from choreo.project.pyproject import nearest_project
+from choreo.project.versions import is_same_version
 
 SUFFIX = ".choreo.json"
 """How the file name of a manifest ends."""
@@ -157,9 +158,14 @@ def _as_declared(one: Manifest, other: Manifest) -> Manifest:
             hint="name each participant once, as a module or as a manifest",
         )
     file, declared = files[0], other if files[0] is one else one
-    is_same = digest_of(file) == digest_of(declared) and _marks(file) == _marks(declared)
+    is_same = digest_of(file) == digest_of(declared) and _has_same_schemas(file, declared)
     return declared if is_same else replace(declared, outdated=file.origin)
 
 
-def _marks(manifest: Manifest) -> dict[str, str]:
-    return {name: entry.fingerprint for name, entry in manifest.schemas.items()}
+def _has_same_schemas(one: Manifest, other: Manifest) -> bool:
+    ours, theirs = one.schemas, other.schemas
+    return ours.keys() == theirs.keys() and all(
+        ours[name].fingerprint == theirs[name].fingerprint
+        and is_same_version(ours[name].schema, theirs[name].schema)
+        for name in ours
+    )

@@ -9,14 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from choreo.avro import parse_schema
+from choreo.avro import logical_changes, parse_schema
 from choreo.avro.schema_files import read_schema, schema_files
 from choreo.errors import SchemaError
 from choreo.manifest import Manifest, SchemaEntry
 from choreo.project.revision import contents_at
 
-Versions = dict[str, dict[str, Any]]
-"""The schemas of each event, by fingerprint."""
+Versions = dict[str, dict[str, list[Any]]]
+"""The schemas of each event, by fingerprint; several of one where they differ in logical types."""
 
 
 def versions_in(path: Path) -> Versions:
@@ -53,9 +53,19 @@ def with_versions(manifests: Iterable[Manifest], versions: Versions) -> list[Man
     ]
 
 
-def _with(entry: SchemaEntry, versions: dict[str, Any]) -> SchemaEntry:
+def is_same_version(one: Any, other: Any) -> bool:
+    """Whether two schemas with one fingerprint agree in logical types too, which it doesn't cover."""
+    return one == other or not logical_changes(parse_schema(one), parse_schema(other))
+
+
+def _with(entry: SchemaEntry, versions: dict[str, list[Any]]) -> SchemaEntry:
     known = [entry.schema, *entry.earlier]
-    others = (schema for mark, schema in sorted(versions.items()) if mark != entry.fingerprint)
+    others = (
+        schema
+        for mark, schemas in sorted(versions.items())
+        for schema in schemas
+        if mark != entry.fingerprint or not is_same_version(schema, entry.schema)
+    )
     return replace(entry, earlier=(*entry.earlier, *(schema for schema in others if schema not in known)))
 
 
@@ -74,5 +84,6 @@ def _versions(schemas: Iterable[Any]) -> Versions:
             definition = parse_schema(schema)
         except SchemaError:
             continue
-        found.setdefault(definition.name, {})[definition.fingerprint] = schema
+        versions = found.setdefault(definition.name, {}).setdefault(definition.fingerprint, [])
+        versions[:] = [each for each in versions if not is_same_version(each, schema)] + [schema]
     return found

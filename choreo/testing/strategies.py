@@ -6,8 +6,6 @@ hypothesis is needed only here: ``pip install "choreo-saga[testing]"``.
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
@@ -15,7 +13,8 @@ from enum import Enum
 from typing import Any, get_args, get_origin
 from uuid import UUID
 
-from choreo.avro.annotations import field_types, unsupported, unwrap
+from choreo.annotations import members
+from choreo.avro.annotations import field_types, unsupported
 from choreo.avro.derivation import derive
 from choreo.errors import ConfigurationError
 from choreo.events import DecimalOf, event_name
@@ -110,7 +109,12 @@ def _record(cls: type, place: str, given: dict[str, SearchStrategy[Any]]) -> Sea
 
 
 def _value(annotation: Any, place: str) -> SearchStrategy[Any]:
-    annotation, metadata = unwrap(annotation)
+    return st.one_of([_single(member, metadata, place) for member, metadata in members(annotation)])
+
+
+def _single(annotation: Any, metadata: tuple[Any, ...], place: str) -> SearchStrategy[Any]:
+    if annotation is type(None):
+        return st.none()
     if annotation is Decimal:
         digits = next(part for part in metadata if isinstance(part, DecimalOf))
         return _decimals(digits)
@@ -125,9 +129,6 @@ def _value(annotation: Any, place: str) -> SearchStrategy[Any]:
 
 def _generic(annotation: Any, place: str) -> SearchStrategy[Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        members = [st.none() if each is type(None) else _value(each, place) for each in arguments]
-        return st.one_of(members)
     make = _CONTAINERS.get(origin)
     if make is None:
         raise unsupported(annotation, place)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from choreo.avro import AvroCodec
+from choreo.errors import SchemaError
 from choreo.participant import Participant
 from choreo.ports import Clock, Log
 from choreo.store.sqlite.store import SQLiteStore
@@ -34,6 +35,8 @@ def open_worker(
     opened = SQLiteStore(store)
     try:
         codec = AvroCodec(participant.events, [Path(folder) for folder in schemas])
+        if codec.ambiguous:
+            raise SchemaError(codec.ambiguous[0], hint="choreo schemas check lists what to do")
         yield Worker(participant, opened, records, codec, clock or SystemClock(), options or Options())
     finally:
         opened.close()

@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import Enum, IntFlag
 from pathlib import Path
-from typing import Annotated, Any, Literal, NewType, Union
+from typing import Annotated, Any, Literal, NewType
 from uuid import UUID, uuid4
 
 import pytest
@@ -188,11 +188,6 @@ def test_a_member_called_unknown_is_the_enum_s_default() -> None:
         (Fancy, "shop.Fancy.prix_été: not an Avro name", "ASCII"),
         (Été, "shop.One.x: 'Été' is not an Avro name", "ASCII"),
         (Item | Elsewhere, "shop.One.x: a reader can't tell Item and Elsewhere apart", "wrap one"),
-        (
-            Union[Item, Maybe],  # noqa: UP007
-            "shop.One.x: a union inside of a union",
-            "one union",
-        ),
         ("Missing", "shop.One: an annotation can't be read", "top of the module"),
     ],
 )
