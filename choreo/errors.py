@@ -83,6 +83,14 @@ class StoreMismatch(StoreError):
     """Raised when the store and the topic contradict each other, which could lose or repeat effects."""
 
 
+class StoreGone(StoreError):
+    """Raised when the files of an open store were deleted, moved or replaced by others."""
+
+
+class NestedTransaction(StoreError, TransactionControl):
+    """Raised when a transaction is opened inside of another one of the same store, and would wait for it."""
+
+
 class Fenced(StoreError):
     """Raised when another worker has claimed the store, so that this one must stop."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from choreo.avro import AvroCodec
+from choreo.client.pool import Pool
 from choreo.client.status import status_of
 from choreo.client.transaction import LocalTransaction
 from choreo.errors import ConfigurationError, StoreError
@@ -18,7 +20,6 @@ from choreo.ports import Clock, Codec, Store
 from choreo.project.lock import derive_by
 from choreo.records import Entry
 from choreo.saga import Saga
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
 
 
@@ -28,93 +29,147 @@ def connect(
     *,
     schemas: Sequence[str | Path] = (),
     lock: str | Path | None = None,
-) -> None:
+) -> StoreConnection:
     """Connect a participant to its store, for ``participant.transaction()``, ``status()`` and ``wait()``.
 
     ``store`` is the path of the SQLite database of the participant's worker, which is created where it does
-    not exist. Each thread opens the database at its first use. ``schemas`` are folders with the schemas of
+    not exist. Nothing is opened before the first use. The connection may be used by every thread and, after
+    a ``fork()``, by both processes. ``participant.close()`` closes it, as do the end of a ``with`` block and
+    that of the process. ``schemas`` are folders with the schemas of
     other versions of the events. ``lock`` is the path of ``choreography.json``, which is required where
     compensations name no event.
 
     Raises `DeclarationError` for a compensation that nothing calls, `SchemaError` for an event without an
-    Avro schema, `ManifestError` for a lock that can't be read. At a thread's first use, `StoreError` where
-    the database can't be opened.
+    Avro schema, `ManifestError` for a lock that can't be read. At the first use, `StoreError` where the
+    database can't be opened.
 
     >>> import tempfile
     >>> from examples.orders.orders import orders
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     connect(orders, f"{folder}/orders.db")
+    ...     with connect(orders, f"{folder}/orders.db"):
+    ...         orders.status("o-1") is None
+    True
     """
     if lock is not None:
         derive_by(Path(lock), participant)
     codec = AvroCodec(participant.events, [Path(folder) for folder in schemas])
-    participant.connect(StoreConnection(participant, lambda: SQLiteStore(store), codec, SystemClock()))
+    pool = Pool(Path(store), participant.prepare)
+    connection = StoreConnection(participant, pool, codec, SystemClock())
+    if participant.connection is not None:
+        participant.connection.close()
+    participant.connect(connection)
+    return connection
 
 
 _LOOK_SECONDS = 0.02
 """The interval at which `StoreConnection.wait` polls the store."""
 
+_here: ContextVar[tuple[LocalTransaction, ...]] = ContextVar("choreo_local_transactions", default=())
+"""The transactions that are open in this task or call, the innermost last."""
+
 
 class StoreConnection:
-    """Implements `choreo.participant.connection.Connection`, with one open database for each thread."""
+    """Implements `choreo.participant.connection.Connection`.
+
+    ``stores`` is a pool, or a function that returns a store which others open and close.
+    """
 
     def __init__(
         self,
         participant: Participant,
-        open_store: Callable[[], Store],
+        stores: Pool | Callable[[], Store],
         codec: Codec,
         clock: Clock,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self._participant = participant
         self._roles = participant.roles()
-        self._open_store = open_store
+        self._stores = stores
         self._codec = codec
         self._clock = clock
         self._new_id = new_id
-        self._local = threading.local()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, and disconnect the participant; closing twice does no harm.
+
+        A transaction that is open in another thread is closed at its end.
+        """
+        if isinstance(self._stores, Pool):
+            self._stores.close()
+        if self._participant.connection is self:
+            self._participant.connect(None)
 
     @contextmanager
     def transaction(self) -> Iterator[LocalTransaction]:
-        """Open a transaction on the calling thread's store."""
-        store = self._store()
-        with store.turn(), store.savepoint(), self._marked():
-            yield LocalTransaction(
+        """Open a transaction on the store."""
+        with self._lent() as store, store.turn(), store.savepoint():
+            opened = LocalTransaction(
                 self._participant, self._roles, store, self._codec, self._clock, self._new_id
             )
+            _here.set((*self._open_here(), opened))
+            try:
+                yield opened
+            finally:
+                opened.end()
 
     def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
         """Return the status of a saga, None where the participant knows no saga with that id."""
-        store = self._store()
-        entries = self._entries(store, saga_id, saga)
-        if not entries:
-            return None
-        role = self._roles[entries[0].saga_type]
-        return status_of(role, entries, store.scheduled(saga_id))
+        with self._reading() as store:
+            entries = self._entries(store, saga_id, saga)
+            if not entries:
+                return None
+            role = self._roles[entries[0].saga_type]
+            return status_of(role, entries, store.scheduled(saga_id))
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
         """Wait until a saga has ended, for ``timeout`` at most, and return its status then."""
-        if getattr(self._local, "in_transaction", False):
-            raise StoreError("wait() inside of a transaction would never see the end", hint="commit first")
-        store, until = self._store(), time.monotonic() + timeout.total_seconds()
+        self.refuse_to_wait()
+        until, seen = time.monotonic() + timeout.total_seconds(), -1
+        status = None
         while True:
-            store.changed()
-            status = self.status(saga_id, saga)
-            if status is not None and status.is_ended:
+            with self._reading() as store:
+                count = len(self._entries(store, saga_id, saga))
+            left = until - time.monotonic()
+            if count != seen or left <= 0:
+                seen, status = count, self.status(saga_id, saga)
+            if left <= 0 or (status is not None and status.is_ended):
                 return status
-            while not store.changed():
-                left = until - time.monotonic()
-                if left <= 0:
-                    return status
-                time.sleep(min(left, _LOOK_SECONDS))
+            time.sleep(min(left, _LOOK_SECONDS))
+
+    def refuse_to_wait(self) -> None:
+        """Raise `StoreError` inside of a transaction, which would never see the end of a saga."""
+        with self._reading() as store:
+            if store.blocks_here:
+                raise StoreError(
+                    "wait() inside of a transaction would never see the end", hint="commit first"
+                )
+
+    def _lent(self) -> AbstractContextManager[Store]:
+        """Return a block with a store for the caller's own use."""
+        return self._stores.lend() if isinstance(self._stores, Pool) else nullcontext(self._stores())
 
     @contextmanager
-    def _marked(self) -> Iterator[None]:
-        self._local.in_transaction = True
-        try:
-            yield
-        finally:
-            self._local.in_transaction = False
+    def _reading(self) -> Iterator[Store]:
+        """Yield the store of the transaction that is open here, which sees what it wrote, or another one."""
+        own = self._own()
+        if own is not None:
+            yield own.store
+            return
+        with self._lent() as store:
+            yield store
+
+    def _open_here(self) -> Iterator[LocalTransaction]:
+        return (each for each in _here.get() if each.is_open)
+
+    def _own(self) -> LocalTransaction | None:
+        own = [each for each in self._open_here() if each.participant is self._participant]
+        return own[-1] if own else None
 
     def _entries(self, store: Store, saga_id: str, saga: Saga | None) -> list[Entry]:
         entries = [entry for entry in store.history(saga_id) if entry.saga_type in self._roles]
@@ -126,17 +181,3 @@ class StoreConnection:
                 f"sagas of several types have the id {saga_id}: {', '.join(types)}", hint="give saga="
             )
         return entries
-
-    def _store(self) -> Store:
-        store: Store | None = getattr(self._local, "store", None)
-        if store is None:
-            store = self._open_store()
-            try:
-                if self._participant.prepare:
-                    with store.turn():
-                        self._participant.prepare(store.db)
-            except BaseException:  # the next use opens the store again
-                store.close()
-                raise
-            self._local.store = store
-        return store

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from choreo.errors import DeclarationError
+from choreo.errors import DeclarationError, StoreError
 from choreo.events import event_name
 from choreo.outcome import CANCEL, START
 from choreo.participant import Participant
@@ -32,24 +32,31 @@ class LocalTransaction:
         clock: Clock,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        self._participant = participant
+        self.participant = participant
+        self.store = store
+        self.is_open = True
         self._roles = roles
-        self._store = store
         self._publisher = Publisher(participant, store, codec, clock)
         self._new_id = new_id or new_saga_id
 
     @property
     def db(self) -> Any:
         """The database with the transaction open; it refuses commit and rollback."""
-        return self._store.db
+        self._refuse_ended()
+        return self.store.db
+
+    def end(self) -> None:
+        """Refuse every use from now on: the connection may serve another caller's transaction next."""
+        self.is_open = False
 
     def start(self, event: object, saga_id: str | None = None) -> str:
         """Start a saga, unless the participant has started one with that id before; return its id."""
+        self._refuse_ended()
         saga = self._saga_of(event, "starts")
         if not self._roles[saga.name].owns_start:
             raise DeclarationError(
-                f"{self._participant.name} starts {saga.name!r} but does not say how to end it when it fails",
-                hint=f"declare @{self._participant.name}.compensation(of=….start) that returns "
+                f"{self.participant.name} starts {saga.name!r} but does not say how to end it when it fails",
+                hint=f"declare @{self.participant.name}.compensation(of=….start) that returns "
                 f"{event_name(saga.fails)}",
             )
         chosen = self._new_id() if saga_id is None else saga_id
@@ -58,16 +65,23 @@ class LocalTransaction:
 
     def cancel(self, saga_id: str, event: object) -> None:
         """Publish the cancellation of a saga, which changes nothing after the pivot or the end."""
+        self._refuse_ended()
         saga = self._saga_of(event, "aborts")
         self._publisher.publish(saga, saga_id, CANCEL, "cancellation", event)
 
+    def _refuse_ended(self) -> None:
+        if not self.is_open:
+            raise StoreError(
+                "the transaction has ended", hint="start and cancel inside of its with block, or open another"
+            )
+
     def _saga_of(self, event: object, part: str) -> Saga:
-        for saga in self._participant.sagas:
+        for saga in self.participant.sagas:
             if getattr(saga, part) is type(event):
                 return saga
-        names = [event_name(cls) for cls in (getattr(s, part) for s in self._participant.sagas) if cls]
+        names = [event_name(cls) for cls in (getattr(s, part) for s in self.participant.sagas) if cls]
         raise DeclarationError(
-            f"{type(event).__name__} {part} no saga of {self._participant.name}",
+            f"{type(event).__name__} {part} no saga of {self.participant.name}",
             hint=f"events that do: {', '.join(names) or 'none'}",
         )
 

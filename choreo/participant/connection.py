@@ -134,3 +134,7 @@ class Connection(Protocol):
         transaction of the same thread, where the end can never be seen.
         """
         ...
+
+    def close(self) -> None:
+        """Close what is open, and disconnect the participant; closing twice does no harm."""
+        ...

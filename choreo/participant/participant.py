@@ -297,6 +297,11 @@ class Participant:
         """Set the connection to the store, or remove it; called by ``choreo.connect``."""
         self._connection = connection
 
+    def close(self) -> None:
+        """Close the connection to the store, where there is one; the end of the process does so, too."""
+        if self._connection is not None:
+            self._connection.close()
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Open a local transaction in which sagas are started and cancelled; see `Connection.transaction`."""
         return self._connected().transaction()

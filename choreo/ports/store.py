@@ -38,10 +38,19 @@ class Store(Protocol):
     def turn(self) -> AbstractContextManager[None]:
         """Open the transaction of a turn, which is committed at the end and rolled back on an exception.
 
-        Raises `StoreError` when the database stays locked, when a turn is open already, or when the
-        transaction was lost or can't be committed; `TransactionControl` when something inside, but
-        outside of a savepoint, tried to commit or roll back; `Fenced` when another worker has claimed
-        the store since this one did. In any case nothing was committed.
+        Raises `StoreError` when the database stays locked, or when the transaction was lost or can't be
+        committed; `NestedTransaction` at once where `blocks_here`; `TransactionControl` when something
+        inside, but outside of a savepoint, tried to commit or roll back; `Fenced` when another worker has
+        claimed the store since this one did. In any case nothing was committed. Raises `StoreGone` where
+        the store's files were deleted or replaced meanwhile.
+        """
+        ...
+
+    @property
+    def blocks_here(self) -> bool:
+        """Whether the calling thread or task has a turn of this database open, by any connection.
+
+        Whoever waits here for another writer then waits for ever.
         """
         ...
 

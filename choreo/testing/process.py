@@ -251,8 +251,7 @@ class SimulatedConnection(StoreConnection):
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
         """Run the simulation until a saga has ended, for ``timeout`` of virtual time at most."""
-        if getattr(self._local, "in_transaction", False):
-            raise StoreError("wait() inside of a transaction would never see the end", hint="commit first")
+        self.refuse_to_wait()
 
         def has_ended() -> bool:
             status = self.status(saga_id, saga)

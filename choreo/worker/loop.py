@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -72,6 +73,7 @@ class Worker:
         self._clock = clock
         self._options = options
         self._stopping = threading.Event()
+        self._pid = os.getpid()
         self._partitions = Partitions(store, records, options.start)
         self._processor = Processor(
             participant,
@@ -143,6 +145,10 @@ class Worker:
             self._drain()
             self._finish()
         finally:
+            if (
+                os.getpid() != self._pid
+            ):  # a handler has forked: this copy must not close what is its parent's
+                os._exit(1)
             self._calls.stop(self._options.flush_seconds)
             self._log.close()
 

@@ -104,8 +104,11 @@ def test_another_thread_is_refused(store: SQLiteStore) -> None:
 def test_a_turn_waits_no_longer_than_told(store: SQLiteStore, tmp_path: Path) -> None:
     """A database that stays locked is an error with a hint; afterwards the store works."""
     hasty = SQLiteStore(tmp_path / "shop.db", busy_timeout=0.01)
-    with store.turn(), pytest.raises(StoreError, match=r"is locked .*hint"), hasty.turn():
+    store.db.begin()
+    store.db["orders"].insert({"id": 1})
+    with pytest.raises(StoreError, match=r"is locked .*hint"), hasty.turn():
         pass
+    store.db.rollback()
     with hasty.turn():
         hasty.append([entry()])
     hasty.close()

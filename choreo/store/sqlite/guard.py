@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
-from choreo.errors import TransactionControl
+from choreo.errors import StoreError, TransactionControl
+from choreo.store.sqlite import forks
+from choreo.store.sqlite.files import Identity
 
 _ATTACHMENTS = {sqlite3.SQLITE_ATTACH: "ATTACH", sqlite3.SQLITE_DETACH: "DETACH"}
 
@@ -14,6 +16,7 @@ class GuardedConnection(sqlite3.Connection):
     """A connection that refuses to be closed while a turn is open, as ``with ctx.db:`` would."""
 
     guard: Guard | None = None
+    identity: Identity | None = None
 
     def close(self) -> None:
         """Close the connection, or refuse to."""
@@ -21,6 +24,34 @@ class GuardedConnection(sqlite3.Connection):
             self.guard.denied = "CLOSE"
             raise sqlite3.ProgrammingError("not authorized")
         super().close()
+        forks.closed(self)
+
+    def disown(self) -> None:
+        """Refuse every use from now on: another process opened the connection."""
+        if self.guard is not None:
+            self.guard.phase = "inherited"
+        self.__class__ = InheritedConnection
+
+
+class InheritedConnection(GuardedConnection):
+    """A connection of the process that this one was forked from; to close it does nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise inherited()
+
+    execute = executemany = executescript = cursor = _refuse
+    commit = rollback = backup = serialize = _refuse
+
+
+def inherited() -> StoreError:
+    """Return the error for a transaction, or a store, that is used by a forked process."""
+    return StoreError(
+        "this transaction, or store, is of the process that opened it; this one was forked since",
+        hint=forks.HINT,
+    )
 
 
 class Guard:
@@ -46,7 +77,7 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self.phase: Literal["outside", "turn", "ending"] = "outside"
+        self.phase: Literal["outside", "turn", "ending", "inherited"] = "outside"
         self.denied = ""
         self._stale = False
 

@@ -11,6 +11,8 @@ from sqlite_utils import Database
 
 from choreo.errors import StoreError
 from choreo.store.sqlite.errors import store_error
+from choreo.store.sqlite.files import identity_of
+from choreo.store.sqlite.forks import opened, refuse_inherited
 from choreo.store.sqlite.guard import GuardedConnection
 from choreo.store.sqlite.migrations import migrate
 
@@ -18,15 +20,18 @@ from choreo.store.sqlite.migrations import migrate
 _KEPT_STATEMENTS = 256
 
 
-def open_database(path: str | Path, busy_timeout: float, image: bytes = b"") -> Database:
+def open_database(
+    path: str | Path, busy_timeout: float, image: bytes = b"", *, any_thread: bool = False
+) -> Database:
     """Open the database at ``path``, durable and up to date; make it where there is none.
 
-    ``busy_timeout`` is in seconds; ``image`` is what a database in memory begins with. Raises `StoreError`
-    with a hint, whatever is wrong with the file.
+    ``busy_timeout`` is in seconds; ``image`` is what a database in memory begins with. ``any_thread`` may use
+    it, one after the other. Raises `StoreError` with a hint, whatever is wrong with the file.
     """
     name = str(path)
     if name != ":memory:":
         _check_path(Path(path))
+        refuse_inherited(name)
         if image:
             raise StoreError(f"{name} is a file: only a database in memory begins with an image")
     try:
@@ -35,11 +40,15 @@ def open_database(path: str | Path, busy_timeout: float, image: bytes = b"") -> 
             timeout=busy_timeout,
             isolation_level=None,
             cached_statements=_KEPT_STATEMENTS,
+            check_same_thread=not any_thread,
             factory=GuardedConnection,
         )
     except sqlite3.Error as error:
         raise store_error(name, error) from error
     try:
+        if name != ":memory:":
+            connection.identity = identity_of(name)
+            opened(connection)
         if image:
             connection.deserialize(image)
         return _prepared(connection, name, busy_timeout)

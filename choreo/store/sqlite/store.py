@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlite_utils import Database
 
@@ -15,7 +15,8 @@ from choreo.errors import Fenced, PayloadErased, StoreMismatch
 from choreo.ports.saga_log import SagaLog
 from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
 from choreo.store.sqlite.errors import store_error
-from choreo.store.sqlite.guard import Guard
+from choreo.store.sqlite.files import Files
+from choreo.store.sqlite.guard import Guard, GuardedConnection
 from choreo.store.sqlite.heads import Heads
 from choreo.store.sqlite.opening import open_database
 from choreo.store.sqlite.pending import Pending
@@ -78,8 +79,9 @@ class SQLiteStore:
     """A `choreo.ports.Store` in an SQLite file, in which the service may keep its own tables.
 
     ``path`` may be ``":memory:"``; ``busy_timeout`` is the time to wait for another writer, in seconds.
-    A store belongs to the thread that made it. Opening raises `StoreError` with a hint; later `StoreError`
-    is raised when the database is locked too long, or fails.
+    A store belongs to the thread that made it, unless ``any_thread`` may use it, one after the other; and to
+    the process that made it: a forked one is refused every use. Opening raises `StoreError` with a hint;
+    later `StoreError` is raised when the database is locked too long, or fails.
 
     A store in memory begins as a copy of another one where ``image`` is what `image` returned of that.
     ``chance`` returns so many random bytes.
@@ -105,16 +107,21 @@ class SQLiteStore:
         busy_timeout: float = 5.0,
         image: bytes = b"",
         chance: Callable[[int], bytes] = os.urandom,
+        any_thread: bool = False,
     ) -> None:
         self._path = str(path)
-        self._db = open_database(path, busy_timeout, image)
-        self._connection: sqlite3.Connection = self._db.conn
+        self._db = open_database(path, busy_timeout, image, any_thread=any_thread)
+        self._connection = cast(GuardedConnection, self._db.conn)
         guard = Guard()
         guard.watch(self._connection)
         self._heads = Heads(self._connection, chance=chance)
         self._pending = Pending(self._heads)
         self._claim = Claim(self._connection, chance)
-        self._turn = Turn(self._path, self._connection, guard, self._pending, self._claim)
+        self._guard = guard
+        self._files = Files(self._path)
+        self._turn = Turn(
+            self._path, self._connection, guard, self._pending, self._claim, self._files, moves=any_thread
+        )
         self._savepoint = Savepoint(self._turn, self._connection, guard, self._pending)
         self._saga_log = SQLiteSagaLog(self._path, self._connection, self._turn, self._pending, self._heads)
         self._store_id = str(self._rows(_OWNER)[0][0])
@@ -138,6 +145,11 @@ class SQLiteStore:
     def turn(self) -> AbstractContextManager[None]:
         """Open the one transaction of a turn; see `choreo.ports.Store.turn`."""
         return self._turn
+
+    @property
+    def blocks_here(self) -> bool:
+        """Whether the calling thread or task has a turn of this database open, by any connection."""
+        return self._turn.blocks_here
 
     def savepoint(self) -> AbstractContextManager[None]:
         """Open a savepoint inside a turn; see `choreo.ports.Store.savepoint`."""
@@ -307,8 +319,21 @@ class SQLiteStore:
         rows = self._rows(_EDITED, saga_id, task, name, event_id)
         return rows[0][0] if rows else None
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no transaction is open in it, and this process may use it."""
+        return self._guard.phase == "outside" and not self._connection.in_transaction
+
+    def check_files(self) -> None:
+        """Raise `StoreGone` where the store's files were deleted, moved or replaced since it was opened."""
+        self._files.check()
+
     def changed(self) -> bool:
-        """Whether another connection has committed since the last call; cheap."""
+        """Whether another connection has committed since the last call; cheap.
+
+        Raises `StoreGone` where the store's files were deleted, moved or replaced since it was opened.
+        """
+        self._files.check()
         before, self._data_version = self._data_version, self._rows(_DATA_VERSION)[0][0]
         return bool(before != self._data_version)
 

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from choreo.errors import Fenced, StoreError, TransactionControl
+from choreo.errors import Fenced, NestedTransaction, StoreError, TransactionControl
+from choreo.store.sqlite import forks
 from choreo.store.sqlite.errors import store_error
-from choreo.store.sqlite.guard import Guard
+from choreo.store.sqlite.files import Files
+from choreo.store.sqlite.guard import Guard, GuardedConnection, inherited
+from choreo.store.sqlite.nesting import Occupation, is_inside, refuse_inside
 from choreo.store.sqlite.pending import Mark, Pending
 from choreo.store.sqlite.rows import UNWRITABLE
 
@@ -51,12 +54,27 @@ _ROLLBACK = "ROLLBACK TO choreo_item"
 
 
 class Turn:
-    """The transaction of a turn: on leaving, what is pending is written and committed, or rolled back."""
+    """The transaction of a turn: on leaving, what is pending is written and committed, or rolled back.
+
+    One that ``moves`` may be left in another thread than it was entered in.
+    """
 
     def __init__(
-        self, path: str, connection: sqlite3.Connection, guard: Guard, pending: Pending, claim: Claim
+        self,
+        path: str,
+        connection: GuardedConnection,
+        guard: Guard,
+        pending: Pending,
+        claim: Claim,
+        files: Files,
+        *,
+        moves: bool,
     ) -> None:
         self._path = path
+        self._files = files
+        self._moves = moves
+        self._key = connection.identity or id(connection)
+        self._occupation: Occupation | None = None
         self._connection = connection
         self._guard = guard
         self._pending = pending
@@ -67,39 +85,56 @@ class Turn:
         """Whether a turn is open."""
         return self._guard.phase == "turn"
 
+    @property
+    def blocks_here(self) -> bool:
+        """Whether a turn of this database is open in the calling thread or task."""
+        return is_inside(self._key)
+
     def require(self, what: str) -> None:
         """Raise `StoreError` where ``what`` is called outside of a turn, or the turn is lost."""
         if self._guard.phase != "turn":
-            raise StoreError(f"{what}() outside of a turn", hint="open one with turn()")
+            raise self._not_open(what)
         if not self._connection.in_transaction:
             raise transaction_lost()
 
+    def _not_open(self, what: str) -> StoreError:
+        if self._guard.phase == "inherited":
+            return inherited()
+        return StoreError(f"{what}() outside of a turn", hint="open one with turn()")
+
     def __enter__(self) -> None:
+        forks.notice()
+        if self._guard.phase == "inherited":
+            raise inherited()
+        refuse_inside(self._path, self._key)
         if self.is_open:
-            raise StoreError(
+            raise NestedTransaction(
                 "a turn is open already", hint="one turn at a time; inside of it, use savepoint()"
             )
+        if self._connection.in_transaction:
+            raise StoreError("a transaction is open already", hint="commit it before the turn")
         try:
-            if self._connection.in_transaction:
-                raise StoreError("a transaction is open already", hint="commit it before the turn")
             self._guard.renew(self._connection)
-            self._begin()
-            self._pending.begin()
-        except sqlite3.Error as error:
-            raise store_error(self._path, error) from error
-        self._guard.phase = "turn"
-
-    def _begin(self) -> None:
-        self._connection.execute(_BEGIN)
-        try:
+            self._connection.execute(_BEGIN)
             self._claim.check()
+            self._pending.begin()
+            self._occupation = Occupation(self._key, moves=self._moves)
+            self._guard.phase = "turn"
+        except sqlite3.Error as error:
+            self._end()
+            raise store_error(self._path, error) from error
         except BaseException:
-            self._connection.rollback()
+            self._end()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        forks.notice()
+        if self._guard.phase == "inherited":
+            if kind is None:
+                raise inherited()
+            return
         try:
             self._guard.enforce(error)
             if kind is None:
@@ -108,6 +143,8 @@ class Turn:
             raise store_error(self._path, failure) from failure
         finally:
             self._end()
+        if kind is None:
+            self._files.check()
 
     def _commit(self) -> None:
         if not self._connection.in_transaction:
@@ -128,6 +165,9 @@ class Turn:
             pass  # a handler closed the connection: SQLite rolled back by itself
         finally:
             self._guard.phase = "outside"
+            if self._occupation is not None:
+                self._occupation.end()
+                self._occupation = None
 
 
 class Savepoint:
@@ -157,6 +197,8 @@ class Savepoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         mark = self._marks.pop()
+        if self._guard.phase == "inherited":
+            return
         if kind is not None or self._guard.denied:
             self._undo(mark)
         else:
