@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from choreo.cli import output
 from choreo.errors import ConfigurationError
 
 FOLDER = Path(__file__).parents[1] / "docs"
@@ -38,7 +39,7 @@ def docs(topic: str) -> None:
     if not topic:
         _list(files)
     elif topic in files:
-        click.echo_via_pager(files[topic].read_text(encoding="utf-8").rstrip("\n"))
+        output.pager(files[topic].read_text(encoding="utf-8").rstrip("\n"))
     else:
         close = get_close_matches(topic.lower(), files, 1)
         hint = f"did you mean {close[0]}?" if close else "`choreo docs` lists them"
@@ -51,7 +52,7 @@ def _list(files: dict[str, Path]) -> None:
         title, summary = outline(path.read_text(encoding="utf-8"))
         # Most titles only repeat the name of the topic.
         says = summary if title.lower() == name.replace("-", " ") else f"{title}: {summary}"
-        click.echo(f"{name:{width}}  {says}")
+        output.line(f"{name:{width}}  {says}")
 
 
 def outline(text: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from choreo.cli import output
 from choreo.project.choreography import choreography_named
 from choreo.project.manifests import manifest_from
 from choreo.render.graph import as_json, dot, table
@@ -30,7 +31,7 @@ def graph(names: tuple[str, ...], form: str) -> None:
     """
     sagas = choreography_named(names, manifest_from).sagas
     if form == "json":
-        click.echo(as_json(sagas))
+        output.json_text(as_json(sagas))
         return
     write = {"table": table, "mermaid": flowchart, "dot": dot}[form]
-    click.echo("\n\n".join(write(each) for each in sagas))
+    output.page("\n\n".join(write(each) for each in sagas))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from choreo.cli import output
 from choreo.errors import ConfigurationError
 from choreo.manifest import write_manifest
 from choreo.project.choreography import SUFFIX, manifests_declared
@@ -17,13 +18,14 @@ from choreo.project.manifests import manifest_from
 @click.argument("targets", metavar="MODULE[:PARTICIPANT]...", nargs=-1, required=True)
 @click.option(
     "--output",
+    "folder",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="Write one file for each participant, instead of to stdout.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where a file is not up to date.")
 @click.pass_context
-def manifest(context: click.Context, targets: tuple[str, ...], output: Path | None, check: bool) -> None:
+def manifest(context: click.Context, targets: tuple[str, ...], folder: Path | None, check: bool) -> None:
     """Write the manifests of participants: what they declare, as JSON that `choreo verify` reads.
 
     Commit them beside the code, so that other repositories can verify the whole choreography without
@@ -35,19 +37,19 @@ def manifest(context: click.Context, targets: tuple[str, ...], output: Path | No
       choreo manifest shop.orders shop.payments --output manifests
       choreo manifest shop.orders --output manifests --check
     """
-    if check and output is None:
+    if check and folder is None:
         raise ConfigurationError("--check compares with files", hint="name their folder with --output")
     texts = {each.participant: write_manifest(each) for each in manifests_declared(targets, manifest_from)}
-    if output is None:
+    if folder is None:
         for text in texts.values():
-            click.echo(text, nl=False)
+            output.json_text(text.rstrip("\n"))
         return
-    files = {output / f"{name}{SUFFIX}": text for name, text in texts.items()}
+    files = {folder / f"{name}{SUFFIX}": text for name, text in texts.items()}
     if check:
         context.exit(_compare(files))
     for path, text in files.items():
         write_document(path, text)
-        click.echo(f"wrote {path}")
+        output.line(f"wrote {path}")
 
 
 def _compare(files: dict[Path, str]) -> int:
@@ -56,5 +58,5 @@ def _compare(files: dict[Path, str]) -> int:
     for path, text in files.items():
         fits = path.is_file() and path.read_bytes() == text.encode()
         stale += not fits
-        click.echo(f"{path}: {'up to date' if fits else 'not up to date'}")
+        output.line(f"{path}: {'up to date' if fits else 'not up to date'}")
     return 1 if stale else 0

@@ -1,7 +1,12 @@
-"""Writes the output of commands: lines on stderr, colour on a terminal only, progress bars, logging."""
+"""Writes the output of commands: lines, JSON and pages, colour on a terminal only, progress bars, logging.
+
+Whatever a command shows goes through here, and is escaped here: text from outside reaches no terminal as it
+is. Only colours from `style` pass.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -11,6 +16,8 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from choreo.escape import escaped, escaped_json, escaped_lines
 
 if TYPE_CHECKING:
     from choreo.render.text import Line
@@ -31,24 +38,60 @@ def colour() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
+# What begins a colour while a text is escaped; nobody outside of this process knows it.
+_COLOUR = f"colour-{os.urandom(16).hex()}"
+
+
+def style(text: str, *, fg: str | None = None, bold: bool | None = None) -> str:
+    """Return a text in a colour, for `line` and `page`."""
+    return click.style(escaped(text), fg=fg, bold=bold).replace("\x1b", _COLOUR)
+
+
+def line(text: str) -> None:
+    """Write a line."""
+    click.echo(_coloured(escaped(text)), color=colour())
+
+
+def page(text: str) -> None:
+    """Write lines that were put together elsewhere, from values that were each escaped there."""
+    click.echo(_coloured(escaped_lines(text)), color=colour())
+
+
+def pager(text: str) -> None:
+    """Show a text in the terminal's pager, or write it where there is no terminal."""
+    click.echo_via_pager(text)
+
+
+def data(value: Any) -> None:
+    """Write a value as JSON."""
+    json_text(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def json_text(text: str) -> None:
+    """Write JSON."""
+    click.echo(escaped_json(text))
+
+
 def error(message: str, hint: str = "") -> None:
     """Write an error on stderr, in one line."""
     text = f"{message} (hint: {hint})" if hint else message
-    label = click.style("error:", fg="red", bold=True)
-    click.echo(f"{label} {' '.join(text.split())}", err=True, color=colour())
+    notice(f"{style('error:', fg='red', bold=True)} {' '.join(text.split())}")
 
 
 def notice(message: str) -> None:
     """Write a line on stderr that is neither an error nor a log line."""
-    click.echo(message, err=True, color=colour())
+    click.echo(_coloured(escaped(message)), err=True, color=colour())
+
+
+def _coloured(text: str) -> str:
+    return text.replace(_COLOUR, "\x1b")
 
 
 def write_lines(lines: Iterable[Line], indent: str = "") -> None:
     """Write the lines of a timeline, each with its important part in the colour of its tone."""
-    for line in lines:
-        before, part, after = line.text.partition(line.part) if line.part else (line.text, "", "")
-        coloured = click.style(part, fg=_TONES.get(line.tone)) if part else ""
-        click.echo(f"{indent}{before}{coloured}{after}")
+    for each in lines:
+        before, part, after = each.text.partition(each.part) if each.part else (each.text, "", "")
+        line(f"{indent}{before}{style(part, fg=_TONES.get(each.tone)) if part else ''}{after}")
 
 
 def counted(number: int, noun: str) -> str:
@@ -62,7 +105,9 @@ def counted(number: int, noun: str) -> str:
 
 def bar(label: str, length: int) -> AbstractContextManager[Any]:
     """Return click's progress bar on stderr, hidden where that is no terminal."""
-    return click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+    return click.progressbar(
+        length=length, label=escaped(label), file=sys.stderr, hidden=not sys.stderr.isatty()
+    )
 
 
 def progress(things: Iterable[T], label: str, length: int | None = None) -> Iterator[T]:
@@ -70,7 +115,7 @@ def progress(things: Iterable[T], label: str, length: int | None = None) -> Iter
     with click.progressbar(
         things,
         length=length,
-        label=label,
+        label=escaped(label),
         show_pos=True,
         file=sys.stderr,
         hidden=not sys.stderr.isatty(),
@@ -81,7 +126,27 @@ def progress(things: Iterable[T], label: str, length: int | None = None) -> Iter
 
 def set_up_logging(level: str) -> None:
     """Log to stderr with time and level, unless the participant's own module has set logging up already."""
-    logging.basicConfig(level=level.upper(), format=_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Escaped(_FORMAT, "%Y-%m-%dT%H:%M:%S"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+class _Escaped(logging.Formatter):
+    """Writes a message in one line, and below it the lines of an exception, if there is one."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """Return the lines of an exception."""
+        return escaped_lines(super().formatException(ei))
+
+
+def escape_warnings() -> None:
+    """Escape what is logged where nobody has set logging up, too."""
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Escaped("%(message)s"))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class Root(Group):
         """Run a command and exit."""
         extra["standalone_mode"] = False
         output.tolerate_narrow_encodings()
+        output.escape_warnings()
         try:
             code = super().main(*args, **extra)
         except ChoreoError as error:
@@ -65,4 +66,4 @@ def choreo(context: click.Context) -> None:
     """
     context.color = output.colour()
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        output.page(context.get_help())

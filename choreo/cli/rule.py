@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 import click
 
+from choreo.cli import output
 from choreo.errors import ConfigurationError
 from choreo.verify.rules import RULES
 
@@ -23,7 +24,7 @@ def rule(name: str) -> None:
     known = {each.id: each for each in RULES}
     if not name:
         for each in RULES:
-            click.echo(f"{each.id}  {each.name:<28} {each.level:<8} {each.summary}")
+            output.line(f"{each.id}  {each.name:<28} {each.level:<8} {each.summary}")
         return
     by_name = {each.name: each.id for each in RULES}
     wanted = by_name.get(name.lower(), name.upper())
@@ -33,4 +34,4 @@ def rule(name: str) -> None:
             f"there is no rule {name}",
             hint=f"did you mean {close[0]}?" if close else "`choreo rule` lists all",
         )
-    click.echo(f"{wanted} {known[wanted].page}")
+    output.page(f"{wanted} {known[wanted].page}")

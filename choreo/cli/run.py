@@ -88,7 +88,7 @@ def _address(cluster: options.Cluster) -> Iterator[str]:
     with output.quiet("choreo.kafka"):
         broker = EmbeddedBroker()
     with broker:
-        click.echo(f"embedded broker: join it with --embedded --bootstrap {broker.bootstrap}")
+        output.line(f"embedded broker: join it with --embedded --bootstrap {broker.bootstrap}")
         yield broker.bootstrap
 
 
@@ -140,7 +140,7 @@ def _work(
         with output.quiet("choreo.kafka"):
             identity = records.cluster_id()
         topics = ", ".join(participant.topics)
-        click.echo(f"{name}: store {path}, cluster {identity} at {cluster.bootstrap}, topics {topics}")
+        output.line(f"{name}: store {path}, cluster {identity} at {cluster.bootstrap}, topics {topics}")
         with stopping_on_signals(worker.stop):
             worker.run()
-    click.echo(f"{name}: stopped")
+    output.line(f"{name}: stopped")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, get_args
 
 import click
 
+from choreo.cli import output
 from choreo.cli.options import Duration
 from choreo.cli.sources import open_timelines, sources
 from choreo.outcome import SagaState
@@ -91,7 +91,7 @@ def sagas(
         found = list(islice(timelines.chosen(wanted), limit + 1))
     _show(found[:limit], threshold, form)
     if len(found) > limit and form == "text":
-        click.echo(f"… and more: --limit shows more than {limit}", err=True)
+        output.notice(f"… and more: --limit shows more than {limit}")
     if stuck and found:
         context.exit(1)
 
@@ -99,11 +99,11 @@ def sagas(
 def _show(timelines: Sequence[Timeline], threshold: int, form: str) -> None:
     if form == "json":
         data = [{**summary_data(each), "stuck": is_stuck(each, threshold)} for each in timelines]
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        output.data(data)
         return
     if not timelines:
-        click.echo("no such sagas")
+        output.line("no such sagas")
         return
     head = ("SAGA", "TYPE", "STATE", "AGE", "LAST", "WAITS FOR")
     for line in columns([head, *(summary_row(each) for each in timelines)]):
-        click.echo(line)
+        output.line(line)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from choreo.avro import Finding, check_schemas, write_schemas
-from choreo.cli import options
+from choreo.cli import options, output
 from choreo.project.modules import events_of
 
 
@@ -44,8 +44,8 @@ def write(targets: tuple[str, ...], schemas: str | None, allow_incompatible: boo
     events = events_of(targets)
     changed = write_schemas(events, Path(schemas or "schemas"), allow_incompatible=allow_incompatible)
     for path in changed:
-        click.echo(f"wrote {path}")
-    click.echo(f"{len(events)} events, {len(changed)} files changed")
+        output.line(f"wrote {path}")
+    output.line(f"{len(events)} events, {len(changed)} files changed")
 
 
 @schemas.command(short_help="Check that schema files and events agree.")
@@ -65,8 +65,8 @@ def check(context: click.Context, targets: tuple[str, ...], schemas: str | None)
     events = events_of(targets)
     findings = check_schemas(events, Path(schemas or "schemas"))
     for finding in findings:
-        click.echo(_line(finding))
-    click.echo(f"{len(events)} events, {len(findings)} findings")
+        output.line(_line(finding))
+    output.line(f"{len(events)} events, {len(findings)} findings")
     if findings:
         context.exit(1)
 

@@ -71,17 +71,17 @@ def _participants(names: Sequence[str]) -> Sequence[Participant]:
 
 
 def _show(run: RunFile, result: ReplayResult) -> None:
-    click.echo(f"{run.rule} in saga {run.saga}: {run.scenario}")
+    output.line(f"{run.rule} in saga {run.saga}: {run.scenario}")
     width = max((len(event.step) for event in run.events), default=0)
     for number, came in enumerate(result.events, 1):
         expected = run.events[number - 1] if number <= len(run.events) else None
         step, note = (expected.step, "") if expected else ("", "  (after the trace)")
-        click.echo(f"  {number} {step:{width}}  {short_name(came)}{note}")
+        output.line(f"  {number} {step:{width}}  {short_name(came)}{note}")
     for replaced in result.replaced:
-        click.echo(f"note: {replaced}", color=output.colour())
+        output.line(f"note: {replaced}")
     same = f"the same course: {len(result.events)} events, and {_ENDS[result.end]}"
     verdict = f"another course: {result.different}" if result.different else same
-    click.echo(click.style(verdict, fg="red" if result.different else "green"), color=output.colour())
+    output.line(output.style(verdict, fg="red" if result.different else "green"))
 
 
 _ENDS = {"completed": "the saga completed", "failed": "the saga failed", "": "the saga never ended"}

@@ -48,4 +48,4 @@ def create(
     except LogError as error:
         raise LogError(error.message, hint=error.hint or _HINT) from None
     for topic in wanted:
-        click.echo(f"{topic}: created" if topic in created else f"{topic}: exists already")
+        output.line(f"{topic}: created" if topic in created else f"{topic}: exists already")

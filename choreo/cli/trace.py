@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -45,13 +44,13 @@ def trace(context: click.Context, /, saga_id: str, saga_type: str, form: str, **
     if form == "text":
         output.write_lines(lines(timeline))
     elif form == "json":
-        click.echo(json.dumps(timeline_data(timeline), indent=2, ensure_ascii=False))
+        output.data(timeline_data(timeline))
     elif form == "mermaid":
         # Text must come at once: what draws a diagram or a page is imported where one is asked for.
         from choreo.render.mermaid import sequence_diagram
 
-        click.echo(sequence_diagram(timeline))
+        output.page(sequence_diagram(timeline))
     else:
         from choreo.render.html import page
 
-        click.echo(page(timeline), nl=False)
+        output.page(page(timeline).rstrip("\n"))

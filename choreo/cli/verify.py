@@ -147,6 +147,8 @@ def exit_code(verdict: Verdict, *, strict: bool) -> int:
 
 def _write(verdict: Verdict, form: str) -> None:
     if form == "text":
-        click.echo(text(verdict, lambda words, colour: click.style(words, fg=colour)), color=output.colour())
+        output.page(text(verdict, lambda words, colour: output.style(words, fg=colour)))
+    elif form in ("json", "sarif"):
+        output.json_text(writers[form](verdict))
     else:
-        click.echo(writers[form](verdict))
+        output.page(writers[form](verdict))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from choreo.errors import ManifestError
+from choreo.escape import escaped_json
 from choreo.manifest.fields import Fields
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -25,7 +26,7 @@ class Document(NamedTuple):
         """Return the text of a document, which is the same for the same content."""
         whole = {"format": self.format, **content}
         signed = {**whole, "hash": hash_of(whole)}
-        return json.dumps(signed, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return escaped_json(json.dumps(signed, indent=2, sort_keys=True, ensure_ascii=False)) + "\n"
 
     def read(self, content: bytes | str, where: str) -> Fields:
         """Return the fields of a document from its text; ``where`` is its place, for error messages.

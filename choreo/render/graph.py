@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from choreo.escape import escaped
 from choreo.events import short_name
 from choreo.graph import SagaGraph, Step
 from choreo.manifest import Alternatives
@@ -43,14 +44,20 @@ def _to(graph: SagaGraph, target: str, trigger: Alternatives, *, back: bool) -> 
 
 def dot(graph: SagaGraph) -> str:
     """Return the graph in DOT; the edges of a rollback are dashed."""
-    lines = [f'digraph "{graph.name}" {{', "  rankdir=LR;", "  node [shape=box];"]
+    lines = [f"digraph {_quoted(graph.name)} {{", "  rankdir=LR;", "  node [shape=box];"]
     for edge in edges(graph):
         style = ", style=dashed" if edge.back else ""
-        lines.append(f'  "{edge.source}" -> "{edge.target}" [label="{short_name(edge.event)}"{style}];')
+        label = _quoted(short_name(edge.event))
+        lines.append(f"  {_quoted(edge.source)} -> {_quoted(edge.target)} [label={label}{style}];")
     for step, event in ends(graph):
-        name = short_name(event)
-        lines.append(f'  "{step}" -> "{name}" [label="{name}"];')
+        name = _quoted(short_name(event))
+        lines.append(f"  {_quoted(step)} -> {name} [label={name}];")
     return "\n".join([*lines, "}"])
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a string of DOT, in which a backslash has no meaning."""
+    return '"{}"'.format(escaped(text).replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def as_json(graphs: Iterable[SagaGraph]) -> str:
@@ -90,7 +97,7 @@ def rows(graph: SagaGraph) -> list[Row]:
 
 def table(graph: SagaGraph) -> str:
     """Return the table (Richardson's "saga canvas") as text."""
-    lines = [_HEAD, *rows(graph)]
+    lines = [_HEAD, *(Row._make(map(escaped, row)) for row in rows(graph))]
     widths = [max(len(row[column]) for row in lines) for column in range(len(Row._fields))]
     written = [_line(row, widths) for row in lines]
     written.insert(1, "  ".join("-" * width for width in widths))

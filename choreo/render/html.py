@@ -9,8 +9,8 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from html import escape
 
+from choreo.escape import markup
 from choreo.render.layout import layout
 from choreo.render.style import style
 from choreo.render.svg import picture
@@ -49,7 +49,7 @@ def page(timeline: Timeline) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="referrer" content="no-referrer">',
-        f"<title>{escape(title)}</title>",
+        f"<title>{markup(title)}</title>",
         f"<style>{look}</style></head><body><main>",
         *_head(timeline),
         *_waits(timeline),
@@ -60,7 +60,7 @@ def page(timeline: Timeline) -> str:
         *_remains(timeline),
         *_lines(timeline),
         *_remarks(timeline),
-        f"<footer>Told by choreo {escape(__version__)}, {iso_time(timeline.now)}.</footer>",
+        f"<footer>Told by choreo {markup(__version__)}, {iso_time(timeline.now)}.</footer>",
         "</main></body></html>",
     ]
     return "\n".join(parts) + "\n"
@@ -69,12 +69,12 @@ def page(timeline: Timeline) -> str:
 def _head(timeline: Timeline) -> Iterator[str]:
     summary = headline(timeline).removeprefix(timeline.state).strip()
     tone = STATE_TONES[timeline.state]
-    yield f'<header><p class="type">{escape(timeline.saga_type)}</p><h1>{escape(timeline.saga_id)}</h1>'
-    badge = f'<span class="badge {tone}">{escape(timeline.state)}</span>'
-    yield f'<p class="summary">{badge}{escape(summary)}</p></header>'
+    yield f'<header><p class="type">{markup(timeline.saga_type)}</p><h1>{markup(timeline.saga_id)}</h1>'
+    badge = f'<span class="badge {tone}">{markup(timeline.state)}</span>'
+    yield f'<p class="summary">{badge}{markup(summary)}</p></header>'
     yield '<dl class="facts">'
     for name, value in _facts(timeline):
-        yield f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        yield f"<div><dt>{markup(name)}</dt><dd>{markup(value)}</dd></div>"
     yield "</dl>"
 
 
@@ -143,8 +143,8 @@ def _line(timeline: Timeline, moment: Moment) -> list[str]:
         _cell("number", "" if moment.took is None else span(moment.took)),
         _cell("who", moment.participant),
         _cell("step", short_step(moment.step, moment.participant)),
-        _toned(TONES[moment.what], moment.what, f'<br><span class="quiet">{escape(move)}</span>'),
-        f"<td>{escape(published_and_reason(moment))}{_detail(moment)}</td>",
+        _toned(TONES[moment.what], moment.what, f'<br><span class="quiet">{markup(move)}</span>'),
+        f"<td>{markup(published_and_reason(moment))}{_detail(moment)}</td>",
     ]
 
 
@@ -159,21 +159,21 @@ def _detail(moment: Moment) -> str:
         parts.append(f"{place.topic}[{place.partition}]@{place.offset}")
         read = [f"{who} {span(time - event.time)}" for who, time in sorted(event.read.items())]
         parts += [f"read by {', '.join(read)}"] if read else []
-    identity = f' <span class="id">· {escape(event.id)}</span>' if event else ""
-    return f'<br><span class="quiet">{escape(" · ".join(parts))}{identity}</span>'
+    identity = f' <span class="id">· {markup(event.id)}</span>' if event else ""
+    return f'<br><span class="quiet">{markup(" · ".join(parts))}{identity}</span>'
 
 
 def _remarks(timeline: Timeline) -> Iterator[str]:
     if timeline.remarks:
         yield "<h2>To be known</h2>"
-        yield f'<ul class="remarks">{"".join(f"<li>{escape(each)}</li>" for each in timeline.remarks)}</ul>'
+        yield f'<ul class="remarks">{"".join(f"<li>{markup(each)}</li>" for each in timeline.remarks)}</ul>'
 
 
 def _table(
     title: str, head: Iterable[str], rows: Iterable[list[str]], *, numbered: bool = False
 ) -> Iterator[str]:
-    yield f'<h2>{escape(title)}</h2><div class="card"><table><thead><tr>'
-    yield "".join(f"<th>{escape(name)}</th>" for name in head)
+    yield f'<h2>{markup(title)}</h2><div class="card"><table><thead><tr>'
+    yield "".join(f"<th>{markup(name)}</th>" for name in head)
     yield "</tr></thead><tbody>"
     for number, row in enumerate(rows, 1):
         start = f'<tr id="m{number}">{_cell("number", str(number))}' if numbered else "<tr>"
@@ -182,8 +182,8 @@ def _table(
 
 
 def _cell(kind: str, text: str) -> str:
-    return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
+    return f'<td class="{kind}">{markup(text)}</td>' if kind else f"<td>{markup(text)}</td>"
 
 
 def _toned(tone: Tone, text: str, below: str = "") -> str:
-    return f'<td class="move"><span class="tone {tone}">{escape(text)}</span>{below}</td>'
+    return f'<td class="move"><span class="tone {tone}">{markup(text)}</span>{below}</td>'

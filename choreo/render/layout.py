@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from choreo.escape import escaped
 from choreo.render.wording import TONES, Tone, published, published_and_reason, reason, short_step, span
 from choreo.timeline.events import event_names
 from choreo.timeline.moments import Moment
@@ -141,6 +142,7 @@ def _width_of(label: str, what: str) -> float:
 
 def cut(text: str, fits: float) -> str:
     """Return a text cut to a number of characters; the tooltip and the table have the whole text."""
+    text = escaped(text)
     longest = max(int(fits), 4)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from choreo.escape import escaped
 from choreo.events import short_name
 from choreo.graph import SagaGraph
 from choreo.render.graph import edges, ends
@@ -49,19 +50,21 @@ def _arrow(event: Event) -> str:
 
 def _text(text: str) -> str:
     """Return a text with entity codes for the characters that have a meaning in Mermaid."""
-    return re.sub(r"[#;<>&\"%{}\n\r:]", lambda found: f"#{ord(found[0])};", text)
+    return re.sub(r"[#;<>&\"%{}|:\\]", lambda found: f"#{ord(found[0])};", escaped(text))
 
 
 def flowchart(graph: SagaGraph) -> str:
     """Return the flowchart; the edges of a rollback are dotted."""
     numbers = {name: f"s{number}" for number, name in enumerate(graph.steps)}
     lines = ["flowchart LR"]
-    lines += [f'  {number}["{name}"]' for name, number in numbers.items()]
+    lines += [f'  {number}["{_text(name)}"]' for name, number in numbers.items()]
     for edge in edges(graph):
         if edge.source in numbers:
             arrow = "-.->" if edge.back else "-->"
-            lines.append(f"  {numbers[edge.source]} {arrow}|{short_name(edge.event)}| {numbers[edge.target]}")
+            lines.append(
+                f"  {numbers[edge.source]} {arrow}|{_text(short_name(edge.event))}| {numbers[edge.target]}"
+            )
     for number, (step, event) in enumerate(ends(graph)):
-        name = short_name(event)
+        name = _text(short_name(event))
         lines.append(f'  {numbers[step]} ==>|{name}| end{number}(["{name}"])')
     return "\n".join(lines)

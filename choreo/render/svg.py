@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 
+from choreo.escape import markup
 from choreo.render.layout import AXIS, BOX, LINE, TOP, Arrow, Bar, Box, Layout, Tick, cut
 
 ICONS = {
@@ -41,7 +41,7 @@ def picture(layout: Layout, title: str) -> str:
     return "\n".join(
         [
             f'<svg class="story" viewBox="0 0 {width} {height}" width="{width}" '
-            f'role="img" aria-label="{escape(title)}" xmlns="http://www.w3.org/2000/svg">',
+            f'role="img" aria-label="{markup(title)}" xmlns="http://www.w3.org/2000/svg">',
             _definitions(),
             *_lanes(layout),
             *(_tick(each, layout.width) for each in layout.ticks),
@@ -79,17 +79,17 @@ def _lanes(layout: Layout) -> Iterator[str]:
         width = min(len(name) * 8.2 + 32, _room(layout) - 8)
         left = _round(x - width / 2)
         yield f'<rect class="name" x="{left}" y="14" width="{_round(width)}" height="30" rx="8"/>'
-        yield f'<text class="name" x="{_round(x)}" y="34">{escape(cut(name, (width - 16) / 8.2))}</text>'
+        yield f'<text class="name" x="{_round(x)}" y="34">{markup(cut(name, (width - 16) / 8.2))}</text>'
 
 
 def _tick(tick: Tick, width: float) -> str:
     y = _round(tick.y)
     if not tick.pause:
-        return f'<text class="tick" x="{AXIS - 14}" y="{_round(tick.y + 4)}">{escape(tick.text)}</text>'
+        return f'<text class="tick" x="{AXIS - 14}" y="{_round(tick.y + 4)}">{markup(tick.text)}</text>'
     middle, below = _round((AXIS + width) / 2), _round(tick.y + 4)
     return (
         f'<line class="pause" x1="{AXIS - 40}" y1="{y}" x2="{_round(width)}" y2="{y}"/>'
-        f'<text class="pause" x="{middle}" y="{below}">{escape(tick.text)}</text>'
+        f'<text class="pause" x="{middle}" y="{below}">{markup(tick.text)}</text>'
     )
 
 
@@ -129,22 +129,22 @@ def _curve(source: Box, target: Box) -> str:
 
 def _box(box: Box) -> str:
     left, right_of_icon = box.x - box.width / 2, box.x - box.width / 2 + 31
-    what = f' <tspan class="what">{escape(box.what)}</tspan>' if box.what else ""
+    what = f' <tspan class="what">{markup(box.what)}</tspan>' if box.what else ""
     drawn = [
         f'<rect class="box" x="{_round(left)}" y="{_round(box.y - BOX / 2)}" width="{_round(box.width)}" '
         f'height="{BOX}" rx="9"/>',
         f'<use class="icon" href="#i-{icon(box.icon).replace(" ", "-")}" x="{_round(left + 9)}" '
         f'y="{_round(box.y - 8)}" width="16" height="16"/>',
         f'<text class="label" x="{_round(right_of_icon)}" y="{_round(box.y + 4.5)}">'
-        f"{escape(box.label)}{what}</text>",
+        f"{markup(box.label)}{what}</text>",
     ]
     y = box.y + BOX / 2 + LINE - 1
     for text, kind in ((box.event, "event void" if box.void else "event"), (box.why, "why")):
         if text:
-            drawn.append(f'<text class="{kind}" x="{_round(box.x)}" y="{_round(y)}">{escape(text)}</text>')
+            drawn.append(f'<text class="{kind}" x="{_round(box.x)}" y="{_round(y)}">{markup(text)}</text>')
             y += LINE
     ghost = "" if box.number else " ghost"
-    inside = f'<g class="moment {box.tone}{ghost}"><title>{escape(box.title)}</title>{"".join(drawn)}</g>'
+    inside = f'<g class="moment {box.tone}{ghost}"><title>{markup(box.title)}</title>{"".join(drawn)}</g>'
     return f'<a href="#m{box.number}">{inside}</a>' if box.number else inside
 
 

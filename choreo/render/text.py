@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from choreo.escape import escaped
 from choreo.render.wording import (
     STATE_TONES,
     TONES,
@@ -128,6 +129,6 @@ def columns(rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> list[st
 
 
 def _printable(text: str) -> str:
-    """Return a text in one line, without the control characters that a terminal would obey."""
-    shown = "".join(character if character.isprintable() else " " for character in text)
+    """Return a text in one line, of which every character can be seen."""
+    shown = escaped(text)
     return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"

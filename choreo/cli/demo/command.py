@@ -51,29 +51,31 @@ def _show(scenario: Scenario) -> bool:
         Runner(scenario.participants, broker.bootstrap, Path(folder), DEADLINE) as runner,
     ):
         names = ", ".join(each.name for each in scenario.participants)
-        click.echo(f"{len(scenario.participants)} participants, each with its own database: {names}")
+        output.line(f"{len(scenario.participants)} participants, each with its own database: {names}")
         ended_well = [_run(runner, case) for case in scenario.cases]
-        click.echo(click.style("\nThe balance of the business tables", bold=True))
+        output.line("")
+        output.line(output.style("The balance of the business tables", bold=True))
         holds = [_show_check(check) for check in scenario.balance(runner.databases)]
     return all(ended_well) and all(holds)
 
 
 def _run(runner: Runner, case: Case) -> bool:
-    click.echo(click.style(f"\n{case.title}", bold=True))
+    output.line("")
+    output.line(output.style(case.title, bold=True))
     saga_id = case.begin()
     state = runner.wait_for_end(saga_id)
     timeline = timeline_of(runner.views(saga_id), now())
     output.write_lines(moments(timeline), "  ")
     right = state == case.ends
     expected = "" if right else f", but should have {case.ends}"
-    click.echo(f"  {_mark(right)} saga {saga_id} {headline(timeline)}{expected}")
+    output.line(f"  {_mark(right)} saga {saga_id} {headline(timeline)}{expected}")
     return right
 
 
 def _show_check(check: Check) -> bool:
-    click.echo(f"  {_mark(check.holds)} {check.what}: {check.found}")
+    output.line(f"  {_mark(check.holds)} {check.what}: {check.found}")
     return check.holds
 
 
 def _mark(holds: bool) -> str:
-    return click.style("✓", fg="green") if holds else click.style("✗", fg="red")
+    return output.style("✓", fg="green") if holds else output.style("✗", fg="red")

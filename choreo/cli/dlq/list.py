@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
+from choreo.cli import output
 from choreo.cli.dlq.selection import Filter, Found, filtered, letters_in
 from choreo.cli.sources import now
 from choreo.cli.stores import open_stores, stores
@@ -34,9 +34,9 @@ def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) 
     with open_stores(stores) as opened:
         letters = letters_in(opened, Filter(**wanted), closed=closed)
     if form == "json":
-        click.echo(json.dumps([as_json(found) for found in letters], indent=2))
+        output.data([as_json(found) for found in letters])
     elif not letters:
-        click.echo("no dead letters")
+        output.line("no dead letters")
     else:
         for group in _grouped(letters):
             _show(group)
@@ -83,12 +83,12 @@ def _show(group: Sequence[Found]) -> None:
     owner = group[0].opened.participant or "nobody yet"
     what = f"{first.task} {first.name}" if first.name else f"records of {first.topic}"
     state = "" if first.state == "open" else f", {first.state}"
-    head = click.style(f"{first.reason}", fg="red" if first.state == "open" else None, bold=True)
+    head = output.style(f"{first.reason}", fg="red" if first.state == "open" else None, bold=True)
     oldest = span(max(now() - min(found.letter.recorded_at for found in group), 0))
-    click.echo(f"{head}  {what} ({owner}): {len(group)}{state}, oldest {oldest} ago")
+    output.line(f"{head}  {what} ({owner}): {len(group)}{state}, oldest {oldest} ago")
     for found in group[:_SHOWN]:
         letter = found.letter
         where = letter.saga_id or f"{letter.topic}[{letter.partition}]@{letter.offset}"
-        click.echo(f"  #{letter.id}  {where}  {letter.detail}")
+        output.line(f"  #{letter.id}  {where}  {letter.detail}")
     if len(group) > _SHOWN:
-        click.echo(f"  … and {len(group) - _SHOWN} more")
+        output.line(f"  … and {len(group) - _SHOWN} more")

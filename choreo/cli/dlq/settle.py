@@ -147,14 +147,14 @@ def edit(
         _refuse_without_event(found)
         body = body_of(found.letter.event_type, file.read(MAX_TEXT + 1), Path(schemas or "schemas"))
         if dry_run:
-            click.echo(f"{found.title}: a good {found.letter.event_type}; nothing was kept")
+            output.line(f"{found.title}: a good {found.letter.event_type}; nothing was kept")
             return
         store = found.opened.store
         with store.turn():
             kept = store.edit_dead_letter(number, body)
     if not kept:
         raise ConfigurationError(f"{found.title} was settled meanwhile", hint="see `choreo dlq list --all`")
-    click.echo(f"{found.title}: edited; now `choreo dlq requeue {number}`")
+    output.line(f"{found.title}: edited; now `choreo dlq requeue {number}`")
 
 
 def _refuse_without_event(found: Found) -> None:
@@ -184,9 +184,9 @@ def _settle_all(
         if why:
             output.notice(f"{found.title}: left alone: {why}")
         else:
-            click.echo(f"{found.title}: {'would be ' if dry_run else ''}{how}: {_what(found)}")
+            output.line(f"{found.title}: {'would be ' if dry_run else ''}{how}: {_what(found)}")
     if not letters:
-        click.echo("no dead letters")
+        output.line("no dead letters")
     return left
 
 

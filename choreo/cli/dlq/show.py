@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from choreo.avro.json_encoding import text_of
-from choreo.cli import options
+from choreo.cli import options, output
 from choreo.cli.dlq.list import as_json
 from choreo.cli.dlq.selection import Found, letter_of, participant
 from choreo.cli.stores import open_stores, stores
@@ -41,17 +41,17 @@ def show(
     with open_stores(stores) as opened:
         found = letter_of(opened, number, participant)
     if event_only:
-        click.echo(_text(found, folder))
+        output.json_text(_text(found, folder))
         return
     shown = as_json(found) | _bodies(found, folder)
     if form == "json":
-        click.echo(json.dumps(shown, indent=2))
+        output.data(shown)
         return
     width = max(len(name) for name in shown)
     for name, value in shown.items():
         if value not in ("", None, False):
             written = json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
-            click.echo(f"{name:{width}}  {written}")
+            output.line(f"{name:{width}}  {written}")
 
 
 def _text(found: Found, folder: Path) -> str:

@@ -93,7 +93,7 @@ def _wanted(saga_ids: Sequence[str], file: IO[str] | None) -> list[str]:
 
 def _show_erased(opened: Opened, counts: Counter[str], dry_run: bool) -> None:
     what = f"{output.counted(counts['payloads'], 'payload')} of {output.counted(counts['sagas'], 'saga')}"
-    click.echo(f"{opened.participant}: {what} {'would be ' if dry_run else ''}erased")
+    output.line(f"{opened.participant}: {what} {'would be ' if dry_run else ''}erased")
 
 
 @click.command(short_help="Remove sagas that ended long ago.")
@@ -138,9 +138,9 @@ def _show_pruned(opened: Opened, removals: Iterable[Removal], dry_run: bool) -> 
         counts.update(sagas=not each.kept, rows=each.removed)
         left.update([each.kept] if each.kept else [])
     what = f"{output.counted(counts['sagas'], 'saga')} of {output.counted(counts['rows'], 'row')}"
-    click.echo(f"{opened.participant}: {what} {'would be ' if dry_run else ''}pruned")
+    output.line(f"{opened.participant}: {what} {'would be ' if dry_run else ''}pruned")
     for why, count in left.items():
-        click.echo(f"{opened.participant}: {output.counted(count, 'saga')} left: {why}")
+        output.line(f"{opened.participant}: {output.counted(count, 'saga')} left: {why}")
 
 
 def _scrub(stores: Iterable[Opened], *, whole: bool) -> bool:

@@ -90,4 +90,4 @@ def import_log(file: Path, path: Path, dry_run: bool) -> None:
             origin = check_export(opened, lambda rows: progress(rows, str(file)))
         else:
             origin = import_export(opened, path, lambda rows: progress(rows, str(file)))
-    click.echo(f"{path}: the saga log of {origin.participant}{' would be there' if dry_run else ''}")
+    output.line(f"{path}: the saga log of {origin.participant}{' would be there' if dry_run else ''}")

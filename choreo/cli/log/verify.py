@@ -53,7 +53,7 @@ def verify(
             found += _check_heads(checks, heads)
         for each, check in checks.items():
             _sum_up(each, check)
-    click.echo(output.counted(found, "finding") if found else "no findings")
+    output.line(output.counted(found, "finding") if found else "no findings")
     context.exit(1 if found else 0)
 
 
@@ -91,7 +91,7 @@ def _show(opened: Opened, findings: Iterable[Finding | None]) -> int:
     for finding in findings:
         if finding is not None:
             count += 1
-            click.secho(f"{opened.participant or opened.path}: {finding}", fg="red", color=output.colour())
+            output.line(output.style(f"{opened.participant or opened.path}: {finding}", fg="red"))
     return count
 
 
@@ -106,7 +106,7 @@ def _sum_up(opened: Opened, check: Verification) -> None:
         parts.append(f"{counted(check.pruned, 'saga')} pruned")
     if check.passed:
         parts.append(f"{counted(check.passed, 'head')} of these not comparable any more")
-    click.echo(f"{opened.participant or opened.path}: {'; '.join(parts)}")
+    output.line(f"{opened.participant or opened.path}: {'; '.join(parts)}")
 
 
 @click.command(short_help="Write the last link of every saga.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from typing import Any
 
@@ -53,7 +52,7 @@ def fold(
                 found = stored_sagas(subject.participant, subject.store, saga_id)
             reports += [_report(each, topic, asked=context.params["topic"]) for each in found]
     if form == "json":
-        click.echo(json.dumps(reports, indent=2))
+        output.data(reports)
     else:
         for report in reports:
             _show(report)
@@ -86,23 +85,23 @@ def _show(report: dict[str, Any]) -> None:
     of_row: dict[int, list[str]] = {}
     for each in report["differences"]:
         of_row.setdefault(each["row"], []).append(each["text"])
-    click.echo(
+    output.line(
         f"{report['participant']}: saga {report['saga_id']} ({report['saga_type']}) is {report['state']}"
     )
     width = max(len(row["step"]) for row in report["rows"])
     for row in report["rows"]:
         states = f"{row['old_state']} → {row['new_state']}"
         line = f"{row['row']:>4}  {row['input'] or '·':<9}  {row['step']:<{width}}  {states:<27}"
-        click.echo(f"{line}{row['saga_state']}{' (void)' if row['note'] == 'void' else ''}")
+        output.line(f"{line}{row['saga_state']}{' (void)' if row['note'] == 'void' else ''}")
         _mark(of_row.pop(row["row"], []))
     _mark([text for texts in of_row.values() for text in texts])
     _mark([f"{what} is neither in the outbox nor in the topic" for what in report.get("lost", ())])
     for what in report.get("unconfirmed", ()):
-        click.echo(f"      {what} was published, and has not come back: --topic tells whether it is there")
+        output.line(f"      {what} was published, and has not come back: --topic tells whether it is there")
     count = len(report["differences"]) + len(report.get("lost", ()))
-    click.echo(f"{len(report['rows'])} rows, {count or 'no'} difference{'' if count == 1 else 's'}")
+    output.line(f"{len(report['rows'])} rows, {count or 'no'} difference{'' if count == 1 else 's'}")
 
 
 def _mark(texts: list[str]) -> None:
     for text in texts:
-        click.secho(f"      ✗ {text}", fg="red", color=output.colour())
+        output.line(output.style(f"      ✗ {text}", fg="red"))

@@ -88,20 +88,22 @@ def _observe(participant: Participant, store: Store, schemas: str | None) -> int
 def _show(participant: Participant, result: Rebuilt, seen: int | None, path: Path, dry_run: bool) -> None:
     counts = result.counts
     done = "would be rebuilt" if dry_run else "rebuilt"
-    click.echo(
+    output.line(
         f"{participant.name}: {path} {done} from {', '.join(participant.topics)}: {counts['events']} events, "
         f"{counts['own outcomes']} of them its own, taken as decided"
     )
     if counts["unreadable records"]:
-        click.echo(f"  {counts['unreadable records']} records can't be read: see `choreo dlq list`")
+        output.line(f"  {counts['unreadable records']} records can't be read: see `choreo dlq list`")
     if counts["forgotten"]:
-        click.echo(f"  {counts['forgotten']} of its events are of sagas whose beginning the topics have lost")
+        output.line(
+            f"  {counts['forgotten']} of its events are of sagas whose beginning the topics have lost"
+        )
     for work, count in sorted(result.due.items()):
-        click.echo(f"  to be done once the worker runs: {work}, {count} sagas")
+        output.line(f"  to be done once the worker runs: {work}, {count} sagas")
     if seen is not None:
-        click.echo(f"  observers: {seen} runs")
+        output.line(f"  observers: {seen} runs")
     for each in result.left:
         output.notice(f"  does not fit together: {each}")
-    click.echo(
+    output.line(
         "the service's own tables are in no topic: restore them from a backup before the worker starts"
     )

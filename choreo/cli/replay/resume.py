@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -62,7 +61,7 @@ def resume(
             )
             done += [(saga_id, result) for result in results]
     if form == "json":
-        click.echo(json.dumps([_report(saga_id, result) for saga_id, result in done], indent=2))
+        output.data([_report(saga_id, result) for saga_id, result in done])
     else:
         for saga_id, result in done:
             _show(saga_id, result, dry_run)
@@ -85,16 +84,16 @@ def _show(saga_id: str, result: Resumed, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
     title = f"saga {saga_id} ({result.saga_type}) is {result.state}"
     if result.is_idle:
-        click.echo(f"{title}: nothing to resume")
+        output.line(f"{title}: nothing to resume")
         return
-    click.echo(f"{title}:")
+    output.line(f"{title}:")
     for entry in result.published:
-        click.echo(f"  {entry.event_type} of {entry.step}: {would}published again")
+        output.line(f"  {entry.event_type} of {entry.step}: {would}published again")
     for work in result.due:
-        click.echo(f"  {work}: {would}due again")
+        output.line(f"  {work}: {would}due again")
     for letter in result.requeued:
-        click.echo(f"  dead letter {letter.id}, {letter.task} {letter.name}: {would}requeued")
+        output.line(f"  dead letter {letter.id}, {letter.task} {letter.name}: {would}requeued")
     for why in result.left:
         output.notice(f"  left alone: {why}")
     if not dry_run and (result.published or result.due or result.requeued):
-        click.echo("  the worker does it in its next turn, or when it is started")
+        output.line("  the worker does it in its next turn, or when it is started")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +70,7 @@ def what_if(
         wanted = _wanted(subject, saga_ids, since)
         whatif = _tried(subject, wanted, base, schemas)
     if form == "json":
-        click.echo(json.dumps(_report(whatif, len(wanted)), indent=2))
+        output.data(_report(whatif, len(wanted)))
     else:
         _show(whatif, len(wanted))
     context.exit(1 if whatif.changes else 0)
@@ -127,15 +126,15 @@ def _report(whatif: WhatIf, sagas: int) -> dict[str, Any]:
 def _show(whatif: WhatIf, sagas: int) -> None:
     for each in whatif.changes[:_SHOWN]:
         where = f"saga {each.saga_id}, row {each.row}" if each.row else f"saga {each.saga_id}"
-        click.secho(f"{where}: {each.step}", bold=True, color=output.colour())
-        click.secho(f"  - {each.recorded}", fg="red", color=output.colour())
-        click.secho(f"  + {each.now}", fg="green", color=output.colour())
+        output.line(output.style(f"{where}: {each.step}", bold=True))
+        output.line(output.style(f"  - {each.recorded}", fg="red"))
+        output.line(output.style(f"  + {each.now}", fg="green"))
     if len(whatif.changes) > _SHOWN:
-        click.echo(f"… and {len(whatif.changes) - _SHOWN} more (--format json has them all)")
+        output.line(f"… and {len(whatif.changes) - _SHOWN} more (--format json has them all)")
     for name, places in whatif.nondeterministic.items():
-        click.echo(f"nondeterministic: {name} calls {', '.join(places)}")
+        output.line(f"nondeterministic: {name} calls {', '.join(places)}")
     counts = ", ".join(f"{count} {what}" for what, count in sorted(whatif.counts.items())) or "no handler ran"
-    click.echo(f"{_many(sagas, 'saga')}: {counts}; {_many(len(whatif.changes), 'difference')}")
+    output.line(f"{_many(sagas, 'saga')}: {counts}; {_many(len(whatif.changes), 'difference')}")
 
 
 def _many(count: int, what: str) -> str:

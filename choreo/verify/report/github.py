@@ -5,6 +5,7 @@ Source: GitHub documentation, "Workflow commands for GitHub Actions".
 
 from __future__ import annotations
 
+from choreo.escape import escaped_lines
 from choreo.verify.finding import Finding
 from choreo.verify.verdict import Verdict
 
@@ -28,7 +29,7 @@ def _command(finding: Finding) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return escaped_lines(text).replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+from choreo.escape import escaped, escaped_lines
 from choreo.verify.finding import Finding
 from choreo.verify.report.text import finding_lines
 from choreo.verify.rule import Rule
 from choreo.verify.rules import RULES
 from choreo.verify.verdict import Verdict
-
-_UNFIT = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
-"""Characters that XML 1.0 can't hold, not even escaped."""
 
 
 def junit(verdict: Verdict) -> str:
@@ -39,12 +37,12 @@ def _sagas(verdict: Verdict) -> list[str]:
 
 def _case(verdict: Verdict, saga: str, rule: Rule) -> ElementTree.Element:
     found = [each for each in verdict.findings if (each.saga, each.rule) == (saga, rule.id)]
-    title = f"choreo.{saga}" if saga else "choreo"
+    title = escaped(f"choreo.{saga}" if saga else "choreo")
     case = ElementTree.Element("testcase", classname=title, name=f"{rule.id} {rule.name}", time="0")
     errors = [each for each in found if each.level == "error"]
     warnings = [each for each in found if each.level != "error"]
     if errors:
-        failure = ElementTree.SubElement(case, "failure", message=_allowed(errors[0].message), type=rule.id)
+        failure = ElementTree.SubElement(case, "failure", message=escaped(errors[0].message), type=rule.id)
         failure.text = _texts(errors)
     if warnings:
         ElementTree.SubElement(case, "system-out").text = _texts(warnings)
@@ -52,8 +50,5 @@ def _case(verdict: Verdict, saga: str, rule: Rule) -> ElementTree.Element:
 
 
 def _texts(findings: list[Finding]) -> str:
-    return _allowed("\n\n".join("\n".join(finding_lines(each)) for each in findings))
-
-
-def _allowed(text: str) -> str:
-    return text.translate(_UNFIT)
+    """Return the texts of findings, without the characters that XML 1.0 can't hold."""
+    return escaped_lines("\n\n".join("\n".join(finding_lines(each)) for each in findings))

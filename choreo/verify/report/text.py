@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from choreo.escape import escaped
 from choreo.manifest.manifest import Link
 from choreo.verify.engine.run import RunLine
 from choreo.verify.finding import Finding
@@ -32,24 +33,19 @@ def text(verdict: Verdict, paint: Paint = plain) -> str:
     return "\n".join(lines)
 
 
-def printable(text: str) -> str:
-    """Return a text without control characters, so that no name can control the terminal."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-
-
 def finding_lines(finding: Finding, paint: Paint = plain) -> Iterator[str]:
     """Return the lines of one finding."""
     head = paint(f"{finding.level}[{finding.rule}]", _COLOURS[finding.level])
-    yield f"{head} {finding.name}: {printable(finding.message)}"
+    yield f"{head} {finding.name}: {escaped(finding.message)}"
     yield from _places(finding)
     if finding.why:
-        yield f"  why    {printable(finding.why)}."
+        yield f"  why    {escaped(finding.why)}."
     if finding.run:
         yield f"  trace  ({finding.scenario})"
         yield from _run(finding.run, paint)
     if finding.help:
-        yield f"  help   {printable(finding.help)}"
-        yield from (f"           {printable(line)}".rstrip() for line in finding.paste)
+        yield f"  help   {escaped(finding.help)}"
+        yield from (f"           {escaped(line)}".rstrip() for line in finding.paste)
 
 
 def _places(finding: Finding) -> Iterator[str]:
@@ -61,7 +57,7 @@ def _places(finding: Finding) -> Iterator[str]:
 
 
 def _beside(link: Link, width: int) -> str:
-    return printable(f"{link.place:{width}}  {link.text}").rstrip()
+    return escaped(f"{link.place:{width}}  {link.text}").rstrip()
 
 
 def _run(lines: tuple[RunLine, ...], paint: Paint) -> Iterator[str]:
