@@ -28,6 +28,15 @@ from choreo.worker.composition import open_worker
 @options.embedded
 @options.start
 @options.schemas
+@click.option(
+    "--lock",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    envvar="CHOREO_LOCK",
+    show_envvar=True,
+    help="The lock that says what calls a compensation that names no event. Default: lock in [tool.choreo], "
+    "or choreography.json beside pyproject.toml; where there is none, the project's modules say it.",
+)
 @options.calls
 @options.drain
 @options.log_level
@@ -39,6 +48,7 @@ def run(
     store: str,
     start: options.Start,
     schemas: str | None,
+    lock: Path | None,
     calls: int,
     drain: float,
     log_level: str,
@@ -61,7 +71,7 @@ def run(
     path = store.replace("{participant}", participant.name)
     folder = _schema_folder(schemas)
     output.set_up_logging(log_level)
-    derived(participant)
+    derived(participant, lock)
     tracing.set_up(participant.name)
     with _address(chosen) as address, _explained(chosen, path):
         settings = Options(start=start, calls=calls, drain_seconds=drain)

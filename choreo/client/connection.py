@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +18,8 @@ from choreo.client.transaction import LocalTransaction
 from choreo.errors import ConfigurationError, StoreError
 from choreo.participant import Participant, Status
 from choreo.ports import Clock, Codec, Store
-from choreo.project.lock import derive_by
+from choreo.project.lock import derived
+from choreo.protocol import Role
 from choreo.records import Entry
 from choreo.saga import Saga
 from choreo.worker.clock import SystemClock
@@ -33,15 +35,17 @@ def connect(
     """Connect a participant to its store, for ``participant.transaction()``, ``status()`` and ``wait()``.
 
     ``store`` is the path of the SQLite database of the participant's worker, which is created where it does
-    not exist. Nothing is opened before the first use. The connection may be used by every thread and, after
-    a ``fork()``, by both processes. ``participant.close()`` closes it, as do the end of a ``with`` block and
-    that of the process. ``schemas`` are folders with the schemas of
-    other versions of the events. ``lock`` is the path of ``choreography.json``, which is required where
-    compensations name no event.
+    not exist. ``schemas`` are folders with the schemas of other versions of the events. ``lock`` is the path
+    of ``choreography.json``, for compensations that name no event; without it, they are derived as by
+    ``choreo run``.
 
-    Raises `DeclarationError` for a compensation that nothing calls, `SchemaError` for an event without an
-    Avro schema, `ManifestError` for a lock that can't be read. At the first use, `StoreError` where the
-    database can't be opened.
+    Nothing is opened or read before the first use, so that a module may connect while it declares. The
+    connection may be used by every thread and, after a ``fork()``, by both processes. ``participant.close()``
+    closes it, as do the end of a ``with`` block and that of the process.
+
+    Raises `ConfigurationError` for an argument of another type. At the first use: `DeclarationError` for a
+    compensation that nothing calls, `SchemaError` for an event without an Avro schema, `ManifestError` for a
+    lock that can't be read, `StoreError` where the database can't be opened.
 
     >>> import tempfile
     >>> from examples.orders.orders import orders
@@ -50,11 +54,15 @@ def connect(
     ...         orders.status("o-1") is None
     True
     """
-    if lock is not None:
-        derive_by(Path(lock), participant)
-    codec = AvroCodec(participant.events, [Path(folder) for folder in schemas])
+    folders = [Path(folder) for folder in schemas]
+
+    def read() -> Codec:
+        if lock is not None or not participant.knows_rollback:
+            derived(participant, None if lock is None else Path(lock))
+        return AvroCodec(participant.events, folders)
+
     pool = Pool(Path(store), participant.prepare)
-    connection = StoreConnection(participant, pool, codec, SystemClock())
+    connection = StoreConnection(participant, pool, read, SystemClock())
     if participant.connection is not None:
         participant.connection.close()
     participant.connect(connection)
@@ -71,19 +79,19 @@ _here: ContextVar[tuple[LocalTransaction, ...]] = ContextVar("choreo_local_trans
 class StoreConnection:
     """Implements `choreo.participant.connection.Connection`.
 
-    ``stores`` is a pool, or a function that returns a store which others open and close.
+    ``stores`` is a pool, or a function that returns a store which others open and close. ``codec`` may be a
+    function that returns it at the first use, when the participant is declared.
     """
 
     def __init__(
         self,
         participant: Participant,
         stores: Pool | Callable[[], Store],
-        codec: Codec,
+        codec: Codec | Callable[[], Codec],
         clock: Clock,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self._participant = participant
-        self._roles = participant.roles()
         self._stores = stores
         self._codec = codec
         self._clock = clock
@@ -108,10 +116,9 @@ class StoreConnection:
     @contextmanager
     def transaction(self) -> Iterator[LocalTransaction]:
         """Open a transaction on the store."""
+        roles, codec = self._declared
         with self._lent() as store, store.turn(), store.savepoint():
-            opened = LocalTransaction(
-                self._participant, self._roles, store, self._codec, self._clock, self._new_id
-            )
+            opened = LocalTransaction(self._participant, roles, store, codec, self._clock, self._new_id)
             _here.set((*self._open_here(), opened))
             try:
                 yield opened
@@ -124,7 +131,7 @@ class StoreConnection:
             entries = self._entries(store, saga_id, saga)
             if not entries:
                 return None
-            role = self._roles[entries[0].saga_type]
+            role = self._declared[0][entries[0].saga_type]
             return status_of(role, entries, store.scheduled(saga_id))
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
@@ -150,6 +157,11 @@ class StoreConnection:
                     "wait() inside of a transaction would never see the end", hint="commit first"
                 )
 
+    @cached_property
+    def _declared(self) -> tuple[Mapping[str, Role], Codec]:
+        codec = self._codec() if callable(self._codec) else self._codec
+        return self._participant.roles(), codec
+
     def _lent(self) -> AbstractContextManager[Store]:
         """Return a block with a store for the caller's own use."""
         return self._stores.lend() if isinstance(self._stores, Pool) else nullcontext(self._stores())
@@ -172,7 +184,8 @@ class StoreConnection:
         return own[-1] if own else None
 
     def _entries(self, store: Store, saga_id: str, saga: Saga | None) -> list[Entry]:
-        entries = [entry for entry in store.history(saga_id) if entry.saga_type in self._roles]
+        roles = self._declared[0]
+        entries = [entry for entry in store.history(saga_id) if entry.saga_type in roles]
         if saga is not None:
             return [entry for entry in entries if entry.saga_type == saga.name]
         types = sorted({entry.saga_type for entry in entries})

@@ -113,6 +113,11 @@ class Participant:
         """Whether any compensation names no event, so that its trigger follows from the choreography."""
         return any(handler.derived for handler in self.handlers)
 
+    @property
+    def knows_rollback(self) -> bool:
+        """Whether it is known what calls each compensation that names no event."""
+        return not self.is_derived or all(saga.name in self._edges for saga in self.sagas)
+
     def derive(self, saga: str, edges: Edges) -> None:
         """Set the triggers of the compensations that name no event, for one saga.
 

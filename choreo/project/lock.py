@@ -58,15 +58,18 @@ def derive_by(path: Path, participant: Participant) -> None:
     derive_from(read_lock(content, str(path)), participant)
 
 
-def derived(participant: Participant) -> Participant:
+def derived(participant: Participant, lock: Path | None = None) -> Participant:
     """Set the events that call the compensations of a participant that name none; return the participant.
 
-    They are read from the lock. Without a lock they follow from the modules of ``[tool.choreo]``, if all of
-    these can be imported and hold every step of the participant's sagas.
+    They are read from ``lock``, or else from the project's lock. Without a lock they follow from the modules
+    of ``[tool.choreo]``, if all of these can be imported and hold every step of the participant's sagas.
 
-    Raises `DeclarationError` where neither says what calls one, before anything is made or started.
+    Raises `DeclarationError` where neither says what calls one, before anything is made or started;
+    `ManifestError` when the lock can't be read, is none, or is of another choreography.
     """
-    if participant.is_derived:
+    if lock is not None:
+        derive_by(lock, participant)
+    elif participant.is_derived:
         path = lock_file()
         if path.is_file():
             derive_by(path, participant)
