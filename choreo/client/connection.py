@@ -125,7 +125,7 @@ class StoreConnection:
             finally:
                 opened.end()
 
-    def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
+    def status(self, saga_id: str, saga: Saga | str | None = None) -> Status | None:
         """Return the status of a saga, None where the participant knows no saga with that id."""
         with self._reading() as store:
             entries = self._entries(store, saga_id, saga)
@@ -134,7 +134,7 @@ class StoreConnection:
             role = self._declared[0][entries[0].saga_type]
             return status_of(role, entries, store.scheduled(saga_id))
 
-    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
+    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None) -> Status | None:
         """Wait until a saga has ended, for ``timeout`` at most, and return its status then."""
         self.refuse_to_wait()
         until, seen = time.monotonic() + timeout.total_seconds(), -1
@@ -183,11 +183,12 @@ class StoreConnection:
         own = [each for each in self._open_here() if each.participant is self._participant]
         return own[-1] if own else None
 
-    def _entries(self, store: Store, saga_id: str, saga: Saga | None) -> list[Entry]:
+    def _entries(self, store: Store, saga_id: str, saga: Saga | str | None) -> list[Entry]:
         roles = self._declared[0]
         entries = [entry for entry in store.history(saga_id) if entry.saga_type in roles]
         if saga is not None:
-            return [entry for entry in entries if entry.saga_type == saga.name]
+            name = self._participant.saga(saga).name
+            return [entry for entry in entries if entry.saga_type == name]
         types = sorted({entry.saga_type for entry in entries})
         if len(types) > 1:
             raise ConfigurationError(

@@ -49,7 +49,9 @@ def _waits(role: Role, saga: Instance, due: dict[tuple[str, str], int]) -> Itera
     """Yield the participant's own work and deadlines, and the awaited events where it has no work."""
     own = [*_own_steps(saga, due), *_deadlines(role, saga, due)]
     yield from own
-    if not any(wait.why != "deadline" for wait in own) and not saga.end:
+    if saga.cancelled and not saga.started:
+        yield Wait(role.contract.starts, "event")
+    elif not any(wait.why != "deadline" for wait in own) and not saga.end:
         for name in _awaited(role, saga):
             yield Wait(name, "event")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
-from choreo.errors import DeclarationError, StoreError
+from choreo.errors import ConfigurationError, DeclarationError, StoreError
 from choreo.events import event_name
 from choreo.outcome import CANCEL, START
 from choreo.participant import Participant
@@ -49,10 +49,10 @@ class LocalTransaction:
         """Refuse every use from now on: the connection may serve another caller's transaction next."""
         self.is_open = False
 
-    def start(self, event: object, saga_id: str | None = None) -> str:
+    def start(self, event: object, saga_id: str | None = None, saga: Saga | str | None = None) -> str:
         """Start a saga, unless the participant has started one with that id before; return its id."""
         self._refuse_ended()
-        saga = self._saga_of(event, "starts")
+        saga = self._saga_of(event, "starts", saga)
         if not self._roles[saga.name].owns_start:
             raise DeclarationError(
                 f"{self.participant.name} starts {saga.name!r} but does not say how to end it when it fails",
@@ -63,10 +63,10 @@ class LocalTransaction:
         self._publisher.publish(saga, chosen, START, "start", event)
         return chosen
 
-    def cancel(self, saga_id: str, event: object) -> None:
+    def cancel(self, saga_id: str, event: object, saga: Saga | str | None = None) -> None:
         """Publish the cancellation of a saga, which changes nothing after the pivot or the end."""
         self._refuse_ended()
-        saga = self._saga_of(event, "aborts")
+        saga = self._saga_of(event, "aborts", saga)
         self._publisher.publish(saga, saga_id, CANCEL, "cancellation", event)
 
     def _refuse_ended(self) -> None:
@@ -75,15 +75,23 @@ class LocalTransaction:
                 "the transaction has ended", hint="start and cancel inside of its with block, or open another"
             )
 
-    def _saga_of(self, event: object, part: str) -> Saga:
-        for saga in self.participant.sagas:
-            if getattr(saga, part) is type(event):
-                return saga
-        names = [event_name(cls) for cls in (getattr(s, part) for s in self.participant.sagas) if cls]
-        raise DeclarationError(
-            f"{type(event).__name__} {part} no saga of {self.participant.name}",
-            hint=f"events that do: {', '.join(names) or 'none'}",
-        )
+    def _saga_of(self, event: object, part: Literal["starts", "aborts"], chosen: Saga | str | None) -> Saga:
+        sagas = self.participant.sagas if chosen is None else (self.participant.saga(chosen),)
+        found = [saga for saga in sagas if getattr(saga, part) is type(event)]
+        if not found:
+            names = [event_name(cls) for cls in (getattr(saga, part) for saga in sagas) if cls]
+            which = self.participant.name if chosen is None else repr(sagas[0].name)
+            raise DeclarationError(
+                f"{type(event).__name__} {part} {'no saga of ' if chosen is None else 'not '}{which}",
+                hint=f"events that do: {', '.join(names) or 'none'}",
+            )
+        if len(found) > 1:
+            names = [repr(saga.name) for saga in found]
+            raise ConfigurationError(
+                f"{type(event).__name__} {part} several sagas of {self.participant.name}: {', '.join(names)}",
+                hint=f"say which one: saga={names[0]}",
+            )
+        return found[0]
 
 
 def new_saga_id() -> str:

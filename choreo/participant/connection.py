@@ -86,21 +86,25 @@ class Transaction(Protocol):
         """The open database; it refuses commit and rollback."""
         ...
 
-    def start(self, event: object, saga_id: str | None = None) -> str:
+    def start(self, event: object, saga_id: str | None = None, saga: Saga | str | None = None) -> str:
         """Start a saga with its first event; return its id, a new one (UUID 7) where none is passed.
+
+        ``saga``, or its name, is required only where the event starts several sagas of the participant.
 
         Nothing happens when the participant has started a saga with that id before. Raises
         `DeclarationError` for an event that starts no saga of the participant, or where it has no
         compensation of the start; `ConfigurationError` for an id that is empty, longer than 255 characters or
-        not printable.
+        not printable, and for an event that starts several sagas where ``saga`` names none.
         """
         ...
 
-    def cancel(self, saga_id: str, event: object) -> None:
+    def cancel(self, saga_id: str, event: object, saga: Saga | str | None = None) -> None:
         """Cancel a saga: no further step begins, and those done are compensated.
 
-        It changes nothing after the pivot or the end. Raises `DeclarationError` for an event that aborts no
-        saga of the participant.
+        ``saga``, or its name, is required only where the event cancels several sagas of the participant. It
+        changes nothing after the pivot or the end. One that comes before the start is kept: the saga, once
+        it starts, is rolled back; until then, it waits for its start. Raises `DeclarationError` for an
+        event that aborts no saga of the participant, `ConfigurationError` as `start` does.
         """
         ...
 
@@ -119,14 +123,14 @@ class Connection(Protocol):
         """
         ...
 
-    def status(self, saga_id: str, saga: Saga | None) -> Status | None:
+    def status(self, saga_id: str, saga: Saga | str | None) -> Status | None:
         """Return the status of a saga, None where the participant knows no saga with that id.
 
         Raises `ConfigurationError` where sagas of several types have the id, unless ``saga`` chooses one.
         """
         ...
 
-    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None) -> Status | None:
+    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None) -> Status | None:
         """Wait until a saga has ended, for ``timeout`` at most, and return its status then, as `status` does.
 
         For a web request that answers with the end of the saga. It polls the store and blocks the calling

@@ -91,6 +91,15 @@ class Participant:
         imports = (external.topic for external in self.external if external.is_import)
         return tuple(dict.fromkeys((*(saga.topic for saga in self.sagas), *imports)))
 
+    def saga(self, saga: Saga | str) -> Saga:
+        """Return one of its sagas, which may be given by name. Raises `ConfigurationError` for another."""
+        for own in self.sagas:
+            if saga is own or saga == own.name:
+                return own
+        raise ConfigurationError(
+            f"saga={saga!r} is no saga of {self.name}", hint=f"its sagas: {', '.join(map(repr, self.sagas))}"
+        )
+
     def exports(self, name: str) -> tuple[str, ...]:
         """Return the topics to which an event is exported, in addition to that of its saga."""
         return self._exports.get(name, ())
@@ -311,11 +320,11 @@ class Participant:
         """Open a local transaction in which sagas are started and cancelled; see `Connection.transaction`."""
         return self._connected().transaction()
 
-    def status(self, saga_id: str, saga: Saga | None = None) -> Status | None:
+    def status(self, saga_id: str, saga: Saga | str | None = None) -> Status | None:
         """Return the status of a saga, None for an unknown one; see `Connection.status`."""
         return self._connected().status(saga_id, saga)
 
-    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
+    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None) -> Status | None:
         """Wait until a saga has ended, for ``timeout`` at most; see `Connection.wait`."""
         return self._connected().wait(saga_id, timeout, saga)
 

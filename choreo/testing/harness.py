@@ -12,6 +12,7 @@ from choreo.errors import ConfigurationError
 from choreo.events import event_name
 from choreo.participant import Participant
 from choreo.records import DeadLetter, Record
+from choreo.saga import Saga
 from choreo.testing.simulation import Simulation
 
 
@@ -38,15 +39,18 @@ class Harness(Simulation):
     def __exit__(self, *raised: object) -> None:
         self.close()
 
-    def start(self, event: object, saga_id: str | None = None) -> str:
-        """Start the saga that an event starts, in a transaction of its participant; return its id."""
-        with self._starter(event, "starts").transaction() as tx:
-            return tx.start(event, saga_id)
+    def start(self, event: object, saga_id: str | None = None, saga: Saga | str | None = None) -> str:
+        """Start the saga that an event starts, in a transaction of its participant; return its id.
 
-    def cancel(self, saga_id: str, event: object) -> None:
-        """Cancel a saga, in a transaction of the participant that starts it."""
-        with self._starter(event, "aborts").transaction() as tx:
-            tx.cancel(saga_id, event)
+        ``saga``, or its name, is required only where the event starts several sagas of the participant.
+        """
+        with self._starter(event, "starts", saga).transaction() as tx:
+            return tx.start(event, saga_id, saga)
+
+    def cancel(self, saga_id: str, event: object, saga: Saga | str | None = None) -> None:
+        """Cancel a saga, in a transaction of the participant that starts it; ``saga`` as for `start`."""
+        with self._starter(event, "aborts", saga).transaction() as tx:
+            tx.cancel(saga_id, event, saga)
 
     def advance(self, time: timedelta) -> None:
         """Run for an amount of virtual time."""
@@ -100,11 +104,12 @@ class Harness(Simulation):
         """Requeue every open dead letter."""
         self.requeue_letters()
 
-    def _starter(self, event: object, part: str) -> Participant:
+    def _starter(self, event: object, part: str, chosen: Saga | str | None) -> Participant:
         for process in self.processes.values():
             for saga in process.participant.sagas:
                 owns = process.participant.roles()[saga.name].owns_start
-                if getattr(saga, part) is type(event) and owns:
+                wanted = chosen is None or chosen in (saga, saga.name)
+                if getattr(saga, part) is type(event) and owns and wanted:
                     return process.participant
         raise ConfigurationError(
             f"{event_name(type(event))} {part} no saga of {', '.join(self.processes)}",

@@ -249,7 +249,7 @@ class SimulatedConnection(StoreConnection):
             yield opened
         self._process.faulty_store.was_touched = True
 
-    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | None = None) -> Status | None:
+    def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None) -> Status | None:
         """Run the simulation until a saga has ended, for ``timeout`` of virtual time at most."""
         self.refuse_to_wait()
 

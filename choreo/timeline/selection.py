@@ -53,8 +53,13 @@ class Filter(NamedTuple):
 
 
 def is_stuck(timeline: Timeline, after: int) -> bool:
-    """Whether nothing has happened for ``after`` milliseconds in a saga that has not ended."""
-    return not timeline.is_ended and timeline.now - timeline.last >= after
+    """Whether nothing has happened for ``after`` milliseconds in a saga that has not ended.
+
+    One that was cancelled before its start is not stuck: nobody has to act.
+    """
+    if timeline.is_ended or timeline.is_only_cancelled:
+        return False
+    return timeline.now - timeline.last >= after
 
 
 def concerned(timeline: Timeline) -> list[str]:

@@ -14,7 +14,7 @@ from choreo.timeline.merge import merged
 from choreo.timeline.moments import Moment, moments_of
 from choreo.timeline.participant_view import ParticipantView, refuse_corrupt
 from choreo.timeline.remaining import RemainingStep, remaining_steps
-from choreo.timeline.waits import Wait, likely_waits, waits_of
+from choreo.timeline.waits import Wait, is_only_cancelled, likely_waits, waits_of
 
 if TYPE_CHECKING:
     from choreo.graph import SagaGraph
@@ -64,6 +64,11 @@ class Timeline:
         """Whether the saga has ended, completed or failed."""
         return self.state in ENDED
 
+    @property
+    def is_only_cancelled(self) -> bool:
+        """Whether the saga was cancelled before its start, which may never come."""
+        return is_only_cancelled(self.events)
+
     def event(self, event_id: str) -> Event | None:
         """Return the event with that id, None where it is not on the topic."""
         return next((each for each in self.events if each.id == event_id), None)
@@ -83,7 +88,9 @@ def timeline_of(views: Sequence[ParticipantView], now: int, graph: SagaGraph | N
     under_way = [each.event for each in moments if each.event and each.event.place is None]
     remaining = remaining_steps(graph, events, under_way) if graph else []
     waits = waits_of(views, events, moments, remaining, now)
-    if not waits and last.saga_state not in ENDED:
+    if is_only_cancelled(events):
+        waits.append(Wait("whoever starts it", "", "start", "it was cancelled before", events[0].time))
+    elif not waits and last.saga_state not in ENDED:
         waits = likely_waits(views, events)
     return Timeline(
         last.saga_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
+from choreo.outcome import CANCEL
 from choreo.records import DeadLetter, Scheduled
 from choreo.timeline.events import Event, event_names
 from choreo.timeline.moments import Moment
@@ -12,7 +13,16 @@ from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.remaining import RemainingStep
 
 Why = Literal[
-    "dead letter", "retry", "executing", "queued", "answer", "outbox", "on its way", "unread", "deadline"
+    "dead letter",
+    "retry",
+    "executing",
+    "queued",
+    "answer",
+    "outbox",
+    "on its way",
+    "unread",
+    "deadline",
+    "start",
 ]
 """Why something has not happened yet, the gravest reason first."""
 
@@ -65,6 +75,11 @@ def _with_answers(waits: Sequence[Wait], due: Sequence[RemainingStep]) -> list[W
 def _expected(remaining: RemainingStep, behind: Mapping[str, str]) -> str:
     note = behind.get(remaining.participant, "")
     return f"{event_names(remaining.answers)}{f'; it {note}' if note else ''}"
+
+
+def is_only_cancelled(events: Sequence[Event]) -> bool:
+    """Whether all events are cancellations, of a saga that has not started."""
+    return bool(events) and all(event.step == CANCEL for event in events)
 
 
 def likely_waits(views: Sequence[ParticipantView], events: Sequence[Event]) -> list[Wait]:
