@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import dis
+import inspect
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, overload
 
 from choreo.errors import DeclarationError
@@ -109,11 +112,18 @@ def _declare(cls: type[T], namespace: str, name: str) -> type[T]:
         )
     short = name or cls.__name__
     _refuse_bad_names(cls, [*namespace.split("."), short] if namespace else [short])
-    doc = cls.__dict__.get("__doc__") or ""
+    _refuse_lost_fields(cls)
     full = f"{namespace}.{short}" if namespace else short
     decorated = _frozen(cls)
-    setattr(decorated, _MARK, EventType(full, namespace, doc))
+    _refuse_own_init(decorated)
+    setattr(decorated, _MARK, EventType(full, namespace, _doc(cls)))
     return decorated
+
+
+def _doc(cls: type) -> str:
+    doc = cls.__dict__.get("__doc__") or ""
+    # What @dataclass generates adds nothing to the schema.
+    return "" if doc.startswith(f"{cls.__name__}(") else doc
 
 
 def _refuse_bad_names(cls: type, names: list[str]) -> None:
@@ -126,12 +136,82 @@ def _refuse_bad_names(cls: type, names: list[str]) -> None:
 
 
 def _frozen(cls: type[T]) -> type[T]:
+    """Return the class as a frozen dataclass; one that is so already keeps its options."""
+    if "__dataclass_fields__" in cls.__dict__:
+        # A second decoration keeps the methods of the first one, which assign to the fields.
+        if not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            raise _refusal(cls, "it is a dataclass that is not frozen", _FREEZE)
+        return cls
     try:
         return dataclasses.dataclass(frozen=True)(cls)
     except (TypeError, ValueError) as error:
-        raise DeclarationError(
-            f"{_origin(cls)}: {error}", hint="an event is a frozen dataclass, and follows its rules"
-        ) from None
+        raise _refusal(cls, str(error), "an event is a frozen dataclass, and follows its rules") from None
+
+
+_FREEZE = (
+    "@event makes the dataclass: drop @dataclass, or give the options that it needs as "
+    "@dataclass(frozen=True, …)"
+)
+
+
+def _refuse_lost_fields(cls: type) -> None:
+    """Refuse a base class whose annotations `dataclass` passes over, since it is none itself."""
+    for base in cls.__mro__[1:]:
+        annotations = inspect.get_annotations(base)
+        fields = [name for name, kind in annotations.items() if "ClassVar" not in str(kind)]
+        if fields and "__dataclass_fields__" not in base.__dict__:
+            raise _refusal(
+                cls,
+                f"{base.__qualname__}.{fields[0]} would be no field of it",
+                f"decorate {base.__qualname__} with @dataclass(frozen=True), or with @event",
+            )
+
+
+def _refuse_own_init(cls: type) -> None:
+    """Refuse a class that can't be made from its fields, or whose own methods assign to them."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for field in fields.values():
+        if not field.init:
+            raise _refusal(cls, f"{field.name} has init=False and can't be decoded", "make it a property")
+    parameters = inspect.signature(cls).parameters
+    takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    missing = [name for name in fields if name not in parameters and not takes_all]
+    extra = [
+        name for name, each in parameters.items() if name not in fields and each.kind is not each.VAR_KEYWORD
+    ]
+    if missing or extra:
+        raise _refusal(
+            cls,
+            f"__init__ takes {extra[0]!r}, which is not a field"
+            if extra
+            else f"__init__ takes no {missing[0]!r}",
+            "an event is made of its fields alone: leave __init__ out, or take each field by its name",
+        )
+    for method in ("__init__", "__post_init__"):
+        name = _assigned(getattr(cls, method, None))
+        if name:
+            raise _refusal(
+                cls,
+                f"{method} assigns to self.{name}, but an event is frozen",
+                "leave it out; make what follows from the fields a property",
+            )
+
+
+def _assigned(method: Any) -> str:
+    """Return the first attribute to which a method assigns on its first parameter, or an empty string."""
+    code = getattr(method, "__code__", None)
+    # Generated methods have no file.
+    if code is None or not code.co_argcount or code.co_filename.startswith("<"):
+        return ""
+    for loaded, stored in pairwise(dis.get_instructions(code)):
+        last = loaded.argval[-1] if isinstance(loaded.argval, tuple) else loaded.argval
+        if stored.opname == "STORE_ATTR" and "LOAD_FAST" in loaded.opname and last == code.co_varnames[0]:
+            return str(stored.argval)
+    return ""
+
+
+def _refusal(cls: type, why: str, hint: str) -> DeclarationError:
+    return DeclarationError(f"{_origin(cls)}: {why}", hint=hint)
 
 
 def _origin(cls: type) -> str:

@@ -182,9 +182,14 @@ class _Derivation:
             raise SchemaError(
                 f"{place}: the annotation can't be read: {error}", hint="write out what it stands for"
             ) from None
-        if len(branches) == 1:
-            return self._single(*branches[0], place)
-        avro_types = [self._single(member, metadata, place) for member, metadata in branches]
+        avro_types: list[AvroType] = []
+        for member, metadata in branches:
+            made = self._single(member, metadata, place)
+            # A type that is there twice, once with a doc, is one branch.
+            if not any(made.python == each.python and made.schema == each.schema for each in avro_types):
+                avro_types.append(made)
+        if len(avro_types) == 1:
+            return avro_types[0]
         refuse_ambiguous(avro_types, place)
         return union_of(in_order(avro_types, default))
 

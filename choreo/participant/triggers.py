@@ -98,13 +98,13 @@ def _join(parts: list[Trigger]) -> Trigger:
 
 def is_optional(annotation: Any) -> bool:
     """Whether an annotation is a union with None."""
-    found = [member for member, _ in members(annotation)]
+    found = {member for member, _ in members(annotation)}
     return len(found) > 1 and type(None) in found
 
 
 def union_members(annotation: Any) -> list[Any]:
     """Return the members of ``A | B``, or the one class itself, without None."""
-    found = [member for member, _ in members(annotation)]
+    found = list(dict.fromkeys(member for member, _ in members(annotation)))
     return [member for member in found if member is not type(None)] or found
 
 

@@ -15,8 +15,8 @@ from choreo.errors import SchemaError
 from choreo.manifest import Manifest, SchemaEntry
 from choreo.project.revision import contents_at
 
-Versions = dict[str, dict[str, list[Any]]]
-"""The schemas of each event, by fingerprint; several of one where they differ in logical types."""
+Versions = dict[str, dict[str, Any]]
+"""The schemas of each event, by fingerprint; where logical types differ, a number follows it."""
 
 
 def versions_in(path: Path) -> Versions:
@@ -62,9 +62,8 @@ def _with(entry: SchemaEntry, versions: dict[str, list[Any]]) -> SchemaEntry:
     known = [entry.schema, *entry.earlier]
     others = (
         schema
-        for mark, schemas in sorted(versions.items())
-        for schema in schemas
-        if mark != entry.fingerprint or not is_same_version(schema, entry.schema)
+        for mark, schema in sorted(versions.items())
+        if mark.partition(" ")[0] != entry.fingerprint or not is_same_version(schema, entry.schema)
     )
     return replace(entry, earlier=(*entry.earlier, *(schema for schema in others if schema not in known)))
 
@@ -84,6 +83,10 @@ def _versions(schemas: Iterable[Any]) -> Versions:
             definition = parse_schema(schema)
         except SchemaError:
             continue
-        versions = found.setdefault(definition.name, {}).setdefault(definition.fingerprint, [])
-        versions[:] = [each for each in versions if not is_same_version(each, schema)] + [schema]
+        versions = found.setdefault(definition.name, {})
+        mark, number = definition.fingerprint, 1
+        while mark in versions and not is_same_version(versions[mark], schema):
+            number += 1
+            mark = f"{definition.fingerprint} {number}"
+        versions[mark] = schema
     return found
