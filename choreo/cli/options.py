@@ -119,13 +119,60 @@ embedded = _setting(
     "of another process.",
 )
 _bootstrap = _setting("bootstrap", metavar="HOST:PORT", help="The address of the Kafka cluster.")
+_NEXT_SETTING = re.compile(r"\s+(?=(?:debug|[a-z0-9_]+(?:\.[a-z0-9_]+)+)=)")
+"""The space before another setting in a line; any other space belongs to a value."""
+
+
+def _settings_in(text: str) -> list[str]:
+    """Return the settings in a variable.
+
+    >>> _settings_in("sasl.password=correct horse  linger.ms=5")
+    ['sasl.password=correct horse', 'linger.ms=5']
+    """
+    return [each for each in lines_in(text) or _NEXT_SETTING.split(text.strip()) if each]
+
+
+def lines_in(text: str) -> list[str]:
+    """Return the lines of a variable that has several; none where it has one."""
+    return [each for each in text.splitlines() if each.strip()] if "\n" in text.strip() else []
+
+
+class Listed(click.Option):
+    """An option that may be repeated; in its variable, a value may hold spaces.
+
+    ``separate`` returns the values in the variable. With ``add``, what is given on the command line comes
+    after these; otherwise it replaces them.
+    """
+
+    def __init__(
+        self, *args: Any, separate: Callable[[str], list[str]], add: bool = False, **extra: Any
+    ) -> None:
+        super().__init__(*args, **{"multiple": True, "show_envvar": True, **extra})
+        self._separate = separate
+        self._add = add
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Return the values in the variable; None where it is not set."""
+        text = self.resolve_envvar_value(ctx)
+        return None if text is None else self._separate(text)
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """Return the values, and where they are from."""
+        value, source = super().consume_value(ctx, opts)
+        if self._add and source is ParameterSource.COMMANDLINE:
+            value = [*(self.value_from_envvar(ctx) or ()), *value]
+        return value, source
+
+
 _kafka = click.option(
     "--kafka",
-    multiple=True,
+    cls=Listed,
+    separate=_settings_in,
+    add=True,
     metavar="KEY=VALUE",
     envvar="CHOREO_KAFKA",
-    show_envvar=True,
-    help="A setting of librdkafka, passed on unchanged; may be repeated.",
+    help="A setting of librdkafka, passed on unchanged; may be repeated. It adds to those of CHOREO_KAFKA, "
+    "which has one a line, and of [tool.choreo.kafka].",
 )
 
 
@@ -175,7 +222,8 @@ def _kafka_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
         key, separator, value = pair.partition("=")
         if not key or not separator:
             raise ConfigurationError(
-                f"--kafka {pair}: not of the form KEY=VALUE", hint="for example --kafka security.protocol=SSL"
+                "a value of --kafka or CHOREO_KAFKA is not of the form KEY=VALUE",
+                hint="for example --kafka security.protocol=SSL",
             )
         settings[key] = value
     return settings

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from choreo.cli.options import Listed, lines_in
 from choreo.errors import ArchiveError, ConfigurationError
 from choreo.project.pyproject import nearest_project
 from choreo.store.sqlite.reader import StoreReader, connect_read_only, is_at_rest
@@ -29,17 +30,28 @@ def _default() -> list[str]:
     return [nearest_project().get("store") or f"{_ANY}.db"]
 
 
+def _stores_in(text: str) -> list[str]:
+    """Return the paths in a variable: one a line, or the one path that it is, or several with spaces."""
+    several = lines_in(text) or text.split()
+    is_one = len(several) < 2 or _is_there(text) or not all(map(_is_there, several))
+    return [text] if is_one and not lines_in(text) else several
+
+
+def _is_there(path: str) -> bool:
+    return Path(path).exists() or bool(glob(path.replace(_ANY, "*")))
+
+
 stores = click.option(
     "--store",
     "stores",
-    multiple=True,
+    cls=Listed,
+    separate=_stores_in,
     envvar="CHOREO_STORE",
     default=_default,
-    show_envvar=True,
     metavar="PATH",
-    help="A participant's SQLite database, or a folder with several (*.db); may be repeated. Default: the "
-    "store of [tool.choreo], or *.db in the working directory. Commands that only read also take exports of "
-    "`choreo log export`.",
+    help="A participant's SQLite database, or a folder with several (*.db); may be repeated, and "
+    "CHOREO_STORE may hold one a line. Default: the store of [tool.choreo], or *.db in the working "
+    "directory. Commands that only read also take exports of `choreo log export`.",
 )
 """The option that names the stores that a command works on."""
 

@@ -7,7 +7,6 @@ from typing import Final
 
 from confluent_kafka import KafkaException
 
-from choreo.errors import ConfigurationError
 from choreo.kafka import settings as kafka_settings
 from choreo.kafka.consumer import KafkaConsumer
 from choreo.kafka.errors import cause
@@ -48,7 +47,7 @@ class KafkaLog:
                 kafka_settings.of_consumer(bootstrap, group, instance, own, embedded)
             )
         except KafkaException as error:
-            raise ConfigurationError(f"Kafka settings can't be used: {cause(error).str()}") from error
+            raise kafka_settings.unusable(cause(error).str(), own) from None
 
     def cluster_id(self) -> str:
         """Return the cluster's id. Raises `LogError` where it does not answer within a few seconds."""

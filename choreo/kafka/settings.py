@@ -69,13 +69,38 @@ _REFUSED: Final[Mapping[str, str]] = {
 }
 
 
+_LONG = 4
+"""The length from which on a value is also hidden where it isn't in quotes."""
+
+
 class _Logger:
     """Logs librdkafka's lines as ``choreo.kafka``, its warnings about choreo's own settings as debug."""
 
+    def __init__(self, settings: Mapping[str, Setting]) -> None:
+        self._settings = dict(settings)
+
     def log(self, level: int, text: str, *arguments: object) -> None:
-        """Log one line; CONFWARN is about settings of the other client."""
+        """Log one line, without the values of settings; CONFWARN is about settings of the other client."""
         chatter = bool(arguments) and arguments[0] == "CONFWARN"
-        _log.log(logging.DEBUG if chatter else level, text, *arguments)
+        shown = [hidden(each, self._settings) if isinstance(each, str) else each for each in arguments]
+        _log.log(logging.DEBUG if chatter else level, hidden(text, self._settings), *shown)
+
+
+def hidden(text: str, settings: Mapping[str, Setting]) -> str:
+    """Return a text of librdkafka's without the values of settings, any of which may be a secret.
+
+    >>> hidden('Invalid value "hunter2" for configuration property "debug"', {"debug": "hunter2"})
+    'Invalid value "…" for configuration property "debug"'
+    """
+    for value in sorted(map(str, settings.values()), key=len, reverse=True):
+        text = text.replace(f'"{value}"', '"…"').replace(f"`{value}`", "`…`")
+        text = text.replace(value, "…") if len(value) >= _LONG else text
+    return text
+
+
+def unusable(text: str, settings: Mapping[str, Setting]) -> ConfigurationError:
+    """Return the error for settings that librdkafka refuses with a text."""
+    return ConfigurationError(f"Kafka settings can't be used: {hidden(text, settings)}")
 
 
 def check(settings: Mapping[str, Setting]) -> None:
@@ -101,4 +126,4 @@ def of_producer(bootstrap: str, settings: Mapping[str, Setting]) -> dict[str, An
 
 def of_client(bootstrap: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
     """Return the settings of any client: the address, Python's logging, and the user's own."""
-    return {"logger": _Logger(), **_PREFERRED, **settings, "bootstrap.servers": bootstrap}
+    return {"logger": _Logger(settings), **_PREFERRED, **settings, "bootstrap.servers": bootstrap}

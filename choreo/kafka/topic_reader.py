@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from choreo.errors import ConfigurationError, LogError
+from choreo.errors import LogError
 from choreo.kafka import settings as kafka_settings
 from choreo.kafka.consumer import QUERY_DEADLINE, record_of
 from choreo.kafka.errors import cause, refused
@@ -42,7 +42,7 @@ class TopicReader:
         try:
             self._consumer = Consumer(kafka_settings.of_consumer(bootstrap, _GROUP, "", own, embedded))
         except KafkaException as error:
-            raise ConfigurationError(f"Kafka settings can't be used: {cause(error).str()}") from error
+            raise kafka_settings.unusable(cause(error).str(), own) from None
         try:
             self.cluster_id = self._consumer.list_topics(timeout=QUERY_DEADLINE).cluster_id or ""
             self.partitions = [each for topic in topics for each in self._partitions(topic)]

@@ -11,9 +11,9 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from choreo.errors import ConfigurationError, LogError
+from choreo.errors import LogError
 from choreo.kafka.errors import cause, refused
-from choreo.kafka.settings import Setting, check, of_client
+from choreo.kafka.settings import Setting, check, of_client, unusable
 
 DEADLINE: Final = 5.0
 """Seconds in which the cluster must answer."""
@@ -62,7 +62,7 @@ def _admin(bootstrap: str, settings: Mapping[str, Setting]) -> AdminClient:
     try:
         return AdminClient(of_client(bootstrap, settings))
     except KafkaException as error:
-        raise ConfigurationError(f"Kafka settings can't be used: {cause(error).str()}") from error
+        raise unusable(cause(error).str(), settings) from None
 
 
 def _created(topic: str, answer: Future[None]) -> bool:

@@ -32,6 +32,11 @@ KEYS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 }
 """The known keys, the types of their values, and what a message calls these."""
 
+_KAFKA_HINT: Final = (
+    "write each value as a text, a number, or true or false, and a key with dots in quotes: "
+    '"sasl.password" = …'
+)
+
 _PATHS: Final = ("store", "schemas", "lock")
 
 
@@ -97,7 +102,17 @@ def _check(where: str, key: str, value: Any) -> None:
     parts = value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
     right = type(value) in types and all(_is_plain(key, part) for part in parts)
     if not right:
+        if key == "kafka":
+            raise ConfigurationError(f"{where} must be {called}{_wrong_part(value)}", hint=_KAFKA_HINT)
         raise ConfigurationError(f"{where} must be {called}, not {value!r}", hint="correct the value")
+
+
+def _wrong_part(table: Any) -> str:
+    """Return which of Kafka's settings is wrong, without its value, which may be a secret."""
+    if not isinstance(table, dict):
+        return ""
+    wrong = next(name for name, part in table.items() if not _is_plain("kafka", part))
+    return f", and {wrong} is none"
 
 
 def _is_plain(key: str, part: Any) -> bool:

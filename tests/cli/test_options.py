@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from choreo.cli import options
+from choreo.cli.stores import stores
+from choreo.errors import ConfigurationError
 
 
 @click.command()
@@ -81,6 +83,75 @@ def test_librdkafka_settings_add_up(project: Path) -> None:
 def test_the_environment_gives_librdkafka_settings_too() -> None:
     found = shown("--bootstrap", "x:1", env={"CHOREO_KAFKA": "linger.ms=1 client.id=me"})
     assert found["kafka"] == {"linger.ms": "1", "client.id": "me"}
+
+
+SPACES = (
+    "correct horse",
+    " leading",
+    "trailing ",
+    "two  spaces",
+    "a\ttab",
+    "a=b c",
+    "ß 漢",
+    "'quoted words'",
+)
+
+
+@pytest.mark.parametrize("value", SPACES)
+@pytest.mark.parametrize("key", ["sasl.password", "client.id", "ssl.key.password"])
+def test_a_setting_in_the_environment_may_hold_spaces(key: str, value: str) -> None:
+    lines = shown("--bootstrap", "x:1", env={"CHOREO_KAFKA": f"{key}={value}\nlinger.ms=5\n"})
+    assert lines["kafka"] == {key: value, "linger.ms": "5"}
+    if value == value.strip():
+        alone = shown("--bootstrap", "x:1", env={"CHOREO_KAFKA": f"{key}={value}"})
+        assert alone["kafka"] == {key: value}
+        one_line = shown("--bootstrap", "x:1", env={"CHOREO_KAFKA": f"{key}={value} linger.ms=5  debug=all"})
+        assert one_line["kafka"] == {key: value, "linger.ms": "5", "debug": "all"}
+
+
+def test_an_option_adds_to_the_settings_of_the_environment_and_the_file(project: Path) -> None:
+    env = {"CHOREO_KAFKA": "linger.ms=1 client.id=me"}
+    found = shown("--kafka", "client.id=you", "--kafka", "debug=all", env=env)
+    assert found["kafka"] == {
+        "security.protocol": "SSL",
+        "linger.ms": "1",
+        "client.id": "you",
+        "debug": "all",
+    }
+
+
+@pytest.mark.parametrize("pair", ["hunter2", "=hunter2", "hunter2\nlinger.ms=5"])
+def test_a_setting_of_no_form_is_not_repeated(pair: str) -> None:
+    """It may be the half of a password."""
+    for arguments, env in (([], {"CHOREO_KAFKA": pair}), (["--kafka", pair.split("\n")[0]], {})):
+        result = CliRunner().invoke(show, ["--bootstrap", "x:1", *arguments], env=env)
+        assert isinstance(result.exception, ConfigurationError)
+        assert "hunter2" not in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "name", ["my stores/a.db", "a b.db", " a.db", "a.db ", "a  b.db", "a\tb.db", "ä b.db"]
+)
+def test_a_store_in_the_environment_may_hold_spaces(name: str, folder: Path) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).touch()
+    (folder / "other.db").touch()
+
+    @click.command()
+    @stores
+    def named(stores: tuple[str, ...]) -> None:
+        click.echo(json.dumps(stores))
+
+    def listed(text: str, *arguments: str) -> list[str]:
+        result = CliRunner().invoke(named, arguments, env={"CHOREO_STORE": text}, catch_exceptions=False)
+        found: list[str] = json.loads(result.stdout)
+        return found
+
+    assert listed(name) == [name]
+    assert listed(name.replace("a", "{participant}", 1)) == [name.replace("a", "{participant}", 1)]
+    assert listed(f"{name}\nother.db\n") == [name, "other.db"]
+    assert listed("other.db other.db") == ["other.db", "other.db"]
+    assert listed(name, "--store", "other.db") == ["other.db"]
 
 
 @pytest.mark.parametrize(
