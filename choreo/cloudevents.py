@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeVar, cast, get_args
 
 from choreo.envelope import Envelope
 from choreo.errors import HeadersError
-from choreo.outcome import Kind, Outcome
+from choreo.outcome import TIMED_OUT, Kind, Outcome
 from choreo.records import Record
 
 K = TypeVar("K")
@@ -106,9 +106,9 @@ def read(record: Record) -> Envelope:
     """Return a record's headers as an envelope; the body is not read.
 
     Raises `HeadersError`, naming the header and the problem, for a record that is not an event of a
-    saga: an attribute missing, doubled, too long, not UTF-8 or not of its vocabulary, or a key that
-    isn't the saga's id. Unknown headers are ignored; so is a `traceparent` that isn't one (W3C Trace
-    Context: start a new trace).
+    saga: an attribute missing, doubled, too long, not UTF-8 or not of its vocabulary, a key that isn't the
+    saga's id, or a source that doesn't own the step. Unknown headers are ignored; so is a `traceparent` that
+    isn't one (W3C Trace Context: start a new trace).
     """
     headers = record.headers
     fields = dict(headers)
@@ -210,6 +210,12 @@ def _origin(fields: dict[str, bytes | None]) -> _Origin:
         outcome=cast("Outcome", _vocabulary(fields, "ce_outcome", _OUTCOMES)),
         kind=cast("Kind", _vocabulary(fields, "ce_stepkind", _KINDS)),
     )
+    owner, dot, _ = origin.step.partition(".")
+    if dot and owner != origin.source and origin.outcome != TIMED_OUT:
+        raise HeadersError(
+            f"ce_source: {_short(origin.source)} does not own the step {_short(origin.step)}",
+            hint=f"an outcome comes from {_short(owner)}; only a timeout may come from another participant",
+        )
     _bounded(_parsed)[tuple(map(fields.get, _COMMON))] = origin
     return origin
 

@@ -27,7 +27,7 @@ def begin(role: Role, saga: Instance, command: Begin, out: list[Decision]) -> No
     """Decide whether a step that was queued or backing off may still run (R4)."""
     action = role.action[command.step]
     progress = saga.step(command.step)
-    if progress.activity not in ("queued", "waiting", "running"):
+    if progress.activity not in ("queued", "waiting", "running") or saga.unowned:
         return
     if progress.state == "compensating":
         saga.steps[command.step] = progress._replace(activity="running")
@@ -121,7 +121,9 @@ def buried(role: Role, saga: Instance, command: Buried, out: list[Decision]) -> 
 
 def requeued(role: Role, saga: Instance, command: Requeued, out: list[Decision]) -> None:
     """Queue a dead letter again; `begin` decides whether it may still run."""
-    if command.name in role.action:
+    if command.event_id in saga.unowned:
+        steps.adopt(role, saga, command.event_id, out)
+    elif command.name in role.action:
         _requeue_step(role, saga, role.action[command.name], out)
     elif command.name in role.deadline:
         if saga.deadlines.get(command.name) == "armed":

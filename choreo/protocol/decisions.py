@@ -6,7 +6,12 @@ from typing import Literal, NamedTuple
 
 from choreo.outcome import Outcome, StepState
 
-Task = Literal["action", "compensation", "observer", "deadline"]
+Task = Literal["action", "compensation", "observer", "deadline", "outcome"]
+"""What is done, or buried; ``outcome``: an outcome of an own step that this store never produced."""
+
+
+FOREIGN_OUTCOME = "foreign-outcome"
+"""The reason of the dead letter that keeps a saga in quarantine."""
 
 
 class Moved(NamedTuple):
@@ -89,7 +94,7 @@ class Bury(NamedTuple):
 
 
 class Unowned(NamedTuple):
-    """The topic holds an outcome of an own step that is not from this store: the store is the wrong one."""
+    """An outcome of an own step counts that this store never produced: the saga is in quarantine."""
 
     step: str
 

@@ -1,14 +1,17 @@
 """Folds an event of the topic: decides whether it counts, and what it calls for at this participant.
 
-An event whose id was folded before is a duplicate, and an outcome of an own step that this participant didn't
-decide is unowned: neither changes anything (R2). An outcome is *void*, recorded
+An event whose id was folded before is a duplicate, which changes nothing (R2). An outcome is *void*, recorded
 and dispatched to nobody, in three cases: its step already has an outcome, or, for a compensated event, is
 compensated already (R3); the saga has ended (R8); or it would complete the saga after a failure though no
 pivot has succeeded (R8).
 
-Any other event becomes its step's outcome. It may abort or end the saga (R4, R8), and is then dispatched: it
-calls compensations (R7), triggers actions, queues observers, and arms and disarms deadlines. What becomes of
-an own step is decided in `choreo.protocol.steps`.
+Any other event becomes its step's outcome, for everyone alike. It may abort or end the saga (R4, R8), and is
+then dispatched: it calls compensations (R7), triggers actions, queues observers, and arms and disarms
+deadlines. What becomes of an own step is decided in `choreo.protocol.steps`.
+
+An outcome of an own step that this participant didn't decide is *unowned*. The others fold it too, so it
+counts. But the topic and this participant's log differ, so it does no step of that saga any more until an
+operator says which is right: the saga is in quarantine (R10).
 """
 
 from __future__ import annotations
@@ -16,9 +19,14 @@ from __future__ import annotations
 from choreo.envelope import Envelope
 from choreo.outcome import COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT
 from choreo.protocol import steps
-from choreo.protocol.decisions import Arm, Decision, Disarm, Ignored, Queue, Unowned
-from choreo.protocol.instance import Instance
+from choreo.protocol.decisions import FOREIGN_OUTCOME, Arm, Bury, Decision, Disarm, Ignored, Queue, Unowned
+from choreo.protocol.instance import Instance, Progress, UnownedOutcome
 from choreo.protocol.role import Contract, Role
+
+_HINT = (
+    "this store never produced it. Requeue it if this participant did publish it, as where the database was "
+    "restored from a backup; else undo by hand what others did because of it, and discard it"
+)
 
 
 def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
@@ -27,17 +35,18 @@ def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision])
         out.append(Ignored("duplicate"))
         return
     saga.seen.add(event.id)
-    if event.step in role.action and not _is_ours(saga, role, event):
-        out.append(Unowned(event.step))
-        return
     if not _counts(role, saga, event):
         out.append(Ignored("void"))
         return
     was_aborted, was_failing = saga.aborted, bool(saga.failing)
+    is_ours = event.step not in role.action or _is_ours(saga, role, event)
     if not _record(role, saga, event):
         out.append(Ignored("void"))
         return
     saga.types.add(event.type)
+    if not is_ours:
+        saga.unowned[event.id] = UnownedOutcome(event.step, event.outcome, event.type)
+        out += (Unowned(event.step), Bury("outcome", event.step, f"{FOREIGN_OUTCOME}: {_HINT}"))
     # The success of another participant's step that calls no handler of this role has no effect here.
     if event.type in role.handles or saga.aborted or saga.end or role.deadlines:
         _react(role, saga, event, was_aborted, was_failing, out)
@@ -48,22 +57,24 @@ def _react(
 ) -> None:
     first_failure = bool(saga.failing) and not was_failing
     _disarm(role, saga, event, first_failure, out)
-    _call_compensations(role, saga, event, first_failure, out)
-    if saga.end or (saga.aborted and not was_aborted):  # after the calls, so that a refused step answers once
-        steps.refuse_waiting(role, saga, out)
-    for action in role.triggered_by.get(event.type, ()):
-        steps.trigger(role, saga, action, out)
+    if not saga.unowned:
+        _call_compensations(role, saga, event, first_failure, out)
+        if saga.end or (saga.aborted and not was_aborted):  # after the calls: a refused step answers once
+            steps.refuse_waiting(role, saga, out)
+        for action in role.triggered_by.get(event.type, ()):
+            steps.trigger(role, saga, action, out)
     _queue_observers(role, saga, event, out)
     _arm(role, saga, event, out)
 
 
 def _is_ours(saga: Instance, role: Role, event: Envelope) -> bool:
-    """Whether an outcome of an own step was published from this participant's store.
+    """Whether an outcome of an own step is from this participant's store, or from who else may publish it.
 
-    A timeout may come from another participant's deadline. Any other outcome was written to the store before
-    it was published, and is missing only in a wrong store.
+    A timeout may come from another participant's deadline, and a start from a client that takes part by the
+    wire alone. Any other outcome was written to the store before it was published: it is missing only in a
+    wrong store, or where somebody else wrote the event.
     """
-    if event.outcome == TIMED_OUT:
+    if event.outcome == TIMED_OUT or (event.step == START and event.source != role.participant):
         return True
     progress = saga.step(event.step)
     if event.outcome == SUCCEEDED:
@@ -91,6 +102,8 @@ def _record(role: Role, saga: Instance, event: Envelope) -> bool:
         saga.pivoted = True
     if event.step == START and event.outcome == SUCCEEDED:
         saga.started, saga.version = True, event.saga_version
+        if START in role.action and START not in saga.steps:  # started by another client
+            saga.steps[START] = Progress("completed", result=event.type)
     return _ends_validly(role.contract, saga, event.type)
 
 

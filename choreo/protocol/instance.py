@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from choreo.outcome import SagaState, StepState
+from choreo.outcome import Outcome, SagaState, StepState
 
 Activity = Literal["idle", "queued", "running", "waiting", "dead"]
 """The activity of a step within its state.
@@ -39,12 +39,21 @@ class Progress(NamedTuple):
 PENDING = Progress()
 
 
+class UnownedOutcome(NamedTuple):
+    """An outcome of an own step, by the type of its event, that this participant never published."""
+
+    step: str
+    outcome: Outcome
+    type: str
+
+
 class Instance:
     """One saga as one participant knows it, folded from the topic and from its own local commands.
 
     ``types`` are the event types that counted, ``outcomes`` the first outcome of each step,
     ``failing`` the step of the first failed or timed_out outcome, ``end`` the state in which the saga ended.
-    ``pruned``: only the end is known, so every event is treated as a duplicate.
+    ``pruned``: only the end is known, so every event is treated as a duplicate. ``unowned`` are outcomes of
+    own steps that this participant never published: while there are any, the saga is in quarantine.
     It is used as a value: `fold` copies it before it writes.
     """
 
@@ -63,6 +72,7 @@ class Instance:
         "started",
         "steps",
         "types",
+        "unowned",
         "version",
     )
 
@@ -82,6 +92,7 @@ class Instance:
         self.steps: dict[str, Progress] = {}
         self.observers: dict[str, tuple[str, ...]] = {}
         self.deadlines: dict[str, str] = {}
+        self.unowned: dict[str, UnownedOutcome] = {}
 
     def copy(self) -> Instance:
         """Return an equal instance that shares nothing mutable with this one."""
@@ -101,6 +112,7 @@ class Instance:
         twin.steps = self.steps.copy()
         twin.observers = self.observers.copy()
         twin.deadlines = self.deadlines.copy()
+        twin.unowned = self.unowned.copy()
         return twin
 
     def key(self) -> tuple[Any, ...]:
@@ -121,6 +133,7 @@ class Instance:
             frozenset(self.steps.items()),
             frozenset(self.observers.items()),
             frozenset(self.deadlines.items()),
+            frozenset(self.unowned.items()),
         )
 
     def __eq__(self, other: object) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from choreo.outcome import COMPENSATED, FAILED, TIMED_OUT, StepState
-from choreo.protocol.decisions import Answer, Bury, Decision, Drop, Moved, Queue
+from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT, Outcome, StepState
+from choreo.protocol.decisions import Answer, Bury, Decision, Drop, Moved, Queue, Task
 from choreo.protocol.instance import PENDING, Instance, Progress
 from choreo.protocol.role import Action, Compensation, Role, compensation_for
+
+_STATE_OF: dict[Outcome, StepState] = {SUCCEEDED: "completed", FAILED: "failed", COMPENSATED: "compensated"}
 
 
 def move(saga: Instance, step: str, progress: Progress, out: list[Decision], note: str = "") -> None:
@@ -141,6 +143,36 @@ def compensate_partial(saga: Instance, action: Action, out: list[Decision], reas
     progress = Progress("compensating", "queued", owes_failure=True, reason=reason)
     move(saga, action.step, progress, out, reason)
     out.append(Queue("compensation", action.step))
+
+
+def adopt(role: Role, saga: Instance, event_id: str, out: list[Decision]) -> None:
+    """Take an unowned outcome as this participant's own; after the last one, go on where the saga stands now.
+
+    The step counts as done as the topic says, so it is not done again (R6), and what its success calls
+    for later is done.
+    """
+    step, outcome, event_type = saga.unowned.pop(event_id)
+    progress = saga.step(step)
+    if progress.activity != "running":  # its own result comes
+        result = event_type if outcome == SUCCEEDED else progress.result
+        move(saga, step, Progress(_STATE_OF[outcome], result=result), out, "adopted")
+    if not saga.unowned:
+        _catch_up(role, saga, out)
+
+
+def _catch_up(role: Role, saga: Instance, out: list[Decision]) -> None:
+    """Queue, refuse or compensate each own step as all events together call for, after a quarantine."""
+    for action in role.actions:
+        progress = saga.step(action.step)
+        if progress.activity in ("queued", "waiting"):
+            task: Task = "compensation" if progress.state == "compensating" else "action"
+            out.append(Queue(task, action.step))
+        elif saga.outcomes.get(action.step) == TIMED_OUT:
+            timed_out(saga, action, out)
+        else:
+            compensate_if_called(saga, action, out)
+        if action.trigger.touched(saga.types):
+            trigger(role, saga, action, out)
 
 
 def settle(saga: Instance, action: Action, state: StepState, out: list[Decision], reason: str) -> None:

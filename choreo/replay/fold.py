@@ -94,7 +94,7 @@ class Replay:
         self.unconfirmed.pop(entry.event_id, None)
         self.events.setdefault(entry.event_id, entry)
         first = type(decisions[0]) if decisions else None
-        if first is Unowned:
+        if first is Unowned and entry.note != "unowned":
             self._differ(step, "event", f"{entry.event_type} from here", "never published here")
             return
         if first is Ignored and decisions[0] == Ignored("duplicate"):

@@ -44,7 +44,8 @@ def work_of(replay: Replay) -> Iterator[Work]:
     for step, progress in saga.steps.items():
         task = "compensation" if progress.state == "compensating" else "action"
         is_dead = progress.activity == "dead"
-        if is_dead or progress.activity != "idle":
+        withheld = saga.unowned and progress.activity in ("queued", "waiting")
+        if (is_dead or progress.activity != "idle") and not withheld:
             event_id = replay.causes.get((task, step), "")
             yield Work(task, step, event_id, is_dead, progress.activity == "running")
     for name, waiting in saga.observers.items():

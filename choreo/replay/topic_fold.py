@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from choreo import cloudevents
 from choreo.envelope import Envelope, event_id
-from choreo.errors import HeadersError, ReplayError
+from choreo.errors import HeadersError
 from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT
 from choreo.participant import Participant
 from choreo.ports import Store
@@ -36,9 +36,10 @@ from choreo.protocol import (
     Unowned,
     fold,
 )
+from choreo.protocol.decisions import FOREIGN_OUTCOME
 from choreo.records import Entry, Record
 from choreo.replay.own_events import OwnEvents, PublishedEvent
-from choreo.worker.dead_letters import unreadable_record
+from choreo.worker.dead_letters import dead_letter, unreadable_record
 from choreo.worker.instances import Instances, history_of
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.rows import Rows, emitted_row
@@ -138,9 +139,7 @@ class TopicFold:
         after, decisions = fold(item.role, before, input)
         if decisions and decisions[0] == Ignored("duplicate"):
             return
-        if decisions and type(decisions[0]) is Unowned:
-            if before.started:
-                raise _unexplained(item)
+        if decisions and type(decisions[0]) is Unowned and not before.started:
             self.counts["forgotten"] += 1  # the topic's retention has deleted what called for it
             return
         rows = Rows(item, before, after, input, at)
@@ -161,7 +160,13 @@ class TopicFold:
             case Publish() | Answer() | Expire():
                 self._publish(item, rows, *item.role.outcome_of(decision))
             case Ignored():
-                rows.is_void = True
+                rows.event_note = "void"
+            case Unowned(step):
+                rows.event_note = "unowned"
+                self.counts["foreign outcomes"] += 1
+                self._store.add_dead_letter(
+                    dead_letter(item, "outcome", step, FOREIGN_OUTCOME, "rebuilt", rows.now, 0)
+                )
             case Drop(task, name):
                 self._store.unschedule(item.saga_id, task, name)
             case Disarm(name):
@@ -206,12 +211,3 @@ def _marked(entries: object) -> list[Entry]:
     """Return the rows, local ones with the note that they were rebuilt: the lost rows may have held more."""
     rows: list[Entry] = list(entries)  # type: ignore[call-overload]
     return [row if row.input == "event" or row.note else row._replace(note=REBUILT) for row in rows]
-
-
-def _unexplained(item: Item) -> ReplayError:
-    trigger = item.trigger
-    what = f"{item.topic}[{trigger.partition}]@{trigger.offset}: an outcome of {trigger.envelope.step}"
-    return ReplayError(
-        f"{what}, saga {item.saga_id}, that nothing in the topic explains",
-        hint="was it another release of the service? rebuild with its code",
-    )

@@ -75,6 +75,8 @@ class DeadLetters:
     def discard(self, item: Item, letter: DeadLetter) -> list[FollowUp]:
         """Discard the work of a dead letter, which answers instead of it; return the follow-ups."""
         followups: list[FollowUp] = []
+        if letter.task == "outcome":  # the participant stays out of that saga
+            return followups
         if letter.reason == UNKNOWN_HANDLER:
             followups = self._decisions.apply(item, Buried(letter.name, letter.reason))
         followups += self._decisions.apply(item, Discarded(letter.name, letter.comment))
@@ -97,7 +99,7 @@ class DeadLetters:
         letter = dead_letter(item, task, name, reason, detail, self._clock.now(), tried)
         number = self._store.add_dead_letter(letter)
         log.error("dead letter %d: saga_id=%s step=%s %s: %s", number, item.saga_id, name, task, reason)
-        return self._decisions.apply(item, Buried(name, reason))
+        return [] if task == "outcome" else self._decisions.apply(item, Buried(name, reason))
 
     def bury_record(self, record: Record, detail: str) -> None:
         """Keep a dead letter of a record whose headers can't be read."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from choreo import telemetry
 from choreo.envelope import Envelope, event_id
-from choreo.errors import ChoreoError, StoreError, StoreMismatch
+from choreo.errors import ChoreoError, StoreError
 from choreo.outcome import START, TIMED_OUT
 from choreo.participant import Participant
 from choreo.participant.answers import build
@@ -98,20 +98,11 @@ class Decisions:
     def _fold_again(self, item: Item, input: Input) -> tuple[Instance, Instance, list[Decision]]:
         """Fold an own outcome that is unknown to the saga in memory on the saga from the store.
 
-        Another process of the service may have started the saga meanwhile. Where the outcome is not in the
-        store either, the store is not the one that published it.
+        Another process of the service may have started the saga meanwhile.
         """
         self.instances.forget(item.role, item.saga_id)
         before = self.instances.get(item.role, item.saga_id)
-        after, decisions = fold(item.role, before, input)
-        trigger = item.trigger
-        if Unowned(trigger.envelope.step) in decisions:
-            raise StoreMismatch(
-                f"{item.topic}[{trigger.partition}]@{trigger.offset} is an outcome of "
-                f"{trigger.envelope.step} that this store never produced",
-                hint="was the database restored from a backup, copied, or is another store in use?",
-            )
-        return before, after, decisions
+        return before, *fold(item.role, before, input)
 
     def _carry_out(
         self,
@@ -139,8 +130,8 @@ class Decisions:
                     queued.append((item, decision))
                 case Bury():
                     buried.append((item, decision))
-                case Ignored():
-                    rows.is_void = True
+                case Ignored() | Unowned():
+                    rows.event_note = "void" if type(decision) is Ignored else "unowned"
                 case Answer():
                     buried += self._answer_or_wait(item, rows, after, decision)
                 case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from choreo.envelope import Envelope
 from choreo.outcome import START
@@ -19,7 +19,8 @@ class Rows:
     """The consequences of one input as entries of the saga log; ``input`` is None for a postponed answer.
 
     ``moves`` are the transitions of own steps, ``published`` the events, with their bodies, that are
-    published because of the input. ``is_void``: the event changes nothing.
+    published because of the input. ``event_note`` says what is special about the event: it changes nothing
+    (``void``), or is an outcome of an own step that this store never produced (``unowned``).
     """
 
     item: Item
@@ -29,7 +30,7 @@ class Rows:
     now: int
     moves: list[Moved] = field(default_factory=list)
     published: list[tuple[Envelope, bytes]] = field(default_factory=list)
-    is_void: bool = False
+    event_note: Literal["", "void", "unowned"] = ""
 
     def entries(self) -> Sequence[Entry]:
         """Return the rows; that of a local input has its first transition and the event that it publishes."""
@@ -47,7 +48,7 @@ class Rows:
         item = self.item
         trigger, role = item.trigger, item.role
         old = self.before.state_of(event.step)
-        stays = self.is_void or event.step in role.action
+        stays = self.event_note == "void" or event.step in role.action
         return Entry(
             item.saga_id,
             item.role.contract.saga,
@@ -68,9 +69,15 @@ class Rows:
             trigger.partition,
             trigger.offset,
             trigger.time,
-            trigger.body if event.type in role.handles else None,
-            "void" if self.is_void else "",
+            trigger.body if event.type in role.handles or self._is_foreign(event) else None,
+            self.event_note,
             event.traceparent,
+        )
+
+    def _is_foreign(self, event: Envelope) -> bool:
+        """Whether an outcome of an own step came from elsewhere, so that no row has its body yet."""
+        return self.event_note == "unowned" or (
+            event.step == START and event.source != self.item.role.participant
         )
 
     def _local(self, input: Any) -> Entry:

@@ -507,10 +507,25 @@ def test_an_answer_that_was_buried_is_given_when_it_is_discarded() -> None:
     assert undone.fold(Discarded("pay", "by hand")) == []
 
 
-def test_an_outcome_of_an_own_step_that_was_never_decided_is_noticed() -> None:
-    """The store is another one, or an old copy."""
+def test_an_outcome_of_an_own_step_that_was_never_decided_puts_the_saga_in_quarantine() -> None:
+    """It counts, as it does for everyone; but no own step is begun, refused or compensated any more."""
     folded = Folded(role(), START_EVENT, RESERVED)
-    assert folded.fold(PAID) == [Unowned("pay")]
+    unowned, letter = folded.fold(PAID)
+    assert (unowned, letter[:2]) == (Unowned("pay"), ("outcome", "pay"))
+    assert folded.saga.outcomes["pay"] == SUCCEEDED
+    assert folded.fold(BEGIN) == []
+    assert folded.fold(SHIP_FAILED) == []
+
+
+def test_an_adopted_outcome_counts_as_done_and_what_it_calls_for_is_done() -> None:
+    """The step is not done again; its compensation, which was called meanwhile, runs."""
+    folded = Folded(role(), START_EVENT, RESERVED, PAID, SHIP_FAILED)
+    assert folded.fold(Requeued("pay", PAID.id)) == [
+        Moved("pay", "pending", "completed", "adopted"),
+        Moved("pay", "completed", "compensating"),
+        Queue("compensation", "pay"),
+    ]
+    assert folded.fold(Requeued("pay", PAID.id)) == []
 
 
 DEADLINE = Deadline("ship_is_late", "ship", Trigger.of("Paid"), "ShipLate")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,6 @@ from tests.worker.trip import (
     FlightCancelled,
     FlightFull,
     HotelBooked,
-    HotelCancelled,
     TripCancelled,
     TripFailed,
     TripRequested,
@@ -316,36 +314,6 @@ def test_a_position_before_the_beginning_of_the_log_is_refused(rig: Rigs) -> Non
         shop.append(TripRequested("t"), f"s{number}")
     shop.broker.forget(TRIP, 3)
     with pytest.raises(StoreMismatch, match="stands at offset 0, the log holds 3 to 5"):
-        shop.open()
-
-
-def test_an_own_outcome_that_the_store_never_produced_is_refused(rig: Rigs) -> None:
-    """The database was deleted, the topic kept: going on would book again what is booked."""
-    book = Script()
-    shop = rig(hotel(book))
-    shop.feed(TripRequested("t"))
-    shop.close()
-    for file in shop.path.parent.glob("hotel.db*"):
-        file.unlink()
-    with pytest.raises(StoreMismatch, match=r"outcome of hotel\.book that this store never produced"):
-        shop.open()
-    assert len(book.calls) == 1
-
-
-def test_a_database_that_was_restored_from_a_backup_is_refused(rig: Rigs) -> None:
-    """The log knows outcomes that it has forgotten."""
-    shop = rig(hotel())
-    shop.close()
-    backup = shop.path.with_suffix(".backup")
-    shutil.copy(shop.path, backup)
-    shop.open()
-    shop.feed(TripRequested("t"), FlightFull("t", "full"))
-    assert shop.published() == [HotelBooked("t"), HotelCancelled("t")]
-    shop.close()
-    for file in shop.path.parent.glob("hotel.db*"):
-        file.unlink()
-    shutil.copy(backup, shop.path)
-    with pytest.raises(StoreMismatch):
         shop.open()
 
 

@@ -73,7 +73,8 @@ def test_every_event_comes_again_and_late_ones_for_the_first_time(rig: Rig, in_m
     rig.settle()
     late = {"hotel": FlightFull("t", "late"), "flight": HotelFull("t", "late")}
     first = late.get(rig.participant.name, HotelFull("t", "late"))
-    rig.feed(first, FlightLate("t"), TripCancelled("t"), source="else")
+    rig.feed(first)
+    rig.feed(FlightLate("t"), TripCancelled("t"), source="else")
     rig.restart()
     # What it published stands in the log twice now: once by itself, once by the test.
     assert (rig.effects(), rig.published(), rig.letters()) == (effects, published * 2, [])
