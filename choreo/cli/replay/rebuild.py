@@ -95,7 +95,9 @@ def _show(participant: Participant, result: Rebuilt, seen: int | None, path: Pat
     if counts["unreadable records"]:
         output.line(f"  {counts['unreadable records']} records can't be read: see `choreo dlq list`")
     if counts["foreign outcomes"]:
-        output.line(f"  {counts['foreign outcomes']} outcomes are explained by nothing: see `choreo dlq list`")
+        output.line(
+            f"  {counts['foreign outcomes']} outcomes are explained by nothing: see `choreo dlq list`"
+        )
     if counts["forgotten"]:
         output.line(
             f"  {counts['forgotten']} of its events are of sagas whose beginning the topics have lost"
