@@ -45,7 +45,7 @@ COMMANDS: Final = {
     "sagas": Place("choreo.cli.sagas:sagas", "List sagas, their states, and what they wait for."),
     "schemas": Place("choreo.cli.schemas:schemas", "Write and check the Avro schemas of events."),
     "simulate": Place("choreo.cli.simulate:simulate", "Run a trace of choreo verify with the real handlers."),
-    "topics": Place("choreo.cli.topics:topics", "Create the topics of sagas."),
+    "topics": Place("choreo.cli.topics:topics", "Create and check the topics of sagas."),
     "trace": Place("choreo.cli.trace:trace", "Show a saga's timeline, across participants."),
     "verify": Place("choreo.cli.verify:verify", "Verify a choreography before it is deployed."),
 }

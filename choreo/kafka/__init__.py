@@ -2,6 +2,6 @@
 
 from choreo.kafka.embedded import EmbeddedBroker
 from choreo.kafka.log import KafkaLog
-from choreo.kafka.topics import create_topics
+from choreo.kafka.topics import create_topics, describe_topics
 
-__all__ = ["EmbeddedBroker", "KafkaLog", "create_topics"]
+__all__ = ["EmbeddedBroker", "KafkaLog", "create_topics", "describe_topics"]

@@ -12,7 +12,8 @@ from choreo.kafka.consumer import KafkaConsumer
 from choreo.kafka.errors import cause
 from choreo.kafka.producer import KafkaProducer
 from choreo.kafka.settings import Setting
-from choreo.ports import Assignment, Publication, Taken
+from choreo.kafka.topics import TopicDescriptions
+from choreo.ports import Assignment, Publication, Taken, TopicState
 from choreo.records import Partition
 
 REACH_DEADLINE: Final = 5.0
@@ -40,7 +41,8 @@ class KafkaLog:
     ) -> None:
         own = settings or {}
         kafka_settings.check(own)
-        self._bootstrap = bootstrap
+        self._embedded = embedded
+        self._descriptions = TopicDescriptions(bootstrap, own)
         try:
             self._producer = KafkaProducer(kafka_settings.of_producer(bootstrap, own))
             self._consumer = KafkaConsumer(
@@ -52,6 +54,10 @@ class KafkaLog:
     def cluster_id(self) -> str:
         """Return the cluster's id. Raises `LogError` where it does not answer within a few seconds."""
         return self._producer.cluster_id(REACH_DEADLINE)
+
+    def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:
+        """Describe topics; the embedded broker knows no settings and no ids. Raises `LogError`."""
+        return () if self._embedded else self._descriptions.get(topics, wait)
 
     def subscribe(
         self,

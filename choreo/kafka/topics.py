@@ -1,60 +1,157 @@
-"""Creation of the sagas' topics, once and with the final number of partitions."""
+"""The sagas' topics on a cluster: created once, with the final number of partitions, and described."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
-from choreo.kafka.errors import cause, refused
+from choreo.kafka.errors import MISSING, cause, refused
 from choreo.kafka.settings import Setting, check, of_client, unusable
+from choreo.participant.topics import TopicNeed
+from choreo.ports import TopicState
+from choreo.ports.topics import MAX_RECORD, settings_for
 
 DEADLINE: Final = 5.0
 """Seconds in which the cluster must answer."""
 
-_log = logging.getLogger("choreo.kafka")
+_OWN_LIMIT: Final = "message.max.bytes"
+_LARGEST: Final = "1048588"  # Kafka's own default
+_RETENTION: Final = {"log.retention.ms": 1, "log.retention.minutes": 60_000, "log.retention.hours": 3_600_000}
 
 
 def create_topics(
     bootstrap: str,
-    topics: Sequence[str],
+    topics: Sequence[TopicNeed | str],
     partitions: int,
     replication: int,
     settings: Mapping[str, Setting] | None = None,
 ) -> list[str]:
-    """Create the topics that don't exist, and return their names.
+    """Create the topics that don't exist, with the settings that sagas need, and return their names.
 
-    An existing topic is not changed. Where its number of partitions differs, a warning is logged (logger
-    ``choreo.kafka``): adding partitions to a topic in use breaks the order of sagas in flight. Raises
-    `LogError` when the cluster can't be reached or refuses, `ConfigurationError` for a bad setting.
+    An existing topic is not changed; `describe_topics` shows what it is like. ``replication`` may be -1, for
+    the cluster's default. Raises `LogError` when the cluster can't be reached or refuses,
+    `ConfigurationError` for a bad setting.
     """
     admin = _admin(bootstrap, settings or {})
-    there = partition_counts(admin)
-    for topic in topics:
-        if there.get(topic, partitions) != partitions:
-            _log.warning("topic %s has %d partitions, not %d; left so", topic, there[topic], partitions)
-    missing = [topic for topic in dict.fromkeys(topics) if topic not in there]
-    if not missing:
+    there = _existing(admin)
+    needs = {each.topic: each for each in map(_need, topics) if each.topic not in there}
+    if not needs:
         return []
-    asked = admin.create_topics(
-        [NewTopic(topic, partitions, replication) for topic in missing], request_timeout=DEADLINE
-    )
+    defaults = _defaults(admin)
+    replicas = replication if replication > 0 else int(defaults.get("default.replication.factor") or 0)
+    new = [
+        NewTopic(topic, partitions, replication, config=_settings(need, replicas, defaults))
+        for topic, need in needs.items()
+    ]
+    asked = admin.create_topics(new, request_timeout=DEADLINE)
     return [topic for topic, answer in asked.items() if _created(topic, answer)]
 
 
-def partition_counts(admin: AdminClient) -> dict[str, int]:
-    """Return the number of partitions of every visible topic. Raises `LogError`."""
+def describe_topics(
+    bootstrap: str, topics: Sequence[str], settings: Mapping[str, Setting] | None = None
+) -> list[TopicState]:
+    """Return the topics of a cluster as they are. Raises `LogError`, and `ConfigurationError`."""
+    found = TopicDescriptions(bootstrap, settings or {}).get(topics, 2 * DEADLINE)
+    if found is None:
+        raise LogError("could not ask for the topics: no answer")
+    return found
+
+
+class TopicDescriptions:
+    """Asks a cluster for the state of topics, without waiting for its answer."""
+
+    def __init__(self, bootstrap: str, settings: Mapping[str, Setting]) -> None:
+        """Connect when first asked. Raises `ConfigurationError` for a bad setting."""
+        self._bootstrap = bootstrap
+        self._settings = settings
+        self._admin: AdminClient | None = None
+        self._topics: dict[str, Future[Any]] = {}
+        self._configs: dict[ConfigResource, Future[Any]] = {}
+
+    def get(self, topics: Sequence[str], wait_seconds: float) -> list[TopicState] | None:
+        """Return the topics, or None where the answer isn't there in time; a later call has it.
+
+        Raises `LogError` where the cluster does not answer.
+        """
+        if not self._topics:
+            self._ask(topics)
+        answers = [*self._topics.values(), *self._configs.values()]
+        if wait(answers, wait_seconds).not_done:
+            return None
+        configs = {resource.name: answer for resource, answer in self._configs.items()}
+        try:
+            return [self._state(name, answer, configs[name]) for name, answer in self._topics.items()]
+        finally:
+            self._topics, self._configs = {}, {}
+
+    def _ask(self, topics: Sequence[str]) -> None:
+        if self._admin is None:
+            self._admin = _admin(self._bootstrap, self._settings)
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in topics]
+        self._topics = self._admin.describe_topics(TopicCollection([*topics]), request_timeout=DEADLINE)
+        self._configs = self._admin.describe_configs(resources, request_timeout=DEADLINE)
+
+    def _state(self, name: str, answer: Future[Any], configs: Future[Any]) -> TopicState:
+        try:
+            found = answer.result()
+        except KafkaException as error:
+            if cause(error).code() in MISSING:
+                return TopicState(name)
+            raise refused(f"could not ask for topic {name}", cause(error)) from error
+        own = {_OWN_LIMIT: str(self._settings[_OWN_LIMIT])} if _OWN_LIMIT in self._settings else {}
+        problem = ""
+        try:
+            own |= {each.name: each.value for each in configs.result().values() if each.value is not None}
+        except KafkaException as error:
+            problem = cause(error).str()
+        replicas = min((len(each.replicas) for each in found.partitions), default=0)
+        return TopicState(name, _id(found), len(found.partitions), replicas, own, problem)
+
+
+def _id(found: Any) -> str:
+    """Return a topic's id; brokers without ids give zeros."""
+    written = str(found.topic_id or "")
+    return "" if not written.strip("A=") else written
+
+
+def _need(topic: TopicNeed | str) -> TopicNeed:
+    return topic if isinstance(topic, TopicNeed) else TopicNeed(topic)
+
+
+def _existing(admin: AdminClient) -> Iterable[str]:
     try:
-        seen = admin.list_topics(timeout=DEADLINE)
+        return admin.list_topics(timeout=DEADLINE).topics
     except KafkaException as error:
         raise refused("could not ask for the topics", cause(error)) from error
-    return {name: len(topic.partitions) for name, topic in seen.topics.items()}
+
+
+def _defaults(admin: AdminClient) -> dict[str, str]:
+    """Return the settings of a broker, which new topics inherit; none where they may not be read."""
+    try:
+        broker = str(min(admin.list_topics(timeout=DEADLINE).brokers))
+        resource = ConfigResource(ResourceType.BROKER, broker)
+        answer = admin.describe_configs([resource], request_timeout=DEADLINE)[resource]
+        found = answer.result(DEADLINE + 1)
+    except (KafkaException, TimeoutError, ValueError):
+        return {}
+    return {each.name: each.value for each in found.values() if each.value is not None}
+
+
+def _settings(need: TopicNeed, replicas: int, defaults: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of a new topic; what the cluster keeps longer, or takes larger, stays so."""
+    settings = settings_for(need, replicas)
+    kept = next((int(defaults[name]) * unit for name, unit in _RETENTION.items() if name in defaults), 0)
+    if kept < 0 or kept > int(settings["retention.ms"]):
+        settings["retention.ms"] = str(max(kept, -1))
+    if int(defaults.get(_OWN_LIMIT, _LARGEST)) < MAX_RECORD:
+        settings["max.message.bytes"] = _LARGEST
+    return settings
 
 
 def _admin(bootstrap: str, settings: Mapping[str, Setting]) -> AdminClient:

@@ -8,5 +8,17 @@ from choreo.ports.codec import Codec
 from choreo.ports.log import Assignment, Log, Publication, Refusal, Taken
 from choreo.ports.saga_log import SagaLog
 from choreo.ports.store import Store
+from choreo.ports.topics import TopicState
 
-__all__ = ["Assignment", "Clock", "Codec", "Log", "Publication", "Refusal", "SagaLog", "Store", "Taken"]
+__all__ = [
+    "Assignment",
+    "Clock",
+    "Codec",
+    "Log",
+    "Publication",
+    "Refusal",
+    "SagaLog",
+    "Store",
+    "Taken",
+    "TopicState",
+]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
+
+MAX_BODY: Final = 512 * 1024
+"""The greatest length of a body in bytes. A longer one is neither read (it becomes a dead letter) nor
+emitted: Kafka refuses records of more than 1 MB by default."""
 
 
 class Codec(Protocol):

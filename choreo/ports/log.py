@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from choreo.ports.topics import TopicState
 from choreo.records import Partition, Record
 
 
@@ -61,6 +62,14 @@ class Log(Protocol):
 
     def cluster_id(self) -> str:
         """Return the cluster's id, to which a store is bound. Raises `LogError`."""
+        ...
+
+    def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:
+        """Return the topics as they are now, or None where the answer takes longer than ``wait`` seconds.
+
+        A later call then returns it. Where the cluster has no answer at all, the sequence is empty. Raises
+        `LogError`.
+        """
         ...
 
     def subscribe(

@@ -153,6 +153,18 @@ class Store(Protocol):
         """Move a position by compare-and-set. Raises `Fenced` when it isn't ``expected`` any more."""
         ...
 
+    def topics(self) -> Mapping[str, str]:
+        """Return the topics that have positions, each with its id, empty where it isn't known."""
+        ...
+
+    def identify(self, topics: Mapping[str, str]) -> None:
+        """Add the ids of topics to their positions that have none, inside a turn."""
+        ...
+
+    def leave(self, topic: str) -> None:
+        """Remove the positions of a topic, inside a turn: it is joined anew."""
+        ...
+
     def bind(self, cluster_id: str, participant: str) -> None:
         """Bind the store to a cluster and a participant, once. Raises `StoreMismatch` for others later.
 

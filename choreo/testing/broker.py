@@ -15,7 +15,7 @@ from typing import NamedTuple
 from confluent_kafka.cimpl import murmur2
 
 from choreo.errors import LogError
-from choreo.ports import Assignment, Clock, Publication, Refusal, Taken
+from choreo.ports import Assignment, Clock, Publication, Refusal, Taken, TopicState
 from choreo.records import Partition, Record
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -70,7 +70,8 @@ class MemoryBroker:
         self._topics: dict[str, list[_StoredPartition]] = {}
         self._groups: dict[str, _Group] = {}
         self._appended: list[Record] = []
-        self._limits: dict[str, int] = {}
+        self._made: dict[str, int] = {}
+        self._settings: dict[str, dict[str, str]] = {}
         self._up = True
         self.changed = Condition()
         """Notified whenever there may be new records or partitions for a member."""
@@ -82,16 +83,39 @@ class MemoryBroker:
     def create_topic(self, topic: str, partitions: int) -> None:
         """Create a topic, unless it exists."""
         with self.changed:
-            self._topics.setdefault(topic, [_StoredPartition() for _ in range(partitions)])
+            if topic not in self._topics:
+                self._topics[topic] = [_StoredPartition() for _ in range(partitions)]
+                self._made[topic] = self._made.get(topic, 0) + 1
 
-    def limit(self, topic: str, bytes: int) -> None:
-        """Refuse bodies of more bytes on a topic, as its ``max.message.bytes`` does."""
-        self._limits[topic] = bytes
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with its records; another one may be made under its name."""
+        with self.changed:
+            self._topics.pop(topic, None)
+            self.changed.notify_all()
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """Add partitions to a topic."""
+        with self.changed:
+            self._partitions_of(topic).extend(_StoredPartition() for _ in range(count))
+            self.changed.notify_all()
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Set settings of a topic, by Kafka's names; ``max.message.bytes`` is enforced, for bodies."""
+        with self.changed:
+            self._settings.setdefault(topic, {}).update(settings)
+
+    def describe(self, topic: str) -> TopicState:
+        """Return a topic as a cluster of three brokers describes it; for `MemoryLog`."""
+        with self.changed:
+            partitions = len(self._partitions_of(topic))
+            return TopicState(
+                topic, f"{topic}-{self._made[topic]}", partitions, 3, dict(self._settings.get(topic, {}))
+            )
 
     def refusal(self, publication: Publication) -> str:
         """Return why a publication is refused, empty where it is not; for `MemoryLog`."""
-        most = self._limits.get(publication.topic)
-        too_large = most is not None and len(publication.value) > most
+        most = self._settings.get(publication.topic, {}).get("max.message.bytes")
+        too_large = most is not None and len(publication.value) > int(most)
         return f"{publication.topic}: the body is larger than {most} bytes" if too_large else ""
 
     def records(self, topic: str = "") -> list[Record]:
@@ -229,6 +253,13 @@ class MemoryLog:
         if not self._broker.up:
             raise LogError("the broker in memory is stopped")
         return self._broker.name
+
+    def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:
+        """Describe topics, at once. Raises `LogError` during an outage."""
+        del wait
+        if not self._broker.up:
+            raise LogError("the broker in memory is stopped")
+        return [self._broker.describe(each) for each in topics]
 
     def subscribe(
         self,

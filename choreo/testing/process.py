@@ -14,7 +14,7 @@ from choreo.client.connection import StoreConnection
 from choreo.client.transaction import LocalTransaction
 from choreo.errors import Fenced, StoreError
 from choreo.participant import Handler, Participant, Status
-from choreo.ports import Assignment, Publication, Taken
+from choreo.ports import Assignment, Publication, Taken, TopicState
 from choreo.records import DeadLetter, Partition, Record
 from choreo.saga import Saga
 from choreo.store.sqlite.store import SQLiteStore
@@ -202,6 +202,10 @@ class InFlightLog:
     ) -> None:
         """Join the group."""
         self._log.subscribe(topics, on_assign, on_revoke)
+
+    def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:
+        """Describe topics."""
+        return self._log.describe(topics, wait)
 
     def take(self, limit: int, wait: float) -> Taken:
         """Take the records that are there, without waiting."""

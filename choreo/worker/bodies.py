@@ -1,14 +1,11 @@
-"""The encoding of event bodies, and their greatest length."""
+"""The encoding of event bodies, none of which is longer than `MAX_BODY`."""
 
 from __future__ import annotations
 
 from choreo.errors import BodyError
 from choreo.events import event_name
 from choreo.ports import Codec
-
-MAX_BODY = 512 * 1024
-"""The greatest length of a body in bytes. A longer one is neither read (it becomes a dead letter) nor
-emitted. Kafka refuses records of more than 1 MB, and a refused publication would block the outbox."""
+from choreo.ports.codec import MAX_BODY
 
 
 def encode(codec: Codec, event: object) -> bytes:

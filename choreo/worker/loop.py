@@ -19,6 +19,7 @@ from choreo.worker.partitions import From, Partitions
 from choreo.worker.processor import Processor
 from choreo.worker.room import Room
 from choreo.worker.threads import Threads
+from choreo.worker.topics import Topics
 
 _CALL_SECONDS = 0.005
 """The longest wait for the log while calls are under way, which delays the commit of their results."""
@@ -74,7 +75,8 @@ class Worker:
         self._options = options
         self._stopping = threading.Event()
         self._pid = os.getpid()
-        self._partitions = Partitions(store, records, options.start)
+        self._topics = Topics(participant, store, records, clock)
+        self._partitions = Partitions(store, records, options.start, self._topics)
         self._processor = Processor(
             participant,
             store,
@@ -128,6 +130,7 @@ class Worker:
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)
             self._store.recall()
+        self._topics.start()  # before anything is published, which a topic made anew would take
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         # Handlers that an earlier release ran outside of the transaction may now run inside.
         lanes: tuple[Lane, ...] = ("call", "undo")
@@ -314,12 +317,13 @@ class Worker:
                 break
 
     def _look_around(self) -> None:
-        """Once a second, commit the positions for lag monitors, and look whether calls have room."""
+        """Once a second, commit positions for lag monitors; look at the topics, and at the room of calls."""
         now = self._clock.monotonic()
         if now - self._looked < 1:
             return
         self._looked = now
         self._log.commit(self._partitions.positions)
+        self._topics.look()
         if self._has_calls:
             if self._calls.release(self._clock.now()):
                 self._next_due = self._look_ahead()  # others may begin now
@@ -343,6 +347,7 @@ class Worker:
 
     def _assigned(self, assignments: Sequence[Assignment]) -> list[int]:
         positions = self._partitions.assign(assignments)
+        self._topics.joined()
         self._processor.instances.clear()
         return positions
 

@@ -11,6 +11,7 @@ from choreo.errors import StoreMismatch
 from choreo.ports import Assignment, Log, Store
 from choreo.records import Partition, Record
 from choreo.worker.item import TriggerEvent
+from choreo.worker.topics import Topics
 
 log = logging.getLogger("choreo.worker")
 
@@ -24,12 +25,13 @@ class Partitions:
     only scheduled until everything that the log held at the assignment has been folded (R4).
     """
 
-    def __init__(self, store: Store, records: Log, start: From) -> None:
+    def __init__(self, store: Store, records: Log, start: From, topics: Topics) -> None:
         self.live = False
         self.positions: dict[Partition, int] = {}
         self._store = store
         self._log = records
         self._start = start
+        self._topics = topics
         self._behind: dict[Partition, int] = {}
         self._joined: Mapping[Partition, tuple[int, int]] = {}
 
@@ -40,6 +42,7 @@ class Partitions:
             for new in assignments:
                 if new.partition not in known:
                     self._store.join(new.partition, new.low, new.high, self._acts_from(new))
+            self._store.identify(self._topics.ids)
         known = self._store.positions()
         for each in assignments:
             _check_range(each, known[each.partition])
@@ -103,7 +106,8 @@ class Partitions:
         return trigger.offset < self._joined.get(Partition(trigger.topic, trigger.partition), (0, 0))[0]
 
     def _acts_from(self, new: Assignment) -> int:
-        if self._start == "earliest":
+        # A partition that was added to a topic in use may hold events of sagas in flight.
+        if self._start == "earliest" or self._topics.is_added(new.partition):
             return new.low
         if self._start == "latest":
             return new.high

@@ -142,7 +142,7 @@ def settle_produced(log: KafkaLog, count: int) -> tuple[list[int], list[Refusal]
 def test_the_broker_in_memory_refuses_alike() -> None:
     """Its topics can have a limit, too."""
     broker = MemoryBroker()
-    broker.limit("small", 10)
+    broker.configure("small", {"max.message.bytes": str(10)})
     log = broker.log("g")
     log.subscribe(["small"], lambda new: [each.low for each in new], lambda _: None)
     log.publish([Publication(seq, "small", b"k", [], b"x" * (11 if seq == 1 else 1)) for seq in (1, 2)])

@@ -1,27 +1,101 @@
-"""Making the topics: once, never changed afterwards."""
+"""Making the topics, once and as sagas need them, and describing them as they are."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
-from choreo.kafka import create_topics
+from choreo.kafka import KafkaLog, create_topics, describe_topics
+from choreo.kafka.topics import _settings
+from choreo.participant.topics import TopicNeed
+from choreo.ports.topics import differences
 from tests.broker.any_broker import KafkaCluster, unique
 from tests.kafka.recording_reader import RecordingReader
 
 
 @pytest.mark.kafka
-def test_topics_are_made_once(kafka_bootstrap: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What exists is fine; another number of partitions is told, and left as it is."""
+def test_topics_are_made_once(kafka_bootstrap: str) -> None:
+    """What exists is fine, and left as it is."""
     old, new = unique("topic"), unique("topic")
     assert create_topics(kafka_bootstrap, [old], 3, 1) == [old]
     assert create_topics(kafka_bootstrap, [old, new, new], 3, 1) == [new]
-    assert caplog.text == ""
     assert create_topics(kafka_bootstrap, [old], 6, 1) == []
-    assert f"topic {old} has 3 partitions, not 6" in caplog.text
     cluster = KafkaCluster(kafka_bootstrap, embedded=False)
     assert len(RecordingReader(cluster.log(unique("group")), old).subscribe().until_ended(3).assigned) == 3
     cluster.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("replication", [1, -1])
+def test_a_new_topic_has_what_it_needs(kafka_bootstrap: str, topic: str, replication: int) -> None:
+    """But for the number of brokers."""
+    need = TopicNeed(topic, span=timedelta(days=30))
+    create_topics(kafka_bootstrap, [need], 1, replication)
+    (state,) = describe_topics(kafka_bootstrap, [topic])
+    assert [each.setting for each in differences(state, need)] == ["replication factor"]
+    assert state.settings["retention.ms"] == str(37 * 86_400_000)
+    assert state.settings["min.insync.replicas"] == "1"
+
+
+@pytest.mark.kafka
+def test_a_topic_made_anew_has_another_id(kafka_bootstrap: str, topic: str) -> None:
+    """The same name, the same settings, the same offsets: only the id tells."""
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    ids = set()
+    for _ in range(2):
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
+        (state,) = describe_topics(kafka_bootstrap, [topic])
+        ids.add(state.id)
+        admin.delete_topics([topic])[topic].result(10)
+    assert len(ids) == 2
+    assert "" not in ids
+
+
+@pytest.mark.kafka
+def test_what_is_inherited_and_what_is_missing_is_described(kafka_bootstrap: str, topic: str) -> None:
+    """A broker's default counts as a topic's own setting does; the producer's limit stands beside it."""
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    admin.create_topics([NewTopic(topic, 2, 1, config={"cleanup.policy": "compact,delete"})])[topic].result(
+        10
+    )
+    assert admin.describe_topics(TopicCollection([topic]))[topic].result(10)
+    own = {"message.max.bytes": 100_000}
+    state, missing = describe_topics(kafka_bootstrap, [topic, "missing"], own)
+    assert (state.partitions, state.replicas, missing.partitions) == (2, 1, 0)
+    assert state.settings["cleanup.policy"] == "compact,delete"
+    assert state.settings["max.message.bytes"] == "1048588"
+    assert state.settings["message.max.bytes"] == "100000"
+
+
+def test_an_answer_that_is_late_is_not_waited_for() -> None:
+    """A worker asks, goes on, and looks again; one that never comes is an error."""
+    log = KafkaLog("127.0.0.1:1", "g", settings={"log_level": 0})
+    assert log.describe(["t"], 0.0) is None
+    with pytest.raises(LogError, match="could not ask for topic t"):
+        log.describe(["t"], 10.0)
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("defaults", "expected"),
+    [
+        ({}, {"retention.ms": str(7 * 86_400_000)}),
+        ({"log.retention.hours": "168"}, {"retention.ms": str(7 * 86_400_000)}),
+        ({"log.retention.hours": "168", "log.retention.minutes": "43200"}, {"retention.ms": "2592000000"}),
+        ({"log.retention.ms": "-1", "log.retention.hours": "1"}, {"retention.ms": "-1"}),
+        ({"message.max.bytes": "100000"}, {"max.message.bytes": "1048588"}),
+        ({"message.max.bytes": "9000000"}, {"max.message.bytes": None}),
+    ],
+)
+def test_what_the_cluster_does_better_stays_so(defaults: dict[str, str], expected: dict[str, str]) -> None:
+    """It keeps records for longer, or takes larger ones."""
+    settings = _settings(TopicNeed("t"), 3, defaults)
+    assert {name: settings.get(name) for name in expected} == expected
 
 
 @pytest.mark.kafka

@@ -23,10 +23,10 @@ from choreo.avro.schema import MARKER
 from choreo.errors import BodyError, StoreError
 from choreo.events import event_name
 from choreo.ports import Publication
+from choreo.ports.codec import MAX_BODY
 from choreo.records import DeadLetter, Partition
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options
-from choreo.worker.bodies import MAX_BODY
 from examples.bank.contract import TransferDone, TransferRequested, bank_transfer
 from examples.orders.contract import InventoryReserved, OrderCreated, order_fulfilment
 from examples.orders.inventory import inventory

@@ -50,7 +50,7 @@ def ask_for(rigged: Rig, *sagas: str) -> None:
 def test_only_the_saga_of_the_refused_event_waits(rig: Rigs, sagas: tuple[str, ...], restarts: int) -> None:
     """Wherever it stands in the outbox, and however often the worker starts; once mended, it is published."""
     rigged = rig(hotel())
-    rigged.broker.limit("trip", LIMIT)
+    rigged.broker.configure("trip", {"max.message.bytes": str(LIMIT)})
     ask_for(rigged, *sagas)
     for _ in range(restarts):
         rigged.restart()
@@ -62,7 +62,7 @@ def test_only_the_saga_of_the_refused_event_waits(rig: Rigs, sagas: tuple[str, .
     for each in set(sagas) - set(bad):
         assert rigged.state("hotel.book", each) == "completed"
         assert rigged.published(each) == [HotelBooked("t")]
-    rigged.broker.limit("trip", 10_000)
+    rigged.broker.configure("trip", {"max.message.bytes": str(10_000)})
     for each in bad:
         assert rigged.published(each) == []
     with closing(SQLiteStore(rigged.path)) as other:
@@ -78,7 +78,7 @@ def test_only_the_saga_of_the_refused_event_waits(rig: Rigs, sagas: tuple[str, .
 def test_what_is_requeued_too_early_is_a_letter_again(rig: Rigs) -> None:
     """With the same event, under another number."""
     rigged = rig(hotel())
-    rigged.broker.limit("trip", LIMIT)
+    rigged.broker.configure("trip", {"max.message.bytes": str(LIMIT)})
     ask_for(rigged, "bad")
     first = ask(rigged)
     (second,) = open_letters(rigged)
@@ -89,12 +89,12 @@ def test_what_is_requeued_too_early_is_a_letter_again(rig: Rigs) -> None:
 def test_an_event_that_its_saga_waits_for_is_not_discarded(rig: Rigs) -> None:
     """The saga would hang without a letter."""
     rigged = rig(hotel())
-    rigged.broker.limit("trip", LIMIT)
+    rigged.broker.configure("trip", {"max.message.bytes": str(LIMIT)})
     ask_for(rigged, "bad")
     ask(rigged, "discarded", "by hand")
     (letter,) = open_letters(rigged)
     assert letter.reason == "undiscardable"
-    rigged.broker.limit("trip", 10_000)
+    rigged.broker.configure("trip", {"max.message.bytes": str(10_000)})
     ask(rigged)
     assert rigged.published("bad") == [HotelBooked("long" * LIMIT)]
 
@@ -102,7 +102,7 @@ def test_an_event_that_its_saga_waits_for_is_not_discarded(rig: Rigs) -> None:
 def test_a_copy_for_another_topic_holds_up_nothing(rig: Rigs, caplog: pytest.LogCaptureFixture) -> None:
     """Its saga goes on; the copy may be published later, or discarded."""
     rigged = rig(exporting())
-    rigged.broker.limit("chain", LIMIT)
+    rigged.broker.configure("chain", {"max.message.bytes": str(LIMIT)})
     with caplog.at_level(logging.ERROR):
         ask_for(rigged, "bad", "good")
     assert "dead letter 1: saga_id=bad unpublishable: chain: the body is larger than 100 bytes" in caplog.text

@@ -14,7 +14,7 @@ from choreo.errors import StoreError
 
 migrations = Migrations("choreo")
 
-NAMES = ("0001_tables", "0002_lanes", "0003_letters", "0004_chain", "0005_claims", "0011_room")
+NAMES = ("0001_tables", "0002_lanes", "0003_letters", "0004_chain", "0005_claims", "0008_topics", "0011_room")
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
 TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
@@ -232,7 +232,13 @@ def claims(db: Database) -> None:
     db.conn.execute("ALTER TABLE choreo_store ADD COLUMN claimed_by TEXT")
 
 
-@migrations(name=NAMES[5])
+@migrations(name="0008_topics")
+def topics(db: Database) -> None:
+    """Add which topic a position belongs to, as another one may be made under the same name."""
+    db.conn.execute("ALTER TABLE positions ADD COLUMN topic_id TEXT NOT NULL DEFAULT ''")
+
+
+@migrations(name="0011_room")
 def room(db: Database) -> None:
     """Add an index of the time limits of what waits for a call, which are enforced without room for it."""
     # The limits of what waits already are found out at the first look at each: 1 has passed.

@@ -57,6 +57,9 @@ INSERT INTO positions (topic, partition, next_offset, end_offset, acts_from) VAL
 ON CONFLICT DO NOTHING
 """
 _ADVANCE = "UPDATE positions SET next_offset = ? WHERE topic = ? AND partition = ? AND next_offset = ?"
+_TOPICS = "SELECT topic, max(topic_id) FROM positions GROUP BY topic"
+_IDENTIFY = "UPDATE positions SET topic_id = ? WHERE topic = ? AND topic_id = ''"
+_LEAVE = "DELETE FROM positions WHERE topic = ?"
 _OWNER = "SELECT store_id, cluster_id, participant FROM choreo_store"
 _OWN = "UPDATE choreo_store SET cluster_id = ?, participant = ? WHERE cluster_id IS NULL"
 _ADD_LETTER = (
@@ -277,6 +280,21 @@ class SQLiteStore:
         self._turn.require("advance")
         if self._change(_ADVANCE, position, *partition, expected).rowcount != 1:
             raise _fenced(partition, f"is not at {expected} any more")
+
+    def topics(self) -> Mapping[str, str]:
+        """Return the topics that have positions, each with its id, empty where it isn't known."""
+        return dict(self._rows(_TOPICS))
+
+    def identify(self, topics: Mapping[str, str]) -> None:
+        """Note the ids of topics with the positions that have none."""
+        self._turn.require("identify")
+        for topic, identity in topics.items():
+            self._change(_IDENTIFY, identity, topic)
+
+    def leave(self, topic: str) -> None:
+        """Forget the positions of a topic, which then begins anew."""
+        self._turn.require("leave")
+        self._change(_LEAVE, topic)
 
     def bind(self, cluster_id: str, participant: str) -> None:
         """Note, the first time, to whom this store belongs; raise `StoreMismatch` for anyone else later."""

@@ -1,0 +1,140 @@
+"""``Topics``: whether the topics of a worker still are those that its store knows, and keep its events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from choreo.errors import LogError, StoreMismatch
+from choreo.participant import Participant
+from choreo.participant.topics import topic_needs
+from choreo.ports import Clock, Log, Store, TopicState
+from choreo.ports.topics import Difference, differences
+from choreo.records import Partition
+
+START_DEADLINE: Final = 10.0
+"""Seconds in which the cluster must describe the topics before anything is published."""
+
+INTERVAL: Final = 10.0
+"""Seconds between two looks at the topics."""
+
+log = logging.getLogger("choreo.worker")
+
+
+class Topics:
+    """Looks at the topics of a participant: at the start, before anything is published, and from then on.
+
+    What loses events ends the worker, at every start again, until it is mended; anything else is a warning,
+    once for each change. ``ids`` are those of the topics that are read.
+    """
+
+    def __init__(self, participant: Participant, store: Store, records: Log, clock: Clock) -> None:
+        self.ids: dict[str, str] = {}
+        self._known: frozenset[str] = frozenset()
+        self._read = participant.topics
+        self._imports = {each.topic for each in participant.external if each.is_import}
+        self._needs = {each.topic: each for each in topic_needs([participant])}
+        self._store = store
+        self._log = records
+        self._clock = clock
+        self._partitions: dict[str, int] = {}
+        self._said: frozenset[Difference] = frozenset()
+        self._next = 0.0
+
+    def start(self) -> None:
+        """Compare the topics with the store and with what is required.
+
+        Raises `StoreMismatch` for a topic that was made anew, `LogError` for one that loses events, or where
+        the cluster doesn't describe them in time.
+        """
+        states = self._log.describe([*self._needs], START_DEADLINE)
+        if states is None:
+            raise LogError(
+                "the Kafka cluster does not describe its topics", hint="is it overloaded? try again"
+            )
+        noted = self._store.topics()
+        self._known = frozenset(noted)
+        self.ids = {each.topic: each.id for each in states if each.topic in self._read and each.id}
+        with self._store.turn():
+            for topic, noted_id in noted.items():
+                self._compare_id(topic, noted_id, self.ids.get(topic, ""))
+            self._store.identify(self.ids)
+        joined = [each.topic for each in self._store.positions()]
+        self._partitions = {topic: joined.count(topic) for topic in noted}
+        self._compare(states)
+        self._next = self._clock.monotonic() + INTERVAL
+
+    def look(self) -> None:
+        """Look at the topics again, now and then; an outage is waited out. Raises as `start` does."""
+        now = self._clock.monotonic()
+        if now < self._next:
+            return
+        try:
+            states = self._log.describe([*self._needs], 0.0)
+        except LogError as error:
+            log.debug("%s", error)
+            states = ()
+        if states is None:
+            return
+        self._next = now + INTERVAL
+        for each in states:
+            if each.id and self.ids.setdefault(each.topic, each.id) != each.id and each.topic in self._read:
+                raise _made_anew(each.topic, self.ids[each.topic], each.id)
+        self._compare([each for each in states if each.partitions or each.topic not in self._read])
+
+    def is_added(self, partition: Partition) -> bool:
+        """Whether a partition that is new to the store was added to a topic in use."""
+        topic, number = partition
+        return topic in self._known or number >= self._partitions.get(topic, number + 1)
+
+    def joined(self) -> None:
+        """Warn of partitions that were added, as soon as they are assigned."""
+        joined = [each.topic for each in self._store.positions()]
+        for topic in set(joined).intersection(self._partitions):
+            self._warn(self._grown(topic, joined.count(topic)))
+
+    def _compare_id(self, topic: str, noted: str, found: str) -> None:
+        if not noted or not found or noted == found:
+            return
+        if topic not in self._imports:
+            raise _made_anew(topic, noted, found)
+        log.warning("topic %s was made anew: it is imported from its beginning", topic)
+        self._store.leave(topic)
+
+    def _compare(self, states: Iterable[TopicState]) -> None:
+        """Raise for a loss, and warn of every other difference that was not there at the last look."""
+        found: set[Difference] = set()
+        for state in states:
+            found.update(differences(state, self._needs[state.topic]))
+            found.update(self._grown(state.topic, state.partitions))
+        for loss in (each for each in found if each.is_loss and each.setting != "topic"):
+            raise LogError(str(loss), hint=_hint(loss))
+        said = found & self._said
+        self._said = frozenset(said)
+        self._warn(found - said)
+
+    def _warn(self, found: Iterable[Difference]) -> None:
+        for each in sorted(set(found) - self._said):
+            if not each.is_loss:  # a missing topic is the consumer's to tell
+                log.warning("%s", each)
+        self._said |= {*found}
+
+    def _grown(self, topic: str, partitions: int) -> Sequence[Difference]:
+        before = self._partitions.setdefault(topic, partitions)
+        if not 0 < before < partitions or self._needs[topic].use != "saga":
+            return ()
+        why = "events of sagas in flight may lie in two partitions now, in no order"
+        return (Difference(topic, "number of partitions", str(partitions), str(before), why),)
+
+
+def _hint(loss: Difference) -> str:
+    return f"set {loss.setting}={loss.wanted} on the topic, then start again; see `choreo topics check`"
+
+
+def _made_anew(topic: str, before: str, now: str) -> StoreMismatch:
+    return StoreMismatch(
+        f"topic {topic} was made anew: its id is {now}, that of the store's positions {before}",
+        hint="the events of before are gone, and these sagas can't go on: begin with another --store; "
+        "this one keeps what was done, and what was not published",
+    )
