@@ -204,7 +204,7 @@ def test_an_answer_that_the_schedule_lost_is_given(rig: Rigs) -> None:
     rigged.append(TripRequested("t"))
     rigged.append(FlightFull("t", "full"))
     worker = rigged.begin()
-    worker._processor.due = lambda row: None  # type: ignore[method-assign]
+    worker._processor.due = lambda row, **_: None  # type: ignore[method-assign]
     while not worker.is_live:
         worker.turn()
     rigged.close()

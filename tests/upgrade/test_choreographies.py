@@ -94,9 +94,16 @@ def test_the_run_is_run_again_from_manifests() -> None:
 
 
 def test_the_run_is_run_again_with_the_real_handlers(broken_shop: str) -> None:
-    """In memory, by the worker of today."""
+    """In memory, by the worker of today: the same course, and a note on each handler that would do otherwise.
+
+    A package in the working folder was taken for a folder of manifests then, so no handler of it was called.
+    """
     (trace,) = (VERIFY / "traces").iterdir()
-    assert told("simulate", str(trace), broken_shop) == (VERIFY / "simulate-shop.txt").read_text()
+    lines = told("simulate", str(trace), broken_shop).splitlines()
+    notes = [line for line in lines if line.startswith("note: ")]
+    course = [line for line in lines if line not in notes]
+    assert course == (VERIFY / "simulate-shop.txt").read_text().splitlines()
+    assert "note: inventory.reserve_inventory raised Permanent, not shop.InventoryReserved" in notes
 
 
 def test_todays_manifests_say_the_same(folder: Path) -> None:
