@@ -38,6 +38,15 @@ class ConfigurationError(ChoreoError):
     """Raised when an option, a setting or a command-line argument can't be used."""
 
 
+def wrong_argument(name: str, value: object, wanted: str, *, hint: str = "") -> ConfigurationError:
+    """Return the error for an argument that is not what is ``wanted``.
+
+    >>> print(wrong_argument("saga_id", 7, "a text", hint="str(order.id)"))
+    saga_id=7 is not a text (hint: str(order.id))
+    """
+    return ConfigurationError(f"{name}={value!r:.100} is not {wanted}", hint=hint)
+
+
 class SchemaError(ChoreoError):
     """Raised when an Avro schema can't be derived from a class, or a schema file can't be used."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, NamedTuple, TypeVar, dataclass_transform, overload
 
-from choreo.errors import DeclarationError
+from choreo.errors import DeclarationError, wrong_argument
 
 T = TypeVar("T")
 
@@ -59,6 +59,10 @@ class DecimalOf:
     scale: int
 
     def __post_init__(self) -> None:
+        for name in ("precision", "scale"):
+            if type(getattr(self, name)) is not int:
+                hint = "DecimalOf(precision=12, scale=2)"
+                raise wrong_argument(name, getattr(self, name), "a whole number", hint=hint)
         if not (0 <= self.scale <= self.precision and 1 <= self.precision <= 1000):
             raise ValueError(f"{self!r}: 0 <= scale <= precision and 1 <= precision <= 1000")
 
@@ -99,6 +103,9 @@ def event(cls: type[T] | None = None, /, *, namespace: str = "", name: str = "")
     >>> event_name(OrderCreated)
     'shop.OrderCreated'
     """
+    for option, value in (("namespace", namespace), ("name", name)):
+        if not isinstance(value, str):
+            raise wrong_argument(option, value, "a text", hint='@event(namespace="shop")')
     if cls is None:
         return lambda decorated: _declare(decorated, namespace, name)
     return _declare(cls, namespace, name)

@@ -28,18 +28,25 @@ class Retry:
     longest: timedelta = timedelta(minutes=10)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.attempts, int) or self.attempts < 1:
+        if type(self.attempts) is not int or self.attempts < 1:
             raise DeclarationError(
                 f"Retry(attempts={self.attempts!r}): at least one attempt is needed", hint="attempts=5"
             )
-        if not (isinstance(self.delay, timedelta) and isinstance(self.longest, timedelta)):
-            raise DeclarationError("Retry: the pauses are not timedeltas", hint="delay=timedelta(seconds=10)")
+        for name in ("delay", "longest"):
+            pause = getattr(self, name)
+            if not isinstance(pause, timedelta):
+                raise DeclarationError(
+                    f"Retry({name}={pause!r}): the pauses are not timedeltas",
+                    hint="delay=timedelta(seconds=10)",
+                )
         if self.delay < timedelta(0) or self.longest < self.delay:
             raise DeclarationError(
                 f"Retry(delay={self.delay}, longest={self.longest}): the pauses make no sense",
                 hint="0 <= delay <= longest",
             )
-        if not (isinstance(self.factor, int | float) and 1 <= self.factor < math.inf):
+        if isinstance(self.factor, bool) or not (
+            isinstance(self.factor, int | float) and 1 <= self.factor < math.inf
+        ):
             raise DeclarationError(
                 f"Retry(factor={self.factor!r}): pauses must not shrink", hint="a number, 1 or more"
             )

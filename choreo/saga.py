@@ -62,7 +62,7 @@ class Saga:
         self.completes = completes
         self.fails = fails
         self.aborts = aborts
-        self.topic = topic or name
+        self.topic = name if topic == "" else topic
         self.version = version
         self._refuse_bad_values()
         self._refuse_bad_events()
@@ -78,15 +78,18 @@ class Saga:
                     f"{name!r} is not a name for a Kafka topic",
                     "letters, digits, '.', '_' and '-', 249 at most; not '.' or '..'",
                 )
-        if not isinstance(self.version, int) or self.version < 1:
+        if type(self.version) is not int or self.version < 1:
             raise self._refusal(f"version={self.version!r} makes no sense", "1, 2, 3 and so on")
 
     def _refuse_bad_events(self) -> None:
-        for cls in self.events:
-            if not is_event(cls):
+        for part in ("starts", "completes", "fails", "aborts"):
+            cls = getattr(self, part)
+            if not is_event(cls) and not (part == "aborts" and cls is None):
                 raise self._refusal(
-                    f"{getattr(cls, '__name__', cls)!s} is not an event", "decorate the class with @event"
+                    f"{part}: {getattr(cls, '__name__', cls)!s} is not an event",
+                    "decorate the class with @event",
                 )
+        for cls in self.events:
             if cls is Aborted:
                 raise self._refusal("Aborted is never published", "declare an event of the saga's own")
         names = [event_name(cls) for cls in self.events]
@@ -99,6 +102,10 @@ class Saga:
     def _checked(self, namespaces: tuple[str, ...]) -> tuple[str, ...]:
         if isinstance(namespaces, str):
             raise self._refusal(f"namespaces={namespaces!r} is not a tuple", f"namespaces=({namespaces!r},)")
+        if not isinstance(namespaces, tuple | list) or not all(isinstance(each, str) for each in namespaces):
+            raise self._refusal(
+                f"namespaces={namespaces!r} is not a tuple of texts", 'namespaces=("shop", "bank")'
+            )
         return tuple(namespaces)
 
     def _refusal(self, message: str, hint: str) -> DeclarationError:

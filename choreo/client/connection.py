@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Self
 
@@ -15,7 +16,7 @@ from choreo.avro import AvroCodec
 from choreo.client.pool import Pool
 from choreo.client.status import status_of
 from choreo.client.transaction import LocalTransaction
-from choreo.errors import ConfigurationError, StoreError
+from choreo.errors import ConfigurationError, StoreError, wrong_argument
 from choreo.participant import Participant, Status
 from choreo.ports import Clock, Codec, Store
 from choreo.project.lock import derived
@@ -54,19 +55,33 @@ def connect(
     ...         orders.status("o-1") is None
     True
     """
-    folders = [Path(folder) for folder in schemas]
+    if not isinstance(participant, Participant):
+        raise wrong_argument(
+            "participant", participant, "a Participant", hint='connect(orders, store="orders.db")'
+        )
+    path = _path("store", store)
+    if not isinstance(schemas, list | tuple):
+        raise wrong_argument("schemas", schemas, "a list of folders", hint='schemas=["schemas"]')
+    folders = [_path("schemas", folder) for folder in schemas]
+    locked = None if lock is None else _path("lock", lock)
 
     def read() -> Codec:
-        if lock is not None or not participant.knows_rollback:
-            derived(participant, None if lock is None else Path(lock))
+        if locked is not None or not participant.knows_rollback:
+            derived(participant, locked)
         return AvroCodec(participant.events, folders)
 
-    pool = Pool(Path(store), participant.prepare)
+    pool = Pool(path, participant.prepare)
     connection = StoreConnection(participant, pool, read, SystemClock())
     if participant.connection is not None:
         participant.connection.close()
     participant.connect(connection)
     return connection
+
+
+def _path(name: str, value: object) -> Path:
+    if not isinstance(value, str | PathLike) or not str(value):
+        raise wrong_argument(name, value, "a path", hint=f'{name}="a/path", or a pathlib.Path')
+    return Path(value)
 
 
 _LOOK_SECONDS = 0.02
@@ -127,6 +142,7 @@ class StoreConnection:
 
     def status(self, saga_id: str, saga: Saga | str | None = None) -> Status | None:
         """Return the status of a saga, None where the participant knows no saga with that id."""
+        refuse_bad_question(saga_id)
         with self._reading() as store:
             entries = self._entries(store, saga_id, saga)
             if not entries:
@@ -136,6 +152,7 @@ class StoreConnection:
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None) -> Status | None:
         """Wait until a saga has ended, for ``timeout`` at most, and return its status then."""
+        refuse_bad_question(saga_id, timeout)
         self.refuse_to_wait()
         until, seen = time.monotonic() + timeout.total_seconds(), -1
         status = None
@@ -169,6 +186,7 @@ class StoreConnection:
     @contextmanager
     def _reading(self) -> Iterator[Store]:
         """Yield the store of the transaction that is open here, which sees what it wrote, or another one."""
+        _ = self._declared  # before anything is opened
         own = self._own()
         if own is not None:
             yield own.store
@@ -195,3 +213,11 @@ class StoreConnection:
                 f"sagas of several types have the id {saga_id}: {', '.join(types)}", hint="give saga="
             )
         return entries
+
+
+def refuse_bad_question(saga_id: object, timeout: object = timedelta(0)) -> None:
+    """Refuse what no saga, and no wait, can be asked for by. Raises `ConfigurationError`."""
+    if not isinstance(saga_id, str):
+        raise wrong_argument("saga_id", saga_id, "a text", hint="give a str, as of str(order.id)")
+    if not isinstance(timeout, timedelta):
+        raise wrong_argument("timeout", timeout, "a timedelta", hint="timeout=timedelta(seconds=2)")

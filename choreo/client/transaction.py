@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from choreo.errors import ConfigurationError, DeclarationError, StoreError
-from choreo.events import event_name
+from choreo.errors import ConfigurationError, DeclarationError, StoreError, wrong_argument
+from choreo.events import event_name, is_event
 from choreo.outcome import CANCEL, START
 from choreo.participant import Participant
 from choreo.ports import Clock, Codec, Store
 from choreo.protocol import Role
 from choreo.saga import Saga
-from choreo.worker.outbox import Publisher
+from choreo.worker.outbox import Publisher, refuse_bad_id
 
 
 class LocalTransaction:
@@ -66,6 +66,7 @@ class LocalTransaction:
     def cancel(self, saga_id: str, event: object, saga: Saga | str | None = None) -> None:
         """Publish the cancellation of a saga, which changes nothing after the pivot or the end."""
         self._refuse_ended()
+        refuse_bad_id(saga_id)
         saga = self._saga_of(event, "aborts", saga)
         self._publisher.publish(saga, saga_id, CANCEL, "cancellation", event)
 
@@ -76,6 +77,9 @@ class LocalTransaction:
             )
 
     def _saga_of(self, event: object, part: Literal["starts", "aborts"], chosen: Saga | str | None) -> Saga:
+        if not is_event(type(event)):
+            hint = f"give an object of the event that {part} the saga"
+            raise wrong_argument("event", event, "an event", hint=hint)
         sagas = self.participant.sagas if chosen is None else (self.participant.saga(chosen),)
         found = [saga for saga in sagas if getattr(saga, part) is type(event)]
         if not found:

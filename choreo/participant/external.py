@@ -74,6 +74,11 @@ def externals_of(participant: str, given: Iterable[External], sagas: Sequence[Sa
     Raises `DeclarationError` for one that could not work.
     """
     chosen = []
+    if not isinstance(given, Iterable) or isinstance(given, str):
+        raise DeclarationError(
+            f"Participant({participant!r}): external={given!r} is not a list",
+            hint='external=[External(ParcelDelivered, topic="carrier", saga_id=…)]',
+        )
     for external in given:
         if not isinstance(external, External):
             raise DeclarationError(

@@ -16,7 +16,7 @@ from choreo.errors import DeclarationError
 from choreo.events import EARLIER, event_name, is_event
 from choreo.participant.context import Context
 from choreo.participant.handler import Parameter, Place
-from choreo.participant.triggers import AllOf, AnyOf
+from choreo.participant.triggers import AllOf, AnyOf, distinct
 
 _UNPLAIN = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
@@ -203,7 +203,7 @@ def returned_classes(hints: dict[str, Any], emits: Any) -> list[type]:
             hint="annotate the events it returns, None for an observer, or give an action emits=",
         )
     annotation = hints["return"] if emits is None else emits
-    found = list(dict.fromkeys(member for member, _ in _members(annotation, "what it returns")))
+    found = distinct(member for member, _ in _members(annotation, "what it returns"))
     if found == [type(None)]:
         return []
     if type(None) in found:
@@ -213,7 +213,7 @@ def returned_classes(hints: dict[str, Any], emits: Any) -> list[type]:
     for member in found:
         if not is_event(member):
             raise DeclarationError(
-                f"{getattr(member, '__name__', member)} is returned, but is not an event",
+                f"{getattr(member, '__name__', member) or repr(member)} is returned, but is not an event",
                 hint="return an event class or a union of them",
             )
     return found

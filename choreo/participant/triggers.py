@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from choreo.annotations import members
@@ -104,9 +105,18 @@ def is_optional(annotation: Any) -> bool:
 
 def union_members(annotation: Any) -> list[Any]:
     """Return the members of ``A | B``, or the one class itself, without None."""
-    found = list(dict.fromkeys(member for member, _ in members(annotation)))
+    found = distinct(member for member, _ in members(annotation))
     return [member for member in found if member is not type(None)] or found
 
 
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """Return the values without repetitions; one that is no class may not be hashable."""
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
 def _written(part: Any) -> str:
-    return part.__name__ if isinstance(part, type) else str(part)
+    return part.__name__ if isinstance(part, type) else str(part) or repr(part)

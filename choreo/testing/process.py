@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import lru_cache
 
 from choreo.avro import AvroCodec
-from choreo.client.connection import StoreConnection
+from choreo.client.connection import StoreConnection, refuse_bad_question
 from choreo.client.transaction import LocalTransaction
 from choreo.errors import Fenced, StoreError
 from choreo.participant import Handler, Participant, Status
@@ -255,6 +255,7 @@ class SimulatedConnection(StoreConnection):
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None) -> Status | None:
         """Run the simulation until a saga has ended, for ``timeout`` of virtual time at most."""
+        refuse_bad_question(saga_id, timeout)
         self.refuse_to_wait()
 
         def has_ended() -> bool:

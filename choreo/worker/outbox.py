@@ -9,7 +9,7 @@ from choreo import telemetry
 from choreo.chain import PRUNED
 from choreo.cloudevents import MAX_SAGA_ID, headers_of
 from choreo.envelope import Envelope, event_id
-from choreo.errors import ConfigurationError
+from choreo.errors import wrong_argument
 from choreo.events import event_name
 from choreo.outcome import SUCCEEDED
 from choreo.participant import Participant
@@ -55,7 +55,7 @@ class Publisher:
 
         Raises `ConfigurationError` for a saga id that every reader would refuse.
         """
-        _refuse_bad_id(saga_id)
+        refuse_bad_id(saga_id)
         name, now = event_name(type(event)), self._clock.now()
         identity = event_id(saga_id, step, SUCCEEDED, name)
         history = history_of(self._store, saga.name, saga_id)
@@ -84,6 +84,9 @@ class Publisher:
         self._store.enqueue(outbox_rows(envelope, (saga.topic, *participant.exports(name)), body))
 
 
-def _refuse_bad_id(saga_id: str) -> None:
+def refuse_bad_id(saga_id: object) -> None:
+    """Refuse a saga id that every reader would refuse. Raises `ConfigurationError`."""
+    if not isinstance(saga_id, str):
+        raise wrong_argument("saga_id", saga_id, "a text", hint="give a str, as of str(order.id)")
     if not saga_id or len(saga_id) > MAX_SAGA_ID or not saga_id.isprintable():
-        raise ConfigurationError("a saga id has 1 to 255 printable characters")
+        raise wrong_argument("saga_id", saga_id, "a saga id: it has 1 to 255 printable characters")
