@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeVar, cast, get_args
 from choreo.envelope import Envelope
 from choreo.errors import HeadersError
 from choreo.outcome import TIMED_OUT, Kind, Outcome
-from choreo.records import Record
+from choreo.records import FIRST_MOMENT, LAST_MOMENT, Record
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -264,6 +264,7 @@ def _time(text: str) -> int:
         time = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         raise HeadersError(f"ce_time: {_short(text)} is no moment of the calendar") from None
+    time = min(max(time, FIRST_MOMENT), LAST_MOMENT)  # an offset can lead out of the calendar
     if _PLAIN.fullmatch(text):
         _bounded(_starts)[text[:19].encode()] = time - time % 1000
     return time

@@ -100,6 +100,10 @@ class NestedTransaction(StoreError, TransactionControl):
     """Raised when a transaction is opened inside of another one of the same store, and would wait for it."""
 
 
+class TurnLost(StoreError):
+    """Raised when something that was done inside a turn made the database undo it, or refuse to commit it."""
+
+
 class Fenced(StoreError):
     """Raised when another worker has claimed the store, so that this one must stop."""
 

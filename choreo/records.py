@@ -7,7 +7,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
+
+LATEST = 32_503_680_000_000
+"""The latest time of a record: the beginning of the year 3000, to which any timeout can be added."""
+
+
+def record_time(timestamp: int, now: int) -> int:
+    """Return the time of a record as one that every clock and database can hold.
+
+    Kafka takes any number for a timestamp; one below zero, such as -1 for none, counts as ``now``.
+
+    >>> record_time(-1, now=1_700_000_000_000)
+    1700000000000
+    >>> record_time(2**63 - 1, now=1_700_000_000_000)
+    32503680000000
+    """
+    return now if timestamp < 0 else min(timestamp, LATEST)
+
+
+FIRST_MOMENT, LAST_MOMENT = -62_135_596_800_000, 253_402_300_799_999
+"""The ends of the calendar, in milliseconds since the epoch."""
+
+
+def moment(milliseconds: int) -> datetime:
+    """Return a time in UTC; the first or the last one of the calendar where it has none such.
+
+    >>> moment(-(2**63)).year, moment(2**63 - 1).year
+    (1, 9999)
+    """
+    return datetime.fromtimestamp(min(max(milliseconds, FIRST_MOMENT), LAST_MOMENT) / 1000, UTC)
 
 
 class Partition(NamedTuple):
@@ -62,6 +92,11 @@ class Entry(NamedTuple):
     note: str = ""
     traceparent: str = ""
 
+    @property
+    def is_remark(self) -> bool:
+        """Whether it only says, in its note, more about the rows of its input: what an exception said."""
+        return not (self.input or self.event_id) and self.old_state == self.new_state
+
 
 class Unpublished(NamedTuple):
     """One row of ``outbox``: an event that Kafka has not acknowledged yet.
@@ -78,9 +113,10 @@ class Unpublished(NamedTuple):
     seq: int = 0
 
 
-Lane = Literal["turn", "call", "undo", "out"]
+Lane = Literal["turn", "call", "undo", "out", "doubt"]
 """How a due handler runs: inside the turn, or as a call outside of it (an action in ``call``, a compensation
-in ``undo``, each with room of its own); ``out`` is a call under way."""
+in ``undo``, each with room of its own); ``out`` is one under way, and ``doubt`` one that was under way at two
+ends of the process, and runs alone."""
 
 
 class Scheduled(NamedTuple):
@@ -90,7 +126,8 @@ class Scheduled(NamedTuple):
     a refusal), ``name`` the handler or the step, ``event_id`` the event that caused it. There is at most one
     row for a saga, task, name and event: scheduling again moves it. A row whose ``lane`` is ``out`` remains
     until the call's result is committed. ``until`` is the time limit of a call: of its step's timeout, or to
-    which ``ctx.extend`` moved it; 0 where there is none.
+    which ``ctx.extend`` moved it; 0 where there is none. ``deaths`` counts how often the process ended while
+    it was ``out``.
     """
 
     saga_id: str
@@ -102,6 +139,7 @@ class Scheduled(NamedTuple):
     attempt: int = 0
     lane: Lane = "turn"
     until: int = 0
+    deaths: int = 0
 
 
 LetterState = Literal["open", "requeued", "discarded"]

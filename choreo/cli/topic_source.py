@@ -10,7 +10,7 @@ from choreo.cloudevents import read
 from choreo.errors import ConfigurationError, HeadersError
 from choreo.graph import SagaGraph, role_of_all
 from choreo.kafka.topic_reader import TopicReader
-from choreo.records import Record
+from choreo.records import Record, record_time
 from choreo.timeline.events import Place
 from choreo.timeline.source import MemorySource
 from choreo.timeline.topic import TopicEvent, topic_source
@@ -49,4 +49,5 @@ def _events(records: Iterable[Record]) -> Iterator[TopicEvent]:
             envelope = read(record)
         except HeadersError:
             continue
-        yield TopicEvent(envelope, Place(record.topic, record.partition, record.offset), record.timestamp)
+        time = record_time(record.timestamp, envelope.time)
+        yield TopicEvent(envelope, Place(record.topic, record.partition, record.offset), time)

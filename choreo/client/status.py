@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from choreo.outcome import CANCEL
 from choreo.participant.connection import Cancellation, Status, Wait
 from choreo.protocol import Action, Instance, Role
 from choreo.protocol.recorded_inputs import rebuild
-from choreo.records import Entry, Scheduled
+from choreo.records import Entry, Scheduled, moment
 
 _WHY = {"queued": "queued", "running": "executing", "waiting": "retry", "dead": "dead-letter"}
 
@@ -89,4 +89,4 @@ def _calls(saga: Instance, action: Action) -> frozenset[str]:
 
 
 def _time(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return None if milliseconds is None else moment(milliseconds)

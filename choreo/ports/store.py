@@ -38,11 +38,11 @@ class Store(Protocol):
     def turn(self) -> AbstractContextManager[None]:
         """Open the transaction of a turn, which is committed at the end and rolled back on an exception.
 
-        Raises `StoreError` when the database stays locked, or when the transaction was lost or can't be
-        committed; `NestedTransaction` at once where `blocks_here`; `TransactionControl` when something
-        inside, but outside of a savepoint, tried to commit or roll back; `Fenced` when another worker has
-        claimed the store since this one did. In any case nothing was committed. Raises `StoreGone` where
-        the store's files were deleted or replaced meanwhile.
+        Raises `StoreError` when the database stays locked, or when the transaction can't be committed
+        (`TurnLost` where what was done inside is the cause); `NestedTransaction` at once where `blocks_here`;
+        `TransactionControl` when something inside, but outside of a savepoint, tried to commit or roll back;
+        `Fenced` when another worker has claimed the store since this one did. In any case nothing was
+        committed. Raises `StoreGone` where the store's files were deleted or replaced meanwhile.
         """
         ...
 
@@ -59,7 +59,7 @@ class Store(Protocol):
 
         Raises `TransactionControl`, and rolls back to it, when something inside tried to commit or roll back,
         even where it caught the database's error; the turn can go on. Raises `StoreError` when the whole
-        turn is lost (a statement's ``OR ROLLBACK``, a full disk), which the caller must leave then.
+        turn is lost (`TurnLost` for a statement's ``OR ROLLBACK``), which the caller must leave then.
         """
         ...
 
@@ -126,15 +126,28 @@ class Store(Protocol):
         """Return how many rows of a lane are due at ``now``, and since when the oldest is; 0 for none."""
         ...
 
-    def claim(self) -> None:
+    def claim(self) -> int:
         """Claim the store, inside a turn; an earlier claimer is fenced from its next turn on.
+
+        Return how many claims in a row, before this one, ended without `release` or `trust`.
 
         A process that never claims it, such as a web process that starts sagas, is never fenced.
         """
         ...
 
     def recall(self) -> None:
-        """Move the calls under way back into their lane, as the process that made them has ended."""
+        """Move what was under way back into its lane, and count that its process ended meanwhile.
+
+        What was under way at two such ends goes into the lane of doubt.
+        """
+        ...
+
+    def trust(self) -> None:
+        """Forget, inside a turn, how many claims have ended without `release`."""
+        ...
+
+    def release(self) -> None:
+        """End a claim in order, inside a turn: what is under way goes back into its lane, uncounted."""
         ...
 
     def positions(self) -> Mapping[Partition, int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Literal
 
+from choreo.records import moment
 from choreo.timeline.moments import Moment, What
 from choreo.timeline.timeline import Timeline
 from choreo.timeline.waits import Wait
@@ -71,7 +71,7 @@ def iso_time(milliseconds: int) -> str:
     >>> iso_time(1_700_000_000_042)
     '2023-11-14T22:13:20.042Z'
     """
-    written = datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    written = moment(milliseconds).isoformat(timespec="milliseconds")
     return written.replace("+00:00", "Z")
 
 

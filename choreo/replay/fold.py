@@ -73,6 +73,8 @@ class Replay:
             self._end_input()
         self.rows += 1
         self._saga_id = entry.saga_id
+        if entry.is_remark and not self._moves:  # remarks come last
+            return
         if not entry.input:
             self._consequence(entry)
         elif entry.input == "event":

@@ -73,6 +73,10 @@ def moments_of(view: ParticipantView, events: Sequence[Event]) -> list[LocalMome
         if entry.input == "event":
             folded = max(folded, rank[entry.event_id])
             continue
+        if entry.is_remark:
+            if moments:
+                moments[-1] = _explained(moments[-1], entry)
+            continue
         published = by_id.get(entry.event_id) or event_of(entry) if entry.event_id else None
         if published and _publishes_the_last(moments, entry):
             moments[-1] = _with(moments[-1], published)
@@ -95,6 +99,15 @@ def _publishes_the_last(moments: list[LocalMoment], entry: Entry) -> bool:
         return False
     last = moments[-1].moment
     return last.step == entry.step or last.what == "passed"
+
+
+def _explained(local: LocalMoment, remark: Entry) -> LocalMoment:
+    """Return a moment with what an exception said."""
+    moment = local.moment
+    if moment.step != remark.step or remark.note in moment.why:
+        return local
+    why = f"{moment.why}: {remark.note}" if moment.why else remark.note
+    return local._replace(moment=moment._replace(why=why))
 
 
 def _with(local: LocalMoment, event: Event) -> LocalMoment:

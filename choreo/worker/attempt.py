@@ -6,13 +6,12 @@ What follows from a verdict (an event, another attempt, a dead letter) is decide
 
 from __future__ import annotations
 
-import traceback
+import os
 from typing import Any, Literal, NamedTuple
 
 from choreo.errors import (
     BodyError,
     DeclarationError,
-    Permanent,
     StoreError,
     TransactionControl,
     UndeclaredEvent,
@@ -23,9 +22,7 @@ from choreo.participant import Context, Handler
 from choreo.ports import Codec, Store
 from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
-
-MAX_REASON = 1_000
-"""The greatest length of a reason that is published or stored, in characters."""
+from choreo.worker.failure import detail_of, is_ignored, is_interrupt, name_of, permanent_in, text_of
 
 ALREADY_GONE = "already gone"
 """The reason of a compensation that raised one of its ``ignore`` exceptions."""
@@ -37,8 +34,8 @@ class Attempt(NamedTuple):
     """The result of one attempt.
 
     ``type`` and ``body`` are of the event that it returned; where an event can't be read, ``type`` is of that
-    event. ``at`` is the handler's ``ctx.now`` in milliseconds, which its row has too; 0 where it ran outside
-    of the transaction.
+    event. ``reason`` may be published; ``detail``, what an exception said, never is. ``at`` is the handler's
+    ``ctx.now`` in milliseconds, which its row has too; 0 where it ran outside of the transaction.
     """
 
     verdict: Verdict
@@ -46,15 +43,26 @@ class Attempt(NamedTuple):
     body: bytes = b""
     reason: str = ""
     at: int = 0
+    detail: str = ""
 
 
-def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, context: Context) -> Attempt:
+def attempt(
+    store: Store,
+    codec: Codec,
+    handler: Handler,
+    binding: Binding,
+    context: Context,
+    *,
+    redact: bool = False,
+) -> Attempt:
     """Call a handler; its writes are undone unless it returns an event that it declares.
 
-    Of the errors, only the text of a `Permanent` is stored, as the handler's author wrote it: any other text
-    may contain data that must not leave the service.
+    Whatever it raises is a failed attempt, also what is no `Exception`, such as the `SystemExit` of a library
+    that gives up; only a real interrupt, and the loss of the turn, go on. Of the errors, only the text of a
+    `Permanent` is published, as the handler's author wrote it: any other text may contain data that must not
+    leave the service, and is in the ``detail`` unless ``redact``.
     """
-    arguments = prepare(handler, binding, context)
+    arguments = prepare(handler, binding, context, redact=redact)
     if isinstance(arguments, Attempt):
         return arguments
     try:
@@ -62,41 +70,64 @@ def attempt(store: Store, codec: Codec, handler: Handler, binding: Binding, cont
             return _checked(codec, handler, _call(handler, arguments))
     except StoreError:
         raise  # the turn's transaction is lost
-    except Exception as error:
-        return _failed(handler, context, error)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return failed(handler, context, error, redact=redact)
 
 
 def outcome(
-    codec: Codec, handler: Handler, context: Context, result: Any, error: BaseException | None
+    codec: Codec,
+    handler: Handler,
+    context: Context,
+    result: Any,
+    error: BaseException | None,
+    *,
+    redact: bool = False,
 ) -> Attempt:
     """Return the attempt of a call outside of the transaction, from its result or its error."""
     if error is not None:
-        return _failed(handler, context, error)
+        return failed(handler, context, error, redact=redact)
     try:
         return _checked(codec, handler, result)
-    except Exception as wrong:
-        return _failed(handler, context, wrong)
+    except BaseException as wrong:
+        if is_interrupt(wrong):
+            raise
+        return failed(handler, context, wrong, redact=redact)
 
 
-def prepare(handler: Handler, binding: Binding, context: Context) -> list[Any] | Attempt:
-    """Return a handler's arguments, or a failed attempt where an event can't be read."""
+def prepare(
+    handler: Handler, binding: Binding, context: Context, *, redact: bool = False
+) -> list[Any] | Attempt:
+    """Return a handler's arguments, or a failed attempt where an event can't be read or made."""
     try:
         return binding.arguments(handler, context)
     except UnknownFingerprint as error:
         return Attempt("unknown-fingerprint", error.event_type, reason=str(error))
     except BodyError as error:
         return Attempt("unreadable", error.event_type, reason=str(error))
+    except StoreError:
+        raise
+    except BaseException as error:  # of an event's own __init__ or __post_init__
+        if is_interrupt(error):
+            raise
+        return failed(handler, context, error, redact=redact)
 
 
-def _failed(handler: Handler, context: Context, error: BaseException) -> Attempt:
+def failed(handler: Handler, context: Context, error: BaseException, *, redact: bool = False) -> Attempt:
+    """Return the attempt that an exception of the handler ended."""
+    if isinstance(error, _OtherStoreError):
+        error = error.cause
+    detail = detail_of(error, redact=redact)
     if isinstance(error, UndeclaredEvent | TransactionControl | BodyError | DeclarationError):
-        context.log.error("%s: %s", handler.name, error)
-        return Attempt("permanent", reason=type(error).__name__)
-    if isinstance(error, handler.ignore):
-        return Attempt("ignored", reason=ALREADY_GONE)
-    if isinstance(error, Permanent):
-        return Attempt("permanent", reason=_text(error) or "failed for good")
-    return _transient(handler, context, error)
+        context.log.error("%s: %s", handler.name, text_of(error))
+        return Attempt("permanent", reason=type(error).__name__, detail=detail)
+    if is_ignored(error, handler.ignore):
+        return Attempt("ignored", reason=ALREADY_GONE, detail=detail)
+    permanent = permanent_in(error)
+    if permanent is not None:
+        return Attempt("permanent", reason=text_of(permanent) or "failed for good", detail=detail)
+    return _transient(handler, context, error, detail)
 
 
 class _OtherStoreError(Exception):
@@ -108,18 +139,30 @@ class _OtherStoreError(Exception):
 
 
 def _call(handler: Handler, arguments: list[Any]) -> Any:
+    process = os.getpid()
     try:
         return handler.function(*arguments)
     except StoreError as error:
         raise _OtherStoreError(error) from None
+    finally:
+        end_forked(process)
 
 
-def _transient(handler: Handler, context: Context, error: BaseException) -> Attempt:
-    if isinstance(error, _OtherStoreError):
-        error = error.cause
-    context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, _where(error))
+def end_forked(process: int) -> None:
+    """End a process that a handler of ``process`` forked and that leaves the handler: it is no worker."""
+    if os.getpid() != process:
+        os._exit(FORKED)
+
+
+FORKED = 70
+"""The exit code of a forked process that has left its handler."""
+
+
+def _transient(handler: Handler, context: Context, error: BaseException, detail: str) -> Attempt:
+    where = detail_of(error, redact=True)
+    context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, where)
     context.log.debug("%s: attempt %d", handler.name, context.attempt, exc_info=error)
-    return Attempt("transient", reason=type(error).__name__)
+    return Attempt("transient", reason=name_of(error), detail=detail)
 
 
 def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
@@ -133,20 +176,3 @@ def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
             f"{handler.name} returned {name}", hint=f"it declares {', '.join(handler.emits)}"
         )
     return Attempt("returned", name, encode(codec, result))
-
-
-def _text(error: Exception) -> str:
-    """Return an error's text, shortened and as valid UTF-8, so that every database and schema accepts it."""
-    try:
-        text = str(error)
-    except Exception:  # a __str__ of the service may raise anything
-        return type(error).__name__
-    return text[:MAX_REASON].replace("\0", "?").encode(errors="replace").decode()
-
-
-def _where(error: BaseException) -> str:
-    """Return an error's class and line without its text; the traceback is logged at debug level only."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:  # a coroutine that was cancelled before its first step
-        return type(error).__name__
-    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}"

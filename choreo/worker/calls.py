@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from choreo import telemetry
 from choreo.participant import Context, Handler
 from choreo.ports import Clock
 from choreo.records import Lane, Scheduled
+from choreo.worker.attempt import end_forked
 from choreo.worker.item import Item
 
 
@@ -71,7 +73,7 @@ class Call:
 
     async def run_async(self) -> Finished:
         """Await a coroutine handler; any exception becomes its result, so that the event loop goes on."""
-        trace = ""
+        trace, process = "", os.getpid()
         try:
             with self._span():
                 trace = telemetry.traceparent("")
@@ -79,16 +81,20 @@ class Call:
                 return Finished(self, await coroutine, None, trace)
         except BaseException as error:
             return Finished(self, None, error, trace)
+        finally:
+            end_forked(process)
 
     def run(self) -> Finished:
         """Call a blocking function; any exception becomes its result."""
-        trace = ""
+        trace, process = "", os.getpid()
         try:
             with self._span():
                 trace = telemetry.traceparent("")
                 return Finished(self, self.handler.function(*self.arguments), None, trace)
         except BaseException as error:
             return Finished(self, None, error, trace)
+        finally:
+            end_forked(process)
 
     def _span(self) -> Any:
         if not self.is_traced:
@@ -169,6 +175,11 @@ class Calls:
     def out(self) -> int:
         """The number of calls under way."""
         return len(self._out)
+
+    @property
+    def has_doubtful(self) -> bool:
+        """Whether a call is under way during which the process has ended several times."""
+        return any(call.row.deaths > 1 for call in self._out)
 
     def hanging(self) -> list[tuple[Call, int]]:
         """Return the calls that hang, each with the time since when (ms), the oldest first."""

@@ -24,6 +24,12 @@ log = logging.getLogger("choreo.worker")
 UNKNOWN_HANDLER = "unknown-handler"
 """The reason of a dead letter of a row that is scheduled for an undeclared handler."""
 
+PROCESS_ENDED = "process-ended"
+"""The reason of a dead letter of a handler during which the process has ended again and again."""
+
+UNWORKABLE = "unworkable"
+"""The reason of a dead letter of a row of the schedule, or a record, with which nothing can be done."""
+
 REQUEUE, DISCARD = "requeue", "discard"
 """The tasks of the schedule that settle a dead letter; the row's name is the letter's id."""
 
@@ -101,12 +107,20 @@ class DeadLetters:
         log.error("dead letter %d: saga_id=%s step=%s %s: %s", number, item.saga_id, name, task, reason)
         return [] if task == "outcome" else self._decisions.apply(item, Buried(name, reason))
 
-    def bury_record(self, record: Record, detail: str) -> None:
-        """Keep a dead letter of a record whose headers can't be read."""
+    def bury_record(self, record: Record, detail: str, reason: str = "unreadable-headers") -> None:
+        """Keep a dead letter of a record whose headers can't be read, or that can't be folded."""
         now = self._clock.now()
-        self._store.add_dead_letter(unreadable_record(record, "unreadable-headers", detail, now))
+        self._store.add_dead_letter(unreadable_record(record, reason, detail, now))
         where = (record.topic, record.partition, record.offset)
-        log.error("dead letter: unreadable headers at %s[%d]@%d", *where)
+        log.error("dead letter: %s at %s[%d]@%d", reason.replace("-", " "), *where)
+
+    def bury_row(self, row: Scheduled, detail: str) -> None:
+        """Keep a dead letter of a row of the schedule with which nothing can be done."""
+        letter = unknown_handler(row, self._clock.now())._replace(reason=UNWORKABLE, detail=detail)
+        number = self._store.add_dead_letter(letter)
+        log.error(
+            "dead letter %d: saga_id=%s step=%s %s: %s", number, row.saga_id, row.name, row.task, UNWORKABLE
+        )
 
     def bury_unknown(self, row: Scheduled) -> None:
         """Keep a dead letter of a row that an earlier release scheduled for an undeclared handler."""

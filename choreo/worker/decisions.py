@@ -32,6 +32,7 @@ from choreo.protocol import (
 from choreo.worker.attempt import Attempt
 from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
+from choreo.worker.failure import detail_of, is_interrupt, text_of
 from choreo.worker.handlers import Handlers
 from choreo.worker.instances import Instances, item_about
 from choreo.worker.item import Item
@@ -65,6 +66,7 @@ class Decisions:
         schedule: Schedule,
         partitions: Partitions,
         sagas_in_memory: int,
+        redact: bool = False,
     ) -> None:
         self.instances = Instances(store, sagas_in_memory)
         self._name = participant.name
@@ -76,6 +78,7 @@ class Decisions:
         self._schedule = schedule
         self._partitions = partitions
         self._is_traced = telemetry.is_on()
+        self._redact = redact
 
     def apply(self, item: Item, input: Input, attempt: Attempt = NO_EVENT) -> list[FollowUp]:
         """Fold one input and carry out the decisions; return the follow-ups, in order."""
@@ -117,7 +120,7 @@ class Decisions:
 
         ``attempt`` is the one that returned the event to publish. ``input`` is None for a postponed answer.
         """
-        rows = Rows(item, before, after, input, attempt.at or self._clock.now())
+        rows = Rows(item, before, after, input, attempt.at or self._clock.now(), detail=attempt.detail)
         buried: list[FollowUp] = []
         queued: list[FollowUp] = []
         for decision in decisions:
@@ -174,7 +177,7 @@ class Decisions:
 
     def _answer_or_wait(self, item: Item, rows: Rows, saga: Instance, answer: Answer) -> Iterable[FollowUp]:
         self._schedule.drop(item, "answer", answer.step)
-        if self._partitions.live:
+        if self._partitions.dispatches:
             return self._answer(item, rows, saga, answer)
         self._schedule.put(item, "answer", answer.step, self._clock.now())
         return ()
@@ -190,9 +193,14 @@ class Decisions:
             body = encode(self._codec, build(cls, sources, answer.reason, build_answer))
         except StoreError:
             raise  # the turn's transaction is lost
-        except Exception as error:  # of an unreadable event, or of the service's own answer=
-            detail = error if isinstance(error, ChoreoError) else type(error).__name__
+        except BaseException as error:  # of an unreadable event, or of the service's own answer=
+            if is_interrupt(error):
+                raise
+            detail = text_of(error) if isinstance(error, ChoreoError) else self._told(error)
             about = item_about(self._store, item, getattr(error, "event_type", ""))
             return ((about, Bury("action", answer.step, f"unanswerable: {detail}")),)
         self._publish(item, rows, answer.step, answer.outcome, answer.type, body)
         return ()
+
+    def _told(self, error: BaseException) -> str:
+        return detail_of(error, redact=self._redact)

@@ -22,6 +22,9 @@ class Handlers:
             self._of_step.setdefault((handler.task, handler.step), []).append(handler)
         self._outside = {(each.task, each.step) for each in participant.handlers if each.is_outside}
         self._timeouts = {each.step: each.timeout for each in participant.handlers if each.task == "action"}
+        self._partial_inside = {
+            (each.task, each.step) for each in participant.handlers if each.partial and not each.is_outside
+        }
         self._names = {name for handler in participant.handlers for name in (handler.name, handler.step)}
 
     def is_outside(self, task: str, name: str) -> bool:
@@ -37,6 +40,14 @@ class Handlers:
     def timeout_of(self, step: str) -> timedelta | None:
         """Return the timeout of a step's action, or None."""
         return self._timeouts.get(step)
+
+    def is_partial_inside(self, task: str, name: str) -> bool:
+        """Whether an action runs inside of the transaction and may have effects outside of it."""
+        return (task, name) in self._partial_inside
+
+    def is_scheduled(self, task: str, name: str) -> bool:
+        """Whether a task never runs in the turn of the event that calls it."""
+        return (task, name) in self._outside or (task, name) in self._partial_inside
 
     def knows(self, name: str) -> bool:
         """Whether a handler or a step has that name in this release of the service."""

@@ -15,6 +15,7 @@ from choreo.ports import Clock, Codec, Store
 from choreo.records import DeadLetter, Record
 from choreo.worker.bodies import refuse_too_long
 from choreo.worker.dead_letters import unreadable_record
+from choreo.worker.failure import detail_of, is_interrupt, text_of
 from choreo.worker.outbox import Publisher
 
 log = logging.getLogger("choreo.worker")
@@ -30,7 +31,10 @@ class Imports:
     requeued.
     """
 
-    def __init__(self, participant: Participant, store: Store, codec: Codec, clock: Clock) -> None:
+    def __init__(
+        self, participant: Participant, store: Store, codec: Codec, clock: Clock, *, redact: bool = False
+    ) -> None:
+        self._redact = redact
         self._name = participant.name
         self._store = store
         self._codec = codec
@@ -61,7 +65,9 @@ class Imports:
                 self._publish(external, event)
         except StoreError:
             raise  # the turn's transaction is lost
-        except Exception as error:  # of an unreadable body, or of the service's own functions
+        except BaseException as error:  # of an unreadable body, or of the service's own functions
+            if is_interrupt(error):
+                raise
             self._bury(external, record, error)
 
     def _read(self, external: External, record: Record) -> Any:
@@ -91,10 +97,9 @@ class Imports:
         kind = {START: "start", CANCEL: "cancellation"}.get(step, "external")
         self._publisher.publish(external.saga, saga_id, step, kind, event)
 
-    def _bury(self, external: External, record: Record, error: Exception) -> None:
+    def _bury(self, external: External, record: Record, error: BaseException) -> None:
         reason = "unknown-fingerprint" if isinstance(error, UnknownFingerprint) else "unimportable"
-        # The text of an error of the service's own functions may contain data of the event.
-        detail = str(error) if isinstance(error, ChoreoError) else type(error).__name__
+        detail = text_of(error) if isinstance(error, ChoreoError) else detail_of(error, redact=self._redact)
         assert external.saga is not None
         letter = unreadable_record(record, reason, detail, self._clock.now())._replace(
             saga_type=external.saga.name,

@@ -19,7 +19,10 @@ def history_of(store: Store, saga_type: str, saga_id: str) -> list[Entry]:
 def remembered_item(store: Store, role: Role, topic: str, what: Scheduled | DeadLetter) -> Item:
     """Return the item of an event in the saga log, for the handler of ``what``."""
     entries = history_of(store, what.saga_type, what.saga_id)
-    entry = next(each for each in entries if each.event_id == what.event_id and each.input == "event")
+    found = (each for each in entries if each.event_id == what.event_id and each.input == "event")
+    entry = next(found, None)
+    if entry is None:
+        raise LookupError(f"the saga log has no event {what.event_id} of the saga")
     edited = store.edited(what.saga_id, what.task, what.name, what.event_id)
     trigger = TriggerEvent.of_entry(entry if edited is None else entry._replace(payload=edited))
     return Item(role, topic, what.saga_id, trigger)

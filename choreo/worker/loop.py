@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
+from choreo.errors import ChoreoError
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Refusal, Store
-from choreo.records import Lane, Partition, Record
+from choreo.records import Lane, Partition, Record, Scheduled
 from choreo.retry import Retry
 from choreo.worker.calls import Call, Calls, Finished, Runner
+from choreo.worker.failure import detail_of, is_of_an_item
 from choreo.worker.outbox import publications
 from choreo.worker.partitions import From, Partitions
 from choreo.worker.processor import Processor
@@ -21,8 +26,20 @@ from choreo.worker.room import Room
 from choreo.worker.threads import Threads
 from choreo.worker.topics import Topics
 
+log = logging.getLogger("choreo.worker")
+
 _CALL_SECONDS = 0.005
 """The longest wait for the log while calls are under way, which delays the commit of their results."""
+
+
+@dataclass
+class _Work:
+    """What became of the due rows of one turn: calls to start, calls to cut, and a row that runs alone."""
+
+    done: int = 0
+    begun: list[Call] = field(default_factory=list)
+    overdue: list[Call] = field(default_factory=list)
+    alone: Scheduled | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,11 @@ class Options:
     topic acts; it folds the whole topic in any case. ``flush_seconds`` bounds the wait for acknowledgements
     at a graceful stop, ``drain_seconds`` that for calls under way. ``calls`` bounds the actions that run
     outside of the transaction at the same time, and likewise the compensations; the others wait in the store.
+    ``redact`` keeps the texts of exceptions out of the store.
+
+    After a process that ended without a stop, or a turn that was lost, a worker is careful for a while: each
+    handler runs in a turn of its own, so that the one that is to blame is known. It is trusted again after
+    ``trust_seconds``.
     """
 
     turn_items: int = 500
@@ -47,6 +69,8 @@ class Options:
     in_flight: int = 10_000
     calls: int = 200
     start: From = "earliest"
+    redact: bool = False
+    trust_seconds: float = 60.0
     schema_retry: Retry = Retry(attempts=6, delay=timedelta(seconds=1))  # noqa: RUF009 (frozen)
 
 
@@ -85,6 +109,7 @@ class Worker:
             self._partitions,
             sagas_in_memory=options.sagas_in_memory,
             schema_retry=options.schema_retry,
+            redact=options.redact,
         )
         self._calls = Calls(options.calls, runner or Threads())
         self._room = Room(participant.name, self._calls, store, clock)
@@ -96,6 +121,10 @@ class Worker:
         self._in_flight = 0
         self._next_due: int | None = None
         self._looked = 0.0
+        self._finished: list[Finished] = []
+        self._careful = 0
+        self._deaths = 0
+        self._began = 0.0
 
     @property
     def is_live(self) -> bool:
@@ -110,7 +139,7 @@ class Worker:
         """
         if not self._partitions.live:
             return None
-        if self._backlog or self._calls.have_finished or self._calls.extended():
+        if self._backlog or self._finished or self._calls.have_finished or self._calls.extended():
             return self._clock.now()
         return self._next_due
 
@@ -126,14 +155,17 @@ class Worker:
         """
         with self._store.turn():
             self._store.bind(self._log.cluster_id(), self._participant.name)
-            self._store.claim()  # before the calls of the last worker are recalled
+            self._deaths = self._store.claim()  # before the calls of the last worker are recalled
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)
             self._store.recall()
         self._topics.start()  # before anything is published, which a topic made anew would take
+        if self._deaths:  # each time for longer, until the item is found in which the process ends
+            self._be_careful(self._options.turn_items * 2 ** min(self._deaths - 1, 10))
+        self._began = self._clock.monotonic()
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         # Handlers that an earlier release ran outside of the transaction may now run inside.
-        lanes: tuple[Lane, ...] = ("call", "undo")
+        lanes: tuple[Lane, ...] = ("call", "undo", "doubt")
         self._has_calls = self._has_calls or any(self._store.next_due(lane) is not None for lane in lanes)
         self._next_due = self._look_ahead()
         self._store.changed()
@@ -147,6 +179,10 @@ class Worker:
                 self.turn()
             self._drain()
             self._finish()
+        except Exception as error:
+            if not is_of_an_item(error):
+                self._release()
+            raise
         finally:
             if (
                 os.getpid() != self._pid
@@ -162,7 +198,7 @@ class Worker:
     def turn(self) -> int:
         """Run one turn: take, transact, publish. Return the number of processed items."""
         self._take()
-        done, begun = self._transact()
+        done, begun = self._transact_carefully() if self._careful else self._transact()
         if begun:
             for call in begun:
                 self._calls.start(call)
@@ -196,7 +232,7 @@ class Worker:
         if not self._partitions.live:  # until then, only the log has work
             return longest
         if self._has_calls:
-            if self._calls.have_finished:
+            if self._finished or self._calls.have_finished:
                 return 0.0
             if self._calls.out:
                 longest = min(longest, _CALL_SECONDS)
@@ -209,7 +245,7 @@ class Worker:
         due = self._store.next_due()
         if not self._has_calls:
             return due
-        times = (due, self._calls.next_limit, self._next_call(), self._next_undo())
+        times = (due, self._calls.next_limit, self._next_call(), self._next_undo(), self._next_doubtful())
         return min((time for time in times if time is not None), default=None)
 
     def _next_call(self) -> int | None:
@@ -226,81 +262,259 @@ class Worker:
 
     def _transact(self) -> tuple[int, Sequence[Call]]:
         """Process the items of one turn in one transaction; return their number, and the calls to start."""
+        finished, extended, is_due = self._look()
+        if not (self._backlog or self._acknowledged or self._refused or is_due or finished or extended):
+            return 0, ()
+        deadline = self._clock.monotonic() + self._options.turn_seconds
+        before = dict(self._partitions.positions)
+        taken: list[Record] = []
+        work = _Work()
+        try:
+            with self._store.turn():
+                self._take_answers()
+                done = self._do_records(deadline, taken) + len(finished)
+                for each in finished:
+                    self._processor.end_call(each)
+                for call in extended:
+                    self._processor.extend_call(call)
+                if is_due:
+                    done += self._do_due(max(self._options.turn_items - done, 1), deadline, work)
+                self._next_due = self._look_ahead()
+        except Exception as error:
+            if not is_of_an_item(error):
+                raise
+            self._undo(before, taken)
+            self._be_careful(len(taken) + len(finished) + work.done + 1)
+            log.warning("a turn was lost, its items are done one by one: %s", detail_of(error, redact=True))
+            return 1, ()
+        self._committed_all(work)
+        if work.alone is not None:
+            self._do_alone(work.alone)
+        return done, work.begun
+
+    def _look(self) -> tuple[Sequence[Finished], Sequence[Call], bool]:
+        """Return the results and the extensions of calls, and whether something is due."""
         if not self._partitions.live:
             self._partitions.go_live(self._participant.name)
         finished = self._take_results() if self._has_calls else ()
         extended = self._calls.extended() if self._has_calls else ()
-        is_due = self._is_due()
-        if not (self._backlog or self._acknowledged or self._refused or is_due or finished or extended):
-            return 0, ()
-        deadline = self._clock.monotonic() + self._options.turn_seconds
-        begun: list[Call] = []
-        with self._store.turn():
-            if self._acknowledged:
-                self._store.acknowledge(self._acknowledged)
-            for refusal in self._refused:
-                self._processor.refuse(refusal)
-            done = self._do_records(deadline) + len(finished)
-            for each in finished:
-                self._processor.end_call(each)
-            for call in extended:
-                self._processor.extend_call(call)
-            if is_due:
-                done += self._do_due(max(self._options.turn_items - done, 1), deadline, begun)
-            self._next_due = self._look_ahead()
+        return finished, extended, self._is_due()
+
+    def _committed_all(self, work: _Work) -> None:
+        """Do what must wait for the commit of a turn."""
         self._acknowledged.clear()
         self._refused.clear()
-        return done, begun
+        self._finished.clear()
+        if work.overdue:
+            for call in work.overdue:
+                self._calls.cut(call, self._clock.now())
+            self._next_due = self._look_ahead()
+
+    def _take_answers(self) -> None:
+        """Take in what the log has acknowledged, and what it has refused."""
+        self._store.acknowledge(self._acknowledged)
+        for refusal in self._refused:
+            self._processor.refuse(refusal)
+
+    def _undo(self, before: Mapping[Partition, int], taken: Sequence[Record]) -> None:
+        """Go back to the beginning of a turn that was rolled back."""
+        self._partitions.undo({each: at for each, at in before.items() if each in self._partitions.positions})
+        self._backlog.extendleft(reversed(taken))
+        self._processor.instances.clear()
+        self._next_due = self._look_ahead()
 
     def _take_results(self) -> Sequence[Finished]:
         """Take the results of calls, none before the worker has caught up with the log (R4)."""
-        if not (self._partitions.live and self._calls.have_finished):
+        if not (self._partitions.live and (self._finished or self._calls.have_finished)):
             return ()
-        finished = self._calls.take(self._options.turn_items)
+        self._finished += self._calls.take(self._options.turn_items)
         self._next_due = self._look_ahead()  # other calls may begin now
-        return finished
+        return self._finished
 
     def _is_due(self) -> bool:
         if not self._partitions.live or self._next_due is None:
             return False
         return self._next_due <= self._clock.now()
 
-    def _do_records(self, deadline: float) -> int:
+    def _do_records(self, deadline: float, taken: list[Record]) -> int:
         """Process delivered records until the turn's time is over, and save the positions."""
-        done, before = 0, dict(self._partitions.positions)
-        while self._backlog and done < self._options.turn_items:
+        before = dict(self._partitions.positions)
+        while self._backlog and len(taken) < self._options.turn_items:
             record = self._backlog.popleft()
+            taken.append(record)
             if self._partitions.advance(record):
                 self._processor.record(record)
-            done += 1
             if self._clock.monotonic() > deadline:
                 break
-        if done:
+        if taken:
             self._partitions.save(before)
-        return done
+        return len(taken)
 
-    def _do_due(self, limit: int, deadline: float, begun: list[Call]) -> int:
-        """Process due rows of the schedule; append the calls to start to ``begun``."""
-        done, now = 0, self._clock.now()
+    def _do_due(self, limit: int, deadline: float, work: _Work) -> int:
+        """Process due rows of the schedule."""
+        now = self._clock.now()
         rows, over = self._store.due(now, limit), 0
         if self._has_calls:
             for call in self._calls.overdue(now):
                 self._processor.time_out_call(call)
-                self._calls.cut(call, now)
-                done += 1
+                work.overdue.append(call)
+                work.done += 1
             undo = self._store.due(now, min(limit, self._calls.room("undo")), "undo")
             room = self._calls.room("call")
             waiting = self._store.due(now, min(limit, room), "call") if room else ()
             overdue = () if room else self._store.overdue(now, limit)
-            rows, over = [*undo, *rows, *waiting, *overdue], len(overdue)
+            rows, over = [*undo, *rows, *waiting, *self._doubtful(now), *overdue], len(overdue)
         for number, row in enumerate(rows):
+            work.done += 1
+            if self._processor.runs_alone(row):
+                if work.alone is None:
+                    self._processor.mark(row)
+                    work.alone = row
+                continue
             call_to_start = self._processor.due(row, has_room=number < len(rows) - over)
             if call_to_start is not None:
-                begun.append(call_to_start)
-            done += 1
+                work.begun.append(call_to_start)
             if self._clock.monotonic() > deadline:
                 break
+        return work.done
+
+    def _next_doubtful(self) -> int | None:
+        return None if self._calls.has_doubtful or not self._calls.is_open else self._store.next_due("doubt")
+
+    def _doubtful(self, now: int) -> Sequence[Scheduled]:
+        """Return the next row that was under way at several ends of the process: one at a time runs."""
+        if self._calls.has_doubtful or not self._calls.is_open:
+            return ()
+        return self._store.due(now, 1, "doubt")
+
+    # Transact carefully: each handler in a turn of its own
+
+    def _be_careful(self, items: int) -> None:
+        self._careful = max(self._careful, items)
+        self._partitions.postpones = True
+
+    def _transact_carefully(self) -> tuple[int, Sequence[Call]]:
+        """Fold the records, and process everything else item by item; bury the item that fails alone."""
+        finished, extended, _ = self._look()
+        if self._acknowledged or self._refused:
+            with self._store.turn():
+                self._take_answers()
+            self._acknowledged.clear()
+            self._refused.clear()
+        done = self._do_results_alone(finished) + self._do_records_alone()
+        for call in extended:
+            self._one(lambda _, call=call: self._processor.extend_call(call))  # type: ignore[misc]
+        begun: list[Call] = []
+        if self._partitions.live:
+            done += self._do_next_alone(begun)
+        self._next_due = self._look_ahead()
+        return done, begun
+
+    def _do_results_alone(self, finished: Sequence[Finished]) -> int:
+        done = len(finished)
+        for each in list(finished):
+            self._one(
+                lambda _, each=each: self._processor.end_call(each),  # type: ignore[misc]
+                lambda error, each=each: self._processor.end_call(each._replace(result=None, error=error)),  # type: ignore[misc]
+                lambda error, each=each: self._processor.bury(each.call.row, error),  # type: ignore[misc]
+            )
+        self._finished.clear()
         return done
+
+    def _do_records_alone(self) -> int:
+        """Fold delivered records together, or the first of them where that fails."""
+        if not self._backlog:
+            return 0
+        deadline = self._clock.monotonic() + self._options.turn_seconds
+        before = dict(self._partitions.positions)
+        taken: list[Record] = []
+        try:
+            with self._store.turn():
+                return self._do_records(deadline, taken)
+        except Exception as error:
+            if not is_of_an_item(error):
+                raise
+            self._undo(before, taken)
+        record = self._backlog[0]
+        self._one(
+            lambda _: self._advance(record, self._processor.record),
+            lambda error: self._advance(record, lambda each: self._processor.bury_record(each, error)),
+        )
+        self._backlog.popleft()
+        return 1
+
+    def _advance(self, record: Record, fold: Callable[[Record], None]) -> None:
+        before = dict(self._partitions.positions)
+        if self._partitions.advance(record):
+            fold(record)
+        self._partitions.save(before)
+
+    def _do_next_alone(self, begun: list[Call]) -> int:
+        """Process the next due row, or all calls whose time is over."""
+        now = self._clock.now()
+        overdue = self._calls.overdue(now) if self._has_calls else []
+        for call in overdue:
+            self._one(
+                lambda _, call=call: self._processor.time_out_call(call),  # type: ignore[misc]
+                lambda error, call=call: self._processor.bury(call.row, error),  # type: ignore[misc]
+            )
+            self._calls.cut(call, now)
+        row = next(iter(self._due_alone(now)), None)
+        if row is None:
+            if not overdue and not self._backlog:
+                self._stop_being_careful()
+            return len(overdue)
+        self._careful -= 1
+        call_to_start = self._do_alone(row, is_marked=False)
+        if call_to_start is not None:
+            begun.append(call_to_start)
+        if not self._careful:
+            self._stop_being_careful()
+        return len(overdue) + 1
+
+    def _due_alone(self, now: int) -> Sequence[Scheduled]:
+        """Return the next rows, those last during which the process has ended."""
+        rows = [*self._store.due(now, 1)]
+        if self._has_calls:
+            lanes: tuple[Lane, ...] = ("undo", "call")
+            rows += [row for lane in lanes if self._calls.room(lane) for row in self._store.due(now, 1, lane)]
+            rows += self._doubtful(now)
+        return sorted(rows, key=lambda row: row.deaths)
+
+    def _stop_being_careful(self) -> None:
+        self._careful = 0
+        self._partitions.postpones = False
+
+    def _do_alone(self, row: Scheduled, *, is_marked: bool = True) -> Call | None:
+        """Process one due row in a turn of its own, marked as under way; return the call to start."""
+        if not is_marked:
+            self._one(lambda _: self._processor.mark(row), lambda error: self._processor.bury(row, error))
+        started: Call | None = self._one(
+            lambda _: self._processor.due(row),
+            lambda error: self._processor.fail(row, error),
+            lambda error: self._processor.bury(row, error),
+        )
+        self._next_due = self._look_ahead()
+        return started
+
+    def _one(self, *ways: Callable[[Any], Any]) -> Any:
+        """Do one item in a turn of its own, in the first of several ways that the database accepts.
+
+        Each way takes the error of the one before it.
+        """
+        failure: Exception | None = None
+        for way in ways:
+            before = dict(self._partitions.positions)
+            try:
+                with self._store.turn():
+                    return way(failure)
+            except Exception as error:
+                if not is_of_an_item(error):
+                    raise
+                self._undo(before, ())
+                failure = error
+        assert failure is not None
+        raise failure
 
     # Publish
 
@@ -328,6 +542,10 @@ class Worker:
             if self._calls.release(self._clock.now()):
                 self._next_due = self._look_ahead()  # others may begin now
             self._room.look()
+        if self._deaths and now - self._began > self._options.trust_seconds:
+            self._deaths = 0
+            with self._store.turn():
+                self._store.trust()
 
     def _drain(self) -> None:
         """Let the calls under way end, for a while, at a graceful stop; none begins meanwhile."""
@@ -341,7 +559,13 @@ class Worker:
         self._acknowledged.extend(self._log.flush(self._options.flush_seconds))
         with self._store.turn():
             self._store.acknowledge(self._acknowledged)
+            self._store.release()
         self._log.commit(self._partitions.positions)
+
+    def _release(self) -> None:
+        """Give the store up, as well as that is possible, after an error of the surroundings."""
+        with suppress(ChoreoError), self._store.turn():
+            self._store.release()
 
     # Rebalances
 

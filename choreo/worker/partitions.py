@@ -22,11 +22,13 @@ class Partitions:
     """The partitions that are assigned to one worker; on a new one it acts from the position ``start``.
 
     ``positions`` are the offsets to fold next. ``live`` is False while the worker catches up: due work is
-    only scheduled until everything that the log held at the assignment has been folded (R4).
+    only scheduled until everything that the log held at the assignment has been folded (R4). Where it
+    ``postpones``, work is only scheduled too, so that each handler runs in a turn of its own.
     """
 
     def __init__(self, store: Store, records: Log, start: From, topics: Topics) -> None:
         self.live = False
+        self.postpones = False
         self.positions: dict[Partition, int] = {}
         self._store = store
         self._log = records
@@ -34,6 +36,15 @@ class Partitions:
         self._topics = topics
         self._behind: dict[Partition, int] = {}
         self._joined: Mapping[Partition, tuple[int, int]] = {}
+
+    @property
+    def dispatches(self) -> bool:
+        """Whether handlers run in the turn of the event that calls them."""
+        return self.live and not self.postpones
+
+    def undo(self, before: Mapping[Partition, int]) -> None:
+        """Go back to the positions of before a turn that was rolled back."""
+        self.positions.update(before)
 
     def assign(self, assignments: Sequence[Assignment]) -> list[int]:
         """Return the offsets at which to begin: of the store, or the beginning of a new partition."""

@@ -22,13 +22,21 @@ from choreo.protocol import (
     Run,
     fold,
 )
-from choreo.records import DeadLetter, Record, Scheduled
+from choreo.records import LATEST, DeadLetter, Record, Scheduled, record_time
 from choreo.retry import Retry
-from choreo.worker.attempt import Attempt, attempt, outcome, prepare
+from choreo.worker.attempt import Attempt, attempt, failed, outcome, prepare
 from choreo.worker.binding import Binding
 from choreo.worker.calls import Call, Finished, Limit
-from choreo.worker.dead_letters import DISCARD, REQUEUE, UNKNOWN_HANDLER, DeadLetters
+from choreo.worker.dead_letters import (
+    DISCARD,
+    PROCESS_ENDED,
+    REQUEUE,
+    UNKNOWN_HANDLER,
+    UNWORKABLE,
+    DeadLetters,
+)
 from choreo.worker.decisions import NO_EVENT, Decisions, FollowUp
+from choreo.worker.failure import detail_of
 from choreo.worker.handlers import Handlers
 from choreo.worker.imports import IMPORT, Imports
 from choreo.worker.instances import item_about, remembered_item
@@ -37,6 +45,9 @@ from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
 from choreo.worker.schedule import Schedule, expires_at
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
+
+MAX_DEATHS = 3
+"""So many ends of the process during a handler bury it."""
 
 
 class Processor:
@@ -56,7 +67,9 @@ class Processor:
         *,
         sagas_in_memory: int,
         schema_retry: Retry,
+        redact: bool = False,
     ) -> None:
+        self._redact = redact
         self._store = store
         self._codec = codec
         self._clock = clock
@@ -68,9 +81,17 @@ class Processor:
         self._topic_of = {saga.name: saga.topic for saga in participant.sagas}
         self._handlers = Handlers(participant)
         self._schedule = Schedule(store, self._handlers)
-        self._imports = Imports(participant, store, codec, clock)
+        self._imports = Imports(participant, store, codec, clock, redact=redact)
         self._decisions = Decisions(
-            participant, store, codec, clock, self._handlers, self._schedule, partitions, sagas_in_memory
+            participant,
+            store,
+            codec,
+            clock,
+            self._handlers,
+            self._schedule,
+            partitions,
+            sagas_in_memory,
+            redact,
         )
         self.instances = self._decisions.instances
         self._dead_letters = DeadLetters(store, clock, self._decisions)
@@ -91,6 +112,8 @@ class Processor:
             self._dead_letters.bury_record(record, str(error))
             return
         trigger = TriggerEvent.of_record(envelope, record)
+        if not 0 <= trigger.time <= LATEST:
+            trigger = trigger._replace(time=record_time(trigger.time, self._clock.now()))
         item = Item(self._roles[envelope.saga_type], record.topic, envelope.saga_id, trigger)
         self._complete(self._decisions.apply(item, envelope))
 
@@ -108,10 +131,62 @@ class Processor:
             self._dead_letters.bury_unknown(row)
             return None
         item = self._item(row)
+        if row.deaths >= MAX_DEATHS:
+            self._complete(self._bury_deadly(item, row))
+            return None
         if row.task in ("action", "compensation"):
             return self._due_step(item, row, has_room)
         self._complete(self._due_beside(item, row))
         return None
+
+    def runs_alone(self, row: Scheduled) -> bool:
+        """Whether a row must be marked as under way, with `mark`, before its handler runs inside a turn.
+
+        The process may have ended in it, or it may have effects that an end of the process doesn't undo.
+        """
+        if row.task not in ("action", "compensation", "observer", "deadline", "answer"):
+            return row.deaths > 0
+        return not self._handlers.is_outside(row.task, row.name) and (
+            row.deaths > 0 or self._handlers.is_partial_inside(row.task, row.name)
+        )
+
+    def mark(self, row: Scheduled) -> None:
+        """Write that a row is under way, so that an end of the process in it is counted."""
+        if self._handlers.is_outside(row.task, row.name):
+            return  # that is written when its call begins
+        if self._handlers.is_partial_inside(row.task, row.name) and row.saga_type in self._roles:
+            item = self._item(row)
+            begin = Begin(row.name, self._partitions.is_joining(item.trigger))
+            saga = self.instances.get(item.role, item.saga_id)
+            if Run("action", row.name) in fold(item.role, saga, begin)[1]:
+                self._complete(self._decisions.apply(item, begin))
+        self._store.schedule((row._replace(lane="out"),))
+
+    def fail(self, row: Scheduled, error: BaseException) -> None:
+        """End the attempt of a due row, which lost the turn that it alone was done in."""
+        self._store.unschedule(row.saga_id, row.task, row.name)
+        item = self._item(row)
+        if row.task == "answer":
+            detail = f"unanswerable: {detail_of(error, redact=self._redact)}"
+            self._complete([(item, Bury("action", row.name, detail))])
+            return
+        saga = self.instances.get(item.role, item.saga_id)
+        if row.task in ("action", "compensation"):
+            handler = self._handlers.of_step(row.task, row.name, saga)
+        else:
+            handler = self._handlers.named(row.name)
+        context = self._context(item, handler, row.attempt, self._clock.now())
+        result = failed(handler, context, error, redact=self._redact)
+        self._complete(self._conclude(item, handler, result, row.attempt))
+
+    def bury(self, row: Scheduled, error: BaseException) -> None:
+        """Bury a due row with which nothing can be done."""
+        self._store.unschedule(row.saga_id, row.task, row.name)
+        self._dead_letters.bury_row(row, detail_of(error, redact=self._redact))
+
+    def bury_record(self, record: Record, error: BaseException) -> None:
+        """Bury a record that can't be folded."""
+        self._dead_letters.bury_record(record, detail_of(error, redact=self._redact), UNWORKABLE)
 
     def end_call(self, finished: Finished) -> None:
         """Process the result of a call, unless its step has ended meanwhile."""
@@ -119,7 +194,10 @@ class Processor:
         item, handler = _traced(call.item, finished.traceparent), call.handler
         if self._is_running(item, handler):
             self._store.unschedule(item.saga_id, handler.task, handler.step)
-            result = outcome(self._codec, handler, call.context, finished.result, finished.error)
+            result = outcome(
+                *(self._codec, handler, call.context, finished.result, finished.error),
+                redact=self._redact,
+            )
             self._complete(self._conclude(item, handler, result, call.row.attempt))
 
     def time_out_call(self, call: Call) -> None:
@@ -164,7 +242,7 @@ class Processor:
             return []
         if task == "action" and self._partitions.is_before_start(item.trigger):
             return []
-        if not self._partitions.live or self._handlers.is_outside(task, name):
+        if not self._partitions.dispatches or self._handlers.is_scheduled(task, name):
             self._schedule.put(item, task, name, self._clock.now())
             return []
         if task == "observer":
@@ -198,7 +276,7 @@ class Processor:
         if handler.is_outside:  # an earlier release of the service ran it inside
             self._schedule.put(item, row.task, row.name, row.due, row.attempt)
         else:  # begun and ended in one transaction: only the end is a row
-            self._complete(self._attempt(item, saga, handler, row.attempt))
+            self._complete(self._attempt(item, saga, handler, row.attempt, row.deaths))
         return None
 
     def _begin_call(
@@ -218,15 +296,15 @@ class Processor:
             return None
         # The timeout of a pivot counts only until it begins.
         limit = Limit(None if handler.kind == PIVOT else until, self._clock)
-        attempted = max(row.attempt, 0) + 1
+        attempted = max(row.attempt, 0) + row.deaths + 1
         db = cast(Any, NoDatabase(handler.name))
         context = Context(item.saga_id, handler.step, handler.task, db, attempted, now, limit.extend)
         binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
-        arguments = prepare(handler, binding, context)
+        arguments = prepare(handler, binding, context, redact=self._redact)
         if isinstance(arguments, Attempt):
             self._complete(self._conclude(item, handler, arguments, row.attempt))
             return None
-        followups = [] if is_running else self._decisions.apply(item, begin)
+        followups = self._decisions.apply(item, begin)  # one more attempt, where it is running
         row = row._replace(lane="out", until=limit.until or 0)
         self._store.schedule((row,))
         self._complete(followups)
@@ -239,20 +317,32 @@ class Processor:
 
     # Attempts and their results
 
-    def _attempt(self, item: Item, saga: Instance, handler: Handler, tried: int) -> list[FollowUp]:
+    def _attempt(
+        self, item: Item, saga: Instance, handler: Handler, tried: int, deaths: int = 0
+    ) -> list[FollowUp]:
         """Run a handler once, inside the turn; ``tried`` as in `choreo.worker.results.Again`."""
         now = self._clock.now()
         if handler.timeout is not None and now > expires_at(handler.timeout, item.trigger):
             return self._time_out(item, handler)
-        context = Context(item.saga_id, handler.step, handler.task, self._store.db, max(tried, 0) + 1, now)
+        context = self._context(item, handler, tried, now, deaths)
         binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
         span = telemetry.UNTRACED
         if self._is_traced:
             traceparent = item.trigger.envelope.traceparent
             span = telemetry.handling(handler.name, item.saga_id, handler.step, traceparent)
         with span:
-            result = attempt(self._store, self._codec, handler, binding, context)
+            result = attempt(self._store, self._codec, handler, binding, context, redact=self._redact)
             return self._conclude(item, handler, result._replace(at=now), tried)
+
+    def _context(self, item: Item, handler: Handler, tried: int, now: int, deaths: int = 0) -> Context:
+        number = max(tried, 0) + deaths + 1
+        return Context(item.saga_id, handler.step, handler.task, self._store.db, number, now)
+
+    def _bury_deadly(self, item: Item, row: Scheduled) -> list[FollowUp]:
+        """Bury a handler in which the process has ended too often."""
+        detail = f"the process has ended {row.deaths} times while it ran"
+        task = "action" if row.task == "answer" else row.task
+        return self._dead_letters.bury(item, task, row.name, PROCESS_ENDED, detail, max(row.attempt, 0))
 
     def _conclude(self, item: Item, handler: Handler, attempt: Attempt, tried: int) -> list[FollowUp]:
         """Apply the result of an attempt: fold an input, schedule another attempt, or keep a dead letter."""
@@ -265,7 +355,8 @@ class Processor:
             return self._dead_letters.bury(
                 item, handler.task, handler.known_as, result.reason, result.detail, result.tried
             )
-        return self._decisions.apply(item, result, attempt if attempt.verdict == "returned" else NO_EVENT)
+        said = NO_EVENT._replace(detail=attempt.detail) if attempt.detail else NO_EVENT
+        return self._decisions.apply(item, result, attempt if attempt.verdict == "returned" else said)
 
     def _try_again(self, item: Item, handler: Handler, again: Again) -> list[FollowUp]:
         name = handler.known_as
@@ -317,7 +408,7 @@ class Processor:
     def _settled(self, item: Item, letter: DeadLetter, task: str) -> list[FollowUp]:
         if task == DISCARD:
             return self._dead_letters.discard(item, letter)
-        if letter.reason != UNKNOWN_HANDLER:
+        if letter.reason not in (UNKNOWN_HANDLER, UNWORKABLE):
             return self._decisions.apply(item, Requeued(letter.name, letter.event_id))
         # Without a handler the letter can't be settled, and the saga still waits for it.
         self._schedule.put(item, letter.task, letter.name, self._clock.now(), letter.attempt)

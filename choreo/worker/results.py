@@ -58,7 +58,7 @@ def result_of(handler: Handler, attempt: Attempt, tried: int, schema_retry: Retr
     if attempt.verdict == "ignored":
         return Ended(handler.step, COMPENSATED, next(iter(handler.emits)), "raised", attempt.reason)
     if attempt.verdict == "permanent":
-        return _failed(handler, attempt.reason, tried)
+        return _failed(handler, attempt.reason, attempt.detail or attempt.reason, tried)
     return _retried(handler, attempt, tried + 1)
 
 
@@ -86,16 +86,21 @@ def _wait_for_schema(attempt: Attempt, waited: int, schema_retry: Retry) -> Resu
 
 def _retried(handler: Handler, attempt: Attempt, tried: int) -> Result:
     endless = handler.task == "action" and handler.kind == "retriable"
+    detail = attempt.detail or attempt.reason
     if tried >= handler.retry.attempts and not endless:
-        return _failed(handler, f"{GAVE_UP} {tried} attempts: {attempt.reason}", tried)
-    return Again(handler.retry.pause(tried), tried, attempt.reason)
+        given_up = f"{GAVE_UP} {tried} attempts: "
+        return _failed(handler, f"{given_up}{attempt.reason}", f"{given_up}{detail}", tried)
+    return Again(handler.retry.pause(tried), tried, detail)
 
 
-def _failed(handler: Handler, reason: str, tried: int) -> Result:
-    """Return the final result: an action that can fail answers, anything else becomes a dead letter."""
+def _failed(handler: Handler, reason: str, detail: str, tried: int) -> Result:
+    """Return the final result: an action that can fail answers, anything else becomes a dead letter.
+
+    The ``reason`` is published, the ``detail`` stays in the store.
+    """
     if handler.task == "action" and handler.kind != "retriable":
         return _ended(handler, reason, partly=handler.partial)
-    return Dead("gave-up", reason, tried)
+    return Dead("gave-up", detail, tried)
 
 
 def _ended(handler: Handler, reason: str, *, partly: bool) -> Ended:

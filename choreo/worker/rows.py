@@ -20,7 +20,8 @@ class Rows:
 
     ``moves`` are the transitions of own steps, ``published`` the events, with their bodies, that are
     published because of the input. ``event_note`` says what is special about the event: it changes nothing
-    (``void``), or is an outcome of an own step that this store never produced (``unowned``).
+    (``void``), or is an outcome of an own step that this store never produced (``unowned``). ``detail`` is
+    what an exception said, which has a row of its own where no other has it.
     """
 
     item: Item
@@ -31,6 +32,7 @@ class Rows:
     moves: list[Moved] = field(default_factory=list)
     published: list[tuple[Envelope, bytes]] = field(default_factory=list)
     event_note: Literal["", "void", "unowned"] = ""
+    detail: str = ""
 
     def entries(self) -> Sequence[Entry]:
         """Return the rows; that of a local input has its first transition and the event that it publishes."""
@@ -42,6 +44,9 @@ class Rows:
             rows += [self._consequence(move) for move in self.moves]
         if self.published:
             rows += [self._publication(envelope, body) for envelope, body in self.published]
+        if self.detail and input is not None:
+            state = self.after.state_of(input[0])
+            rows.append(Entry._make(self._row("", input[0], state, state, self.detail)))
         return rows
 
     def _event(self, event: Envelope) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 from choreo.worker.calls import Call, Finished
+from choreo.worker.failure import detail_of
+
+_log = logging.getLogger("choreo.worker")
 
 
 class Threads:
@@ -85,8 +89,17 @@ class _Coroutines:
         self._tasks: dict[Call, asyncio.Task[Finished]] = {}
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(_DaemonThreads())
-        self._thread = threading.Thread(target=self._loop.run_forever, name="choreo-calls", daemon=True)
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="choreo-calls", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        """Run the loop, also after a task of a handler has stopped it, or has raised SystemExit in it."""
+        while not self._is_stopping:
+            try:
+                self._loop.run_forever()
+            except BaseException as error:
+                _log.warning("a task of a handler ended with %s", detail_of(error, redact=True))
 
     def start(self, call: Call) -> None:
         self._loop.call_soon_threadsafe(self._launch, call)
@@ -98,6 +111,7 @@ class _Coroutines:
         ended = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
         with suppress(TimeoutError):
             ended.result(seconds)
+        self._is_stopping = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(seconds)
         if not self._thread.is_alive():

@@ -21,6 +21,9 @@ from tests.worker.rig import NOON, Rig
 from tests.worker.services import Script, hotel
 from tests.worker.trip import FlightFull, TripBooked, TripRequested
 
+PLACE = re.compile(r" \([^()]*\.py:\d+ in \w+\)")
+"""Where an exception was raised."""
+
 NO = Permanent("the hotel says no")
 SHOP = "examples.orders"
 
@@ -98,7 +101,7 @@ def test_stuck_sagas_are_findings(rig: Rig) -> None:
 
 def test_json_has_what_is_waited_for(rig: Rig) -> None:
     """And since when."""
-    (result,) = json.loads(invoke("sagas", "--stuck", "--format", "json").stdout)
+    (result,) = json.loads(PLACE.sub("", invoke("sagas", "--stuck", "--format", "json").stdout))
     assert result["waits_for"][0] == {
         "owed_by": "hotel",
         "what": "hotel.book",
@@ -139,7 +142,7 @@ def test_trace_shows_the_timeline(rig: Rig) -> None:
     """In lines that a person reads."""
     result = invoke("trace", "trip-dead")
     assert result.exit_code == 0
-    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    lines = [" ".join(line.split()) for line in PLACE.sub("", result.stdout).splitlines()]
     assert lines[0] == "trip trip-dead compensating for 1 h 1 min: flight.fly failed @1"
     assert "+0 ms 0 ms hotel book pending → completed HotelBooked @2" in lines
     assert "+0 ms 0 ms hotel book completed → compensating" in lines

@@ -61,7 +61,7 @@ def determined(entries: Sequence[Entry]) -> Counter[Entry]:
     for entry in entries:
         if entry.input in ("begin", "deferred"):
             began.add(entry.step)
-        if entry.input not in LOCAL:
+        if entry.input not in LOCAL and not entry.is_remark:
             row = entry._replace(**NOT_IN_THE_TOPIC)  # type: ignore[arg-type]
             if row.step in began and row.old_state == "executing" and row.input == "ended":
                 row = row._replace(old_state="pending")  # that it was called first, only the file knew

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from choreo.errors import StoreError
+from choreo.errors import StoreError, TurnLost
 
 _MEANINGS = {
     sqlite3.SQLITE_NOTADB: ("is not an SQLite database", "give the path of another file"),
@@ -17,6 +17,17 @@ _MEANINGS = {
     sqlite3.SQLITE_FULL: ("can't grow: the disk is full", "make room, then start again"),
     sqlite3.SQLITE_IOERR: ("can't be read or written: the disk failed", "check the disk and the mount"),
 }
+
+
+_NOBODYS_FAULT = {*_MEANINGS, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL}
+
+
+def turn_error(path: str, error: Exception) -> StoreError:
+    """Return the error of a turn: a `TurnLost` unless the file, the disk or another process is the cause."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF in _NOBODYS_FAULT:
+        return store_error(path, error)
+    return TurnLost(f"the database {path} failed: {error}")
 
 
 def store_error(path: str, error: Exception) -> StoreError:

@@ -9,6 +9,15 @@ from choreo.errors import StoreError, TransactionControl
 from choreo.store.sqlite import forks
 from choreo.store.sqlite.files import Identity
 
+_SETTINGS = frozenset(
+    (
+        *("query_only", "locking_mode", "busy_timeout", "synchronous", "journal_mode", "secure_delete"),
+        *("writable_schema", "ignore_check_constraints", "max_page_count", "hard_heap_limit"),
+        *("soft_heap_limit", "wal_autocheckpoint", "trusted_schema", "schema_version", "mmap_size"),
+    )
+)
+"""The settings of a connection that would outlive the turn in which a handler changes them."""
+
 _ATTACHMENTS = {sqlite3.SQLITE_ATTACH: "ATTACH", sqlite3.SQLITE_DETACH: "DETACH"}
 
 
@@ -20,11 +29,24 @@ class GuardedConnection(sqlite3.Connection):
 
     def close(self) -> None:
         """Close the connection, or refuse to."""
-        if self.guard is not None and self.guard.phase == "turn":
-            self.guard.denied = "CLOSE"
-            raise sqlite3.ProgrammingError("not authorized")
+        self._deny("CLOSE")
         super().close()
         forks.closed(self)
+
+    def set_authorizer(self, *arguments: Any, **more: Any) -> None:
+        """Set the authorizer, or refuse to."""
+        self._deny("set_authorizer()")
+        super().set_authorizer(*arguments, **more)
+
+    def set_progress_handler(self, *arguments: Any, **more: Any) -> None:
+        """Set the progress handler, or refuse to."""
+        self._deny("set_progress_handler()")
+        super().set_progress_handler(*arguments, **more)
+
+    def _deny(self, what: str) -> None:
+        if self.guard is not None and self.guard.phase == "turn":
+            self.guard.denied = what
+            raise sqlite3.ProgrammingError("not authorized")
 
     def disown(self) -> None:
         """Refuse every use from now on: another process opened the connection."""
@@ -59,7 +81,7 @@ class Guard:
 
     SQLite asks it when a statement is prepared, never when it runs, so it costs the hot path nothing.
     Savepoints are allowed. ATTACH and DETACH are denied too, as a second file would not be committed
-    together with the store's.
+    together with the store's, and settings of the connection that would outlive the turn.
 
     SQLite's own answer to a denial is a vague "not authorized", which a handler may even swallow;
     so ``denied`` keeps what was tried until `enforce` raises for it.
@@ -114,6 +136,11 @@ class Guard:
     ) -> int:
         if action == sqlite3.SQLITE_TRANSACTION:
             return self._judge(first or "")
+        if action == sqlite3.SQLITE_PRAGMA and self.phase == "turn":
+            if second is not None and str(first).lower() in _SETTINGS:
+                self.denied = f"PRAGMA {first}"
+                return sqlite3.SQLITE_DENY
+            return sqlite3.SQLITE_OK
         if action in _ATTACHMENTS and self.phase == "turn":
             self.denied = _ATTACHMENTS[action]
             return sqlite3.SQLITE_DENY

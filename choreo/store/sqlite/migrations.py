@@ -14,7 +14,16 @@ from choreo.errors import StoreError
 
 migrations = Migrations("choreo")
 
-NAMES = ("0001_tables", "0002_lanes", "0003_letters", "0004_chain", "0005_claims", "0008_topics", "0011_room")
+NAMES = (
+    "0001_tables",
+    "0002_lanes",
+    "0003_letters",
+    "0004_chain",
+    "0005_claims",
+    "0007_attempts",
+    "0008_topics",
+    "0011_room",
+)
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
 TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
@@ -230,6 +239,13 @@ def chain(db: Database) -> None:
 def claims(db: Database) -> None:
     """Add which worker has claimed the store, so that one that was replaced is fenced."""
     db.conn.execute("ALTER TABLE choreo_store ADD COLUMN claimed_by TEXT")
+
+
+@migrations(name="0007_attempts")
+def attempts(db: Database) -> None:
+    """Count how often the process has ended, and how often while something of the schedule was under way."""
+    for table in ("schedule", "choreo_store"):
+        db.conn.execute(f"ALTER TABLE {table} ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0")
 
 
 @migrations(name="0008_topics")

@@ -15,7 +15,7 @@ _SCHEDULED = Insertion(
     Scheduled._fields,
     "ON CONFLICT (saga_id, task, name, event_id)"
     " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
-    " until = excluded.until",
+    " until = excluded.until, deaths = excluded.deaths",
 )
 _DELETE_UNPUBLISHED = "DELETE FROM outbox WHERE seq = ?"
 _DELETE_SCHEDULED = "DELETE FROM schedule WHERE saga_id = ? AND task = ? AND name = ?"

@@ -14,7 +14,7 @@ from sqlite_utils import Database
 from choreo.errors import Fenced, PayloadErased, StoreMismatch
 from choreo.ports.saga_log import SagaLog
 from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
-from choreo.store.sqlite.errors import store_error
+from choreo.store.sqlite.errors import store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection
 from choreo.store.sqlite.heads import Heads
@@ -38,6 +38,10 @@ _SCHEDULED = f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE saga_id =
 _DUE = (
     f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
 )
+_DOUBTED = (
+    f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ?"
+    " ORDER BY deaths, due, id LIMIT ?"
+)
 _NEXT_DUE = "SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1"
 _OVERDUE = f"""
 SELECT {columns(Scheduled._fields)} FROM schedule
@@ -45,11 +49,16 @@ WHERE lane = 'call' AND until > 0 AND until < ? ORDER BY until, id LIMIT ?
 """
 _NEXT_LIMIT = "SELECT until FROM schedule WHERE lane = 'call' AND until > 0 ORDER BY until LIMIT 1"
 _WAITING = "SELECT count(*), ifnull(min(due), 0) FROM schedule WHERE lane = ? AND due <= ?"
-# An older choreo kept compensations in the lane of actions.
-_RECALL = """
-UPDATE schedule SET lane = CASE task WHEN 'compensation' THEN 'undo' ELSE 'call' END
-WHERE lane = 'out' OR (lane = 'call' AND task = 'compensation')
+_ITS_LANE = "CASE task WHEN 'compensation' THEN 'undo' ELSE 'call' END"
+_RECALL = f"""
+UPDATE schedule SET lane = CASE WHEN deaths > 0 THEN 'doubt' ELSE {_ITS_LANE} END, deaths = deaths + 1
+WHERE lane = 'out'
 """
+# An older choreo kept compensations in the lane of actions.
+_RELEASE = f"""
+UPDATE schedule SET lane = {_ITS_LANE} WHERE lane = 'out' OR (lane = 'call' AND task = 'compensation')
+"""
+_TRUST = "UPDATE choreo_store SET deaths = 0"
 _POSITIONS = "SELECT topic, partition, next_offset FROM positions"
 _JOINED = "SELECT topic, partition, end_offset, acts_from FROM positions"
 _JOIN = """
@@ -222,7 +231,8 @@ class SQLiteStore:
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
         """Return what is due in a lane at ``now``, the oldest first, then in the order of scheduling."""
         self._write()
-        return [Scheduled._make(row) for row in self._rows(_DUE, lane, now, limit)]
+        sql = _DOUBTED if lane == "doubt" else _DUE
+        return [Scheduled._make(row) for row in self._rows(sql, lane, now, limit)]
 
     def next_due(self, lane: Lane = "turn") -> int | None:
         """Return when the next row of a lane is due; None where there is none."""
@@ -247,19 +257,32 @@ class SQLiteStore:
         count, since = self._rows(_WAITING, lane, now)[0]
         return count, since
 
-    def claim(self) -> None:
-        """Claim the store: whoever claimed it before is fenced from its next turn on."""
+    def claim(self) -> int:
+        """Claim the store: whoever claimed it before is fenced from its next turn on; see the port."""
         self._turn.require("claim")
         try:
-            self._claim.take()
+            return self._claim.take()
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
 
     def recall(self) -> None:
-        """Put the calls that were out back into their lane."""
+        """Put what was out back into its lane, and count that the process ended meanwhile."""
         self._turn.require("recall")
         self._write()
         self._change(_RECALL)
+        self._change(_RELEASE)
+
+    def trust(self) -> None:
+        """Forget how often the process has ended without `release`."""
+        self._turn.require("trust")
+        self._change(_TRUST)
+
+    def release(self) -> None:
+        """End in order: put what is out back into the lane of calls, uncounted."""
+        self._turn.require("release")
+        self._write()
+        self._change(_RELEASE)
+        self._change(_TRUST)
 
     def positions(self) -> Mapping[Partition, int]:
         """Return the next offset to fold, for every partition that was ever assigned."""
@@ -370,7 +393,7 @@ class SQLiteStore:
         try:
             self._pending.write(self._connection)
         except UNWRITABLE as error:
-            raise store_error(self._path, error) from error
+            raise turn_error(self._path, error) from error
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         return self._change(sql, *values).fetchall()
@@ -379,7 +402,7 @@ class SQLiteStore:
         try:
             return self._connection.execute(sql, values)
         except sqlite3.Error as error:
-            raise store_error(self._path, error) from error
+            raise (turn_error if self._turn.is_open else store_error)(self._path, error) from error
 
     def _compare(self, what: str, noted: str, given: str) -> None:
         if noted != given:

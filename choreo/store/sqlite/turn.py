@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from choreo.errors import Fenced, NestedTransaction, StoreError, TransactionControl
+from choreo.errors import Fenced, NestedTransaction, StoreError, TransactionControl, TurnLost
 from choreo.store.sqlite import forks
-from choreo.store.sqlite.errors import store_error
+from choreo.store.sqlite.errors import store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection, inherited
 from choreo.store.sqlite.nesting import Occupation, is_inside, refuse_inside
 from choreo.store.sqlite.pending import Mark, Pending
 from choreo.store.sqlite.rows import UNWRITABLE
 
-_TAKE = "UPDATE choreo_store SET claimed_by = ?"
+_TAKE = "UPDATE choreo_store SET claimed_by = ?, deaths = deaths + 1"
+_DEATHS = "SELECT deaths FROM choreo_store"
 _CLAIMED_BY = "SELECT claimed_by FROM choreo_store"
 
 
@@ -33,10 +35,15 @@ class Claim:
         self._chance = chance
         self._token = ""
 
-    def take(self) -> None:
-        """Claim the store, in the open transaction; if that is rolled back, the next `check` raises."""
+    def take(self) -> int:
+        """Claim the store, in the open transaction; if that is rolled back, the next `check` raises.
+
+        Return how many claims before this one ended without a release.
+        """
+        (deaths,) = self._connection.execute(_DEATHS).fetchone()
         self._token = self._chance(16).hex()
         self._connection.execute(_TAKE, (self._token,))
+        return int(deaths)
 
     def check(self) -> None:
         """Raise `Fenced` where another worker has claimed the store since."""
@@ -48,9 +55,6 @@ class Claim:
 
 # The comment keeps the text apart from a handler's: Python would give it our prepared statement.
 _BEGIN = "BEGIN IMMEDIATE -- the turn"
-_SAVEPOINT = "SAVEPOINT choreo_item"
-_RELEASE = "RELEASE choreo_item"
-_ROLLBACK = "ROLLBACK TO choreo_item"
 
 
 class Turn:
@@ -140,7 +144,7 @@ class Turn:
             if kind is None:
                 self._commit()
         except UNWRITABLE as failure:
-            raise store_error(self._path, failure) from failure
+            raise turn_error(self._path, failure) from failure
         finally:
             self._end()
         if kind is None:
@@ -173,7 +177,8 @@ class Turn:
 class Savepoint:
     """A savepoint in a turn: what came after it, and only that, is undone when an exception leaves it.
 
-    One object serves all savepoints of a connection, also nested ones, as entering must be cheap.
+    One object serves all savepoints of a connection, also nested ones, as entering must be cheap. Their name
+    is random, so that no handler releases or undoes one of them.
     """
 
     def __init__(self, turn: Turn, connection: sqlite3.Connection, guard: Guard, pending: Pending) -> None:
@@ -183,14 +188,18 @@ class Savepoint:
         self._guard = guard
         self._pending = pending
         self._marks: list[Mark] = []
+        name = f"choreo_{secrets.token_hex(8)}"
+        self._savepoint = f"SAVEPOINT {name}"
+        self._release_it = f"RELEASE {name}"
+        self._rollback = f"ROLLBACK TO {name}"
 
     def __enter__(self) -> None:
         if not self._connection.in_transaction or self._guard.phase != "turn":
             self._turn.require("savepoint")
         try:
-            self._execute(_SAVEPOINT)
+            self._execute(self._savepoint)
         except sqlite3.Error as error:
-            raise StoreError(f"a savepoint can't be opened: {error}") from error
+            raise TurnLost(f"a savepoint can't be opened: {error}") from error
         self._marks.append(self._pending.mark())
 
     def __exit__(
@@ -199,6 +208,8 @@ class Savepoint:
         mark = self._marks.pop()
         if self._guard.phase == "inherited":
             return
+        self._connection.row_factory = None  # a handler's own would also read the store's tables
+        self._connection.text_factory = str
         if kind is not None or self._guard.denied:
             self._undo(mark)
         else:
@@ -208,12 +219,12 @@ class Savepoint:
 
     def _release(self, mark: Mark) -> None:
         try:
-            self._execute(_RELEASE)
+            self._execute(self._release_it)
         except sqlite3.Error as failure:
             self._undo(mark)
             # For a savepoint, "busy" means that a statement is still running: the handler's fault.
             if getattr(failure, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
-                raise StoreError(f"a savepoint can't be closed: {failure}") from failure
+                raise TurnLost(f"a savepoint can't be closed: {failure}") from failure
             raise TransactionControl(
                 f"a statement was left unfinished inside a turn: {failure}",
                 hint="fetch all rows of a statement with RETURNING, or close its cursor",
@@ -224,18 +235,18 @@ class Savepoint:
         if not self._connection.in_transaction:
             raise transaction_lost()
         try:
-            self._execute(_ROLLBACK)
+            self._execute(self._rollback)
         except sqlite3.Error as failure:
-            raise StoreError(f"a savepoint can't be undone, leave the turn: {failure}") from failure
+            raise TurnLost(f"a savepoint can't be undone, leave the turn: {failure}") from failure
         # RELEASE fails while the exception's traceback keeps a cursor alive. The savepoint then stays
         # open, empty, and does no harm: the commit closes it.
         with suppress(sqlite3.OperationalError):
-            self._execute(_RELEASE)
+            self._execute(self._release_it)
 
 
-def transaction_lost() -> StoreError:
+def transaction_lost() -> TurnLost:
     """Return the error for a transaction that a statement inside of the turn has ended."""
-    return StoreError(
+    return TurnLost(
         "the turn's transaction was rolled back by a statement inside of it",
         hint="look for OR ROLLBACK, ON CONFLICT ROLLBACK or RAISE(ROLLBACK), or for a disk that is full",
     )
