@@ -110,8 +110,11 @@ class Pool:
                 store.check_files()
                 return store
             except StoreGone as error:
-                _log.warning("%s: opened again", error.message)
                 store.close()
+                # SQLite gives a second connection of a process the files that the first one has.
+                if sum(self._busy.values()) > 1:
+                    raise
+                _log.warning("%s: opened again", error.message)
 
     def _opened(self) -> SQLiteStore:
         if self._store_id and not self._path.exists():
