@@ -6,6 +6,9 @@ UTF-8, the note last, separated by the control character US (0x1F); both in the 
 *digest* is ``SHA-256(salt ‖ payload)``, or 32 zero bytes where there is no payload. So a payload can be
 erased together with its salt: the chain still holds, and the payload can't be guessed from the digest.
 
+Sagas of several types that have the same id have a chain each. Only their rows up to the id ``keyed_by_id``,
+which were written when choreo told sagas apart by their ids alone, form one chain, from which each goes on.
+
 The chain reveals a change of some rows. A rewrite of all rows from one on to the last is revealed only by
 links that were kept elsewhere. Source: S. Haber, W. S. Stornetta, "How to time-stamp a digital document"
 (1991).
@@ -13,7 +16,7 @@ links that were kept elsewhere. Source: S. Haber, W. S. Stornetta, "How to time-
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from operator import itemgetter
 from struct import Struct
@@ -94,6 +97,12 @@ def links_of(rows: Iterable[Row]) -> Iterator[bytes]:
         yield link
 
 
+def chain_of(rows: Sequence[Row], saga_type: str, keyed_by_id: int) -> list[Row]:
+    """Return the rows of one saga's chain, of all rows that have its id."""
+    is_shared = any(row.entry.saga_type == saga_type and row.id <= keyed_by_id for row in rows)
+    return [row for row in rows if row.entry.saga_type == saga_type or (is_shared and row.id <= keyed_by_id)]
+
+
 def head_of(rows: Iterable[Row]) -> bytes:
     """Return the last link of a saga, which its next row follows."""
     head = ZEROS
@@ -105,7 +114,7 @@ def head_of(rows: Iterable[Row]) -> bytes:
 def first_broken_link(rows: Iterable[Row], unchained: int = 0) -> BrokenLink | None:
     """Return the first broken link of a saga's chain, None where it holds.
 
-    ``rows`` are all of the saga's, in order; those up to the id ``unchained`` need not have a link.
+    ``rows`` are all of the saga's chain, in order; those up to the id ``unchained`` need not have a link.
 
     >>> entry = Entry("s1", "shop", 1, "started", 7, "event", "start", "pending", "completed")
     >>> row = Row(1, entry, None, None, link_of(ZEROS, entry, ZEROS))

@@ -29,24 +29,32 @@ class Envelope(NamedTuple):
     traceparent: str = ""
 
 
-def event_id(saga_id: str, step: str, outcome: str, event_type: str) -> str:
+def event_id(saga_id: str, saga_type: str, step: str, outcome: str, event_type: str) -> str:
     """Return the id of an event, which is derived from the saga, the step, the outcome and the event type.
 
-    A retry, a restart or a replay repeats the id, so a reader ignores the repeated event (R2).
+    A retry, a restart or a replay repeats the id, so a reader ignores the repeated event (R2). ``saga_type``
+    is empty for a saga whose ids are derived from its id alone (`choreo.ports.Store.is_keyed_by_id`).
 
-    >>> event_id("s-1", "payments.charge", "succeeded", "shop.PaymentProcessed")
-    '2e2f0a9058ebd117bd021286599ebea7'
+    >>> event_id("s-1", "order", "payments.charge", "succeeded", "shop.PaymentProcessed")
+    '0da27b1c6ddcce7d368bcdd3e320d9e7'
     """
-    return _digest("event", saga_id, step, outcome, event_type)
+    return _digest("event", saga_id, saga_type, step, outcome, event_type)
 
 
-def idempotency_key(saga_id: str, step: str, action: str) -> str:
+def is_keyed_by_id(event: Envelope) -> bool:
+    """Whether an event's id was derived from its saga's id alone, as by an earlier choreo."""
+    return event.id == event_id(event.saga_id, "", event.step, event.outcome, event.type)
+
+
+def idempotency_key(saga_id: str, saga_type: str, step: str, task: str) -> str:
     """Return the key with which an external API does a step, or its compensation, only once.
 
-    ``action`` is ``"action"`` or ``"compensation"``. Stable across retries, replays and restarts.
+    ``task`` is ``"action"`` or ``"compensation"``. Stable across retries, replays and restarts.
+    ``saga_type`` is as for `event_id`.
     """
-    return _digest("idempotency", saga_id, step, action)
+    return _digest("idempotency", saga_id, saga_type, step, task)
 
 
-def _digest(*parts: str) -> str:
+def _digest(use: str, saga_id: str, saga_type: str, *parts: str) -> str:
+    parts = (use, saga_id, saga_type, *parts) if saga_type else (use, saga_id, *parts)
     return blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()

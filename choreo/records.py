@@ -59,6 +59,13 @@ class Record(NamedTuple):
     value: bytes | None
 
 
+class SagaKey(NamedTuple):
+    """What names one saga in a store and on the topics: sagas of several types may have the same id."""
+
+    saga_id: str
+    saga_type: str
+
+
 class Entry(NamedTuple):
     """One row of ``saga_log``: one step's transition ``old_state → new_state``, and its cause.
 
@@ -107,6 +114,7 @@ class Unpublished(NamedTuple):
 
     event_id: str
     saga_id: str
+    saga_type: str
     topic: str
     headers: str
     body: bytes

@@ -15,7 +15,7 @@ from choreo.errors import ArchiveError
 from choreo.ports import SagaLog
 from choreo.records import Entry
 
-VERSION = 1
+VERSION = 2
 HINT = "take another copy, or export it again"
 
 _NUMBERS = ("id", "saga_version", "recorded_at", "partition", "offset", "event_time")
@@ -32,20 +32,34 @@ Record = tuple[str, Mapping[str, Any]]
 
 
 class Origin(NamedTuple):
-    """The store that the rows are from; ``unchained`` is as in `choreo.ports.SagaLog`."""
+    """The store that the rows are from; ``unchained`` and ``keyed_by_id`` are as in `choreo.ports.SagaLog`.
+
+    ``keyed_by_id`` is None for all rows, in exports of version 1.
+    """
 
     participant: str
     store_id: str
     unchained: int
+    keyed_by_id: int | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of an export's head, without one that is None."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+    @property
+    def version(self) -> int:
+        """The version of the export's format."""
+        return 1 if self.keyed_by_id is None else VERSION
 
 
 def records_of(origin: Origin, log: SagaLog, saga_ids: Iterable[str]) -> Iterator[Record]:
     """Yield the records of an export; each saga is read when its turn comes."""
     sagas, rows, digest = 0, 0, _digest_from(origin)
-    yield "head", {"format": "choreo-saga-log", "version": VERSION, **origin._asdict()}
+    yield "head", {"format": "choreo-saga-log", "version": origin.version, **origin.fields}
     for saga_id in saga_ids:
         sagas += 1
-        for row in log.chain(saga_id):
+        for row in log.rows(saga_id):
             rows += 1
             digest.update(_digested(row))
             yield "row", _fields_of(row)
@@ -60,12 +74,14 @@ def rows_in(records: Iterator[Record]) -> tuple[Origin, Iterator[Row]]:
     kind, head = next(records, ("", {}))
     if kind != "head" or head.get("format") != "choreo-saga-log":
         raise ArchiveError("this is no export of a saga log", hint="`choreo log export` writes one")
-    if head.get("version") != VERSION:
+    if head.get("version") not in (1, VERSION):
         raise ArchiveError(f"the export is of version {head.get('version')!r}", hint="upgrade choreo here")
-    origin: list[Any] = [head.get(name) for name in Origin._fields]
-    if [type(each) for each in origin] != [str, str, int]:
+    values: list[Any] = [head.get(name) for name in Origin._fields]
+    origin = Origin(*values)
+    types = [str, str, int, type(None) if head["version"] == 1 else int]
+    if [type(each) for each in values] != types:
         raise ArchiveError("its head can't be read", hint=HINT)
-    return Origin(*origin), _rows(records, _digest_from(Origin(*origin)))
+    return origin, _rows(records, _digest_from(origin))
 
 
 def _rows(records: Iterator[Record], digest: Any) -> Iterator[Row]:
@@ -87,7 +103,7 @@ def _rows(records: Iterator[Record], digest: Any) -> Iterator[Row]:
 
 
 def _digest_from(origin: Origin) -> Any:
-    return sha256("\x1f".join(map(str, origin)).encode())
+    return sha256("\x1f".join(map(str, origin.fields.values())).encode())
 
 
 def _digested(row: Row) -> bytes:

@@ -34,10 +34,20 @@ def _record(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     return {"type": "record", "name": name, "namespace": _NAMESPACE, "fields": listed}
 
 
-_HEAD = {"format": "string", "version": "long", "participant": "string", "store_id": "string"}
+_HEAD = _record(
+    "head",
+    {
+        "format": "string",
+        "version": "long",
+        "participant": "string",
+        "store_id": "string",
+        "unchained": "long",
+    },
+)
+_HEAD["fields"].append({"name": "keyed_by_id", "type": ["null", "long"], "default": None})
 _SCHEMA = fastavro.parse_schema(
     [
-        _record("head", {**_HEAD, "unchained": "long"}),
+        _HEAD,
         _record("row", {name: _TYPES[kind] for name, kind in COLUMNS.items()}),
         _record("end", {"sagas": "long", "rows": "long", "digest": "bytes"}),
     ]

@@ -9,6 +9,7 @@ from typing import IO, Any, NamedTuple
 from choreo.chain import head_of
 from choreo.errors import ArchiveError
 from choreo.ports import SagaLog
+from choreo.records import SagaKey
 
 _KIND = "choreo-heads"
 _VERSION = 1
@@ -18,18 +19,24 @@ _LONGEST = 4_096
 
 
 class Head(NamedTuple):
-    """The link of a saga's last row in one store, at the time when the head was written."""
+    """The link of a saga's last row in one store, at the time when the head was written.
+
+    ``saga_type`` is empty for a chain that began when the store told sagas apart by their ids alone.
+    """
 
     store_id: str
     saga_id: str
     link: bytes
+    saga_type: str = ""
 
 
-def heads_of(log: SagaLog, store_id: str, saga_ids: Iterable[str]) -> Iterator[Head]:
+def heads_of(log: SagaLog, store_id: str, sagas: Iterable[SagaKey]) -> Iterator[Head]:
     """Yield the heads of sagas; each is read when its turn comes."""
-    for saga_id in saga_ids:
-        if rows := log.chain(saga_id):
-            yield Head(store_id, saga_id, head_of(rows))
+    keyed_by_id = log.keyed_by_id
+    for saga in sagas:
+        if rows := log.chain(*saga):
+            saga_type = "" if rows[0].id <= keyed_by_id else saga.saga_type
+            yield Head(store_id, saga.saga_id, head_of(rows), saga_type)
 
 
 def write_heads(heads: Iterable[Head], file: IO[str]) -> int:
@@ -38,7 +45,8 @@ def write_heads(heads: Iterable[Head], file: IO[str]) -> int:
     print(json.dumps({"kind": _KIND, "version": _VERSION}), file=file)
     for head in heads:
         count += 1
-        print(json.dumps([head.store_id, head.saga_id, head.link.hex()]), file=file)
+        values = [head.store_id, head.saga_id, head.link.hex(), head.saga_type]
+        print(json.dumps(values if head.saga_type else values[:-1]), file=file)
     print(json.dumps({"end": _KIND, "heads": count}), file=file)
     return count
 
@@ -77,9 +85,11 @@ def _lines(file: IO[str]) -> Iterator[tuple[int, Any]]:
 
 def _head(value: Any, number: int) -> Head:
     try:
-        store_id, saga_id, link = value
-        if isinstance(store_id, str) and isinstance(saga_id, str) and len(bytes.fromhex(link)) == 32:
-            return Head(store_id, saga_id, bytes.fromhex(link))
+        store_id, saga_id, link, *rest = value
+        (saga_type,) = rest or ("",)
+        texts = (store_id, saga_id, saga_type)
+        if all(isinstance(each, str) for each in texts) and len(bytes.fromhex(link)) == 32:
+            return Head(store_id, saga_id, bytes.fromhex(link), saga_type)
     except (TypeError, ValueError):
         pass
     raise ArchiveError(f"line {number} is no head", hint=_HINT)

@@ -11,11 +11,11 @@ from typing import IO
 
 from choreo.audit.export import HINT, Origin
 from choreo.audit.formats import read_export
-from choreo.audit.verification import saga_ids
-from choreo.chain import Row, first_broken_link
+from choreo.audit.verification import all_sagas
+from choreo.chain import Row, chain_of, first_broken_link
 from choreo.errors import ArchiveError
 from choreo.ports import Store
-from choreo.store.sqlite.saga_log import copy_owner, copy_rows
+from choreo.store.sqlite.saga_log import ALL_KEYED_BY_ID, copy_owner, copy_rows
 from choreo.store.sqlite.store import SQLiteStore
 
 _AT_ONCE = 1_000
@@ -50,25 +50,37 @@ def import_export(file: IO[bytes], path: Path, progress: Progress = iter) -> Ori
 def check_export(file: IO[bytes], progress: Progress = iter) -> Origin:
     """Check that an export is complete and its chains hold, as `import_export` does, but make no store."""
     origin, rows = read_export(file)
-    for saga_id, of_saga in groupby(progress(rows), lambda row: row.entry.saga_id):
-        _refuse_broken_chain(saga_id, of_saga, origin.unchained)
+    keyed_by_id = ALL_KEYED_BY_ID if origin.keyed_by_id is None else origin.keyed_by_id
+    for saga_id, with_id in groupby(progress(rows), lambda row: row.entry.saga_id):
+        written = list(with_id)
+        for saga_type in dict.fromkeys(row.entry.saga_type for row in written):
+            chain = chain_of(written, saga_type, keyed_by_id)
+            _refuse_broken_chain(saga_id, chain, origin.unchained)
     return origin
 
 
 def fill(store: Store, origin: Origin, rows: Iterable[Row]) -> None:
     """Write the rows of an export into an empty store."""
     with store.turn():
-        copy_owner(store.db.conn, origin.store_id, origin.participant, origin.unchained)
+        owner = (origin.store_id, origin.participant, origin.unchained, origin.keyed_by_id)
+        copy_owner(store.db.conn, *owner)
     rest = iter(rows)
     while some := list(islice(rest, _AT_ONCE)):
         with store.turn():
             copy_rows(store.db.conn, some)
 
 
+def origin_of(participant: str, store: Store) -> Origin:
+    """Return the origin of an export of a participant's store."""
+    log = store.saga_log
+    keyed_by_id = None if log.keyed_by_id == ALL_KEYED_BY_ID else log.keyed_by_id
+    return Origin(participant, store.store_id, log.unchained, keyed_by_id)
+
+
 def _refuse_broken_chains(store: Store) -> None:
     log = store.saga_log
-    for saga_id in saga_ids(log):
-        _refuse_broken_chain(saga_id, log.chain(saga_id), log.unchained)
+    for saga in all_sagas(log):
+        _refuse_broken_chain(saga.saga_id, log.chain(*saga), log.unchained)
 
 
 def _refuse_broken_chain(saga_id: str, rows: Iterable[Row], unchained: int) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from choreo.ports import Store
+from choreo.records import SagaKey
 
 _AT_ONCE = 100
 """The sagas of one transaction; the worker and the service get in between."""
@@ -16,28 +18,30 @@ _AT_ONCE = 100
 class Removal(NamedTuple):
     """The result for one saga: how many payloads or rows were ``removed``, or why the saga was ``kept``."""
 
-    saga_id: str
+    saga: SagaKey
     removed: int
     kept: str = ""
 
 
 def erase(store: Store, saga_ids: Iterable[str], *, dry_run: bool = False) -> Iterator[Removal]:
-    """Erase the payloads of sagas that are at rest.
+    """Erase the payloads of the sagas at rest that have one of these ids, each type's by itself.
 
-    Their bytes are gone from the disk only after `SagaLog.scrub`.
+    Nothing is yielded for an id that the store does not know. Their bytes are gone from the disk only after
+    `SagaLog.scrub`.
     """
-    count = (lambda saga_id: _payloads(store, saga_id)) if dry_run else None
-    return _remove(store, saga_ids, store.saga_log.erase, count)
+    log = store.saga_log
+    found = (saga for saga_id in saga_ids for saga in log.with_id(saga_id))
+    return _remove(store, found, partial(_payloads, store) if dry_run else log.erase, dry_run, _alone)
 
 
 def prune(store: Store, before: int, now: int, *, dry_run: bool = False) -> Iterator[Removal]:
     """Prune the sagas at rest whose last row was recorded before a time; times are in milliseconds."""
-    count = (lambda saga_id: len(store.saga_log.chain(saga_id))) if dry_run else None
-    found = _ended(store, before)
-    return _remove(store, found, lambda saga_id: store.saga_log.prune(saga_id, now), count)
+    log = store.saga_log
+    remove = partial(_rows, store) if dry_run else partial(log.prune, at=now)
+    return _remove(store, _ended(store, before), remove, dry_run, log.sharing)
 
 
-def _ended(store: Store, before: int) -> Iterator[str]:
+def _ended(store: Store, before: int) -> Iterator[SagaKey]:
     after: int | None = 0
     while after is not None:
         found, after = store.saga_log.ended(before, after)
@@ -46,34 +50,52 @@ def _ended(store: Store, before: int) -> Iterator[str]:
 
 def _remove(
     store: Store,
-    saga_ids: Iterable[str],
-    remove: Callable[[str], int],
-    count: Callable[[str], int] | None,
+    sagas: Iterable[SagaKey],
+    remove: Callable[[SagaKey], int],
+    dry_run: bool,
+    together: Callable[[SagaKey], Sequence[SagaKey]],
 ) -> Iterator[Removal]:
-    """Yield what ``remove`` removes or, where ``count`` is passed, what it would remove."""
-    rest = iter(saga_ids)
+    """Yield what ``remove`` removes, in turns; with ``dry_run`` it only counts.
+
+    ``together`` returns the sagas that must be at rest with a saga.
+    """
+    rest = iter(sagas)
     while some := list(islice(rest, _AT_ONCE)):
-        if count is not None:
-            yield from _one_by_one(store, some, count)
+        if dry_run:
+            yield from _one_by_one(store, some, remove, together)
             continue
         began = time.monotonic()
         with store.turn():
-            done = list(_one_by_one(store, some, remove))
+            done = list(_one_by_one(store, some, remove, together))
         yield from done
         # As long as we held the lock, others may have it: SQLite doesn't queue those who wait.
         time.sleep(time.monotonic() - began)
 
 
-def _one_by_one(store: Store, saga_ids: Sequence[str], remove: Callable[[str], int]) -> Iterator[Removal]:
-    busy = store.saga_log.busy(saga_ids)
-    for saga_id in saga_ids:
-        why = busy.get(saga_id, "")
-        yield Removal(saga_id, 0 if why else remove(saga_id), why)
+def _one_by_one(
+    store: Store,
+    sagas: Sequence[SagaKey],
+    remove: Callable[[SagaKey], int],
+    together: Callable[[SagaKey], Sequence[SagaKey]],
+) -> Iterator[Removal]:
+    groups = {saga: together(saga) for saga in sagas}
+    busy = store.saga_log.busy({each for group in groups.values() for each in group})
+    for saga, group in groups.items():
+        why = next((busy[each] for each in group if each in busy), "")
+        yield Removal(saga, 0 if why else remove(saga), why)
 
 
-def _payloads(store: Store, saga_id: str) -> int:
-    letters = [each for each in store.dead_letters() if each.saga_id == saga_id]
-    rows = store.saga_log.chain(saga_id)
-    return sum(row.entry.payload is not None for row in rows) + sum(
+def _alone(saga: SagaKey) -> Sequence[SagaKey]:
+    return (saga,)
+
+
+def _rows(store: Store, saga: SagaKey) -> int:
+    return sum(row.entry.saga_type == saga.saga_type for row in store.saga_log.chain(*saga))
+
+
+def _payloads(store: Store, saga: SagaKey) -> int:
+    letters = [each for each in store.dead_letters() if (each.saga_id, each.saga_type) == saga]
+    rows = [row.entry for row in store.saga_log.chain(*saga) if row.entry.saga_type == saga.saga_type]
+    return sum(entry.payload is not None for entry in rows) + sum(
         each.value is not None or each.edited is not None for each in letters
     )

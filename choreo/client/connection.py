@@ -148,7 +148,7 @@ class StoreConnection:
             if not entries:
                 return None
             role = self._declared[0][entries[0].saga_type]
-            return status_of(role, entries, store.scheduled(saga_id))
+            return status_of(role, entries, store.scheduled(saga_id, role.contract.saga))
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None) -> Status | None:
         """Wait until a saga has ended, for ``timeout`` at most, and return its status then."""
@@ -203,10 +203,9 @@ class StoreConnection:
 
     def _entries(self, store: Store, saga_id: str, saga: Saga | str | None) -> list[Entry]:
         roles = self._declared[0]
-        entries = [entry for entry in store.history(saga_id) if entry.saga_type in roles]
         if saga is not None:
-            name = self._participant.saga(saga).name
-            return [entry for entry in entries if entry.saga_type == name]
+            return list(store.history(saga_id, self._participant.saga(saga).name))
+        entries = [entry for entry in store.history(saga_id) if entry.saga_type in roles]
         types = sorted({entry.saga_type for entry in entries})
         if len(types) > 1:
             raise ConfigurationError(

@@ -26,7 +26,8 @@ class Context:
     transaction open: what is written through it is committed together with the event that the handler
     returns, or not at all. It refuses commit and rollback; in a handler that runs outside of any transaction,
     any use of it raises `TransactionControl`. ``attempt`` counts from 1. The runtime sets ``time_ms``, its
-    clock in milliseconds since the epoch, and ``extends``, which `extend` calls.
+    clock in milliseconds since the epoch, ``extends``, which `extend` calls, and ``keyed_by_id`` for sagas
+    whose idempotency keys are those of an earlier choreo, which derived them without the saga type.
 
     A unit test of a handler can construct it:
 
@@ -42,6 +43,8 @@ class Context:
     attempt: int
     time_ms: int
     extends: Callable[[timedelta], None] | None = None
+    saga_type: str = ""
+    keyed_by_id: bool = False
 
     def extend(self, by: timedelta) -> None:
         """Extend the step's ``timeout`` to ``by`` from now.
@@ -75,7 +78,8 @@ class Context:
 
         Source: the IETF draft "The Idempotency-Key HTTP Header Field".
         """
-        return envelope.idempotency_key(self.saga_id, self.step, self.task)
+        saga_type = "" if self.keyed_by_id else self.saga_type
+        return envelope.idempotency_key(self.saga_id, saga_type, self.step, self.task)
 
     @cached_property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

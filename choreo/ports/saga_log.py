@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from choreo.chain import Row
+from choreo.records import SagaKey
 
 
 class SagaLog(Protocol):
@@ -23,26 +24,46 @@ class SagaLog(Protocol):
         """The id up to which rows may have no link, as choreo wrote them before it linked rows."""
         ...
 
-    def sagas(self, after: str, limit: int) -> Sequence[str]:
-        """Return the ids of sagas that come after the id ``after``, in order; begin with an empty one."""
+    @property
+    def keyed_by_id(self) -> int:
+        """The id up to which the rows of all sagas with an id form one chain, whatever their types."""
         ...
 
-    def chain(self, saga_id: str) -> Sequence[Row]:
-        """Return a saga's rows with their links; those that the turn holds back are not among them."""
+    def sagas(self, after: SagaKey, limit: int) -> Sequence[SagaKey]:
+        """Return the sagas that come after ``after``, in the order of their ids; begin with empty texts."""
         ...
 
-    def ended(self, before: int, after: int) -> tuple[Sequence[str], int | None]:
+    def with_id(self, saga_id: str) -> Sequence[SagaKey]:
+        """Return the sagas with an id, one for each type."""
+        ...
+
+    def chain(self, saga_id: str, saga_type: str) -> Sequence[Row]:
+        """Return the rows of a saga's chain; those that the turn holds back are not among them.
+
+        Where the saga has rows up to `keyed_by_id`, the others with its id up to there are of its chain, too.
+        """
+        ...
+
+    def rows(self, saga_id: str) -> Sequence[Row]:
+        """Return the rows of all sagas with an id, in the order in which they were written."""
+        ...
+
+    def sharing(self, saga: SagaKey) -> Sequence[SagaKey]:
+        """Return the sagas that share rows of their chains with a saga, itself among them."""
+        ...
+
+    def ended(self, before: int, after: int) -> tuple[Sequence[SagaKey], int | None]:
         """Return some sagas that ended, and had their last row recorded, before that time (milliseconds).
 
         With them comes the ``after`` of the next call, None where there are no more; begin with 0.
         """
         ...
 
-    def busy(self, saga_ids: Iterable[str]) -> Mapping[str, str]:
+    def busy(self, sagas: Iterable[SagaKey]) -> Mapping[SagaKey, str]:
         """Return those of these sagas that are not at rest, with the reason."""
         ...
 
-    def erase(self, saga_id: str) -> int:
+    def erase(self, saga: SagaKey) -> int:
         """Erase the payloads of a saga's rows and dead letters, inside a turn; return how many.
 
         It must be at rest. Their digests stay, so the chain holds. The bytes are gone from the disk only
@@ -50,11 +71,12 @@ class SagaLog(Protocol):
         """
         ...
 
-    def prune(self, saga_id: str, at: int) -> int:
+    def prune(self, saga: SagaKey, at: int) -> int:
         """Delete a saga's rows, inside a turn; return how many.
 
-        It must be at rest. One row stays for each saga type: it says that the saga has ended, and goes on
-        from the last link of the deleted rows. So the saga can neither start again nor be forged.
+        It must be at rest. One row stays: it says that the saga has ended, and goes on from the last link of
+        the deleted rows. So the saga can neither start again nor be forged. The sagas with which it shares
+        a part of its chain are pruned with it, so they must be at rest, too.
         """
         ...
 

@@ -67,15 +67,22 @@ class Store(Protocol):
         """Append entries to the saga log."""
         ...
 
-    def history(self, saga_id: str) -> Sequence[Entry]:
-        """Return a saga's entries, oldest first."""
+    def history(self, saga_id: str, saga_type: str = "") -> Sequence[Entry]:
+        """Return a saga's entries, oldest first; without a type, those of all sagas with the id."""
+        ...
+
+    def is_keyed_by_id(self, saga_id: str, saga_type: str) -> bool:
+        """Whether the store held a saga before it was keyed by saga type and id.
+
+        Such a saga keeps the event ids and idempotency keys that were derived from its id alone.
+        """
         ...
 
     def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Return entries of all sagas with their numbers, those after the number ``after``, oldest first."""
         ...
 
-    def payload(self, saga_id: str, event_type: str) -> bytes | None:
+    def payload(self, saga_id: str, saga_type: str, event_type: str) -> bytes | None:
         """Return the stored body of a saga's first valid event of a type, None where there is none.
 
         An event is valid unless its ``note`` is ``void``. Raises `PayloadErased` where the body was erased.
@@ -98,11 +105,11 @@ class Store(Protocol):
         """Add rows to the schedule, or replace them."""
         ...
 
-    def unschedule(self, saga_id: str, task: str, name: str) -> None:
+    def unschedule(self, saga_id: str, saga_type: str, task: str, name: str) -> None:
         """Remove a saga's rows of a task and name from the schedule."""
         ...
 
-    def scheduled(self, saga_id: str) -> Sequence[Scheduled]:
+    def scheduled(self, saga_id: str, saga_type: str) -> Sequence[Scheduled]:
         """Return a saga's rows of the schedule, of all lanes, in the order of scheduling."""
         ...
 
@@ -205,7 +212,7 @@ class Store(Protocol):
         """Add an edited body to an open dead letter, and return whether it was still open."""
         ...
 
-    def edited(self, saga_id: str, task: str, name: str, event_id: str) -> bytes | None:
+    def edited(self, saga_id: str, saga_type: str, task: str, name: str, event_id: str) -> bytes | None:
         """Return the latest edited body for an event and a handler, None where there is none."""
         ...
 

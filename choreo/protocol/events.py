@@ -16,7 +16,7 @@ operator says which is right: the saga is in quarantine (R10).
 
 from __future__ import annotations
 
-from choreo.envelope import Envelope
+from choreo.envelope import Envelope, is_keyed_by_id
 from choreo.outcome import COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT
 from choreo.protocol import steps
 from choreo.protocol.decisions import FOREIGN_OUTCOME, Arm, Bury, Decision, Disarm, Ignored, Queue, Unowned
@@ -102,6 +102,7 @@ def _record(role: Role, saga: Instance, event: Envelope) -> bool:
         saga.pivoted = True
     if event.step == START and event.outcome == SUCCEEDED:
         saga.started, saga.version = True, event.saga_version
+        saga.keyed_by_id = saga.keyed_by_id or is_keyed_by_id(event)
         if START in role.action and START not in saga.steps:  # started by another client
             saga.steps[START] = Progress("completed", result=event.type)
     return _ends_validly(role.contract, saga, event.type)

@@ -54,6 +54,8 @@ class Instance:
     ``failing`` the step of the first failed or timed_out outcome, ``end`` the state in which the saga ended.
     ``pruned``: only the end is known, so every event is treated as a duplicate. ``unowned`` are outcomes of
     own steps that this participant never published: while there are any, the saga is in quarantine.
+    ``keyed_by_id``: the participant derives the ids of the saga's events from its id alone, without its type,
+    as the saga was in flight when choreo did so; no decision depends on it.
     It is used as a value: `fold` copies it before it writes.
     """
 
@@ -64,6 +66,7 @@ class Instance:
         "end",
         "failing",
         "failing_outcome",
+        "keyed_by_id",
         "observers",
         "outcomes",
         "pivoted",
@@ -77,6 +80,7 @@ class Instance:
     )
 
     def __init__(self) -> None:
+        self.keyed_by_id = False
         self.version = 0
         self.started = False
         self.cancelled = False
@@ -97,6 +101,7 @@ class Instance:
     def copy(self) -> Instance:
         """Return an equal instance that shares nothing mutable with this one."""
         twin = Instance.__new__(Instance)
+        twin.keyed_by_id = self.keyed_by_id
         twin.version = self.version
         twin.started = self.started
         twin.cancelled = self.cancelled
@@ -163,6 +168,10 @@ class Instance:
         if self.rolls_back:
             return "compensating"
         return "pending" if len(self.outcomes) > 1 else "started"
+
+    def id_type(self, saga_type: str) -> str:
+        """Return the saga type from which ids are derived, empty where they are derived without one."""
+        return "" if self.keyed_by_id else saga_type
 
     def step(self, name: str) -> Progress:
         """Return the progress of an own step."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from choreo.envelope import Envelope
+from choreo.envelope import Envelope, is_keyed_by_id
 from choreo.protocol import (
     Begin,
     Buried,
@@ -86,12 +86,24 @@ def local_fields(command: Any) -> tuple[str, str, str, str, str]:
     return "", "", "", "", getattr(command, "reason", "")
 
 
+def shows_keyed_by_id(role: Role, entries: Iterable[Entry]) -> bool:
+    """Whether the participant's first event in a saga's rows has an id that was derived from its id alone.
+
+    So a store that was rebuilt from the topic, or made of an export, keeps the ids of the one that was lost.
+    """
+    for entry in entries:
+        if entry.event_id and entry.offset < 0 and entry.source == role.participant:
+            return is_keyed_by_id(envelope_of(entry))
+    return False
+
+
 def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
     """Return the saga that its rows of the saga log fold to.
 
     The rows of a step that the service does not declare any more are passed over (R9).
     """
-    saga = Instance()
+    saga, entries = Instance(), list(entries)
+    saga.keyed_by_id = shows_keyed_by_id(role, entries)
     for entry in entries:
         if entry.input in ("begin", "ended") and entry.step not in role.action:
             continue

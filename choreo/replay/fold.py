@@ -36,7 +36,8 @@ class Replay:
     ``events`` are the rows of the events that were read from the topic, by their ids; ``unconfirmed`` those
     of the events that were published here and have not been read back from the topic. ``causes`` maps the
     task and name of work to the id of the event that last called for it; ``due_answers`` maps steps whose
-    answer was decided and not published to the id of the event that called for it.
+    answer was decided and not published to the id of the event that called for it. ``keyed_by_id`` is as
+    in `Instance`, from what the store records.
 
     >>> from choreo.protocol import Action, Contract, Role, Trigger
     >>> contract = Contract("trip", "Asked", "Done", "Failed")
@@ -53,9 +54,10 @@ class Replay:
     row 2: doer.act: event is nothing, folded it is Acted published as succeeded
     """
 
-    def __init__(self, role: Role) -> None:
+    def __init__(self, role: Role, *, keyed_by_id: bool = False) -> None:
         self.role = role
         self.saga = Instance()
+        self.saga.keyed_by_id = keyed_by_id
         self.differences: list[Difference] = []
         self.events: dict[str, Entry] = {}
         self.unconfirmed: dict[str, Entry] = {}
@@ -169,7 +171,11 @@ class Replay:
                 self._expect(Publish(deadline.of, TIMED_OUT, deadline.answer))
 
     def _expect(self, what: Publish | Answer) -> None:
-        self._to_publish[event_id(self._saga_id, what.step, what.outcome, what.type)] = what
+        self._to_publish[self._id_of(what)] = what
+
+    def _id_of(self, what: Publish | Answer) -> str:
+        id_type = self.saga.id_type(self.role.contract.saga)
+        return event_id(self._saga_id, id_type, what.step, what.outcome, what.type)
 
     def _published(self, entry: Entry) -> None:
         self.unconfirmed[entry.event_id] = entry
@@ -183,10 +189,7 @@ class Replay:
         del self.due_answers[entry.step]
         answers: list[Decision] = []
         steps.answer(self.saga, self.role.action[entry.step], answers, "")
-        return any(
-            isinstance(each, Answer) and event_id(entry.saga_id, *each[:3]) == entry.event_id
-            for each in answers
-        )
+        return any(isinstance(each, Answer) and self._id_of(each) == entry.event_id for each in answers)
 
     def _end_input(self) -> None:
         """Report the decisions on the last input that have no row."""

@@ -9,10 +9,9 @@ from choreo.participant import Context, Handler, Participant
 from choreo.ports import Codec, Store
 from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import rebuild
-from choreo.records import Entry
+from choreo.records import Entry, SagaKey
 from choreo.worker.attempt import attempt
 from choreo.worker.binding import Binding
-from choreo.worker.instances import history_of
 from choreo.worker.item import TriggerEvent
 
 _PAGE = 1_000
@@ -46,12 +45,15 @@ def observe(
 
 
 def _observe(roles: Mapping[str, Role], store: Store, codec: Codec, handler: Handler, entry: Entry) -> None:
-    history = history_of(store, entry.saga_type, entry.saga_id)
+    key = SagaKey(entry.saga_id, entry.saga_type)
+    history = store.history(*key)
     before = history[: history.index(entry)]
     event = next(each for each in before if each.input == "event" and each.event_id == entry.causation_id)
     saga = rebuild(roles[entry.saga_type], before)
-    binding = Binding(store, codec, entry.saga_id, saga, TriggerEvent.of_entry(event))
-    context = Context(entry.saga_id, handler.step, handler.task, store.db, 1, entry.recorded_at)
+    binding = Binding(store, codec, key, saga, TriggerEvent.of_entry(event))
+    named = (entry.saga_id, handler.step, handler.task)
+    keyed_by_id = saga.keyed_by_id or store.is_keyed_by_id(*key)
+    context = Context(*named, store.db, 1, entry.recorded_at, None, entry.saga_type, keyed_by_id)
     result = attempt(store, codec, handler, binding, context)
     if result.verdict != "returned":
         raise ReplayError(

@@ -13,7 +13,7 @@ from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.ports import Assignment, Store
 from choreo.protocol import steps
-from choreo.records import Partition, Record
+from choreo.records import Partition, Record, SagaKey
 from choreo.replay.own_events import OwnEvents
 from choreo.replay.pending_work import lost_work
 from choreo.replay.resume import Restorer
@@ -158,10 +158,10 @@ def _restore_work(participant: Participant, store: Store, now: int) -> tuple[Cou
     """Put the pending work of every saga on the schedule; return the work, and the sagas that are broken."""
     due: Counter[str] = Counter()
     left: list[str] = []
-    after = ""
+    after = SagaKey("", "")
     while found := store.saga_log.sagas(after, _BATCH):
         with store.turn():
-            for saga_id in found:
+            for saga_id in dict.fromkeys(each.saga_id for each in found if each.saga_id != after.saga_id):
                 for saga in stored_sagas(participant, store, saga_id):
                     restorer = Restorer(participant, store, saga, now)
                     for work in lost_work(saga.replay, saga.stored):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from choreo.participant import Context, Handler
 from choreo.ports import Codec, Store
 from choreo.protocol import Instance
-from choreo.records import Entry
+from choreo.records import Entry, SagaKey
 from choreo.replay.sandbox import sandbox
 from choreo.worker.attempt import Attempt, attempt
 from choreo.worker.binding import Binding
@@ -64,8 +64,10 @@ class Rerun:
         base = _NoBase()
         db = self._scratch.db if self._has_base else base
         now = entry.recorded_at
-        context = Context(entry.saga_id, handler.step, handler.task, db, attempts + 1, now)  # type: ignore[arg-type]
-        binding = Binding(self._record, self._codec, entry.saga_id, saga, self._cause(handler, cause))
+        named = (entry.saga_id, handler.step, handler.task)
+        context = Context(*named, db, attempts + 1, now, None, entry.saga_type, saga.keyed_by_id)  # type: ignore[arg-type]
+        key = SagaKey(entry.saga_id, entry.saga_type)
+        binding = Binding(self._record, self._codec, key, saga, self._cause(handler, cause))
         with _quiet(), sandbox() as seen:
             result = attempt(self._scratch, self._codec, handler, binding, context)
         if base.is_asked:
@@ -79,12 +81,15 @@ class Rerun:
             if entry.input in ("observed", "due"):
                 return self._handlers.named(entry.step)
             undoes = saga.step(entry.step).state == "compensating"
-            return self._handlers.of_step("compensation" if undoes else "action", entry.step, saga)
+            return self._handlers.of_step(
+                entry.saga_type, "compensation" if undoes else "action", entry.step, saga
+            )
         except (KeyError, StopIteration):
             return None
 
     def _cause(self, handler: Handler, cause: Entry) -> TriggerEvent:
-        edited = self._record.edited(cause.saga_id, handler.task, handler.known_as, cause.event_id)
+        key = (cause.saga_id, cause.saga_type)
+        edited = self._record.edited(*key, handler.task, handler.known_as, cause.event_id)
         return TriggerEvent.of_entry(cause if edited is None else cause._replace(payload=edited))
 
 

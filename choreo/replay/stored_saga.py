@@ -9,6 +9,7 @@ from choreo.errors import ReplayError
 from choreo.participant import Participant
 from choreo.ports import Store
 from choreo.protocol import Role
+from choreo.protocol.recorded_inputs import shows_keyed_by_id
 from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.pending_work import StoredRows, table_differences, unconfirmed
@@ -62,11 +63,12 @@ def stored_sagas(participant: Participant, store: Store, saga_id: str) -> list[S
 
 
 def _replayed(role: Role, store: Store, saga_id: str, entries: Sequence[Entry]) -> StoredSaga:
-    replay = Replay(role)
+    name = role.contract.saga
+    keyed_by_id = shows_keyed_by_id(role, entries) or store.is_keyed_by_id(saga_id, name)
+    replay = Replay(role, keyed_by_id=keyed_by_id)
     for entry in entries:
         replay.fold(entry)
     replay.close()
-    name = role.contract.saga
     letters = letters_of(store, saga_id, name)
     return StoredSaga(role, saga_id, entries, replay, stored_rows(store, saga_id, name, letters), letters)
 
@@ -78,19 +80,19 @@ def letters_of(store: Store, saga_id: str, saga_type: str) -> list[DeadLetter]:
 
 def stored_rows(store: Store, saga_id: str, saga_type: str, letters: Sequence[DeadLetter]) -> StoredRows:
     """Return a saga's rows in the other tables than the log; ``letters`` are its dead letters."""
-    rows = [each for each in store.scheduled(saga_id) if each.saga_type == saga_type]
+    rows = store.scheduled(saga_id, saga_type)
     return StoredRows(
         frozenset(_due(rows, letters)),
-        frozenset(row.event_id for row in outbox_of(store, saga_id)),
+        frozenset(row.event_id for row in outbox_of(store, saga_id, saga_type)),
         {(place.topic, place.number): acts_from for place, (_, acts_from) in store.joined().items()},
     )
 
 
-def outbox_of(store: Store, saga_id: str) -> Iterator[Unpublished]:
+def outbox_of(store: Store, saga_id: str, saga_type: str) -> Iterator[Unpublished]:
     """Yield a saga's rows of the outbox."""
     after = 0
     while rows := store.unpublished(after, _PAGE):
-        yield from (row for row in rows if row.saga_id == saga_id)
+        yield from (row for row in rows if (row.saga_id, row.saga_type) == (saga_id, saga_type))
         after = rows[-1].seq
 
 

@@ -40,7 +40,7 @@ from choreo.protocol.decisions import FOREIGN_OUTCOME
 from choreo.records import Entry, Record
 from choreo.replay.own_events import OwnEvents, PublishedEvent
 from choreo.worker.dead_letters import dead_letter, unreadable_record
-from choreo.worker.instances import Instances, history_of
+from choreo.worker.instances import Instances
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.rows import Rows, emitted_row
 
@@ -82,13 +82,19 @@ class TopicFold:
             return
         role = self._roles[envelope.saga_type]
         item = Item(role, record.topic, envelope.saga_id, TriggerEvent.of_record(envelope, record))
-        own = self._own_events.get(envelope.id)
+        self._key(item)
+        own = self._own_events.get(*item.saga_key, envelope.id)
         if own is not None:
             self._fold_cause(_triggered_by(item, own), own)
         self._fold(item, envelope, record.timestamp)
         self.counts["events"] += 1
-        for answer in self._own_events.caused_by(envelope.id):
+        for answer in self._own_events.caused_by(envelope):
             self._fold_cause(item, answer)
+
+    def _key(self, item: Item) -> None:
+        """Mark a saga whose own events on the topic have ids that were derived from its id alone."""
+        saga = self._sagas.get(item.role, item.saga_id)
+        saga.keyed_by_id = saga.keyed_by_id or self._own_events.are_keyed_by_id(*item.saga_key)
 
     def _read(self, record: Record) -> Envelope | None:
         try:
@@ -126,7 +132,7 @@ class TopicFold:
         self._store.append((emitted_row(own.envelope, own.body, state)._replace(note=REBUILT),))
 
     def _history(self, item: Item) -> list[Entry]:
-        return history_of(self._store, item.saga_type, item.saga_id)
+        return list(self._store.history(*item.saga_key))
 
     def _expire(self, item: Item, saga: Instance, own: PublishedEvent) -> None:
         for deadline in item.role.deadlines:
@@ -168,13 +174,14 @@ class TopicFold:
                     dead_letter(item, "outcome", step, FOREIGN_OUTCOME, "rebuilt", rows.now, 0)
                 )
             case Drop(task, name):
-                self._store.unschedule(item.saga_id, task, name)
+                self._store.unschedule(*item.saga_key, task, name)
             case Disarm(name):
-                self._store.unschedule(item.saga_id, "deadline", name)
+                self._store.unschedule(*item.saga_key, "deadline", name)
 
     def _publish(self, item: Item, rows: Rows, step: str, outcome: str, name: str) -> None:
         """Add an event to the rows that the topic holds; any other remains to be published."""
-        found = self._own_events.get(event_id(item.saga_id, step, outcome, name))
+        identity = event_id(item.saga_id, rows.before.id_type(item.saga_type), step, outcome, name)
+        found = self._own_events.get(*item.saga_key, identity)
         if found is not None:
             rows.published.append(found)
             self.counts["own outcomes"] += 1
@@ -183,7 +190,7 @@ class TopicFold:
         """Remove work that was done from the schedule, as a backup may have it there."""
         name = input[0]
         for task in ("action", "compensation", "deadline", "answer"):
-            self._store.unschedule(item.saga_id, task, str(name))
+            self._store.unschedule(*item.saga_key, task, str(name))
 
 
 def _input_before(saga: Instance, own: Envelope) -> Begin | Ended | None:

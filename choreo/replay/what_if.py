@@ -10,6 +10,7 @@ from choreo.outcome import START, SUCCEEDED
 from choreo.participant import Participant
 from choreo.ports import Codec, Store
 from choreo.protocol import Role
+from choreo.protocol.recorded_inputs import shows_keyed_by_id
 from choreo.records import Entry
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.handler_result import HandlerResult, difference
@@ -78,7 +79,9 @@ class WhatIf:
         if role is None:
             return
         key = (entry.saga_id, entry.saga_type)
-        saga = self._sagas.get(key) or self._sagas.setdefault(key, _Saga(role))
+        saga = self._sagas.get(key)
+        if saga is None:
+            saga = self._sagas[key] = _Saga(role, self._is_keyed_by_id(role, *key))
         if not in_base and _is_result(entry):
             self._again(saga, entry, following)
         saga.take(entry)
@@ -151,6 +154,12 @@ class WhatIf:
     def _changed(self, saga_id: str, row: int, step: str, recorded: str, now: str) -> None:
         self.changes.append(Changed(saga_id, row, step, recorded, now))
 
+    def _is_keyed_by_id(self, role: Role, saga_id: str, saga_type: str) -> bool:
+        record = self._record
+        return record.is_keyed_by_id(saga_id, saga_type) or shows_keyed_by_id(
+            role, record.history(saga_id, saga_type)
+        )
+
     def _count(self, entry: Entry, what: str) -> None:
         if self._is_wanted(entry.saga_id):
             self.counts[what] += 1
@@ -162,8 +171,8 @@ class WhatIf:
 class _Saga:
     """One saga as far as its rows were taken, with the failed attempts of what is under way."""
 
-    def __init__(self, role: Role) -> None:
-        self.replay = Replay(role)
+    def __init__(self, role: Role, keyed_by_id: bool) -> None:
+        self.replay = Replay(role, keyed_by_id=keyed_by_id)
         self.attempts: Counter[str] = Counter()
 
     def take(self, entry: Entry) -> None:

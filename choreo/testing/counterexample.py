@@ -176,7 +176,7 @@ class CounterexampleReplay(Simulation):
         """Publish an event that no participant publishes."""
         kind = {START: "start", CANCEL: "cancellation"}.get(event.step, "external")
         envelope = Envelope(
-            event_id(SAGA_ID, event.step, event.outcome, event.type),
+            event_id(SAGA_ID, self._saga.name, event.step, event.outcome, event.type),
             event.participant or "somebody",
             event.type,
             self.clock.now(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from choreo.errors import Permanent
 from choreo.outcome import SUCCEEDED, TIMED_OUT
 from choreo.participant import Handler
 from choreo.ports import Publication
-from choreo.records import DeadLetter, Record
+from choreo.records import DeadLetter, Record, SagaKey
 from choreo.testing.process import Process, World
 
 _SPOILED = b"this is no event"
@@ -144,7 +145,7 @@ class LateReply(Fault):
 
     def __init__(self, target: Handler) -> None:
         super().__init__(target)
-        self._is_timed_out: set[str] = set()
+        self._is_timed_out: set[SagaKey] = set()
 
     def holds(self, process: Process, publication: Publication) -> bool:
         """Hold the success back until the step is timed out."""
@@ -152,13 +153,13 @@ class LateReply(Fault):
             return False
         headers = dict(publication.headers)
         late = headers["ce_step"].decode() == self.target.step and headers["ce_outcome"] == SUCCEEDED.encode()
-        return late and headers["ce_subject"].decode() not in self._is_timed_out
+        return late and _saga_of(headers) not in self._is_timed_out
 
     def arrived(self, world: World, record: Record) -> None:
         """Register that the step is timed out."""
         envelope = read(record)
         if envelope.step == self.target.step and envelope.outcome == TIMED_OUT:
-            self._is_timed_out.add(envelope.saga_id)
+            self._is_timed_out.add(SagaKey(envelope.saga_id, envelope.saga_type))
             self.has_struck = True
 
 
@@ -169,25 +170,25 @@ class LateTimeout(Fault):
 
     def __init__(self, target: Handler) -> None:
         super().__init__(target)
-        self._has_fired: set[str] = set()
-        self._has_answered: set[str] = set()
+        self._has_fired: set[SagaKey] = set()
+        self._has_answered: set[SagaKey] = set()
 
     def holds(self, process: Process, publication: Publication) -> bool:
         """Hold the success back until the timeout is in flight, and the timeout until the success arrives."""
-        headers = {name: value.decode() for name, value in publication.headers}
-        if headers["ce_step"] != self.target.step:
+        headers = dict(publication.headers)
+        if headers["ce_step"].decode() != self.target.step:
             return False
-        saga_id, outcome = headers["ce_subject"], headers["ce_outcome"]
+        saga, outcome = _saga_of(headers), headers["ce_outcome"].decode()
         if outcome == TIMED_OUT:
-            self._has_fired.add(saga_id)
-            return saga_id not in self._has_answered
-        return outcome == SUCCEEDED and saga_id not in self._has_fired
+            self._has_fired.add(saga)
+            return saga not in self._has_answered
+        return outcome == SUCCEEDED and saga not in self._has_fired
 
     def arrived(self, world: World, record: Record) -> None:
         """Register that the step has succeeded."""
         envelope = read(record)
         if envelope.step == self.target.step and envelope.outcome == SUCCEEDED:
-            self._has_answered.add(envelope.saga_id)
+            self._has_answered.add(SagaKey(envelope.saga_id, envelope.saga_type))
             self.has_struck = True
 
 
@@ -303,6 +304,10 @@ FAULTS: dict[str, type[Fault]] = {
     )
 }
 """Every fault, by its kind, in the order of a matrix."""
+
+
+def _saga_of(headers: Mapping[str, bytes]) -> SagaKey:
+    return SagaKey(headers["ce_subject"].decode(), headers["ce_sagatype"].decode())
 
 
 def _milliseconds(time: timedelta | None) -> int:

@@ -75,21 +75,31 @@ class Harness(Simulation):
         found = (row for db in self.databases.values() for row in db.execute(query).fetchall())
         return sorted(dict.fromkeys(found))
 
-    def states(self, saga_id: str) -> dict[str, str]:
-        """Return the state of a saga in each saga log that has it, by participant."""
-        histories = {name: process.store.history(saga_id) for name, process in self.processes.items()}
-        return {name: entries[-1].saga_state for name, entries in histories.items() if entries}
+    def states(self, saga_id: str, saga: Saga | None = None) -> dict[str, str]:
+        """Return the state of a saga in each saga log that has it, by participant.
 
-    def state(self, saga_id: str) -> str:
+        Raises `ConfigurationError` where sagas of several types have the id and ``saga`` names none.
+        """
+        name = saga.name if saga is not None else self._type_of(saga_id)
+        histories = {each: process.store.history(saga_id, name) for each, process in self.processes.items()}
+        return {each: entries[-1].saga_state for each, entries in histories.items() if entries}
+
+    def state(self, saga_id: str, saga: Saga | None = None) -> str:
         """Return the state of a saga: one word where all participants agree, else each one's."""
-        states = self.states(saga_id)
+        states = self.states(saga_id, saga)
         agreed = sorted(set(states.values()))
         return agreed[0] if len(agreed) == 1 else ", ".join(f"{name}: {states[name]}" for name in states)
 
-    def events(self, saga_id: str = "") -> list[Envelope]:
-        """Return the events on the topics, in their order: of one saga, or of all."""
+    def ends(self) -> list[str]:
+        """Return the state of every saga, as `state` does."""
+        sagas = {saga.name: saga for each in self.processes.values() for saga in each.participant.sagas}
+        return [self.state(saga_id, sagas[saga_type]) for saga_type, saga_id in self.sagas()]
+
+    def events(self, saga_id: str = "", saga: Saga | None = None) -> list[Envelope]:
+        """Return the events on the topics, in their order, those of an id or of a saga type, or all."""
         envelopes = [read(record) for record in self.records()]
-        return [each for each in envelopes if saga_id in ("", each.saga_id)]
+        name = saga.name if saga is not None else ""
+        return [e for e in envelopes if saga_id in ("", e.saga_id) and name in ("", e.saga_type)]
 
     def records(self) -> list[Record]:
         """Return the records of the sagas' topics, in the order in which they were appended."""
@@ -103,6 +113,14 @@ class Harness(Simulation):
     def requeue(self) -> None:
         """Requeue every open dead letter."""
         self.requeue_letters()
+
+    def _type_of(self, saga_id: str) -> str:
+        types = [saga_type for saga_type, each in self.sagas() if each == saga_id]
+        if len(types) > 1:
+            raise ConfigurationError(
+                f"sagas of several types have the id {saga_id}: {', '.join(types)}", hint="give saga="
+            )
+        return types[0] if types else ""
 
     def _starter(self, event: object, part: str, chosen: Saga | str | None) -> Participant:
         for process in self.processes.values():

@@ -54,7 +54,7 @@ def check_quiet(harness: Harness) -> None:
 
 def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
     """Check one saga. Raises `Violation` with its history."""
-    history = SagaHistory(saga, [each for each in harness.events(saga_id) if each.saga_type == saga.name])
+    history = SagaHistory(saga, harness.events(saga_id, saga))
     handlers = [each for process in harness.processes.values() for each in process.participant.handlers]
     own = [handler for handler in handlers if handler.saga is saga]
     effects = [
@@ -66,7 +66,7 @@ def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
     try:
         check_end(harness, history, saga_id)
         check_winners(harness, history, saga_id)
-        check_once(harness, own, effects, saga_id)
+        check_once(harness, saga, own, effects, saga_id)
         check_undone(own, effects, history)
         check_order(own, effects)
         check_answers(own, history)
@@ -80,7 +80,7 @@ def check_end(harness: Harness, history: SagaHistory, saga_id: str) -> None:
     for name, process in harness.processes.items():
         if history.saga not in process.participant.sagas:
             continue
-        entries = [each for each in process.store.history(saga_id) if each.saga_type == history.saga.name]
+        entries = process.store.history(saga_id, history.saga.name)
         state = entries[-1].saga_state if entries else "unknown"
         require(state == history.end, f"it has {history.end}, and {name} says it is {state}")
 
@@ -89,22 +89,24 @@ def check_winners(harness: Harness, history: SagaHistory, saga_id: str) -> None:
     """Check that the same outcomes are void for every participant."""
     counted = {envelope.id for envelope in history.counted}
     for name, process in harness.processes.items():
-        for entry in process.store.history(saga_id):
-            if entry.input == "event" and entry.saga_type == history.saga.name:
+        for entry in process.store.history(saga_id, history.saga.name):
+            if entry.input == "event":
                 is_void = entry.note == "void"
                 taken = "void" if is_void else "valid"
                 right = is_void != (entry.event_id in counted)
                 require(right, f"{name} takes {entry.event_type} of {entry.step} for {taken}")
 
 
-def check_once(harness: Harness, handlers: Iterable[Handler], effects: list[Effect], saga_id: str) -> None:
+def check_once(
+    harness: Harness, saga: Saga, handlers: Iterable[Handler], effects: list[Effect], saga_id: str
+) -> None:
     """Check that no effect in a transaction took place twice, and that no event is recorded twice."""
     for handler in handlers:
         times = sum(effect.handler == handler.name for effect in effects)
         if handler.task in ("action", "compensation") and not handler.is_outside:
             require(times <= 1, f"{handler.name} took effect {times} times")
     for name, process in harness.processes.items():
-        seen = [each.event_id for each in process.store.history(saga_id) if each.input == "event"]
+        seen = [each.event_id for each in process.store.history(saga_id, saga.name) if each.input == "event"]
         twice = {each for each in seen if seen.count(each) > 1}
         require(not twice, f"{name} has recorded {len(twice)} events twice")
 

@@ -164,7 +164,7 @@ def _parameters(function: Callable[..., object] | None) -> list[str]:
 
 
 def _ends(harness: Harness) -> list[str]:
-    return [harness.state(saga_id) for _, saga_id in harness.sagas()]
+    return harness.ends()
 
 
 def _refuse_unknown(faults: Sequence[str]) -> None:

@@ -102,11 +102,16 @@ class Timelines:
 
     def chosen(self, wanted: Filter) -> Iterator[Timeline]:
         """Yield the timelines that a filter admits: open ones the oldest first, others the newest first."""
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         for head in self._heads(wanted):
-            if head.saga_id not in seen and wanted.may_admit(head, self.now):
-                seen.add(head.saga_id)
-                yield from (timeline for timeline in self.of(head.saga_id) if wanted.admits(timeline))
+            saga = (head.saga_id, head.saga_type)
+            if saga not in seen and wanted.may_admit(head, self.now):
+                seen.add(saga)
+                yield from (
+                    timeline
+                    for timeline in self.of(head.saga_id)
+                    if timeline.saga_type == head.saga_type and wanted.admits(timeline)
+                )
 
     def _heads(self, wanted: Filter) -> Iterable[LastEntry]:
         """Return the sagas of all sources, merged by time; each by the source that has read furthest."""

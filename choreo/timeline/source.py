@@ -61,17 +61,16 @@ class MemorySource:
     def __init__(self, participant: str, path: str, rows: Iterable[tuple[int, Entry]]) -> None:
         self.participant = participant
         self.path = path
-        self._rows: dict[str, list[Entry]] = {}
-        self._last: dict[str, int] = {}
+        self._rows: dict[str, dict[str, list[Entry]]] = {}
+        self._last: dict[tuple[str, str], int] = {}
         for number, entry in rows:
-            self._rows.setdefault(entry.saga_id, []).append(entry)
-            self._last[entry.saga_id] = max(number, self._last.get(entry.saga_id, number))
+            saga_id, saga_type = entry[:2]
+            self._rows.setdefault(saga_id, {}).setdefault(saga_type, []).append(entry)
+            self._last[saga_id, saga_type] = max(number, self._last.get((saga_id, saga_type), number))
 
     def views(self, saga_id: str) -> dict[str, ParticipantView]:
         """Return the views of the sagas with that id, by their type."""
-        found: dict[str, list[Entry]] = {}
-        for entry in self._rows.get(saga_id, ()):
-            found.setdefault(entry.saga_type, []).append(entry)
+        found = self._rows.get(saga_id, {})
         return {
             name: ParticipantView(self.participant, rows, source=self.path) for name, rows in found.items()
         }
@@ -90,6 +89,7 @@ class MemorySource:
         alike = [each for each in self._rows if each[:3] == saga_id[:3]]
         return [*alike[:limit], *list(self._rows)[-limit:]]
 
-    def _last_entry(self, saga_id: str) -> LastEntry:
-        last = self._rows[saga_id][-1]
-        return LastEntry(self._last[saga_id], saga_id, last.saga_type, last.saga_state, last.recorded_at)
+    def _last_entry(self, saga: tuple[str, str]) -> LastEntry:
+        saga_id, saga_type = saga
+        last = self._rows[saga_id][saga_type][-1]
+        return LastEntry(self._last[saga], saga_id, saga_type, last.saga_state, last.recorded_at)

@@ -11,7 +11,7 @@ from choreo.events import Aborted
 from choreo.participant import Context, Handler, Parameter
 from choreo.ports import Codec, Store
 from choreo.protocol import Instance
-from choreo.records import Entry
+from choreo.records import Entry, SagaKey
 from choreo.worker.bodies import refuse_too_long
 from choreo.worker.item import TriggerEvent
 
@@ -22,7 +22,7 @@ class Binding:
 
     store: Store
     codec: Codec
-    saga_id: str
+    saga_key: SagaKey
     saga: Instance
     trigger: TriggerEvent
     _work: tuple[str, str] = ("", "")
@@ -83,14 +83,14 @@ class Binding:
         return self.codec.decode(name, body)
 
     def _payload(self, name: str) -> bytes | None:
-        return self.store.payload(self.saga_id, name)
+        return self.store.payload(*self.saga_key, name)
 
     def _edited(self, name: str) -> bytes | None:
         """Return the body with which an operator has replaced that of an earlier event for this handler."""
         event_id = next((each.event_id for each in self._entries(name)), "")
-        return self.store.edited(self.saga_id, *self._work, event_id)
+        return self.store.edited(*self.saga_key, *self._work, event_id)
 
     def _entries(self, name: str) -> Iterator[Entry]:
-        for entry in self.store.history(self.saga_id):
+        for entry in self.store.history(*self.saga_key):
             if entry.input == "event" and entry.event_type == name and entry.note != "void":
                 yield entry

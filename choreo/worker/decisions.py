@@ -159,7 +159,7 @@ class Decisions:
         action = item.role.action.get(step)
         cause = item.trigger.envelope
         envelope = Envelope(
-            event_id(item.saga_id, step, outcome, name),
+            event_id(item.saga_id, rows.before.id_type(item.saga_type), step, outcome, name),
             self._name,
             name,
             self._clock.now(),
@@ -187,8 +187,8 @@ class Decisions:
         action = item.role.action[answer.step]
         types = action.trigger.types if answer.step != START else frozenset((item.role.contract.starts,))
         try:
-            cls, build_answer = self._handlers.answer(answer.step, answer.type)
-            binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
+            cls, build_answer = self._handlers.answer(item.saga_type, answer.step, answer.type)
+            binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
             sources = binding.events(types, answer.step)
             body = encode(self._codec, build(cls, sources, answer.reason, build_answer))
         except StoreError:

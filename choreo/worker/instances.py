@@ -7,23 +7,18 @@ from collections import OrderedDict
 from choreo.ports import Store
 from choreo.protocol import Instance, Role
 from choreo.protocol.recorded_inputs import rebuild
-from choreo.records import DeadLetter, Entry, Scheduled
+from choreo.records import DeadLetter, Scheduled
 from choreo.worker.item import Item, TriggerEvent
-
-
-def history_of(store: Store, saga_type: str, saga_id: str) -> list[Entry]:
-    """Return the entries of one saga; one of another type may have the same id."""
-    return [entry for entry in store.history(saga_id) if entry.saga_type == saga_type]
 
 
 def remembered_item(store: Store, role: Role, topic: str, what: Scheduled | DeadLetter) -> Item:
     """Return the item of an event in the saga log, for the handler of ``what``."""
-    entries = history_of(store, what.saga_type, what.saga_id)
+    entries = store.history(what.saga_id, what.saga_type)
     found = (each for each in entries if each.event_id == what.event_id and each.input == "event")
     entry = next(found, None)
     if entry is None:
         raise LookupError(f"the saga log has no event {what.event_id} of the saga")
-    edited = store.edited(what.saga_id, what.task, what.name, what.event_id)
+    edited = store.edited(what.saga_id, what.saga_type, what.task, what.name, what.event_id)
     trigger = TriggerEvent.of_entry(entry if edited is None else entry._replace(payload=edited))
     return Item(role, topic, what.saga_id, trigger)
 
@@ -32,10 +27,20 @@ def item_about(store: Store, item: Item, event_type: str) -> Item:
     """Return the item with another event of its saga as the trigger, unchanged where there is none."""
     if event_type in ("", item.trigger.envelope.type):
         return item
-    entries = history_of(store, item.saga_type, item.saga_id)
+    entries = store.history(item.saga_id, item.saga_type)
     found = (each for each in entries if each.input == "event" and each.event_type == event_type)
     entry = next((each for each in found if each.note != "void"), None)
     return item if entry is None else item._replace(trigger=TriggerEvent.of_entry(entry))
+
+
+def stored_instance(store: Store, role: Role, saga_id: str) -> Instance:
+    """Return a saga as its rows fold to, empty for an unknown one."""
+    saga_type = role.contract.saga
+    entries = store.history(saga_id, saga_type)
+    saga = rebuild(role, entries)
+    if entries and not saga.keyed_by_id:
+        saga.keyed_by_id = store.is_keyed_by_id(saga_id, saga_type)
+    return saga
 
 
 class Instances:
@@ -51,7 +56,7 @@ class Instances:
         key = (role.contract.saga, saga_id)
         saga = self._known.get(key)
         if saga is None:
-            saga = self._known[key] = rebuild(role, history_of(self._store, *key))
+            saga = self._known[key] = stored_instance(self._store, role, saga_id)
             if len(self._known) > self._limit:
                 self._known.popitem(last=False)
         else:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from choreo.envelope import Envelope
 from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import envelope_of
-from choreo.records import Entry, Record
+from choreo.records import Entry, Record, SagaKey
 
 
 class TriggerEvent(NamedTuple):
@@ -60,3 +60,8 @@ class Item(NamedTuple):
     def saga_type(self) -> str:
         """The saga's name."""
         return self.role.contract.saga
+
+    @property
+    def saga_key(self) -> SagaKey:
+        """The saga's id and type."""
+        return SagaKey(self.saga_id, self.role.contract.saga)

@@ -17,7 +17,6 @@ from choreo.ports import Clock, Codec, Publication, Store
 from choreo.records import Unpublished
 from choreo.saga import Saga
 from choreo.worker.bodies import encode
-from choreo.worker.instances import history_of
 from choreo.worker.rows import emitted_row
 
 
@@ -27,7 +26,10 @@ def outbox_rows(envelope: Envelope, topics: Iterable[str], body: bytes) -> list[
     headers = b"\n".join(
         [b"%s: %s" % (name.encode(), value) for name, value in headers_of(envelope)]
     ).decode()
-    return [Unpublished(envelope.id, envelope.saga_id, topic, headers, body) for topic in topics]
+    return [
+        Unpublished(envelope.id, envelope.saga_id, envelope.saga_type, topic, headers, body)
+        for topic in topics
+    ]
 
 
 def publications(rows: Iterable[Unpublished]) -> list[Publication]:
@@ -57,16 +59,17 @@ class Publisher:
         """
         refuse_bad_id(saga_id)
         name, now = event_name(type(event)), self._clock.now()
-        identity = event_id(saga_id, step, SUCCEEDED, name)
-        history = history_of(self._store, saga.name, saga_id)
-        if any(entry.event_id == identity or entry.input == PRUNED for entry in history):
+        history = self._store.history(saga_id, saga.name)
+        keyed, by_id = (event_id(saga_id, each, step, SUCCEEDED, name) for each in (saga.name, ""))
+        if any(entry.event_id in (keyed, by_id) or entry.input == PRUNED for entry in history):
             return
+        is_keyed_by_id = bool(history) and self._store.is_keyed_by_id(saga_id, saga.name)
         participant = self._participant
         # The saga's trace begins here, or continues that of the caller.
         with telemetry.starting(f"{participant.name}.{step}", saga_id, step):
             traceparent = telemetry.traceparent("")
         envelope = Envelope(
-            identity,
+            by_id if is_keyed_by_id else keyed,
             participant.name,
             name,
             now,

@@ -123,7 +123,7 @@ class Processor:
         Return the call to start once the turn is committed, if there is one. Without room for a call, a step
         whose timeout has passed is ended all the same.
         """
-        self._store.unschedule(row.saga_id, row.task, row.name)
+        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
         if row.task in (REQUEUE, DISCARD):
             self._settle(row)
             return None
@@ -146,13 +146,13 @@ class Processor:
         """
         if row.task not in ("action", "compensation", "observer", "deadline", "answer"):
             return row.deaths > 0
-        return not self._handlers.is_outside(row.task, row.name) and (
+        return not self._handlers.is_outside(row.saga_type, row.task, row.name) and (
             row.deaths > 0 or self._handlers.is_partial_inside(row.task, row.name)
         )
 
     def mark(self, row: Scheduled) -> None:
         """Write that a row is under way, so that an end of the process in it is counted."""
-        if self._handlers.is_outside(row.task, row.name):
+        if self._handlers.is_outside(row.saga_type, row.task, row.name):
             return  # that is written when its call begins
         if self._handlers.is_partial_inside(row.task, row.name) and row.saga_type in self._roles:
             item = self._item(row)
@@ -164,7 +164,7 @@ class Processor:
 
     def fail(self, row: Scheduled, error: BaseException) -> None:
         """End the attempt of a due row, which lost the turn that it alone was done in."""
-        self._store.unschedule(row.saga_id, row.task, row.name)
+        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
         item = self._item(row)
         if row.task == "answer":
             detail = f"unanswerable: {detail_of(error, redact=self._redact)}"
@@ -172,16 +172,16 @@ class Processor:
             return
         saga = self.instances.get(item.role, item.saga_id)
         if row.task in ("action", "compensation"):
-            handler = self._handlers.of_step(row.task, row.name, saga)
+            handler = self._handlers.of_step(row.saga_type, row.task, row.name, saga)
         else:
             handler = self._handlers.named(row.name)
-        context = self._context(item, handler, row.attempt, self._clock.now())
+        context = self._context(item, saga, handler, row.attempt, self._clock.now())
         result = failed(handler, context, error, redact=self._redact)
         self._complete(self._conclude(item, handler, result, row.attempt))
 
     def bury(self, row: Scheduled, error: BaseException) -> None:
         """Bury a due row with which nothing can be done."""
-        self._store.unschedule(row.saga_id, row.task, row.name)
+        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
         self._dead_letters.bury_row(row, detail_of(error, redact=self._redact))
 
     def bury_record(self, record: Record, error: BaseException) -> None:
@@ -193,7 +193,7 @@ class Processor:
         call = finished.call
         item, handler = _traced(call.item, finished.traceparent), call.handler
         if self._is_running(item, handler):
-            self._store.unschedule(item.saga_id, handler.task, handler.step)
+            self._store.unschedule(*item.saga_key, handler.task, handler.step)
             result = outcome(
                 *(self._codec, handler, call.context, finished.result, finished.error),
                 redact=self._redact,
@@ -203,7 +203,7 @@ class Processor:
     def time_out_call(self, call: Call) -> None:
         """End a step whose call has exceeded its time limit."""
         if self._is_running(call.item, call.handler):
-            self._store.unschedule(call.item.saga_id, call.handler.task, call.handler.step)
+            self._store.unschedule(*call.item.saga_key, call.handler.task, call.handler.step)
             self._complete(self._time_out(call.item, call.handler))
 
     def refuse(self, refusal: Refusal) -> None:
@@ -242,12 +242,12 @@ class Processor:
             return []
         if task == "action" and self._partitions.is_before_start(item.trigger):
             return []
-        if not self._partitions.dispatches or self._handlers.is_scheduled(task, name):
+        if not self._partitions.dispatches or self._handlers.is_scheduled(item.saga_type, task, name):
             self._schedule.put(item, task, name, self._clock.now())
             return []
         if task == "observer":
             return self._observe(item, saga, name, 0)
-        return self._attempt(item, saga, self._handlers.of_step(task, name, saga), 0)
+        return self._attempt(item, saga, self._handlers.of_step(item.saga_type, task, name, saga), 0)
 
     def _due_beside(self, item: Item, row: Scheduled) -> list[FollowUp]:
         """Process a due row of no step: an observer, a deadline, or a postponed answer."""
@@ -270,7 +270,7 @@ class Processor:
             if decisions:
                 self._complete(self._decisions.apply(item, begin))
             return None
-        handler = self._handlers.of_step(row.task, row.name, saga)
+        handler = self._handlers.of_step(item.saga_type, row.task, row.name, saga)
         if handler.is_outside and row.lane != "turn":
             return self._begin_call(item, saga, handler, begin, row, has_room)
         if handler.is_outside:  # an earlier release of the service ran it inside
@@ -298,8 +298,8 @@ class Processor:
         limit = Limit(None if handler.kind == PIVOT else until, self._clock)
         attempted = max(row.attempt, 0) + row.deaths + 1
         db = cast(Any, NoDatabase(handler.name))
-        context = Context(item.saga_id, handler.step, handler.task, db, attempted, now, limit.extend)
-        binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
+        context = _context(item, saga, handler, db, attempted, now, limit.extend)
+        binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
         arguments = prepare(handler, binding, context, redact=self._redact)
         if isinstance(arguments, Attempt):
             self._complete(self._conclude(item, handler, arguments, row.attempt))
@@ -324,8 +324,8 @@ class Processor:
         now = self._clock.now()
         if handler.timeout is not None and now > expires_at(handler.timeout, item.trigger):
             return self._time_out(item, handler)
-        context = self._context(item, handler, tried, now, deaths)
-        binding = Binding(self._store, self._codec, item.saga_id, saga, item.trigger)
+        context = self._context(item, saga, handler, tried, now, deaths)
+        binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
         span = telemetry.UNTRACED
         if self._is_traced:
             traceparent = item.trigger.envelope.traceparent
@@ -334,9 +334,10 @@ class Processor:
             result = attempt(self._store, self._codec, handler, binding, context, redact=self._redact)
             return self._conclude(item, handler, result._replace(at=now), tried)
 
-    def _context(self, item: Item, handler: Handler, tried: int, now: int, deaths: int = 0) -> Context:
-        number = max(tried, 0) + deaths + 1
-        return Context(item.saga_id, handler.step, handler.task, self._store.db, number, now)
+    def _context(
+        self, item: Item, saga: Instance, handler: Handler, tried: int, now: int, deaths: int = 0
+    ) -> Context:
+        return _context(item, saga, handler, self._store.db, max(tried, 0) + deaths + 1, now)
 
     def _bury_deadly(self, item: Item, row: Scheduled) -> list[FollowUp]:
         """Bury a handler in which the process has ended too often."""
@@ -416,6 +417,13 @@ class Processor:
 
     def _item(self, what: Scheduled | DeadLetter) -> Item:
         return remembered_item(self._store, self._roles[what.saga_type], self._topic_of[what.saga_type], what)
+
+
+def _context(
+    item: Item, saga: Instance, handler: Handler, db: Any, attempt: int, now: int, extends: Any = None
+) -> Context:
+    named = (item.saga_id, handler.step, handler.task)
+    return Context(*named, db, attempt, now, extends, item.saga_type, saga.keyed_by_id)
 
 
 def _limit(item: Item, handler: Handler, recalled: Scheduled | None) -> int | None:

@@ -20,7 +20,7 @@ class Schedule:
 
     def put(self, item: Item, task: str, name: str, due: int, tried: int = 0) -> None:
         """Schedule one task in its lane; one that waits for a call has the time limit of its step."""
-        lane = self._handlers.lane_of(task, name)
+        lane = self._handlers.lane_of(item.saga_type, task, name)
         timeout = self._handlers.timeout_of(name) if lane == "call" else None
         until = 0 if timeout is None else expires_at(timeout, item.trigger)
         event_id = item.trigger.envelope.id
@@ -34,7 +34,7 @@ class Schedule:
 
     def drop(self, item: Item, task: str, name: str) -> None:
         """Remove a task from the schedule."""
-        self._store.unschedule(item.saga_id, task, name)
+        self._store.unschedule(item.saga_id, item.saga_type, task, name)
 
 
 def expires_at(time: timedelta, trigger: TriggerEvent) -> int:

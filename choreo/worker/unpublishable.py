@@ -49,7 +49,8 @@ class Unpublishable:
             pairs = json.loads(letter.headers)
             headers = "\n".join(f"{name}: {b64decode(value).decode()}" for name, value in pairs)
             body = letter.value or b""
-            self._store.enqueue([Unpublished(letter.event_id, letter.saga_id, letter.topic, headers, body)])
+            event = (letter.event_id, letter.saga_id, letter.saga_type)
+            self._store.enqueue([Unpublished(*event, letter.topic, headers, body)])
         elif letter.topic in self._topics:
             detail = "the saga waits for this event: requeue it once the topic takes it"
             self._letters.reopen(letter, "undiscardable", detail)
@@ -63,7 +64,7 @@ def _letter(row: Unpublished, reason: str, now: int) -> DeadLetter:
         reason,
         now,
         row.saga_id,
-        named.get("ce_sagatype", ""),
+        row.saga_type or named.get("ce_sagatype", ""),
         PUBLICATION,
         named.get("ce_step", ""),
         row.event_id,

@@ -13,7 +13,7 @@ from choreo.audit.formats import write_json_lines
 from choreo.audit.heads import heads_of
 from choreo.audit.restore import check_export
 from choreo.audit.retention import erase, prune
-from choreo.audit.verification import Verification, saga_ids
+from choreo.audit.verification import Verification, all_sagas
 from choreo.chain import PRUNED, first_broken_link
 from choreo.store.sqlite.store import SQLiteStore
 
@@ -50,14 +50,15 @@ def test_everything_works_while_a_worker_writes(tmp_path: Path) -> None:
     ) as busy:
         rounds = 0
         while busy.poll() is None:
-            known = list(islice(saga_ids(store.saga_log), 300))
+            known = list(islice(all_sagas(store.saga_log), 300))
+            ids = [saga.saga_id for saga in known]
             check = Verification(store.saga_log)
             assert not [found for found in map(check.check, known) if found]
             kept = list(heads_of(store.saga_log, store.store_id, known))
             file = BytesIO()
-            write_json_lines(records_of(Origin("", store.store_id, 0), store.saga_log, known), file)
+            write_json_lines(records_of(Origin("", store.store_id, 0, 0), store.saga_log, ids), file)
             check_export(BytesIO(file.getvalue()))
-            list(erase(store, known[::2]))
+            list(erase(store, ids[::2]))
             list(prune(store, 2_000, 9))
             store.saga_log.scrub()
             assert not [found for found in map(check.check_head, kept) if found]
@@ -68,7 +69,7 @@ def test_everything_works_while_a_worker_writes(tmp_path: Path) -> None:
     assert rounds > 1
     log = store.saga_log
     list(prune(store, 2_000, 9))
-    sagas = {saga_id: log.chain(saga_id) for saga_id in saga_ids(log)}
+    sagas = {saga: log.chain(*saga) for saga in all_sagas(log)}
     assert len(sagas) == SAGAS
     assert not [rows for rows in sagas.values() if first_broken_link(rows)]
     pruned = [rows for rows in sagas.values() if rows[0].entry.input == PRUNED]

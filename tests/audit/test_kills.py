@@ -59,7 +59,7 @@ def path(tmp_path: Path) -> Path:
         store.append(entry(saga, payload=b"payload of " + saga.encode()) for saga in SAGAS)
         store.append(ended(saga, payload=b"end") for saga in SAGAS)
     with whole_file(tmp_path / "shop.jsonl") as file:
-        write_json_lines(records_of(Origin("", store.store_id, 0), store.saga_log, SAGAS), file)
+        write_json_lines(records_of(Origin("", store.store_id, 0, 0), store.saga_log, SAGAS), file)
     store.close()
     return tmp_path / "shop.db"
 
@@ -82,7 +82,7 @@ def check(path: Path, what: str) -> int:
     try:
         assert list(saga_ids(store.saga_log)) == SAGAS
         for saga in SAGAS:
-            rows = store.saga_log.chain(saga)
+            rows = store.saga_log.chain(saga, "shop")
             assert first_broken_link(rows) is None
             if what == "prune":
                 assert [row.entry.input for row in rows] in (["event"] * 2, [PRUNED])

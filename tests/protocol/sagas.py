@@ -140,7 +140,7 @@ class Saga:
 
 def _envelope(source: str, step: str, kind: Kind, outcome: Outcome, event_type: str) -> Envelope:
     return Envelope(
-        id=event_id("s-1", step, outcome, event_type),
+        id=event_id("s-1", "order", step, outcome, event_type),
         source=source,
         type=event_type,
         time=0,

@@ -59,7 +59,7 @@ def role(*actions: Action, **more: Any) -> Role:
 def event(
     step: str, outcome: str, event_type: str, kind: str = "compensatable", version: int = 1
 ) -> Envelope:
-    unique = event_id("s-1", step, outcome, event_type)
+    unique = event_id("s-1", "order", step, outcome, event_type)
     return Envelope(unique, step, event_type, 0, "s-1", "order", version, step, outcome, kind)
 
 
@@ -109,8 +109,10 @@ def test_r2_an_event_seen_before_changes_nothing() -> None:
 
 def test_r2_ids_depend_on_the_outcome_and_nothing_else() -> None:
     """A restart or a replay gives the same id; another outcome gives another."""
-    assert event_id("s", "pay", SUCCEEDED, "Paid") == event_id("s", "pay", SUCCEEDED, "Paid")
-    assert event_id("s", "pay", SUCCEEDED, "Paid") != event_id("s", "pay", FAILED, "Paid")
+    assert event_id("s", "order", "pay", SUCCEEDED, "Paid") == event_id(
+        "s", "order", "pay", SUCCEEDED, "Paid"
+    )
+    assert event_id("s", "order", "pay", SUCCEEDED, "Paid") != event_id("s", "order", "pay", FAILED, "Paid")
 
 
 def test_r3_a_late_success_is_void_and_triggers_nobody() -> None:

@@ -236,7 +236,7 @@ def test_a_log_that_does_not_hold_together_is_not_acted_on(rig: Rigs) -> None:
     delete(rigged.path, "schedule")
     with pytest.raises(ReplayError, match="does not hold together: row 1: start: saga_state is failed"):
         resumed(rigged)
-    assert rigged.store.scheduled("s1") == []
+    assert rigged.store.scheduled("s1", "trip") == []
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -140,7 +140,7 @@ def event_headers(
 ) -> list[tuple[str, bytes | None]]:
     """Return the headers of an event as a well-behaved participant would write them."""
     envelope = Envelope(
-        event_id(saga_id, step, outcome, event_type),
+        event_id(saga_id, saga_type, step, outcome, event_type),
         source,
         event_type,
         1_700_000_000_000,

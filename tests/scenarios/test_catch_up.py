@@ -212,7 +212,7 @@ def _publication(codec: AvroCodec, topic: str, saga_id: str, cls: type) -> Publi
     source, step, outcome, kind = STEPS[cls]
     given = cls(saga_id, "full") if cls in (NotPaid, NotSent) else cls(saga_id)
     name, now = event_name(cls), SystemClock().now()
-    identity = event_id(saga_id, step, outcome, name)
+    identity = event_id(saga_id, "late", step, outcome, name)
     envelope = Envelope(identity, source, name, now, saga_id, "late", 1, step, outcome, kind)  # type: ignore[arg-type]
     return Publication(0, topic, saga_id.encode(), headers_of(envelope), codec.encode(given))
 

@@ -15,7 +15,7 @@ import pytest
 from choreo.chain import ZEROS, Row, digest_of, first_broken_link, link_of
 from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch, TransactionControl
 from choreo.ports import Store
-from choreo.records import DeadLetter, Entry, Partition, Scheduled, Unpublished
+from choreo.records import DeadLetter, Entry, Partition, SagaKey, Scheduled, Unpublished
 
 Connect = Callable[[], Store]
 
@@ -33,7 +33,11 @@ def ended(saga_id: str, **others: object) -> Entry:
     )
 
 
-def ended_before(store: Store, time: int) -> Iterator[str]:
+def key(saga_id: str, saga_type: str = "shop") -> SagaKey:
+    return SagaKey(saga_id, saga_type)
+
+
+def ended_before(store: Store, time: int) -> Iterator[SagaKey]:
     """Return all sagas that ended before a time."""
     after: int | None = 0
     while after is not None:
@@ -42,7 +46,7 @@ def ended_before(store: Store, time: int) -> Iterator[str]:
 
 
 def unpublished(event_id: str = "e1") -> Unpublished:
-    return Unpublished(event_id, "s1", "orders", "[]", b"body")
+    return Unpublished(event_id, "s1", "shop", "orders", "[]", b"body")
 
 
 def scheduled(saga_id: str = "s1", due: int = 10, **others: object) -> Scheduled:
@@ -50,9 +54,9 @@ def scheduled(saga_id: str = "s1", due: int = 10, **others: object) -> Scheduled
     return Scheduled(saga_id, "shop", due=due, **given)  # type: ignore[arg-type]
 
 
-def check_chain(store: Store, saga_id: str = "s1") -> list[Row]:
+def check_chain(store: Store, saga_id: str = "s1", saga_type: str = "shop") -> list[Row]:
     """Hold a saga's chain to the law, row by row; give its rows."""
-    rows, before = list(store.saga_log.chain(saga_id)), ZEROS
+    rows, before = list(store.saga_log.chain(saga_id, saga_type)), ZEROS
     for row in rows:
         assert len(row.salt or b"") == (0 if row.entry.payload is None else 16)
         assert row.link == link_of(before, row.entry, digest_of(row.entry.payload, row.salt))
@@ -79,7 +83,7 @@ class StoreConformance:
     def test_a_new_store_is_empty(self, store: Store) -> None:
         """Nothing is there before the first turn."""
         assert not store.history("s1")
-        assert store.payload("s1", "shop.OrderCreated") is None
+        assert store.payload("s1", "shop", "shop.OrderCreated") is None
         assert not store.unpublished(0, 10)
         assert not store.due(10**15, 10)
         assert store.next_due() is None
@@ -126,10 +130,10 @@ class StoreConformance:
         with store.turn():
             store.append([entry(payload=None), entry(payload=b"void", note="void")])
             store.append([entry(event_type="shop.Paid", payload=b"paid"), entry("s2", payload=b"s2")])
-            assert store.payload("s1", "shop.OrderCreated") is None
+            assert store.payload("s1", "shop", "shop.OrderCreated") is None
             store.append([entry(payload=b""), entry(payload=b"second")])
-        assert store.payload("s1", "shop.OrderCreated") == b""
-        assert store.payload("s1", "shop.Paid") == b"paid"
+        assert store.payload("s1", "shop", "shop.OrderCreated") == b""
+        assert store.payload("s1", "shop", "shop.Paid") == b"paid"
 
     def test_every_row_is_linked_to_those_before_it_in_its_saga(self, store: Store, other: Store) -> None:
         """By whichever connection, within a turn and across turns; equal payloads have other salts."""
@@ -145,9 +149,10 @@ class StoreConformance:
         assert [row.entry for row in rows] == list(store.history("s1"))
         assert [len(check_chain(store, saga)) for saga in ("s2", "s3", "s4")] == [2, 2, 1]
         assert rows[0].salt != rows[1].salt
-        assert list(other.saga_log.chain("s1")) == rows
+        assert list(other.saga_log.chain("s1", "shop")) == rows
         assert (
-            len({row.link for saga in ("s1", "s2", "s3", "s4") for row in store.saga_log.chain(saga)}) == 10
+            len({row.link for saga in ("s1", "s2", "s3", "s4") for row in store.saga_log.chain(saga, "shop")})
+            == 10
         )
 
     def test_the_chain_holds_after_what_was_undone(self, store: Store, other: Store) -> None:
@@ -186,97 +191,108 @@ class StoreConformance:
         assert len(check_chain(store)) == len(writers)
 
     def test_saga_ids_are_given_in_pages(self, store: Store) -> None:
-        """In their order, each once."""
+        """In their order, each once; those of several types with one id, too."""
         with store.turn():
             store.append([entry(f"s{n % 7}") for n in range(20)])
-        assert list(store.saga_log.sagas("", 3)) == ["s0", "s1", "s2"]
-        assert list(store.saga_log.sagas("s4", 9)) == ["s5", "s6"]
-        assert not store.saga_log.sagas("s6", 9)
+            store.append([entry("s5", saga_type="other"), entry("s5", saga_type="ship")])
+        assert list(store.saga_log.sagas(key("", ""), 3)) == [key("s0"), key("s1"), key("s2")]
+        assert list(store.saga_log.sagas(key("s4"), 2)) == [key("s5", "other"), key("s5", "ship")]
+        assert list(store.saga_log.sagas(key("s5", "ship"), 9)) == [key("s5"), key("s6")]
+        assert not store.saga_log.sagas(key("s6"), 9)
+        assert list(store.saga_log.with_id("s5")) == [key("s5", "other"), key("s5", "ship"), key("s5")]
+        assert not store.saga_log.with_id("s9")
         assert store.saga_log.unchained == 0
 
     def test_a_saga_is_at_rest_when_nothing_is_left_to_do(self, store: Store) -> None:
-        """It has ended, by every type that uses its id; nothing is due, unpublished or dead."""
-        log, letter = store.saga_log, DeadLetter("gave-up", "", 7, "dead")
+        """It has ended; nothing is due, unpublished or dead. Of another type, its id names another saga."""
+        log, letter = store.saga_log, DeadLetter("gave-up", "", 7, "dead", "shop")
         with store.turn():
             store.append(ended(saga) for saga in ("rest", "due", "out", "dead", "two"))
             store.append([entry("begun"), entry("two")._replace(saga_type="other")])
-            store.schedule([scheduled("due", lane="out")])
+            store.append([entry(saga, saga_type="other") for saga in ("rest", "due")])
+            store.schedule([scheduled("due", lane="out"), scheduled("rest")._replace(saga_type="other")])
+            store.enqueue([unpublished()._replace(saga_id="rest", saga_type="other")])
+            store.add_dead_letter(letter._replace(saga_id="rest", saga_type="other"))
             store.enqueue([unpublished()._replace(saga_id="out")])
             number = store.add_dead_letter(letter)
-        asked = ["rest", "due", "out", "dead", "two", "begun", "nowhere"]
-        assert log.busy(asked) == {
-            "due": "something is due for it",
-            "out": "an event of it is not published yet",
-            "dead": "a dead letter of it is open",
-            "two": "it has not ended",
-            "begun": "it has not ended",
-            "nowhere": "there is no such saga",
+        sagas = [key(each) for each in ("rest", "due", "out", "dead", "two", "begun", "nowhere")]
+        assert log.busy([*sagas, key("two", "other")]) == {
+            key("due"): "something is due for it",
+            key("out"): "an event of it is not published yet",
+            key("dead"): "a dead letter of it is open",
+            key("two", "other"): "it has not ended",
+            key("begun"): "it has not ended",
+            key("nowhere"): "there is no such saga",
         }
         for saga in ("due", "begun", "nowhere"):
             for change in (log.erase, lambda saga: log.prune(saga, 1)):
                 with pytest.raises(StoreError, match=saga), store.turn():
-                    change(saga)
+                    change(key(saga))
         with store.turn():
-            store.unschedule("due", "action", "reserve")
-            store.acknowledge([store.unpublished(0, 9)[0].seq])
+            store.unschedule("due", "shop", "action", "reserve")
+            store.acknowledge([row.seq for row in store.unpublished(0, 9)])
             store.close_dead_letter(number, "discarded", "by hand", 9)
-            store.append([ended("two", saga_type="other")])
-            assert log.erase("two") == 0
-        assert not log.busy(["rest", "due", "out", "dead", "two"])
+            assert log.erase(key("two")) == 0
+        assert not log.busy(sagas[:5])
 
     def test_an_erased_payload_is_gone_and_the_chain_holds(self, store: Store, other: Store) -> None:
         """Of the dead letters, too; what then asks for it is told so. Others keep theirs."""
-        letter = DeadLetter("gave-up", "", 7, "s1", value=b"ada", edited=b"ada")
+        letter = DeadLetter("gave-up", "", 7, "s1", "shop", value=b"ada", edited=b"ada")
         with store.turn():
             store.append(entry(saga, payload=b"ada") for saga in ("s1", "s2"))
             store.append([entry(payload=None), ended("s1", event_type="shop.Done"), ended("s2")])
+            store.append([entry(saga_type="other", payload=b"bob"), ended("s1", saga_type="other")])
+            theirs = store.add_dead_letter(letter._replace(saga_type="other", state="discarded"))
             number = store.add_dead_letter(letter)
             store.close_dead_letter(number, "discarded", "", 8)
         links = [row.link for row in check_chain(store)]
         with store.turn():
-            assert store.saga_log.erase("s1") == 2
-            assert store.saga_log.erase("s1") == 0
+            assert store.saga_log.erase(key("s1")) == 2
+            assert store.saga_log.erase(key("s1")) == 0
             store.append([entry(payload=b"late", note="void")])
-        rows = list(store.saga_log.chain("s1"))
+        rows = list(store.saga_log.chain("s1", "shop"))
         assert [row.link for row in rows[:-1]] == links
         assert [row.entry.payload for row in rows] == [None, None, None, b"late"]
         assert [len(row.digest or b"") for row in rows] == [32, 0, 0, 0]
         assert [row.salt is None for row in rows] == [True, True, True, False]
         assert first_broken_link(rows) is None
         with pytest.raises(PayloadErased):
-            other.payload("s1", "shop.OrderCreated")
-        assert store.payload("s1", "shop.Done") is None
-        assert store.payload("s2", "shop.OrderCreated") == b"ada"
+            other.payload("s1", "shop", "shop.OrderCreated")
+        assert store.payload("s1", "shop", "shop.Done") is None
+        assert store.payload("s2", "shop", "shop.OrderCreated") == b"ada"
         kept = store.dead_letter(number)
         assert kept is not None
         assert (kept.value, kept.edited, kept.reason) == (None, None, "gave-up")
+        assert store.payload("s1", "other", "shop.OrderCreated") == b"bob"
+        other_letter = store.dead_letter(theirs)
+        assert other_letter is not None
+        assert (other_letter.value, other_letter.edited) == (b"ada", b"ada")
 
     def test_of_a_pruned_saga_its_end_stays(self, store: Store, other: Store) -> None:
-        """One row a type; the chain goes on from what was taken out, whoever writes next."""
+        """One row; the chain goes on from what was taken out, whoever writes next."""
         with store.turn():
             store.append([entry(payload=b"ada"), entry(saga_type="other"), entry("s2")])
-            store.append([ended("s1"), ended("s1", saga_type="other", saga_state="failed"), ended("s2")])
+            store.append([ended("s1"), entry(saga_type="other"), ended("s2")])
         *_, last = check_chain(store)
         with other.turn():
             other.append([entry("s3")])
-            assert other.saga_log.prune("s1", 5000) == 4
-            assert other.saga_log.prune("s1", 6000) == 0
+            assert other.saga_log.prune(key("s1"), 5000) == 2
+            assert other.saga_log.prune(key("s1"), 6000) == 0
         with store.turn():
             store.append([entry(note="void"), entry("s3")])
         with other.turn():
             other.append([entry(note="void")])
-        rows = list(store.saga_log.chain("s1"))
+        rows = list(store.saga_log.chain("s1", "shop"))
         assert first_broken_link(rows) is None
         assert rows[0].digest == last.link
         assert [(row.entry.saga_type, row.entry.saga_state, row.entry.input) for row in rows] == [
             ("shop", "completed", "pruned"),
-            ("other", "failed", "pruned"),
             *[("shop", "started", "event")] * 2,
         ]
         assert rows[0].entry.note == "2 rows"
         assert (rows[0].entry.recorded_at, rows[0].entry.event_time) == (5000, 1000)
-        for saga in ("s2", "s3"):
-            assert len(check_chain(store, saga)) == 2
+        for saga, saga_type in (("s2", "shop"), ("s3", "shop"), ("s1", "other")):
+            assert len(check_chain(store, saga, saga_type)) == 2
 
     @pytest.mark.parametrize("inside", [False, True])
     def test_what_was_erased_or_pruned_in_vain_is_there(self, store: Store, inside: bool) -> None:
@@ -286,13 +302,13 @@ class StoreConformance:
             store.append([ended("s1"), ended("s2")])
         with suppress(ZeroDivisionError), store.turn():
             with suppress(ZeroDivisionError) if inside else nullcontext(), store.savepoint():
-                store.saga_log.erase("s1")
-                store.saga_log.prune("s2", 7)
+                store.saga_log.erase(key("s1"))
+                store.saga_log.prune(key("s2"), 7)
                 _ = 1 / 0
             store.append([entry("s2", note="void")])
         assert len(check_chain(store, "s1")) == 2
         assert len(check_chain(store, "s2")) == 2 + inside
-        assert store.payload("s1", "shop.OrderCreated") == b"ada"
+        assert store.payload("s1", "shop", "shop.OrderCreated") == b"ada"
 
     def test_sagas_that_ended_before_a_time_are_found(self, store: Store) -> None:
         """By the time of their last row; in pages, each once; not those that go on, nor pruned ones."""
@@ -300,9 +316,9 @@ class StoreConformance:
             store.append([entry("open"), ended("old"), ended("older"), ended("gone")])
             store.append([ended("new", recorded_at=2000), ended("old", recorded_at=1001)])
             store.append([entry("again"), ended("again"), entry("again", recorded_at=3000)])
-            store.saga_log.prune("gone", 1000)
-        assert list(ended_before(store, 1001)) == ["older"]
-        assert list(ended_before(store, 2001)) == ["older", "new", "old"]
+            store.saga_log.prune(key("gone"), 1000)
+        assert list(ended_before(store, 1001)) == [key("older")]
+        assert list(ended_before(store, 2001)) == [key("older"), key("new"), key("old")]
         assert not list(ended_before(store, 1000))
 
     def test_what_was_deleted_can_be_scrubbed(self, store: Store) -> None:
@@ -310,7 +326,7 @@ class StoreConformance:
         with store.turn():
             store.append([entry(payload=b"x" * 10_000), ended("s1")])
         with store.turn():
-            store.saga_log.erase("s1")
+            store.saga_log.erase(key("s1"))
         assert store.saga_log.scrub()
         assert store.saga_log.scrub()
         assert len(store.history("s1")) == 2
@@ -362,7 +378,7 @@ class StoreConformance:
         with store.turn():
             store.schedule([scheduled(), scheduled(event_id="e2"), *stay])
         with store.turn():
-            store.unschedule("s1", "action", "reserve")
+            store.unschedule("s1", "shop", "action", "reserve")
         assert list(store.due(99, 10)) == stay
 
     def test_the_last_word_on_a_schedule_counts(self, store: Store) -> None:
@@ -371,11 +387,11 @@ class StoreConformance:
             store.schedule([scheduled(event_id="before")])
         with store.turn():
             store.schedule([scheduled(event_id="within")])
-            store.unschedule("s1", "action", "reserve")
+            store.unschedule("s1", "shop", "action", "reserve")
             store.schedule([scheduled(event_id="after")])
         assert [row.event_id for row in store.due(99, 10)] == ["after"]
         with store.turn():
-            store.unschedule("s1", "action", "reserve")
+            store.unschedule("s1", "shop", "action", "reserve")
             assert store.next_due() is None
             store.schedule([scheduled(due=7)])
             assert store.next_due() == 7
@@ -399,9 +415,9 @@ class StoreConformance:
         ]
         with store.turn():
             store.schedule([scheduled("s2"), *rows])
-            assert list(store.scheduled("s1")) == rows
-        assert list(store.scheduled("s1")) == rows
-        assert not store.scheduled("s3")
+            assert list(store.scheduled("s1", "shop")) == rows
+        assert list(store.scheduled("s1", "shop")) == rows
+        assert not store.scheduled("s3", "shop")
 
     def test_what_was_out_is_recalled(self, store: Store) -> None:
         """With its place in the queue; and moving a row changes its lane."""
@@ -512,19 +528,20 @@ class StoreConformance:
 
     def test_an_edited_body_stands_beside_the_original(self, store: Store) -> None:
         """Of an open letter only; found by saga, handler and event, the latest."""
-        letter = DeadLetter("unreadable-body", "", 7, "s1", "t", "action", "pay", "e1", value=b"bad")
+        letter = DeadLetter("unreadable-body", "", 7, "s1", "shop", "action", "pay", "e1", value=b"bad")
         with store.turn():
             first, second = store.add_dead_letter(letter), store.add_dead_letter(letter)
-        assert store.edited("s1", "action", "pay", "e1") is None
+        assert store.edited("s1", "shop", "action", "pay", "e1") is None
         with store.turn():
             assert store.edit_dead_letter(first, b"good")
-            assert store.edited("s1", "action", "pay", "e1") == b"good"
+            assert store.edited("s1", "shop", "action", "pay", "e1") == b"good"
             assert store.edit_dead_letter(second, b"better")
             assert store.close_dead_letter(second, "requeued", "", 9)
             assert not store.edit_dead_letter(second, b"late")
-        assert store.edited("s1", "action", "pay", "e1") == b"better"
-        assert store.edited("s1", "action", "ship", "e1") is None
-        assert store.edited("s2", "action", "pay", "e1") is None
+        assert store.edited("s1", "shop", "action", "pay", "e1") == b"better"
+        assert store.edited("s1", "shop", "action", "ship", "e1") is None
+        assert store.edited("s2", "shop", "action", "pay", "e1") is None
+        assert store.edited("s1", "other", "action", "pay", "e1") is None
         assert [each.value for each in store.dead_letters()] == [b"bad", b"bad"]
 
     def test_a_turn_that_fails_leaves_nothing(self, store: Store) -> None:
@@ -563,7 +580,7 @@ class StoreConformance:
                 store.enqueue([unpublished("inside")])
                 store.acknowledge([gone])
                 store.schedule([scheduled(name="inside")])
-                store.unschedule("s1", "action", "before")
+                store.unschedule("s1", "shop", "action", "before")
                 if read_inside:
                     assert [e.note for e in store.history("s1")] == ["before", "inside"]
                 _ = 1 / 0
@@ -611,7 +628,7 @@ class StoreConformance:
             lambda: store.enqueue([unpublished()]),
             lambda: store.acknowledge([1]),
             lambda: store.schedule([scheduled()]),
-            lambda: store.unschedule("s1", "action", "reserve"),
+            lambda: store.unschedule("s1", "shop", "action", "reserve"),
             store.recall,
             lambda: store.join(ORDERS, 0, 0, 0),
             lambda: store.advance(ORDERS, 0, 1),

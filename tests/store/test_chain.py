@@ -11,6 +11,7 @@ import pytest
 from sqlite_utils import Database
 
 from choreo.chain import BrokenLink, first_broken_link
+from choreo.records import SagaKey
 from choreo.store.sqlite.heads import Heads
 from choreo.store.sqlite.migrations import migrations
 from choreo.store.sqlite.store import SQLiteStore
@@ -44,12 +45,12 @@ def broken(path: Path, saga_id: str) -> BrokenLink | None:
     store = SQLiteStore(path)
     log = store.saga_log
     try:
-        return first_broken_link(log.chain(saga_id), log.unchained)
+        return first_broken_link(log.chain(saga_id, "shop"), log.unchained)
     finally:
         store.close()
 
 
-FIELDS = [name for name in entry()._fields if name not in ("saga_id", "payload")]
+FIELDS = [name for name in entry()._fields if name not in ("saga_id", "saga_type", "payload")]
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -91,6 +92,7 @@ def columns(**given: str) -> str:
         (("DELETE FROM saga_log WHERE id IN (5, 7)",), 9, "removed"),
         (("UPDATE saga_log SET saga_id = 'a' WHERE id = 6",), 6, "inserted"),
         (("UPDATE saga_log SET saga_id = 'b' WHERE id = 5",), 7, "removed"),
+        (("UPDATE saga_log SET saga_type = 'x' WHERE id = 5",), 7, "removed"),
         (
             (
                 "UPDATE saga_log SET id = 99 WHERE id = 5",
@@ -145,7 +147,7 @@ def test_rows_of_before_are_sealed_by_the_next_of_their_saga(tmp_path: Path) -> 
     assert store.saga_log.unchained == 3
     with store.turn():
         store.append([entry("a", note="new"), entry("c")])
-    assert [row.link is None for row in store.saga_log.chain("a")] == [True, True, False]
+    assert [row.link is None for row in store.saga_log.chain("a", "shop")] == [True, True, False]
     check_chain(store, "c")
     store.close()
     assert broken(path, "a") is None
@@ -197,7 +199,7 @@ def queries_for_heads(store: SQLiteStore, saga_id: str) -> int:
     """Append to a saga in a turn; give how often its head was asked for."""
     statements: list[str] = []
     with store.turn():
-        store.history(saga_id)
+        store.history(saga_id, "shop")
         store.db.conn.set_trace_callback(statements.append)
         store.append([entry(saga_id), entry(saga_id)])
         assert store.history(saga_id)
@@ -216,9 +218,9 @@ def test_heads_are_remembered(store: SQLiteStore, tmp_path: Path) -> None:
 
 
 PLANS: dict[str, Callable[[SQLiteStore], object]] = {
-    "sagas": lambda store: store.saga_log.sagas("a", 9),
-    "chain": lambda store: store.saga_log.chain("a"),
-    "head": lambda store: store._heads._head("a"),
+    "sagas": lambda store: store.saga_log.sagas(SagaKey("a", ""), 9),
+    "chain": lambda store: store.saga_log.chain("a", "shop"),
+    "head": lambda store: store._heads._head("a", "shop"),
 }
 
 
@@ -229,6 +231,7 @@ def test_no_statement_scans(store: SQLiteStore, name: str) -> None:
     store.db.conn.set_trace_callback(statements.append)
     PLANS[name](store)
     store.db.conn.set_trace_callback(None)
-    plan = [row[3] for sql in statements for row in store.db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    about = [sql for sql in statements if "FROM saga_log" in sql]
+    plan = [row[3] for sql in about for row in store.db.execute(f"EXPLAIN QUERY PLAN {sql}")]
     assert plan
     assert all("INDEX saga_log_by_saga" in line for line in plan), plan

@@ -14,7 +14,7 @@ import pytest
 from choreo.errors import StoreError
 from choreo.store.sqlite.store import SQLiteStore
 
-from .conformance import check_chain, ended, entry, unpublished
+from .conformance import check_chain, ended, entry, key, unpublished
 
 SAGAS = [f"s{number}" for number in range(60)]
 
@@ -56,7 +56,7 @@ def test_erased_bytes_are_gone_from_the_disk(tmp_path: Path, seed: int) -> None:
     assert gone
     assert stays
     with store.turn():
-        assert sum(store.saga_log.erase(saga) for saga in SAGAS[:20]) == len(gone)
+        assert sum(store.saga_log.erase(key(saga)) for saga in SAGAS[:20]) == len(gone)
     assert store.saga_log.scrub()
     left = on_disk(tmp_path / "shop.db")
     assert not left & gone
@@ -70,7 +70,7 @@ def test_pruned_rows_are_gone_from_the_disk(tmp_path: Path) -> None:
     gone = marks(store, SAGAS[:40])
     with store.turn():
         for saga in SAGAS[:40]:
-            store.saga_log.prune(saga, 7)
+            store.saga_log.prune(key(saga), 7)
     assert store.saga_log.scrub()
     assert not on_disk(tmp_path / "shop.db") & gone
     for saga in SAGAS[40:]:
@@ -87,7 +87,7 @@ def test_somebody_who_still_reads_is_waited_for_in_vain(tmp_path: Path) -> None:
         reader.execute("SELECT count(*) FROM saga_log").fetchone()
         with store.turn():
             for saga in SAGAS:
-                store.saga_log.erase(saga)
+                store.saga_log.erase(key(saga))
         assert not store.saga_log.scrub()
         assert on_disk(tmp_path / "shop.db") & gone
         reader.execute("ROLLBACK")
@@ -140,9 +140,9 @@ def test_the_log_is_locked_again(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "shop.db")
     with store.turn():
         store.append([ended("s1"), entry("s2")])
-        store.saga_log.erase("s1")
+        store.saga_log.erase(key("s1"))
         with pytest.raises(StoreError, match="not ended"):
-            store.saga_log.prune("s2", 1)
+            store.saga_log.prune(key("s2"), 1)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         store.db.execute("DELETE FROM saga_log")
     store.close()
@@ -155,7 +155,7 @@ def test_finding_what_is_at_rest_scans_no_log(tmp_path: Path) -> None:
         store.append([ended("s1")])
     statements: list[str] = []
     store.db.conn.set_trace_callback(statements.append)
-    store.saga_log.busy(["s1"])
+    store.saga_log.busy([key("s1")])
     store.saga_log.ended(10**9, 0)
     store.db.conn.set_trace_callback(None)
     for sql in statements:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from choreo.errors import StoreError
-from choreo.records import Entry, Scheduled
+from choreo.records import Entry, SagaKey, Scheduled
 from choreo.store.sqlite import reader as reading
 from choreo.store.sqlite.reader import StoreReader
 from choreo.store.sqlite.store import SQLiteStore
@@ -115,7 +115,7 @@ def test_a_store_of_another_version_is_told_so(tmp_path: Path) -> None:
 def test_pruned_sagas_are_listed_no_more(store: SQLiteStore, reader: StoreReader) -> None:
     """Who names one is told that, and how it ended."""
     with store.turn():
-        assert store.saga_log.prune("s-499", 5_000) == 2
+        assert store.saga_log.prune(SagaKey("s-499", "order"), 5_000) == 2
     assert next(reader.latest()).saga_id == "s-498"
     (row,) = reader.views("s-499")["order"].entries
     assert (row.input, row.saga_state) == ("pruned", "completed")

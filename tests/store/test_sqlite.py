@@ -198,18 +198,18 @@ def test_threads_may_open_a_new_file_at_once(tmp_path: Path) -> None:
 
 
 PLANS = {
-    "history": lambda store: store.history("s1"),
-    "payload": lambda store: store.payload("s1", "shop.OrderCreated"),
+    "history": lambda store: store.history("s1", "shop"),
+    "payload": lambda store: store.payload("s1", "shop", "shop.OrderCreated"),
     "unpublished": lambda store: store.unpublished(0, 10),
     "due": lambda store: store.due(10, 10),
     "next_due": lambda store: store.next_due(),
-    "unschedule": lambda store: store.unschedule("s1", "action", "reserve"),
+    "unschedule": lambda store: store.unschedule("s1", "shop", "action", "reserve"),
     "schedule": lambda store: store.schedule([scheduled()]),
     "acknowledge": lambda store: store.acknowledge([1]),
     "enqueue": lambda store: store.enqueue([unpublished()]),
     "advance": lambda store: store.advance(Partition("orders", 0), 0, 1),
     "close_dead_letter": lambda store: store.close_dead_letter(1, "requeued", "", 1),
-    "edited": lambda store: store.edited("s1", "action", "reserve", "e1"),
+    "edited": lambda store: store.edited("s1", "shop", "action", "reserve", "e1"),
 }
 
 

@@ -17,6 +17,7 @@ from choreo.audit.export import Origin, records_of
 from choreo.audit.formats import whole_file, write_avro, write_json_lines
 from choreo.audit.verification import saga_ids
 from choreo.errors import ArchiveError, ConfigurationError
+from choreo.records import SagaKey
 from choreo.testing.recorded import Recorded
 from tests.worker.rig import Rig
 from tests.worker.trip import (
@@ -48,7 +49,7 @@ def plain(room: int = 1, full: bool = False, name: str = "hotel") -> Participant
 
 def record(rig: Rig, path: Path) -> None:
     log = rig.store.saga_log
-    origin = Origin(rig.participant.name, rig.store.store_id, log.unchained)
+    origin = Origin(rig.participant.name, rig.store.store_id, log.unchained, log.keyed_by_id)
     with whole_file(path) as file:
         write = write_avro if path.suffix == ".avro" else write_json_lines
         write(records_of(origin, log, saga_ids(log)), file)
@@ -63,7 +64,7 @@ def recordings(tmp_path: Path) -> Iterator[Path]:
     rig.feed(TripRequested("t"), saga_id="s2")
     rig.feed(TripRequested("t"), TripFailed("t", "no"), saga_id="s3")
     with rig.store.turn():
-        rig.store.saga_log.prune("s3", 1)
+        rig.store.saga_log.prune(SagaKey("s3", "trip"), 1)
     record(rig, tmp_path / "hotel.jsonl")
     record(rig, tmp_path / "packed.avro")
     yield tmp_path

@@ -192,7 +192,7 @@ class NaiveParticipant:
     def envelope(self, event: Published) -> Envelope:
         """Return an event as the protocol reads it."""
         return Envelope(
-            event_id("s", event.step, event.outcome, event.type),
+            event_id("s", "saga", event.step, event.outcome, event.type),
             "somebody",
             event.type,
             0,

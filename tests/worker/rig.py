@@ -161,5 +161,5 @@ def envelope_of(event: Any, saga_id: str, now: int) -> Envelope:
     """Return the headers with which an event of the trip is published."""
     source, step, outcome, kind = STEPS[type(event)]
     name = event_name(type(event))
-    identity = event_id(saga_id, step, outcome, name)
+    identity = event_id(saga_id, "trip", step, outcome, name)
     return Envelope(identity, source, name, now, saga_id, "trip", 1, step, outcome, kind)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from choreo.records import SagaKey
 from choreo.store.sqlite.store import SQLiteStore
 from tests.worker.rig import Rig
 from tests.worker.services import agency, flight, hotel, ticket
@@ -33,7 +34,7 @@ def prune(rig: Rig) -> None:
     """Prune the saga from another process."""
     other = SQLiteStore(rig.path)
     with other.turn():
-        assert other.saga_log.prune("s1", rig.clock.now()) > 1
+        assert other.saga_log.prune(SagaKey("s1", "trip"), rig.clock.now()) > 1
     other.close()
 
 

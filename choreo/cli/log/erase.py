@@ -68,12 +68,11 @@ def erase(
         for each in opened:
             counts: Counter[str] = Counter()
             for done in erase_payloads(each.store, progress(wanted, each.path), dry_run=dry_run):
-                if done.kept == UNKNOWN:
-                    continue
-                known.add(done.saga_id)
+                saga_id = done.saga.saga_id
+                known.add(saga_id)
                 left += bool(done.kept)
                 if done.kept:
-                    output.notice(f"{each.participant}: saga {done.saga_id}: left alone: {done.kept}")
+                    output.notice(f"{each.participant}: saga {saga_id}: left alone: {done.kept}")
                 counts.update(sagas=not done.kept, payloads=done.removed)
             _show_erased(each, counts, dry_run)
         unknown = [saga_id for saga_id in wanted if saga_id not in known]

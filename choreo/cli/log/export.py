@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from choreo.audit.export import Origin, records_of
+from choreo.audit.export import records_of
 from choreo.audit.formats import whole_file, write_avro, write_json_lines
-from choreo.audit.restore import check_export, import_export
-from choreo.audit.verification import saga_ids as all_sagas
+from choreo.audit.restore import check_export, import_export, origin_of
+from choreo.audit.verification import saga_ids as all_ids
 from choreo.cli import output
 from choreo.cli.output import progress
 from choreo.cli.stores import open_stores, stores
@@ -55,12 +55,12 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
             )
         store, log = opened[0].store, opened[0].store.saga_log
         for saga_id in saga_ids:
-            if not log.chain(saga_id):
+            if not log.with_id(saga_id):
                 raise ConfigurationError(
                     f"there is no saga {saga_id} in {opened[0].path}", hint="see `choreo sagas`"
                 )
-        wanted = list(dict.fromkeys(saga_ids)) or all_sagas(log)
-        origin = Origin(opened[0].participant, store.store_id, log.unchained)
+        wanted = list(dict.fromkeys(saga_ids)) or all_ids(log)
+        origin = origin_of(opened[0].participant, store)
         records = records_of(origin, log, progress(wanted, opened[0].path))
         if path is None:
             write(records, sys.stdout.buffer)

@@ -10,8 +10,7 @@ from typing import IO
 import click
 
 from choreo.audit.heads import heads_of, read_heads, write_heads
-from choreo.audit.verification import Finding, Verification
-from choreo.audit.verification import saga_ids as all_sagas
+from choreo.audit.verification import Finding, Verification, all_sagas
 from choreo.cli import output
 from choreo.cli.output import progress
 from choreo.cli.stores import Opened, open_stores, stores
@@ -59,7 +58,7 @@ def verify(
 
 def _refuse_unknown(opened: Sequence[Opened], saga_ids: Iterable[str]) -> None:
     for saga_id in saga_ids:
-        if not any(each.store.saga_log.chain(saga_id) for each in opened):
+        if not any(each.store.saga_log.with_id(saga_id) for each in opened):
             raise ConfigurationError(
                 f"there is no saga {saga_id} in {', '.join(each.path for each in opened)}",
                 hint="was it removed? --heads shows it",
@@ -68,8 +67,9 @@ def _refuse_unknown(opened: Sequence[Opened], saga_ids: Iterable[str]) -> None:
 
 def _chains(opened: Opened, check: Verification, wanted: Sequence[str]) -> Iterable[Finding | None]:
     log = opened.store.saga_log
-    for saga_id in progress(wanted or all_sagas(log), opened.path):
-        yield check.check(saga_id)
+    sagas = (saga for saga_id in wanted for saga in log.with_id(saga_id)) if wanted else all_sagas(log)
+    for saga in progress(sagas, opened.path):
+        yield check.check(saga)
 
 
 def _check_heads(checks: dict[Opened, Verification], file: IO[str]) -> int:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from choreo.audit.verification import saga_ids as saga_ids_in
 from choreo.cli import options
 from choreo.cli.stores import open_stores
 from choreo.cli.topic_source import event_ids
@@ -51,10 +52,7 @@ class Subject(NamedTuple):
 
     def sagas(self) -> Iterator[str]:
         """Yield the ids of all sagas in the store."""
-        after = ""
-        while found := self.store.saga_log.sagas(after, _PAGE):
-            yield from found
-            after = found[-1]
+        return saga_ids_in(self.store.saga_log)
 
 
 @contextmanager

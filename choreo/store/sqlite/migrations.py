@@ -20,6 +20,7 @@ NAMES = (
     "0003_letters",
     "0004_chain",
     "0005_claims",
+    "0006_saga_keys",
     "0007_attempts",
     "0008_topics",
     "0011_room",
@@ -181,6 +182,37 @@ BEGIN SELECT RAISE(ABORT, 'saga_log is append-only'); END
 """
 
 
+# The same columns as before; only what is unique differs, which SQLite can't change in place.
+_KEYED_SCHEDULE = """
+CREATE TABLE keyed_schedule (
+    id INTEGER PRIMARY KEY,
+    saga_id TEXT NOT NULL,
+    saga_type TEXT NOT NULL,
+    task TEXT NOT NULL,
+    name TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    lane TEXT NOT NULL DEFAULT 'turn',
+    until INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (saga_id, saga_type, task, name, event_id)
+) STRICT
+"""
+_SCHEDULE_COLUMNS = "id, saga_id, saga_type, task, name, event_id, due, attempt, lane, until"
+
+# An outbox row's headers are lines; no value of them holds a newline.
+_OUTBOX_TYPE = """
+UPDATE outbox SET saga_type = (
+    WITH rest (text) AS (
+        SELECT substr(lines, instr(lines, mark) + length(mark)) || char(10)
+        FROM (SELECT char(10) || outbox.headers AS lines, char(10) || 'ce_sagatype: ' AS mark)
+        WHERE instr(lines, mark) > 0
+    )
+    SELECT ifnull((SELECT substr(text, 1, instr(text, char(10)) - 1) FROM rest), '')
+)
+"""
+
+
 @migrations(name=NAMES[0])
 def tables(db: Database) -> None:
     """Create the first tables, and the store's id."""
@@ -239,6 +271,35 @@ def chain(db: Database) -> None:
 def claims(db: Database) -> None:
     """Add which worker has claimed the store, so that one that was replaced is fenced."""
     db.conn.execute("ALTER TABLE choreo_store ADD COLUMN claimed_by TEXT")
+
+
+@migrations(name="0006_saga_keys")
+def saga_keys(db: Database) -> None:
+    """Key everything by saga type and id, and mark the sagas whose ids were derived from the id alone.
+
+    Those have a row up to the number ``keyed_by_id``, and keep their ids and their chains. A worker of before
+    is fenced, as it would go on to derive the ids of new sagas so.
+    """
+    connection = db.conn
+    connection.execute("ALTER TABLE outbox ADD COLUMN saga_type TEXT NOT NULL DEFAULT ''")
+    connection.execute(_OUTBOX_TYPE)
+    connection.execute(_KEYED_SCHEDULE)
+    connection.execute(
+        f"INSERT INTO keyed_schedule ({_SCHEDULE_COLUMNS}) SELECT {_SCHEDULE_COLUMNS} FROM schedule"
+    )
+    connection.execute("DROP TABLE schedule")
+    connection.execute("ALTER TABLE keyed_schedule RENAME TO schedule")
+    connection.execute("CREATE INDEX schedule_by_lane ON schedule (lane, due)")
+    connection.execute("DROP INDEX saga_log_by_saga")
+    connection.execute("CREATE INDEX saga_log_by_saga ON saga_log (saga_id, saga_type)")
+    connection.execute("DROP INDEX dead_letters_edited")
+    connection.execute(
+        "CREATE INDEX dead_letters_edited ON dead_letters (saga_id, saga_type) WHERE edited IS NOT NULL"
+    )
+    connection.execute("ALTER TABLE choreo_store ADD COLUMN keyed_by_id INTEGER NOT NULL DEFAULT 0")
+    connection.execute(
+        "UPDATE choreo_store SET claimed_by = NULL, keyed_by_id = ifnull((SELECT max(id) FROM saga_log), 0)"
+    )
 
 
 @migrations(name="0007_attempts")

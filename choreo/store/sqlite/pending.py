@@ -13,15 +13,15 @@ _UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1])  # the database giv
 _SCHEDULED = Insertion(
     "schedule",
     Scheduled._fields,
-    "ON CONFLICT (saga_id, task, name, event_id)"
+    "ON CONFLICT (saga_id, saga_type, task, name, event_id)"
     " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
     " until = excluded.until, deaths = excluded.deaths",
 )
 _DELETE_UNPUBLISHED = "DELETE FROM outbox WHERE seq = ?"
-_DELETE_SCHEDULED = "DELETE FROM schedule WHERE saga_id = ? AND task = ? AND name = ?"
+_DELETE_SCHEDULED = "DELETE FROM schedule WHERE saga_id = ? AND saga_type = ? AND task = ? AND name = ?"
 
-Removal = tuple[str, str, str]
-"""The saga_id, task and name of the rows that are taken off the schedule together."""
+Removal = tuple[str, str, str, str]
+"""The saga_id, saga_type, task and name of the rows that are taken off the schedule together."""
 
 Counts = tuple[int, int, int, int]
 """Numbers of entries, outbox rows, acknowledgements and changes of the schedule."""
@@ -116,7 +116,7 @@ def _write_changes(connection: sqlite3.Connection, changes: list[Scheduled | Rem
     put: dict[Removal, dict[str, Scheduled]] = {}
     for change in changes:
         if isinstance(change, Scheduled):
-            rows = put.setdefault((change.saga_id, change.task, change.name), {})
+            rows = put.setdefault(change[:4], {})
             rows[change.event_id] = change
         else:
             removed[change] = None

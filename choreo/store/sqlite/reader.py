@@ -38,7 +38,7 @@ def changed_at(path: str | Path) -> int:
 _ENTRIES = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
 _SCHEDULED = f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY due, id"
 _DEAD_LETTERS = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE saga_id = ? ORDER BY id"
-_UNPUBLISHED = "SELECT event_id FROM outbox WHERE saga_id = ?"
+_UNPUBLISHED = "SELECT saga_type, event_id FROM outbox WHERE saga_id = ?"
 _OWNER = "SELECT participant FROM choreo_store"
 
 _LAST_ENTRY = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_at"
@@ -46,13 +46,14 @@ _LAST_ENTRY = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_
 _LATEST = f"""
 SELECT {_LAST_ENTRY} FROM saga_log AS row
 WHERE row.id < ? AND row.input <> 'pruned' AND NOT EXISTS (
-    SELECT 1 FROM saga_log AS newer WHERE newer.saga_id = row.saga_id AND newer.id > row.id
+    SELECT 1 FROM saga_log AS newer
+    WHERE newer.saga_id = row.saga_id AND newer.saga_type = row.saga_type AND newer.id > row.id
 )
 ORDER BY row.id DESC LIMIT ?
 """
 # Among many ended sagas the few that go on are found by the index alone, which holds each saga's last row.
 _UNENDED = f"""
-SELECT {_LAST_ENTRY} FROM (SELECT max(id) AS last FROM saga_log GROUP BY saga_id) AS heads
+SELECT {_LAST_ENTRY} FROM (SELECT max(id) AS last FROM saga_log GROUP BY saga_id, saga_type) AS heads
 CROSS JOIN saga_log AS row ON row.id = heads.last
 WHERE row.saga_state NOT IN ('completed', 'failed') ORDER BY row.id
 """
@@ -106,14 +107,14 @@ class StoreReader:
         entries = [Entry._make(row) for row in rows[0]]
         scheduled = [Scheduled._make(row) for row in rows[1]]
         letters = [DeadLetter._make(row) for row in rows[2]]
-        unpublished = frozenset(row[0] for row in rows[3])
+        unpublished = rows[3]
         return {
             saga_type: ParticipantView(
                 self.participant,
                 [entry for entry in entries if entry.saga_type == saga_type],
                 [row for row in scheduled if row.saga_type == saga_type],
                 [letter for letter in letters if letter.saga_type == saga_type],
-                unpublished,
+                frozenset(event_id for of_type, event_id in unpublished if of_type == saga_type),
                 self.path,
             )
             for saga_type in dict.fromkeys(entry.saga_type for entry in entries)

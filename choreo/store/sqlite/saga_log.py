@@ -15,9 +15,9 @@ from typing import Any
 
 from choreo.chain import PRUNED, ZEROS, Row, digest_of, head_of, link_of
 from choreo.errors import StoreError
-from choreo.records import Entry
+from choreo.records import Entry, SagaKey
 from choreo.store.sqlite.errors import store_error
-from choreo.store.sqlite.heads import Heads, rows_of
+from choreo.store.sqlite.heads import Heads, chain_rows, keyed_by_id, rows_with_id
 from choreo.store.sqlite.pending import Pending
 from choreo.store.sqlite.rows import UNWRITABLE, Insertion
 from choreo.store.sqlite.turn import Turn
@@ -31,41 +31,52 @@ _PATIENCE = 50
 _ATTEMPTS = 20
 
 _UNCHAINED = "SELECT unchained FROM choreo_store"
-_SAGAS = "SELECT DISTINCT saga_id FROM saga_log WHERE saga_id > ? ORDER BY saga_id LIMIT ?"
+_SAGAS = """
+SELECT DISTINCT saga_id, saga_type FROM saga_log WHERE (saga_id, saga_type) > (?, ?)
+ORDER BY saga_id, saga_type LIMIT ?
+"""
+_WITH_ID = "SELECT DISTINCT saga_id, saga_type FROM saga_log WHERE saga_id = ? ORDER BY saga_type"
 _NEXT = "SELECT max(id), min(recorded_at) FROM (SELECT * FROM saga_log WHERE id > ? ORDER BY id LIMIT ?)"
 _ENDED = """
-SELECT saga_id FROM saga_log AS last
+SELECT saga_id, saga_type FROM saga_log AS last
 WHERE id > ? AND id <= ? AND recorded_at < ? AND saga_state IN ('completed', 'failed') AND input <> 'pruned'
-AND NOT EXISTS (SELECT 1 FROM saga_log AS later WHERE later.saga_id = last.saga_id AND later.id > last.id)
+AND NOT EXISTS (
+    SELECT 1 FROM saga_log AS later
+    WHERE later.saga_id = last.saga_id AND later.saga_type = last.saga_type AND later.id > last.id
+)
 ORDER BY id
 """
 _BUSY = """
-WITH asked AS (SELECT value AS saga_id FROM json_each(?))
-SELECT saga_id, 'there is no such saga' FROM asked
-WHERE NOT EXISTS (SELECT 1 FROM saga_log WHERE saga_log.saga_id = asked.saga_id)
-UNION ALL SELECT saga_id, 'a dead letter of it is open' FROM dead_letters
-WHERE state = 'open' AND saga_id IN (SELECT saga_id FROM asked)
-UNION ALL SELECT saga_id, 'an event of it is not published yet' FROM outbox
-WHERE saga_id IN (SELECT saga_id FROM asked)
-UNION ALL SELECT saga_id, 'something is due for it' FROM asked
-WHERE EXISTS (SELECT 1 FROM schedule WHERE schedule.saga_id = asked.saga_id)
-UNION ALL SELECT saga_id, 'it has not ended' FROM asked
-WHERE EXISTS (
-    SELECT 1 FROM saga_log AS last WHERE last.saga_id = asked.saga_id
-    AND last.saga_state NOT IN ('completed', 'failed') AND NOT EXISTS (
-        SELECT 1 FROM saga_log AS later
-        WHERE later.saga_id = last.saga_id AND later.saga_type = last.saga_type AND later.id > last.id
-    )
+WITH asked AS (
+    SELECT json_extract(value, '$[0]') AS saga_id, json_extract(value, '$[1]') AS saga_type FROM json_each(?)
 )
+SELECT saga_id, saga_type, 'there is no such saga' FROM asked
+WHERE NOT EXISTS (
+    SELECT 1 FROM saga_log AS row WHERE row.saga_id = asked.saga_id AND row.saga_type = asked.saga_type
+)
+UNION ALL SELECT saga_id, saga_type, 'a dead letter of it is open' FROM dead_letters
+WHERE state = 'open' AND (saga_id, saga_type) IN (SELECT saga_id, saga_type FROM asked)
+UNION ALL SELECT saga_id, saga_type, 'an event of it is not published yet' FROM outbox
+WHERE (saga_id, saga_type) IN (SELECT saga_id, saga_type FROM asked)
+UNION ALL SELECT saga_id, saga_type, 'something is due for it' FROM asked
+WHERE EXISTS (
+    SELECT 1 FROM schedule AS row WHERE row.saga_id = asked.saga_id AND row.saga_type = asked.saga_type
+)
+UNION ALL SELECT saga_id, saga_type, 'it has not ended' FROM asked
+WHERE (
+    SELECT saga_state FROM saga_log AS row
+    WHERE row.saga_id = asked.saga_id AND row.saga_type = asked.saga_type ORDER BY id DESC LIMIT 1
+) NOT IN ('completed', 'failed')
 """
 _UNLOCK = "UPDATE choreo_store SET unlocked = ?"
 _ERASE = "UPDATE saga_log SET payload = NULL, salt = NULL, digest = ? WHERE id = ?"
 _ERASE_LETTERS = """
 UPDATE dead_letters SET value = NULL, edited = NULL
-WHERE saga_id = ? AND (value IS NOT NULL OR edited IS NOT NULL)
+WHERE saga_id = ? AND saga_type = ? AND (value IS NOT NULL OR edited IS NOT NULL)
 """
-_PRUNE = "DELETE FROM saga_log WHERE saga_id = ?"
-_TOMBSTONES = Insertion("saga_log", (*Entry._fields, "digest", "link"))
+_PRUNE = "DELETE FROM saga_log WHERE saga_id = ? AND saga_type = ?"
+_LAST_ID = "SELECT max(id) FROM saga_log"
+_TOMBSTONES = Insertion("saga_log", ("id", *Entry._fields, "digest", "link"))
 
 
 class SQLiteSagaLog:
@@ -85,47 +96,75 @@ class SQLiteSagaLog:
         """The id up to which rows may have no link, as choreo wrote them before it linked rows."""
         return int(self._rows(_UNCHAINED)[0][0])
 
-    def sagas(self, after: str, limit: int) -> Sequence[str]:
-        """Return the ids of sagas that come after the id ``after``, in order; begin with an empty one."""
-        return [saga_id for (saga_id,) in self._rows(_SAGAS, after, limit)]
+    @property
+    def keyed_by_id(self) -> int:
+        """The id up to which the rows of all sagas with an id form one chain, whatever their types."""
+        return keyed_by_id(self._connection)
 
-    def chain(self, saga_id: str) -> Sequence[Row]:
-        """Return a saga's rows with their links; those that the turn holds back are not among them."""
-        self._connection.text_factory = _tolerant
-        try:
-            return rows_of(self._connection, saga_id)
-        except sqlite3.Error as error:
-            raise store_error(self._path, error) from error
-        finally:
-            self._connection.text_factory = str
+    def sagas(self, after: SagaKey, limit: int) -> Sequence[SagaKey]:
+        """Return the sagas that come after ``after``, in the order of their ids; begin with empty texts."""
+        return [SagaKey._make(row) for row in self._rows(_SAGAS, *after, limit)]
 
-    def ended(self, before: int, after: int) -> tuple[Sequence[str], int | None]:
+    def with_id(self, saga_id: str) -> Sequence[SagaKey]:
+        """Return the sagas with an id, one for each type."""
+        return [SagaKey._make(row) for row in self._rows(_WITH_ID, saga_id)]
+
+    def chain(self, saga_id: str, saga_type: str) -> Sequence[Row]:
+        """Return the rows of a saga's chain; those that the turn holds back are not among them."""
+        with self._tolerant():
+            return chain_rows(self._connection, saga_id, saga_type)
+
+    def rows(self, saga_id: str) -> Sequence[Row]:
+        """Return the rows of all sagas with an id, in the order in which they were written."""
+        with self._tolerant():
+            return rows_with_id(self._connection, saga_id)
+
+    def sharing(self, saga: SagaKey) -> Sequence[SagaKey]:
+        """Return the sagas that share rows of their chains with a saga, itself among them."""
+        shared = {SagaKey(*row.entry[:2]) for row in self.chain(*saga)}
+        return sorted(shared | {saga})
+
+    def ended(self, before: int, after: int) -> tuple[Sequence[SagaKey], int | None]:
         """Return some sagas that ended before that time, and where to go on; None where there are no more."""
         last, oldest = self._rows(_NEXT, after, _PAGE)[0]
         if last is None or oldest >= before:
             return [], None
-        return [saga_id for (saga_id,) in self._rows(_ENDED, after, last, before)], last
+        return [SagaKey._make(row) for row in self._rows(_ENDED, after, last, before)], last
 
-    def busy(self, saga_ids: Iterable[str]) -> Mapping[str, str]:
+    def busy(self, sagas: Iterable[SagaKey]) -> Mapping[SagaKey, str]:
         """Return those of these sagas that are not at rest, with the reason."""
-        return dict(self._rows(_BUSY, json.dumps(list(saga_ids))))  # of several reasons, the last
+        rows = self._rows(_BUSY, json.dumps(list(sagas)))
+        return {SagaKey(saga_id, saga_type): why for saga_id, saga_type, why in rows}  # of several, the last
 
-    def erase(self, saga_id: str) -> int:
+    def erase(self, saga: SagaKey) -> int:
         """Erase the payloads of a saga's rows and dead letters, inside a turn; return how many."""
-        with self._unlocked("erase", saga_id) as rows:
+        with self._unlocked("erase", [saga]):
+            rows = [row for row in self.chain(*saga) if row.entry.saga_type == saga.saga_type]
             with_payload = [row for row in rows if row.entry.payload is not None]
             for row in with_payload:
                 self._rows(_ERASE, digest_of(row.entry.payload, row.salt), row.id)
-            return len(with_payload) + self._change(_ERASE_LETTERS, saga_id).rowcount
+            return len(with_payload) + self._change(_ERASE_LETTERS, *saga).rowcount
 
-    def prune(self, saga_id: str, at: int) -> int:
+    def prune(self, saga: SagaKey, at: int) -> int:
         """Delete a saga's rows, inside a turn, but for one that says how it ended; return how many."""
-        with self._unlocked("prune", saga_id) as rows:
-            if all(row.entry.input == PRUNED for row in rows):
+        self._turn.require("prune")
+        self._pending.write(self._connection)
+        together = self.sharing(saga)
+        with self._unlocked("prune", together):
+            chains = {each: self.chain(*each) for each in together}
+            rows = {row.id: row for chain in chains.values() for row in chain}
+            if all(row.entry.input == PRUNED for row in rows.values()):
                 return 0
-            self._heads.forget(row.entry for row in rows)
-            self._rows(_PRUNE, saga_id)
-            _TOMBSTONES.write(self._connection, [(*entry, *rest) for entry, *rest in tombstones(rows, at)])
+            self._heads.forget(row.entry for row in rows.values())
+            # Ids only ever grow, as older ones say which rows were written before what.
+            number = int(self._rows(_LAST_ID)[0][0])
+            for each in together:
+                self._rows(_PRUNE, *each)
+            tombstones = [tombstone(each, chain, at) for each, chain in chains.items()]
+            _TOMBSTONES.write(
+                self._connection,
+                [(number + n, *entry, *rest) for n, (entry, *rest) in enumerate(tombstones, 1)],
+            )
             return len(rows)
 
     def scrub(self, *, whole: bool = False) -> bool:
@@ -147,18 +186,28 @@ class SQLiteSagaLog:
         return not busy
 
     @contextmanager
-    def _unlocked(self, what: str, saga_id: str) -> Iterator[Sequence[Row]]:
-        """Allow changes of the saga log inside the block; yield the rows of a saga, which must be at rest."""
+    def _unlocked(self, what: str, sagas: Sequence[SagaKey]) -> Iterator[None]:
+        """Allow changes of the saga log inside the block, for sagas that must be at rest."""
         self._turn.require(what)
         self._pending.write(self._connection)
-        why = self.busy([saga_id]).get(saga_id)
-        if why:
-            raise StoreError(f"saga {saga_id}: {why}", hint="wait until it is at rest")
+        for saga, why in self.busy(sagas).items():
+            raise StoreError(f"saga {saga.saga_id}: {why}", hint="wait until it is at rest")
         self._rows(_UNLOCK, 1)
         try:
-            yield self.chain(saga_id)
+            yield
         finally:
             self._rows(_UNLOCK, 0)
+
+    @contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        """Read texts even where their bytes are no UTF-8: another program may have written them."""
+        self._connection.text_factory = _surrogates
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise store_error(self._path, error) from error
+        finally:
+            self._connection.text_factory = str
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         return self._change(sql, *values).fetchall()
@@ -170,43 +219,46 @@ class SQLiteSagaLog:
             raise store_error(self._path, error) from error
 
 
-def _tolerant(text: bytes) -> str:
-    """Return a text even where its bytes are no UTF-8: another program may have written them."""
+def _surrogates(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
 
 
-def tombstones(rows: Sequence[Row], at: int) -> Iterator[tuple[Entry, bytes | None, bytes]]:
-    """Yield the row that stands for all rows of each type of a saga, with its digest and its link.
+def tombstone(saga: SagaKey, chain: Sequence[Row], at: int) -> tuple[Entry, bytes, bytes]:
+    """Return the row that stands for all rows of a saga, with its digest and its link.
 
-    The digest of the first is the last link of the rows that it stands for. Each says when the last row of
-    its type was recorded, and how many rows there were.
+    The digest is the last link of the chain that the row stands for. The row says when the saga's last row
+    was recorded, and how many there were.
     """
-    head = head_of(rows)
-    digest: bytes | None = head
-    for saga_type in dict.fromkeys(row.entry.saga_type for row in rows):
-        of_type = [row.entry for row in rows if row.entry.saga_type == saga_type]
-        last = of_type[-1]
-        saga = (last.saga_id, saga_type, last.saga_version, last.saga_state)
-        entry = Entry(
-            *(*saga, at, PRUNED, "", "pending", "pending"),
-            event_time=last.recorded_at,
-            note=f"{len(of_type)} rows",
-        )
-        head = link_of(head, entry, ZEROS)
-        yield entry, digest, head
-        digest = None
+    head = head_of(chain)
+    of_saga = [row.entry for row in chain if row.entry.saga_type == saga.saga_type]
+    last = of_saga[-1]
+    entry = Entry(
+        *(*saga, last.saga_version, last.saga_state, at, PRUNED, "", "pending", "pending"),
+        event_time=last.recorded_at,
+        note=f"{len(of_saga)} rows",
+    )
+    return entry, head, link_of(head, entry, ZEROS)
 
 
 IMPORTED = "(imported)"
 """The cluster that a store made of an export belongs to: no worker is on it."""
 
 _COPIES = Insertion("saga_log", ("id", *Entry._fields, "salt", "digest", "link"))
-_COPY_OWNER = "UPDATE choreo_store SET store_id = ?, participant = ?, unchained = ?, cluster_id = ?"
+_COPY_OWNER = (
+    "UPDATE choreo_store SET store_id = ?, participant = ?, unchained = ?, keyed_by_id = ?, cluster_id = ?"
+)
 
 
-def copy_owner(connection: sqlite3.Connection, store_id: str, participant: str, unchained: int) -> None:
+ALL_KEYED_BY_ID = 2**63 - 1
+"""The ``keyed_by_id`` of a store that was made of an export in which all rows are so."""
+
+
+def copy_owner(
+    connection: sqlite3.Connection, store_id: str, participant: str, unchained: int, keyed_by_id: int | None
+) -> None:
     """Copy to a new store, inside a turn, the id and the participant of the store whose rows it will hold."""
-    connection.execute(_COPY_OWNER, [store_id, participant, unchained, IMPORTED])
+    keyed = ALL_KEYED_BY_ID if keyed_by_id is None else keyed_by_id
+    connection.execute(_COPY_OWNER, [store_id, participant, unchained, keyed, IMPORTED])
 
 
 def copy_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:

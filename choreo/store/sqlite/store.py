@@ -26,15 +26,19 @@ from choreo.store.sqlite.turn import Claim, Savepoint, Turn
 
 _LETTER_FIELDS = DeadLetter._fields[:-1]  # all but the id, which the database gives
 
-_HISTORY = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
+_HISTORY = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? AND saga_type = ? ORDER BY id"
+_HISTORIES = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
 _ROWS = f"SELECT id, {columns(Entry._fields)} FROM saga_log WHERE id > ? ORDER BY id LIMIT ?"
 _PAYLOAD = """
 SELECT payload FROM saga_log
-WHERE saga_id = ? AND event_type = ? AND (payload IS NOT NULL OR digest IS NOT NULL) AND note <> 'void'
+WHERE saga_id = ? AND saga_type = ? AND event_type = ?
+    AND (payload IS NOT NULL OR digest IS NOT NULL) AND note <> 'void'
 ORDER BY id LIMIT 1
 """
 _UNPUBLISHED = f"SELECT {columns(Unpublished._fields)} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?"
-_SCHEDULED = f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY id"
+_SCHEDULED = (
+    f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? AND saga_type = ? ORDER BY id"
+)
 _DUE = (
     f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
 )
@@ -82,7 +86,12 @@ UPDATE dead_letters SET state = ?, comment = ?, closed_at = ? WHERE id = ? AND s
 _EDIT_LETTER = "UPDATE dead_letters SET edited = ? WHERE id = ? AND state = 'open'"
 _EDITED = """
 SELECT edited FROM dead_letters
-WHERE saga_id = ? AND edited IS NOT NULL AND task = ? AND name = ? AND event_id = ? ORDER BY id DESC LIMIT 1
+WHERE saga_id = ? AND saga_type = ? AND edited IS NOT NULL AND task = ? AND name = ? AND event_id = ?
+ORDER BY id DESC LIMIT 1
+"""
+_IS_KEYED_BY_ID = """
+SELECT 1 FROM saga_log
+WHERE saga_id = ? AND saga_type = ? AND id <= (SELECT keyed_by_id FROM choreo_store) LIMIT 1
 """
 _DATA_VERSION = "PRAGMA data_version"
 
@@ -103,7 +112,7 @@ class SQLiteStore:
 
     >>> store = SQLiteStore(":memory:")
     >>> with store.turn():
-    ...     store.enqueue([Unpublished("e1", "saga-1", "orders", "[]", b"...")])
+    ...     store.enqueue([Unpublished("e1", "saga-1", "order", "orders", "[]", b"...")])
     ...     store.join(Partition("orders", 0), position=7, end=7, acts_from=7)
     >>> [row.seq for row in store.unpublished(after=0, limit=10)]
     [1]
@@ -172,28 +181,34 @@ class SQLiteStore:
         self._turn.require("append")
         self._pending.entries.extend(entries)
 
-    def history(self, saga_id: str) -> Sequence[Entry]:
-        """Return a saga's entries, oldest first."""
+    def history(self, saga_id: str, saga_type: str = "") -> Sequence[Entry]:
+        """Return a saga's entries, oldest first; without a type, those of all sagas with the id."""
         if self._pending.concerns(saga_id):
             self._write()
-        entries = [Entry._make(row) for row in self._rows(_HISTORY, saga_id)]
+        if not saga_type:
+            return [Entry._make(row) for row in self._rows(_HISTORIES, saga_id)]
+        entries = [Entry._make(row) for row in self._rows(_HISTORY, saga_id, saga_type)]
         if not entries:
-            self._heads.new(saga_id)
+            self._heads.new(saga_id, saga_type)
         return entries
+
+    def is_keyed_by_id(self, saga_id: str, saga_type: str) -> bool:
+        """Whether the store held a saga before it was keyed by saga type and id."""
+        return bool(self._rows(_IS_KEYED_BY_ID, saga_id, saga_type))
 
     def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
         """Return entries of all sagas with their numbers, from the one after ``after`` on, oldest first."""
         self._write()
         return [(row[0], Entry._make(row[1:])) for row in self._rows(_ROWS, after, limit)]
 
-    def payload(self, saga_id: str, event_type: str) -> bytes | None:
+    def payload(self, saga_id: str, saga_type: str, event_type: str) -> bytes | None:
         """Return the kept body of the saga's first event of that type that counts; None where there is none.
 
         Raises `PayloadErased` where the body was erased.
         """
         if self._pending.concerns(saga_id):
             self._write()
-        rows = self._rows(_PAYLOAD, saga_id, event_type)
+        rows = self._rows(_PAYLOAD, saga_id, saga_type, event_type)
         if rows and rows[0][0] is None:
             raise PayloadErased(f"{event_type}: the payload was erased")
         return rows[0][0] if rows else None
@@ -218,15 +233,15 @@ class SQLiteStore:
         self._turn.require("schedule")
         self._pending.changes.extend(rows)
 
-    def unschedule(self, saga_id: str, task: str, name: str) -> None:
+    def unschedule(self, saga_id: str, saga_type: str, task: str, name: str) -> None:
         """Take a saga's rows of that task and name off the schedule."""
         self._turn.require("unschedule")
-        self._pending.changes.append((saga_id, task, name))
+        self._pending.changes.append((saga_id, saga_type, task, name))
 
-    def scheduled(self, saga_id: str) -> Sequence[Scheduled]:
+    def scheduled(self, saga_id: str, saga_type: str) -> Sequence[Scheduled]:
         """Return a saga's rows of the schedule, of all lanes, in the order of scheduling."""
         self._write()
-        return [Scheduled._make(row) for row in self._rows(_SCHEDULED, saga_id)]
+        return [Scheduled._make(row) for row in self._rows(_SCHEDULED, saga_id, saga_type)]
 
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
         """Return what is due in a lane at ``now``, the oldest first, then in the order of scheduling."""
@@ -355,9 +370,9 @@ class SQLiteStore:
         self._turn.require("edit_dead_letter")
         return self._change(_EDIT_LETTER, body, identity).rowcount == 1
 
-    def edited(self, saga_id: str, task: str, name: str, event_id: str) -> bytes | None:
+    def edited(self, saga_id: str, saga_type: str, task: str, name: str, event_id: str) -> bytes | None:
         """Return the latest body that was written by hand for that event and handler; None where none was."""
-        rows = self._rows(_EDITED, saga_id, task, name, event_id)
+        rows = self._rows(_EDITED, saga_id, saga_type, task, name, event_id)
         return rows[0][0] if rows else None
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
-from choreo.audit.verification import Verification, saga_ids
+from choreo.audit.verification import Verification, all_sagas
 from choreo.records import Entry
 from choreo.store.sqlite.heads import Heads
 from choreo.store.sqlite.store import SQLiteStore
@@ -40,12 +40,12 @@ def _written(where: Site, sagas: int) -> tuple[float, float]:
         for number in range(0, sagas, _TURN):
             with store.turn():
                 for saga_id in (f"saga-{number + each:012d}" for each in range(_TURN)):
-                    store.history(saga_id)
+                    store.history(saga_id, "order-fulfilment")
                     store.append(_rows(saga_id))
         seconds = time.thread_time() - began
         began, check = time.perf_counter(), Verification(store.saga_log)
-        for saga_id in saga_ids(store.saga_log):
-            check.check(saga_id)
+        for saga in all_sagas(store.saga_log):
+            check.check(saga)
         return seconds, check.rows / (time.perf_counter() - began)
 
 

@@ -49,8 +49,8 @@ class Feed:
     ) -> None:
         """Publish the success of a step."""
         name = event_name(type(event))
-        identity = event_id(saga_id, step, SUCCEEDED, name)
         now, saga = time.time_ns() // 1_000_000, order_fulfilment.name
+        identity = event_id(saga_id, saga, step, SUCCEEDED, name)
         envelope = Envelope(identity, source, name, now, saga_id, saga, 1, step, SUCCEEDED, kind)
         body, headers = self._codec.encode(event), headers_of(envelope)
         self._producer.produce(topic, body, saga_id, headers=headers, on_delivery=on_delivery)

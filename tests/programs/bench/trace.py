@@ -70,7 +70,7 @@ def _saga(number: int) -> list[Entry]:
     for offset, step in enumerate(steps):
         kind = "event" if offset else "ended"
         name = f"shop.Event{offset}"
-        identity = event_id(saga_id, step, "succeeded", name)
+        identity = event_id(saga_id, "order-fulfilment", step, "succeeded", name)
         state = ("started", "pending", "pending", "pending", "completed")[offset]
         owner = step.partition(".")[0] if offset else "orders"
         place = ("order-fulfilment", 0, 10 * number + offset)

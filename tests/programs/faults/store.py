@@ -59,9 +59,9 @@ class StruckStore:
             self._fault_point.reach("protocol folded")
         self._store.append(entries)
 
-    def unschedule(self, saga_id: str, task: str, name: str) -> None:
+    def unschedule(self, saga_id: str, saga_type: str, task: str, name: str) -> None:
         """Take off the schedule: a deadline is claimed, or a call has finished."""
-        self._store.unschedule(saga_id, task, name)
+        self._store.unschedule(saga_id, saga_type, task, name)
         if (saga_id, task) == (self._fault_point.aim.saga_id, self._fault_point.aim.cell.task):
             self._fault_point.reach(
                 "deadline claimed" if task == "deadline" else "call finished before commit"
