@@ -147,14 +147,17 @@ class Processor:
         if row.task not in ("action", "compensation", "observer", "deadline", "answer"):
             return row.deaths > 0
         return not self._handlers.is_outside(row.saga_type, row.task, row.name) and (
-            row.deaths > 0 or self._handlers.is_partial_inside(row.task, row.name)
+            row.deaths > 0 or self._handlers.is_partial_inside(row.saga_type, row.task, row.name)
         )
 
     def mark(self, row: Scheduled) -> None:
         """Write that a row is under way, so that an end of the process in it is counted."""
         if self._handlers.is_outside(row.saga_type, row.task, row.name):
             return  # that is written when its call begins
-        if self._handlers.is_partial_inside(row.task, row.name) and row.saga_type in self._roles:
+        if (
+            self._handlers.is_partial_inside(row.saga_type, row.task, row.name)
+            and row.saga_type in self._roles
+        ):
             item = self._item(row)
             begin = Begin(row.name, self._partitions.is_joining(item.trigger))
             saga = self.instances.get(item.role, item.saga_id)
