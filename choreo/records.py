@@ -121,10 +121,12 @@ class Unpublished(NamedTuple):
     seq: int = 0
 
 
-Lane = Literal["turn", "call", "undo", "out", "doubt"]
+Lane = Literal["turn", "call", "undo", "out", "doubt", "held-turn", "held-call", "held-undo", "held-doubt"]
 """How a due handler runs: inside the turn, or as a call outside of it (an action in ``call``, a compensation
 in ``undo``, each with room of its own); ``out`` is one under way, and ``doubt`` one that was under way at two
-ends of the process, and runs alone."""
+ends of the process, and runs alone.
+
+Work that is due while the partition of its saga isn't live is held, and goes back to its lane later."""
 
 
 class Scheduled(NamedTuple):

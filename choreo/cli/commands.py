@@ -45,6 +45,8 @@ COMMANDS: Final = {
     "sagas": Place("choreo.cli.sagas:sagas", "List sagas, their states, and what they wait for."),
     "schemas": Place("choreo.cli.schemas:schemas", "Write and check the Avro schemas of events."),
     "simulate": Place("choreo.cli.simulate:simulate", "Run a trace of choreo verify with the real handlers."),
+    "store": Place("choreo.cli.store:store", "Replace the store of a participant."),
+    "store claim": Place("choreo.cli.store:claim", "Give a participant's consumer group to a store."),
     "topics": Place("choreo.cli.topics:topics", "Create and check the topics of sagas."),
     "trace": Place("choreo.cli.trace:trace", "Show a saga's timeline, across participants."),
     "verify": Place("choreo.cli.verify:verify", "Verify a choreography before it is deployed."),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from choreo.errors import LogError
-from choreo.kafka.errors import cause, is_final, refused
+from choreo.errors import LogError, StoreMismatch
+from choreo.kafka.claim import UNCLAIMED_DEADLINE, GroupClaim, Guest, is_incremental, partitions_of
+from choreo.kafka.errors import cause, is_fencing, is_final, refused
+from choreo.kafka.watermarks import Watermarks
 from choreo.ports import Assignment
 from choreo.records import Partition, Record
 
@@ -19,6 +22,13 @@ QUERY_DEADLINE: Final = 5.0
 
 NEW_TOPIC_DEADLINE: Final = 2.0
 """Seconds in which every broker must know a topic that was just created."""
+
+_LEAVING: Final = 1.0
+"""Seconds in which the request to leave a group must be sent."""
+
+_LATE: Final = 10.0
+_WARNING_PAUSE: Final = 60.0
+"""Seconds after which a partition that can't be read is named, and then from one warning to the next."""
 
 _log = logging.getLogger("choreo.kafka")
 
@@ -31,46 +41,90 @@ class KafkaConsumer:
 
     librdkafka's callback only registers a rebalance. The partitions begin afterwards, inside `take` but
     outside of the callback: so exceptions of ``on_assign`` are raised by `take`, an outage at that moment is
-    waited out, and records of a new assignment are never mixed with those of an old one.
+    waited out, and records of a new assignment are never mixed with those of an old one. Each begins as soon
+    as its own leader has told its watermarks.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """Create the consumer. Raises `KafkaException` for a setting that librdkafka doesn't know."""
-        self._consumer = Consumer({**settings, "error_cb": self._take_error, "on_commit": _committed})
-        strategy = str(settings.get("partition.assignment.strategy", ""))
-        incremental = settings["group.protocol"] == "consumer" or "cooperative" in strategy
-        self._assign = self._consumer.incremental_assign if incremental else self._consumer.assign
+        self._settings = settings
+        self._is_incremental = is_incremental(settings)
+        self._patience = _patience(settings)
+        self._topics: list[str] = []
         self._on_assign: OnAssign = _nowhere
         self._on_revoke: OnRevoke = _ignored
-        self._arriving: list[Partition] = []
-        self._begun: set[Partition] = set()
+        self._claim: GroupClaim | None = None
+        self._claimed = True
+        self._guest: Guest | None = None
+        self._is_new = False
+        self._store_id = ""
+        self._arriving: dict[Partition, float] = {}
+        self._begun: dict[Partition, int] = {}
         self._gone: set[Partition] = set()
         self._ends: dict[Partition, int] = {}
         self._failure: Exception | None = None
+        self._polled = time.monotonic()
+        self._was_away = False
+        self._is_fenced = False
+        self._unclaimed_since = 0.0
+        self._is_confirmed = False
+        self._warned = -inf
+        self._open()
+
+    def _open(self) -> None:
+        self._consumer = Consumer({**self._settings, "error_cb": self._take_error, "on_commit": _committed})
+        self._asking = Watermarks(self._leaders, lambda partition: self._watermarks(partition))
+
+    def claim(self, store_id: str, is_new: bool) -> None:
+        """Claim the group for a store before `subscribe`; see `choreo.ports.Log.claim`."""
+        self._store_id, self._is_new = store_id, is_new
+
+    @property
+    def may_publish(self) -> bool:
+        """Whether the group is known to be the store's, or no store claims it."""
+        return self._claimed
 
     def subscribe(self, topics: Sequence[str], on_assign: OnAssign, on_revoke: OnRevoke) -> None:
-        """Join the group. Raises `LogError` for a topic that doesn't exist or can't be read."""
+        """Join the group. Raises `LogError` for a topic that doesn't exist or can't be read.
+
+        Raises `StoreMismatch` where another store has the group, before it is joined.
+        """
         for topic in topics:
             self._look_up(topic)
-        self._on_assign, self._on_revoke = on_assign, on_revoke
-        self._consumer.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked)
+        self._topics, self._on_assign, self._on_revoke = list(topics), on_assign, on_revoke
+        if self._store_id:
+            self._ask_for_claim()
+        if self._claimed or not self._is_new or "group.instance.id" not in self._settings:
+            self._join()
+        else:
+            assert self._claim is not None
+            self._guest = Guest(self._settings, self._topics, self._claim)
 
-    def take(self, limit: int, wait: float) -> tuple[list[Record], list[Partition]]:
+    def take(self, limit: int, wait: float) -> tuple[list[Record], dict[Partition, int]]:
         """Return records, and the partitions without further ones; see `choreo.ports.Log.take`."""
+        if self._guest is not None:
+            self._visit(self._guest, wait)
+            return [], {}
         self._gone.clear()
         messages = self._messages(limit, wait)
         if self._failure is not None:
             raise self._failure
         records, ended = self._sorted(messages)
+        if self._is_fenced:
+            self._rejoin()
+            return [], {}
         if self._ends:
-            ended += self._reached(records)
+            self._reached(records, ended)
         if self._arriving:
-            ended += self._begin()
+            ended |= self._begin(wait)
         return records, ended
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Commit positions for lag monitors; a failure has no consequence."""
-        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
+        metadata = self._claim.metadata if self._claim is not None else ""
+        offsets = [
+            TopicPartition(topic, number, offset, metadata) for (topic, number), offset in positions.items()
+        ]
         try:
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
@@ -96,7 +150,90 @@ class KafkaConsumer:
     def close(self) -> None:
         """Leave the group; a static member stays in it until its session times out."""
         self._on_revoke = _ignored
+        if self._guest is not None:
+            self._guest.leave()
+        self._asking.stop()
         self._consumer.close()
+
+    # The claim on the group
+
+    def _ask_for_claim(self) -> None:
+        """Ask whose the group is, before joining it; it is asked again at every assignment."""
+        try:
+            partitions = partitions_of(self._consumer, self._topics)
+            self._claim = GroupClaim(self._settings["group.id"], self._store_id, partitions)
+            self._claimed = False
+            self._claimed = self._claim.is_ours(self._consumer)
+        except KafkaException as error:
+            if self._claim is None or is_final(cause(error)):
+                raise refused("could not ask whose the group is", cause(error)) from error
+            _log.debug("the claim: %s", error)
+
+    def _visit(self, guest: Guest, wait: float) -> None:
+        """Let the guest claim the group; once that is done, join it as the worker's own member."""
+        if guest.has_claimed(wait):
+            guest.leave()
+            self._guest, self._claimed = None, True
+            self._join()
+
+    def _join(self) -> None:
+        self._polled = time.monotonic()
+        self._consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked)
+
+    def _has_claimed(self) -> bool:
+        """Whether the group is ours, so that new partitions may begin; claim it where nobody has."""
+        claim = self._claim
+        # While we were in the group all the time, nobody else could have claimed it.
+        if claim is None or self._is_confirmed or (self._claimed and self._begun):
+            return True
+        try:
+            if not claim.is_ours(self._consumer):
+                self._claimed = False
+                if claim.lowest not in self._arriving and claim.lowest not in self._begun:
+                    self._wait_for_claim(claim)
+                    return False
+                claim.take(self._consumer)
+        except KafkaException as error:
+            self._take_error(cause(error))
+            return False
+        except StoreMismatch:
+            self._leave()
+            raise
+        self._claimed = self._is_confirmed = True
+        self._unclaimed_since = 0.0
+        return True
+
+    def _wait_for_claim(self, claim: GroupClaim) -> None:
+        self._unclaimed_since = self._unclaimed_since or time.monotonic()
+        if time.monotonic() - self._unclaimed_since > UNCLAIMED_DEADLINE:
+            self._leave()
+            claim.refuse_unclaimed()
+
+    def _leave(self) -> None:
+        """Leave the group also as a static member, so that the others need not wait for its session's end."""
+        self._on_revoke = _ignored
+        self._consumer.unsubscribe()
+        until = time.monotonic() + _LEAVING
+        while time.monotonic() < until:
+            self._consumer.poll(0.05)
+
+    def _rejoin(self) -> None:
+        """Join the group again as a new client, after a pause in which it has given up on this one.
+
+        The group can't tell a worker that came back late from one that was replaced: the store can, as the
+        worker's ``on_revoke`` finds out.
+        """
+        _log.warning("the worker was away for too long for its group: it joins it again")
+        lost = list(self._begun)
+        self._arriving.clear()
+        self._begun.clear()
+        self._ends.clear()
+        self._on_revoke(lost)
+        self._asking.stop()
+        self._consumer.close()
+        self._is_fenced = self._was_away = False
+        self._open()
+        self._join()
 
     def _messages(self, limit: int, wait: float) -> list[Message]:
         """Wait for a first message, then take the available ones.
@@ -105,6 +242,10 @@ class KafkaConsumer:
         """
         messages: list[Message] = []
         poll = self._consumer.poll
+        now = time.monotonic()
+        if now - self._polled > self._patience:
+            self._was_away = True
+        self._polled = now
         try:
             message = poll(wait)
             while message is not None:
@@ -114,54 +255,95 @@ class KafkaConsumer:
             raise refused("could not read", cause(error)) from error
         return messages
 
-    def _sorted(self, messages: list[Message]) -> tuple[list[Record], list[Partition]]:
-        """Return the records and, from the end-of-partition messages, the partitions without further ones."""
+    def _sorted(self, messages: list[Message]) -> tuple[list[Record], dict[Partition, int]]:
+        """Return the records and, from the end-of-partition messages, the ends that were reached."""
         records: list[Record] = []
-        ended: list[Partition] = []
+        ended: dict[Partition, int] = {}
         for message in messages:
             error = message.error()
             if error is None:
                 records.append(record_of(message))
             elif error.code() == KafkaError._PARTITION_EOF:
-                ended.append(Partition(message.topic() or "", message.partition() or 0))
+                ended[Partition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
             else:
                 self._take_error(error)
         if self._failure is not None:
             raise self._failure
         if self._gone:
             records = [each for each in records if Partition(each.topic, each.partition) not in self._gone]
-            ended = [each for each in ended if each not in self._gone]
+            ended = {each: end for each, end in ended.items() if each not in self._gone}
         return records, ended
 
-    def _reached(self, records: Iterable[Record]) -> list[Partition]:
-        """Return the partitions that are read up to their end as of the assignment.
+    def _reached(self, records: Iterable[Record], ended: dict[Partition, int]) -> None:
+        """Add the partitions that are read up to their end as of the assignment.
 
         The broker's own end-of-partition message comes only with an empty fetch, 0.5 s later.
         """
-        reached = []
         for record in records:
             partition = Partition(record.topic, record.partition)
             end = self._ends.get(partition)
             if end is not None and record.offset + 1 >= end:
                 del self._ends[partition]
-                reached.append(partition)
-        return reached
+                ended.setdefault(partition, record.offset + 1)
 
-    def _begin(self) -> list[Partition]:
-        """Begin the partitions that were assigned, or defer them while the cluster is unreachable."""
-        try:
-            found = [Assignment(each, *self._watermarks(each)) for each in self._arriving]
-        except KafkaException as error:
-            self._take_error(cause(error))
-            return []
+    def _begin(self, wait: float) -> dict[Partition, int]:
+        """Begin the assigned partitions whose watermarks are known; the others begin later.
+
+        Return those at whose end it begins.
+        """
+        if not self._has_claimed():
+            return {}
+        self._asking.want(list(self._arriving))
+        found = []
+        for answer in self._asking.answers(0.0 if self._begun else wait):
+            if answer.error is not None:
+                self._take_error(answer.error)
+            elif answer.asked >= self._arriving.get(answer.partition, inf):
+                found.append(Assignment(answer.partition, answer.low, answer.high))
+                del self._arriving[answer.partition]
+        if not found:
+            self._warn_of_waiting()
+            return {}
         offsets = self._on_assign(found)
-        self._assign([TopicPartition(*each.partition, at) for each, at in zip(found, offsets, strict=True)])
-        self._arriving = []
-        self._begun.update(each.partition for each in found)
-        self._ends.update(
-            (each.partition, each.high) for each, at in zip(found, offsets, strict=True) if at < each.high
-        )
-        return [each.partition for each, at in zip(found, offsets, strict=True) if at == each.high]
+        begun = {each.partition: at for each, at in zip(found, offsets, strict=True)}
+        self._fetch(begun)
+        self._ends.update((each.partition, each.high) for each in found if begun[each.partition] < each.high)
+        return {each.partition: each.high for each in found if begun[each.partition] == each.high}
+
+    def _fetch(self, begun: Mapping[Partition, int]) -> None:
+        """Fetch partitions from these offsets on, besides those that are fetched already."""
+        new = [TopicPartition(*each, at) for each, at in begun.items()]
+        if self._is_incremental:
+            self._consumer.incremental_assign(new)
+        else:  # the whole assignment is given anew: what was delivered is not to come again
+            delivered = self._consumer.position([TopicPartition(*each) for each in self._begun])
+            self._consumer.assign(new + [self._from(each) for each in delivered])
+        self._begun.update(begun)
+
+    def _from(self, delivered: TopicPartition) -> TopicPartition:
+        partition = Partition(delivered.topic, delivered.partition)
+        offset = delivered.offset if delivered.offset >= 0 else self._begun[partition]
+        return TopicPartition(*partition, offset)
+
+    def _warn_of_waiting(self) -> None:
+        """Say once a minute which partitions can't be read."""
+        now = time.monotonic()
+        late = sorted(each for each, since in self._arriving.items() if now - since > _LATE)
+        if late and now - self._warned > _WARNING_PAUSE:
+            self._warned = now
+            _log.warning(
+                "%s can't be read, as the broker that leads it does not answer: its sagas wait",
+                ", ".join(f"{topic}[{number}]" for topic, number in late),
+            )
+
+    def _leaders(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        found = {}
+        for topic in {each.topic for each in partitions}:
+            about = self._consumer.list_topics(topic, timeout=QUERY_DEADLINE).topics[topic]
+            if about.error is not None:
+                raise KafkaException(about.error)
+            found.update({Partition(topic, each.id): each.leader for each in about.partitions.values()})
+        return {each: found[each] for each in partitions if found.get(each, -1) >= 0}
 
     def _watermarks(self, partition: Partition) -> tuple[int, int]:
         return self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=QUERY_DEADLINE)
@@ -186,18 +368,26 @@ class KafkaConsumer:
             return cause(exception)
         return found
 
-    def _assigned(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        self._arriving += [Partition(each.topic, each.partition) for each in partitions]
-        self._assign([])
+    def _assigned(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        now = time.monotonic()
+        self._arriving.update((Partition(each.topic, each.partition), now) for each in partitions)
+        self._is_confirmed = False
+        self._asking.hurry()
+        consumer.incremental_assign([]) if self._is_incremental else consumer.assign([])
 
-    def _revoked(self, _consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+    def _revoked(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         gone = [Partition(each.topic, each.partition) for each in partitions]
         lost = [each for each in gone if each in self._begun]
         self._gone.update(gone)
-        self._begun.difference_update(gone)
-        self._arriving = [each for each in self._arriving if each not in self._gone]
         for each in gone:
+            self._begun.pop(each, None)
+            self._arriving.pop(each, None)
             self._ends.pop(each, None)
+        # librdkafka knows those that have begun only, and must not be asked for others.
+        if self._is_incremental:
+            consumer.incremental_unassign([TopicPartition(*each) for each in lost])
+        else:
+            consumer.unassign()
         try:
             self._on_revoke(lost)
         except Exception as error:
@@ -205,10 +395,18 @@ class KafkaConsumer:
 
     def _take_error(self, error: KafkaError) -> None:
         """Store the first final error; log the others."""
-        if is_final(error):
+        if self._was_away and is_fencing(error):
+            self._is_fenced = True
+        elif is_final(error):
             self._failure = self._failure or refused("could not read", error)
         else:
             _log.info("reading: %s", error.str())
+
+
+def _patience(settings: Mapping[str, Any]) -> float:
+    """Return the seconds for which a member may be silent before its group gives up on it."""
+    session = float(settings.get("session.timeout.ms", 45_000))
+    return min(session, float(settings.get("max.poll.interval.ms", 300_000))) / 1000
 
 
 def record_of(message: Message) -> Record:

@@ -58,6 +58,13 @@ def is_final(error: KafkaError) -> bool:
     return error.fatal() or error.code() == KafkaError._FATAL or error.code() in _HINTS
 
 
+def is_fencing(error: KafkaError) -> bool:
+    """Whether a member was put out of its group, since it was silent for too long or was replaced."""
+    fenced = (KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID)
+    is_fatal = error.fatal() or error.code() == KafkaError._FATAL
+    return error.code() in fenced or (is_fatal and "group.instance.id" in error.str())
+
+
 def refused(doing: str, error: KafkaError) -> LogError:
     """Return the error to raise: the operation, Kafka's text, and a hint."""
     return LogError(f"{doing}: {error.str()} ({error.name()})", hint=_hint(error))

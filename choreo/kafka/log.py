@@ -59,18 +59,28 @@ class KafkaLog:
         """Describe topics; the embedded broker knows no settings and no ids. Raises `LogError`."""
         return () if self._embedded else self._descriptions.get(topics, wait)
 
+    def claim(self, store_id: str, is_new: bool) -> None:
+        """Claim the group for a store when it is joined; see `choreo.ports.Log.claim`."""
+        self._consumer.claim(store_id, is_new)
+
     def subscribe(
         self,
         topics: Sequence[str],
         on_assign: Callable[[Sequence[Assignment]], Sequence[int]],
         on_revoke: Callable[[Sequence[Partition]], None],
     ) -> None:
-        """Begin to consume. Raises `LogError` for a topic that doesn't exist or can't be read."""
+        """Begin to consume. Raises `LogError` for a topic that doesn't exist or can't be read.
+
+        Raises `StoreMismatch` where the group belongs to another store, also later, in `take`.
+        """
         self._consumer.subscribe(topics, on_assign, on_revoke)
+        self._producer.is_open = self._consumer.may_publish
 
     def take(self, limit: int, wait: float) -> Taken:
         """Take records and acknowledgements. Raises `LogError` for an error that waiting doesn't resolve."""
         records, ended = self._consumer.take(limit, wait)
+        if not self._producer.is_open and self._consumer.may_publish:
+            self._producer.is_open = True
         return Taken(records, ended, self._producer.acknowledged(), self._producer.refused())
 
     def publish(self, publications: Iterable[Publication]) -> None:

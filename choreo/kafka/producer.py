@@ -69,7 +69,8 @@ class KafkaProducer:
     follows. So what was not acknowledged is published again by a new client, and every publication that may
     have been the cause is sent alone: it is acknowledged, or it is refused for good, and what is behind it
     goes on. A failure that no publication caused is raised as `LogError`, by every later call too: the worker
-    then stops, and its outbox keeps the unacknowledged publications in order.
+    then stops, and its outbox keeps the unacknowledged publications in order. Nothing is sent unless it
+    ``is_open``.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -77,6 +78,7 @@ class KafkaProducer:
         self._settings = {**settings, "error_cb": self._take_error}
         self._producer = Producer(self._settings)
         self._single: Producer | None = None
+        self.is_open = True
         self._waiting: deque[Publication] = deque()
         self._sent: dict[int, Publication] = {}
         self._suspects: set[int] = set()
@@ -126,7 +128,9 @@ class KafkaProducer:
     def flush(self, wait: float) -> list[int]:
         """Wait up to ``wait`` seconds for publications in flight, then return `acknowledged`."""
         deadline = time.monotonic() + wait
-        while (len(self._producer) or self._waiting or self._alone) and self._failure is None:
+        while (
+            len(self._producer) or (self._waiting and self.is_open) or self._alone
+        ) and self._failure is None:
             self._hand_over()
             left = deadline - time.monotonic()
             self._serve(max(0.0, left))
@@ -146,6 +150,8 @@ class KafkaProducer:
     # In order
 
     def _hand_over(self) -> None:
+        if not self.is_open:
+            return
         waiting, sent = self._waiting, self._sent
         try:
             while self._suspects and waiting and self._failure is None:

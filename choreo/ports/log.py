@@ -41,13 +41,14 @@ class Assignment(NamedTuple):
 class Taken(NamedTuple):
     """The result of one `Log.take`.
 
-    ``ended``: partitions whose records have all been delivered.
+    ``ended``: the partitions whose records have all been delivered, each with its end. That may be beyond
+    the offset after the last record, since some offsets hold none: those of transactions' markers, say.
     ``acknowledged``: the ``seq`` of publications that are now durable in the log.
     ``refused``: publications that the log will never take, whatever comes behind them.
     """
 
     records: Sequence[Record]
-    ended: Sequence[Partition]
+    ended: Mapping[Partition, int]
     acknowledged: Sequence[int]
     refused: Sequence[Refusal] = ()
 
@@ -62,6 +63,15 @@ class Log(Protocol):
 
     def cluster_id(self) -> str:
         """Return the cluster's id, to which a store is bound. Raises `LogError`."""
+        ...
+
+    def claim(self, store_id: str, is_new: bool) -> None:
+        """Claim the group for a store when it is joined, so that no other store works in it.
+
+        ``is_new`` is a store that has never worked: it joins only once the claim is settled, and where that
+        is another's, it leaves no trace in the group. `subscribe`, or `take` until the partitions begin,
+        raises `StoreMismatch` where another store has the group. Nothing is published before.
+        """
         ...
 
     def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:

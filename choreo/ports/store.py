@@ -133,6 +133,18 @@ class Store(Protocol):
         """Return how many rows of a lane are due at ``now``, and since when the oldest is; 0 for none."""
         ...
 
+    def hold(self, row: Scheduled) -> None:
+        """Hold a row, so that it isn't due before `let_go`."""
+        ...
+
+    def let_go(self) -> None:
+        """Put the held rows back into their lanes."""
+        ...
+
+    def partition_of(self, saga_id: str, saga_type: str) -> Partition | None:
+        """Return the partition of a saga's events, None where none was folded."""
+        ...
+
     def claim(self) -> int:
         """Claim the store, inside a turn; an earlier claimer is fenced from its next turn on.
 
@@ -145,7 +157,7 @@ class Store(Protocol):
     def recall(self) -> None:
         """Move what was under way back into its lane, and count that its process ended meanwhile.
 
-        What was under way at two such ends goes into the lane of doubt.
+        What was under way at two such ends goes into the lane of doubt. Held rows are let go.
         """
         ...
 

@@ -261,6 +261,9 @@ class MemoryLog:
             raise LogError("the broker in memory is stopped")
         return [self._broker.describe(each) for each in topics]
 
+    def claim(self, store_id: str, is_new: bool) -> None:
+        """Do nothing: in a test, a store may replace another one at any time."""
+
     def subscribe(
         self,
         topics: Sequence[str],
@@ -327,14 +330,16 @@ class MemoryLog:
         acknowledged = self.flush(0)
         refused, self._refused = self._refused, []
         if not self._broker.up:
-            return Taken((), (), acknowledged, refused)
+            return Taken((), {}, acknowledged, refused)
         begun = self._rebalance()
         with self._broker.changed:
             records = self._next(limit)
             reached = {*begun, *(Partition(each.topic, each.partition) for each in records)}
-            ended = [
-                each for each in reached if self._positions.get(each) == self._broker.partition(each).high
-            ]
+            ended = {
+                each: self._positions[each]
+                for each in reached
+                if self._positions.get(each) == self._broker.partition(each).high
+            }
         return Taken(records, ended, acknowledged, refused)
 
     def _rebalance(self) -> list[Partition]:

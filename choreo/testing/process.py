@@ -194,6 +194,10 @@ class InFlightLog:
         """Return the broker's name."""
         return self._log.cluster_id()
 
+    def claim(self, store_id: str, is_new: bool) -> None:
+        """Claim the group for a store when it is joined."""
+        self._log.claim(store_id, is_new)
+
     def subscribe(
         self,
         topics: Sequence[str],

@@ -177,7 +177,7 @@ class Decisions:
 
     def _answer_or_wait(self, item: Item, rows: Rows, saga: Instance, answer: Answer) -> Iterable[FollowUp]:
         self._schedule.drop(item, "answer", answer.step)
-        if self._partitions.dispatches:
+        if self._partitions.dispatches(item.trigger.topic, item.trigger.partition):
             return self._answer(item, rows, saga, answer)
         self._schedule.put(item, "answer", answer.step, self._clock.now())
         return ()

@@ -114,6 +114,8 @@ class Worker:
         self._calls = Calls(options.calls, runner or Threads())
         self._room = Room(participant.name, self._calls, store, clock)
         self._has_calls = any(handler.is_outside for handler in participant.handlers)
+        self._early: list[Finished] = []
+        self._have_held = False
         self._backlog: deque[Record] = deque()
         self._acknowledged: list[int] = []
         self._refused: list[Refusal] = []
@@ -163,6 +165,7 @@ class Worker:
         if self._deaths:  # each time for longer, until the item is found in which the process ends
             self._be_careful(self._options.turn_items * 2 ** min(self._deaths - 1, 10))
         self._began = self._clock.monotonic()
+        self._log.claim(self._store.store_id, not self._store.positions())
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         # Handlers that an earlier release ran outside of the transaction may now run inside.
         lanes: tuple[Lane, ...] = ("call", "undo", "doubt")
@@ -181,7 +184,7 @@ class Worker:
             self._finish()
         except Exception as error:
             if not is_of_an_item(error):
-                self._release()
+                self._let_go()
             raise
         finally:
             if (
@@ -222,14 +225,13 @@ class Worker:
         self._acknowledged.extend(taken.acknowledged)
         self._refused.extend(taken.refused)
         self._in_flight -= len(taken.acknowledged) + len(taken.refused)
-        if not self._partitions.live:
-            for partition in taken.ended:
-                self._partitions.end_at(partition, self._backlog)
+        if taken.ended:
+            self._partitions.end_at(taken.ended)
 
     def _wait(self) -> float:
         """Return how many seconds to wait for the log."""
         longest = self._options.idle_seconds
-        if not self._partitions.live:  # until then, only the log has work
+        if not self._partitions.complete:  # work that is due may have to wait for the log
             return longest
         if self._has_calls:
             if self._finished or self._calls.have_finished:
@@ -294,8 +296,7 @@ class Worker:
 
     def _look(self) -> tuple[Sequence[Finished], Sequence[Call], bool]:
         """Return the results and the extensions of calls, and whether something is due."""
-        if not self._partitions.live:
-            self._partitions.go_live(self._participant.name)
+        self._catch_up()
         finished = self._take_results() if self._has_calls else ()
         extended = self._calls.extended() if self._has_calls else ()
         return finished, extended, self._is_due()
@@ -323,16 +324,51 @@ class Worker:
         self._processor.instances.clear()
         self._next_due = self._look_ahead()
 
+    def _catch_up(self) -> None:
+        """Move positions to the ends that are reached, and let partitions go live."""
+        if self._partitions.have_ended and not self._backlog:
+            self._move_to_ends()
+        if not self._partitions.live and self._partitions.go_live(self._participant.name):
+            self._go_on_with_held()
+
+    def _move_to_ends(self) -> None:
+        """Move positions to the ends of partitions whose last offsets hold no records."""
+        before = dict(self._partitions.positions)
+        self._partitions.move_to_ends()
+        if before != self._partitions.positions:
+            try:
+                with self._store.turn():
+                    self._partitions.save(before)
+            except BaseException:
+                self._partitions.undo(before)
+                raise
+
+    def _go_on_with_held(self) -> None:
+        """Let the due work go on that was held for a partition which is live now."""
+        if self._have_held:
+            with self._store.turn():
+                self._store.let_go()
+            self._have_held = False
+            self._next_due = self._look_ahead()
+
     def _take_results(self) -> Sequence[Finished]:
-        """Take the results of calls, none before the worker has caught up with the log (R4)."""
-        if not (self._partitions.live and (self._finished or self._calls.have_finished)):
+        """Take the results of calls, none before its saga's partition is live (R4)."""
+        if not (self._partitions.any_live and (self._finished or self._early or self._calls.have_finished)):
             return ()
-        self._finished += self._calls.take(self._options.turn_items)
+        self._finished += [*self._early, *self._calls.take(self._options.turn_items)]
+        self._early.clear()
+        if not self._partitions.complete:
+            self._early = [each for each in self._finished if not self._acts_on(each.call)]
+            self._finished = [each for each in self._finished if self._acts_on(each.call)]
         self._next_due = self._look_ahead()  # other calls may begin now
         return self._finished
 
+    def _acts_on(self, call: Call) -> bool:
+        trigger = call.item.trigger
+        return self._partitions.acts_on(trigger.topic, trigger.partition)
+
     def _is_due(self) -> bool:
-        if not self._partitions.live or self._next_due is None:
+        if not self._partitions.any_live or self._next_due is None:
             return False
         return self._next_due <= self._clock.now()
 
@@ -353,18 +389,10 @@ class Worker:
     def _do_due(self, limit: int, deadline: float, work: _Work) -> int:
         """Process due rows of the schedule."""
         now = self._clock.now()
-        rows, over = self._store.due(now, limit), 0
-        if self._has_calls:
-            for call in self._calls.overdue(now):
-                self._processor.time_out_call(call)
-                work.overdue.append(call)
-                work.done += 1
-            undo = self._store.due(now, min(limit, self._calls.room("undo")), "undo")
-            room = self._calls.room("call")
-            waiting = self._store.due(now, min(limit, room), "call") if room else ()
-            overdue = () if room else self._store.overdue(now, limit)
-            rows, over = [*undo, *rows, *waiting, *self._doubtful(now), *overdue], len(overdue)
+        rows, over = self._due_rows(now, limit, work) if self._has_calls else (self._store.due(now, limit), 0)
         for number, row in enumerate(rows):
+            if not self._partitions.complete and self._holds(row):
+                continue
             work.done += 1
             if self._processor.runs_alone(row):
                 if work.alone is None:
@@ -377,6 +405,19 @@ class Worker:
             if self._clock.monotonic() > deadline:
                 break
         return work.done
+
+    def _due_rows(self, now: int, limit: int, work: _Work) -> tuple[Sequence[Scheduled], int]:
+        """End the calls whose time is over; return the due rows, and the number of those without room."""
+        for call in filter(self._acts_on, self._calls.overdue(now)):
+            self._processor.time_out_call(call)
+            work.overdue.append(call)
+            work.done += 1
+        rows = self._store.due(now, limit)
+        undo = self._store.due(now, min(limit, self._calls.room("undo")), "undo")
+        room = self._calls.room("call")
+        waiting = self._store.due(now, min(limit, room), "call") if room else ()
+        overdue = () if room else self._store.overdue(now, limit)
+        return [*undo, *rows, *waiting, *self._doubtful(now), *overdue], len(overdue)
 
     def _next_doubtful(self) -> int | None:
         return None if self._calls.has_doubtful or not self._calls.is_open else self._store.next_due("doubt")
@@ -405,7 +446,7 @@ class Worker:
         for call in extended:
             self._one(lambda _, call=call: self._processor.extend_call(call))  # type: ignore[misc]
         begun: list[Call] = []
-        if self._partitions.live:
+        if self._partitions.any_live:
             done += self._do_next_alone(begun)
         self._next_due = self._look_ahead()
         return done, begun
@@ -452,7 +493,7 @@ class Worker:
     def _do_next_alone(self, begun: list[Call]) -> int:
         """Process the next due row, or all calls whose time is over."""
         now = self._clock.now()
-        overdue = self._calls.overdue(now) if self._has_calls else []
+        overdue = [*filter(self._acts_on, self._calls.overdue(now))] if self._has_calls else []
         for call in overdue:
             self._one(
                 lambda _, call=call: self._processor.time_out_call(call),  # type: ignore[misc]
@@ -464,6 +505,8 @@ class Worker:
             if not overdue and not self._backlog:
                 self._stop_being_careful()
             return len(overdue)
+        if not self._partitions.complete and self._one(lambda _: self._holds(row)):
+            return len(overdue) + 1
         self._careful -= 1
         call_to_start = self._do_alone(row, is_marked=False)
         if call_to_start is not None:
@@ -516,6 +559,18 @@ class Worker:
         assert failure is not None
         raise failure
 
+    def _holds(self, row: Scheduled) -> bool:
+        """Hold a due row while the partition of its saga isn't live; whether it was held.
+
+        It leaves its lane, where others behind it would otherwise never come to be due.
+        """
+        where = self._store.partition_of(row.saga_id, row.saga_type)
+        if where is None or self._partitions.acts_on(*where):
+            return False
+        self._store.hold(row)
+        self._have_held = True
+        return True
+
     # Publish
 
     def _publish(self) -> None:
@@ -562,7 +617,7 @@ class Worker:
             self._store.release()
         self._log.commit(self._partitions.positions)
 
-    def _release(self) -> None:
+    def _let_go(self) -> None:
         """Give the store up, as well as that is possible, after an error of the surroundings."""
         with suppress(ChoreoError), self._store.turn():
             self._store.release()

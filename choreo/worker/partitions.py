@@ -21,26 +21,40 @@ From = Literal["earliest", "latest"] | datetime
 class Partitions:
     """The partitions that are assigned to one worker; on a new one it acts from the position ``start``.
 
-    ``positions`` are the offsets to fold next. ``live`` is False while the worker catches up: due work is
-    only scheduled until everything that the log held at the assignment has been folded (R4). Where it
-    ``postpones``, work is only scheduled too, so that each handler runs in a turn of its own.
+    ``positions`` are the offsets to fold next. A partition is live once everything that the log held at its
+    assignment has been folded (R4): until then, the due work of its sagas, and only theirs, waits.
+    ``live`` is whether all that are assigned are, ``complete`` whether all are that the store knows: one may
+    be not assigned, or not begun as its leader is away. Where it ``postpones``, work is only scheduled too,
+    so that each handler runs in a turn of its own.
     """
 
     def __init__(self, store: Store, records: Log, start: From, topics: Topics) -> None:
         self.live = False
+        self.complete = False
         self.postpones = False
         self.positions: dict[Partition, int] = {}
         self._store = store
         self._log = records
         self._start = start
         self._topics = topics
+        self._known: set[Partition] = set()
+        self._live: set[tuple[str, int]] = set()
         self._behind: dict[Partition, int] = {}
+        self._ended: dict[Partition, int] = {}
         self._joined: Mapping[Partition, tuple[int, int]] = {}
 
     @property
-    def dispatches(self) -> bool:
-        """Whether handlers run in the turn of the event that calls them."""
-        return self.live and not self.postpones
+    def any_live(self) -> bool:
+        """Whether there is a partition whose sagas may be acted on."""
+        return bool(self._live)
+
+    def acts_on(self, topic: str, partition: int) -> bool:
+        """Whether the sagas of a partition may be acted on."""
+        return self.complete or (topic, partition) in self._live
+
+    def dispatches(self, topic: str, partition: int) -> bool:
+        """Whether handlers run in the turn of the event that calls them, for the sagas of a partition."""
+        return not self.postpones and self.acts_on(topic, partition)
 
     def undo(self, before: Mapping[Partition, int]) -> None:
         """Go back to the positions of before a turn that was rolled back."""
@@ -59,8 +73,11 @@ class Partitions:
             _check_range(each, known[each.partition])
             self.positions[each.partition] = known[each.partition]
             self._behind[each.partition] = each.high
+            self._ended.pop(each.partition, None)
+            self._live.discard(each.partition)
+        self._known = {each for each in known if each.topic in self._topics.read} or set(self.positions)
         self._joined = self._store.joined()
-        self.live = False
+        self.live = self.complete = False
         return [known[each.partition] for each in assignments]
 
     def revoke(self, partitions: Iterable[Partition]) -> None:
@@ -68,24 +85,45 @@ class Partitions:
         for partition in partitions:
             self.positions.pop(partition, None)
             self._behind.pop(partition, None)
+            self._ended.pop(partition, None)
+            self._live.discard(partition)
+            self.complete = False
 
-    def end_at(self, partition: Partition, backlog: Iterable[Record]) -> None:
-        """Set the end of a partition after the records taken so far.
+    def end_at(self, ended: Mapping[Partition, int]) -> None:
+        """Note the ends of partitions, which follow the records taken so far.
 
-        The end at the assignment may never be reached, since some offsets hold no records.
+        A position moves to them, although the last offsets may hold no records: retention could otherwise
+        delete what is never delivered, and leave the position in front of the log.
         """
-        if partition in self._behind:
-            ours = (each for each in backlog if (each.topic, each.partition) == partition)
-            self._behind[partition] = max((each.offset + 1 for each in ours), default=0)
+        for partition, end in ended.items():
+            position = self.positions.get(partition)
+            if position is not None and (position < end or partition in self._behind):
+                self._ended[partition] = end
 
-    def go_live(self, participant: str) -> None:
-        """Go live if everything that the log held at the assignment has been folded (R4)."""
-        for partition, end in list(self._behind.items()):
-            if self.positions[partition] >= end:
-                del self._behind[partition]
+    @property
+    def have_ended(self) -> bool:
+        """Whether there are ends to move positions to."""
+        return bool(self._ended)
+
+    def move_to_ends(self) -> None:
+        """Move positions to the ends of their partitions, once all records taken so far are processed."""
+        for partition, end in self._ended.items():
+            self.positions[partition] = max(self.positions[partition], end)
+            if partition in self._behind:
+                self._behind[partition] = min(self._behind[partition], end)
+        self._ended.clear()
+
+    def go_live(self, participant: str) -> bool:
+        """Let the partitions go live whose end at the assignment is folded (R4); whether there was one."""
+        reached = [each for each, end in self._behind.items() if self.positions[each] >= end]
+        for partition in reached:
+            del self._behind[partition]
+            self._live.add(partition)
         if self.positions and not self._behind:
             self.live = True
+            self.complete = self._live >= self._known
             log.info("%s is live on %d partitions", participant, len(self.positions))
+        return bool(reached)
 
     def advance(self, record: Record) -> bool:
         """Advance the position beyond a record, and return whether the record must be folded.

@@ -245,7 +245,9 @@ class Processor:
             return []
         if task == "action" and self._partitions.is_before_start(item.trigger):
             return []
-        if not self._partitions.dispatches or self._handlers.is_scheduled(item.saga_type, task, name):
+        where = item.trigger
+        dispatches = self._partitions.dispatches(where.topic, where.partition)
+        if not dispatches or self._handlers.is_scheduled(item.saga_type, task, name):
             self._schedule.put(item, task, name, self._clock.now())
             return []
         if task == "observer":

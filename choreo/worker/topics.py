@@ -26,13 +26,13 @@ class Topics:
     """Looks at the topics of a participant: at the start, before anything is published, and from then on.
 
     What loses events ends the worker, at every start again, until it is mended; anything else is a warning,
-    once for each change. ``ids`` are those of the topics that are read.
+    once for each change. ``read`` are the topics that are read, ``ids`` their ids.
     """
 
     def __init__(self, participant: Participant, store: Store, records: Log, clock: Clock) -> None:
         self.ids: dict[str, str] = {}
         self._known: frozenset[str] = frozenset()
-        self._read = participant.topics
+        self.read = participant.topics
         self._imports = {each.topic for each in participant.external if each.is_import}
         self._needs = {each.topic: each for each in topic_needs([participant])}
         self._store = store
@@ -55,7 +55,7 @@ class Topics:
             )
         noted = self._store.topics()
         self._known = frozenset(noted)
-        self.ids = {each.topic: each.id for each in states if each.topic in self._read and each.id}
+        self.ids = {each.topic: each.id for each in states if each.topic in self.read and each.id}
         with self._store.turn():
             for topic, noted_id in noted.items():
                 self._compare_id(topic, noted_id, self.ids.get(topic, ""))
@@ -79,9 +79,9 @@ class Topics:
             return
         self._next = now + INTERVAL
         for each in states:
-            if each.id and self.ids.setdefault(each.topic, each.id) != each.id and each.topic in self._read:
+            if each.id and self.ids.setdefault(each.topic, each.id) != each.id and each.topic in self.read:
                 raise _made_anew(each.topic, self.ids[each.topic], each.id)
-        self._compare([each for each in states if each.partitions or each.topic not in self._read])
+        self._compare([each for each in states if each.partitions or each.topic not in self.read])
 
     def is_added(self, partition: Partition) -> bool:
         """Whether a partition that is new to the store was added to a topic in use."""

@@ -11,6 +11,8 @@ from choreo.avro import AvroCodec
 from choreo.cli import options, output
 from choreo.cli.replay.subject import target
 from choreo.cli.sources import now
+from choreo.cli.store import give_group
+from choreo.errors import LogError
 from choreo.kafka.topic_reader import TopicReader
 from choreo.participant import Participant
 from choreo.ports import Store
@@ -75,8 +77,19 @@ def rebuild(
         with output.bar("reading the topics", 2 * records) as bar:
             result = rebuild_store(participant, opened, reader, now(), start=start, progress=bar.update)
         seen = _observe(participant, opened, schemas) if observers else None
+        store_id = opened.store_id
     _show(participant, result, seen, path, dry_run)
+    if not dry_run:
+        _claim(participant, store_id, cluster)
     context.exit(1 if result.left else 0)
+
+
+def _claim(participant: Participant, store_id: str, cluster: options.Cluster) -> None:
+    """Give the participant's consumer group to the rebuilt store, or tell how to do it later."""
+    try:
+        give_group(participant, store_id, cluster)
+    except LogError as error:
+        output.notice(f"the consumer group is not yet the rebuilt store's: {error}; then: choreo store claim")
 
 
 def _observe(participant: Participant, store: Store, schemas: str | None) -> int:

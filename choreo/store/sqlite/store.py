@@ -63,6 +63,10 @@ _RELEASE = f"""
 UPDATE schedule SET lane = {_ITS_LANE} WHERE lane = 'out' OR (lane = 'call' AND task = 'compensation')
 """
 _TRUST = "UPDATE choreo_store SET deaths = 0"
+_LET_GO = "UPDATE schedule SET lane = substr(lane, 6) WHERE lane LIKE 'held-%'"
+_PARTITION_OF = """
+SELECT topic, partition FROM saga_log WHERE saga_id = ? AND saga_type = ? AND partition >= 0 LIMIT 1
+"""
 _POSITIONS = "SELECT topic, partition, next_offset FROM positions"
 _JOINED = "SELECT topic, partition, end_offset, acts_from FROM positions"
 _JOIN = """
@@ -286,6 +290,7 @@ class SQLiteStore:
         self._write()
         self._change(_RECALL)
         self._change(_RELEASE)
+        self._change(_LET_GO)
 
     def trust(self) -> None:
         """Forget how often the process has ended without `release`."""
@@ -298,6 +303,22 @@ class SQLiteStore:
         self._write()
         self._change(_RELEASE)
         self._change(_TRUST)
+
+    def hold(self, row: Scheduled) -> None:
+        """Hold a row, so that it isn't due before `let_go`."""
+        self.schedule((row._replace(lane=cast(Lane, f"held-{row.lane}")),))
+
+    def let_go(self) -> None:
+        """Put the held rows back into their lanes."""
+        self._turn.require("let_go")
+        self._write()
+        self._change(_LET_GO)
+
+    def partition_of(self, saga_id: str, saga_type: str) -> Partition | None:
+        """Return the partition of a saga's events, None where none was folded."""
+        self._write()
+        rows = self._rows(_PARTITION_OF, saga_id, saga_type)
+        return Partition(*rows[0]) if rows else None
 
     def positions(self) -> Mapping[Partition, int]:
         """Return the next offset to fold, for every partition that was ever assigned."""
