@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from choreo.errors import ConfigurationError
 from choreo.escape import escaped, escaped_json, escaped_lines
 
 if TYPE_CHECKING:
@@ -81,6 +82,15 @@ def error(message: str, hint: str = "") -> None:
 def notice(message: str) -> None:
     """Write a line on stderr that is neither an error nor a log line."""
     click.echo(_coloured(escaped(message)), err=True, color=colour())
+
+
+def confirm(question: str) -> bool:
+    """Ask a question, and return the answer. Raises `ConfigurationError` where nobody can answer."""
+    try:
+        return click.confirm(escaped(question), err=True)
+    except click.Abort:
+        notice("")
+        raise ConfigurationError("nobody has answered: nothing was done", hint="give --yes") from None
 
 
 def _coloured(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -13,6 +14,8 @@ from choreo.errors import ChoreoError
 from choreo.version import __version__
 
 INTERRUPTED = 130
+UNREAD = 141
+"""The exit code of a process that SIGPIPE ends, by the shells' count."""
 
 
 class Root(Group):
@@ -20,6 +23,16 @@ class Root(Group):
 
     Any other exception than `ChoreoError` and click's own is a defect and keeps its traceback.
     """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; one whose output nobody reads any more (``| head``) ends without a word."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(UNREAD)
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run a command and exit."""

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from choreo.cli.options import Listed, lines_in
-from choreo.errors import ArchiveError, ConfigurationError
+from choreo.errors import ArchiveError, ConfigurationError, StoreError
 from choreo.project.pyproject import nearest_project
-from choreo.store.sqlite.reader import StoreReader, connect_read_only, is_at_rest
+from choreo.store.sqlite.reader import (
+    StoreReader,
+    connect_read_only,
+    is_at_rest,
+    may_be_written,
+    private_copy,
+)
 from choreo.timeline.source import MemorySource
 
 if TYPE_CHECKING:
@@ -65,22 +71,23 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def open_stores(named: Sequence[str]) -> Iterator[list[Opened]]:
+def open_stores(named: Sequence[str], *, reading: bool = False) -> Iterator[list[Opened]]:
     """Open the stores that the option names, in the order of their participants' names.
 
     ``{participant}`` stands for any name. Raises `ConfigurationError` where a file is missing or is no
-    store of choreo's: nothing is made. A worker may use them meanwhile.
+    store of choreo's: nothing is made. A worker may use them meanwhile. With ``reading``, one that may not be
+    written is read from a private copy.
     """
     from choreo.store.sqlite.store import SQLiteStore
 
-    opened: list[Opened] = []
-    try:
+    with ExitStack() as stack:
+        opened: list[Opened] = []
         for path in _paths(named):
-            opened.append(Opened(_owner(path), path, SQLiteStore(path)))
+            is_copied = reading and not may_be_written(path)
+            place = stack.enter_context(private_copy(path)) if is_copied else path
+            store = stack.enter_context(closing(SQLiteStore(place)))
+            opened.append(Opened(_owner(place), path, store))
         yield sorted(opened, key=lambda each: (each.participant, each.path))
-    finally:
-        for each in opened:
-            each.store.close()
 
 
 @contextmanager
@@ -95,8 +102,24 @@ def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
         stores = [name for name in named if name not in exports]
         sources: list[Source] = [_export(name) for name in exports]
         for path in _paths(stores) if stores else ():
-            sources.append(opened.enter_context(StoreReader(path)))
+            sources.append(_reader(path, opened))
         yield sorted(sources, key=lambda each: each.participant)
+
+
+def _reader(path: str, opened: ExitStack) -> StoreReader:
+    try:
+        reader = opened.enter_context(StoreReader(path))
+        reader.views("")
+        return reader
+    except StoreError:
+        if may_be_written(path):
+            raise
+    # It has a write-ahead log that only a writer can open, or it is of an older choreo.
+    from choreo.store.sqlite.store import SQLiteStore
+
+    copied = opened.enter_context(private_copy(path))
+    SQLiteStore(copied).close()
+    return opened.enter_context(StoreReader(copied, name=path))
 
 
 def _is_export(path: str) -> bool:
@@ -145,16 +168,14 @@ def _refuse_other(path: str) -> None:
 
 
 def _is_store(path: str) -> bool:
-    with suppress(sqlite3.Error), closing(_read_only(path)) as connection:
-        connection.execute("SELECT 1 FROM choreo_store")
-        return True
+    # A write-ahead log that can't be opened is no part of what the file is.
+    for at_rest in {is_at_rest(path), True}:
+        with suppress(sqlite3.Error), closing(connect_read_only(path, at_rest=at_rest)) as connection:
+            connection.execute("SELECT 1 FROM choreo_store")
+            return True
     return False
 
 
 def _owner(path: str) -> str:
-    with closing(_read_only(path)) as connection:
+    with closing(connect_read_only(path, at_rest=is_at_rest(path))) as connection:
         return str(connection.execute("SELECT participant FROM choreo_store").fetchone()[0] or "")
-
-
-def _read_only(path: str) -> sqlite3.Connection:
-    return connect_read_only(path, at_rest=is_at_rest(path))

@@ -98,9 +98,9 @@ def test_heads_outlive_erasing_and_pruning(rig: Rig, folder: Path) -> None:
     """A head of before the saga's end can't be compared once the saga was pruned: that is said."""
     early = kept_heads(folder)
     rig.feed(*TOLD[1:], saga_id="s4")
-    assert invoke("log", "erase", "s1").exit_code == 0
+    assert invoke("log", "erase", "s1", "--yes").exit_code == 0
     rig.clock.advance(91 * DAY)
-    assert invoke("log", "prune", "--older-than", "90d").exit_code == 0
+    assert invoke("log", "prune", "--older-than", "90d", "--yes").exit_code == 0
     result = invoke("log", "verify", "--heads", early)
     assert result.exit_code == 0
     assert "4 sagas pruned; 1 head of these not comparable any more" in result.stdout
@@ -150,16 +150,16 @@ def test_erase_takes_the_payloads_of_the_sagas_that_are_named(rig: Rig, folder: 
     result = invoke("log", "erase", "--file", "ada.txt", "--dry-run")
     assert result.stdout == "hotel: 8 payloads of 2 sagas would be erased\n"
     assert sum(entry.payload is not None for entry in rig.history("s1")) == 4
-    result = invoke("log", "erase", "--file", "ada.txt", "s3")
+    result = invoke("log", "erase", "--file", "ada.txt", "s3", "--yes")
     assert (result.exit_code, result.stdout) == (0, "hotel: 12 payloads of 3 sagas erased\n")
     assert not any(entry.payload for saga in ("s1", "s2", "s3") for entry in rig.history(saga))
     assert invoke("log", "verify").exit_code == 0
     rig.feed(*TOLD[1:], saga_id="s4")
     assert rig.published("s4") == [HotelBooked("ada-1815"), HotelCancelled("ada-1815")]
-    assert invoke("log", "erase", "s4").exit_code == 0
+    assert invoke("log", "erase", "s4", "--yes").exit_code == 0
     files = [file for file in folder.iterdir() if file.name.startswith("hotel.db")]
     assert not any(b"ada-1815" in file.read_bytes() for file in files)
-    assert invoke("log", "erase", "s1", "--vacuum").stdout == "hotel: 0 payloads of 1 saga erased\n"
+    assert invoke("log", "erase", "s1", "--vacuum", "--yes").stdout == "hotel: 0 payloads of 1 saga erased\n"
 
 
 def test_a_saga_that_is_not_at_rest_is_left_alone(folder: Path, rig: Rig) -> None:
@@ -169,7 +169,7 @@ def test_a_saga_that_is_not_at_rest_is_left_alone(folder: Path, rig: Rig) -> Non
     (folder / "hotel.db").unlink()
     rig.open()
     rig.feed(*TOLD)
-    result = invoke("log", "erase", "s1", "s9")
+    result = invoke("log", "erase", "s1", "s9", "--yes")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "hotel: saga s1: left alone: a dead letter of it is open",
@@ -177,7 +177,7 @@ def test_a_saga_that_is_not_at_rest_is_left_alone(folder: Path, rig: Rig) -> Non
     ]
     assert invoke("dlq", "discard", "1", "--because", "done").exit_code == 0
     rig.settle()
-    assert invoke("log", "erase", "s1").exit_code == 0
+    assert invoke("log", "erase", "s1", "--yes").exit_code == 0
     assert [letter.value for letter in rig.letters()] == [None]
     result = invoke("dlq", "show", "1")
     assert result.exit_code == 0
@@ -190,9 +190,9 @@ def test_prune_leaves_the_ends(rig: Rig) -> None:
     prune = ("log", "prune", "--older-than", "90d")
     assert invoke(*prune, "--dry-run").stdout == "hotel: 2 sagas of 16 rows would be pruned\n"
     assert len(rig.history("s1")) == 8
-    assert invoke(*prune).stdout == "hotel: 2 sagas of 16 rows pruned\n"
+    assert invoke(*prune, "--yes").stdout == "hotel: 2 sagas of 16 rows pruned\n"
     assert [len(rig.history(f"s{number}")) for number in (1, 2, 3, 4)] == [1, 1, 8, 3]
-    assert invoke(*prune).stdout == "hotel: 0 sagas of 0 rows pruned\n"
+    assert invoke(*prune, "--yes").stdout == "hotel: 0 sagas of 0 rows pruned\n"
     rig.feed(*TOLD, saga_id="s1")
     assert rig.published("s1") == [HotelBooked("ada-1815"), HotelCancelled("ada-1815")]
     assert invoke("log", "verify").exit_code == 0
@@ -216,6 +216,32 @@ def test_an_import_is_the_log_that_was_exported(rig: Rig, folder: Path, name: st
     copy.close()
     again = invoke(*arguments)
     assert_refused(again.exit_code, again.stderr, "copy.sqlite is there already")
+
+
+@pytest.mark.parametrize("command", [("erase", "s1"), ("prune", "--older-than", "1ms")])
+@pytest.mark.parametrize(
+    ("answer", "code", "is_done"), [("y\n", 0, True), ("n\n", 1, False), ("\n", 1, False), ("", 2, False)]
+)
+def test_what_removes_names_the_stores_and_asks(
+    rig: Rig, command: tuple[str, ...], answer: str, code: int, is_done: bool
+) -> None:
+    """Nothing is removed where the answer isn't yes, or nobody answers."""
+    rig.clock.advance(1)
+    before = rig.store.image()
+    result = CliRunner().invoke(main, ["log", *command], input=answer)
+    assert "hotel.db (hotel)?" in result.stderr
+    assert "--yes" in result.stderr or answer
+    assert result.exit_code == code, result.output
+    assert (rig.store.image() != before) == is_done
+
+
+def test_standard_output_has_a_name(rig: Rig, folder: Path) -> None:
+    whole = invoke("log", "export").stdout_bytes
+    assert whole
+    assert invoke("log", "export", "--output", "-").stdout_bytes == whole
+    assert invoke("log", "export", "-").stdout_bytes == whole
+    assert invoke("log", "export", "--output", "-", "--format", "avro").stdout_bytes.startswith(b"Obj")
+    assert not (folder / "-").exists()
 
 
 def test_some_sagas_go_through_a_pipe(rig: Rig, folder: Path) -> None:

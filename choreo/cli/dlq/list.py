@@ -21,17 +21,28 @@ _SHOWN = 5
 @stores
 @filtered
 @click.option("--all", "closed", is_flag=True, help="List settled dead letters, too.")
+@click.option("--check", is_flag=True, help="Exit with 1 if an open dead letter is listed, for scripts.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) -> None:
+@click.pass_context
+def list_letters(
+    context: click.Context,
+    /,
+    stores: Sequence[str],
+    closed: bool,
+    check: bool,
+    form: str,
+    **wanted: str,
+) -> None:
     """List open dead letters, grouped by their cause.
 
     \b
     Examples:
       choreo dlq list
       choreo dlq list --store /var/lib/orders.db --reason gave-up
+      choreo dlq list --check > letters.txt || mail -s "dead letters" ops@shop.example < letters.txt
       choreo dlq list --all --format json | jq '.[].saga_id'
     """
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=True) as opened:
         letters = letters_in(opened, Filter(**wanted), closed=closed)
     if form == "json":
         output.data([as_json(found) for found in letters])
@@ -40,6 +51,8 @@ def list_letters(stores: Sequence[str], closed: bool, form: str, **wanted: str) 
     else:
         for group in _grouped(letters):
             _show(group)
+    if check and any(found.letter.state == "open" for found in letters):
+        context.exit(1)
 
 
 def as_json(found: Found) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def requeue(
       choreo dlq requeue 12 13
       choreo dlq requeue --all --reason gave-up --dry-run
     """
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=dry_run) as opened:
         letters = chosen(opened, numbers, everything, Filter(**wanted))
         left = _settle_all(letters, "requeued", "", dry_run, lambda found: _objection(found, limit))
     if left:
@@ -113,7 +113,7 @@ def discard(
         raise ConfigurationError(
             f"the reason has 1 to {_LONGEST} printable characters", hint='--because "refunded by hand"'
         )
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=dry_run) as opened:
         letters = chosen(opened, numbers, everything, Filter(**wanted))
         left = _settle_all(letters, "discarded", because, dry_run)
     if left:

@@ -38,7 +38,7 @@ def show(
       choreo dlq show 12 --event > event.json
     """
     folder = Path(schemas or "schemas")
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=True) as opened:
         found = letter_of(opened, number, participant)
     if event_only:
         output.json_text(_text(found, folder))

@@ -17,8 +17,11 @@ from choreo.cli.options import Duration
 from choreo.cli.output import progress
 from choreo.cli.stores import Opened, open_stores, stores
 from choreo.errors import ConfigurationError
+from choreo.render.wording import span
 
 UNKNOWN = "there is no such saga"
+_SHOWN = 5
+"""How many sagas a question names."""
 
 _vacuum = click.option(
     "--vacuum",
@@ -29,6 +32,9 @@ _vacuum = click.option(
 )
 """The option to write the whole database file again."""
 
+_yes = click.option("--yes", is_flag=True, help="Do it without asking.")
+"""The option that answers the question whether to do it."""
+
 
 @click.command(short_help="Erase the payloads of some sagas.")
 @click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
@@ -37,6 +43,7 @@ _vacuum = click.option(
 )
 @stores
 @_vacuum
+@_yes
 @click.option("--dry-run", is_flag=True, help="Show what would be erased, and erase nothing.")
 @click.pass_context
 def erase(
@@ -46,11 +53,13 @@ def erase(
     file: IO[str] | None,
     stores: Sequence[str],
     whole: bool,
+    yes: bool,
     dry_run: bool,
 ) -> None:
     """Erase the payloads of sagas, such as those of one person, from the saga log and the dead letters.
 
-    This can't be undone: the bytes are overwritten on the disk. Everything else stays, and the chain still
+    The command names the stores and asks first, unless --yes is given.
+    It can't be undone: the bytes are overwritten on the disk. Everything else stays, and the chain still
     holds, as it links digests; the salts are erased, so a digest does not reveal its payload. A saga is left
     alone while its events are needed: if it has not ended, if work is due or an event is unpublished, or if
     a dead letter is open. Exits with 1 if a saga was left alone. The topic keeps its records according to its
@@ -58,13 +67,15 @@ def erase(
 
     \b
     Examples:
-      choreo log erase order-42 order-57
+      choreo log erase order-42 order-57 --store orders.db
       choreo log erase --file ada.txt --dry-run
     """
     wanted = _wanted(saga_ids, file)
     known: set[str] = set()
     left = 0
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=dry_run) as opened:
+        if not (dry_run or yes or _agreed(f"erase the payloads of {_named(wanted)}", opened)):
+            context.exit(1)
         for each in opened:
             counts: Counter[str] = Counter()
             for done in erase_payloads(each.store, progress(wanted, each.path), dry_run=dry_run):
@@ -80,6 +91,21 @@ def erase(
             output.notice(f"saga {saga_id}: left alone: {UNKNOWN}")
         gone = dry_run or _scrub(opened, whole=whole)
     context.exit(1 if left or unknown or not gone else 0)
+
+
+def _named(saga_ids: Sequence[str]) -> str:
+    """Return the ids of sagas, the first ones where there are many."""
+    more = f" and {len(saga_ids) - _SHOWN} more" if len(saga_ids) > _SHOWN else ""
+    return f"{', '.join(saga_ids[:_SHOWN])}{more}"
+
+
+def _agreed(what: str, stores: Iterable[Opened]) -> bool:
+    """Name the stores, and ask whether to go on."""
+    named = ", ".join(f"{each.path} ({each.participant or 'nobody yet'})" for each in stores)
+    agreed = output.confirm(f"{what}, for good, in {named}?")
+    if not agreed:
+        output.notice("nothing was changed")
+    return agreed
 
 
 def _wanted(saga_ids: Sequence[str], file: IO[str] | None) -> list[str]:
@@ -105,24 +131,36 @@ def _show_erased(opened: Opened, counts: Counter[str], dry_run: bool) -> None:
 )
 @stores
 @_vacuum
+@_yes
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.pass_context
 def prune(
-    context: click.Context, /, older_than: int, stores: Sequence[str], whole: bool, dry_run: bool
+    context: click.Context,
+    /,
+    older_than: int,
+    stores: Sequence[str],
+    whole: bool,
+    yes: bool,
+    dry_run: bool,
 ) -> None:
     """Remove sagas that ended long ago from the saga log, except for one row each that says how they ended.
 
     By that row a late event or a duplicate finds its saga ended and starts nothing, and the id can't start
-    another saga. A pruned saga can't be replayed: export it first. A saga is left alone if work is due for it
-    or if a dead letter of it is open. Dead letters are not removed.
+    another saga. The command names the stores and asks first, unless --yes is given. A pruned saga can't be
+    replayed: export it first. A saga is left alone if work is due for it or if a dead letter of it is open.
+    Dead letters are not removed.
 
     \b
     Examples:
       choreo log prune --older-than 90d --dry-run
-      choreo log prune --older-than 1000d --vacuum
+      choreo log prune --older-than 1000d --vacuum --yes
     """
     now = time.time_ns() // 1_000_000
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=dry_run) as opened:
+        if not (
+            dry_run or yes or _agreed(f"remove sagas whose end is older than {span(older_than)}", opened)
+        ):
+            context.exit(1)
         for each in opened:
             done = prune_sagas(each.store, now - older_than, now, dry_run=dry_run)
             _show_pruned(each, progress(done, each.path), dry_run)

@@ -26,7 +26,7 @@ from choreo.errors import ConfigurationError
     "path",
     type=Path,
     metavar="FILE",
-    help="The file to write. Default: standard output, as JSON lines.",
+    help="The file to write; - is standard output. Default: standard output, as JSON lines.",
 )
 @click.option(
     "--format",
@@ -46,14 +46,17 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
       choreo log export --store orders.db --output orders.avro
       choreo log export order-42 > tests/recorded/order-42.jsonl
     """
+    path = None if path == Path("-") else path
     is_avro = form == "avro" or (form is None and path is not None and path.suffix == ".avro")
     write = write_avro if is_avro else write_json_lines
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=True) as opened:
         if len(opened) > 1:
             raise ConfigurationError(
                 f"which store? {', '.join(each.path for each in opened)}", hint="name one: --store PATH"
             )
         store, log = opened[0].store, opened[0].store.saga_log
+        if not log.chain("-"):
+            saga_ids = tuple(each for each in saga_ids if each != "-")
         for saga_id in saga_ids:
             if not log.with_id(saga_id):
                 raise ConfigurationError(
@@ -64,6 +67,7 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
         records = records_of(origin, log, progress(wanted, opened[0].path))
         if path is None:
             write(records, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
             return
         with whole_file(path) as file:
             write(records, file)

@@ -43,7 +43,7 @@ def verify(
       choreo log verify --store /var/lib/orders.db --heads /mnt/audit/heads-2026-11.jsonl
     """
     found = 0
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=True) as opened:
         _refuse_unknown(opened, saga_ids)
         checks = {each: Verification(each.store.saga_log) for each in opened}
         for each, check in checks.items():
@@ -122,7 +122,7 @@ def heads(stores: Sequence[str]) -> None:
       choreo log heads > heads.jsonl
       choreo log heads --store /var/lib/orders.db | ssh audit 'cat > orders-heads.jsonl'
     """
-    with open_stores(stores) as opened:
+    with open_stores(stores, reading=True) as opened:
         found = [
             heads_of(each.store.saga_log, each.store.store_id, all_sagas(each.store.saga_log))
             for each in opened

@@ -44,7 +44,7 @@ def fold(
       choreo replay fold shop.orders:orders o-1
       choreo replay fold shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092 --format json
     """
-    with subject_of(target, store) as subject:
+    with subject_of(target, store, reading=True) as subject:
         topic = ids_in_topic(context, subject.participant, saga_ids)
         reports = []
         for saga_id in dict.fromkeys(saga_ids):

@@ -53,7 +53,7 @@ def resume(
       choreo replay resume shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092
     """
     done: list[tuple[str, Resumed]] = []
-    with subject_of(target, store) as subject:
+    with subject_of(target, store, reading=dry_run) as subject:
         topic = ids_in_topic(context, subject.participant, saga_ids)
         for saga_id in dict.fromkeys(saga_ids):
             results = resume_saga(

@@ -56,14 +56,14 @@ class Subject(NamedTuple):
 
 
 @contextmanager
-def subject_of(target: str, store: str) -> Iterator[Subject]:
-    """Open a participant's store, which must be there and be its own.
+def subject_of(target: str, store: str, *, reading: bool = False) -> Iterator[Subject]:
+    """Open a participant's store, which must be there and be its own; to read it only, with ``reading``.
 
     Raises `ConfigurationError` where there is none, `StoreMismatch` for the store of another participant.
     """
     participant = derived(load_participant(target))
     path = store.replace("{participant}", participant.name)
-    with open_stores([path]) as (opened,):
+    with open_stores([path], reading=reading) as (opened,):
         if opened.participant not in ("", participant.name):
             raise StoreMismatch(
                 f"the store {path} belongs to {opened.participant!r}, not to {participant.name!r}",

@@ -66,7 +66,7 @@ def what_if(
     """
     if bool(saga_ids) == everything:
         raise ConfigurationError("which sagas?", hint="name them, or give --all, which --since can narrow")
-    with subject_of(target, store) as subject:
+    with subject_of(target, store, reading=True) as subject:
         wanted = _wanted(subject, saga_ids, since)
         whatif = _tried(subject, wanted, base, schemas)
     if form == "json":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from choreo.errors import StoreError
@@ -28,6 +31,32 @@ def connect_read_only(path: str | Path, *, at_rest: bool = False) -> sqlite3.Con
 def is_at_rest(path: str | Path) -> bool:
     """Whether nobody has the database open: whoever does has a write-ahead log beside it."""
     return not Path(f"{path}-wal").exists()
+
+
+def may_be_written(path: str | Path) -> bool:
+    """Whether this process may write a database and the files beside it."""
+    return os.access(path, os.W_OK) and os.access(Path(path).absolute().parent, os.W_OK)
+
+
+@contextmanager
+def private_copy(path: str | Path) -> Iterator[str]:
+    """Copy a database that may only be read, with what is in its write-ahead log, for as long as the block.
+
+    Raises `StoreError` where that can't be done.
+    """
+    with TemporaryDirectory(prefix="choreo-") as folder:
+        target = Path(folder) / Path(path).name
+        try:
+            if Path(f"{path}-shm").exists():  # somebody else may use it
+                with closing(connect_read_only(path)) as given, closing(sqlite3.connect(target)) as copied:
+                    given.backup(copied)
+            else:
+                copyfile(path, target)
+                if not is_at_rest(path):
+                    copyfile(f"{path}-wal", f"{target}-wal")
+        except (OSError, sqlite3.Error) as error:
+            raise store_error(str(path), error) from error
+        yield str(target)
 
 
 def changed_at(path: str | Path) -> int:
@@ -69,8 +98,9 @@ class StoreReader:
     Raises `StoreError` where the file can't be read, or isn't a store of this choreo's.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = str(path)
+    def __init__(self, path: str | Path, *, name: str = "") -> None:
+        self.path = name or str(path)
+        self._file = str(path)
         self._changed_at = 0
         self._connection = self._open()
         try:
@@ -91,9 +121,9 @@ class StoreReader:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            at_rest = is_at_rest(self.path)
-            self._changed_at = changed_at(self.path) if at_rest else 0
-            return connect_read_only(self.path, at_rest=at_rest)
+            at_rest = is_at_rest(self._file)
+            self._changed_at = changed_at(self._file) if at_rest else 0
+            return connect_read_only(self._file, at_rest=at_rest)
         except (OSError, sqlite3.Error) as error:
             raise store_error(self.path, error) from error
 
@@ -139,7 +169,7 @@ class StoreReader:
 
     def _is_reopened(self) -> bool:
         """Whether somebody uses a file that nobody used when it was opened; it is then opened anew."""
-        if not self._changed_at or (is_at_rest(self.path) and changed_at(self.path) == self._changed_at):
+        if not self._changed_at or (is_at_rest(self._file) and changed_at(self._file) == self._changed_at):
             return False
         self._connection.close()
         self._connection = self._open()
