@@ -111,14 +111,21 @@ def _reader(path: str, opened: ExitStack) -> StoreReader:
         reader = opened.enter_context(StoreReader(path))
         reader.views("")
         return reader
-    except StoreError:
+    except StoreError as error:
         if may_be_written(path):
             raise
-    # It has a write-ahead log that only a writer can open, or it is of an older choreo.
+        return _reader_of_copy(path, opened, error)
+
+
+def _reader_of_copy(path: str, opened: ExitStack, error: StoreError) -> StoreReader:
+    """Read a copy: the store has a log that only a writer can open, or it is of an older choreo."""
     from choreo.store.sqlite.store import SQLiteStore
 
-    copied = opened.enter_context(private_copy(path))
-    SQLiteStore(copied).close()
+    try:
+        copied = opened.enter_context(private_copy(path))
+        SQLiteStore(copied).close()
+    except StoreError:
+        raise error from None
     return opened.enter_context(StoreReader(copied, name=path))
 
 

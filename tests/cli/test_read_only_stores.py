@@ -20,15 +20,12 @@ READING = (
     "sagas",
     "trace {saga} --format json",
     "dlq list --all",
-    "dlq requeue --all --dry-run",
     "log verify",
     "log heads",
-    "log export {saga}",
     "log erase {saga} --dry-run",
     "log prune --older-than 1ms --dry-run",
     "replay fold examples.orders.payments:payments {saga}",
     "replay resume examples.orders.payments:payments {saga} --dry-run",
-    "replay what-if examples.orders.payments:payments {saga}",
 )
 
 PROGRAM = """
@@ -37,11 +34,12 @@ from click.testing import CliRunner
 from choreo.cli import main
 time.time_ns = lambda: 1_900_000_000_000_000_000
 os.umask(0o077)
-print(json.dumps([
-    [done.exit_code, done.stdout, done.stderr, repr(done.exception)]
-    for command in sys.argv[1:]
-    for done in [CliRunner().invoke(main, command.split())]
-]))
+def told(folder, commands):
+    os.chdir(folder)
+    for command in commands:
+        done = CliRunner().invoke(main, command.split())
+        yield [done.exit_code, done.stdout, done.stderr, repr(done.exception)]
+print(json.dumps([list(told(folder, sys.argv[3:])) for folder in sys.argv[1:3]]))
 """
 
 
@@ -58,17 +56,16 @@ def room(tmp_path: Path) -> Iterator[Path]:
     os.chmod(tmp_path, 0o700)
 
 
-def told(folder: Path, saga: str) -> list[list[object]]:
-    """Run every command on the store of a folder, as somebody who may not write it."""
+def told(folder: Path, twin: Path, saga: str) -> list[list[list[object]]]:
+    """Run every command on both stores, as somebody who may only do what the modes of files allow."""
     commands = [f"{command.format(saga=saga)} --store payments.db" for command in READING]
     done = subprocess.run(
-        [*BOUND, sys.executable, "-c", PROGRAM, *commands],
-        cwd=folder,
+        [*BOUND, sys.executable, "-c", PROGRAM, str(folder), str(twin), *commands],
         capture_output=True,
         text=True,
         check=True,
     )
-    found: list[list[object]] = json.loads(done.stdout)
+    found: list[list[list[object]]] = json.loads(done.stdout)
     return found
 
 
@@ -105,11 +102,16 @@ def leave_a_log(folder: Path, *more: str) -> None:
         os.replace(f"{folder}/kept{suffix}", f"{path}{suffix}")
 
 
-@pytest.mark.parametrize("what", ["file", "folder", "both"])
 @pytest.mark.parametrize(
-    "state",
-    [at_rest, with_a_log, with_a_log_and_its_index, of_an_older_choreo],
-    ids=lambda each: each.__name__,
+    ("state", "what"),
+    [
+        (at_rest, "file"),
+        (at_rest, "both"),
+        (with_a_log, "folder"),
+        (with_a_log, "both"),
+        (with_a_log_and_its_index, "folder"),
+        (of_an_older_choreo, "both"),
+    ],
 )
 def test_a_store_that_may_only_be_read_is_read(state: object, what: str, room: Path) -> None:
     world = unpack("orders", room)
@@ -123,17 +125,18 @@ def test_a_store_that_may_only_be_read_is_read(state: object, what: str, room: P
     for beside in room.glob("payments.db-*"):
         os.chmod(beside, 0o666)
     copytree(room, room / "twin")
-    os.chmod(room / "twin", 0o777)
     if what != "folder":
         for file in room.glob("payments.db*"):
             os.chmod(file, 0o444)
     os.chmod(room, 0o555 if what != "file" else 0o777)
-    (saga, *_) = world.sagas()
+    with closing(SQLiteStore(room / "twin/payments.db")):
+        pass
+    saga = "old-stuck" if state is of_an_older_choreo else world.sagas()[0]
     before = contents(room)
 
-    found = told(room, saga)
+    found, as_the_twin = told(room, room / "twin", saga)
 
-    assert found == told(room / "twin", saga)
+    assert found == as_the_twin
     assert all(isinstance(code, int) and code in (0, 1) for code, *_ in found), found
     assert contents(room) == before
 
