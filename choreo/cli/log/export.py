@@ -55,7 +55,7 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
                 f"which store? {', '.join(each.path for each in opened)}", hint="name one: --store PATH"
             )
         store, log = opened[0].store, opened[0].store.saga_log
-        if not log.chain("-"):
+        if not log.with_id("-"):
             saga_ids = tuple(each for each in saga_ids if each != "-")
         for saga_id in saga_ids:
             if not log.with_id(saga_id):
