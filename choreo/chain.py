@@ -17,6 +17,7 @@ links that were kept elsewhere. Source: S. Haber, W. S. Stornetta, "How to time-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 from operator import itemgetter
 from struct import Struct
@@ -33,6 +34,7 @@ SALT_BYTES = 16
 PRUNED = "pruned"
 """The input of the row that replaces a saga's pruned rows; its digest is their last link."""
 
+_SINCE = ", since "
 _BETWEEN = "\x1f"
 _NUMBERS = Struct(">5q").pack
 _NAMES = itemgetter(0, 1, 3, *range(5, 16), Entry._fields.index("traceparent"))
@@ -58,6 +60,22 @@ class BrokenLink(NamedTuple):
 
     row: Row
     why: str
+
+
+def pruned_note(rows: int, began: int) -> str:
+    """Return the note of the row that stands for ``rows`` rows of a saga that ``began`` at that time (ms)."""
+    return (
+        f"{rows} rows{_SINCE}{datetime.fromtimestamp(began / 1000, UTC).isoformat(timespec='milliseconds')}"
+    )
+
+
+def began_of(pruned: Entry) -> int | None:
+    """Return when the saga of a pruned row began (ms), None where an older choreo has not noted it."""
+    _, _, since = pruned.note.partition(_SINCE)
+    try:
+        return round(datetime.fromisoformat(since).timestamp() * 1000)
+    except ValueError:
+        return None
 
 
 def digest_of(payload: bytes | None, salt: bytes | None) -> bytes:

@@ -13,22 +13,23 @@ from choreo.errors import DeclarationError
 class Retry:
     """Exponential backoff: ``attempts`` in all, the first pause ``delay``, each next ``factor`` times longer.
 
-    No pause is longer than ``longest``. After the last attempt an action fails; a compensation, an observer
-    or a deadline becomes a dead letter. A retriable action is retried until it succeeds. Raises
-    `DeclarationError` for numbers out of range. Source: Metcalfe and Boggs, *Ethernet* (1976), "binary
+    No pause is longer than ``longest``. After the last attempt (the 5th where ``attempts`` is None) an action
+    fails; a compensation, an observer or a deadline becomes a dead letter. A retriable action is retried
+    until it succeeds, so its own ``retry=`` takes no ``attempts``. Raises `DeclarationError` for numbers out
+    of range. Source: Metcalfe and Boggs, *Ethernet* (1976), "binary
     exponential backoff".
 
     >>> [Retry(delay=timedelta(seconds=10)).pause(attempt).total_seconds() for attempt in (1, 2, 3)]
     [10.0, 20.0, 40.0]
     """
 
-    attempts: int = 5
+    attempts: int | None = None
     delay: timedelta = timedelta(seconds=10)
     factor: float = 2.0
     longest: timedelta = timedelta(minutes=10)
 
     def __post_init__(self) -> None:
-        if type(self.attempts) is not int or self.attempts < 1:
+        if self.attempts is not None and (type(self.attempts) is not int or self.attempts < 1):
             raise DeclarationError(
                 f"Retry(attempts={self.attempts!r}): at least one attempt is needed", hint="attempts=5"
             )
@@ -50,6 +51,11 @@ class Retry:
             raise DeclarationError(
                 f"Retry(factor={self.factor!r}): pauses must not shrink", hint="a number, 1 or more"
             )
+
+    @property
+    def most(self) -> int:
+        """The number of attempts in all."""
+        return 5 if self.attempts is None else self.attempts
 
     def pause(self, attempt: int) -> timedelta:
         """Return the pause after attempt number ``attempt`` (the first is 1)."""

@@ -109,7 +109,7 @@ def _parameter(parameter: Parameter) -> ParameterEntry:
 
 def _retry(handler: Handler) -> RetryEntry:
     retry = handler.retry
-    return RetryEntry(retry.attempts, _ms(retry.delay) or 0, retry.factor, _ms(retry.longest) or 0)
+    return RetryEntry(retry.most, _ms(retry.delay) or 0, retry.factor, _ms(retry.longest) or 0)
 
 
 def _ms(time: timedelta | None) -> int | None:

@@ -66,6 +66,7 @@ def read_options(task: Task, given: dict[str, Any]) -> Options:
     read = {**given, "fails": _several(given, "fails"), "ignore": _several(given, "ignore")}
     if task == "action":
         read["timeout"] = _timeout(given)
+        _refuse_attempts(given)
     if task == "deadline":
         read["on"] = read.pop("after", None)
         _refuse_no_time(given)
@@ -153,6 +154,15 @@ def _timeout(given: dict[str, Any]) -> timedelta | None:
     if timeout is not None and timeout <= timedelta(0):
         raise DeclarationError(f"timeout={timeout}: must be positive", hint="None for no timeout")
     return timeout
+
+
+def _refuse_attempts(given: dict[str, Any]) -> None:
+    retry: Retry | None = given.get("retry")
+    if given.get("kind") == RETRIABLE and retry is not None and retry.attempts is not None:
+        raise DeclarationError(
+            f"Retry(attempts={retry.attempts}): a retriable action is retried until it succeeds",
+            hint="drop attempts=, or choose another kind; delay=, factor= and longest= say how often",
+        )
 
 
 def _refuse_no_time(given: dict[str, Any]) -> None:

@@ -47,5 +47,5 @@ def _of_others(participants: Iterable[Participant]) -> Iterator[TopicNeed]:
 
 def _span(handler: Handler) -> timedelta:
     """Return how long a handler's work may take: its deadline and timeout, or the pauses of its retries."""
-    pauses = sum((handler.retry.pause(n) for n in range(1, min(handler.retry.attempts, 1000))), timedelta())
+    pauses = sum((handler.retry.pause(n) for n in range(1, min(handler.retry.most, 1000))), timedelta())
     return max(handler.timeout or timedelta(), (handler.within or timedelta()) + pauses)

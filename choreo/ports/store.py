@@ -212,6 +212,10 @@ class Store(Protocol):
         """Return the dead letters, open or closed, oldest first."""
         ...
 
+    def open_letters(self, reason: str) -> Sequence[DeadLetter]:
+        """Return the open dead letters with a reason, oldest first."""
+        ...
+
     def dead_letter(self, identity: int) -> DeadLetter | None:
         """Return one dead letter, None where there is none with that id."""
         ...

@@ -102,7 +102,7 @@ def deferred(role: Role, saga: Instance, command: Deferred, out: list[Decision])
     progress = saga.step(command.name)
     if progress.activity in ("idle", "dead"):
         return
-    waiting = progress._replace(activity="waiting", attempt=progress.attempt + 1)
+    waiting = progress._replace(activity="waiting", attempt=progress.attempt + command.is_attempt)
     if progress.state == "compensating":
         saga.steps[command.name] = waiting
         return

@@ -33,10 +33,14 @@ class Ended(NamedTuple):
 
 
 class Deferred(NamedTuple):
-    """An attempt failed and will be repeated after a pause; ``name`` is a step's or an observer's."""
+    """An attempt failed and will be repeated after a pause; ``name`` is a step's or an observer's.
+
+    Where it waits for a schema the handler was not called, so it is no ``is_attempt``.
+    """
 
     name: str
     reason: str = ""
+    is_attempt: bool = True
 
 
 class Buried(NamedTuple):

@@ -26,6 +26,9 @@ from choreo.protocol import (
 )
 from choreo.records import Entry
 
+WAITS_FOR_SCHEMA = "schema"
+"""The kind of a row ``deferred`` that is no attempt: the handler was not called."""
+
 INPUT_NAMES: dict[type, str] = {
     Envelope: "event",
     Begin: "begin",
@@ -41,7 +44,7 @@ INPUT_NAMES: dict[type, str] = {
 _INPUTS: dict[str, Callable[[Entry], Input]] = {
     "begin": lambda e: Begin(e.step, e.kind == "joining"),
     "ended": lambda e: Ended(e.step, e.outcome, e.event_type, e.kind, e.note),  # type: ignore[arg-type]
-    "deferred": lambda e: Deferred(e.step, e.note),
+    "deferred": lambda e: Deferred(e.step, e.note, e.kind != WAITS_FOR_SCHEMA),
     "buried": lambda e: Buried(e.step, e.note),
     "requeued": lambda e: Requeued(e.step, e.causation_id),
     "discarded": lambda e: Discarded(e.step, e.note),
@@ -79,6 +82,8 @@ def local_fields(command: Any) -> tuple[str, str, str, str, str]:
     kind = type(command)
     if kind is Ended:
         return command.outcome, command.type, command.how, "", command.reason
+    if kind is Deferred and not command.is_attempt:
+        return "", "", WAITS_FOR_SCHEMA, "", command.reason
     if kind is Begin:
         return "", "", "joining" if command.joining else "", "", ""
     if kind is Requeued:

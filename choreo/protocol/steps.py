@@ -9,6 +9,9 @@ from choreo.protocol.role import Action, Compensation, Role, compensation_for
 
 _STATE_OF: dict[Outcome, StepState] = {SUCCEEDED: "completed", FAILED: "failed", COMPENSATED: "compensated"}
 
+UNKNOWN_VERSION = "unknown-version"
+"""The reason of a dead letter of a saga that is of a newer version than this release of the service knows."""
+
 
 def move(saga: Instance, step: str, progress: Progress, out: list[Decision], note: str = "") -> None:
     """Record an own step's progress; a change of its state is a row of the saga log."""
@@ -42,7 +45,7 @@ def unfit(role: Role, saga: Instance) -> str:
     if not saga.started:
         return "incomplete-history"
     if saga.version > role.contract.version:
-        return "unknown-version"
+        return UNKNOWN_VERSION
     return ""
 
 

@@ -22,7 +22,7 @@ def timeline_data(timeline: Timeline) -> dict[str, Any]:
         "summary": headline(timeline),
         "began": iso_time(timeline.began),
         "last": iso_time(timeline.last),
-        "duration_ms": timeline.last - timeline.began,
+        "duration_ms": timeline.last - timeline.began if timeline.is_span_known else None,
         "aborted_by": timeline.aborted_by or None,
         "participants": list(timeline.participants),
         "moments": [_moment(timeline, each) for each in timeline.moments],

@@ -83,6 +83,8 @@ def short_step(step: str, participant: str) -> str:
 def headline(timeline: Timeline) -> str:
     """Return the state of the saga in one sentence."""
     because = f": {timeline.aborted_by}" if timeline.aborted_by else ""
+    if not timeline.is_span_known:
+        return f"{timeline.state}{because}"
     if timeline.is_ended:
         return f"{timeline.state} after {span(timeline.last - timeline.began)}{because}"
     return f"{timeline.state} for {span(max(timeline.now - timeline.began, 0))}{because}"
@@ -98,6 +100,8 @@ def reason(moment: Moment) -> str:
     if moment.event and moment.event.void:
         return f"void: {moment.event.void}"
     if moment.what == "retrying":
+        if not moment.attempt:
+            return f"waits for a schema: {moment.why}"
         return f"attempt {moment.attempt} failed: {moment.why}" if moment.why else "an attempt failed"
     return moment.why
 

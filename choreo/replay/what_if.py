@@ -10,7 +10,7 @@ from choreo.outcome import START, SUCCEEDED
 from choreo.participant import Participant
 from choreo.ports import Codec, Store
 from choreo.protocol import Role
-from choreo.protocol.recorded_inputs import shows_keyed_by_id
+from choreo.protocol.recorded_inputs import WAITS_FOR_SCHEMA, shows_keyed_by_id
 from choreo.records import Entry
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.handler_result import HandlerResult, difference
@@ -177,7 +177,7 @@ class _Saga:
 
     def take(self, entry: Entry) -> None:
         """Take the next row."""
-        if entry.input == "deferred":
+        if entry.input == "deferred" and entry.kind != WAITS_FOR_SCHEMA:
             self.attempts[entry.step] += 1
         elif entry.input in ("ended", "observed", "buried", "requeued"):
             self.attempts[entry.step] = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from choreo.chain import PRUNED
+from choreo.chain import PRUNED, began_of
 from choreo.outcome import CANCEL, START, TIMED_OUT
+from choreo.protocol.recorded_inputs import WAITS_FOR_SCHEMA
 from choreo.records import DeadLetter, Entry
 from choreo.timeline.events import Event, event_of
 from choreo.timeline.participant_view import ParticipantView
@@ -135,11 +136,18 @@ def _moment(
         entry.new_state,
         entry.event_time if what == "pruned" else entry.recorded_at,
         entry.causation_id,
-        entry.recorded_at - cause.time if cause else None,
+        _took(entry, cause),
         published,
         _why(view, entry, what),
         _attempt(entry, before),
     )
+
+
+def _took(entry: Entry, cause: Event | None) -> int | None:
+    if entry.input == PRUNED:
+        began = began_of(entry)
+        return None if began is None else entry.event_time - began
+    return entry.recorded_at - cause.time if cause else None
 
 
 def _what(entry: Entry) -> What:
@@ -193,7 +201,12 @@ def _of_letters(letters: Sequence[DeadLetter], entry: Entry, what: What) -> Iter
 
 
 def _attempt(entry: Entry, before: Sequence[LocalMoment]) -> int:
-    """Return how many attempts at the step have failed with this one; 0 for any other row."""
-    if entry.input != "deferred":
+    """Return the number of the attempt that failed, as ``ctx.attempt`` counts; 0 for any other row.
+
+    It begins anew where the step is called again: for its compensation, or once its letter is requeued.
+    """
+    if entry.input != "deferred" or entry.kind == WAITS_FOR_SCHEMA:
         return 0
-    return 1 + sum(each.moment.what == "retrying" and each.moment.step == entry.step for each in before)
+    own = [each.moment for each in before if each.moment.step == entry.step]
+    ends = [number for number, each in enumerate(own, 1) if each.what not in ("executing", "retrying")]
+    return 1 + sum(each.attempt > 0 for each in own[max(ends, default=0) :])

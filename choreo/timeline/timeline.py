@@ -51,8 +51,14 @@ class Timeline:
 
     @property
     def began(self) -> int:
-        """The time of the first moment."""
-        return self.moments[0].time
+        """The time of the first moment, or that at which the saga began where its rows were pruned."""
+        pruned = [each.time - (each.took or 0) for each in self.moments if each.what == "pruned"]
+        return min([self.moments[0].time, *pruned])
+
+    @property
+    def is_span_known(self) -> bool:
+        """Whether it is known how long the saga took; an older choreo pruned its beginning too."""
+        return any(each.what != "pruned" or each.took is not None for each in self.moments)
 
     @property
     def last(self) -> int:

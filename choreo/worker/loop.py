@@ -161,6 +161,7 @@ class Worker:
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)
             self._store.recall()
+            self._processor.take_up_versions()
         self._topics.start()  # before anything is published, which a topic made anew would take
         if self._deaths:  # each time for longer, until the item is found in which the process ends
             self._be_careful(self._options.turn_items * 2 ** min(self._deaths - 1, 10))

@@ -22,6 +22,7 @@ from choreo.protocol import (
     Run,
     fold,
 )
+from choreo.protocol.steps import UNKNOWN_VERSION
 from choreo.records import LATEST, DeadLetter, Record, Scheduled, record_time
 from choreo.retry import Retry
 from choreo.worker.attempt import Attempt, attempt, failed, outcome, prepare
@@ -34,6 +35,8 @@ from choreo.worker.dead_letters import (
     UNKNOWN_HANDLER,
     UNWORKABLE,
     DeadLetters,
+    log,
+    settle_in_turn,
 )
 from choreo.worker.decisions import NO_EVENT, Decisions, FollowUp
 from choreo.worker.failure import detail_of
@@ -43,7 +46,7 @@ from choreo.worker.instances import item_about, remembered_item
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
-from choreo.worker.schedule import Schedule, expires_at
+from choreo.worker.schedule import Schedule, due_after, expires_at
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 
 MAX_DEATHS = 3
@@ -138,6 +141,16 @@ class Processor:
             return self._due_step(item, row, has_room)
         self._complete(self._due_beside(item, row))
         return None
+
+    def take_up_versions(self) -> None:
+        """Requeue the dead letters of sagas of a version that this release of the service knows."""
+        for letter in self._store.open_letters(UNKNOWN_VERSION):
+            role = self._roles.get(letter.saga_type)
+            known = role.contract.version if role else 0
+            if role and self.instances.get(role, letter.saga_id).version <= known:
+                comment = f"version {known} is known now"
+                settle_in_turn(self._store, letter, "requeued", comment, self._clock.now())
+                log.info("dead letter %d: requeued, as %s", letter.id, comment)
 
     def runs_alone(self, row: Scheduled) -> bool:
         """Whether a row must be marked as under way, with `mark`, before its handler runs inside a turn.
@@ -251,7 +264,7 @@ class Processor:
             self._schedule.put(item, task, name, self._clock.now())
             return []
         if task == "observer":
-            return self._observe(item, saga, name, 0)
+            return self._observe_in_order(item, saga, name, 0)
         return self._attempt(item, saga, self._handlers.of_step(item.saga_type, task, name, saga), 0)
 
     def _due_beside(self, item: Item, row: Scheduled) -> list[FollowUp]:
@@ -261,7 +274,7 @@ class Processor:
             return self._decisions.answer(item, row.name)
         if row.task == "observer":
             if saga.observers.get(row.name, ("",))[0] == row.event_id:
-                return self._observe(item, saga, row.name, row.attempt)
+                return self._observe_in_order(item, saga, row.name, row.attempt)
         elif Expire(row.name) in fold(item.role, saga, Due(row.name))[1]:
             return self._attempt(item, saga, self._handlers.named(row.name), row.attempt)
         return []
@@ -315,6 +328,16 @@ class Processor:
         self._complete(followups)
         return Call(item, handler, context, arguments, row, limit, self._is_traced)
 
+    def _observe_in_order(self, item: Item, saga: Instance, name: str, tried: int) -> list[FollowUp]:
+        """Run an observer, after those that have yet to handle an earlier event of the saga."""
+        event_id = item.trigger.envelope.id
+        if any(waiting[0] != event_id for other, waiting in saga.observers.items() if other != name):
+            due = due_after(self._store, item, name)
+            if due is not None:
+                self._schedule.put(item, "observer", name, due, tried)
+                return []
+        return self._observe(item, saga, name, tried)
+
     def _observe(self, item: Item, saga: Instance, name: str, tried: int) -> list[FollowUp]:
         if self._partitions.is_before_start(item.trigger):
             return self._decisions.apply(item, Observed(name))
@@ -366,7 +389,7 @@ class Processor:
 
     def _try_again(self, item: Item, handler: Handler, again: Again) -> list[FollowUp]:
         name = handler.known_as
-        followups = self._decisions.apply(item, Deferred(name, again.reason))
+        followups = self._decisions.apply(item, Deferred(name, again.reason, again.tried > 0))
         saga = self.instances.get(item.role, item.saga_id)
         if not handler.is_of_step or saga.step(name).activity == "waiting":
             due = self._clock.now() + round(again.pause.total_seconds() * 1000)

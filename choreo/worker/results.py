@@ -58,7 +58,7 @@ def result_of(handler: Handler, attempt: Attempt, tried: int, schema_retry: Retr
     if attempt.verdict == "ignored":
         return Ended(handler.step, COMPENSATED, next(iter(handler.emits)), "raised", attempt.reason)
     if attempt.verdict == "permanent":
-        return _failed(handler, attempt.reason, attempt.detail or attempt.reason, tried)
+        return _failed(handler, attempt.reason, attempt.detail or attempt.reason, tried + 1)
     return _retried(handler, attempt, tried + 1)
 
 
@@ -79,15 +79,15 @@ def _returned(handler: Handler, attempt: Attempt) -> Result:
 
 
 def _wait_for_schema(attempt: Attempt, waited: int, schema_retry: Retry) -> Result:
-    if waited >= schema_retry.attempts:
-        return Dead(attempt.verdict, attempt.reason, waited, attempt.type)
+    if waited >= schema_retry.most:
+        return Dead(attempt.verdict, attempt.reason, 0, attempt.type)
     return Again(schema_retry.pause(waited), -waited, attempt.reason)
 
 
 def _retried(handler: Handler, attempt: Attempt, tried: int) -> Result:
     endless = handler.task == "action" and handler.kind == "retriable"
     detail = attempt.detail or attempt.reason
-    if tried >= handler.retry.attempts and not endless:
+    if tried >= handler.retry.most and not endless:
         given_up = f"{GAVE_UP} {tried} attempts: "
         return _failed(handler, f"{given_up}{attempt.reason}", f"{given_up}{detail}", tried)
     return Again(handler.retry.pause(tried), tried, detail)

@@ -40,3 +40,19 @@ class Schedule:
 def expires_at(time: timedelta, trigger: TriggerEvent) -> int:
     """Return the end of a time that counts from the record of the triggering event, in milliseconds."""
     return trigger.time + round(time.total_seconds() * 1000)
+
+
+def due_after(store: Store, item: Item, observer: str) -> int | None:
+    """Return when an observer is due that waits for others at earlier events of its saga; None for none.
+
+    So all observers of a participant see the events of a saga in their order, although some are tried again.
+    """
+    scheduled = store.scheduled(item.saga_id, item.saga_type)
+    rows = [row for row in scheduled if row.task == "observer" and row.name != observer]
+    if not rows:
+        return None
+    history = store.history(item.saga_id, item.saga_type)
+    events = [entry.event_id for entry in history if entry.input == "event"]
+    place = {event_id: number for number, event_id in reversed([*enumerate(events)])}
+    own = place[item.trigger.envelope.id]
+    return max((row.due for row in rows if place.get(row.event_id, own) < own), default=None)

@@ -59,6 +59,7 @@ def test_an_unknown_option_is_refused_and_the_known_one_named(
         ({"timeout": timedelta(0)}, "timeout=0:00:00: must be positive", "None for no timeout"),
         ({"timeout": timedelta(seconds=-1)}, "must be positive", "None for no timeout"),
         ({"retry": 3}, "retry=3 is not a Retry", "retry=Retry(attempts=3)"),
+        ({"kind": "retriable", "retry": Retry(attempts=3)}, "retried until it succeeds", "drop attempts="),
         ({"answer": "no"}, "answer='no' can't be called", "answer=lambda event, reason: …"),
         ({"kind": "pivott"}, "kind='pivott' is unknown", "did you mean 'pivot'?"),
         ({"kind": "start"}, "kind='start' is unknown", "kinds: compensatable, pivot, retriable"),

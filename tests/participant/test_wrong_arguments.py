@@ -170,7 +170,7 @@ PUBLIC: Mapping[str, Public] = {
     "Retry": Public(
         Retry,
         {},
-        {"attempts": ("a number",), "delay": _SPAN, "factor": ("a number",), "longest": ()},
+        {"attempts": ("a number", *_MAYBE), "delay": _SPAN, "factor": ("a number",), "longest": ()},
     ),
     "External": Public(
         lambda **given: Participant("sage", sagas=[quiz], external=[External(**given)]).roles(),

@@ -196,7 +196,7 @@ def test_an_unknown_schema_is_waited_for_and_then_a_dead_letter(rig: Rigs) -> No
         shop.settle()
     assert pauses == [1, 2, 4, 8, 16]
     (letter,) = shop.letters()
-    assert (letter.reason, letter.attempt) == ("unknown-fingerprint", 6)
+    assert (letter.reason, letter.attempt) == ("unknown-fingerprint", 0)
 
 
 def test_a_version_that_is_not_known_is_folded_and_not_acted_on(rig: Rigs) -> None:

@@ -93,7 +93,7 @@ def test_what_fails_again_is_a_dead_letter_again(rig: Rigs) -> None:
     rigged.clock.advance(1)
     rigged.settle()
     (letter,) = open_letters(rigged)
-    assert (letter.reason, letter.attempt) == ("gave-up", 1)
+    assert (letter.reason, letter.attempt) == ("gave-up", 2)
     ask(rigged)
     assert rigged.published() == [TripBooked("t")]
 

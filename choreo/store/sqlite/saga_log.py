@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from choreo.chain import PRUNED, ZEROS, Row, digest_of, head_of, link_of
+from choreo.chain import PRUNED, ZEROS, Row, digest_of, head_of, link_of, pruned_note
 from choreo.errors import StoreError
 from choreo.records import Entry, SagaKey
 from choreo.store.sqlite.errors import store_error
@@ -235,7 +235,7 @@ def tombstone(saga: SagaKey, chain: Sequence[Row], at: int) -> tuple[Entry, byte
     entry = Entry(
         *(*saga, last.saga_version, last.saga_state, at, PRUNED, "", "pending", "pending"),
         event_time=last.recorded_at,
-        note=f"{len(of_saga)} rows",
+        note=pruned_note(len(of_saga), of_saga[0].recorded_at),
     )
     return entry, head, link_of(head, entry, ZEROS)
 

@@ -83,6 +83,9 @@ _ADD_LETTER = (
     f"INSERT INTO dead_letters ({columns(_LETTER_FIELDS)}) VALUES ({', '.join('?' * len(_LETTER_FIELDS))})"
 )
 _LETTERS = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters ORDER BY id"
+_OPEN_LETTERS = (
+    f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE state = 'open' AND reason = ? ORDER BY id"
+)
 _LETTER = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE id = ?"
 _CLOSE_LETTER = """
 UPDATE dead_letters SET state = ?, comment = ?, closed_at = ? WHERE id = ? AND state = 'open'
@@ -375,6 +378,10 @@ class SQLiteStore:
     def dead_letters(self) -> Sequence[DeadLetter]:
         """Return the dead letters, open or closed, oldest first."""
         return [DeadLetter._make(row) for row in self._rows(_LETTERS)]
+
+    def open_letters(self, reason: str) -> Sequence[DeadLetter]:
+        """Return the open dead letters with a reason, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(_OPEN_LETTERS, reason)]
 
     def dead_letter(self, identity: int) -> DeadLetter | None:
         """Return one dead letter, None where there is none with that id."""
