@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from choreo.records import SagaKey
 from choreo.render.json import timeline_data
 from choreo.render.wording import headline
 from choreo.store.sqlite.store import SQLiteStore
@@ -28,7 +29,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig.clock.advance(1_000_000)
     other = SQLiteStore(rig.path)
     with other.turn():
-        assert other.saga_log.prune("s1", rig.clock.now()) > 1
+        assert other.saga_log.prune(SagaKey("s1", "trip"), rig.clock.now()) > 1
     other.close()
     yield rig
     rig.close()
