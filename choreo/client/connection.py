@@ -158,10 +158,10 @@ class StoreConnection:
         status = None
         while True:
             with self._reading() as store:
-                count = len(self._entries(store, saga_id, saga))
+                last = store.last_entry(saga_id)
             left = until - time.monotonic()
-            if count != seen or left <= 0:
-                seen, status = count, self.status(saga_id, saga)
+            if last != seen or left <= 0:
+                seen, status = last, self.status(saga_id, saga)
             if left <= 0 or (status is not None and status.is_ended):
                 return status
             time.sleep(min(left, _LOOK_SECONDS))

@@ -71,6 +71,10 @@ class Store(Protocol):
         """Return a saga's entries, oldest first; without a type, those of all sagas with the id."""
         ...
 
+    def last_entry(self, saga_id: str) -> int:
+        """Return the number of the last entry of the sagas with an id, 0 where there is none; cheap."""
+        ...
+
     def is_keyed_by_id(self, saga_id: str, saga_type: str) -> bool:
         """Whether the store held a saga before it was keyed by saga type and id.
 

@@ -108,6 +108,17 @@ class StoreConformance:
         assert list(store.history("s1")) == [full, entry(note="later")]
         assert list(other.history("s1")) == [full, entry(note="later")]
 
+    def test_the_last_entry_of_an_id_grows_with_each_of_its_entries(self, store: Store, other: Store) -> None:
+        """Of any saga type, and of no other id."""
+        assert store.last_entry("s1") == 0
+        seen = [0]
+        for number in range(3):
+            with store.turn():
+                store.append([entry(saga_type=f"type-{number}"), entry("s2")])
+                seen.append(store.last_entry("s1"))
+            assert other.last_entry("s1") == seen[-1]
+        assert seen == sorted(set(seen))
+
     def test_history_sees_the_open_turn(self, store: Store, other: Store) -> None:
         """A turn reads what it wrote; others only what was committed."""
         with store.turn():

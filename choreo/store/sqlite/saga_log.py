@@ -15,6 +15,7 @@ from typing import Any
 
 from choreo.chain import PRUNED, ZEROS, Row, digest_of, head_of, link_of, pruned_note
 from choreo.errors import StoreError
+from choreo.outcome import CANCEL
 from choreo.records import Entry, SagaKey
 from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.heads import Heads, chain_rows, keyed_by_id, rows_with_id
@@ -37,16 +38,24 @@ ORDER BY saga_id, saga_type LIMIT ?
 """
 _WITH_ID = "SELECT DISTINCT saga_id, saga_type FROM saga_log WHERE saga_id = ? ORDER BY saga_type"
 _NEXT = "SELECT max(id), min(recorded_at) FROM (SELECT * FROM saga_log WHERE id > ? ORDER BY id LIMIT ?)"
-_ENDED = """
+# A saga of which nothing but its cancellation is known may never start: by its age, it is at rest as well.
+_BEGAN = f"""
+EXISTS (
+    SELECT 1 FROM saga_log AS row
+    WHERE row.saga_id = {{0}}.saga_id AND row.saga_type = {{0}}.saga_type AND row.step <> '{CANCEL}'
+)
+"""
+_ENDED = f"""
 SELECT saga_id, saga_type FROM saga_log AS last
-WHERE id > ? AND id <= ? AND recorded_at < ? AND saga_state IN ('completed', 'failed') AND input <> 'pruned'
+WHERE id > ? AND id <= ? AND recorded_at < ? AND input <> 'pruned'
+AND (saga_state IN ('completed', 'failed') OR NOT {_BEGAN.format("last")})
 AND NOT EXISTS (
     SELECT 1 FROM saga_log AS later
     WHERE later.saga_id = last.saga_id AND later.saga_type = last.saga_type AND later.id > last.id
 )
 ORDER BY id
 """
-_BUSY = """
+_BUSY = f"""
 WITH asked AS (
     SELECT json_extract(value, '$[0]') AS saga_id, json_extract(value, '$[1]') AS saga_type FROM json_each(?)
 )
@@ -67,6 +76,7 @@ WHERE (
     SELECT saga_state FROM saga_log AS row
     WHERE row.saga_id = asked.saga_id AND row.saga_type = asked.saga_type ORDER BY id DESC LIMIT 1
 ) NOT IN ('completed', 'failed')
+AND {_BEGAN.format("asked")}
 """
 _UNLOCK = "UPDATE choreo_store SET unlocked = ?"
 _ERASE = "UPDATE saga_log SET payload = NULL, salt = NULL, digest = ? WHERE id = ?"
@@ -227,13 +237,14 @@ def tombstone(saga: SagaKey, chain: Sequence[Row], at: int) -> tuple[Entry, byte
     """Return the row that stands for all rows of a saga, with its digest and its link.
 
     The digest is the last link of the chain that the row stands for. The row says when the saga's last row
-    was recorded, and how many there were.
+    was recorded, and how many there were. A saga that was cancelled before its start is failed from then on.
     """
     head = head_of(chain)
     of_saga = [row.entry for row in chain if row.entry.saga_type == saga.saga_type]
     last = of_saga[-1]
+    state = last.saga_state if last.saga_state in ("completed", "failed") else "failed"
     entry = Entry(
-        *(*saga, last.saga_version, last.saga_state, at, PRUNED, "", "pending", "pending"),
+        *(*saga, last.saga_version, state, at, PRUNED, "", "pending", "pending"),
         event_time=last.recorded_at,
         note=pruned_note(len(of_saga), of_saga[0].recorded_at),
     )

@@ -29,6 +29,7 @@ _LETTER_FIELDS = DeadLetter._fields[:-1]  # all but the id, which the database g
 _HISTORY = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? AND saga_type = ? ORDER BY id"
 _HISTORIES = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
 _ROWS = f"SELECT id, {columns(Entry._fields)} FROM saga_log WHERE id > ? ORDER BY id LIMIT ?"
+_LAST_ENTRY = "SELECT max(id) FROM saga_log WHERE saga_id = ?"
 _PAYLOAD = """
 SELECT payload FROM saga_log
 WHERE saga_id = ? AND saga_type = ? AND event_type = ?
@@ -198,6 +199,12 @@ class SQLiteStore:
         if not entries:
             self._heads.new(saga_id, saga_type)
         return entries
+
+    def last_entry(self, saga_id: str) -> int:
+        """Return the number of the last entry of the sagas with an id, 0 where there is none; cheap."""
+        if self._pending.concerns(saga_id):
+            self._write()
+        return self._rows(_LAST_ENTRY, saga_id)[0][0] or 0
 
     def is_keyed_by_id(self, saga_id: str, saga_type: str) -> bool:
         """Whether the store held a saga before it was keyed by saga type and id."""
