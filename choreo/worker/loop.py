@@ -18,6 +18,7 @@ from choreo.ports import Assignment, Clock, Codec, Log, Refusal, Store
 from choreo.records import Lane, Partition, Record, Scheduled
 from choreo.retry import Retry
 from choreo.worker.calls import Call, Calls, Finished, Runner
+from choreo.worker.clocks import Clocks
 from choreo.worker.failure import detail_of, is_of_an_item
 from choreo.worker.outbox import publications
 from choreo.worker.partitions import From, Partitions
@@ -30,6 +31,9 @@ log = logging.getLogger("choreo.worker")
 
 _CALL_SECONDS = 0.005
 """The longest wait for the log while calls are under way, which delays the commit of their results."""
+
+_STALLED = 5.0
+"""Seconds without a turn after which the age of a record says nothing about the clocks."""
 
 
 @dataclass
@@ -101,12 +105,14 @@ class Worker:
         self._pid = os.getpid()
         self._topics = Topics(participant, store, records, clock)
         self._partitions = Partitions(store, records, options.start, self._topics)
+        self._clocks = Clocks(participant.name, clock, self._topics.is_stamped_by_broker)
         self._processor = Processor(
             participant,
             store,
             codec,
             clock,
             self._partitions,
+            self._clocks,
             sagas_in_memory=options.sagas_in_memory,
             schema_retry=options.schema_retry,
             redact=options.redact,
@@ -228,6 +234,8 @@ class Worker:
         self._in_flight -= len(taken.acknowledged) + len(taken.refused)
         if taken.ended:
             self._partitions.end_at(taken.ended)
+        if taken.records and self._partitions.live and self._clock.monotonic() - self._looked < _STALLED:
+            self._clocks.look(taken.records)
 
     def _wait(self) -> float:
         """Return how many seconds to wait for the log."""

@@ -28,6 +28,7 @@ from choreo.retry import Retry
 from choreo.worker.attempt import Attempt, attempt, failed, outcome, prepare
 from choreo.worker.binding import Binding
 from choreo.worker.calls import Call, Finished, Limit
+from choreo.worker.clocks import Clocks
 from choreo.worker.dead_letters import (
     DISCARD,
     PROCESS_ENDED,
@@ -67,6 +68,7 @@ class Processor:
         codec: Codec,
         clock: Clock,
         partitions: Partitions,
+        clocks: Clocks,
         *,
         sagas_in_memory: int,
         schema_retry: Retry,
@@ -77,6 +79,7 @@ class Processor:
         self._codec = codec
         self._clock = clock
         self._partitions = partitions
+        self._clocks = clocks
         self._schema_retry = schema_retry
         self._is_traced = telemetry.is_on()
         self._roles = participant.roles()
@@ -401,7 +404,9 @@ class Processor:
     def _time_out(self, item: Item, handler: Handler) -> list[FollowUp]:
         progress = self.instances.get(item.role, item.saga_id).step(handler.step)
         begun = progress.activity == "running" or progress.attempt > 0
-        return self._decisions.apply(item, timed_out(handler, begun=begun))
+        return self._decisions.apply(
+            item, timed_out(handler, begun=begun, clock=self._clocks.blame(item.trigger))
+        )
 
     def _is_running(self, item: Item, handler: Handler) -> bool:
         saga = self.instances.get(item.role, item.saga_id)

@@ -62,9 +62,12 @@ def result_of(handler: Handler, attempt: Attempt, tried: int, schema_retry: Retr
     return _retried(handler, attempt, tried + 1)
 
 
-def timed_out(handler: Handler, *, begun: bool) -> Ended:
-    """Return the end of a step whose timeout passed, before its first attempt or after it has ``begun``."""
-    return _ended(handler, TIMED_OUT, partly=handler.partial and begun)
+def timed_out(handler: Handler, *, begun: bool, clock: str = "") -> Ended:
+    """Return the end of a step whose timeout passed, before its first attempt or after it has ``begun``.
+
+    ``clock`` blames one, where another clock than this host's may be the cause.
+    """
+    return _ended(handler, f"{TIMED_OUT} {clock}".rstrip(), partly=handler.partial and begun)
 
 
 def _returned(handler: Handler, attempt: Attempt) -> Result:

@@ -40,6 +40,7 @@ class Topics:
         self._clock = clock
         self._partitions: dict[str, int] = {}
         self._said: frozenset[Difference] = frozenset()
+        self._stamped: frozenset[str] = frozenset()
         self._next = 0.0
 
     def start(self) -> None:
@@ -83,6 +84,10 @@ class Topics:
                 raise _made_anew(each.topic, self.ids[each.topic], each.id)
         self._compare([each for each in states if each.partitions or each.topic not in self.read])
 
+    def is_stamped_by_broker(self, topic: str) -> bool:
+        """Whether the broker stamps a topic's records, as far as it says."""
+        return topic in self._stamped
+
     def is_added(self, partition: Partition) -> bool:
         """Whether a partition that is new to the store was added to a topic in use."""
         topic, number = partition
@@ -106,6 +111,10 @@ class Topics:
         """Raise for a loss, and warn of every other difference that was not there at the last look."""
         found: set[Difference] = set()
         for state in states:
+            if state.settings.get("message.timestamp.type") == "LogAppendTime":
+                self._stamped |= {state.topic}
+            else:
+                self._stamped -= {state.topic}
             found.update(differences(state, self._needs[state.topic]))
             found.update(self._grown(state.topic, state.partitions))
         for loss in (each for each in found if each.is_loss and each.setting != "topic"):
