@@ -7,7 +7,6 @@ specification, "Object Container Files".
 from __future__ import annotations
 
 import json
-import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 import fastavro
 
+from choreo import drafts
 from choreo.audit.export import BYTES, COLUMNS, HINT, Origin, Record, rows_in
 from choreo.chain import Row
 from choreo.errors import ArchiveError
@@ -56,18 +56,12 @@ _SCHEMA = fastavro.parse_schema(
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file that is renamed to ``path`` when the block succeeds, and removed otherwise."""
-    draft = path.with_name(f".{path.name}.new")
+    """Open a private file that takes the place of ``path`` when the block succeeds, and is gone otherwise."""
     try:
-        with draft.open("wb") as file:
+        with drafts.whole_file(path, drafts.PRIVATE) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
     except OSError as error:
         raise ArchiveError(f"{path} can't be written: {error.strerror}", hint="check the folder") from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write_json_lines(records: Iterable[Record], file: IO[bytes]) -> None:

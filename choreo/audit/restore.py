@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import groupby, islice
 from pathlib import Path
 from typing import IO
@@ -13,6 +13,7 @@ from choreo.audit.export import HINT, Origin
 from choreo.audit.formats import read_export
 from choreo.audit.verification import all_sagas
 from choreo.chain import Row, chain_of, first_broken_link
+from choreo.drafts import draft_folder
 from choreo.errors import ArchiveError
 from choreo.ports import Store
 from choreo.store.sqlite.saga_log import ALL_KEYED_BY_ID, copy_owner, copy_rows
@@ -34,16 +35,16 @@ def import_export(file: IO[bytes], path: Path, progress: Progress = iter) -> Ori
         raise ArchiveError(
             f"{path} is there already", hint="an import makes a store of its own: name another"
         )
-    draft = path.with_name(f".{path.name}.importing")
+    origin, rows = read_export(file)
     try:
-        origin, rows = read_export(file)
-        _clear(draft)
-        with closing(SQLiteStore(draft)) as store:
-            fill(store, origin, progress(rows))
-            _refuse_broken_chains(store)
-        os.replace(draft, path)
-    finally:
-        _clear(draft)
+        with draft_folder(path) as folder:
+            draft = folder / "store.db"
+            with closing(SQLiteStore(draft)) as store:
+                fill(store, origin, progress(rows))
+                _refuse_broken_chains(store)
+            os.replace(draft, path)
+    except OSError as error:
+        raise ArchiveError(f"{path} can't be made: {error.strerror}", hint="check the folder") from None
     return origin
 
 
@@ -87,9 +88,3 @@ def _refuse_broken_chain(saga_id: str, rows: Iterable[Row], unchained: int) -> N
     broken = first_broken_link(rows, unchained)
     if broken:
         raise ArchiveError(f"saga {saga_id}, row {broken.row.id}: {broken.why}", hint=HINT)
-
-
-def _clear(draft: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            draft.with_name(draft.name + suffix).unlink()

@@ -10,7 +10,6 @@ since nothing in a body says which of them it is, the second is never written.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 from choreo.avro.derivation import schema_of
 from choreo.avro.resolution import incompatibilities, logical_changes
 from choreo.avro.schema import ParsedSchema, parse_schema
+from choreo.drafts import SHARED, whole_file
 from choreo.errors import IncompatibleSchema, SchemaError
 from choreo.events import event_name
 
@@ -302,9 +302,8 @@ def _replace(path: Path, text: str) -> bool:
         if path.exists() and path.read_bytes() == content:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
-        draft.write_bytes(content)
-        os.replace(draft, path)
+        with whole_file(path, SHARED) as file:
+            file.write(content)
     except OSError as error:
         raise SchemaError(f"{path}: can't be written: {error.strerror}") from None
     return True

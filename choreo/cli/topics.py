@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +139,7 @@ def _print(
             }
             for topic in topics
         ]
-        click.echo(json.dumps({"topics": written}, indent=2))
+        output.data({"topics": written})
         return
     for topic in topics:
         result, different = results[topic]

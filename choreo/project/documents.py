@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from choreo.drafts import SHARED, whole_file
 from choreo.errors import ManifestError
 from choreo.manifest import MAX_BYTES
 
@@ -25,10 +25,9 @@ def read_document(path: Path) -> bytes:
 
 def write_document(path: Path, text: str) -> None:
     """Write a document. Raises `ManifestError` where it can't be."""
-    draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
+        with whole_file(path, SHARED) as file:
+            file.write(text.encode())
     except OSError as error:
         raise ManifestError(f"{path}: can't be written: {error.strerror}") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from choreo.drafts import draft_folder, make_private
 from choreo.errors import ConfigurationError
 from choreo.ports import Store
 from choreo.records import Entry
@@ -61,6 +62,7 @@ def copy_database(source: Path, target: Path) -> None:
     if not source.is_file():
         raise ConfigurationError(f"there is no file {source}", hint="name a copy of the store")
     try:
+        make_private(target)
         with (
             closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as given,
             closing(sqlite3.connect(target)) as copied,
@@ -100,6 +102,8 @@ def draft_store(
             yield store
         return
     unfinished = path.with_name(f"{path.name}.rebuilding")
+    if unfinished.is_symlink():
+        raise ConfigurationError(f"{unfinished} is a symbolic link", hint="remove it")
     with _open(unfinished, backup) as store:
         yield store
     os.replace(unfinished, path)
@@ -108,9 +112,9 @@ def draft_store(
 @contextmanager
 def _open(path: Path, backup: Path | None) -> Iterator[SQLiteStore]:
     if backup is not None and not path.exists():
-        copied = path.with_name(f"{path.name}.copy")
-        copied.unlink(missing_ok=True)
-        copy_database(backup, copied)
-        os.replace(copied, path)
+        with draft_folder(path) as folder:
+            copied = folder / "store.db"
+            copy_database(backup, copied)
+            os.replace(copied, path)
     with closing(SQLiteStore(path)) as store:
         yield store

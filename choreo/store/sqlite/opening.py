@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from sqlite_utils import Database
 
+from choreo.drafts import make_private
 from choreo.errors import StoreError
 from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.files import identity_of
@@ -32,6 +34,7 @@ def open_database(
     if name != ":memory:":
         _check_path(Path(path))
         refuse_inherited(name)
+        _make_private(name)
         if image:
             raise StoreError(f"{name} is a file: only a database in memory begins with an image")
     try:
@@ -58,6 +61,12 @@ def open_database(
     except BaseException:
         connection.close()
         raise
+
+
+def _make_private(name: str) -> None:
+    """Make the file that SQLite would make for everybody to read; the files beside it get its mode."""
+    with suppress(OSError):  # SQLite says what is wrong
+        make_private(Path(os.path.realpath(name)))
 
 
 def _check_path(path: Path) -> None:
