@@ -103,6 +103,8 @@ class TopicDescriptions:
         except KafkaException as error:
             if cause(error).code() in MISSING:
                 return TopicState(name)
+            if cause(error).code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                return TopicState(name, problem=cause(error).str())
             raise refused(f"could not ask for topic {name}", cause(error)) from error
         own = {_OWN_LIMIT: str(self._settings[_OWN_LIMIT])} if _OWN_LIMIT in self._settings else {}
         problem = ""

@@ -30,11 +30,12 @@ _MARGINS: Final = {
 
 
 class TopicState(NamedTuple):
-    """A topic as its cluster describes it; without ``partitions`` it does not exist.
+    """A topic as its cluster describes it; without ``partitions`` it does not exist, or may not be seen.
 
     ``id`` is another one for each topic that ever had the name, empty where the cluster gives none.
     ``replicas`` are the copies of the partition that has the fewest. ``settings`` are those in effect, set on
-    the topic or inherited, and the producer's ``message.max.bytes``; ``problem`` is why they can't be read.
+    the topic or inherited, and the producer's ``message.max.bytes``; ``problem`` is why
+    some of this can't be read.
     """
 
     topic: str
@@ -63,9 +64,10 @@ def differences(state: TopicState, need: TopicNeed) -> list[Difference]:
     """Return in what a topic differs from what is required, losses first."""
     if not state.partitions:
         why = "its events can't be published" if need.use == "export" else "nothing can be read"
-        return [Difference(need.topic, "topic", "missing", "there", why, is_loss=need.use != "export")]
-    found = [each for rule in _RULES[need.use] for each in rule(state, need)]
-    return sorted(found, key=lambda each: not each.is_loss)
+        found = f"out of sight ({state.problem})" if state.problem else "missing"
+        return [Difference(need.topic, "topic", found, "there", why, is_loss=need.use != "export")]
+    every = [each for rule in _RULES[need.use] for each in rule(state, need)]
+    return sorted(every, key=lambda each: not each.is_loss)
 
 
 def settings_for(need: TopicNeed, replicas: int) -> dict[str, str]:

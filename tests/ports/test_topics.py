@@ -96,3 +96,5 @@ def test_settings_that_may_not_be_read_are_told() -> None:
     """Whether the topic is compacted, say, isn't known then."""
     (unknown,) = differences(TopicState("t", "id", 1, 3, {}, "no access"), TopicNeed("t"))
     assert "no access" in unknown.why
+    (unseen,) = differences(TopicState("t", problem="no access"), TopicNeed("t", "export"))
+    assert (unseen.found, unseen.is_loss) == ("out of sight (no access)", False)
