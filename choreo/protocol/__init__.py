@@ -22,8 +22,9 @@ the new state and the decisions. The worker, the simulator of the test kit and t
   its own timeout calls the compensation too.
 - **R8 end**: the first ``completes`` or ``fails`` event ends the saga (after a failure, ``completes`` does so
   only if a pivot has succeeded); later outcomes are void, and compensations that were called still run.
-- **R9 facts stay facts**: what a participant did is folded from the rows of its saga log, under the
-  declarations of today; rows of a step that is not declared any more are passed over.
+- **R9 facts stay facts**: what a participant did is read from the rows of its saga log, never decided anew by
+  the declarations of today, which act on what is folded from then on; rows of a step that is not declared any
+  more are passed over.
 - **R10 one item, one blame**: what a handler or a record raises is undone alone, and becomes a failed attempt
   or a dead letter of its own saga; an error that only the commit of a turn reveals still stops the worker.
 

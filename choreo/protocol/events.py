@@ -44,6 +44,8 @@ def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision])
         out.append(Ignored("void"))
         return
     saga.types.add(event.type)
+    if event.step == START and event.type == role.contract.starts and _is_another_clients(role, saga, event):
+        steps.move(saga, START, Progress("completed", result=event.type), out)
     if not is_ours:
         saga.unowned[event.id] = UnownedOutcome(event.step, event.outcome, event.type)
         out += (Unowned(event.step), Bury("outcome", event.step, f"{FOREIGN_OUTCOME}: {_HINT}"))
@@ -65,6 +67,11 @@ def _react(
             steps.trigger(role, saga, action, out)
     _queue_observers(role, saga, event, out)
     _arm(role, saga, event, out)
+
+
+def _is_another_clients(role: Role, saga: Instance, event: Envelope) -> bool:
+    """Whether somebody else started a saga whose start is this participant's."""
+    return START in role.action and START not in saga.steps and event.source != role.participant
 
 
 def _is_ours(saga: Instance, role: Role, event: Envelope) -> bool:
@@ -103,8 +110,6 @@ def _record(role: Role, saga: Instance, event: Envelope) -> bool:
     if event.step == START and event.outcome == SUCCEEDED:
         saga.started, saga.version = True, event.saga_version
         saga.keyed_by_id = saga.keyed_by_id or is_keyed_by_id(event)
-        if START in role.action and START not in saga.steps:  # started by another client
-            saga.steps[START] = Progress("completed", result=event.type)
     return _ends_validly(role.contract, saga, event.type)
 
 

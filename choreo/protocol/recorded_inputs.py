@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from choreo.envelope import Envelope, is_keyed_by_id
+from choreo.outcome import SUCCEEDED
 from choreo.protocol import (
     Begin,
     Buried,
@@ -19,11 +20,13 @@ from choreo.protocol import (
     Input,
     Instance,
     Observed,
+    Progress,
     Pruned,
     Requeued,
     Role,
     fold_into,
 )
+from choreo.protocol.instance import PENDING
 from choreo.records import Entry
 
 WAITS_FOR_SCHEMA = "schema"
@@ -105,13 +108,44 @@ def shows_keyed_by_id(role: Role, entries: Iterable[Entry]) -> bool:
 def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
     """Return the saga that its rows of the saga log fold to.
 
-    The rows of a step that the service does not declare any more are passed over (R9).
+    What the rows say of an own step's state is a fact, whatever the declarations of today would decide
+    about the same input (R9). The rows of a step that the service does not declare any more are passed over.
     """
     saga, entries = Instance(), list(entries)
     saga.keyed_by_id = shows_keyed_by_id(role, entries)
-    for entry in entries:
-        if entry.input in ("begin", "ended") and entry.step not in role.action:
+    for rows in _by_input(entries):
+        first = rows[0]
+        if first.input in ("begin", "ended") and first.step not in role.action:
             continue
-        if entry.input:
-            fold_into(role, saga, input_of(entry))
+        before = dict(saga.steps)
+        if first.input:
+            fold_into(role, saga, input_of(first))
+        if saga.steps != before or any(row.old_state != row.new_state for row in rows):
+            _keep_facts(role, saga, before, rows)
     return saga
+
+
+def _by_input(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield the rows of one input after the other: its own row, and those of its consequences."""
+    rows: list[Entry] = []
+    for entry in entries:
+        if entry.input and rows:
+            yield rows
+            rows = []
+        rows.append(entry)
+    if rows:
+        yield rows
+
+
+def _keep_facts(role: Role, saga: Instance, before: Mapping[str, Progress], rows: Sequence[Entry]) -> None:
+    """Let each own step be in the state that the rows of an input say, or in the one of before."""
+    recorded = {row.step: row for row in rows if row.step in role.action and row.old_state != row.new_state}
+    for step in {*recorded, *saga.steps}:
+        progress = saga.step(step)
+        if step in recorded:
+            row = recorded[step]
+            if progress.state != row.new_state:
+                result = row.event_type if row.outcome == SUCCEEDED else progress.result
+                saga.steps[step] = Progress(row.new_state, result=result)  # type: ignore[arg-type]
+        elif progress.state != before.get(step, PENDING).state:
+            saga.steps[step] = before.get(step, PENDING)
