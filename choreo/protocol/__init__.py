@@ -16,6 +16,8 @@ the new state and the decisions. The worker, the simulator of the test kit and t
 - **R5 answer**: a step answers exactly when it was triggered: a compensation called before that bars its
   action, one called while the action executes waits for the result, and where the step's outcome is
   ``timed_out`` the answer is the compensated event, as a failure would be void.
+  A failure that a handler returns says that nothing was done by that attempt: where an earlier one may have
+  had effects, the step is compensated before its failure is published.
 - **R6 at most once**: each action and each compensation takes effect at most once in a saga.
 - **R7 reverse edges**: a step is compensated when every step that its success event triggers, and that can
   fail, has failed or is compensated, a step without such successors at the saga's first failure or timeout;
@@ -26,7 +28,7 @@ the new state and the decisions. The worker, the simulator of the test kit and t
   the declarations of today, which act on what is folded from then on; rows of a step that is not declared any
   more are passed over.
 - **R10 one item, one blame**: what a handler or a record raises is undone alone, and becomes a failed attempt
-  or a dead letter of its own saga; an error that only the commit of a turn reveals still stops the worker.
+  or a dead letter of its own saga; a turn that is lost as a whole is done again item by item.
 
 The life of a step, as its owner sees it::
 

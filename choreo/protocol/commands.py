@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from choreo.outcome import COMPENSATED, SUCCEEDED, TIMED_OUT
+from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
 from choreo.protocol import steps
 from choreo.protocol.decisions import Answer, Bury, Decision, Expire, Publish, Queue, Run, Task
 from choreo.protocol.inputs import (
@@ -35,7 +35,10 @@ def begin(role: Role, saga: Instance, command: Begin, out: list[Decision]) -> No
     elif progress.activity != "running" and _too_late(saga, action, command):
         steps.give_up(saga, action, out)
     else:
-        steps.move(saga, command.step, progress._replace(state="executing", activity="running"), out)
+        # One that runs already was under way when the process ended.
+        attempt = progress.attempt + (progress.activity == "running")
+        begun = progress._replace(state="executing", activity="running", attempt=attempt)
+        steps.move(saga, command.step, begun, out)
         out.append(Run("action", command.step))
 
 
@@ -57,7 +60,7 @@ def ended(role: Role, saga: Instance, command: Ended, out: list[Decision]) -> No
         if command.outcome == SUCCEEDED:
             _succeeded(saga, action, command, out)
         elif command.how == "partial":
-            steps.compensate_partial(saga, action, out, command.reason)
+            steps.compensate_partial(saga, action, out, command.reason, command.type)
         else:
             _failed(saga, action, command, out)
 
@@ -85,13 +88,24 @@ def _failed(saga: Instance, action: Action, command: Ended, out: list[Decision])
 def _undone(saga: Instance, action: Action, command: Ended, out: list[Decision]) -> None:
     progress = saga.step(action.step)
     if progress.owes_failure and saga.outcomes.get(action.step) != TIMED_OUT:
-        steps.settle(saga, action, "failed", out, progress.reason or command.reason)
+        _fail_undone(saga, action, out, progress.reason or command.reason)
         return
     steps.move(saga, action.step, Progress("compensated", result=progress.result), out)
     if command.how == "returned":
         out.append(Publish(action.step, COMPENSATED, command.type))
     else:
         out.append(Answer(action.step, COMPENSATED, command.type, command.reason))
+
+
+def _fail_undone(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
+    """Publish the failure of a step whose partial effects are undone."""
+    progress = saga.step(action.step)
+    if not progress.failure:
+        steps.settle(saga, action, "failed", out, reason)
+        return
+    steps.move(saga, action.step, Progress("failed", reason=reason), out, reason)
+    if not saga.end:
+        out.append(Publish(action.step, FAILED, progress.failure))
 
 
 def deferred(role: Role, saga: Instance, command: Deferred, out: list[Decision]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from choreo.envelope import Envelope
-from choreo.outcome import Outcome
+from choreo.outcome import FAILED, Outcome
+from choreo.protocol.instance import Progress
+from choreo.protocol.role import Action
 
 
 class Begin(NamedTuple):
@@ -22,7 +24,8 @@ class Ended(NamedTuple):
     """A handler of a step ended, and is not attempted again.
 
     ``how``: it ``returned`` the event ``type``; it ``raised`` a permanent error, or in its last attempt, so
-    that the runtime builds the answer; or it raised and may have had ``partial`` effects outside.
+    that the runtime builds the answer; or it raised and may have had ``partial`` effects outside, where
+    ``type`` is the failure that a later attempt returned, if one did (see `after_attempts`).
     """
 
     step: str
@@ -30,6 +33,21 @@ class Ended(NamedTuple):
     type: str
     how: Literal["returned", "raised", "partial"] = "returned"
     reason: str = ""
+
+    def after_attempts(self, action: Action, progress: Progress) -> Ended:
+        """Return the end of a step whose earlier attempts may have had effects: those are undone first.
+
+        A returned failure says that nothing was done by that attempt; it says nothing of one before it that
+        raised, was cut off, or was under way when the process ended.
+        """
+        tried = action.partial and progress.attempt > 0
+        if tried and self.outcome == FAILED and self.how == "returned":
+            return self._replace(how="partial", reason=self.reason or EARLIER)
+        return self
+
+
+EARLIER = "an earlier attempt may have had effects"
+"""The reason why a step is compensated that returned its failure."""
 
 
 class Deferred(NamedTuple):

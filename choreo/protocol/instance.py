@@ -23,9 +23,10 @@ _STATE_OF_OUTCOME: dict[str, StepState] = {
 class Progress(NamedTuple):
     """The progress of one of the participant's own steps.
 
-    ``result``: the type of its success event. ``attempt``: attempts that failed so far.
+    ``result``: the type of its success event. ``attempt``: attempts that failed so far,
+    or during which the process ended.
     ``owes_failure``: the effects of an attempt that raised are being compensated, and its failure is
-    published afterwards, with ``reason``.
+    published afterwards: the event ``failure`` that a later attempt returned, or one with ``reason``.
     """
 
     state: StepState = "pending"
@@ -34,6 +35,7 @@ class Progress(NamedTuple):
     attempt: int = 0
     owes_failure: bool = False
     reason: str = ""
+    failure: str = ""
 
 
 PENDING = Progress()

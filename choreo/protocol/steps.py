@@ -141,9 +141,14 @@ def compensate(saga: Instance, action: Action, out: list[Decision]) -> None:
     out.append(Queue("compensation", action.step))
 
 
-def compensate_partial(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
-    """Queue the compensation of an attempt that raised; the failure is published once it is done."""
-    progress = Progress("compensating", "queued", owes_failure=True, reason=reason)
+def compensate_partial(
+    saga: Instance, action: Action, out: list[Decision], reason: str, failure: str = ""
+) -> None:
+    """Queue the compensation of an attempt that raised; the failure is published once it is done.
+
+    ``failure`` is the event that a later attempt returned.
+    """
+    progress = Progress("compensating", "queued", owes_failure=True, reason=reason, failure=failure)
     move(saga, action.step, progress, out, reason)
     out.append(Queue("compensation", action.step))
 

@@ -30,7 +30,7 @@ class HandlerResult(NamedTuple):
             return cls("returned")
         if entry.input == "due":
             return cls("returned", following.event_type, following.payload) if following else cls("returned")
-        if entry.kind == "returned":
+        if entry.kind == "returned" or (entry.kind == "partial" and entry.event_type):
             return cls("returned", entry.event_type, entry.payload)
         if entry.note == ALREADY_GONE:
             return cls("ignored")

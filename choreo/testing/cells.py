@@ -22,6 +22,7 @@ from choreo.testing.faults import (
     Fault,
     LateReply,
     LateTimeout,
+    LostReply,
     PermanentFailure,
     Poison,
     Takeover,
@@ -107,6 +108,8 @@ def _faults_for(handler: Handler, handlers: Sequence[Handler], before: Sequence[
         wanted.update(_BY_EVENT)
     if handler.task == "deadline":
         wanted.update(_BY_EVENT)
+    if handler.partial and len(handler.emits) > len(handler.successes) and handler.retry.attempts > 1:
+        wanted.add(LostReply)
     if handler.task == "action" and handler.timeout is not None:
         wanted.add(Timeout)
     if handler.task == "action" and _can_be_late(handler, handlers):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -49,24 +49,32 @@ class Effects:
         return iter(sorted([*inside, *self._outside]))
 
     def recorded(
-        self, handler: Handler, before: Callable[[Handler], None], after: Callable[[Handler], Any]
+        self,
+        handler: Handler,
+        before: Callable[[Handler, Sequence[Any]], Any],
+        after: Callable[[Handler], Any],
     ) -> Handler:
         """Return the handler with its effect recorded, and with functions called before and after it.
 
-        Both may raise, or end the process. An awaitable that ``after`` returns is awaited where the handler
-        is a coroutine.
+        Both may raise, or end the process. ``before`` takes the arguments and the context; what it returns is
+        returned in place of calling the handler. An awaitable that ``after`` returns is awaited where the
+        handler is a coroutine.
         """
         record = self._record_inside if handler.runs == "inside" else self._record_outside
 
         def called(*arguments: Any) -> Any:
-            before(handler)
+            instead = before(handler, arguments)
+            if instead is not None:
+                return instead
             result = handler.function(*arguments[:-1])
             record(handler, arguments[-1], result)
             after(handler)
             return result
 
         async def awaited(*arguments: Any) -> Any:
-            before(handler)
+            instead = before(handler, arguments)
+            if instead is not None:
+                return instead
             result = await handler.function(*arguments[:-1])
             record(handler, arguments[-1], result)
             waits = after(handler)

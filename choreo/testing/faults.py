@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from choreo.cloudevents import read
 from choreo.errors import Permanent
 from choreo.outcome import SUCCEEDED, TIMED_OUT
-from choreo.participant import Handler
+from choreo.participant import Context, Handler
 from choreo.ports import Publication
 from choreo.records import DeadLetter, Record, SagaKey
+from choreo.testing.fakes import fake_event
 from choreo.testing.process import Process, World
 
 _SPOILED = b"this is no event"
@@ -44,6 +45,9 @@ class Fault:
 
     def before(self, process: Process) -> None:
         """Act before the target is called."""
+
+    def instead(self, given: Sequence[Any]) -> Any:
+        """Return what the target returns without being called with ``given``, None where it is called."""
 
     def after(self, process: Process) -> Any:
         """Act after the target has returned: raise, or return an awaitable for a coroutine."""
@@ -117,6 +121,31 @@ class TransientFailure(_Raises):
     def error(self) -> Exception:
         """Return a temporary error."""
         return ConnectionError("the test lets it fail once")
+
+
+class LostReply(Fault):
+    """The first attempt takes effect and raises, as its reply is lost; the second returns the failure."""
+
+    kind = "lost_reply"
+
+    def __init__(self, target: Handler) -> None:
+        super().__init__(target)
+        self._raised: set[str] = set()
+        self._saga_id = ""
+
+    def instead(self, given: Sequence[Any]) -> Any:
+        """Return the failure, once an attempt has raised."""
+        self._saga_id = next((each.saga_id for each in given if isinstance(each, Context)), "")
+        if self._saga_id not in self._raised or not self.strikes():
+            return None
+        events = (each for each in given if each is not None and not isinstance(each, Context))
+        return fake_event(next(iter(self.target.fails)), events)
+
+    def after(self, process: Process) -> Any:
+        """Raise, after the first attempt."""
+        if not self.has_struck and self._saga_id not in self._raised:
+            self._raised.add(self._saga_id)
+            raise ConnectionError("the test lets its reply be lost")
 
 
 class Timeout(Fault):
@@ -292,6 +321,7 @@ FAULTS: dict[str, type[Fault]] = {
     for fault in (
         PermanentFailure,
         TransientFailure,
+        LostReply,
         Timeout,
         LateReply,
         LateTimeout,

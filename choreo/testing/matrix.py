@@ -22,7 +22,7 @@ Invariant = Callable[..., object]
 """A function of all participants' databases by name, and of fixtures by name, that is called at rest. It
 raises or returns False where it does not hold."""
 
-_FAIL = ("permanent", "timeout", "late_reply")
+_FAIL = ("permanent", "lost_reply", "timeout", "late_reply")
 _HARMLESS = (
     "late_timeout",
     "crash_before_commit",
@@ -46,8 +46,9 @@ def failure_matrix(
     and ``invariant``, that of the service. A case is named after its handler and its fault, so that
     ``pytest -k reserve_inventory-timeout`` runs one. The faults:
 
-    ``permanent``, ``transient`` (the handler raises), ``timeout`` (its own timeout passes), ``late_reply``
-    (its success comes after a deadline), ``late_timeout`` (a deadline passes after its success),
+    ``permanent``, ``transient`` (the handler raises), ``lost_reply`` (an attempt with effects outside raises,
+    the next one returns the failure), ``timeout`` (its own timeout passes),
+    ``late_reply`` (its success comes after a deadline), ``late_timeout`` (a deadline passes after it),
     ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it stalls, another process takes over, it
     continues), ``duplicate``, ``poison`` (the event that calls it is unreadable), ``store_error``. The case
     ``calm`` has no fault. Dead letters are requeued. A case whose handler is never called is skipped.

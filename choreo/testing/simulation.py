@@ -149,11 +149,14 @@ class Simulation:
         process = self.processes[name] = Process(participant, self.world, store, change, self._on_taken)
         participant.connect(SimulatedConnection(process, self.clock, self._new_id, self._run_before))
 
-    def _before(self, name: str, handler: Handler) -> None:
-        """Run the faults of a handler before its call."""
+    def _before(self, name: str, handler: Handler, given: Sequence[Any]) -> Any:
+        """Run the faults of a handler before its call; return what one returns in its place, or None."""
+        instead = None
         for fault in self.faults:
             if fault.target.name == handler.name:
                 fault.before(self.processes[name])
+                instead = fault.instead(given) or instead
+        return instead
 
     def _after(self, name: str, handler: Handler) -> Any:
         """Run the faults of a handler after its call, or fail it by choice; return an awaitable or None."""

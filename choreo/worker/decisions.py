@@ -120,15 +120,23 @@ class Decisions:
 
         ``attempt`` is the one that returned the event to publish. ``input`` is None for a postponed answer.
         """
-        rows = Rows(item, before, after, input, attempt.at or self._clock.now(), detail=attempt.detail)
+        rows = Rows(
+            item,
+            before,
+            after,
+            input,
+            attempt.at or self._clock.now(),
+            detail=attempt.detail,
+            body=attempt.body,
+        )
         buried: list[FollowUp] = []
         queued: list[FollowUp] = []
         for decision in decisions:
             match decision:
                 case Moved():
                     rows.moves.append(decision)
-                case Publish(step, outcome):
-                    self._publish(item, rows, step, outcome, attempt.type, attempt.body)
+                case Publish():
+                    buried += self._publish_returned(item, rows, after, decision, attempt)
                 case Queue():
                     queued.append((item, decision))
                 case Bury():
@@ -154,6 +162,18 @@ class Decisions:
             case Expire(name):
                 watched = item.role.deadline[name].of
                 self._publish(item, rows, watched, TIMED_OUT, attempt.type, attempt.body)
+
+    def _publish_returned(
+        self, item: Item, rows: Rows, saga: Instance, decision: Publish, attempt: Attempt
+    ) -> Iterable[FollowUp]:
+        """Publish the event of an attempt, or of an earlier one whose effects had to be undone first."""
+        step, outcome, name = decision
+        body = attempt.body if name == attempt.type else self._store.payload(*item.saga_key, name)
+        if body is None:
+            answer = Answer(step, outcome, name, saga.step(step).reason)
+            return self._answer_or_wait(item, rows, saga, answer)
+        self._publish(item, rows, step, outcome, name, body)
+        return ()
 
     def _publish(self, item: Item, rows: Rows, step: str, outcome: str, name: str, body: bytes) -> None:
         action = item.role.action.get(step)

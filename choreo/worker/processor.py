@@ -14,6 +14,7 @@ from choreo.protocol import (
     Bury,
     Deferred,
     Due,
+    Ended,
     Expire,
     Instance,
     Observed,
@@ -387,6 +388,9 @@ class Processor:
             return self._dead_letters.bury(
                 item, handler.task, handler.known_as, result.reason, result.detail, result.tried
             )
+        if isinstance(result, Ended):
+            progress = self.instances.get(item.role, item.saga_id).step(result.step)
+            result = result.after_attempts(item.role.action[result.step], progress)
         said = NO_EVENT._replace(detail=attempt.detail) if attempt.detail else NO_EVENT
         return self._decisions.apply(item, result, attempt if attempt.verdict == "returned" else said)
 

@@ -21,7 +21,8 @@ class Rows:
     ``moves`` are the transitions of own steps, ``published`` the events, with their bodies, that are
     published because of the input. ``event_note`` says what is special about the event: it changes nothing
     (``void``), or is an outcome of an own step that this store never produced (``unowned``). ``detail`` is
-    what an exception said, which has a row of its own where no other has it.
+    what an exception said, which has a row of its own where no other has it; ``body`` that of the event which
+    a handler returned, kept where it is published later.
     """
 
     item: Item
@@ -33,6 +34,7 @@ class Rows:
     published: list[tuple[Envelope, bytes]] = field(default_factory=list)
     event_note: Literal["", "void", "unowned"] = ""
     detail: str = ""
+    body: bytes = b""
 
     def entries(self) -> Sequence[Entry]:
         """Return the rows; that of a local input has its first transition and the event that it publishes."""
@@ -98,6 +100,8 @@ class Rows:
         if type(input) is Ended and self._publishes(step, outcome):
             return self._with(row, *self.published.pop(0))
         row[_TYPE], row[_OUTCOME] = event_type, outcome
+        if kind == "partial" and event_type:
+            row[_PAYLOAD] = self.body
         return Entry._make(row)
 
     def _publishes(self, step: str, outcome: str) -> bool:

@@ -28,6 +28,7 @@ from choreo.protocol import (
     Progress,
     Requeued,
 )
+from choreo.protocol.inputs import EARLIER
 
 from .sagas import CANCELLED, FAILS, STARTED, Saga
 
@@ -267,6 +268,9 @@ class Machine:
 
     def _end(self, world: World, place: int, ending: Any) -> World:
         (task,) = (task for task in world.members[place].running if task[1] == ending[0])
+        if isinstance(ending, Ended) and task[0] == "action":
+            action = self.roles[place].action[ending.step]
+            ending = ending.after_attempts(action, self.knows(world, place).step(ending.step))
         world = world.at(place, running=world.members[place].running - {task})
         if isinstance(ending, Buried):
             world = world._replace(budget=world.budget.without("dead_letters"))
@@ -275,10 +279,8 @@ class Machine:
             return self._pause(world, place, task, ending)
         if task[0] == "compensation":
             world = self._undo_takes_effect(world, task[1])
-        elif ending.outcome == SUCCEEDED or ending.how == "partial":
+        elif ending.outcome == SUCCEEDED or (ending.how == "partial" and ending.reason != EARLIER):
             world = self._action_takes_effect(world, place, task[1])
-        elif ending.how == "returned":  # says that nothing was done, by the attempts before it neither
-            world = world._replace(done=frozenset(done for done in world.done if done.step != task[1]))
         if ending.outcome == FAILED:
             world = world._replace(budget=world.budget.without("failures"))
         before = world.published

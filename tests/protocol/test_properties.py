@@ -230,7 +230,7 @@ def test_what_is_known_is_rebuilt_from_what_was_folded(
 def test_a_step_that_begins_again_after_a_restart_is_the_same(
     saga: Saga, budget: Budget, chance: random.Random
 ) -> None:
-    """What was running at a crash runs again, and nothing that is known changes."""
+    """What was running at a crash runs again; that it did so is counted, and nothing else changes."""
     machine = Machine(saga, outside=True, reduce=False)
     world = machine.start(budget)
     while moves := machine.moves(world):
@@ -238,5 +238,10 @@ def test_a_step_that_begins_again_after_a_restart_is_the_same(
         for place, member in enumerate(world.members):
             for task, name in member.running:
                 after, decisions = machine.fold(place, member.instance, Begin(name))
-                assert after == member.instance
+                known = machine.instances[member.instance]
+                begun = machine.instances[after].copy()
+                counts = known.step(name).state != "compensating"
+                assert begun.step(name).attempt == known.step(name).attempt + counts
+                begun.steps[name] = known.step(name)
+                assert begun == known
                 assert [tuple(decision) for decision in decisions] == [(task, name)]

@@ -452,6 +452,20 @@ def test_a_returned_failure_says_that_nothing_was_done() -> None:
     assert folded.fold(Ended("pay", FAILED, "Declined"))[-1] == Publish("pay", FAILED, "Declined")
 
 
+def test_a_returned_failure_says_nothing_of_the_attempts_before_it() -> None:
+    """Whether one raised, or its process ended: what it may have done is undone before it is published."""
+    declined = Ended("pay", FAILED, "Declined")
+    for before in ((BEGIN, Deferred("pay"), BEGIN), (BEGIN, BEGIN)):
+        folded = Folded(role(PARTIAL), START_EVENT, RESERVED, *before)
+        ended = declined.after_attempts(PARTIAL, folded.saga.step("pay"))
+        assert folded.fold(ended)[-1] == Queue("compensation", "pay")
+        decided = folded.fold(BEGIN, Ended("pay", COMPENSATED, "Refunded"))
+        assert decided[-1] == Publish("pay", FAILED, "Declined")
+        assert folded.saga.step("pay").state == "failed"
+    assert declined.after_attempts(PARTIAL, Progress()) == declined
+    assert declined.after_attempts(PAY, Progress(attempt=1)) == declined
+
+
 def test_exhausted_retries_are_answered_by_the_runtime() -> None:
     """No handler wrote that event."""
     folded = Folded(role(), START_EVENT, RESERVED, BEGIN)

@@ -39,7 +39,7 @@ def cell_named(matrix: Any, name: str) -> Any:
 def test_every_handler_of_order_fulfilment_meets_every_fault_that_makes_sense() -> None:
     """Step by step: what is missing makes no sense."""
     names = [cell.name for cell in cells_of(scenario.participants)]
-    every = list(FAULTS)
+    every = [kind for kind in FAULTS if kind != "lost_reply"]  # none of them has effects outside
     for step in ("reserve_inventory", "process_payment", "create_shipment"):
         assert kinds(names, step) == every
     no_time = [kind for kind in every if kind not in ("timeout", "late_reply", "late_timeout")]

@@ -90,7 +90,9 @@ class Model:
             return []
         returned = [Ended(action.step, "failed", name) for name in self.graph.steps[action.step].failures]
         if action.partial:
-            returned.append(Ended(action.step, "failed", action.failure, "partial"))
+            returned.append(Ended(action.step, "failed", "", "partial"))
+            others = [each.type for each in returned[:-1] if each.type != action.failure]
+            returned += [Ended(action.step, "failed", name, "partial") for name in others]
         return returned
 
     def compensated(self, step: str, result: str) -> Ended:

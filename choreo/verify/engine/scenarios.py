@@ -141,8 +141,9 @@ class _ScenarioPath(Path):
         for failure in failures:
             path = self._branch()
             how = "raises" if failure.how == "partial" else "fails"
-            several = sum(each.how == failure.how for each in failures) > 1
-            path._add_trouble(f"{step} {how}{f' with {short_name(failure.type)}' if several else ''}")
+            several = sum(each.how == failure.how for each in failures) > 1 and failure.type
+            then = "then fails with" if failure.how == "partial" else "with"
+            path._add_trouble(f"{step} {how}{f' {then} {short_name(failure.type)}' if several else ''}")
             path.fold(failure, cause._replace(how="raised") if failure.how == "partial" else cause)
 
     def _bury(self, step: str, cause: Cause) -> None:
