@@ -108,7 +108,7 @@ def _faults_for(handler: Handler, handlers: Sequence[Handler], before: Sequence[
         wanted.update(_BY_EVENT)
     if handler.task == "deadline":
         wanted.update(_BY_EVENT)
-    if handler.partial and len(handler.emits) > len(handler.successes) and handler.retry.attempts > 1:
+    if handler.partial and len(handler.emits) > len(handler.successes) and handler.retry.attempts != 1:
         wanted.add(LostReply)
     if handler.task == "action" and handler.timeout is not None:
         wanted.add(Timeout)
