@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
+from threading import Thread
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -13,6 +14,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 from choreo.errors import LogError, StoreMismatch
 from choreo.kafka.claim import UNCLAIMED_DEADLINE, GroupClaim, Guest, is_incremental, partitions_of
 from choreo.kafka.errors import cause, is_fencing, is_final, refused
+from choreo.kafka.outage import Outage
 from choreo.kafka.watermarks import Watermarks
 from choreo.ports import Assignment
 from choreo.records import Partition, Record
@@ -22,6 +24,9 @@ QUERY_DEADLINE: Final = 5.0
 
 NEW_TOPIC_DEADLINE: Final = 2.0
 """Seconds in which every broker must know a topic that was just created."""
+
+CLOSE_DEADLINE: Final = 2.0
+"""Seconds in which a client must have left the cluster."""
 
 _LEAVING: Final = 1.0
 """Seconds in which the request to leave a group must be sent."""
@@ -45,9 +50,10 @@ class KafkaConsumer:
     as its own leader has told its watermarks.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], outage: Outage | None = None) -> None:
         """Create the consumer. Raises `KafkaException` for a setting that librdkafka doesn't know."""
         self._settings = settings
+        self._outage = outage or Outage()
         self._is_incremental = is_incremental(settings)
         self._patience = _patience(settings)
         self._topics: list[str] = []
@@ -72,7 +78,9 @@ class KafkaConsumer:
         self._open()
 
     def _open(self) -> None:
-        self._consumer = Consumer({**self._settings, "error_cb": self._take_error, "on_commit": _committed})
+        self._consumer = Consumer(
+            {**self._settings, "error_cb": self._take_error, "on_commit": self._committed}
+        )
         self._asking = Watermarks(self._leaders, lambda partition: self._watermarks(partition))
 
     def claim(self, store_id: str, is_new: bool) -> None:
@@ -152,8 +160,18 @@ class KafkaConsumer:
         self._on_revoke = _ignored
         if self._guest is not None:
             self._guest.leave()
-        self._asking.stop()
-        self._consumer.close()
+        self._close_client()
+
+    def _close_client(self) -> None:
+        """Close the client, which may wait for a cluster that is away: then it is left behind."""
+
+        def close() -> None:
+            self._asking.stop()
+            self._consumer.close()
+
+        closing = Thread(target=close, name="choreo-close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_DEADLINE)
 
     # The claim on the group
 
@@ -229,8 +247,7 @@ class KafkaConsumer:
         self._begun.clear()
         self._ends.clear()
         self._on_revoke(lost)
-        self._asking.stop()
-        self._consumer.close()
+        self._close_client()
         self._is_fenced = self._was_away = False
         self._open()
         self._join()
@@ -393,14 +410,22 @@ class KafkaConsumer:
         except Exception as error:
             self._failure = self._failure or error
 
+    def _committed(self, error: KafkaError | None, _partitions: object) -> None:
+        if error is None:
+            self._outage.answer()
+        else:
+            _log.debug("commit: %s", error)
+
     def _take_error(self, error: KafkaError) -> None:
         """Store the first final error; log the others."""
         if self._was_away and is_fencing(error):
             self._is_fenced = True
         elif is_final(error):
             self._failure = self._failure or refused("could not read", error)
-        else:
+        elif error.code() == KafkaError._MAX_POLL_EXCEEDED:
             _log.info("reading: %s", error.str())
+        else:
+            self._outage.error(error)
 
 
 def _patience(settings: Mapping[str, Any]) -> float:
@@ -424,11 +449,6 @@ def record_of(message: Message) -> Record:
         headers or (),  # type: ignore[arg-type]
         message.value(),
     )
-
-
-def _committed(error: KafkaError | None, _partitions: object) -> None:
-    if error is not None:
-        _log.debug("commit: %s", error)
 
 
 def _nowhere(_assignments: Sequence[Assignment]) -> Sequence[int]:

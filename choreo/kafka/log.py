@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 from choreo.kafka import settings as kafka_settings
 from choreo.kafka.consumer import KafkaConsumer
 from choreo.kafka.errors import cause
+from choreo.kafka.outage import Outage
 from choreo.kafka.producer import KafkaProducer
 from choreo.kafka.settings import Setting
 from choreo.kafka.topics import TopicDescriptions
@@ -44,9 +45,10 @@ class KafkaLog:
         self._embedded = embedded
         self._descriptions = TopicDescriptions(bootstrap, own)
         try:
-            self._producer = KafkaProducer(kafka_settings.of_producer(bootstrap, own))
+            outage = Outage()
+            self._producer = KafkaProducer(kafka_settings.of_producer(bootstrap, own), outage)
             self._consumer = KafkaConsumer(
-                kafka_settings.of_consumer(bootstrap, group, instance, own, embedded)
+                kafka_settings.of_consumer(bootstrap, group, instance, own, embedded), outage
             )
         except KafkaException as error:
             raise kafka_settings.unusable(cause(error).str(), own) from None

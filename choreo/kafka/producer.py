@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from choreo.errors import LogError
 from choreo.kafka.errors import MISSING, cause, is_final, refused, why
+from choreo.kafka.outage import Outage
 from choreo.ports import Publication, Refusal
 
 REPORT_DEADLINE: Final = 1.0
@@ -73,11 +74,12 @@ class KafkaProducer:
     ``is_open``.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Mapping[str, Any], outage: Outage | None = None) -> None:
         """Create the producer. Raises `KafkaException` for a setting that librdkafka doesn't know."""
         self._settings = {**settings, "error_cb": self._take_error}
         self._producer = Producer(self._settings)
         self._single: Producer | None = None
+        self._outage = outage or Outage()
         self.is_open = True
         self._waiting: deque[Publication] = deque()
         self._sent: dict[int, Publication] = {}
@@ -115,6 +117,8 @@ class KafkaProducer:
             self._hand_over()
         self._check()
         acknowledged = self._acknowledged.copy()
+        if acknowledged:
+            self._outage.answer()
         self._acknowledged.clear()  # the list is not replaced, as pending delivery reports refer to it
         for seq in acknowledged:
             self._sent.pop(seq, None)
@@ -304,8 +308,10 @@ class KafkaProducer:
             self._last = error.str()
         if error.fatal():
             self._fatal = error  # its cause may be reported after it
+        elif is_final(error):
+            _log.warning("writing: %s", error.str())
         else:
-            _log.log(logging.WARNING if is_final(error) else logging.INFO, "writing: %s", error.str())
+            self._outage.error(error)
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -73,15 +73,20 @@ _LONG = 4
 """The length from which on a value is also hidden where it isn't in quotes."""
 
 
+_CHATTER: Final = frozenset(("CONFWARN", "FAIL", "ERROR", "REQTMOUT", "CONNECT", "GETPID"))
+"""The facilities of librdkafka whose lines are about settings of the other client, or are repeated at every
+attempt to reach a broker: `choreo.kafka.outage` tells of that once."""
+
+
 class _Logger:
-    """Logs librdkafka's lines as ``choreo.kafka``, its warnings about choreo's own settings as debug."""
+    """Logs librdkafka's lines as ``choreo.kafka``, its chatter as debug."""
 
     def __init__(self, settings: Mapping[str, Setting]) -> None:
         self._settings = dict(settings)
 
     def log(self, level: int, text: str, *arguments: object) -> None:
-        """Log one line, without the values of settings; CONFWARN is about settings of the other client."""
-        chatter = bool(arguments) and arguments[0] == "CONFWARN"
+        """Log one line, without the values of settings; the first argument is its facility."""
+        chatter = bool(arguments) and arguments[0] in _CHATTER
         shown = [hidden(each, self._settings) if isinstance(each, str) else each for each in arguments]
         _log.log(logging.DEBUG if chatter else level, hidden(text, self._settings), *shown)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -31,6 +32,27 @@ def test_an_outage_is_waited_out(kafka_broker: Broker, topic: str, how: str) -> 
         first_seen = dict.fromkeys(seen.values(f"saga-{key}".encode()))
         assert list(first_seen) == [str(n).encode() for n in range(key, 200, 10)]
     cluster.close()
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+def test_an_outage_is_told_once_and_does_not_keep_a_worker_from_ending(
+    kafka_broker: Broker, topic: str, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The clients try to connect many times a second, and wait for answers that never come."""
+    cluster = KafkaCluster(kafka_broker.bootstrap, embedded=False)
+    cluster.create_topic(topic)
+    seen = RecordingReader(cluster.log(unique("group"), "worker-1"), topic).subscribe().until_ended()
+    with caplog.at_level(logging.INFO, "choreo.kafka"):
+        getattr(kafka_broker, how)()
+        seen.log.publish(publications(topic, 100))
+        until = time.monotonic() + 5
+        seen.until(lambda: time.monotonic() > until)
+    assert len(caplog.records) <= 1, caplog.text
+    began = time.monotonic()
+    seen.log.flush(1.0)
+    seen.log.close()
+    assert time.monotonic() - began < 6
+    kafka_broker.resume()
 
 
 def test_a_worker_that_comes_back_with_the_cluster_waits_for_its_partitions(
