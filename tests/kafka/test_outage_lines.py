@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+
 import pytest
 from confluent_kafka import KafkaError
 from hypothesis import HealthCheck, given, settings
