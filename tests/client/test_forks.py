@@ -88,6 +88,18 @@ shop.close()
 shop_is_closed.set()
 joined(pid, out)
 """,
+    "a daemon whose launcher leaves": """
+mother = os.getpid()
+if os.fork():
+    leave()
+while os.getppid() == mother:
+    time.sleep(0.01)
+told.clear()
+for number in range(3):
+    start(f"d{number}"); others()
+print(json.dumps({"said": said, "told": told}), flush=True)
+os._exit(0)  # killed, say: what is told by then is in the file, not only in memory
+""",
     "both write in turn": """
 def child():
     for number in range(3):
@@ -146,7 +158,8 @@ _SOME = [pair for number, pair in enumerate(_ALL) if number % 3 == 0]
 def test_nothing_that_was_told_as_committed_is_lost(tmp_path: Path, before: str, children: str) -> None:
     """Whatever was open before the fork, and whoever closes the file as the last one."""
     path = tmp_path / "shop.db"
-    leave = list(_LEAVE.values())[(list(_USES).index(before) + list(_CHILDREN).index(children)) % len(_LEAVE)]
+    ways = list(_LEAVE.values())
+    leave = ways[(list(_USES).index(before) + list(_CHILDREN).index(children)) % len(ways)]
     told = run(path, _USES[before] + _CHILDREN[children], leave)["told"]
     assert set(told) <= kept(path)
     assert len(told) >= 3
