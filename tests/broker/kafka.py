@@ -25,10 +25,10 @@ STOP_DEADLINE = 20.0
 HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
+process.roles={roles}
+node.id={node}
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+listeners={listeners}
 advertised.listeners={advertised}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map={protocols},CONTROLLER:PLAINTEXT
@@ -45,6 +45,9 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
 num.network.threads=2
 num.io.threads=2
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+log.retention.check.interval.ms=3600000
 """
 
 
@@ -63,12 +66,17 @@ class Broker:
         self.home = home
         self.port, self._controller, *self.entrances = _free_ports(2 + len(through))
         self._through = through
+        self._node = 1
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
         """The address for ``bootstrap.servers``."""
         return f"127.0.0.1:{self.port}"
+
+    def join(self, first: Broker) -> None:
+        """Join the cluster of another broker, which is its controller; call it before `start`."""
+        self._node, self._controller = first._node + 1, first._controller
 
     def start(self) -> None:
         """Start and wait until the broker answers; raises `BrokerFailed` or `jars.Unavailable`."""
@@ -97,15 +105,20 @@ class Broker:
     def _format(self, config: Path) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         names = ["PLAINTEXT", *(f"LINE{number}" for number in range(len(self._through)))]
+        listeners, roles = _listeners(names, [self.port, *self.entrances]), "broker"
+        if self._node == 1:
+            listeners, roles = f"{listeners},CONTROLLER://127.0.0.1:{self._controller}", "broker,controller"
         text = PROPERTIES.format(
+            node=self._node,
+            roles=roles,
             controller=self._controller,
             data=self.home / "data",
-            listeners=_listeners(names, [self.port, *self.entrances]),
+            listeners=listeners,
             advertised=_listeners(names, [self.port, *self._through]),
             protocols=",".join(f"{name}:PLAINTEXT" for name in names),
         )
         config.write_text(text)
-        data, formatted = self.home / "data", jars().with_name(f"{jars().name}-formatted")
+        data, formatted = self.home / "data", jars().with_name(f"{jars().name}-formatted-{self._node}")
         if formatted.is_dir():
             shutil.copytree(formatted, data)
             return

@@ -46,15 +46,23 @@ class Processes(Books):
         for participant in participants:
             self.start(participant.name)
         lock = ROOT / "examples/choreography.json" if starter.is_derived else None
-        choreo.connect(starter, folder / f"{starter.name}.db", lock=lock)
-        self.until(lambda: all((folder / f"{p.name}.db").exists() for p in participants), 60)
-        self.stores = {p.name: SQLiteStore(folder / f"{p.name}.db") for p in participants}
+        choreo.connect(starter, self.store_path(starter.name), lock=lock)
+        self.until(lambda: all(self.store_path(p.name).exists() for p in participants), 60)
+        self.stores = {p.name: SQLiteStore(self.store_path(p.name)) for p in participants}
+
+    def store_path(self, name: str) -> Path:
+        """Return the path of a participant's database."""
+        return self._folder / f"{name}.db"
+
+    def command(self, name: str, arguments: list[str]) -> list[str]:
+        """Return the command that runs ``choreo`` with these arguments for a participant."""
+        return [CHOREO, *arguments]
 
     def start(self, name: str) -> None:
         """Start a participant's process."""
-        store = self._folder / f"{name}.db"
-        run = [CHOREO, "run", self._target(name), "--bootstrap", self._bootstrap, "--store", str(store)]
-        command = [sys.executable, str(TETHER), str(os.getpid()), *run, *self._settings]
+        store = str(self.store_path(name))
+        run = ["run", self._target(name), "--bootstrap", self._bootstrap, "--store", store, *self._settings]
+        command = [sys.executable, str(TETHER), str(os.getpid()), *self.command(name, run)]
         with (self._folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -18,14 +17,12 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
-from choreo.errors import StoreError
 from tests.broker.kafka import Broker, BrokerFailed
 from tests.broker.kafka_jars import Unavailable
 from tests.broker.topic_records import ends_of, records_of
 from tests.programs.soak.disturbances import Disturbances
+from tests.programs.soak.forgeries import Forger
 from tests.programs.soak.ledger import Ledger, Verdict
-from tests.programs.soak.market.contract import PLANS, OrderPlaced
-from tests.programs.soak.market.orders import cancel, place
 from tests.programs.soak.processes import Processes
 
 QUIET_SECONDS = 180.0
@@ -33,24 +30,22 @@ SAY_EVERY = 10.0
 
 
 class Soak:
-    """Places orders for some minutes while the disturbances is bad, then waits for quiet."""
+    """Lets web processes place orders for some minutes of bad weather, then waits for quiet."""
 
-    def __init__(self, processes: Processes, ledger: Ledger, seed: int, rate: float) -> None:
-        self._processes, self._ledger, self._rate = processes, ledger, rate
-        self._disturbances = Disturbances(processes, seed)
-        self._chance = random.Random(seed + 1)
+    def __init__(self, processes: Processes, ledger: Ledger, forger: Forger, seed: int) -> None:
+        self._processes, self._ledger = processes, ledger
+        self._disturbances = Disturbances(processes, forger, ledger.live, seed)
         self._began = time.monotonic()
         self._said = 0.0
-        self._next = 0.0
 
     def run(self, seconds: float) -> bool:
-        """Soak; say whether it came to rest afterwards."""
+        """Soak; return whether all came to rest afterwards, with no hand."""
         while self.now < seconds:
             self._disturbances.turn(self.now)
-            self._place()
             self._say()
             time.sleep(0.02)
         self._disturbances.clear()
+        self._processes.end_webs()
         return self._until(
             lambda: self._ledger.is_quiet(ends_of(self._processes.bootstrap, "market")), QUIET_SECONDS
         )
@@ -59,23 +54,6 @@ class Soak:
     def now(self) -> float:
         """Seconds since the beginning."""
         return time.monotonic() - self._began
-
-    def _place(self) -> None:
-        """Place an order, or cancel one; where the store is locked by a paused process, later."""
-        if self.now < self._next:
-            return
-        placed = self._ledger.placed
-        order = OrderPlaced(f"o-{len(placed)}", self._chance.choice(PLANS))
-        try:
-            place(order)
-            placed[order.order_id] = order.plan
-            if self._chance.random() < 0.1:
-                late = f"o-{max(0, len(placed) - self._chance.randint(1, 10))}"
-                cancel(late)
-                self._ledger.cancelled.add(late)
-        except StoreError:
-            self._processes.counts["locked_out"] += 1
-        self._next = self.now + self._chance.expovariate(self._rate)
 
     def _until(self, holds: Callable[[], bool], seconds: float) -> bool:
         deadline = self.now + seconds
@@ -91,9 +69,10 @@ class Soak:
         if self.now - self._said < SAY_EVERY:
             return
         self._said = self.now
+        journal = self._ledger.read()
         counts = ", ".join(f"{count} {what}" for what, count in sorted(self._processes.counts.items()))
-        ended = self._ledger.ended()
-        print(f"{self.now:6.0f} s  {len(self._ledger.placed)} placed, {ended} ended; {counts}", flush=True)
+        said = f"{len(self._ledger.placed)} placed, {self._ledger.ended()} ended, {journal.forks} forks"
+        print(f"{self.now:6.0f} s  {said}; {counts}", flush=True)
 
 
 def main() -> int:
@@ -121,15 +100,19 @@ def main() -> int:
 
 def _soak(asked: argparse.Namespace, folder: Path) -> Verdict:
     with ExitStack() as stack:
-        broker = Broker(folder / "kafka")
-        broker.start()
-        stack.callback(broker.kill)
-        processes = stack.enter_context(closing(Processes(broker, folder)))
-        ledger = Ledger(processes.stores, folder / "world")
-        soak = Soak(processes, ledger, asked.seed, asked.rate)
-        soak.run(asked.minutes * 60)
+        brokers = Broker(folder / "kafka"), Broker(folder / "second")
+        brokers[1].join(brokers[0])
+        for broker in brokers:
+            broker.start()
+            stack.callback(broker.kill)
+        processes = stack.enter_context(closing(Processes(*brokers, folder, asked.rate)))
+        forger = Forger(processes.bootstrap, asked.seed + 1)
+        ledger = Ledger(processes.stores, folder / "world", processes.journal, forger.touched)
+        soak = Soak(processes, ledger, forger, asked.seed)
+        quiet = soak.run(asked.minutes * 60)
+        forger.close()
         verdict = ledger.verdict(records_of(broker.bootstrap, "market"))
-        print(json.dumps(_line(asked, soak, processes, ledger, verdict)), flush=True)
+        print(json.dumps(_line(asked, soak, processes, ledger, verdict) | {"quiet": quiet}), flush=True)
     return verdict
 
 
@@ -139,15 +122,17 @@ def _line(
     found = {
         name: len(value) if isinstance(value, list) else value for name, value in verdict._asdict().items()
     }
-    kinds = ("kills", "pauses", "replaced", "rebalances", "broker_restarts", "restarts", "locked_out")
+    journal = ledger.read()
     return {
         "soak": "market",
         "minutes": asked.minutes,
         "seed": asked.seed,
         "seconds": round(soak.now),
         "sagas": len(ledger.placed),
-        "cancelled": len(ledger.cancelled),
-        **{kind: processes.counts[kind] for kind in kinds},
+        "cancelled": len(journal.cancelled),
+        "locked_out": journal.locked_out,
+        "forks": journal.forks,
+        **dict(sorted(processes.counts.items())),
         "zombies": processes.zombies(),
         **found,
     }

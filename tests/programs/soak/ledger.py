@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +11,13 @@ from choreo.cloudevents import read
 from choreo.envelope import Envelope
 from choreo.records import Record
 from choreo.store.sqlite.store import SQLiteStore
+from tests.programs.soak.forgeries import MARK
+from tests.programs.soak.web import Journal
 
 _ENDED = "select distinct saga_id, saga_state from saga_log where saga_state in ('completed', 'failed')"
-_WAITING = "select (select count(*) from outbox) + (select count(*) from schedule)"
+_WAITING = "select saga_id from outbox union all select saga_id from schedule"
+_KNOWN = "select distinct saga_id from saga_log union select saga_id from outbox"
+_LETTERS = "select distinct saga_id from dead_letters where state = 'open'"
 _FOLDED = "select event_id, partition, \"offset\" from saga_log where input = 'event'"
 
 UNDONE = {"reserve": "release", "charge": "refund", "ship": "call_back"}
@@ -25,6 +29,7 @@ class Verdict(NamedTuple):
     completed: int
     failed: int
     repeated: int
+    buried: int
     lost: list[str]
     double: list[str]
     stuck: list[str]
@@ -37,13 +42,43 @@ class Verdict(NamedTuple):
 
 
 class Ledger:
-    """Looks at the market's databases, and at the world's file."""
+    """Looks at the market's databases, at the world's file, and at the journal of the web processes.
 
-    def __init__(self, stores: Mapping[str, SQLiteStore], world: Path) -> None:
+    A saga may stop with a dead letter where its order is poison or a forged record named it; every
+    other one ends.
+    """
+
+    def __init__(
+        self,
+        stores: Mapping[str, SQLiteStore],
+        world: Path,
+        journal: Callable[[], Journal],
+        touched: Collection[str],
+    ) -> None:
         self._stores = stores
         self._world = world
+        self._journal = journal
+        self._touched = touched
         self.placed: dict[str, str] = {}
-        self.cancelled: set[str] = set()
+
+    def read(self) -> Journal:
+        """Return the journal, and take what was placed from it, also by who died before it could say so."""
+        journal = self._journal()
+        self.placed = dict(journal.placed)
+        if journal.begun:
+            known = {saga_id for (saga_id,) in self._stores["orders"].db.execute(_KNOWN).fetchall()}
+            self.placed.update({each: plan for each, plan in journal.begun.items() if each in known})
+        return journal
+
+    def letters(self) -> set[str]:
+        """Return the ids of the sagas that have a dead letter somewhere."""
+        return {
+            saga_id for store in self._stores.values() for (saga_id,) in store.db.execute(_LETTERS).fetchall()
+        }
+
+    def live(self) -> list[str]:
+        """Return the ids of the last orders."""
+        return list(self._journal().placed)[-20:]
 
     def ended(self) -> int:
         """Count the sagas that have ended, as far as the orders know."""
@@ -51,10 +86,14 @@ class Ledger:
 
     def is_quiet(self, log_ends: Mapping[int, int]) -> bool:
         """Whether all have ended for all, nothing waits, and each partition was folded to its end."""
-        if any(store.db.execute(_WAITING).fetchone()[0] for store in self._stores.values()):
+        self.read()
+        if any(self._waiting(name) for name in self._stores):
             return False
-        if any(len(self._ends(name)) < len(self.placed) for name in self._stores):
-            return False
+        letters = self.letters()
+        for name in self._stores:
+            open_ones = self.placed.keys() - self._ends(name).keys()
+            if any(not self._excused(saga_id) or saga_id not in letters for saga_id in open_ones):
+                return False
         return all(
             {each.number: at for each, at in store.positions().items()} == log_ends
             for store in self._stores.values()
@@ -62,8 +101,10 @@ class Ledger:
 
     def verdict(self, records: Sequence[Record]) -> Verdict:
         """Go through it all; ``records`` is the whole topic."""
+        self.read()
+        real = [record for record in records if MARK not in dict(record.headers)]
         firsts: dict[str, tuple[Envelope, tuple[int, int]]] = {}
-        for record in records:
+        for record in real:
             envelope = read(record)
             firsts.setdefault(envelope.id, (envelope, (record.partition, record.offset)))
         ends = {name: self._ends(name) for name in self._stores}
@@ -71,7 +112,8 @@ class Ledger:
         return Verdict(
             completed=sum(state == "completed" for state in ends["orders"].values()),
             failed=sum(state == "failed" for state in ends["orders"].values()),
-            repeated=len(records) - len(firsts),
+            repeated=len(real) - len(firsts),
+            buried=len(self.letters()),
             lost=[*self._lost(firsts)],
             double=[f"{saga_id} {what} × {n}" for (saga_id, what), n in effects.items() if n > 1],
             stuck=[*self._stuck(ends)],
@@ -97,24 +139,35 @@ class Ledger:
             for event_id, partition, offset in store.db.execute(_FOLDED).fetchall():
                 folded.setdefault(event_id, set()).add((partition, offset))
             for event_id, (envelope, place) in firsts.items():
-                if place not in folded.get(event_id, ()):
+                if place not in folded.get(event_id, ()) and not self._excused(envelope.saga_id):
                     yield f"{name}: {envelope.saga_id} {envelope.type} at {place}"
 
     def _stuck(self, ends: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+        letters = self.letters()
         for name, known in ends.items():
-            yield from (f"{name}: {saga_id} has not ended" for saga_id in self.placed.keys() - known.keys())
-            waiting = self._stores[name].db.execute(_WAITING).fetchone()[0]
-            if waiting:
-                yield f"{name}: {waiting} rows wait"
-            yield from (
-                f"{name}: a dead letter of {each.saga_id}: {each.reason}"
-                for each in self._stores[name].dead_letters()
-            )
+            for saga_id in self.placed.keys() - known.keys():
+                if not self._excused(saga_id) or saga_id not in letters:
+                    yield f"{name}: {saga_id} ({self.placed[saga_id]}) has not ended"
+            if waiting := self._waiting(name):
+                yield f"{name}: {len(waiting)} rows wait, of {', '.join(sorted(set(waiting))[:5])}"
+            for each in self._stores[name].dead_letters():
+                if each.saga_id and not self._excused(each.saga_id):
+                    yield f"{name}: a dead letter of {each.saga_id}: {each.reason}"
+
+    def _waiting(self, name: str) -> list[str]:
+        """Return the sagas of which something waits to be published or done, once for each row."""
+        rows = self._stores[name].db.execute(_WAITING).fetchall()
+        return [saga_id for (saga_id,) in rows if not self._excused(saga_id)]
+
+    def _excused(self, saga_id: str) -> bool:
+        return saga_id in self._touched or self.placed.get(saga_id, "").startswith("poison")
 
     def _wrong(
         self, ends: Mapping[str, Mapping[str, str]], effects: Mapping[tuple[str, str], int]
     ) -> Iterator[str]:
         for saga_id, plan in self.placed.items():
+            if self._excused(saga_id):
+                continue
             states = {known[saga_id] for known in ends.values() if saga_id in known}
             if len(states) > 1:
                 yield f"{saga_id}: ends as {states}"

@@ -1,4 +1,4 @@
-"""The market's processes: ``choreo run`` for each; whoever ends is started again."""
+"""The market's processes: ``choreo run`` for each, and web processes; whoever ends is started again."""
 
 from __future__ import annotations
 
@@ -10,28 +10,67 @@ from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from sys import executable
+
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    ResourceType,
+)
 
 from tests.broker.group_member import join_and_leave
 from tests.broker.kafka import Broker
-from tests.scenarios.processes import Processes
+from tests.programs.soak import web
+from tests.programs.soak.machine import Clock, Disk
+from tests.scenarios.processes import ROOT, TETHER, Processes
 
 NAMES = ("orders", "stock", "payments", "shipping", "mailer")
 PACKAGE = "tests.programs.soak.market"
 SETTINGS = ("session.timeout.ms=2000", "heartbeat.interval.ms=500")
 """So that a pause of seconds is longer than the group's patience."""
 
+BYTES = "50000"
+"""The greatest record that the market's topic takes."""
+
+WEBS = ("w1", "w2")
+CRAMPED, JUMPING = "stock", "payments"
+"""The participant whose disk fills up, and the one whose clock jumps."""
+
 
 class Processes(Processes):
     """The five processes, and what can be done to them; ``counts`` counts it."""
 
-    def __init__(self, broker: Broker, folder: Path) -> None:
+    def __init__(self, broker: Broker, second: Broker, folder: Path, rate: float) -> None:
         self.counts: Counter[str] = Counter()
-        self._broker = broker
+        self._broker, self._second = broker, second
+        self.disk, self.clock = Disk(folder / "small"), Clock(folder / "clock")
+        self._journal = folder / "journal"
+        self._journal.touch()
+        self._webs: dict[str, subprocess.Popen[bytes]] = {}
+        self._rate = rate
         self._replaced: list[subprocess.Popen[bytes]] = []
         self._guest: threading.Thread | None = None
         os.environ["CHOREO_SOAK_WORLD"] = str(folder / "world")
         participants = [getattr(import_module(f"{PACKAGE}.{name}"), name) for name in NAMES]
         super().__init__(broker.bootstrap, folder, PACKAGE, participants, SETTINGS)
+        self.set("max.message.bytes", BYTES)
+        self.settings = self._own_settings()
+
+    def store_path(self, name: str) -> Path:
+        """Return the path of a participant's database; one has a small disk for itself."""
+        return (self.disk.folder if name == CRAMPED else self._folder) / f"{name}.db"
+
+    def command(self, name: str, arguments: list[str]) -> list[str]:
+        """Return the command of a participant; one has a clock of its own."""
+        return self.clock.command(arguments) if name == JUMPING else super().command(name, arguments)
+
+    def journal(self) -> web.Journal:
+        """Return what the web processes have done."""
+        with self._journal.open() as lines:
+            return web.read(lines)
 
     @property
     def bootstrap(self) -> str:
@@ -44,6 +83,33 @@ class Processes(Processes):
             if process.poll() is not None:
                 self.counts["restarts"] += 1
                 self.start(name)
+
+    def serve(self) -> None:
+        """Start the web processes that are not running."""
+        for name in WEBS:
+            if name not in self._webs or self._webs[name].poll() is not None:
+                self.counts["webs"] += 1
+                number = self.counts["webs"]
+                target = [executable, "-m", web.__name__, str(self.store_path("orders")), str(self._journal)]
+                tether = [executable, str(TETHER), str(os.getpid())]
+                given = [f"{name}-{number}", str(self._rate / len(WEBS)), str(number)]
+                with (self._folder / "web.log").open("ab") as log:
+                    self._webs[name] = subprocess.Popen(
+                        [*tether, *target, *given], cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                    )
+
+    def strike_web(self, name: str) -> None:
+        """Kill a web process; `serve` starts it again."""
+        self.counts["web_kills"] += 1
+        self._webs[name].kill()
+        self._webs[name].wait()
+
+    def end_webs(self) -> None:
+        """Kill all web processes, and their children."""
+        for process in self._webs.values():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._webs.clear()
 
     def strike(self, name: str) -> None:
         """Kill a process, as ``kill -9`` does; `revive` starts it again."""
@@ -82,15 +148,51 @@ class Processes(Processes):
             self._broker.stop()
         return self._broker.start
 
+    def pause_leader(self) -> Callable[[], None]:
+        """Pause the broker that leads some of the partitions; return what lets it go on."""
+        self.counts["leaders_paused"] += 1
+        self._second.pause()
+        return self._second.resume
+
+    def fill_disk(self) -> Callable[[], None]:
+        """Fill up a participant's disk; return what empties it."""
+        self.counts["disks_full"] += self.disk.available
+        return self.disk.fill()
+
+    def jump(self, seconds: float) -> Callable[[], None]:
+        """Set a participant's clock; return what sets it right."""
+        self.counts["clock_jumps"] += 1
+        self.clock.set(seconds)
+        return lambda: self.clock.set(0)
+
+    def set(self, key: str, value: str | None) -> None:
+        """Set a setting of the market's topic, None for the broker's own."""
+        how = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+        entry = ConfigEntry(key, value or "", incremental_operation=how)
+        resource = ConfigResource(ResourceType.TOPIC, "market", incremental_configs=[entry])
+        admin = AdminClient({"bootstrap.servers": self._broker.bootstrap})
+        for future in admin.incremental_alter_configs([resource], request_timeout=20).values():
+            future.result(20)
+
+    def _own_settings(self) -> dict[str, str]:
+        """Return the settings that the market's topic has for itself."""
+        resource = ConfigResource(ResourceType.TOPIC, "market")
+        admin = AdminClient({"bootstrap.servers": self._broker.bootstrap})
+        found = admin.describe_configs([resource], request_timeout=20)[resource].result(20)
+        own = ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+        return {key: str(each.value) for key, each in found.items() if each.source == own}
+
     def zombies(self) -> int:
         """Count the replaced processes that live on."""
         return sum(process.poll() is None for process in self._replaced)
 
     def close(self) -> None:
         """End all processes, paused ones too."""
+        self.end_webs()
         for process in self._replaced:
             process.kill()
             process.wait()
         super().close()
         if self._guest is not None:
             self._guest.join(20)
+        self.disk.close()

@@ -18,6 +18,9 @@ from choreo import Context, Saga, event
 PLANS = ("fine", "fine", "fine", "slow", "no stock", "no money", "no way", "late")
 """How an order may go: by its plan, where nothing else happens to it."""
 
+POISONS = ("poison exit", "poison commit", "poison kill", "poison call", "poison bulk")
+"""Plans that make a handler do what no handler should; such an order ends, or has a dead letter."""
+
 
 @event(namespace="market")
 class OrderPlaced:
@@ -103,6 +106,10 @@ market = Saga(
 def prepare(db: Database) -> None:
     """Make the table of effects."""
     db.execute("create table if not exists effects (saga_id text, what text)")
+    db.execute("create table if not exists known (name text primary key)")
+    db.execute(
+        "create table if not exists claims (name text references known (name) deferrable initially deferred)"
+    )
 
 
 def row(ctx: Context, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from datetime import timedelta
 
 from choreo import Aborted, Context, Participant, Permanent, Retry
@@ -19,7 +20,10 @@ from tests.programs.soak.market.contract import (
 )
 
 payments = Participant(
-    "payments", sagas=[market], prepare=prepare, retry=Retry(delay=timedelta(milliseconds=200))
+    "payments",
+    sagas=[market],
+    prepare=prepare,
+    retry=Retry(attempts=3, delay=timedelta(milliseconds=200)),
 )
 
 
@@ -27,6 +31,8 @@ payments = Participant(
 async def charge(event: Reserved, ctx: Context) -> Charged | ChargeRefused:
     if event.plan == "no money":
         raise Permanent("refused")
+    if event.plan == "poison call":
+        sys.exit(1)
     await asyncio.sleep(0.5 if event.plan == "slow" else 0.01)
     call(ctx, "charge")
     return Charged(event.order_id, event.plan)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from choreo import Aborted, Context, Participant, Permanent
+import os
+import signal
+import sys
+from datetime import timedelta
+
+from choreo import Aborted, Context, Participant, Permanent, Retry
 from tests.programs.soak.market.contract import (
     ChargeRefused,
     OrderPlaced,
@@ -15,7 +20,14 @@ from tests.programs.soak.market.contract import (
     row,
 )
 
-stock = Participant("stock", sagas=[market], prepare=prepare)
+stock = Participant(
+    "stock",
+    sagas=[market],
+    prepare=prepare,
+    retry=Retry(attempts=3, delay=timedelta(milliseconds=200)),
+)
+BULK = "x" * 100_000
+"""More than the topic takes."""
 
 
 @stock.action(fails=OutOfStock)
@@ -23,7 +35,18 @@ def reserve(event: OrderPlaced, ctx: Context) -> Reserved:
     if event.plan == "no stock":
         raise Permanent("none left")
     row(ctx, "reserve")
-    return Reserved(event.order_id, event.plan)
+    _misbehave(event.plan, ctx)
+    return Reserved(event.order_id, BULK if event.plan == "poison bulk" else event.plan)
+
+
+def _misbehave(plan: str, ctx: Context) -> None:
+    if plan == "poison exit":
+        sys.exit(1)
+    if plan == "poison kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if plan == "poison commit":
+        ctx.db.execute("pragma defer_foreign_keys = on")
+        ctx.db.execute("insert into claims values ('unknown')")
 
 
 @stock.compensation(of=reserve)
