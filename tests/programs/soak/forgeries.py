@@ -62,7 +62,7 @@ class Forger:
         event_type, owner, step_kind = _STEPS[step]
         ce_id = f"forged-{self._chance.getrandbits(60):x}"
         if kind == "id taken":
-            ce_id, event_type = event_id(saga_id, step, "succeeded", event_type), "market.Foreign"
+            ce_id, event_type = event_id(saga_id, "market", step, "succeeded", event_type), "market.Foreign"
         source = "stranger" if kind == "outcome of another" else owner
         said = {
             "ce_id": ce_id,
