@@ -46,7 +46,7 @@ faults: $(READY) ## a fault at each point of the turn, of each kind, in each tas
 	$(BIN)/python -m tests.programs.faults
 
 MINUTES ?= 5
-soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills, pauses, rebalances, broker restarts
+soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills, forgeries, poison, full disks, clocks
 	$(BIN)/python -m tests.programs.soak --minutes $(MINUTES)
 
 simulate: $(READY) ## the examples in memory, on 10,000 random schedules with random trouble (SEEDS=…)

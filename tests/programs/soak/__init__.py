@@ -1,6 +1,7 @@
-"""A soak: a market of five participants for minutes, with kills, pauses and rebalances.
+"""A soak: a market of five participants and its web processes for minutes, in bad weather.
 
 ``python -m tests.programs.soak --minutes 15`` runs it.
 
-`market` is the saga, `disturbances` what happens to its processes, `ledger` what must be true at the end.
+`market` is the saga, `web` places its orders, `disturbances` is what happens to its processes and topic, with
+`forgeries` on the topic and `machine` beneath the processes; `ledger` is what must be true at the end.
 """
