@@ -236,6 +236,10 @@ class Store(Protocol):
         """Return the latest edited body for an event and a handler, None where there is none."""
         ...
 
+    def trim(self) -> None:
+        """Give back room on the disk that is needed no more; called once a second, outside of a turn."""
+        ...
+
     def changed(self) -> bool:
         """Whether another connection has committed since the last call, which is cheap to find out."""
         ...

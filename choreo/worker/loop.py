@@ -602,6 +602,7 @@ class Worker:
         self._looked = now
         self._log.commit(self._partitions.positions)
         self._topics.look()
+        self._store.trim()
         if self._has_calls:
             if self._calls.release(self._clock.now()):
                 self._next_due = self._look_ahead()  # others may begin now

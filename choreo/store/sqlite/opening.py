@@ -17,6 +17,7 @@ from choreo.store.sqlite.files import identity_of
 from choreo.store.sqlite.forks import opened, refuse_inherited
 from choreo.store.sqlite.guard import GuardedConnection
 from choreo.store.sqlite.migrations import migrate
+from choreo.store.sqlite.wal import LIMIT
 
 # The prepared statements that Python keeps: the store's are about twenty, the others are the handlers'.
 _KEPT_STATEMENTS = 256
@@ -89,6 +90,7 @@ def _prepared(connection: sqlite3.Connection, name: str, busy_timeout: float) ->
     # NORMAL would lose the last turns at a power loss, after their events have been published.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {LIMIT}")
     # What is deleted is overwritten with zeros; builds of SQLite differ in whether that is the default.
     connection.execute("PRAGMA secure_delete = ON")
     db = Database(connection, execute_plugins=False)

@@ -23,6 +23,7 @@ from choreo.store.sqlite.pending import Pending
 from choreo.store.sqlite.rows import UNWRITABLE, columns
 from choreo.store.sqlite.saga_log import SQLiteSagaLog
 from choreo.store.sqlite.turn import Claim, Savepoint, Turn
+from choreo.store.sqlite.wal import WriteAheadLog
 
 _LETTER_FIELDS = DeadLetter._fields[:-1]  # all but the id, which the database gives
 
@@ -153,6 +154,7 @@ class SQLiteStore:
         )
         self._savepoint = Savepoint(self._turn, self._connection, guard, self._pending)
         self._saga_log = SQLiteSagaLog(self._path, self._connection, self._turn, self._pending, self._heads)
+        self._wal = WriteAheadLog(self._path, self._connection)
         self._store_id = str(self._rows(_OWNER)[0][0])
         self._data_version = self._rows(_DATA_VERSION)[0][0]
 
@@ -418,6 +420,10 @@ class SQLiteStore:
     def check_files(self) -> None:
         """Raise `StoreGone` where the store's files were deleted, moved or replaced since it was opened."""
         self._files.check()
+
+    def trim(self) -> None:
+        """Keep the write-ahead log small, without waiting for readers; outside of a turn."""
+        self._wal.trim()
 
     def changed(self) -> bool:
         """Whether another connection has committed since the last call; cheap.
