@@ -6,8 +6,8 @@ the new state and the decisions. The worker, the simulator of the test kit and t
 
 - **R1 order**: a participant folds all events of a saga in the order of the topic, its own too, by their
   headers; a body that can't be used makes a dead letter of the handler that needs it, and of nothing else.
-- **R2 once**: an event whose id was folded before changes nothing; the id is derived from saga, step, outcome
-  and event type, so a retry, a restart or a replay repeats it.
+- **R2 once**: an event whose id was folded before changes nothing, unless its step, outcome or type differ;
+  the id is derived from saga, step, outcome and event type, so a retry, a restart or a replay repeats it.
 - **R3 first outcome**: the first of a step's ``succeeded``, ``failed`` and ``timed_out`` in the topic is its
   outcome, and a later one is void: recorded, and dispatched to nobody.
 - **R4 abort**: after a failure, a timeout or a cancellation, an action that can fail is refused, and answers

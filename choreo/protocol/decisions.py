@@ -6,12 +6,16 @@ from typing import Literal, NamedTuple
 
 from choreo.outcome import Outcome, StepState
 
-Task = Literal["action", "compensation", "observer", "deadline", "outcome"]
-"""What is done, or buried; ``outcome``: an outcome of an own step that this store never produced."""
+Task = Literal["action", "compensation", "observer", "deadline", "outcome", "event"]
+"""What is done, or buried; ``outcome``: an outcome of an own step that this store never produced; ``event``:
+an event with the id of another one."""
 
 
 FOREIGN_OUTCOME = "foreign-outcome"
 """The reason of the dead letter that keeps a saga in quarantine."""
+
+REUSED_ID = "reused-id"
+"""The reason of the dead letter of an event that has the id of another event of its saga."""
 
 
 class Moved(NamedTuple):

@@ -1,6 +1,8 @@
 """Folds an event of the topic: decides whether it counts, and what it calls for at this participant.
 
-An event whose id was folded before is a duplicate, which changes nothing (R2). An outcome is *void*, recorded
+An event whose id was folded before, with its step, outcome and type, is a duplicate, which changes nothing
+(R2). One that differs in these is another event, whose id somebody reused: it is folded, and a dead letter
+names it. So no forged record can pass for a real one that comes later. An outcome is *void*, recorded
 and dispatched to nobody, in three cases: its step already has an outcome, or, for a compensated event, is
 compensated already (R3); the saga has ended (R8); or it would complete the saga after a failure though no
 pivot has succeeded (R8).
@@ -19,7 +21,17 @@ from __future__ import annotations
 from choreo.envelope import Envelope, is_keyed_by_id
 from choreo.outcome import COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT
 from choreo.protocol import steps
-from choreo.protocol.decisions import FOREIGN_OUTCOME, Arm, Bury, Decision, Disarm, Ignored, Queue, Unowned
+from choreo.protocol.decisions import (
+    FOREIGN_OUTCOME,
+    REUSED_ID,
+    Arm,
+    Bury,
+    Decision,
+    Disarm,
+    Ignored,
+    Queue,
+    Unowned,
+)
 from choreo.protocol.instance import Instance, Progress, UnownedOutcome
 from choreo.protocol.role import Contract, Role
 
@@ -28,13 +40,27 @@ _HINT = (
     "restored from a backup; else undo by hand what others did because of it, and discard it"
 )
 
+_REUSED = (
+    "another event came before with the same id and another step, outcome or type: one of them is forged, or "
+    "its publisher derives its ids wrongly. Both were folded, in their order; see who may write to the topic"
+)
+
 
 def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
     """Fold one event, in the order of the topic (R1)."""
-    if event.id in saga.seen or saga.pruned:
+    said = hash((event.step, event.outcome, event.type))
+    known = saga.seen.get(event.id)
+    is_other = known is not None and known != said
+    if saga.pruned or known == said or (is_other and (event.id, said) in saga.seen):
         out.append(Ignored("duplicate"))
         return
-    saga.seen.add(event.id)
+    saga.seen[(event.id, said) if is_other else event.id] = said
+    _fold_new(role, saga, event, out)
+    if is_other:
+        out.append(Bury("event", event.step, f"{REUSED_ID}: {_REUSED}"))
+
+
+def _fold_new(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
     if not _counts(role, saga, event):
         out.append(Ignored("void"))
         return

@@ -52,13 +52,15 @@ class UnownedOutcome(NamedTuple):
 class Instance:
     """One saga as one participant knows it, folded from the topic and from its own local commands.
 
-    ``types`` are the event types that counted, ``outcomes`` the first outcome of each step,
-    ``failing`` the step of the first failed or timed_out outcome, ``end`` the state in which the saga ended.
+    ``seen`` maps the ids of folded events to a hash of step, outcome and type; where an id came again with
+    others, it has an entry with both. ``types`` are the event types that counted, ``outcomes`` the first
+    outcome of each step, ``failing`` the step of the first failed or timed_out outcome, ``end`` the state in
+    which the saga ended.
     ``pruned``: only the end is known, so every event is treated as a duplicate. ``unowned`` are outcomes of
     own steps that this participant never published: while there are any, the saga is in quarantine.
     ``keyed_by_id``: the participant derives the ids of the saga's events from its id alone, without its type,
     as the saga was in flight when choreo did so; no decision depends on it.
-    It is used as a value: `fold` copies it before it writes.
+    `fold` copies it before it writes, `fold_into` does not.
     """
 
     __slots__ = (
@@ -91,7 +93,7 @@ class Instance:
         self.failing = ""
         self.failing_outcome = ""
         self.end: Literal["", "completed", "failed"] = ""
-        self.seen: set[str] = set()
+        self.seen: dict[str | tuple[str, int], int] = {}
         self.types: set[str] = set()
         self.outcomes: dict[str, str] = {}
         self.compensated: set[str] = set()
@@ -133,7 +135,7 @@ class Instance:
             self.failing,
             self.failing_outcome,
             self.end,
-            frozenset(self.seen),
+            frozenset(self.seen.items()),
             frozenset(self.types),
             frozenset(self.outcomes.items()),
             frozenset(self.compensated),

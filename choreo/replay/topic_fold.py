@@ -19,6 +19,7 @@ from choreo.ports import Store
 from choreo.protocol import (
     Answer,
     Begin,
+    Bury,
     Decision,
     Disarm,
     Drop,
@@ -34,9 +35,9 @@ from choreo.protocol import (
     Queue,
     Role,
     Unowned,
-    fold,
+    fold_into,
 )
-from choreo.protocol.decisions import FOREIGN_OUTCOME
+from choreo.protocol.decisions import FOREIGN_OUTCOME, REUSED_ID
 from choreo.records import Entry, Record
 from choreo.replay.own_events import OwnEvents, PublishedEvent
 from choreo.worker.dead_letters import dead_letter, unreadable_record
@@ -121,9 +122,9 @@ class TopicFold:
     def _start(self, item: Item, own: PublishedEvent) -> None:
         """Write the row with which the participant started the saga."""
         input = Ended(START, SUCCEEDED, own.envelope.type)
-        after, _ = fold(item.role, self._sagas.get(item.role, item.saga_id), input)
+        saga = self._sagas.get(item.role, item.saga_id)
         self._append_emitted(item, own)
-        self._sagas.put(item.role, item.saga_id, after)
+        fold_into(item.role, saga, input)
         self.counts["own outcomes"] += 1
 
     def _append_emitted(self, item: Item, own: PublishedEvent) -> None:
@@ -141,17 +142,19 @@ class TopicFold:
                 self._fold(item, Due(deadline.name), own.envelope.time)
 
     def _fold(self, item: Item, input: Input, at: int) -> None:
-        before = self._sagas.get(item.role, item.saga_id)
-        after, decisions = fold(item.role, before, input)
+        saga = self._sagas.get(item.role, item.saga_id)
+        was_started = saga.started
+        old = saga.state_of(input.step if type(input) is Envelope else str(input[0]))
+        decisions = fold_into(item.role, saga, input)
         if decisions and decisions[0] == Ignored("duplicate"):
             return
-        if decisions and type(decisions[0]) is Unowned and not before.started:
+        if decisions and type(decisions[0]) is Unowned and not was_started:
+            self._sagas.forget(item.role, item.saga_id)
             self.counts["forgotten"] += 1  # the topic's retention has deleted what called for it
             return
-        rows = Rows(item, before, after, input, at)
+        rows = Rows(item, old, saga, input, at)
         for decision in decisions:
             self._carry_out(item, rows, decision)
-        self._sagas.put(item.role, item.saga_id, after)
         if type(input) is not Envelope:
             self._unschedule(item, input)
         self._store.append(_marked(rows.entries()))
@@ -173,6 +176,10 @@ class TopicFold:
                 self._store.add_dead_letter(
                     dead_letter(item, "outcome", step, FOREIGN_OUTCOME, "rebuilt", rows.now, 0)
                 )
+            case Bury("event", step):
+                self._store.add_dead_letter(
+                    dead_letter(item, "event", step, REUSED_ID, "rebuilt", rows.now, 0)
+                )
             case Drop(task, name):
                 self._store.unschedule(*item.saga_key, task, name)
             case Disarm(name):
@@ -180,7 +187,7 @@ class TopicFold:
 
     def _publish(self, item: Item, rows: Rows, step: str, outcome: str, name: str) -> None:
         """Add an event to the rows that the topic holds; any other remains to be published."""
-        identity = event_id(item.saga_id, rows.before.id_type(item.saga_type), step, outcome, name)
+        identity = event_id(item.saga_id, rows.after.id_type(item.saga_type), step, outcome, name)
         found = self._own_events.get(*item.saga_key, identity)
         if found is not None:
             rows.published.append(found)

@@ -105,7 +105,7 @@ class DeadLetters:
         letter = dead_letter(item, task, name, reason, detail, self._clock.now(), tried)
         number = self._store.add_dead_letter(letter)
         log.error("dead letter %d: saga_id=%s step=%s %s: %s", number, item.saga_id, name, task, reason)
-        return [] if task == "outcome" else self._decisions.apply(item, Buried(name, reason))
+        return [] if task in ("outcome", "event") else self._decisions.apply(item, Buried(name, reason))
 
     def bury_record(self, record: Record, detail: str, reason: str = "unreadable-headers") -> None:
         """Keep a dead letter of a record whose headers can't be read, or that can't be folded."""

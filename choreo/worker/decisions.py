@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from choreo import telemetry
 from choreo.envelope import Envelope, event_id
 from choreo.errors import ChoreoError, StoreError
-from choreo.outcome import START, TIMED_OUT
+from choreo.outcome import START, TIMED_OUT, StepState
 from choreo.participant import Participant
 from choreo.participant.answers import build
 from choreo.ports import Clock, Codec, Store
@@ -26,7 +26,7 @@ from choreo.protocol import (
     Publish,
     Queue,
     Unowned,
-    fold,
+    fold_into,
     steps,
 )
 from choreo.worker.attempt import Attempt
@@ -82,36 +82,41 @@ class Decisions:
 
     def apply(self, item: Item, input: Input, attempt: Attempt = NO_EVENT) -> list[FollowUp]:
         """Fold one input and carry out the decisions; return the follow-ups, in order."""
-        before = self.instances.get(item.role, item.saga_id)
-        after, decisions = fold(item.role, before, input)
+        saga, old, decisions = self._fold(item, input)
         if decisions and type(decisions[0]) is Unowned:
-            before, after, decisions = self._fold_again(item, input)
+            # Another process of the service may have started the saga meanwhile.
+            self.instances.forget(item.role, item.saga_id)
+            saga, old, decisions = self._fold(item, input)
         if decisions and decisions[0] == _DUPLICATE:
             return []
-        self.instances.put(item.role, item.saga_id, after)
-        return self._carry_out(item, input, before, after, decisions, attempt)
+        return self._carry_out(item, input, old, saga, decisions, attempt)
 
     def answer(self, item: Item, step: str) -> list[FollowUp]:
         """Answer a step that was refused while the worker caught up, unless the saga has ended (R4)."""
         saga = self.instances.get(item.role, item.saga_id)
         answers: list[Decision] = []
         steps.answer(saga, item.role.action[step], answers, "the saga is aborted")
-        return self._carry_out(item, None, saga, saga, answers)
+        return self._carry_out(item, None, saga.state_of(step), saga, answers)
 
-    def _fold_again(self, item: Item, input: Input) -> tuple[Instance, Instance, list[Decision]]:
-        """Fold an own outcome that is unknown to the saga in memory on the saga from the store.
+    def _fold(self, item: Item, input: Input) -> tuple[Instance, StepState, list[Decision]]:
+        """Fold an input into the saga in memory; return it, the state of the step before, and the decisions.
 
-        Another process of the service may have started the saga meanwhile.
+        It is folded in place, as a copy for each event would make a long saga's cost quadratic. What is
+        rolled back is therefore forgotten, and read from the store again.
         """
-        self.instances.forget(item.role, item.saga_id)
-        before = self.instances.get(item.role, item.saga_id)
-        return before, *fold(item.role, before, input)
+        saga = self.instances.get(item.role, item.saga_id)
+        old = saga.state_of(input.step if type(input) is Envelope else str(input[0]))
+        try:
+            return saga, old, fold_into(item.role, saga, input)
+        except BaseException:
+            self.instances.forget(item.role, item.saga_id)
+            raise
 
     def _carry_out(
         self,
         item: Item,
         input: Input | None,
-        before: Instance,
+        old: StepState,
         after: Instance,
         decisions: Iterable[Decision],
         attempt: Attempt = NO_EVENT,
@@ -122,7 +127,7 @@ class Decisions:
         """
         rows = Rows(
             item,
-            before,
+            old,
             after,
             input,
             attempt.at or self._clock.now(),
@@ -179,7 +184,7 @@ class Decisions:
         action = item.role.action.get(step)
         cause = item.trigger.envelope
         envelope = Envelope(
-            event_id(item.saga_id, rows.before.id_type(item.saga_type), step, outcome, name),
+            event_id(item.saga_id, rows.after.id_type(item.saga_type), step, outcome, name),
             self._name,
             name,
             self._clock.now(),

@@ -424,6 +424,8 @@ class Processor:
         if letter.task in (IMPORT, PUBLICATION):
             self._settle_record(letter, row.task)
             return
+        if letter.task == "event":  # it was folded: settling it only closes the letter
+            return
         if letter.saga_type not in self._roles or not self._handlers.knows(letter.name):
             if row.task == REQUEUE or letter.task in ("action", "compensation"):
                 self._dead_letters.reopen(letter, UNKNOWN_HANDLER, f"the service has no {letter.name}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from choreo.envelope import Envelope
-from choreo.outcome import START
+from choreo.outcome import START, StepState
 from choreo.protocol import Ended, Input, Instance, Moved, Observed
 from choreo.protocol.recorded_inputs import INPUT_NAMES, local_fields
 from choreo.records import Entry
@@ -18,15 +18,16 @@ from choreo.worker.item import Item
 class Rows:
     """The consequences of one input as entries of the saga log; ``input`` is None for a postponed answer.
 
-    ``moves`` are the transitions of own steps, ``published`` the events, with their bodies, that are
-    published because of the input. ``event_note`` says what is special about the event: it changes nothing
-    (``void``), or is an outcome of an own step that this store never produced (``unowned``). ``detail`` is
-    what an exception said, which has a row of its own where no other has it; ``body`` that of the event which
-    a handler returned, kept where it is published later.
+    ``old`` is the state before it of the step that the input is about, ``after`` the saga after it. ``moves``
+    are the transitions of own steps, ``published`` the events, with their bodies, that are published because
+    of the input. ``event_note`` says what is special about the event: it changes nothing (``void``), or is an
+    outcome of an own step that this store never produced (``unowned``). ``detail`` is what an exception said,
+    which has a row of its own where no other has it; ``body`` that of the event which a handler returned,
+    kept where it is published later.
     """
 
     item: Item
-    before: Instance
+    old: StepState
     after: Instance
     input: Input | None
     now: int
@@ -54,7 +55,7 @@ class Rows:
     def _event(self, event: Envelope) -> Entry:
         item = self.item
         trigger, role = item.trigger, item.role
-        old = self.before.state_of(event.step)
+        old = self.old
         stays = self.event_note == "void" or event.step in role.action
         return Entry(
             item.saga_id,
@@ -90,7 +91,7 @@ class Rows:
     def _local(self, input: Any) -> Entry:
         step = input[0]
         outcome, event_type, kind, causation_id, note = local_fields(input)
-        old = new = self.before.state_of(step)
+        old = new = self.old
         if self.moves and self.moves[0].step == step:
             move = self.moves.pop(0)
             old, new, note = move.old, move.new, note or move.note

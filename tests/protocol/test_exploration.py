@@ -209,8 +209,8 @@ def test_without_confirming_a_timeout_the_rollback_stops(monkeypatch: pytest.Mon
 def test_without_dedupe_a_repeated_event_is_answered_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """R2 off, with R3's word for it (an outcome that is there already is void): a second relay shows."""
 
-    class Forgetful(set[str]):
-        def add(self, item: str) -> None: ...
+    class Forgetful(dict[str | tuple[str, int], int]):
+        def __setitem__(self, key: str | tuple[str, int], value: int) -> None: ...
 
         def copy(self) -> Forgetful:
             return self
