@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +101,6 @@ class Worker:
         self._clock = clock
         self._options = options
         self._stopping = threading.Event()
-        self._pid = os.getpid()
         self._topics = Topics(participant, store, records, clock)
         self._partitions = Partitions(store, records, options.start, self._topics)
         self._clocks = Clocks(participant.name, clock, self._topics.is_stamped_by_broker)
@@ -194,10 +192,6 @@ class Worker:
                 self._let_go()
             raise
         finally:
-            if (
-                os.getpid() != self._pid
-            ):  # a handler has forked: this copy must not close what is its parent's
-                os._exit(1)
             self._calls.stop(self._options.flush_seconds)
             self._log.close()
 

@@ -249,6 +249,35 @@ joined(pid, out)
     assert kept(tmp_path / "shop.db") == set(found["told"]) == {"other", "child"}
 
 
+def test_a_fork_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """For a transaction that goes on meanwhile: its parent's is kept, and the child is refused the store."""
+    found = run(
+        tmp_path / "shop.db",
+        """
+import choreo.client.pool
+choreo.client.pool._FORK_SECONDS = 0.05
+inside, over = threading.Event(), threading.Event()
+def other():
+    with shop.transaction() as tx:
+        tx.start(TripRequested("t"), "other")
+        inside.set()
+        over.wait()
+    told.append("other")
+threads = [threading.Thread(target=other)]
+threads[0].start()
+inside.wait()
+pid, out = forked(lambda: refused(lambda: start("child")))
+said = joined(pid, out)
+over.set()
+threads[0].join()
+start("after")
+""",
+    )
+    assert "fork" in found["said"]
+    assert "spawn" in found["said"]
+    assert kept(tmp_path / "shop.db") == set(found["told"]) == {"other", "after"}
+
+
 @pytest.mark.parametrize("way", ["Process", "Pool", "ProcessPoolExecutor"])
 def test_multiprocessing_by_fork(tmp_path: Path, way: str) -> None:
     """Each process starts sagas of its own."""
