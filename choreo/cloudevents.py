@@ -17,6 +17,7 @@ from choreo.envelope import Envelope
 from choreo.errors import HeadersError
 from choreo.outcome import TIMED_OUT, Kind, Outcome
 from choreo.records import FIRST_MOMENT, LAST_MOMENT, Record
+from choreo.trace_context import context_in, headers_in, is_of_context, is_traceparent
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,7 +35,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _CACHED: Final = 1024
 _OUTCOMES: Final = frozenset(get_args(Outcome))
 _KINDS: Final = frozenset(get_args(Kind))
-_SINGLE: Final = frozenset({"traceparent", "content-type"})
+_SINGLE: Final = frozenset({"content-type"})
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
@@ -78,7 +79,7 @@ _THOUSANDTHS: Final = {f".{rest:03d}Z".encode(): rest for rest in range(1000)}
 
 
 def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
-    """Return an envelope as headers; `causation_id` and `traceparent` are left out where empty.
+    """Return an envelope as headers; the cause and the trace context are left out where empty.
 
     Raises `HeadersError` for a saga id or event id that `read` would refuse.
     """
@@ -98,7 +99,7 @@ def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
     if cause:
         headers.append(("ce_causationid", cause.encode()))
     if trace:
-        headers.append(("traceparent", trace.encode()))
+        headers += [(name, value.encode()) for name, value in headers_in(trace)]
     return headers
 
 
@@ -107,8 +108,8 @@ def read(record: Record) -> Envelope:
 
     Raises `HeadersError`, naming the header and the problem, for a record that is not an event of a
     saga: an attribute missing, doubled, too long, not UTF-8 or not of its vocabulary, a key that isn't the
-    saga's id, or a source that doesn't own the step. Unknown headers are ignored; so is a `traceparent` that
-    isn't one (W3C Trace Context: start a new trace).
+    saga's id, or a source that doesn't own the step. Unknown headers are ignored; so is a trace
+    context that isn't one (W3C Trace Context: start a new trace).
     """
     headers = record.headers
     fields = dict(headers)
@@ -126,6 +127,10 @@ def read(record: Record) -> Envelope:
     except (KeyError, AttributeError, TypeError, UnicodeDecodeError):
         return _read_carefully(record)
     known = _NEEDED + (cause != "") + (trace != "") + (get("content-type") == _CONTENT_TYPE)
+    context = trace
+    if known != len(headers) and ("tracestate" in fields or "baggage" in fields):
+        known += ("tracestate" in fields) + ("baggage" in fields)
+        context = context_in(fields)
     text = event_id + saga_id + cause + trace
     if (
         known != len(headers)  # an unknown header, or one twice
@@ -133,19 +138,13 @@ def read(record: Record) -> Envelope:
         or not (event_id and saga_id)
         or len(text) > MAX_SAGA_ID
         or not text.isprintable()
-        or (trace and not _is_traceparent(trace))
+        or (trace and not is_traceparent(trace))
     ):
         return _read_carefully(record)
     source, event_type, saga_type, version, step, outcome, kind = origin
     return Envelope(
-        event_id, source, event_type, time, saga_id, saga_type, version, step, outcome, kind, cause, trace
+        event_id, source, event_type, time, saga_id, saga_type, version, step, outcome, kind, cause, context
     )
-
-
-def _is_traceparent(text: str) -> bool:
-    """Whether it has the form ``version-trace-parent-flags``; the parts are not checked."""
-    dashed = len(text) == 55 and text[2] == text[35] == text[52] == "-"
-    return dashed and text.isascii() and text.isprintable()
 
 
 def _encode(origin: tuple[str, str, str, int, str, Outcome, Kind]) -> tuple[tuple[str, bytes], ...]:
@@ -191,7 +190,7 @@ def _read_carefully(record: Record) -> Envelope:
         time=_time(_attribute(fields, "ce_time")),
         saga_id=saga_id,
         causation_id=_attribute(fields, "ce_causationid") if "ce_causationid" in fields else "",
-        traceparent=_traceparent(fields.get("traceparent")),
+        traceparent=context_in(fields),
         **origin._asdict(),
     )
 
@@ -222,14 +221,17 @@ def _origin(fields: dict[str, bytes | None]) -> _Origin:
 
 def _fields(headers: Sequence[tuple[str, bytes | None]]) -> dict[str, bytes | None]:
     """Return the headers by name. Raises `HeadersError` for too many, too large or doubled ones."""
-    if len(headers) > MAX_HEADERS:
-        raise HeadersError(f"headers: {len(headers)} are too many", hint=f"{MAX_HEADERS} at most")
-    size = sum(len(name) + len(value or b"") for name, value in headers)
+    counted = [each for each in headers if not is_of_context(each[0])]
+    if len(counted) > MAX_HEADERS:
+        raise HeadersError(f"headers: {len(counted)} are too many", hint=f"{MAX_HEADERS} at most")
+    size = sum(len(name) + len(value or b"") for name, value in counted)
     if size > MAX_BYTES:
         raise HeadersError(f"headers: {size} bytes are too many", hint=f"{MAX_BYTES} at most")
     fields: dict[str, bytes | None] = {}
     for name, value in headers:
-        if name in fields and (name.startswith("ce_") or name in _SINGLE):
+        if name in fields and is_of_context(name):
+            value = None
+        elif name in fields and (name.startswith("ce_") or name in _SINGLE):
             raise HeadersError(f"{_short(name)}: comes twice")
         fields[name] = value
     return fields
@@ -290,8 +292,3 @@ def _short(text: str) -> str:
 
 def _structured(content_type: bytes | None) -> bool:
     return content_type is not None and content_type.startswith(b"application/cloudevents")
-
-
-def _traceparent(value: bytes | None) -> str:
-    text = (value or b"").decode("ascii", "replace")
-    return text if _is_traceparent(text) else ""

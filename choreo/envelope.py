@@ -11,7 +11,8 @@ from choreo.outcome import Kind, Outcome
 class Envelope(NamedTuple):
     """The attributes of one event of a saga (CloudEvents 1.0 with choreo's extensions).
 
-    ``time`` is in milliseconds since the epoch. A saga is folded from envelopes alone; only a participant
+    ``time`` is in milliseconds since the epoch; ``traceparent`` is the whole trace context, as
+    `choreo.trace_context` joins it. A saga is folded from envelopes alone; only a participant
     that handles the event needs its body (R1).
     """
 

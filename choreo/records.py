@@ -73,7 +73,7 @@ class Entry(NamedTuple):
     entry whose ``input`` is empty is a consequence of the entry before it. Folding the entries that have
     an input, in order, yields the state of the saga, as a replay does. ``offset`` is -1 for a local command.
     ``note`` is ``void`` where the event changed nothing (see `choreo.ports.Store.payload`), else free text;
-    ``traceparent`` is that of an event of the topic.
+    ``traceparent`` is the trace context of an event of the topic, as `choreo.trace_context` joins it.
     """
 
     saga_id: str

@@ -1,7 +1,8 @@
 """Traces and metrics, with OpenTelemetry's API alone: an application such as ``choreo run`` sets up the SDK.
 
-The context is propagated as W3C Trace Context in the header ``traceparent``. Where no SDK is set up, an event
-has the ``traceparent`` of the event that caused it, so that a service without tracing doesn't break a trace.
+The context is propagated as W3C Trace Context and W3C Baggage (see `choreo.trace_context`). Where no SDK is
+set up, an event has the context of the event that caused it, so that a service without tracing doesn't break
+a trace.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
+from opentelemetry import context as current
 from opentelemetry import trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-_HEADER = "traceparent"
-_propagator = TraceContextTextMapPropagator()
+from choreo.trace_context import context_in, headers_in
+
+_propagators = (TraceContextTextMapPropagator(), W3CBaggagePropagator())
 
 UNTRACED: AbstractContextManager[None] = nullcontext()
 """The context manager in place of a span, where nothing is traced."""
@@ -28,12 +32,15 @@ def is_on() -> bool:
 
 @contextmanager
 def handling(name: str, saga_id: str, step: str, traceparent: str) -> Iterator[None]:
-    """Open a span for one attempt of a handler, as a child of the event's ``traceparent``."""
-    context = _propagator.extract({_HEADER: traceparent}) if traceparent else None
-    with trace.get_tracer("choreo").start_as_current_span(
-        name, context=context, kind=trace.SpanKind.CONSUMER, attributes=_attributes(saga_id, step)
-    ):
-        yield
+    """Open a span for one attempt of a handler, in the context of the event that called it."""
+    token = current.attach(_extracted(traceparent))
+    try:
+        with trace.get_tracer("choreo").start_as_current_span(
+            name, kind=trace.SpanKind.CONSUMER, attributes=_attributes(saga_id, step)
+        ):
+            yield
+    finally:
+        current.detach(token)
 
 
 @contextmanager
@@ -49,13 +56,21 @@ def _attributes(saga_id: str, step: str) -> dict[str, str]:
     return {"choreo.saga_id": saga_id, "choreo.step": step, "messaging.system": "kafka"}
 
 
+def _extracted(text: str) -> current.Context:
+    """Return the context that a text holds, with nothing of the caller's own."""
+    carrier, found = dict(headers_in(text)), current.Context()
+    for propagator in _propagators:
+        found = propagator.extract(carrier, context=found)
+    return found
+
+
 def traceparent(inherited: str) -> str:
-    """Return the ``traceparent`` for a publication: that of the current span, else ``inherited``."""
-    if not trace.get_current_span().get_span_context().is_valid:
-        return inherited
+    """Return the trace context for a publication: the current one, else ``inherited``."""
     carrier: dict[str, str] = {}
-    _propagator.inject(carrier)
-    return carrier.get(_HEADER, inherited)
+    for propagator in _propagators:
+        propagator.inject(carrier)
+    found = context_in({name: value.encode() for name, value in carrier.items()})
+    return found or inherited
 
 
 class Level:

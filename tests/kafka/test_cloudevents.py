@@ -14,6 +14,7 @@ from choreo.envelope import Envelope
 from choreo.errors import HeadersError
 from choreo.outcome import Kind, Outcome
 from choreo.records import Record
+from choreo.trace_context import joined
 
 EVENT = Envelope(
     id="2e2f0a9058ebd117bd021286599ebea7",
@@ -32,6 +33,19 @@ EVENT = Envelope(
 
 _text = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=200)
 _traces = st.from_regex(re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]", re.ASCII), fullmatch=True)
+_KEYS = st.from_regex(r"[a-z][a-z0-9_\-*/]{0,20}(@[a-z]{1,5})?", fullmatch=True)
+_VALUES = st.from_regex(r"[!-+\--<>-~]{1,30}", fullmatch=True)
+_states = st.lists(st.builds("{}={}".format, _KEYS, _VALUES), max_size=8).map(",".join)
+_baggage = st.lists(
+    st.builds(
+        "{}={}{}".format,
+        _KEYS.map(lambda key: key.replace("@", "").replace("/", "")),
+        st.from_regex(r"[!#-+\--:<-\[\]-~]{0,30}", fullmatch=True),
+        st.sampled_from(["", ";ttl=5"]),
+    ),
+    max_size=8,
+).map(",".join)
+_contexts = st.builds(joined, st.just("") | _traces, _states, _baggage)
 _envelopes = st.builds(
     Envelope,
     id=_text,
@@ -41,11 +55,11 @@ _envelopes = st.builds(
     saga_id=_text,
     saga_type=_text,
     saga_version=st.integers(1, 999_999_999),
-    step=_text,
+    step=_text.filter(lambda step: "." not in step),  # it would have an owner
     outcome=st.sampled_from(get_args(Outcome)),
     kind=st.sampled_from(get_args(Kind)),
     causation_id=st.just("") | _text,
-    traceparent=st.just("") | _traces,
+    traceparent=_contexts,
 )
 
 
@@ -173,6 +187,55 @@ def test_foreign_headers_are_ignored() -> None:
     others = [("baggage", b"a"), ("baggage", None), ("tracestate", b"\xff")]
     assert read(record([*headers_of(EVENT), *others])) == EVENT
     assert read(with_header("traceparent", b"\xff nonsense")) == EVENT._replace(traceparent="")
+
+
+TRACE = EVENT.traceparent
+OTHER = TRACE.replace("0af7", "1111")
+
+
+@pytest.mark.parametrize(
+    ("headers", "context"),
+    [
+        (
+            [("traceparent", TRACE), ("tracestate", "a=1,b@c=2"), ("baggage", "t=x;p")],
+            (TRACE, "a=1,b@c=2", "t=x;p"),
+        ),
+        ([("tracestate", "a=1")], ("", "", "")),
+        ([("baggage", "t=x")], ("", "", "t=x")),
+        ([("ce_traceparent", TRACE), ("ce_tracestate", "a=1")], (TRACE, "a=1", "")),
+        ([("traceparent", OTHER), ("ce_traceparent", TRACE), ("ce_tracestate", "a=1")], (OTHER, "", "")),
+        ([("traceparent", "bad"), ("ce_traceparent", TRACE), ("tracestate", "b=2")], (TRACE, "", "")),
+        ([("traceparent", TRACE), ("ce_tracestate", "a=1")], (TRACE, "", "")),
+        ([("ce_traceparent", ""), ("ce_tracestate", "")], ("", "", "")),
+    ],
+)
+def test_the_trace_context_is_read_from_either_place(
+    headers: list[tuple[str, str]], context: tuple[str, str, str]
+) -> None:
+    """Each state belongs to the parent that it came with."""
+    bare = headers_of(EVENT._replace(traceparent=""))
+    found = read(record([*bare, *((name, value.encode()) for name, value in headers)]))
+    assert found == EVENT._replace(traceparent=joined(*context))
+
+
+@pytest.mark.parametrize("name", ["tracestate", "baggage", "ce_tracestate", "traceparent", "ce_traceparent"])
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"\xff", b"a=\x00", b"a=1\nce_id: x", b"no member", b"x" * 600, b"a=" + b"x" * 9000]
+    + [b",".join(b"k%d=1" % n for n in range(40)) + b"," * 8200, b"a=" + b"x" * 100_000],
+)
+def test_a_context_that_is_none_or_too_long_harms_nothing(name: str, value: bytes | None) -> None:
+    """Nor one that comes twice, or a hundred times."""
+    others = [each for each in headers_of(EVENT) if each[0] != name]
+    expected = EVENT if name != "traceparent" else EVENT._replace(traceparent="")
+    for times in (1, 2, 100):
+        assert read(record([*others, *[(name, value)] * times])) == expected
+    twice = headers_of(EVENT._replace(traceparent=joined(TRACE, "a=1", "b=2")))
+    context = "" if "parent" in name else joined(TRACE, "" if name == "tracestate" else "a=1", "b=2")
+    if name == "baggage":
+        context = joined(TRACE, "a=1", "")
+    if not name.startswith("ce_"):
+        assert read(record([*twice, (name, b"a=1")])).traceparent == context or name == "traceparent"
 
 
 def test_too_many_or_too_large_headers_are_refused() -> None:

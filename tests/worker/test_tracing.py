@@ -6,13 +6,15 @@ import random
 from collections.abc import Callable, Iterator
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, trace
+from opentelemetry import context as current
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.util._once import Once
 
-from choreo import Participant
+from choreo import Context, Participant
+from choreo.trace_context import joined
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig, envelope_of
 from tests.worker.services import Script, agency, flight, hotel
@@ -44,6 +46,49 @@ def test_a_retry_hands_the_traceparent_on_after_a_restart(rig: Rigs) -> None:
     shop.clock.advance(10)
     shop.restart()
     assert traceparents(shop) == [PARENT]
+
+
+CONTEXT = joined(PARENT, "vendor=sampled,other@x=1", "tenant=acme,user=%C3%A9")
+
+
+def test_without_an_sdk_the_whole_context_is_handed_on(rig: Rigs) -> None:
+    """By a success, a compensation and a refusal, through the outbox, a retry and a restart."""
+    shop = rig(hotel(Script([ConnectionError()])))
+    shop.feed(TripRequested("t"), traceparent=CONTEXT)
+    shop.clock.advance(10)
+    shop.restart()
+    shop.feed(FlightFull("t", "full"), traceparent=CONTEXT)
+    shop.feed(TripCancelled("u"), TripRequested("u"), saga_id="s2", traceparent=CONTEXT)
+    assert traceparents(shop) == [CONTEXT] * 3
+    names = {name for record in shop.broker.records("trip") for name, _ in record.headers}
+    assert {"traceparent", "tracestate", "baggage"} <= names
+
+
+def test_a_handler_has_the_context_of_the_event_and_nothing_of_the_worker_s(
+    rig: Rigs, spans: InMemorySpanExporter
+) -> None:
+    """Called inside the transaction, or outside of it; what it publishes continues it."""
+    seen: list[tuple[dict[str, str], dict[str, object]]] = []
+
+    class Look(Script):
+        def __call__(self, ctx: Context) -> None:
+            span = trace.get_current_span().get_span_context()
+            seen.append((dict(span.trace_state), dict(baggage.get_all())))
+            super().__call__(ctx)
+
+    token = current.attach(baggage.set_baggage("of", "the worker"))
+    try:
+        shop = rig(hotel(Look()))
+        shop.feed(TripRequested("t"), traceparent=CONTEXT)
+    finally:
+        current.detach(token)
+    assert seen == [({"vendor": "sampled", "other@x": "1"}, {"tenant": "acme", "user": "é"})]
+    (published,) = traceparents(shop)
+    parent, state, bag = published.split("\n")
+    assert parent[3:35] == PARENT[3:35]
+    assert parent != PARENT
+    assert state == "vendor=sampled,other@x=1"
+    assert bag.startswith("tenant=acme,user=")
 
 
 @pytest.fixture
