@@ -426,8 +426,11 @@ class Worker:
         return None if self._calls.has_doubtful or not self._calls.is_open else self._store.next_due("doubt")
 
     def _doubtful(self, now: int) -> Sequence[Scheduled]:
-        """Return the next row that was under way at several ends of the process: one at a time runs."""
-        if self._calls.has_doubtful or not self._calls.is_open:
+        """Return the next row that was under way at several ends of the process: one at a time runs.
+
+        While the worker is careful, it runs beside no other call, which would be suspected too.
+        """
+        if self._calls.has_doubtful or not self._calls.is_open or (self._careful and self._calls.out):
             return ()
         return self._store.due(now, 1, "doubt")
 
@@ -505,7 +508,8 @@ class Worker:
             self._calls.cut(call, now)
         row = next(iter(self._due_alone(now)), None)
         if row is None:
-            if not overdue and not self._backlog:
+            is_in_doubt = bool(self._calls.out) and self._next_doubtful() is not None
+            if not (overdue or self._backlog or is_in_doubt):
                 self._stop_being_careful()
             return len(overdue)
         if not self._partitions.complete and self._one(lambda _: self._holds(row)):
