@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -21,6 +21,9 @@ REPORT_DEADLINE: Final = 1.0
 
 ALONE_DEADLINE: Final = 1.0
 """Seconds to wait in one call for the report of a publication that was sent alone."""
+
+SINGLY_SECONDS: Final = 0.1
+"""Seconds in one call for publications that are sent one by one; timers and records wait meanwhile."""
 
 _log = logging.getLogger("choreo.kafka")
 
@@ -55,12 +58,8 @@ _OF_NO_RECORD: Final = {
 _UNORDERED: Final = {"enable.gapless.guarantee": False, "enable.idempotence": False}
 
 
-class _Report(NamedTuple):
-    """A publication that was not delivered."""
-
-    seq: int
-    topic: str
-    error: KafkaError
+_Report = tuple[int, str, KafkaError]
+"""A publication that was not delivered: its ``seq``, its topic, and the error."""
 
 
 class KafkaProducer:
@@ -158,9 +157,8 @@ class KafkaProducer:
             return
         waiting, sent = self._waiting, self._sent
         try:
-            while self._suspects and waiting and self._failure is None:
-                if not (self._settle_alone() and self._send_next()):
-                    return
+            if self._suspects and not self._send_singly():
+                return
             produce = self._producer.produce
             while waiting and self._failure is None:
                 publication = waiting[0]
@@ -198,8 +196,8 @@ class KafkaProducer:
     def _report(self, seq: int, topic: str) -> Callable[[KafkaError | None, Message], None]:
         """Return the callback for the delivery report of one publication; a closure is the fastest.
 
-        It only appends to lists, since the client may call it while an exception is set, where most other
-        calls of C functions fail.
+        It only appends plain tuples to lists, since the client may call it while an exception is set, where
+        most other calls of C functions fail.
         """
         acknowledged, undelivered = self._acknowledged, self._undelivered
 
@@ -207,7 +205,7 @@ class KafkaProducer:
             if error is None:
                 acknowledged.append(seq)
             else:
-                undelivered.append(_Report(seq, topic, error))
+                undelivered.append((seq, topic, error))
 
         return report
 
@@ -215,17 +213,17 @@ class KafkaProducer:
 
     def _recover(self) -> None:
         """Refuse what never was sent, or begin anew with what may have been the cause of a refusal."""
-        if self._fatal is None and all(each.error.code() in _OF_ITS_TOPIC for each in self._undelivered):
-            for each in self._undelivered:
-                self._sent.pop(each.seq, None)
-                self._refuse(*each)
+        if self._fatal is None and all(error.code() in _OF_ITS_TOPIC for _, _, error in self._undelivered):
+            for seq, topic, error in self._undelivered:
+                self._sent.pop(seq, None)
+                self._refuse(seq, topic, error)
             self._undelivered.clear()
             return
         if self._fatal is not None and self._fatal.code() not in _CONSEQUENCES:
             self._fail("could not publish", self._fatal)
             return
         self._await_reports()
-        dropped = {each.seq for each in self._undelivered if each.error.code() in _CONSEQUENCES}
+        dropped = {seq for seq, _, error in self._undelivered if error.code() in _CONSEQUENCES}
         again = {seq: each for seq, each in self._sent.items() if seq not in set(self._acknowledged)}
         suspects = set(again) - dropped
         if again and not suspects:
@@ -246,6 +244,14 @@ class KafkaProducer:
             with suppress(*_RAISED):
                 self._producer.poll(0.05)
 
+    def _send_singly(self) -> bool:
+        """Send what waits up to the last suspect; return False where that takes more calls."""
+        until = time.monotonic() + SINGLY_SECONDS
+        while self._suspects and self._waiting and self._failure is None:
+            if time.monotonic() > until or not (self._settle_alone() and self._send_next()):
+                return False
+        return True
+
     def _send_next(self) -> bool:
         """Send the next publication, a suspect alone; return whether the one after it may follow."""
         each = self._waiting[0]
@@ -259,9 +265,10 @@ class KafkaProducer:
         """Send a publication when nothing else is under way; return whether it was settled."""
         if self._sent.keys() - set(self._acknowledged):
             self._serve(ALONE_DEADLINE)
-            # Refused meanwhile, or not delivered in time: later calls go on.
-            if self._sent.keys() - set(self._acknowledged):
+            if self._sent.keys() - set(self._acknowledged):  # not delivered in time: later calls go on
                 return False
+            if self._waiting[0] is not each:  # what was under way was refused, and comes before it now
+                return True
         if self._single is None:
             # Nothing can overtake what is alone, so this client needs no guarantees of order, which end it
             # at a refusal, and begin with half a second for a producer id.
@@ -282,11 +289,11 @@ class KafkaProducer:
             self._single.flush(wait)
         except _RAISED as error:
             self._fatal = self._fatal or _raised(error)
-        for each in self._undelivered:
-            if each.error.code() in _OF_NO_RECORD:
-                self._fail(f"could not publish to {each.topic}", self._fatal or each.error)
+        for seq, topic, found in self._undelivered:
+            if found.code() in _OF_NO_RECORD:
+                self._fail(f"could not publish to {topic}", self._fatal or found)
             else:
-                self._refuse(*each)
+                self._refuse(seq, topic, found)
         reported = bool(self._undelivered) or self._alone.seq in self._acknowledged
         self._undelivered.clear()
         if reported:

@@ -61,10 +61,10 @@ def settle(log: Log, count: int) -> tuple[list[int], list[Refusal]]:
     return [*acknowledged], refused
 
 
-def limited(bootstrap: str, topic: str) -> None:
+def limited(bootstrap: str, topic: str, partitions: int = 1) -> None:
     """Make a topic that takes small records only."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    new = NewTopic(topic, 1, 1, config={"max.message.bytes": str(LIMIT)})
+    new = NewTopic(topic, partitions, 1, config={"max.message.bytes": str(LIMIT)})
     admin.create_topics([new])[topic].result(10)
 
 
@@ -174,4 +174,44 @@ def test_a_failure_that_no_publication_caused_ends_the_log() -> None:
     for call in (writer.acknowledged, lambda: writer.publish([]), lambda: writer.flush(0)):
         with pytest.raises(LogError, match="could not publish"):
             call()
+    writer.close()
+
+
+@pytest.mark.kafka
+def test_many_bad_ones_in_many_batches_hold_nobody_up_for_ever(kafka_bootstrap: str, topic: str) -> None:
+    """What is refused while suspects are sent one by one joins them, in its place."""
+    limited(kafka_bootstrap, topic, partitions=4)
+    cluster = KafkaCluster(kafka_bootstrap, embedded=False)
+    log, count, acknowledged, refused = cluster.log(unique("group")), 200, set[int](), list[int]()
+    deadline, seq = time.monotonic() + 3 * DEADLINE, 1
+    while len(acknowledged) + len(refused) < count:
+        if seq <= count:
+            sizes = {each: LIMIT * 2 if each % 5 == 0 else 1 for each in range(seq, seq + 50)}
+            log.publish(
+                Publication(each, topic, b"k%d" % (each % 50), [], b"x" * size)
+                for each, size in sizes.items()
+            )
+            seq += 50
+        taken = log.take(100, 0.01)
+        acknowledged |= {*taken.acknowledged}
+        refused += [each.seq for each in taken.refused]
+        assert time.monotonic() < deadline, (acknowledged, refused)
+    assert sorted(refused) == [*range(5, count + 1, 5)]
+    cluster.close()
+
+
+def test_what_comes_back_while_a_suspect_waits_is_sent_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was under way may be refused just then, and takes its place again."""
+    writer = KafkaProducer(of_producer("127.0.0.1:1", {"log_level": 0}))
+    earlier, suspect = (Publication(seq, "t", b"k", [], b"") for seq in (1, 2))
+    writer._sent[1] = earlier
+    writer._waiting.append(suspect)
+    writer._suspects = {1, 2}
+
+    def serve(_wait: float) -> None:
+        writer._waiting.appendleft(writer._sent.pop(1))
+
+    monkeypatch.setattr(writer, "_serve", serve)
+    assert writer._send_alone(suspect)
+    assert (writer._alone, [*writer._waiting]) == (None, [earlier, suspect])
     writer.close()
