@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from choreo.ports import Store
+from choreo.ports import SagaLog, Store
 from choreo.records import SagaKey
 
 _AT_ONCE = 100
@@ -30,8 +30,27 @@ def erase(store: Store, saga_ids: Iterable[str], *, dry_run: bool = False) -> It
     `SagaLog.scrub`.
     """
     log = store.saga_log
-    found = (saga for saga_id in saga_ids for saga in log.with_id(saga_id))
-    return _remove(store, found, partial(_payloads, store) if dry_run else log.erase, dry_run, _alone)
+    found = (saga for saga_id in saga_ids for saga in _with_id(log, saga_id))
+    return _remove(store, found, log.payloads if dry_run else log.erase, dry_run, _alone)
+
+
+def _with_id(log: SagaLog, saga_id: str) -> Sequence[SagaKey]:
+    """Return the sagas with an id; of an unknown one, what stands for letters that have it as their key."""
+    stray = SagaKey(saga_id, "")
+    return log.with_id(saga_id) or ([stray] if log.payloads(stray) else [])
+
+
+def prune_letters(store: Store, before: int, *, dry_run: bool = False) -> int:
+    """Delete the dead letters that were settled before a time, and return how many."""
+    count = after = 0
+    while found := store.saga_log.old_letters(before, after, _AT_ONCE):
+        began = time.monotonic()
+        if not dry_run:
+            with store.turn():
+                store.saga_log.delete_letters(found)
+        count, after = count + len(found), found[-1]
+        time.sleep(0 if dry_run else time.monotonic() - began)
+    return count
 
 
 def prune(store: Store, before: int, now: int, *, dry_run: bool = False) -> Iterator[Removal]:
@@ -79,7 +98,7 @@ def _one_by_one(
     together: Callable[[SagaKey], Sequence[SagaKey]],
 ) -> Iterator[Removal]:
     groups = {saga: together(saga) for saga in sagas}
-    busy = store.saga_log.busy({each for group in groups.values() for each in group})
+    busy = store.saga_log.busy({each for group in groups.values() for each in group if each.saga_type})
     for saga, group in groups.items():
         why = next((busy[each] for each in group if each in busy), "")
         yield Removal(saga, 0 if why else remove(saga), why)
@@ -91,11 +110,3 @@ def _alone(saga: SagaKey) -> Sequence[SagaKey]:
 
 def _rows(store: Store, saga: SagaKey) -> int:
     return sum(row.entry.saga_type == saga.saga_type for row in store.saga_log.chain(*saga))
-
-
-def _payloads(store: Store, saga: SagaKey) -> int:
-    letters = [each for each in store.dead_letters() if (each.saga_id, each.saga_type) == saga]
-    rows = [row.entry for row in store.saga_log.chain(*saga) if row.entry.saga_type == saga.saga_type]
-    return sum(entry.payload is not None for entry in rows) + sum(
-        each.value is not None or each.edited is not None for each in letters
-    )

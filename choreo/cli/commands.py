@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "dlq discard": Place("choreo.cli.dlq.settle:discard", "Settle dead letters by hand."),
     "dlq edit": Place("choreo.cli.dlq.settle:edit", "Replace the event of a dead letter's handler."),
     "dlq list": Place("choreo.cli.dlq.list:list_letters", "List dead letters, by cause."),
+    "dlq prune": Place("choreo.cli.dlq.prune:prune", "Remove dead letters settled long ago."),
     "dlq requeue": Place("choreo.cli.dlq.settle:requeue", "Try dead letters again."),
     "dlq show": Place("choreo.cli.dlq.show:show", "Show one dead letter with its event."),
     "docs": Place("choreo.cli.docs:docs", "Read the manual."),

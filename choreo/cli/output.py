@@ -68,9 +68,9 @@ def data(value: Any) -> None:
     json_text(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def json_text(text: str) -> None:
+def json_text(text: str, end: str = "\n") -> None:
     """Write JSON."""
-    click.echo(escaped_json(text))
+    click.echo(f"{escaped_json(text)}{end}", nl=False)
 
 
 def error(message: str, hint: str = "") -> None:

@@ -66,9 +66,25 @@ class SagaLog(Protocol):
     def erase(self, saga: SagaKey) -> int:
         """Erase the payloads of a saga's rows and dead letters, inside a turn; return how many.
 
-        It must be at rest. Their digests stay, so the chain holds. The bytes are gone from the disk only
-        after `scrub`.
+        It must be at rest. Letters of records that could not be read, with the saga's id as their key, are
+        among them; without a type, only these. Digests stay, so the chain holds. The bytes are gone from the
+        disk only after `scrub`.
         """
+        ...
+
+    def payloads(self, saga: SagaKey) -> int:
+        """Return how many payloads `erase` would erase."""
+        ...
+
+    def old_letters(self, before: int, after: int, limit: int) -> Sequence[int]:
+        """Return the ids of dead letters, after the id ``after``, that were settled before that time.
+
+        Those of sagas that are not at rest are needed, and not among them.
+        """
+        ...
+
+    def delete_letters(self, identities: Iterable[int]) -> None:
+        """Delete dead letters, inside a turn."""
         ...
 
     def prune(self, saga: SagaKey, at: int) -> int:

@@ -220,6 +220,17 @@ class Store(Protocol):
         """Return the open dead letters with a reason, oldest first."""
         ...
 
+    def letters(self, after: int, limit: int) -> Sequence[DeadLetter]:
+        """Return dead letters without their bodies, those after the id ``after``, oldest first.
+
+        They have no key, value and headers, and an empty ``edited`` where there is one.
+        """
+        ...
+
+    def letters_of(self, saga_id: str, saga_type: str) -> Sequence[DeadLetter]:
+        """Return a saga's dead letters without their bodies, open or closed, oldest first."""
+        ...
+
     def dead_letter(self, identity: int) -> DeadLetter | None:
         """Return one dead letter, None where there is none with that id."""
         ...

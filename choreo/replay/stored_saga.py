@@ -74,8 +74,8 @@ def _replayed(role: Role, store: Store, saga_id: str, entries: Sequence[Entry]) 
 
 
 def letters_of(store: Store, saga_id: str, saga_type: str) -> list[DeadLetter]:
-    """Return a saga's dead letters, open or closed."""
-    return [each for each in store.dead_letters() if (each.saga_id, each.saga_type) == (saga_id, saga_type)]
+    """Return a saga's dead letters without their bodies, open or closed."""
+    return list(store.letters_of(saga_id, saga_type))
 
 
 def stored_rows(store: Store, saga_id: str, saga_type: str, letters: Sequence[DeadLetter]) -> StoredRows:

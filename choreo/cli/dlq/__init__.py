@@ -12,8 +12,8 @@ def dlq() -> None:
     """List and settle dead letters: work that a participant could not do, and that its saga may wait for.
 
     These commands work on a participant's store, whether its worker runs or not. A request is written to the
-    store in one transaction; the worker carries it out in its next turn, or when it starts. Nothing is ever
-    deleted.
+    store in one transaction; the worker carries it out in its next turn, or when it starts. Only `choreo
+    dlq prune` deletes any.
 
     \b
     Examples:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from textwrap import indent
 from typing import Any
 
 import click
@@ -44,15 +46,35 @@ def list_letters(
     """
     with open_stores(stores, reading=True) as opened:
         letters = letters_in(opened, Filter(**wanted), closed=closed)
-    if form == "json":
-        output.data([as_json(found) for found in letters])
-    elif not letters:
-        output.line("no dead letters")
-    else:
-        for group in _grouped(letters):
-            _show(group)
-    if check and any(found.letter.state == "open" for found in letters):
+        open_letters = _print_json(letters) if form == "json" else _print_groups(letters)
+    if check and open_letters:
         context.exit(1)
+
+
+def _print_json(letters: Iterable[Found]) -> int:
+    """Write letters as JSON, one by one however many there are; return how many are open."""
+    count, before = 0, "["
+    for found in letters:
+        count += found.letter.state == "open"
+        text = indent(json.dumps(as_json(found), indent=2, ensure_ascii=False), "  ")
+        output.json_text(f"{before}\n{text}", end="")
+        before = ","
+    output.json_text("[]" if before == "[" else "\n]")
+    return count
+
+
+def _print_groups(letters: Iterable[Found]) -> int:
+    """Write letters by cause; return how many are open."""
+    groups: dict[tuple[str, ...], Group] = {}
+    for found in letters:
+        letter = found.letter
+        cause = (letter.state, found.opened.participant, letter.reason, letter.task, letter.name)
+        groups.setdefault(cause, Group()).add(found)
+    if not groups:
+        output.line("no dead letters")
+    for group in sorted(groups.values(), key=lambda each: each.count, reverse=True):
+        _show(group)
+    return sum(group.count for (state, *_), group in groups.items() if state == "open")
 
 
 def as_json(found: Found) -> dict[str, Any]:
@@ -82,26 +104,34 @@ def as_json(found: Found) -> dict[str, Any]:
     }
 
 
-def _grouped(letters: Iterable[Found]) -> list[list[Found]]:
-    groups: dict[tuple[str, ...], list[Found]] = {}
-    for found in letters:
-        letter = found.letter
-        cause = (letter.state, found.opened.participant, letter.reason, letter.task, letter.name)
-        groups.setdefault(cause, []).append(found)
-    return sorted(groups.values(), key=len, reverse=True)
+class Group:
+    """The letters of one cause: their number, the time of the oldest, and the first ones."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.oldest = 0
+        self.first: list[Found] = []
+
+    def add(self, found: Found) -> None:
+        """Count a letter."""
+        recorded_at = found.letter.recorded_at
+        self.oldest = min(self.oldest, recorded_at) if self.count else recorded_at
+        self.count += 1
+        if len(self.first) < _SHOWN:
+            self.first.append(found)
 
 
-def _show(group: Sequence[Found]) -> None:
-    first = group[0].letter
-    owner = group[0].opened.participant or "nobody yet"
+def _show(group: Group) -> None:
+    first = group.first[0].letter
+    owner = group.first[0].opened.participant or "nobody yet"
     what = f"{first.task} {first.name}" if first.name else f"records of {first.topic}"
     state = "" if first.state == "open" else f", {first.state}"
     head = output.style(f"{first.reason}", fg="red" if first.state == "open" else None, bold=True)
-    oldest = span(max(now() - min(found.letter.recorded_at for found in group), 0))
-    output.line(f"{head}  {what} ({owner}): {len(group)}{state}, oldest {oldest} ago")
-    for found in group[:_SHOWN]:
+    oldest = span(max(now() - group.oldest, 0))
+    output.line(f"{head}  {what} ({owner}): {group.count}{state}, oldest {oldest} ago")
+    for found in group.first:
         letter = found.letter
         where = letter.saga_id or f"{letter.topic}[{letter.partition}]@{letter.offset}"
         output.line(f"  #{letter.id}  {where}  {letter.detail}")
-    if len(group) > _SHOWN:
-        output.line(f"  … and {len(group) - _SHOWN} more")
+    if group.count > _SHOWN:
+        output.line(f"  … and {group.count - _SHOWN} more")

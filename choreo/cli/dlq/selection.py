@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -74,10 +74,18 @@ participant = click.option(
 """The option that chooses between letters of the same number."""
 
 
-def letters_in(stores: Iterable[Opened], wanted: Filter, *, closed: bool = False) -> list[Found]:
-    """Return the letters that a filter admits, the oldest first in each store."""
-    everything = (Found(opened, letter) for opened in stores for letter in opened.store.dead_letters())
-    return [each for each in everything if (closed or each.letter.state == "open") and wanted.admits(each)]
+_PAGE = 500
+"""The letters that are read at once."""
+
+
+def letters_in(stores: Iterable[Opened], wanted: Filter, *, closed: bool = False) -> Iterator[Found]:
+    """Yield the letters that a filter admits, without bodies, the oldest first in each store."""
+    for opened in stores:
+        after = 0
+        while page := opened.store.letters(after, _PAGE):
+            after = page[-1].id
+            found = (Found(opened, letter) for letter in page if closed or letter.state == "open")
+            yield from (each for each in found if wanted.admits(each))
 
 
 def letter_of(stores: Sequence[Opened], number: int, participant: str = "") -> Found:
@@ -108,7 +116,7 @@ def chosen(stores: Sequence[Opened], numbers: Sequence[int], everything: bool, w
             "which dead letters?", hint="name them by number, or give --all, which filters can narrow"
         )
     if everything:
-        return letters_in(stores, wanted)
+        return list(letters_in(stores, wanted))
     found = [letter_of(stores, number, wanted.participant) for number in dict.fromkeys(numbers)]
     for each in found:
         if each.letter.state != "open":

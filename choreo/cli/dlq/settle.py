@@ -70,7 +70,7 @@ def requeue(
 def _objection(found: Found, limit: int) -> str:
     if not found.letter.saga_type:
         return "it belongs to no saga, so there is nothing to try again"
-    times = times_requeued(found.opened.store.dead_letters(), found.letter)
+    times = times_requeued(found.opened.store.letters_of(*found.letter[3:5]), found.letter)
     return f"requeued {times} times already; edit it, or raise --limit" if times >= limit else ""
 
 

@@ -32,7 +32,7 @@ _vacuum = click.option(
 )
 """The option to write the whole database file again."""
 
-_yes = click.option("--yes", is_flag=True, help="Do it without asking.")
+yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
 """The option that answers the question whether to do it."""
 
 
@@ -43,7 +43,7 @@ _yes = click.option("--yes", is_flag=True, help="Do it without asking.")
 )
 @stores
 @_vacuum
-@_yes
+@yes_option
 @click.option("--dry-run", is_flag=True, help="Show what would be erased, and erase nothing.")
 @click.pass_context
 def erase(
@@ -57,6 +57,8 @@ def erase(
     dry_run: bool,
 ) -> None:
     """Erase the payloads of sagas, such as those of one person, from the saga log and the dead letters.
+
+    Dead letters of records that could not be read are of no saga: those with the saga's id as key are erased.
 
     The command names the stores and asks first, unless --yes is given.
     It can't be undone: the bytes are overwritten on the disk. Everything else stays, and the chain still
@@ -74,7 +76,7 @@ def erase(
     known: set[str] = set()
     left = 0
     with open_stores(stores, reading=dry_run) as opened:
-        if not (dry_run or yes or _agreed(f"erase the payloads of {_named(wanted)}", opened)):
+        if not (dry_run or yes or agreed(f"erase the payloads of {_named(wanted)}", opened)):
             context.exit(1)
         for each in opened:
             counts: Counter[str] = Counter()
@@ -89,7 +91,7 @@ def erase(
         unknown = [saga_id for saga_id in wanted if saga_id not in known]
         for saga_id in unknown:
             output.notice(f"saga {saga_id}: left alone: {UNKNOWN}")
-        gone = dry_run or _scrub(opened, whole=whole)
+        gone = dry_run or scrub(opened, whole=whole)
     context.exit(1 if left or unknown or not gone else 0)
 
 
@@ -99,7 +101,7 @@ def _named(saga_ids: Sequence[str]) -> str:
     return f"{', '.join(saga_ids[:_SHOWN])}{more}"
 
 
-def _agreed(what: str, stores: Iterable[Opened]) -> bool:
+def agreed(what: str, stores: Iterable[Opened]) -> bool:
     """Name the stores, and ask whether to go on."""
     named = ", ".join(f"{each.path} ({each.participant or 'nobody yet'})" for each in stores)
     agreed = output.confirm(f"{what}, for good, in {named}?")
@@ -131,7 +133,7 @@ def _show_erased(opened: Opened, counts: Counter[str], dry_run: bool) -> None:
 )
 @stores
 @_vacuum
-@_yes
+@yes_option
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and remove nothing.")
 @click.pass_context
 def prune(
@@ -157,14 +159,12 @@ def prune(
     """
     now = time.time_ns() // 1_000_000
     with open_stores(stores, reading=dry_run) as opened:
-        if not (
-            dry_run or yes or _agreed(f"remove sagas whose end is older than {span(older_than)}", opened)
-        ):
+        if not (dry_run or yes or agreed(f"remove sagas whose end is older than {span(older_than)}", opened)):
             context.exit(1)
         for each in opened:
             done = prune_sagas(each.store, now - older_than, now, dry_run=dry_run)
             _show_pruned(each, progress(done, each.path), dry_run)
-        gone = dry_run or _scrub(opened, whole=whole)
+        gone = dry_run or scrub(opened, whole=whole)
     context.exit(0 if gone else 1)
 
 
@@ -180,7 +180,7 @@ def _show_pruned(opened: Opened, removals: Iterable[Removal], dry_run: bool) -> 
         output.line(f"{opened.participant}: {output.counted(count, 'saga')} left: {why}")
 
 
-def _scrub(stores: Iterable[Opened], *, whole: bool) -> bool:
+def scrub(stores: Iterable[Opened], *, whole: bool) -> bool:
     """Overwrite the removed bytes of each store; return whether that could be done in all of them."""
     done = True
     for each in stores:

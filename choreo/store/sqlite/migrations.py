@@ -293,9 +293,7 @@ def saga_keys(db: Database) -> None:
     connection.execute("DROP INDEX saga_log_by_saga")
     connection.execute("CREATE INDEX saga_log_by_saga ON saga_log (saga_id, saga_type)")
     connection.execute("DROP INDEX dead_letters_edited")
-    connection.execute(
-        "CREATE INDEX dead_letters_edited ON dead_letters (saga_id, saga_type) WHERE edited IS NOT NULL"
-    )
+    connection.execute("CREATE INDEX dead_letters_by_saga ON dead_letters (saga_id, saga_type)")
     connection.execute("ALTER TABLE choreo_store ADD COLUMN keyed_by_id INTEGER NOT NULL DEFAULT 0")
     connection.execute(
         "UPDATE choreo_store SET claimed_by = NULL, keyed_by_id = ifnull((SELECT max(id) FROM saga_log), 0)"

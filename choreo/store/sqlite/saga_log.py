@@ -80,10 +80,31 @@ AND {_BEGAN.format("asked")}
 """
 _UNLOCK = "UPDATE choreo_store SET unlocked = ?"
 _ERASE = "UPDATE saga_log SET payload = NULL, salt = NULL, digest = ? WHERE id = ?"
-_ERASE_LETTERS = """
-UPDATE dead_letters SET value = NULL, edited = NULL
-WHERE saga_id = ? AND saga_type = ? AND (value IS NOT NULL OR edited IS NOT NULL)
+# A letter of a record that could not be read, or imported, names no saga; its key may be a saga's id.
+_LETTERS_OF = """
+(value IS NOT NULL OR edited IS NOT NULL) AND (
+    (saga_id = ?1 AND saga_type = ?2)
+    OR (saga_id = '' AND key = CAST(?1 AS BLOB) AND (saga_type = '' OR state <> 'open'))
+)
 """
+_ERASE_LETTERS = f"UPDATE dead_letters SET value = NULL, edited = NULL WHERE {_LETTERS_OF}"
+_PAYLOADS = f"""
+SELECT (SELECT count(*) FROM saga_log WHERE saga_id = ?1 AND saga_type = ?2 AND payload IS NOT NULL)
+    + (SELECT count(*) FROM dead_letters WHERE {_LETTERS_OF})
+"""
+# What was edited is needed until the saga has ended, and a request to settle one until it is carried out.
+_OLD_LETTERS = """
+SELECT id FROM dead_letters AS letter WHERE id > ? AND state <> 'open' AND closed_at < ?
+AND NOT EXISTS (
+    SELECT 1 FROM schedule AS row WHERE row.saga_id = letter.saga_id AND row.saga_type = letter.saga_type
+)
+AND ifnull((
+    SELECT saga_state FROM saga_log AS row
+    WHERE row.saga_id = letter.saga_id AND row.saga_type = letter.saga_type ORDER BY id DESC LIMIT 1
+), 'completed') IN ('completed', 'failed')
+ORDER BY id LIMIT ?
+"""
+_DELETE_LETTER = "DELETE FROM dead_letters WHERE id = ?"
 _PRUNE = "DELETE FROM saga_log WHERE saga_id = ? AND saga_type = ?"
 _LAST_ID = "SELECT max(id) FROM saga_log"
 _TOMBSTONES = Insertion("saga_log", ("id", *Entry._fields, "digest", "link"))
@@ -148,12 +169,29 @@ class SQLiteSagaLog:
 
     def erase(self, saga: SagaKey) -> int:
         """Erase the payloads of a saga's rows and dead letters, inside a turn; return how many."""
+        if not saga.saga_type:  # of no saga that is known: letters that have its id as their key
+            self._turn.require("erase")
+            return self._change(_ERASE_LETTERS, *saga).rowcount
         with self._unlocked("erase", [saga]):
             rows = [row for row in self.chain(*saga) if row.entry.saga_type == saga.saga_type]
             with_payload = [row for row in rows if row.entry.payload is not None]
             for row in with_payload:
                 self._rows(_ERASE, digest_of(row.entry.payload, row.salt), row.id)
             return len(with_payload) + self._change(_ERASE_LETTERS, *saga).rowcount
+
+    def payloads(self, saga: SagaKey) -> int:
+        """Return how many payloads `erase` would erase."""
+        return int(self._rows(_PAYLOADS, *saga)[0][0])
+
+    def old_letters(self, before: int, after: int, limit: int) -> Sequence[int]:
+        """Return ids of letters that were settled before a time and are needed no more, after an id."""
+        return [identity for (identity,) in self._rows(_OLD_LETTERS, after, before, limit)]
+
+    def delete_letters(self, identities: Iterable[int]) -> None:
+        """Delete dead letters, inside a turn."""
+        self._turn.require("delete_letters")
+        for identity in identities:
+            self._change(_DELETE_LETTER, identity)
 
     def prune(self, saga: SagaKey, at: int) -> int:
         """Delete a saga's rows, inside a turn, but for one that says how it ended; return how many."""

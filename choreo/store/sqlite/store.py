@@ -89,6 +89,15 @@ _OPEN_LETTERS = (
     f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE state = 'open' AND reason = ? ORDER BY id"
 )
 _LETTER = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE id = ?"
+_BODILESS = {
+    "key": "NULL",
+    "headers": "'[]'",
+    "value": "NULL",
+    "edited": "CASE WHEN edited IS NULL THEN NULL ELSE x'' END",
+}
+_HEADS = ", ".join(_BODILESS.get(name, columns([name])) for name in DeadLetter._fields)
+_LETTER_PAGE = f"SELECT {_HEADS} FROM dead_letters WHERE id > ? ORDER BY id LIMIT ?"
+_LETTERS_OF = f"SELECT {_HEADS} FROM dead_letters WHERE saga_id = ? AND saga_type = ? ORDER BY id"
 _CLOSE_LETTER = """
 UPDATE dead_letters SET state = ?, comment = ?, closed_at = ? WHERE id = ? AND state = 'open'
 """
@@ -391,6 +400,14 @@ class SQLiteStore:
     def open_letters(self, reason: str) -> Sequence[DeadLetter]:
         """Return the open dead letters with a reason, oldest first."""
         return [DeadLetter._make(row) for row in self._rows(_OPEN_LETTERS, reason)]
+
+    def letters(self, after: int, limit: int) -> Sequence[DeadLetter]:
+        """Return dead letters without their bodies, those after the id ``after``, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(_LETTER_PAGE, after, limit)]
+
+    def letters_of(self, saga_id: str, saga_type: str) -> Sequence[DeadLetter]:
+        """Return a saga's dead letters without their bodies, open or closed, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(_LETTERS_OF, saga_id, saga_type)]
 
     def dead_letter(self, identity: int) -> DeadLetter | None:
         """Return one dead letter, None where there is none with that id."""
