@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 
 from choreo.errors import LogError, StoreMismatch
 from choreo.kafka.claim import UNCLAIMED_DEADLINE, GroupClaim, Guest, is_incremental, partitions_of
-from choreo.kafka.errors import cause, is_fencing, is_final, refused
+from choreo.kafka.errors import cause, is_fencing, is_final, is_unreleased, refused
 from choreo.kafka.outage import Outage
 from choreo.kafka.watermarks import Watermarks
 from choreo.ports import Assignment
@@ -27,6 +27,11 @@ NEW_TOPIC_DEADLINE: Final = 2.0
 
 CLOSE_DEADLINE: Final = 2.0
 """Seconds in which a client must have left the cluster."""
+
+_UNRELEASED: Final = 75.0
+"""Seconds after the start in which the group must forget the member of a killed worker."""
+
+_REJOIN_PAUSE: Final = 1.0
 
 _LEAVING: Final = 1.0
 """Seconds in which the request to leave a group must be sent."""
@@ -72,6 +77,9 @@ class KafkaConsumer:
         self._polled = time.monotonic()
         self._was_away = False
         self._is_fenced = False
+        self._is_unreleased = False
+        self._started = time.monotonic()
+        self._rejoins_at = 0.0
         self._unclaimed_since = 0.0
         self._is_confirmed = False
         self._warned = -inf
@@ -118,6 +126,9 @@ class KafkaConsumer:
         if self._failure is not None:
             raise self._failure
         records, ended = self._sorted(messages)
+        if self._is_unreleased:
+            self._wait_for_release(wait)
+            return [], {}
         if self._is_fenced:
             self._rejoin()
             return [], {}
@@ -235,6 +246,24 @@ class KafkaConsumer:
         while time.monotonic() < until:
             self._consumer.poll(0.05)
 
+    def _wait_for_release(self, wait: float) -> None:
+        """Join again after a pause, as the member of a killed worker still has our name in the group."""
+        now = time.monotonic()
+        if not self._rejoins_at:
+            _log.warning("the group takes the last worker of this store for alive, until its session is over")
+        if now < self._rejoins_at:
+            time.sleep(wait)
+            return
+        self._rejoins_at = now + _REJOIN_PAUSE
+        self._is_unreleased = False
+        self._renew()
+
+    def _renew(self) -> None:
+        """Join the group as a new client."""
+        self._close_client()
+        self._open()
+        self._join()
+
     def _rejoin(self) -> None:
         """Join the group again as a new client, after a pause in which it has given up on this one.
 
@@ -247,10 +276,8 @@ class KafkaConsumer:
         self._begun.clear()
         self._ends.clear()
         self._on_revoke(lost)
-        self._close_client()
         self._is_fenced = self._was_away = False
-        self._open()
-        self._join()
+        self._renew()
 
     def _messages(self, limit: int, wait: float) -> list[Message]:
         """Wait for a first message, then take the available ones.
@@ -420,6 +447,8 @@ class KafkaConsumer:
         """Store the first final error; log the others."""
         if self._was_away and is_fencing(error):
             self._is_fenced = True
+        elif is_unreleased(error) and not self._begun and time.monotonic() < self._started + _UNRELEASED:
+            self._is_unreleased = True
         elif is_final(error):
             self._failure = self._failure or refused("could not read", error)
         elif error.code() == KafkaError._MAX_POLL_EXCEEDED:

@@ -58,11 +58,15 @@ def is_final(error: KafkaError) -> bool:
     return error.fatal() or error.code() == KafkaError._FATAL or error.code() in _HINTS
 
 
+def is_unreleased(error: KafkaError) -> bool:
+    """Whether a member's name still is that of another one, until the session of that one is over."""
+    return error.code() == KafkaError.UNRELEASED_INSTANCE_ID or "instance ID is still used" in error.str()
+
+
 def is_fencing(error: KafkaError) -> bool:
     """Whether a member was put out of its group, since it was silent for too long or was replaced."""
-    fenced = (KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID)
     is_fatal = error.fatal() or error.code() == KafkaError._FATAL
-    return error.code() in fenced or (is_fatal and "group.instance.id" in error.str())
+    return error.code() == KafkaError.FENCED_INSTANCE_ID or (is_fatal and "group.instance.id" in error.str())
 
 
 def refused(doing: str, error: KafkaError) -> LogError:

@@ -73,9 +73,9 @@ _LONG = 4
 """The length from which on a value is also hidden where it isn't in quotes."""
 
 
-_CHATTER: Final = frozenset(("CONFWARN", "FAIL", "ERROR", "REQTMOUT", "CONNECT", "GETPID"))
+_CHATTER: Final = frozenset(("CONFWARN", "FAIL", "ERROR", "REQTMOUT", "CONNECT", "GETPID", "FATAL"))
 """The facilities of librdkafka whose lines are about settings of the other client, or are repeated at every
-attempt to reach a broker: `choreo.kafka.outage` tells of that once."""
+attempt to reach a broker (`choreo.kafka.outage` tells of that once), or about what is raised as an error."""
 
 
 class _Logger:

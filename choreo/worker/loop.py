@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, Fenced, StoreError
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Refusal, Store
 from choreo.records import Lane, Partition, Record, Scheduled
@@ -638,6 +638,17 @@ class Worker:
         self._processor.instances.clear()
         return positions
 
+    def _refuse_if_replaced(self) -> None:
+        """Raise `Fenced` where another worker has taken the store over, before the group is joined again."""
+        try:
+            with self._store.turn():
+                pass
+        except Fenced:
+            raise
+        except StoreError as error:  # it is locked, say: the next turn waits for it
+            log.debug("%s", error)
+
     def _revoked(self, partitions: Sequence[Partition]) -> None:
+        self._refuse_if_replaced()
         self._partitions.revoke(partitions)
         self._processor.instances.clear()

@@ -5,9 +5,12 @@ Each scenario runs with every group protocol; with ``CHOREO_FUZZ``, both with an
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -15,7 +18,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from choreo.errors import LogError, StoreMismatch
+from choreo.errors import Fenced, LogError, StoreMismatch
 from choreo.kafka import KafkaLog, create_topics
 from choreo.kafka.claim import claim_group
 from choreo.records import Partition
@@ -31,6 +34,19 @@ PROTOCOLS = {
 }
 EVERY = list(product(PROTOCOLS, (False, True)))
 KINDS = EVERY if os.environ.get("CHOREO_FUZZ") else [EVERY[1], EVERY[2], EVERY[5]]
+
+
+JOIN = """
+import json, sys
+from confluent_kafka import Consumer
+consumer, joined = Consumer(json.loads(sys.argv[1])), []
+consumer.subscribe([sys.argv[2]], on_assign=lambda _, partitions: joined.extend(partitions))
+while not joined:
+    consumer.poll(0.1)
+print("joined", flush=True)
+while True:
+    consumer.poll(0.1)
+"""
 
 
 class Members:
@@ -191,9 +207,7 @@ def test_partitions_begin_one_by_one(members: Members) -> None:
 
 def test_who_was_away_for_too_long_comes_back(members: Members) -> None:
     """A turn longer than ``max.poll.interval.ms``, with an answer for the monitors at its end."""
-    is_classic = "group_protocol" not in members._settings
-    session = {"session_timeout_ms": 1000} if is_classic else {}
-    reader = members.plain("a", **session, max_poll_interval_ms=1500).subscribe().until_ended()
+    reader = members.plain("a", **_session(members), max_poll_interval_ms=1500).subscribe().until_ended()
     members.publish(20)
     positions = dict.fromkeys(reader.assigned, 0)
     until = time.monotonic() + 2.5
@@ -203,6 +217,44 @@ def test_who_was_away_for_too_long_comes_back(members: Members) -> None:
     spin(reader, until=lambda: len(_seen(reader)) == 20 and len(set(reader.revoked)) == 4)
     members.publish(20, first=20)
     spin(reader, until=lambda: len(_seen(reader)) == 40)
+
+
+def test_who_was_replaced_while_it_was_away_asks_its_store(members: Members) -> None:
+    """The group can't tell: another member has had its name. The store knows, and its owner comes back."""
+    if not members._is_static or "group_protocol" in members._settings:
+        pytest.skip("only a static member of a classic group can be replaced")
+    for is_replaced in (False, True):
+        patience = {**_session(members), "max_poll_interval_ms": 1500}
+        reader = members.plain("a", **patience)
+        revoke = _fenced if is_replaced else reader.revoked.extend
+        reader.log.subscribe([members.topic], reader._on_assign, revoke)
+        reader.until_ended()
+        until = time.monotonic() + 2
+        other = members.plain("a").subscribe().until_ended()
+        other.log.close()
+        while time.monotonic() < until:
+            time.sleep(0.1)  # the turn
+        if is_replaced:
+            with pytest.raises(Fenced, match="another worker"):
+                reader.until(lambda: False)
+        else:
+            reader.until(lambda reader=reader: len(set(reader.revoked)) == 4 and len(reader.ended) >= 8)
+            reader.log.close()
+
+
+@pytest.mark.skipif(not os.environ.get("CHOREO_FUZZ"), reason="a session of KIP-848 takes 45 s")
+def test_a_killed_worker_has_its_name_back_when_its_session_is_over(members: Members) -> None:
+    """In a group of KIP-848 a name is in use until then; in a classic one it is taken over at once."""
+    settings = {name.replace("_", "."): value for name, value in members._settings.items()}
+    settings |= {"group.id": members.group, "bootstrap.servers": members.cluster.bootstrap}
+    settings |= {"group.instance.id": "worker-a"} if members._is_static else {}
+    command = [sys.executable, "-c", JOIN, json.dumps(settings), members.topic]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"joined\n"
+        process.kill()
+    again = members.plain("a").subscribe()
+    spin(again, until=lambda: len(set(again.ended)) == 4, seconds=90)
 
 
 @pytest.mark.parametrize("ends", ["commit", "abort"])
@@ -240,6 +292,14 @@ def _leaders_away(log: Any, numbers: Any) -> set[int]:
 
     consumer._watermarks = asked
     return away
+
+
+def _session(members: Members) -> dict[str, Any]:
+    return {} if "group_protocol" in members._settings else {"session_timeout_ms": 1000}
+
+
+def _fenced(_partitions: Sequence[Partition]) -> None:
+    raise Fenced("another worker has taken this store over")
 
 
 def _short(members: Members) -> dict[str, Any]:
