@@ -88,6 +88,13 @@ class StoreError(ChoreoError):
     """Raised when the store's database can't be opened, is locked, or is of a newer version."""
 
 
+class StoreUnavailable(StoreError):
+    """Raised while the database is locked by another process, or its disk is full or fails: nothing was done.
+
+    The same may be tried again later, as a worker does by itself.
+    """
+
+
 class StoreMismatch(StoreError):
     """Raised when the store and the topic contradict each other, which could lose or repeat effects."""
 

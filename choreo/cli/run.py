@@ -16,9 +16,8 @@ from choreo.kafka import EmbeddedBroker, KafkaLog
 from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options
-from choreo.worker.composition import open_worker
+from choreo.worker.composition import open_store, open_worker
 
 
 @click.command(short_help="Run a participant.")
@@ -116,13 +115,13 @@ def _explained(cluster: options.Cluster, path: str) -> Iterator[None]:
         ) from None
 
 
-def _store_id(path: str) -> str:
+def _store_id(participant: str, path: str) -> str:
     """Return the id of the store, which is created if there is none.
 
     A store serves one worker at a time, so its id can name the worker's instance: after a crash the
     cluster gives the same partitions back at once.
     """
-    store = SQLiteStore(path)
+    store = open_store(participant, path)
     try:
         return store.store_id
     finally:
@@ -137,7 +136,7 @@ def _work(
     settings: Options,
 ) -> None:
     name = participant.name
-    instance = f"{name}-{_store_id(path)}"
+    instance = f"{name}-{_store_id(name, path)}"
     with output.quiet("choreo.kafka"):
         records = KafkaLog(
             cluster.bootstrap,

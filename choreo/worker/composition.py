@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,16 @@ from choreo.ports import Clock, Log
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
 from choreo.worker.loop import Options, Worker
+from choreo.worker.patience import Patience
+
+_BUSY_SECONDS = 1.0
+"""How long a worker waits for another writer before it looks after its group, and waits again."""
+
+
+def open_store(participant: str, path: str | Path) -> SQLiteStore:
+    """Return the store of a participant's worker; wait while it is locked, full or failing."""
+    patience = Patience(participant, SystemClock(), threading.Event())
+    return patience.until_done(lambda: SQLiteStore(path, busy_timeout=_BUSY_SECONDS))
 
 
 @contextmanager
@@ -32,7 +43,7 @@ def open_worker(
     `Worker.run` closes the log. Raises `StoreError` when the database can't be used, `SchemaError` for an
     unusable schema, `DeclarationError` for an action that lacks its compensation.
     """
-    opened = SQLiteStore(store)
+    opened = open_store(participant.name, store)
     try:
         codec = AvroCodec(participant.events, [Path(folder) for folder in schemas])
         if codec.ambiguous:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from choreo.errors import ChoreoError, Fenced, StoreError
+from choreo.errors import ChoreoError, Fenced, StoreError, StoreUnavailable
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Refusal, Store
 from choreo.records import Lane, Partition, Record, Scheduled
@@ -21,6 +21,7 @@ from choreo.worker.clocks import Clocks
 from choreo.worker.failure import detail_of, is_of_an_item
 from choreo.worker.outbox import publications
 from choreo.worker.partitions import From, Partitions
+from choreo.worker.patience import Patience
 from choreo.worker.processor import Processor
 from choreo.worker.room import Room
 from choreo.worker.threads import Threads
@@ -33,6 +34,12 @@ _CALL_SECONDS = 0.005
 
 _STALLED = 5.0
 """Seconds without a turn after which the age of a record says nothing about the clocks."""
+
+_OTHERS_SECONDS = 5.0
+"""How long after another's write there are thought to be other writers."""
+
+_MOMENT_SECONDS = 0.002
+"""The moment that other writers get after a full turn."""
 
 
 @dataclass
@@ -127,6 +134,12 @@ class Worker:
         self._in_flight = 0
         self._next_due: int | None = None
         self._looked = 0.0
+        self._patience = Patience(participant.name, clock, self._stopping)
+        self._begun: list[Call] = []
+        self._alone: Scheduled | None = None
+        self._unsure: _Work | None = None
+        self._others_wrote = -_OTHERS_SECONDS
+        self._is_stale = False
         self._finished: list[Finished] = []
         self._careful = 0
         self._deaths = 0
@@ -159,13 +172,8 @@ class Worker:
 
         Raises `StoreMismatch` when they don't, `LogError` when the cluster can't be reached.
         """
-        with self._store.turn():
-            self._store.bind(self._log.cluster_id(), self._participant.name)
-            self._deaths = self._store.claim()  # before the calls of the last worker are recalled
-            if self._participant.prepare:
-                self._participant.prepare(self._store.db)
-            self._store.recall()
-            self._processor.take_up_versions()
+        cluster = self._log.cluster_id()
+        self._patience.until_done(lambda: self._claim(cluster))
         self._topics.start()  # before anything is published, which a topic made anew would take
         if self._deaths:  # each time for longer, until the item is found in which the process ends
             self._be_careful(self._options.turn_items * 2 ** min(self._deaths - 1, 10))
@@ -178,6 +186,16 @@ class Worker:
         self._next_due = self._look_ahead()
         self._store.changed()
         self._publish()
+
+    def _claim(self, cluster: str) -> None:
+        """Claim the store, and what the last worker left in it."""
+        with self._store.turn():
+            self._store.bind(cluster, self._participant.name)
+            self._deaths = self._store.claim()  # before the calls of the last worker are recalled
+            if self._participant.prepare:
+                self._participant.prepare(self._store.db)
+            self._store.recall()
+            self._processor.take_up_versions()
 
     def run(self) -> None:
         """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave the group."""
@@ -200,23 +218,66 @@ class Worker:
         self._stopping.set()
 
     def turn(self) -> int:
-        """Run one turn: take, transact, publish. Return the number of processed items."""
+        """Run one turn: take, transact, publish. Return the number of processed items.
+
+        While the store is locked, full or failing, nothing is processed, and what was taken is kept.
+        """
+        try:
+            done = self._go_round()
+        except StoreUnavailable as error:
+            self._start_calls()
+            self._next_due = self._clock.now()
+            self._patience.wait(error)
+            return 0
+        self._patience.end()
+        return done
+
+    def _go_round(self) -> int:
+        began = self._clock.monotonic()
         self._take()
-        done, begun = self._transact_carefully() if self._careful else self._transact()
-        if begun:
-            for call in begun:
-                self._calls.start(call)
+        self._settle_unsure()
+        if self._alone is not None:
+            self._do_alone(self._alone)
+        done = self._transact_carefully() if self._careful else self._transact()
+        if self._begun:
+            self._start_calls()
             self._next_due = self._look_ahead()  # the started calls have time limits
         self._publish()
         self._look_around()
+        if self._clock.monotonic() - began > self._options.turn_seconds:
+            self._give_way()
         return done
+
+    def _start_calls(self) -> None:
+        """Start the calls of which the beginning is committed."""
+        while self._begun:
+            self._calls.start(self._begun.pop(0))
+
+    def _give_way(self) -> None:
+        """After a full turn, let other writers come in, who have no queue, for as long as a turn at most."""
+        if self._clock.monotonic() - self._others_wrote > _OTHERS_SECONDS:
+            return
+        until = self._clock.monotonic() + self._options.turn_seconds
+        while self._clock.monotonic() < until:
+            self._stopping.wait(_MOMENT_SECONDS)
+            if not self._has_changed():
+                break
+
+    def _has_changed(self) -> bool:
+        """Whether another process, or thread, has written to the store since the last look."""
+        if not self._store.changed():
+            return False
+        self._others_wrote = self._clock.monotonic()
+        self._is_stale = True
+        return True
 
     # Take
 
     def _take(self) -> None:
         """Take the delivered records and the acknowledgements from the log."""
-        if self._store.changed():
+        if self._has_changed() or self._is_stale:
             self._next_due = self._look_ahead()
+            self._is_stale = False
         if self._backlog:
             wait, limit = 0.0, 1
         else:
@@ -265,11 +326,11 @@ class Worker:
 
     # Transact
 
-    def _transact(self) -> tuple[int, Sequence[Call]]:
-        """Process the items of one turn in one transaction; return their number, and the calls to start."""
+    def _transact(self) -> int:
+        """Process the items of one turn in one transaction; return their number."""
         finished, extended, is_due = self._look()
         if not (self._backlog or self._acknowledged or self._refused or is_due or finished or extended):
-            return 0, ()
+            return 0
         deadline = self._clock.monotonic() + self._options.turn_seconds
         before = dict(self._partitions.positions)
         taken: list[Record] = []
@@ -286,16 +347,19 @@ class Worker:
                     done += self._do_due(max(self._options.turn_items - done, 1), deadline, work)
                 self._next_due = self._look_ahead()
         except Exception as error:
-            if not is_of_an_item(error):
-                raise
             self._undo(before, taken)
+            if not is_of_an_item(error):
+                self._unsure = work
+                raise
             self._be_careful(len(taken) + len(finished) + work.done + 1)
             log.warning("a turn was lost, its items are done one by one: %s", detail_of(error, redact=True))
-            return 1, ()
+            return 1
+        self._begun += work.begun
+        self._alone = work.alone
         self._committed_all(work)
-        if work.alone is not None:
-            self._do_alone(work.alone)
-        return done, work.begun
+        if self._alone is not None:
+            self._do_alone(self._alone)
+        return done
 
     def _look(self) -> tuple[Sequence[Finished], Sequence[Call], bool]:
         """Return the results and the extensions of calls, and whether something is due."""
@@ -325,7 +389,23 @@ class Worker:
         self._partitions.undo({each: at for each, at in before.items() if each in self._partitions.positions})
         self._backlog.extendleft(reversed(taken))
         self._processor.instances.clear()
-        self._next_due = self._look_ahead()
+        self._next_due = self._clock.now()
+
+    def _settle_unsure(self) -> None:
+        """Find out what was committed although the store failed, as a disk may do."""
+        work = self._unsure
+        if work is None:
+            return
+        known = self._store.positions()
+        self._partitions.undo({each: known.get(each, at) for each, at in self._partitions.positions.items()})
+        self._begun += [call for call in work.begun if self._is_out(call.row)]
+        if work.alone is not None and self._is_out(work.alone):
+            self._alone = work.alone
+        self._unsure = None
+
+    def _is_out(self, row: Scheduled) -> bool:
+        rows = self._store.scheduled(row.saga_id, row.saga_type)
+        return any(each.lane == "out" and (each.task, each.name) == (row.task, row.name) for each in rows)
 
     def _catch_up(self) -> None:
         """Move positions to the ends that are reached, and let partitions go live."""
@@ -440,7 +520,7 @@ class Worker:
         self._careful = max(self._careful, items)
         self._partitions.postpones = True
 
-    def _transact_carefully(self) -> tuple[int, Sequence[Call]]:
+    def _transact_carefully(self) -> int:
         """Fold the records, and process everything else item by item; bury the item that fails alone."""
         finished, extended, _ = self._look()
         if self._acknowledged or self._refused:
@@ -451,11 +531,10 @@ class Worker:
         done = self._do_results_alone(finished) + self._do_records_alone()
         for call in extended:
             self._one(lambda _, call=call: self._processor.extend_call(call))  # type: ignore[misc]
-        begun: list[Call] = []
         if self._partitions.any_live:
-            done += self._do_next_alone(begun)
+            done += self._do_next_alone()
         self._next_due = self._look_ahead()
-        return done, begun
+        return done
 
     def _do_results_alone(self, finished: Sequence[Finished]) -> int:
         done = len(finished)
@@ -479,9 +558,10 @@ class Worker:
             with self._store.turn():
                 return self._do_records(deadline, taken)
         except Exception as error:
-            if not is_of_an_item(error):
-                raise
             self._undo(before, taken)
+            if not is_of_an_item(error):
+                self._unsure = _Work()
+                raise
         record = self._backlog[0]
         self._one(
             lambda _: self._advance(record, self._processor.record),
@@ -496,7 +576,7 @@ class Worker:
             fold(record)
         self._partitions.save(before)
 
-    def _do_next_alone(self, begun: list[Call]) -> int:
+    def _do_next_alone(self) -> int:
         """Process the next due row, or all calls whose time is over."""
         now = self._clock.now()
         overdue = [*filter(self._acts_on, self._calls.overdue(now))] if self._has_calls else []
@@ -515,9 +595,7 @@ class Worker:
         if not self._partitions.complete and self._one(lambda _: self._holds(row)):
             return len(overdue) + 1
         self._careful -= 1
-        call_to_start = self._do_alone(row, is_marked=False)
-        if call_to_start is not None:
-            begun.append(call_to_start)
+        self._do_alone(row, is_marked=False)
         if not self._careful:
             self._stop_being_careful()
         return len(overdue) + 1
@@ -535,17 +613,20 @@ class Worker:
         self._careful = 0
         self._partitions.postpones = False
 
-    def _do_alone(self, row: Scheduled, *, is_marked: bool = True) -> Call | None:
-        """Process one due row in a turn of its own, marked as under way; return the call to start."""
+    def _do_alone(self, row: Scheduled, *, is_marked: bool = True) -> None:
+        """Process one due row in a turn of its own, marked as under way."""
         if not is_marked:
             self._one(lambda _: self._processor.mark(row), lambda error: self._processor.bury(row, error))
+        self._alone = row
         started: Call | None = self._one(
             lambda _: self._processor.due(row),
             lambda error: self._processor.fail(row, error),
             lambda error: self._processor.bury(row, error),
         )
+        self._alone = None
+        if started is not None:
+            self._begun.append(started)
         self._next_due = self._look_ahead()
-        return started
 
     def _one(self, *ways: Callable[[Any], Any]) -> Any:
         """Do one item in a turn of its own, in the first of several ways that the database accepts.
@@ -559,9 +640,10 @@ class Worker:
                 with self._store.turn():
                     return way(failure)
             except Exception as error:
-                if not is_of_an_item(error):
-                    raise
                 self._undo(before, ())
+                if not is_of_an_item(error):
+                    self._unsure = _Work()
+                    raise
                 failure = error
         assert failure is not None
         raise failure
@@ -620,10 +702,16 @@ class Worker:
     def _finish(self) -> None:
         """Wait for acknowledgements, at a graceful stop."""
         self._acknowledged.extend(self._log.flush(self._options.flush_seconds))
+        try:
+            self._patience.until_done(self._release, self._options.flush_seconds)
+        except StoreUnavailable as error:
+            log.warning("stopped without the store: what was acknowledged is published again: %s", error)
+        self._log.commit(self._partitions.positions)
+
+    def _release(self) -> None:
         with self._store.turn():
             self._store.acknowledge(self._acknowledged)
             self._store.release()
-        self._log.commit(self._partitions.positions)
 
     def _let_go(self) -> None:
         """Give the store up, as well as that is possible, after an error of the surroundings."""
@@ -633,7 +721,7 @@ class Worker:
     # Rebalances
 
     def _assigned(self, assignments: Sequence[Assignment]) -> list[int]:
-        positions = self._partitions.assign(assignments)
+        positions = self._patience.until_done(lambda: self._partitions.assign(assignments))
         self._topics.joined()
         self._processor.instances.clear()
         return positions

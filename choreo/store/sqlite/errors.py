@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from choreo.errors import StoreError, TurnLost
+from choreo.errors import StoreError, StoreUnavailable, TurnLost
 
 _MEANINGS = {
     sqlite3.SQLITE_NOTADB: ("is not an SQLite database", "give the path of another file"),
@@ -12,22 +12,41 @@ _MEANINGS = {
     sqlite3.SQLITE_CANTOPEN: ("can't be opened", "check the path and who may read and write there"),
     sqlite3.SQLITE_PERM: ("can't be opened", "check who may read and write it"),
     sqlite3.SQLITE_READONLY: ("can't be written", "check who may write the file and its folder"),
-    sqlite3.SQLITE_BUSY: ("is locked", "see which other process holds a transaction open on it"),
+    sqlite3.SQLITE_BUSY: (
+        "is locked",
+        "see which other process holds a transaction open on it, such as a long one of the service's own, "
+        "and try again",
+    ),
     sqlite3.SQLITE_LOCKED: ("is locked", "see which other connection holds a transaction open on it"),
-    sqlite3.SQLITE_FULL: ("can't grow: the disk is full", "make room, then start again"),
+    sqlite3.SQLITE_FULL: ("can't grow: the disk is full", "make room on it"),
+    sqlite3.SQLITE_NOMEM: ("can't be used: there is no memory left", "see what uses it"),
+    sqlite3.SQLITE_PROTOCOL: ("is locked", "see which other processes open and close it all the time"),
     sqlite3.SQLITE_IOERR: ("can't be read or written: the disk failed", "check the disk and the mount"),
 }
 
 
-_NOBODYS_FAULT = {*_MEANINGS, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL}
+_PASSING = frozenset(
+    (
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL),
+    )
+)
+"""The kinds of errors that pass: another process, the disk or the machine is the cause."""
+
+_MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 
 def turn_error(path: str, error: Exception) -> StoreError:
-    """Return the error of a turn: a `TurnLost` unless the file, the disk or another process is the cause."""
+    """Return the error of a turn: a `TurnLost` unless the file, the disk or another process is the cause.
+
+    A database that was writable before may be so again.
+    """
     code = getattr(error, "sqlite_errorcode", None)
-    if code is not None and code & 0xFF in _NOBODYS_FAULT:
-        return store_error(path, error)
-    return TurnLost(f"the database {path} failed: {error}")
+    if code is None or code & 0xFF not in _MEANINGS:
+        return TurnLost(f"the database {path} failed: {error}")
+    if code & 0xFF == sqlite3.SQLITE_READONLY and code != _MOVED:
+        return StoreUnavailable(f"the database {path} can't be written", hint="check the disk and the mount")
+    return store_error(path, error)
 
 
 def store_error(path: str, error: Exception) -> StoreError:
@@ -42,4 +61,5 @@ def store_error(path: str, error: Exception) -> StoreError:
     if code not in _MEANINGS:
         return StoreError(f"the database {path} failed: {error}")
     meaning, hint = _MEANINGS[code]
-    return StoreError(f"the database {path} {meaning}", hint=hint)
+    kind = StoreUnavailable if code in _PASSING else StoreError
+    return kind(f"the database {path} {meaning}", hint=hint)

@@ -159,7 +159,14 @@ class SQLiteStore:
         self._guard = guard
         self._files = Files(self._path)
         self._turn = Turn(
-            self._path, self._connection, guard, self._pending, self._claim, self._files, moves=any_thread
+            self._path,
+            self._connection,
+            guard,
+            self._pending,
+            self._claim,
+            self._files,
+            moves=any_thread,
+            patience=busy_timeout,
         )
         self._savepoint = Savepoint(self._turn, self._connection, guard, self._pending)
         self._saga_log = SQLiteSagaLog(self._path, self._connection, self._turn, self._pending, self._heads)

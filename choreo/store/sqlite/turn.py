@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -53,6 +54,9 @@ class Claim:
             )
 
 
+_LOOK_SECONDS = 0.0005
+"""The time between two looks at whether another writer has ended."""
+
 # The comment keeps the text apart from a handler's: Python would give it our prepared statement.
 _BEGIN = "BEGIN IMMEDIATE -- the turn"
 
@@ -60,7 +64,8 @@ _BEGIN = "BEGIN IMMEDIATE -- the turn"
 class Turn:
     """The transaction of a turn: on leaving, what is pending is written and committed, or rolled back.
 
-    One that ``moves`` may be left in another thread than it was entered in.
+    One that ``moves`` may be left in another thread than it was entered in. ``patience`` is how many seconds
+    it waits for other writers.
     """
 
     def __init__(
@@ -73,8 +78,11 @@ class Turn:
         files: Files,
         *,
         moves: bool,
+        patience: float,
     ) -> None:
         self._path = path
+        self._patience = patience
+        self._wait_as_ever = f"PRAGMA busy_timeout = {round(patience * 1000)}"
         self._files = files
         self._moves = moves
         self._key = connection.identity or id(connection)
@@ -88,6 +96,10 @@ class Turn:
     def is_open(self) -> bool:
         """Whether a turn is open."""
         return self._guard.phase == "turn"
+
+    def error(self, failure: sqlite3.Error) -> StoreError:
+        """Return the error of the turn for one of SQLite's."""
+        return turn_error(self._path, failure)
 
     @property
     def blocks_here(self) -> bool:
@@ -119,17 +131,41 @@ class Turn:
             raise StoreError("a transaction is open already", hint="commit it before the turn")
         try:
             self._guard.renew(self._connection)
-            self._connection.execute(_BEGIN)
+            self._begin()
             self._claim.check()
             self._pending.begin()
             self._occupation = Occupation(self._key, moves=self._moves)
             self._guard.phase = "turn"
         except sqlite3.Error as error:
             self._end()
-            raise store_error(self._path, error) from error
+            failure = turn_error(self._path, error)
+            raise (store_error(self._path, error) if isinstance(failure, TurnLost) else failure) from error
         except BaseException:
             self._end()
             raise
+
+    def _begin(self) -> None:
+        """Begin the transaction, as soon as no other writer has one.
+
+        SQLite's lock has no queue, and its own wait looks less and less often: whoever looks seldom finds the
+        lock taken each time. So all writers of a store look equally often.
+        """
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        give_up = time.monotonic() + self._patience
+        try:
+            while not self._has_begun(give_up):
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            self._connection.execute(self._wait_as_ever)
+
+    def _has_begun(self, give_up: float) -> bool:
+        try:
+            self._connection.execute(_BEGIN)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            return False
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -199,7 +235,7 @@ class Savepoint:
         try:
             self._execute(self._savepoint)
         except sqlite3.Error as error:
-            raise TurnLost(f"a savepoint can't be opened: {error}") from error
+            raise self._turn.error(error) from error
         self._marks.append(self._pending.mark())
 
     def __exit__(
@@ -211,7 +247,7 @@ class Savepoint:
         self._connection.row_factory = None  # a handler's own would also read the store's tables
         self._connection.text_factory = str
         if kind is not None or self._guard.denied:
-            self._undo(mark)
+            self._undo(mark, error)
         else:
             self._release(mark)
         if self._guard.denied:
@@ -221,23 +257,24 @@ class Savepoint:
         try:
             self._execute(self._release_it)
         except sqlite3.Error as failure:
-            self._undo(mark)
+            self._undo(mark, failure)
             # For a savepoint, "busy" means that a statement is still running: the handler's fault.
             if getattr(failure, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
-                raise TurnLost(f"a savepoint can't be closed: {failure}") from failure
+                raise self._turn.error(failure) from failure
             raise TransactionControl(
                 f"a statement was left unfinished inside a turn: {failure}",
                 hint="fetch all rows of a statement with RETURNING, or close its cursor",
             ) from failure
 
-    def _undo(self, mark: Mark) -> None:
+    def _undo(self, mark: Mark, cause: BaseException | None) -> None:
         self._pending.undo(mark)
         if not self._connection.in_transaction:
-            raise transaction_lost()
+            # SQLite itself ends the transaction of a statement for which there is no room on the disk.
+            raise self._turn.error(cause) if isinstance(cause, sqlite3.Error) else transaction_lost()
         try:
             self._execute(self._rollback)
         except sqlite3.Error as failure:
-            raise TurnLost(f"a savepoint can't be undone, leave the turn: {failure}") from failure
+            raise self._turn.error(failure) from failure
         # RELEASE fails while the exception's traceback keeps a cursor alive. The savepoint then stays
         # open, empty, and does no harm: the commit closes it.
         with suppress(sqlite3.OperationalError):
