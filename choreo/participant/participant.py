@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_overloads, overload
 
 from choreo.errors import ConfigurationError
 from choreo.participant.connection import Connection, Status, Transaction
@@ -350,3 +351,8 @@ def _exports(externals: Iterable[External]) -> dict[str, tuple[str, ...]]:
         if not external.is_import:
             topics[external.name] = (*topics.get(external.name, ()), external.topic)
     return topics
+
+
+# What `help` and editors show of an overloaded method: its options, not ``**options``.
+for _decorator in (Participant.action, Participant.compensation, Participant.observer, Participant.deadline):
+    _decorator.__signature__ = inspect.signature(get_overloads(_decorator)[-1])  # type: ignore[attr-defined]

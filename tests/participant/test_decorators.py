@@ -1,5 +1,7 @@
 """The decorators leave the function alone, and take it bare or with options."""
 
+import inspect
+import pydoc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,6 +12,7 @@ import pytest
 
 from choreo import Aborted, Context, Participant, event
 from choreo.errors import ConfigurationError
+from choreo.participant.options import _KNOWN
 from tests.participant.shop import Fulfilled, Ordered, Packed, PackingFailed, Released, Reserved, Unavailable
 
 
@@ -152,3 +155,14 @@ def test_participants_and_sagas_show_their_names(inventory: Participant) -> None
     """In a message or a debugger the name is what counts."""
     assert repr(inventory) == "Participant('inventory')"
     assert repr(inventory.sagas[0]) == "Saga('shopping')"
+
+
+@pytest.mark.parametrize("task", list(_KNOWN))
+def test_help_shows_every_option_with_its_type(task: str) -> None:
+    """Not ``**options``, which says nothing."""
+    shown = inspect.signature(getattr(Participant, task)).parameters
+    options = {name for name, each in shown.items() if each.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert options == set(_KNOWN[task])
+    assert all(shown[name].annotation is not inspect.Parameter.empty for name in options)
+    assert not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in shown.values())
+    assert "**options" not in pydoc.render_doc(getattr(Participant, task))

@@ -78,7 +78,7 @@ def rebuild(
             result = rebuild_store(participant, opened, reader, now(), start=start, progress=bar.update)
         seen = _observe(participant, opened, schemas) if observers else None
         store_id = opened.store_id
-    _show(participant, result, seen, path, dry_run)
+    _show(participant, result, seen, path, backup, dry_run)
     if not dry_run:
         _claim(participant, store_id, cluster)
     context.exit(1 if result.left else 0)
@@ -98,7 +98,14 @@ def _observe(participant: Participant, store: Store, schemas: str | None) -> int
         return observe(participant, store, codec, bar.update)
 
 
-def _show(participant: Participant, result: Rebuilt, seen: int | None, path: Path, dry_run: bool) -> None:
+def _show(
+    participant: Participant,
+    result: Rebuilt,
+    seen: int | None,
+    path: Path,
+    backup: Path | None,
+    dry_run: bool,
+) -> None:
     counts = result.counts
     done = "would be rebuilt" if dry_run else "rebuilt"
     output.line(
@@ -121,6 +128,11 @@ def _show(participant: Participant, result: Rebuilt, seen: int | None, path: Pat
         output.line(f"  observers: {seen} runs")
     for each in result.left:
         output.notice(f"  does not fit together: {each}")
-    output.line(
-        "the service's own tables are in no topic: restore them from a backup before the worker starts"
-    )
+    if backup is None:
+        own = "the service's own tables are in no topic: restore them from a backup before the worker starts"
+    else:
+        own = (
+            f"the service's own tables are those of {backup}: what handlers wrote after it is in no topic; "
+            "bring them up to date before the worker starts"
+        )
+    output.line(own)
