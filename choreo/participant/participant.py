@@ -354,5 +354,11 @@ def _exports(externals: Iterable[External]) -> dict[str, tuple[str, ...]]:
 
 
 # What `help` and editors show of an overloaded method: its options, not ``**options``.
-for _decorator in (Participant.action, Participant.compensation, Participant.observer, Participant.deadline):
-    _decorator.__signature__ = inspect.signature(get_overloads(_decorator)[-1])  # type: ignore[attr-defined]
+_decorators: tuple[Any, ...] = (
+    Participant.action,
+    Participant.compensation,
+    Participant.observer,
+    Participant.deadline,
+)
+for _decorator in _decorators:
+    _decorator.__signature__ = inspect.signature(get_overloads(_decorator)[-1])

@@ -92,7 +92,10 @@ def timeline_of(views: Sequence[ParticipantView], now: int, graph: SagaGraph | N
     moments = _explained(merged(events, [moments_of(each, events) for each in views]), events)
     last = _furthest(views)
     under_way = [each.event for each in moments if each.event and each.event.place is None]
-    remaining = remaining_steps(graph, events, under_way) if graph else []
+    remaining: list[RemainingStep] = []
+    if graph:
+        remaining = remaining_steps(graph, events, under_way)
+        remaining = [_undone(each, moments, graph) for each in remaining]
     waits = waits_of(views, events, moments, remaining, now)
     if is_only_cancelled(events):
         waits.append(Wait("whoever starts it", "", "start", "it was cancelled before", events[0].time))
@@ -112,6 +115,15 @@ def timeline_of(views: Sequence[ParticipantView], now: int, graph: SagaGraph | N
         tuple(_remarks(views, events)),
         now,
     )
+
+
+def _undone(remains: RemainingStep, moments: Sequence[Moment], graph: SagaGraph) -> RemainingStep:
+    """Return what remains of a step: one that is undone before its failure is published, only that."""
+    states = [each.new_state for each in moments if each.step == remains.step]
+    if remains.task != "action" or states[-1:] != ["compensating"]:
+        return remains
+    failure = graph.steps[remains.step].failures[:1]
+    return remains._replace(task="compensation", answers=failure, needs=())
 
 
 def _participants(views: Sequence[ParticipantView], moments: Sequence[Moment]) -> tuple[str, ...]:

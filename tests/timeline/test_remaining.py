@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from hypothesis import given
 
 from choreo.envelope import Envelope
@@ -12,11 +15,13 @@ from choreo.outcome import CANCEL, START, TIMED_OUT
 from choreo.protocol import Ignored, Instance, Role, Trigger, fold
 from choreo.timeline.events import Event, Place
 from choreo.timeline.remaining import RemainingStep, remaining_steps
+from choreo.timeline.timeline import _undone
 from tests.graph.small_sagas import choreography_from, step_of
 from tests.protocol import sagas as shapes
 from tests.protocol.explore import Budget, Machine, walk
 from tests.protocol.sagas import CANCELLED, COMPLETES, FAILS, STARTED, Saga
 from tests.protocol.test_properties import chances, sagas, thorough
+from tests.timeline.travelled import graph_of_trips
 
 MUCH = Budget(failures=1, deadlines=1, cancellations=1, pauses=1)
 
@@ -180,3 +185,20 @@ def test_the_start_waits_for_the_answer_that_can_still_come() -> None:
     start = next(each for each in remaining_steps(graph_of(saga), events) if each.step == START)
     assert choice.answers[1] in start.needs
     assert choice.answers[0] not in start.needs
+
+
+@pytest.mark.parametrize("state", ["pending", "executing", "compensating", "compensated"])
+def test_a_step_that_is_undone_before_its_failure_is_published_can_only_fail(state: str) -> None:
+    """Its own participant knows, and nobody else: there is no event of it yet."""
+    graph = graph_of_trips()
+    action = RemainingStep("hotel", "hotel.book_room", "action", graph.steps["hotel.book_room"].answers)
+    moments: Any = [
+        SimpleNamespace(step="hotel.book_room", new_state="executing"),
+        SimpleNamespace(step="hotel.book_room", new_state=state),
+        SimpleNamespace(step="flight.book_seat", new_state="compensating"),
+    ]
+    shown = _undone(action, moments, graph)
+    if state != "compensating":
+        assert shown == action
+    else:
+        assert (shown.task, shown.answers) == ("compensation", graph.steps["hotel.book_room"].failures[:1])
