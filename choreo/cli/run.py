@@ -38,6 +38,14 @@ from choreo.worker.composition import open_store, open_worker
 )
 @options.calls
 @options.drain
+@click.option(
+    "--redact",
+    is_flag=True,
+    envvar="CHOREO_REDACT",
+    show_envvar=True,
+    help="Keep what exceptions said out of the store: only their classes and places. The text of Permanent, "
+    "which is published, stays.",
+)
 @options.log_level
 @click.pass_context
 def run(
@@ -50,6 +58,7 @@ def run(
     lock: Path | None,
     calls: int,
     drain: float,
+    redact: bool,
     log_level: str,
     **_cluster: Any,
 ) -> None:
@@ -73,7 +82,7 @@ def run(
     derived(participant, lock)
     tracing.set_up(participant.name)
     with _address(chosen) as address, _explained(chosen, path):
-        settings = Options(start=start, calls=calls, drain_seconds=drain)
+        settings = Options(start=start, calls=calls, drain_seconds=drain, redact=redact)
         _work(participant, path, chosen._replace(bootstrap=address), folder, settings)
 
 

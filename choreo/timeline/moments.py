@@ -105,8 +105,8 @@ def _publishes_the_last(moments: list[LocalMoment], entry: Entry) -> bool:
 def _explained(local: LocalMoment, remark: Entry) -> LocalMoment:
     """Return a moment with what an exception said."""
     moment = local.moment
-    if moment.step != remark.step or remark.note in moment.why:
-        return local
+    if moment.step != remark.step or (moment.why and remark.note.startswith(moment.why)):
+        return local  # the text of a `Permanent`
     why = f"{moment.why}: {remark.note}" if moment.why else remark.note
     return local._replace(moment=moment._replace(why=why))
 
