@@ -7,9 +7,12 @@ specification, "Object Container Files".
 from __future__ import annotations
 
 import json
+import re
+import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,12 +22,15 @@ from choreo import drafts
 from choreo.audit.export import BYTES, COLUMNS, HINT, Origin, Record, rows_in
 from choreo.chain import Row
 from choreo.errors import ArchiveError
-
-MAX_LINE = 32 * 1024 * 1024
-"""The length beyond which a line is refused, in bytes."""
+from choreo.limits import EXPORT_HEADER, EXPORT_ROW
 
 _MAGIC = b"Obj\x01"
 """What an Avro file begins with."""
+_METADATA = {"type": "map", "values": "bytes"}
+_SYNC_BYTES = 16
+
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_LONG_LINE = 64 * 1024
 _NAMESPACE = "choreo.log"
 _TYPES: dict[type, Any] = {int: "long", str: "string", bytes: ["null", "bytes"]}
 
@@ -86,13 +92,20 @@ def read_export(file: IO[bytes]) -> tuple[Origin, Iterator[Row]]:
 
 def _read_json_lines(file: IO[bytes]) -> Iterator[Record]:
     number = 0
-    while line := file.readline(MAX_LINE):
+    while line := file.readline(EXPORT_ROW):
         number += 1
         try:
+            _refuse_nested(line)
             ((kind, fields),) = json.loads(line).items()
             yield kind, {name: _value(name, value) for name, value in fields.items()}
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise ArchiveError(f"line {number} can't be read", hint=HINT) from None
+
+
+def _refuse_nested(line: bytes) -> None:
+    """Raise `ValueError` for a long line of many small parts, which would take many times its memory."""
+    if len(line) > _LONG_LINE and len(_TEXT.sub(b"", line)) > _LONG_LINE:
+        raise ValueError("not a row")
 
 
 def _value(name: str, value: Any) -> Any:
@@ -101,10 +114,73 @@ def _value(name: str, value: Any) -> Any:
 
 def _read_avro(file: IO[bytes]) -> Iterator[Record]:
     try:
-        reader: Iterable[Any] = fastavro.reader(file, _SCHEMA, return_record_name=True)
-        for name, fields in reader:
+        for name, fields in _container(file):
             yield name.removeprefix(f"{_NAMESPACE}."), fields
     except ArchiveError:
         raise
     except Exception as error:  # whatever fastavro makes of bytes that are no container
         raise ArchiveError(f"it can't be read as Avro: {type(error).__name__}", hint=HINT) from None
+
+
+def _container(file: IO[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the records of an object container file.
+
+    fastavro's reader bounds neither what a block decompresses to, nor what the file's own schema makes of it.
+    """
+    header = BytesIO(file.read(EXPORT_HEADER))
+    header.seek(len(_MAGIC))
+    metadata: Any = fastavro.schemaless_reader(header, _METADATA, None)
+    sync = header.read(_SYNC_BYTES)
+    file.seek(header.tell())
+    schema = _flat_schema(json.loads(metadata["avro.schema"]))
+    codec = metadata.get("avro.codec", b"null").decode()
+    while (count := _long(file)) is not None:
+        stream = BytesIO(_block(file, codec))
+        if file.read(_SYNC_BYTES) != sync:
+            raise ArchiveError("a block of it is damaged", hint=HINT)
+        for _ in range(count):
+            record: Any = fastavro.schemaless_reader(stream, schema, _SCHEMA, return_record_name=True)
+            yield record
+        if stream.read(1):
+            raise ArchiveError("a block of it holds more than it says", hint=HINT)
+
+
+def _flat_schema(schema: Any) -> Any:
+    """Return a file's schema, parsed, where its records hold nothing but texts, numbers and bytes."""
+    fields = [field for record in schema for field in record["fields"]]
+    if not all(record["type"] == "record" for record in schema) or not all(
+        field["type"] in ("string", "bytes", "long", ["null", "bytes"]) for field in fields
+    ):
+        raise ArchiveError("its schema is not that of an export", hint=HINT)
+    return fastavro.parse_schema(schema)
+
+
+def _block(file: IO[bytes], codec: str) -> bytes:
+    size = _long(file)
+    if size is None or not 0 <= size <= EXPORT_ROW:
+        raise ArchiveError(f"a block of it is larger than {EXPORT_ROW} bytes, or cut off", hint=HINT)
+    block = file.read(size)
+    if codec == "null":
+        return block
+    if codec != "deflate":
+        raise ArchiveError(f"it is compressed with {codec[:20]!r}, not with deflate", hint=HINT)
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    whole = inflate.decompress(block, EXPORT_ROW)
+    if not inflate.eof:
+        raise ArchiveError(f"a block of it is larger than {EXPORT_ROW} bytes, or cut off", hint=HINT)
+    return whole
+
+
+def _long(file: IO[bytes]) -> int | None:
+    """Return the next long of a file, None at its end."""
+    value = shift = 0
+    while byte := file.read(1):
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return (value >> 1) ^ -(value & 1)
+        shift += 7
+        if shift > 63:
+            break
+    if not byte and not shift:
+        return None
+    raise ArchiveError("a number in it is cut off", hint=HINT)

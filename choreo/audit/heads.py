@@ -8,13 +8,13 @@ from typing import IO, Any, NamedTuple
 
 from choreo.chain import head_of
 from choreo.errors import ArchiveError
+from choreo.limits import HEADS_LINE
 from choreo.ports import SagaLog
 from choreo.records import SagaKey
 
 _KIND = "choreo-heads"
 _VERSION = 1
 _HINT = "take another copy"
-_LONGEST = 4_096
 """The most characters of a line."""
 
 
@@ -75,12 +75,16 @@ def _refuse_other_end(value: dict[str, Any], count: int, after: object) -> None:
 
 def _lines(file: IO[str]) -> Iterator[tuple[int, Any]]:
     number = 0
-    while line := file.readline(_LONGEST):
+    while True:
         number += 1
         try:
-            yield number, json.loads(line)
-        except (ValueError, RecursionError):
+            line = file.readline(HEADS_LINE)
+            value = json.loads(line) if line else None
+        except (ValueError, RecursionError):  # the former is that of what is no text, too
             raise ArchiveError(f"line {number} is not JSON", hint=_HINT) from None
+        if not line:
+            return
+        yield number, value
 
 
 def _head(value: Any, number: int) -> Head:

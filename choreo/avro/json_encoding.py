@@ -18,12 +18,13 @@ from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
 
+from choreo import limits
 from choreo.avro.schema import HEADER_BYTES, MARKER, ParsedSchema
 from choreo.avro.schema_files import SUFFIX, SchemaFolders, read_parsed_schema
 from choreo.avro.types import Mismatch, Schema
 from choreo.errors import BodyError, SchemaError
 
-MAX_TEXT = 4 * 1024 * 1024
+MAX_TEXT = limits.EDITED_TEXT
 """The length beyond which text is refused."""
 
 

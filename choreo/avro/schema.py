@@ -7,6 +7,7 @@ and "Single-object encoding".
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +15,14 @@ from fastavro import schema as fastavro_schema
 
 from choreo.avro.types import Schema
 from choreo.errors import SchemaError
+from choreo.limits import SCHEMA, SCHEMA_LEVELS, SCHEMA_TYPES
 
 MARKER = b"\xc3\x01"
 """The first two bytes of a body in single-object encoding, version 1."""
 HEADER_BYTES = 10
 """The length of the marker and the fingerprint, with which a body begins."""
 
-_MAX_DEPTH = 64
-_MAX_TYPES = 100_000
-_MAX_JSON_DEPTH = 4 * _MAX_DEPTH
+_MAX_JSON_DEPTH = 4 * SCHEMA_LEVELS
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def parse_schema(schema: Schema, *, bounded: bool = True) -> ParsedSchema:
     'e80776f4dc4c0c43'
     """
     _refuse_deep(schema)
+    _refuse_misshapen(schema)
     names: dict[str, Schema] = {}
     try:
         parsed = fastavro_schema.parse_schema(schema, names, _write_hint=False)
@@ -88,6 +89,61 @@ def _inner(item: Any) -> list[Any]:
     return item if isinstance(item, list) else []
 
 
+def _refuse_misshapen(schema: Schema, *, in_union: bool = False) -> None:
+    """Raise `SchemaError` for what is of the wrong JSON type; fastavro takes much of it, and fails later."""
+    if isinstance(schema, str):
+        return
+    if isinstance(schema, list) and not in_union:
+        for branch in schema:
+            _refuse_misshapen(branch, in_union=True)
+        return
+    if not isinstance(schema, dict):
+        raise SchemaError("not a valid Avro schema: " + ("a union in a union" if in_union else "no type"))
+    wrong = [key for key, is_right in _SHAPES.items() if key in schema and not is_right(schema[key])]
+    if wrong:
+        raise SchemaError(f"not a valid Avro schema: its {wrong[0]} can't be used")
+    inner = [schema["type"]] if isinstance(schema.get("type"), dict | list) else []
+    for part in inner + _parts(schema):
+        _refuse_misshapen(part)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_fields(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(field, dict)
+        and "type" in field
+        and _is_text(field.get("name"))
+        and _are_names(field.get("aliases", []))
+        for field in value
+    )
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= SCHEMA
+
+
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    "type": lambda value: isinstance(value, str | dict | list),
+    "name": _is_text,
+    "namespace": _is_text,
+    "aliases": _are_names,
+    "fields": _are_fields,
+    "symbols": lambda value: _are_names(value) and value != [],
+    "size": _is_size,
+    "logicalType": _is_text,
+    "precision": _is_size,
+    "scale": _is_size,
+}
+"""The keys of a schema whose values this package relies on."""
+
+
 class _Extent:
     """Measures schemas: the levels, the number of types when expanded, the fewest bytes of a value."""
 
@@ -113,10 +169,10 @@ class _Extent:
         parts = [self.of(part) for part in _parts(schema)]
         levels = 1 + max((part[0] for part in parts), default=0)
         types = 1 + sum(part[1] for part in parts)
-        if levels > _MAX_DEPTH or types > _MAX_TYPES:
+        if levels > SCHEMA_LEVELS or types > SCHEMA_TYPES:
             raise SchemaError(
                 "not a usable Avro schema: too large",
-                hint=f"at most {_MAX_DEPTH} levels and {_MAX_TYPES} types",
+                hint=f"at most {SCHEMA_LEVELS} levels and {SCHEMA_TYPES} types",
             )
         return levels, types, _fewest_bytes(schema, [part[2] for part in parts])
 

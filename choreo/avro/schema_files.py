@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from choreo import limits
 from choreo.avro.derivation import schema_of
 from choreo.avro.resolution import incompatibilities, logical_changes
 from choreo.avro.schema import ParsedSchema, parse_schema
@@ -23,7 +24,7 @@ from choreo.drafts import SHARED, whole_file
 from choreo.errors import IncompatibleSchema, SchemaError
 from choreo.events import event_name
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = limits.SCHEMA
 """The size beyond which a schema file is refused."""
 
 HISTORY = "history"

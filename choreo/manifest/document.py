@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from choreo import limits
 from choreo.errors import ManifestError
 from choreo.escape import escaped_json
 from choreo.manifest.fields import Fields
 
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = limits.DOCUMENT
 """The size beyond which a document is refused."""
 
 

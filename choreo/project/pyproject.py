@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from choreo.errors import ConfigurationError
+from choreo.limits import SETTINGS
 
 _TEXT: Final = ((str,), "a text")
 _COUNT: Final = ((int,), "a whole number")
@@ -82,8 +83,8 @@ def schemas_folder() -> Path:
 def _read(file: Path, _modified: int) -> Mapping[str, Any]:
     where = os.path.relpath(file)
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        content = tomllib.loads(_text(file))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise ConfigurationError(f"{where} can't be read: {error}", hint="correct the file") from None
     settings = content.get("tool", {}).get("choreo", {})
     if not isinstance(settings, dict):
@@ -91,6 +92,14 @@ def _read(file: Path, _modified: int) -> Mapping[str, Any]:
     for key, value in settings.items():
         _check(f"{where}: [tool.choreo] {key}", key, value)
     return settings
+
+
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        content = opened.read(SETTINGS + 1)
+    if len(content) > SETTINGS:
+        raise ConfigurationError(f"{os.path.relpath(file)} is larger than {SETTINGS} bytes")
+    return content.decode()
 
 
 def _check(where: str, key: str, value: Any) -> None:
