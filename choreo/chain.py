@@ -161,17 +161,21 @@ def _fault(before: bytes, row: Row, unchained: int) -> str:
         return "it has no link: something else than this choreo wrote it"
     if row.digest is not None and entry.payload is not None:
         return "its payload was erased, and is there"
-    texts = _BETWEEN.join(_NAMES(entry))
-    if texts.count(_BETWEEN) != len(_NAMES(entry)) - 1 or not _is_unicode(texts + entry.note):
+    if not _is_text(row):
         return "it holds what is no text"
     if entry.input == PRUNED and row.digest is not None and before not in (ZEROS, row.digest):
         return "it stands for rows that were pruned, and others are there"
     return ""
 
 
-def _is_unicode(text: str) -> bool:
+def _is_text(row: Row) -> bool:
+    """Whether a row can be linked: its texts are Unicode, and hold nothing that stands between them."""
+    names = _NAMES(row.entry)
+    texts = _BETWEEN.join(names)
+    if texts.count(_BETWEEN) != len(names) - 1:
+        return False
     try:
-        text.encode()
+        (texts + row.entry.note).encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -179,7 +183,7 @@ def _is_unicode(text: str) -> bool:
 
 def _likely(before: bytes, rest: list[Row]) -> str:
     """Return the likely cause why the first of these rows doesn't follow the link ``before``."""
-    row, later = rest[0], rest[1:]
+    row, later = rest[0], [each for each in rest[1:] if _is_text(each)]
     if any(each.link is not None and expected_link(each.link, row) == row.link for each in later):
         return "it is out of its order"
     if any(expected_link(before, each) == each.link for each in later):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from typing import Any, NoReturn
 
@@ -10,7 +11,7 @@ import click
 
 from choreo.cli import output
 from choreo.cli.commands import Group
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, StoreError
 from choreo.version import __version__
 
 INTERRUPTED = 130
@@ -44,6 +45,9 @@ class Root(Group):
         except ChoreoError as error:
             output.error(error.message, error.hint)
             sys.exit(error.exit_code)
+        except sqlite3.DatabaseError as error:
+            output.error(f"a database failed: {error}", "is it damaged? restore it from a backup")
+            sys.exit(StoreError.exit_code)
         except click.ClickException as error:
             output.error(error.format_message(), _hint_of(error))
             sys.exit(error.exit_code)

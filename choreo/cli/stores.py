@@ -14,6 +14,7 @@ import click
 from choreo.cli.options import Listed, lines_in
 from choreo.errors import ArchiveError, ConfigurationError, StoreError
 from choreo.project.pyproject import nearest_project
+from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.reader import (
     StoreReader,
     connect_read_only,
@@ -177,12 +178,19 @@ def _refuse_other(path: str) -> None:
 def _is_store(path: str) -> bool:
     # A write-ahead log that can't be opened is no part of what the file is.
     for at_rest in {is_at_rest(path), True}:
-        with suppress(sqlite3.Error), closing(connect_read_only(path, at_rest=at_rest)) as connection:
+        with (
+            suppress(sqlite3.Error, UnicodeError),
+            closing(connect_read_only(path, at_rest=at_rest)) as connection,
+        ):
             connection.execute("SELECT 1 FROM choreo_store")
             return True
     return False
 
 
 def _owner(path: str) -> str:
-    with closing(connect_read_only(path, at_rest=is_at_rest(path))) as connection:
-        return str(connection.execute("SELECT participant FROM choreo_store").fetchone()[0] or "")
+    try:
+        with closing(connect_read_only(path, at_rest=is_at_rest(path))) as connection:
+            owner = connection.execute("SELECT participant FROM choreo_store").fetchone()
+    except (sqlite3.Error, UnicodeError) as error:
+        raise store_error(path, error) from None
+    return str((owner and owner[0]) or "")

@@ -15,7 +15,7 @@ from choreo.cli import options, output
 from choreo.cli.dlq.list import as_json
 from choreo.cli.dlq.selection import Found, letter_of, participant
 from choreo.cli.stores import open_stores, stores
-from choreo.errors import ChoreoError
+from choreo.errors import ChoreoError, StoreError
 
 
 @click.command(short_help="Show one dead letter with its event.")
@@ -80,4 +80,7 @@ def _headers(written: str) -> list[list[str | None]]:
     def text(value: str | None) -> str | None:
         return None if value is None else b64decode(value).decode("utf-8", "backslashreplace")
 
-    return [[name, text(value)] for name, value in json.loads(written)]
+    try:
+        return [[name, text(value)] for name, value in json.loads(written)]
+    except (ValueError, TypeError):
+        raise StoreError("its headers can't be read", hint="is the store damaged?") from None

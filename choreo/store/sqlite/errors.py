@@ -6,9 +6,10 @@ import sqlite3
 
 from choreo.errors import StoreError, StoreUnavailable, TurnLost
 
+_RESTORE = "restore it from a backup"
 _MEANINGS = {
     sqlite3.SQLITE_NOTADB: ("is not an SQLite database", "give the path of another file"),
-    sqlite3.SQLITE_CORRUPT: ("is damaged", "restore it from a backup"),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", _RESTORE),
     sqlite3.SQLITE_CANTOPEN: ("can't be opened", "check the path and who may read and write there"),
     sqlite3.SQLITE_PERM: ("can't be opened", "check who may read and write it"),
     sqlite3.SQLITE_READONLY: ("can't be written", "check who may write the file and its folder"),
@@ -49,6 +50,38 @@ def turn_error(path: str, error: Exception) -> StoreError:
     return store_error(path, error)
 
 
+_TABLES = (
+    "_sqlite_migrations",
+    "choreo_store",
+    "dead_letters",
+    "outbox",
+    "positions",
+    "releases",
+    "saga_log",
+    "schedule",
+    "sqlite_sequence",
+)
+
+
+def refuse_views(connection: sqlite3.Connection, path: str) -> None:
+    """Raise `StoreError` where a view, which may have no end, has the name of one of choreo's tables."""
+    marks = ", ".join("?" * len(_TABLES))
+    views = connection.execute(
+        f"SELECT name FROM sqlite_master WHERE type = 'view' AND name IN ({marks})", _TABLES
+    ).fetchone()
+    if views:
+        raise StoreError(
+            f"the database {path} has a view in the place of the table {views[0]}",
+            hint=_RESTORE,
+        )
+
+
+def refuse_unidentified(connection: sqlite3.Connection, path: str) -> None:
+    """Raise `StoreError` where the row that identifies a store is gone, or holds what is no text."""
+    if connection.execute("SELECT * FROM choreo_store").fetchone() is None:
+        raise StoreError(f"the database {path} has lost its id", hint=_RESTORE)
+
+
 def store_error(path: str, error: Exception) -> StoreError:
     """Return the error, with a hint, that says why SQLite could not work on the database at ``path``.
 
@@ -56,6 +89,8 @@ def store_error(path: str, error: Exception) -> StoreError:
     >>> print(store_error("shop.db", sqlite3.OperationalError("no such column: colour")))
     the database shop.db failed: no such column: colour
     """
+    if isinstance(error, UnicodeError) or "decode to UTF-8" in str(error):
+        return StoreError(f"the database {path} is damaged: it holds what is no text", hint=_RESTORE)
     # The low byte is the kind of the error, the rest its details.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code not in _MEANINGS:

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from choreo.drafts import make_private
 from choreo.errors import StoreError
-from choreo.store.sqlite.errors import store_error
+from choreo.store.sqlite.errors import refuse_unidentified, refuse_views, store_error
 from choreo.store.sqlite.files import identity_of
 from choreo.store.sqlite.forks import opened, refuse_inherited
 from choreo.store.sqlite.guard import GuardedConnection
@@ -55,8 +55,11 @@ def open_database(
             opened(connection)
         if image:
             connection.deserialize(image)
-        return _prepared(connection, name, busy_timeout)
-    except sqlite3.Error as error:
+        refuse_views(connection, name)
+        db = _prepared(connection, name, busy_timeout)
+        refuse_unidentified(connection, name)
+        return db
+    except (sqlite3.Error, UnicodeError) as error:
         connection.close()
         raise store_error(name, error) from error
     except BaseException:

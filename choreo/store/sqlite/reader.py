@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from choreo.errors import StoreError
 from choreo.records import DeadLetter, Entry, Scheduled
-from choreo.store.sqlite.errors import store_error
+from choreo.store.sqlite.errors import refuse_views, store_error
 from choreo.store.sqlite.rows import columns
 from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.source import LastEntry
@@ -104,7 +104,9 @@ class StoreReader:
         self._changed_at = 0
         self._connection = self._open()
         try:
-            self.participant = str(self._rows(_OWNER)[0][0] or Path(path).stem)
+            refuse_views(self._connection, self.path)
+            owners = self._rows(_OWNER)
+            self.participant = str((owners and owners[0][0]) or Path(path).stem)
         except BaseException:
             self._connection.close()
             raise
@@ -202,5 +204,5 @@ class StoreReader:
                     hint="a worker of this version brings it up to date when it starts",
                 ) from error
             raise store_error(self.path, error) from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             raise store_error(self.path, error) from error

@@ -108,19 +108,24 @@ def exports(chance: random.Random, count: int) -> Iterator[bytes]:
     yield from (b'{"head": ' + text for text in HOSTILE_TEXTS)
     for kind, count_of in ((_array_of("null"), 2**40), (_array_of("null"), -(2**40)), ("null", 2**40)):
         yield container([_record("head", kind)], b"\x00" + long(count_of) * 3, count_of)
-    yield container([_record("head", "string")], deflated(b"\x00" * 2**31), 1, "deflate")
+    yield container([_record("head", "string")], deflated_zeros(2**31), 1, "deflate")
     yield container([_record("head", _nested(200))], b"\x00", 1)
     for codec in ("snappy", "bzip2", "xz", "zstandard", "none\0"):
         yield container([_record("head", "string")], b"\x00", 1, codec)
 
 
 def _record(name: str, kind: Any) -> Any:
+    """Return the schema of an export's record, which begins with a field that no export has."""
+    own = [{"name": each, "type": kind} for each, kind in HEAD.items()]
     return {
         "type": "record",
         "name": name,
         "namespace": "choreo.log",
-        "fields": [{"name": "format", "type": kind}],
+        "fields": [{"name": "extra", "type": kind}, *own],
     }
+
+
+HEAD = {"format": "string", "version": "long", "participant": "string", "store_id": "string"}
 
 
 def _array_of(items: Any) -> Any:
@@ -134,9 +139,12 @@ def _nested(levels: int) -> Any:
     return kind
 
 
-def deflated(content: bytes) -> bytes:
-    squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return squeeze.compress(content) + squeeze.flush()
+def deflated_zeros(count: int) -> bytes:
+    """Return so many zeros compressed: of one piece, which is repeated as it is."""
+    piece = 2**24
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    whole = squeeze.compress(b"\x00" * piece) + squeeze.flush(zlib.Z_FULL_FLUSH)
+    return whole * (count // piece) + squeeze.flush()
 
 
 def container(schema: Any, block: bytes, count: int, codec: str = "null") -> bytes:
