@@ -26,6 +26,8 @@ from choreo.limits import EXPORT_HEADER, EXPORT_ROW
 
 _MAGIC = b"Obj\x01"
 """What an Avro file begins with."""
+_FLAT = ("string", "bytes", "long", *(["null", kind] for kind in ("string", "bytes", "long")))
+"""The types of an export's fields."""
 _METADATA = {"type": "map", "values": "bytes"}
 _SYNC_BYTES = 16
 
@@ -149,7 +151,7 @@ def _flat_schema(schema: Any) -> Any:
     """Return a file's schema, parsed, where its records hold nothing but texts, numbers and bytes."""
     fields = [field for record in schema for field in record["fields"]]
     if not all(record["type"] == "record" for record in schema) or not all(
-        field["type"] in ("string", "bytes", "long", ["null", "bytes"]) for field in fields
+        field["type"] in _FLAT for field in fields
     ):
         raise ArchiveError("its schema is not that of an export", hint=HINT)
     return fastavro.parse_schema(schema)
