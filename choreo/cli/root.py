@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 from typing import Any, NoReturn
 
@@ -45,15 +44,18 @@ class Root(Group):
         except ChoreoError as error:
             output.error(error.message, error.hint)
             sys.exit(error.exit_code)
-        except sqlite3.DatabaseError as error:
-            output.error(f"a database failed: {error}", "is it damaged? restore it from a backup")
-            sys.exit(StoreError.exit_code)
         except click.ClickException as error:
             output.error(error.format_message(), _hint_of(error))
             sys.exit(error.exit_code)
         except click.Abort:
             output.error("interrupted")
             sys.exit(INTERRUPTED)
+        except Exception as error:
+            # Not imported for its name alone: most commands need no database.
+            if type(error).__module__ != "sqlite3":
+                raise
+            output.error(f"a database failed: {error}", "is it damaged? restore it from a backup")
+            sys.exit(StoreError.exit_code)
         sys.exit(code if isinstance(code, int) else 0)
 
 
