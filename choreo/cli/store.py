@@ -54,10 +54,10 @@ def claim(context: click.Context, /, target: str, store: str, **_cluster: Any) -
         store_id = opened.store_id
     before = give_group(participant, store_id, cluster)
     if before == store_id:
-        click.echo(f"{participant.name}: the consumer group is this store's already ({path}, {store_id})")
+        output.line(f"{participant.name}: the consumer group is this store's already ({path}, {store_id})")
         return
     instead = f" in place of {before}" if before else ""
-    click.echo(f"{participant.name}: the consumer group is now that of {path} ({store_id}){instead}")
+    output.line(f"{participant.name}: the consumer group is now that of {path} ({store_id}){instead}")
 
 
 def give_group(participant: Participant, store_id: str, cluster: options.Cluster) -> str:

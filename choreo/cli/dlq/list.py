@@ -56,7 +56,7 @@ def _print_json(letters: Iterable[Found]) -> int:
     count, before = 0, "["
     for found in letters:
         count += found.letter.state == "open"
-        text = indent(json.dumps(as_json(found), indent=2, ensure_ascii=False), "  ")
+        text = indent(json.dumps(as_json(found), indent=2), "  ")  # in ASCII: other line ends would count
         output.json_text(f"{before}\n{text}", end="")
         before = ","
     output.json_text("[]" if before == "[" else "\n]")
