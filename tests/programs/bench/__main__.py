@@ -22,6 +22,7 @@ from tests.programs.bench import (
     sagas,
     trace,
     waiting,
+    writers,
 )
 from tests.programs.bench.site import Site, site
 
@@ -47,6 +48,7 @@ def main() -> None:
         "waiting": lambda where: waiting.measure(
             where, (2_000, 5_000) if quick else (20_000, 50_000, 100_000)
         ),
+        "writers": lambda where: writers.measure(where, 10_000 if quick else 40_000),
         "chain": lambda where: chain.measure(where, 5_000 if quick else 50_000),
         "hop": lambda where: hop.measure(where, rate=50, seconds=4 if quick else 20),
         "footprint": lambda where: footprint.measure(where, seconds=3 if quick else 10),
