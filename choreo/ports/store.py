@@ -121,6 +121,10 @@ class Store(Protocol):
         """Return the rows of a lane due at ``now``, oldest first, then in the order of scheduling."""
         ...
 
+    def postponed(self, now: int) -> Sequence[Scheduled]:
+        """Return the rows, other than deadlines, that are due after ``now``."""
+        ...
+
     def next_due(self, lane: Lane = "turn") -> int | None:
         """Return the due time of a lane's next row, None where there is none."""
         ...

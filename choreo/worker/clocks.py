@@ -37,6 +37,7 @@ class Clocks:
         self._clock = clock
         self._stamped_by_broker = stamped_by_broker
         self._off: dict[str, int] = {}
+        self._began = clock.now() / 1000 - clock.monotonic()
         self._next = 0.0
 
     def look(self, records: Sequence[Record]) -> None:
@@ -54,6 +55,11 @@ class Clocks:
                 nearest[whose] = min(nearest.get(whose, off), off, key=abs)
         for whose, off in nearest.items():
             self._note(whose, off)
+
+    def was_set_back(self, monotonic: float) -> bool:
+        """Whether this host's clock was set back since this was last asked; ``monotonic`` is the time now."""
+        before, self._began = self._began, self._clock.now() / 1000 - monotonic
+        return self._began < before - 1
 
     def blame(self, trigger: TriggerEvent) -> str:
         """Return whose clock an event was stamped by, if it differs; empty where it is as this host's."""

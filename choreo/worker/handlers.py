@@ -9,7 +9,8 @@ from typing import Any
 from choreo.events import event_name
 from choreo.participant import Handler, Participant
 from choreo.protocol import Instance
-from choreo.records import Lane
+from choreo.records import Lane, Scheduled
+from choreo.retry import Retry
 
 
 class Handlers:
@@ -36,6 +37,12 @@ class Handlers:
         if (saga_type, task, name) not in self._outside:
             return "turn"
         return "undo" if task == "compensation" else "call"
+
+    def retry_of(self, row: Scheduled) -> Retry | None:
+        """Return the pauses of the handler that a row is scheduled for, None where there is none."""
+        step = self._of_step.get((row.saga_type, row.task, row.name))
+        handler = step[0] if step else self._named.get(row.name)
+        return handler.retry if handler else None
 
     def timeout_of(self, step: str) -> timedelta | None:
         """Return the timeout of a step's action, or None."""

@@ -196,6 +196,7 @@ class Worker:
                 self._participant.prepare(self._store.db)
             self._store.recall()
             self._processor.take_up_versions()
+            self._processor.pull_in()
 
     def run(self) -> None:
         """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave the group."""
@@ -677,6 +678,10 @@ class Worker:
     def _look_around(self) -> None:
         """Once a second, commit positions for lag monitors; look at the topics, and at the room of calls."""
         now = self._clock.monotonic()
+        if self._clocks.was_set_back(now):
+            with self._store.turn():
+                self._processor.pull_in()
+            self._next_due = self._look_ahead()
         if now - self._looked < 1:
             return
         self._looked = now

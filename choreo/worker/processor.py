@@ -156,6 +156,12 @@ class Processor:
                 settle_in_turn(self._store, letter, "requeued", comment, self._clock.now())
                 log.info("dead letter %d: requeued, as %s", letter.id, comment)
 
+    def pull_in(self) -> None:
+        """Let nothing wait for a time that only a clock which was ahead has set."""
+        count = self._schedule.pull_in(self._clock.now(), self._schema_retry)
+        if count:
+            log.warning("the clock was ahead: %d rows of the schedule would have waited for too long", count)
+
     def runs_alone(self, row: Scheduled) -> bool:
         """Whether a row must be marked as under way, with `mark`, before its handler runs inside a turn.
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from choreo.participant import Handler
 from choreo.ports import Store
 from choreo.records import Scheduled
+from choreo.retry import Retry
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
 
@@ -31,6 +32,27 @@ class Schedule:
         """Schedule a deadline, counted from the record of the event that arms it."""
         due = expires_at(deadline.within or timedelta(), item.trigger)
         self.put(item, "deadline", deadline.name, due)
+
+    def pull_in(self, now: int, schema_retry: Retry) -> int:
+        """Let no row wait for longer than its pause; return how many did.
+
+        They do where the clock was ahead of the time when they were put on the schedule. Deadlines count from
+        their record, whatever this clock says.
+        """
+        rows = []
+        for row in self._store.postponed(now):
+            due = now + round(self._pause(row, schema_retry).total_seconds() * 1000)
+            if row.due > due:
+                rows.append(row._replace(due=due))
+        self._store.schedule(rows)
+        return len(rows)
+
+    def _pause(self, row: Scheduled, schema_retry: Retry) -> timedelta:
+        """Return the pause before an attempt that is scheduled; the first one has none."""
+        if row.attempt < 0:
+            return schema_retry.pause(-row.attempt)
+        retry = self._handlers.retry_of(row)
+        return retry.pause(row.attempt) if retry and row.attempt else timedelta()
 
     def drop(self, item: Item, task: str, name: str) -> None:
         """Remove a task from the schedule."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from choreo.records import Record, record_time
+from choreo import Participant
+from choreo.records import Lane, Record, Scheduled, record_time
 from choreo.worker.clocks import TOLERANCE, Clocks
 from tests.worker.conftest import Rigs
 from tests.worker.rig import NOON, ManualClock, Rig
-from tests.worker.services import hotel
-from tests.worker.trip import HotelFull, TripRequested
+from tests.worker.services import Script, agency, hotel
+from tests.worker.trip import HotelBooked, HotelFull, TripRequested
 
 HOUR = 3_600_000
 
@@ -117,3 +119,57 @@ def test_whatever_records_say_of_their_source_and_time(sources: dict[bytes, int]
     wrong = [time for time in sources.values() if abs(record_time(time, NOON) - NOON) > TOLERANCE]
     assert bool(lines) == bool(wrong)
     assert all(line.isprintable() and line.isascii() for line in lines)
+
+
+class JumpingClock(ManualClock):
+    """A clock whose wall time somebody sets ahead and back; its monotonic time goes on."""
+
+    ahead = 0
+
+    def now(self) -> int:
+        """Return the wall time."""
+        return self.time + self.ahead
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "while it was down"])
+@pytest.mark.parametrize("ahead", [2, 600, 86_400 * 400], ids=lambda seconds: f"{seconds} s")
+@pytest.mark.parametrize("make", [hotel, agency], ids=["action", "observer"])
+def test_nothing_waits_for_a_time_that_only_a_wrong_clock_knew(
+    rig: Rigs, make: Callable[[Script], Participant], ahead: int, restarted: bool
+) -> None:
+    """A retry comes after its pause when the clock is set right."""
+    tries = Script([ConnectionError()])
+    shop = rig(make(tries), opened=False)
+    shop.clock = clock = JumpingClock()
+    shop.open()
+    clock.ahead = ahead * 1000
+    for event in (TripRequested("t"), HotelBooked("t")):
+        if make is agency or type(event) is TripRequested:
+            shop.append(event)
+    while not tries.calls:
+        shop.worker.turn()
+    clock.ahead = 0
+    if restarted:
+        shop.restart()
+    for _ in range(11):
+        clock.advance(1.0)
+        shop.settle()
+    assert len(tries.calls) == 2
+
+
+@pytest.mark.parametrize("lane", ["turn", "call", "undo"])
+@pytest.mark.parametrize("task", ["action", "compensation", "answer"])
+def test_what_is_due_at_once_is_due_at_once_after_the_clock_was_set_back(
+    rig: Rigs, lane: Lane, task: str
+) -> None:
+    """Work that waits for its first attempt waits for nothing; a deadline stands where its record put it."""
+    shop = rig(hotel())
+    later = shop.clock.now() + 3_600_000
+    with shop.store.turn():
+        rows = [
+            Scheduled("s", "trip", each, "hotel.book", "e", later, 0, lane) for each in (task, "deadline")
+        ]
+        shop.store.schedule(rows)
+        shop.worker._processor.pull_in()
+    due = {row.task: row.due for row in shop.store.scheduled("s", "trip")}
+    assert due == {task: shop.clock.now(), "deadline": later}

@@ -48,6 +48,9 @@ _DOUBTED = (
     f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ?"
     " ORDER BY deaths, due, id LIMIT ?"
 )
+_POSTPONED = (
+    f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE due > ? AND task <> 'deadline' ORDER BY id"
+)
 _NEXT_DUE = "SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1"
 _OVERDUE = f"""
 SELECT {columns(Scheduled._fields)} FROM schedule
@@ -280,6 +283,11 @@ class SQLiteStore:
         self._write()
         sql = _DOUBTED if lane == "doubt" else _DUE
         return [Scheduled._make(row) for row in self._rows(sql, lane, now, limit)]
+
+    def postponed(self, now: int) -> Sequence[Scheduled]:
+        """Return the rows, other than deadlines, that are due after ``now``."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(_POSTPONED, now)]
 
     def next_due(self, lane: Lane = "turn") -> int | None:
         """Return when the next row of a lane is due; None where there is none."""
