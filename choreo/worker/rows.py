@@ -84,8 +84,9 @@ class Rows:
 
     def _is_foreign(self, event: Envelope) -> bool:
         """Whether an outcome of an own step came from elsewhere, so that no row has its body yet."""
+        role = self.item.role
         return self.event_note == "unowned" or (
-            event.step == START and event.source != self.item.role.participant
+            event.step == START and role.owns_start and event.source != role.participant
         )
 
     def _local(self, input: Any) -> Entry:

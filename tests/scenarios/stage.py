@@ -136,12 +136,12 @@ def event_headers(
     event_type: str,
     outcome: str = "succeeded",
     version: int = 1,
-    source: str = "somebody",
+    source: str = "",
 ) -> list[tuple[str, bytes | None]]:
-    """Return the headers of an event as a well-behaved participant would write them."""
+    """Return the headers of an event as the participant that owns its step would write them."""
     envelope = Envelope(
         event_id(saga_id, saga_type, step, outcome, event_type),
-        source,
+        source or step.partition(".")[0],
         event_type,
         1_700_000_000_000,
         saga_id,
