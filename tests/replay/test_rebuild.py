@@ -16,7 +16,6 @@ import pytest
 from choreo.avro import AvroCodec
 from choreo.errors import ReplayError, StoreMismatch
 from choreo.kafka import EmbeddedBroker
-from choreo.kafka.claim import claim_group
 from choreo.kafka.topic_reader import TopicReader
 from choreo.participant import Participant
 from choreo.protocol.decisions import FOREIGN_OUTCOME
@@ -193,10 +192,10 @@ def test_sagas_in_flight_go_on_where_kafka_speaks(
             closing(SQLiteStore(tmp_path / f"{lost.name}.db")) as store,
         ):
             rebuild(lost, store, reader, 0)
-            claim_group(cluster.bootstrap, f"{topic}-{lost.name}", lost.topics, store.store_id)
             for saga_id in ended:
                 assert determined(store.history(saga_id)) == determined(old[saga_id])
         restore(tmp_path / "backup.db", tmp_path / f"{lost.name}.db")
+        shop.group = f"{topic}-anew"  # the group of before is the lost store's
         shop.open(lost)
         shop.until_quiet([*ended, *placed], 60)
         shop.assert_balance(fulfilled=4)
