@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
 from choreo.testing.harness import Harness
-from choreo.testing.invariants import check
+from choreo.testing.invariants import check, require
 from choreo.testing.moves import NOTHING, Budget, Move
+from choreo.testing.plain import call
 from choreo.testing.schedule import Chooser, Schedule, Scripted, Seeded, shrink
 from choreo.testing.simulation import Violation
 
@@ -54,12 +55,16 @@ class Plan(NamedTuple):
 
     def play(self, harness: Harness) -> list[str]:
         """Start sagas, run and check them; return the state of each."""
-        takes_harness = bool(inspect.signature(self.begin).parameters)
-        self.begin(harness) if takes_harness else self.begin()
+        parameters = inspect.signature(self.begin).parameters.values()
+        takes_harness = any(each.default is each.empty for each in parameters)
+        call(self.begin, "begin=", *([harness] if takes_harness else []))
         harness.run()
         check(harness)
-        if self.invariant is not None and self.invariant(harness.databases) is False:
-            raise Violation("the invariant does not hold")
+        if self.invariant is not None:
+            require(
+                call(self.invariant, "invariant=", harness.databases) is not False,
+                "the invariant does not hold",
+            )
         return harness.ends()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest, TestCase
 
 import pytest
 
@@ -15,6 +17,7 @@ from choreo.testing.cells import Cell, cells_of, is_watched, watcher
 from choreo.testing.faults import FAULTS
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check, require
+from choreo.testing.plain import call, refuse_async, refuse_unplain
 from choreo.testing.schedule import Seeded
 from choreo.testing.simulation import Violation
 
@@ -54,7 +57,9 @@ def failure_matrix(
     ``calm`` has no fault. Dead letters are requeued. A case whose handler is never called is skipped.
 
     ``faults`` chooses some of these; with ``seed``, each case makes random moves instead of the calm ones.
-    Raises `ConfigurationError` for an unknown fault.
+    The function may be a method. In a `unittest.TestCase` the cases are subtests of one test, without
+    fixtures. Raises `ConfigurationError` for an unknown fault, and for an ``async def``: handlers may be
+    coroutines, but sagas are started by a plain function.
 
     >>> from choreo.testing import failure_matrix
     >>> from examples.orders.contract import OrderCreated
@@ -67,29 +72,58 @@ def failure_matrix(
     ['reserve_inventory-permanent', 'reserve_inventory-transient', 'reserve_inventory-timeout']
     """
     _refuse_unknown(faults)
+    refuse_async(invariant, "the invariant")
     cells = [cell for cell in cells_of(participants) if cell.kind in ("", *faults)]
 
-    def decorate(begin: Callable[..., object]) -> Callable[..., None]:
+    def decorate(begin: Any) -> Any:
+        if isinstance(begin, (staticmethod, classmethod)):
+            return type(begin)(decorate(begin.__func__))
+        refuse_unplain(begin, "failure_matrix")
         run = _Runs(participants, begin, invariant, seed)
 
-        def test(choreo_cell: Cell, **fixtures: Any) -> None:
-            run.cell(choreo_cell, fixtures)
+        @wraps(begin)
+        def test(*own: Any, choreo_cell: Cell | None = None, **fixtures: Any) -> None:
+            if choreo_cell is not None:
+                run.cell(choreo_cell, own, fixtures)
+            elif own and isinstance(own[0], TestCase):
+                _run_as_subtests(run, own[0], cells)
+            else:
+                raise ConfigurationError(
+                    f"{begin.__name__} is called without one of its cases", hint="run it with pytest"
+                )
 
-        names = dict.fromkeys((*_parameters(begin), *_parameters(invariant)[1:]))
-        names.pop("harness", None)
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        parameters = [inspect.Parameter(name, keyword) for name in ("choreo_cell", *names)]
-        test.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        for attribute in ("__name__", "__doc__", "__module__", "__qualname__"):
-            setattr(test, attribute, getattr(begin, attribute))
+        test.__signature__ = _signature(begin, invariant)  # type: ignore[attr-defined]
         mark = pytest.mark.parametrize("choreo_cell", cells, ids=[cell.name for cell in cells])
-        return mark(test)  # type: ignore[no-any-return]
+        # Applied to a lambda, which a name may be given to, the mark itself would do nothing.
+        test.pytestmark = [mark.mark, *getattr(begin, "pytestmark", ())]  # type: ignore[attr-defined]
+        return test
 
     return decorate
 
 
+def _signature(begin: Callable[..., object], invariant: Invariant | None) -> inspect.Signature:
+    """Return the parameters that pytest supplies: those of both functions but the harness, and the cell.
+
+    They keep their kinds, as pytest leaves out the first one of a method.
+    """
+    kept = {name: each for name, each in inspect.signature(begin).parameters.items() if name != "harness"}
+    for name in ("choreo_cell", *_parameters(invariant)[1:]):
+        kept.setdefault(name, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY))
+    return inspect.Signature(sorted(kept.values(), key=lambda each: each.kind))
+
+
+def _run_as_subtests(run: _Runs, case: TestCase, cells: Sequence[Cell]) -> None:
+    """Run the cells as subtests of a `unittest.TestCase`, whose methods pytest parametrizes with nothing."""
+    for cell in cells:
+        with case.subTest(cell.name):
+            try:
+                run.cell(cell, (case,), {})
+            except pytest.skip.Exception as skipped:
+                raise SkipTest(str(skipped)) from None
+
+
 class _Runs:
-    """Runs the cells of one matrix."""
+    """Runs the cells of one matrix; ``own`` is the object of a method."""
 
     def __init__(
         self,
@@ -106,25 +140,26 @@ class _Runs:
         self._invariant_parameters = _parameters(invariant)[1:]
         self._calm: list[str] | None = None
 
-    def cell(self, cell: Cell, fixtures: Mapping[str, Any]) -> None:
+    def cell(self, cell: Cell, own: Sequence[Any], fixtures: Mapping[str, Any]) -> None:
         """Run one cell, and check everything. Raises `Violation`."""
         watchers = [watcher(each) for each in cell.watched if not is_watched(each, self._handlers())]
         chooser = None if self._seed is None else Seeded(self._seed)
         with Harness([*self._participants, *watchers], faults=cell.faults(), chooser=chooser) as harness:
-            self._run(harness, fixtures)
+            self._run(harness, own, fixtures)
             missed = [fault for fault in harness.faults if not fault.has_struck]
             if missed:
                 pytest.skip(f"this saga never gets to {missed[0]!r}")
             check(harness)
-            self._check_ends(cell, harness, fixtures)
+            self._check_ends(cell, harness, own, fixtures)
             self._check_invariant(harness, fixtures)
 
     def _handlers(self) -> list[Any]:
         return [handler for each in self._participants for handler in each.handlers]
 
-    def _run(self, harness: Harness, fixtures: Mapping[str, Any]) -> None:
+    def _run(self, harness: Harness, own: Sequence[Any], fixtures: Mapping[str, Any]) -> None:
         given = {**fixtures, "harness": harness}
-        self._begin(**{name: given[name] for name in self._parameters})
+        named = {name: given[name] for name in self._parameters if name in given}
+        call(self._begin, "the function of failure_matrix", *own, **named)
         harness.run()
         if not harness.sagas():
             where = Path(inspect.getfile(self._begin)).name
@@ -132,7 +167,9 @@ class _Runs:
                 f"{where}: {self._begin.__name__} has started no saga", hint="start one in it: tx.start(…)"
             )
 
-    def _check_ends(self, cell: Cell, harness: Harness, fixtures: Mapping[str, Any]) -> None:
+    def _check_ends(
+        self, cell: Cell, harness: Harness, own: Sequence[Any], fixtures: Mapping[str, Any]
+    ) -> None:
         """Check the end of a saga, where the fault alone decides it."""
         ends = _ends(harness)
         if len(ends) > 1 or not cell.strikes:
@@ -142,13 +179,13 @@ class _Runs:
         if fails and first.fault.kind in _FAIL:
             require(ends == ["failed"], f"{first.target.name} failed, and the saga has {ends[0]}")
         elif cell.kind in _HARMLESS and not fixtures:  # the calm run could change the state of fixtures
-            require(ends == self._calm_ends(), f"{cell.kind} has changed how the saga ends")
+            require(ends == self._calm_ends(own), f"{cell.kind} has changed how the saga ends")
 
-    def _calm_ends(self) -> list[str]:
+    def _calm_ends(self, own: Sequence[Any]) -> list[str]:
         """Return the ends of the sagas in a run without faults."""
         if self._calm is None:
             with Harness(self._participants) as harness:
-                self._run(harness, {})
+                self._run(harness, own, {})
                 self._calm = _ends(harness)
         return self._calm
 
@@ -156,7 +193,7 @@ class _Runs:
         if self._invariant is None:
             return
         given = {name: fixtures[name] for name in self._invariant_parameters}
-        if self._invariant(harness.databases, **given) is False:
+        if call(self._invariant, "the invariant", harness.databases, **given) is False:
             raise Violation(f"{getattr(self._invariant, '__name__', 'the invariant')} does not hold")
 
 

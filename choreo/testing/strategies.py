@@ -21,6 +21,7 @@ from choreo.events import DecimalOf, event_name
 from choreo.participant import Participant
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check, require
+from choreo.testing.plain import call
 from choreo.testing.schedule import Schedule
 
 try:
@@ -205,7 +206,8 @@ def saga_machine(
                 self.harness.run()
                 check(self.harness)
                 if invariant is not None:
-                    require(invariant(self.harness.databases) is not False, "the invariant does not hold")
+                    holds = call(invariant, "invariant=", self.harness.databases)
+                    require(holds is not False, "the invariant does not hold")
             finally:
                 self.harness.close()
 

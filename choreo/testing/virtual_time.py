@@ -7,7 +7,8 @@ import heapq
 import math
 import selectors
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from choreo.errors import ConfigurationError
@@ -84,7 +85,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         while self._next_timer() and self._is_due(self._timers[0][0]):
             heapq.heappop(self._timers)  # its callback runs now
         super().call_soon(self.stop)
-        self.run_forever()
+        with _suspended():
+            self.run_forever()
 
     def end(self) -> None:
         """Cancel all tasks, run them to their end without any waiting, and close the loop."""
@@ -138,6 +140,25 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)
         return bool(self._timers)
+
+
+@contextmanager
+def _suspended() -> Iterator[None]:
+    """Suspend the loop that runs in this thread, that of an async test, so that another may run inside."""
+    outer = asyncio._get_running_loop()
+    if outer is None:
+        yield
+        return
+    task = asyncio.current_task(outer)
+    if task is not None:
+        asyncio._leave_task(outer, task)
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(outer)
+        if task is not None:
+            asyncio._enter_task(outer, task)
 
 
 class _NoIO(selectors.BaseSelector):
