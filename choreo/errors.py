@@ -123,6 +123,10 @@ class ReplayError(ChoreoError):
     """Raised when a saga can't be replayed: it isn't known, or its rows can't be read."""
 
 
+class LifespanError(ChoreoError):
+    """Raised when a participant's lifespan fails at the start of its worker, or ends before the worker."""
+
+
 class LogError(ChoreoError):
     """Raised when the Kafka cluster can't be reached or refuses what choreo needs."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from choreo import envelope
 from choreo.errors import TransactionControl
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("choreo.handler")
 
 
+class _NothingShared:
+    """The ``ctx.shared`` of a handler that has none: a use raises `TransactionControl`."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # Python asks for these by itself
+            raise AttributeError(name)
+        raise TransactionControl(
+            f"ctx.shared.{name} is used where nothing is shared",
+            hint="it is what @participant.lifespan yields, in handlers with async def or blocking=True",
+        )
+
+
+NOTHING_SHARED: Any = _NothingShared()
+
+
 @dataclass(frozen=True)
 class Context:
     """The saga, the step and the local transaction of one attempt of a handler.
@@ -25,9 +40,10 @@ class Context:
     A handler takes it as a parameter annotated with ``Context``. ``db`` is the database with the local
     transaction open: what is written through it is committed together with the event that the handler
     returns, or not at all. It refuses commit and rollback; in a handler that runs outside of any transaction,
-    any use of it raises `TransactionControl`. ``attempt`` counts from 1. The runtime sets ``time_ms``, its
-    clock in milliseconds since the epoch, ``extends``, which `extend` calls, and ``keyed_by_id`` for sagas
-    whose idempotency keys are those of an earlier choreo, which derived them without the saga type.
+    any use of it raises `TransactionControl`. ``shared``, in such a handler alone, is what the participant's
+    lifespan yields. ``attempt`` counts from 1. The runtime sets ``time_ms``, its clock in milliseconds since
+    the epoch, ``extends``, which `extend` calls, and ``keyed_by_id`` for sagas whose idempotency keys are
+    those of an earlier choreo, which derived them without the saga type.
 
     A unit test of a handler can construct it:
 
@@ -45,6 +61,7 @@ class Context:
     extends: Callable[[timedelta], None] | None = None
     saga_type: str = ""
     keyed_by_id: bool = False
+    shared: Any = NOTHING_SHARED
 
     def extend(self, by: timedelta) -> None:
         """Extend the step's ``timeout`` to ``by`` from now.

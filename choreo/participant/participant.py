@@ -14,6 +14,7 @@ from choreo.participant.connection import Connection, Status, Transaction
 from choreo.participant.declarations import Declarations
 from choreo.participant.external import External, externals_of, refuse_unfit
 from choreo.participant.handler import Handler, Task
+from choreo.participant.lifespan import Lifespan, lifespan_of
 from choreo.participant.refusals import refuse_bad_sagas, refuse_bad_values
 from choreo.participant.roles import Edges, role_of
 from choreo.protocol import Role
@@ -70,6 +71,7 @@ class Participant:
         self._exports = _exports(self.external)
         self._declarations = Declarations(name, self.sagas, self.retry)
         self._edges: dict[str, Edges] = {}
+        self._opens: Lifespan | None = None
         self._connection: Connection | None = None
 
     def __repr__(self) -> str:
@@ -292,6 +294,33 @@ class Participant:
         ...     return RoomTimedOut(event.trip_id)
         """
         return self._decorator("deadline", function, options)
+
+    def lifespan(self, function: F, /) -> F:
+        """Declare what calls share, such as an HTTP client: an async function that opens it and yields it.
+
+        It is entered on the event loop of the worker's calls before the worker begins, and left after the
+        calls have ended. What it yields is ``ctx.shared`` in handlers that run outside of the transaction.
+        Raises `DeclarationError` for a second one, and for any other function.
+
+        >>> from choreo.testing import Harness
+        >>> from examples.orders.contract import order_fulfilment
+        >>> stock = Participant("stock", sagas=[order_fulfilment])
+        >>> @stock.lifespan
+        ... async def client():
+        ...     print("opened")
+        ...     yield "the client"
+        ...     print("closed")
+        >>> Harness([stock]).close()
+        opened
+        closed
+        """
+        self._opens = lifespan_of(self.name, function, self._opens)
+        return function
+
+    @property
+    def opens(self) -> Lifespan | None:
+        """Its lifespan as the factory of a context manager, or None."""
+        return self._opens
 
     def with_handlers(self, handlers: Iterable[Handler]) -> Participant:
         """Return a copy with other handlers, which are not checked; the copy is not connected.

@@ -76,7 +76,12 @@ class Process:
         self._twin = participant.with_handlers(map(change, participant.handlers))
         self._world = world
         self._on_taken = on_taken
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.leave()
+            store.close()
+            raise
 
     @property
     def name(self) -> str:
@@ -140,9 +145,9 @@ class Process:
         self.leave()
         self.start()
 
-    def leave(self) -> None:
-        """End the process without a clean stop."""
-        self.calls.stop()
+    def leave(self, seconds: float = 0.0) -> None:
+        """End the process without a clean stop; its lifespan is left within ``seconds``, if there are any."""
+        self.calls.stop(seconds)
         self.log.close()
 
     def stall(self) -> None:

@@ -24,6 +24,9 @@ from choreo.testing.store import open_store
 from choreo.testing.virtual_time import VirtualClock
 from choreo.worker.dead_letters import settle, times_requeued
 
+_LEAVE_SECONDS = 60.0
+"""How much virtual time a lifespan may take to end."""
+
 MAX_REQUEUES = 5
 """The greatest number of times that the same work is requeued."""
 
@@ -82,7 +85,7 @@ class Simulation:
         for participant, connection in self._connected:
             participant.connect(connection)
         for process in self.processes.values():
-            process.leave()
+            process.leave(_LEAVE_SECONDS)
             process.store.close()
 
     def run(self, until: Callable[[], bool] = lambda: False, before: int | None = None) -> None:

@@ -6,13 +6,18 @@ import asyncio
 import heapq
 import math
 import selectors
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from choreo.errors import ConfigurationError
+from choreo.errors import ConfigurationError, LifespanError
 from choreo.worker.calls import Call, Finished
+from choreo.worker.lifespan import Lifespan
+
+_MOST_STEPS = 1000
+"""How many steps of an event loop a task may take to begin, or to end."""
 
 NOON = 1_700_000_000_000
 """The time at which every simulation begins, in milliseconds since the epoch."""
@@ -93,7 +98,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._hurries = True
         for task in asyncio.all_tasks(self):
             task.cancel()
-        for _ in range(1000):
+        for _ in range(_MOST_STEPS):
             if not asyncio.all_tasks(self):
                 break
             self.step()
@@ -200,11 +205,12 @@ class SimulatedCalls:
         self._blocking: deque[Call] = deque()
         self._tasks: dict[Call, asyncio.Task[Finished]] = {}
         self._loop: VirtualLoop | None = None
+        self._lifespan: Lifespan | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether a step would do anything now."""
-        return bool(self._blocking) or (self._loop is not None and self._loop.is_ready)
+        return bool(self._blocking) or (self._loop is not None and self._is_awake and self._loop.is_ready)
 
     @property
     def has_any(self) -> bool:
@@ -214,7 +220,24 @@ class SimulatedCalls:
     @property
     def wakes_at(self) -> int | None:
         """The time of the next effective step, in milliseconds since the epoch, or None."""
-        return self._loop.wakes_at if self._loop else None
+        return self._loop.wakes_at if self._loop and self._is_awake else None
+
+    @property
+    def _is_awake(self) -> bool:
+        """Whether the loop goes on: a lifespan's own tasks would never let a simulation come to rest."""
+        return self._lifespan is None or bool(self._tasks)
+
+    def enter(self, lifespan: Lifespan, stopping: threading.Event) -> None:
+        """Enter a lifespan; the time that it takes passes at once."""
+        del stopping
+        self._lifespan = lifespan
+        self._loop = self._loop or VirtualLoop(self._clock)
+        lifespan.enter(self._loop)
+        if not self._run_until(lifespan.entered.done, self._loop):
+            raise LifespanError(
+                f"{lifespan.name}: its lifespan does not yield in {_MOST_STEPS:,} steps",
+                hint="what it waits for never comes in a test: let the test replace what it opens",
+            )
 
     def step(self) -> None:
         """Call one blocking function, or run every coroutine up to its next wait."""
@@ -238,13 +261,28 @@ class SimulatedCalls:
             self._tasks[call].cancel()
 
     def stop(self, seconds: float = 0.0) -> None:
-        """End all calls at once, as the end of their process does."""
-        del seconds
+        """End all calls at once, as the end of their process does.
+
+        The lifespan is left in ``seconds`` of virtual time, or cancelled where there are none.
+        """
         self._blocking.clear()
         if self._loop is not None:
+            if self._lifespan is not None and seconds:
+                left = self._loop.create_task(self._lifespan.leave(seconds))
+                self._run_until(left.done, self._loop)
             self._loop.end()
             self._loop = None
         self.finished.clear()
+
+    def _run_until(self, is_done: Callable[[], bool], loop: VirtualLoop) -> bool:
+        """Run a loop, and let time pass, until a condition holds; whether it does."""
+        for _ in range(_MOST_STEPS):
+            loop.step()
+            if is_done():
+                return True
+            if not loop.is_ready:
+                self._clock.advance_to(loop.wakes_at or 0)
+        return False
 
     def _finish(self, call: Call, task: asyncio.Task[Finished]) -> None:
         del self._tasks[call]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from choreo.ports import Clock
 from choreo.records import Lane, Scheduled
 from choreo.worker.attempt import end_forked
 from choreo.worker.item import Item
+from choreo.worker.lifespan import Lifespan
 
 
 class Limit:
@@ -123,6 +125,10 @@ class Runner(Protocol):
 
     finished: deque[Finished]
 
+    def enter(self, lifespan: Lifespan, stopping: threading.Event) -> None:
+        """Enter a lifespan, on the loop of the coroutines, before any call; wait until then or `stopping`."""
+        ...
+
     def start(self, call: Call) -> None:
         """Start a call."""
         ...
@@ -132,7 +138,10 @@ class Runner(Protocol):
         ...
 
     def stop(self, seconds: float) -> None:
-        """Cancel all calls, wait ``seconds`` at most until they have ended, and abandon the others."""
+        """Cancel all calls, wait ``seconds`` at most until they have ended, and abandon the others.
+
+        Then leave the lifespan, within ``seconds`` as well.
+        """
         ...
 
 
@@ -204,6 +213,17 @@ class Calls:
         limits = (call.limit.until for call in self._out)
         return min((until + 1 for until in limits if until is not None), default=None)
 
+    def enter(self, lifespan: Lifespan, stopping: threading.Event) -> bool:
+        """Enter a lifespan, before any call; whether it was entered before ``stopping`` was set.
+
+        Raises `LifespanError` where it fails.
+        """
+        self._runner.enter(lifespan, stopping)
+        if not lifespan.entered.done():
+            return False
+        lifespan.entered.result()
+        return True
+
     def start(self, call: Call) -> None:
         """Start a call."""
         self._out[call] = None
@@ -237,7 +257,10 @@ class Calls:
         self._runner.cancel(call)
 
     def stop(self, seconds: float) -> None:
-        """Cancel all calls, wait ``seconds`` at most until they have ended, and abandon the others."""
+        """Cancel all calls, wait ``seconds`` at most until they have ended, and abandon the others.
+
+        Then leave the lifespan, within ``seconds`` as well.
+        """
         self._out.clear()
         self._runner.stop(seconds)
 

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
-from choreo.errors import ChoreoError, LogError, Permanent, StoreError, TurnLost
+from choreo.errors import ChoreoError, LifespanError, LogError, Permanent, StoreError, TurnLost
 
 MAX_REASON = 1_000
 """The greatest length of a reason that is published or stored, in characters."""
@@ -42,7 +42,7 @@ def is_of_an_item(error: BaseException) -> bool:
     """Whether an exception that ended a turn is the fault of an item in it, not of the surroundings."""
     if isinstance(error, TurnLost):
         return True
-    return isinstance(error, Exception) and not isinstance(error, StoreError | LogError)
+    return isinstance(error, Exception) and not isinstance(error, StoreError | LogError | LifespanError)
 
 
 def is_ignored(error: BaseException, classes: tuple[type[BaseException], ...]) -> bool:

@@ -19,6 +19,7 @@ from choreo.retry import Retry
 from choreo.worker.calls import Call, Calls, Finished, Runner
 from choreo.worker.clocks import Clocks
 from choreo.worker.failure import detail_of, is_of_an_item
+from choreo.worker.lifespan import Lifespan
 from choreo.worker.outbox import publications
 from choreo.worker.partitions import From, Partitions
 from choreo.worker.patience import Patience
@@ -123,6 +124,7 @@ class Worker:
             redact=options.redact,
         )
         self._calls = Calls(options.calls, runner or Threads())
+        self._lifespan = Lifespan(participant, redact=options.redact) if participant.opens else None
         self._room = Room(participant.name, self._calls, store, clock)
         self._has_calls = any(handler.is_outside for handler in participant.handlers)
         self._early: list[Finished] = []
@@ -167,12 +169,16 @@ class Worker:
         """The handlers that run outside of the transaction."""
         return self._calls
 
-    def start(self) -> None:
-        """Check that store and cluster belong together, and begin to consume.
+    def start(self) -> bool:
+        """Enter the lifespan, check that store and cluster belong together, and begin to consume.
 
-        Raises `StoreMismatch` when they don't, `LogError` when the cluster can't be reached.
+        Return whether it began: not where `stop` was called while the lifespan was entered. Raises
+        `LifespanError` where that fails, `StoreMismatch` when store and cluster don't belong together,
+        `LogError` when the cluster can't be reached.
         """
         cluster = self._log.cluster_id()
+        if not self._enter():
+            return False
         self._patience.until_done(lambda: self._claim(cluster))
         self._topics.start()  # before anything is published, which a topic made anew would take
         if self._deaths:  # each time for longer, until the item is found in which the process ends
@@ -186,6 +192,16 @@ class Worker:
         self._next_due = self._look_ahead()
         self._store.changed()
         self._publish()
+        return True
+
+    def _enter(self) -> bool:
+        """Enter the lifespan, if there is one, before anything is claimed; whether that was not cut short."""
+        if self._lifespan is None:
+            return True
+        if not self._calls.enter(self._lifespan, self._stopping):
+            return False
+        self._processor.shared = self._lifespan.entered.result()
+        return True
 
     def _claim(self, cluster: str) -> None:
         """Claim the store, and what the last worker left in it."""
@@ -201,11 +217,11 @@ class Worker:
     def run(self) -> None:
         """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave the group."""
         try:
-            self.start()
-            while not self._stopping.is_set():
-                self.turn()
-            self._drain()
-            self._finish()
+            if self.start():
+                while not self._stopping.is_set():
+                    self.turn()
+                self._drain()
+                self._finish()
         except Exception as error:
             if not is_of_an_item(error):
                 self._let_go()
@@ -685,6 +701,8 @@ class Worker:
         if now - self._looked < 1:
             return
         self._looked = now
+        if self._lifespan is not None:
+            self._lifespan.check()
         self._log.commit(self._partitions.positions)
         self._topics.look()
         self._store.trim()

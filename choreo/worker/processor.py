@@ -7,7 +7,7 @@ from typing import Any, cast
 from choreo import cloudevents, telemetry
 from choreo.errors import HeadersError
 from choreo.outcome import PIVOT
-from choreo.participant import Context, Handler, NoDatabase, Participant
+from choreo.participant import NOTHING_SHARED, Context, Handler, NoDatabase, Participant
 from choreo.ports import Clock, Codec, Refusal, Store
 from choreo.protocol import (
     Begin,
@@ -58,8 +58,8 @@ MAX_DEATHS = 3
 class Processor:
     """Processes the items of one participant inside a turn of the store, each with all its follow-ups.
 
-    ``instances`` are the sagas in memory. ``schema_retry`` are the pauses in which a body of an unknown
-    schema waits for that schema.
+    ``instances`` are the sagas in memory, ``shared`` is the ``ctx.shared`` of calls. ``schema_retry`` are the
+    pauses in which a body of an unknown schema waits for that schema.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Processor:
         schema_retry: Retry,
         redact: bool = False,
     ) -> None:
+        self.shared = NOTHING_SHARED
         self._redact = redact
         self._store = store
         self._codec = codec
@@ -326,7 +327,7 @@ class Processor:
         limit = Limit(None if handler.kind == PIVOT else until, self._clock)
         attempted = max(row.attempt, 0) + row.deaths + 1
         db = cast(Any, NoDatabase(handler.name))
-        context = _context(item, saga, handler, db, attempted, now, limit.extend)
+        context = _context(item, saga, handler, db, attempted, now, limit.extend, self.shared)
         binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
         arguments = prepare(handler, binding, context, redact=self._redact)
         if isinstance(arguments, Attempt):
@@ -465,10 +466,17 @@ class Processor:
 
 
 def _context(
-    item: Item, saga: Instance, handler: Handler, db: Any, attempt: int, now: int, extends: Any = None
+    item: Item,
+    saga: Instance,
+    handler: Handler,
+    db: Any,
+    attempt: int,
+    now: int,
+    extends: Any = None,
+    shared: Any = NOTHING_SHARED,
 ) -> Context:
     named = (item.saga_id, handler.step, handler.task)
-    return Context(*named, db, attempt, now, extends, item.saga_type, saga.keyed_by_id)
+    return Context(*named, db, attempt, now, extends, item.saga_type, saga.keyed_by_id, shared)
 
 
 def _limit(item: Item, handler: Handler, recalled: Scheduled | None) -> int | None:

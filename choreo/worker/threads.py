@@ -5,37 +5,52 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from choreo.worker.calls import Call, Finished
 from choreo.worker.failure import detail_of
+from choreo.worker.lifespan import Lifespan
 
 _log = logging.getLogger("choreo.worker")
+
+_LONG_START = 5.0
+"""A lifespan that takes longer to be entered is worth a warning."""
+
+_SPARE = 1.5
+"""Seconds for the event loop to end what was cancelled."""
 
 
 class Threads:
     """Implements `choreo.worker.calls.Runner`.
 
-    Coroutines share one event loop, started with the first of them. A blocking function runs in a daemon
-    thread: unlike the threads of a pool, it doesn't keep the process from ending while a call hangs.
+    Coroutines share one event loop with the lifespan, started with the first of them. A blocking function
+    runs in a daemon thread: unlike those of a pool, it doesn't keep the process from ending while it hangs.
     """
 
     def __init__(self) -> None:
         self.finished: deque[Finished] = deque()
         self._coroutines: _Coroutines | None = None
 
+    def enter(self, lifespan: Lifespan, stopping: threading.Event) -> None:
+        """Enter a lifespan on the event loop; wait until that is done, or until ``stopping``."""
+        self._loop_of_calls().enter(lifespan)
+        since = time.monotonic()
+        is_said = False
+        while not stopping.is_set() and not wait([lifespan.entered], 0.05).done:
+            if not is_said and time.monotonic() - since > _LONG_START:
+                _log.warning("%s: its lifespan has not yielded for %g s", lifespan.name, _LONG_START)
+                is_said = True
+
     def start(self, call: Call) -> None:
         """Start a call."""
         if call.handler.runs == "thread":
             self._start_thread(call)
-            return
-        if self._coroutines is None:
-            self._coroutines = _Coroutines(self.finished)
-        self._coroutines.start(call)
+        else:
+            self._loop_of_calls().start(call)
 
     def cancel(self, call: Call) -> None:
         """Cancel a coroutine; a thread can't be cancelled."""
@@ -43,10 +58,18 @@ class Threads:
             self._coroutines.cancel(call)
 
     def stop(self, seconds: float) -> None:
-        """Cancel the coroutines, and wait ``seconds`` at most until they have ended; abandon the threads."""
+        """Cancel the coroutines, and wait ``seconds`` at most until they have ended; abandon the threads.
+
+        Then leave the lifespan, within ``seconds`` as well.
+        """
         if self._coroutines is not None:
             self._coroutines.stop(seconds)
             self._coroutines = None
+
+    def _loop_of_calls(self) -> _Coroutines:
+        if self._coroutines is None:
+            self._coroutines = _Coroutines(self.finished)
+        return self._coroutines
 
     def _start_thread(self, call: Call) -> None:
         name = f"choreo-{call.handler.name}"
@@ -89,17 +112,26 @@ class _Coroutines:
         self._tasks: dict[Call, asyncio.Task[Finished]] = {}
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(_DaemonThreads())
+        self._lifespan: Lifespan | None = None
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="choreo-calls", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        """Run the loop, also after a task of a handler has stopped it, or has raised SystemExit in it."""
+        """Run the loop, also after a task of a handler has stopped it, or has raised SystemExit in it.
+
+        It is closed here, as it may end long after it was left alone.
+        """
         while not self._is_stopping:
             try:
                 self._loop.run_forever()
             except BaseException as error:
                 _log.warning("a task of a handler ended with %s", detail_of(error, redact=True))
+        self._loop.close()
+
+    def enter(self, lifespan: Lifespan) -> None:
+        self._lifespan = lifespan
+        self._loop.call_soon_threadsafe(lifespan.enter, self._loop)
 
     def start(self, call: Call) -> None:
         self._loop.call_soon_threadsafe(self._launch, call)
@@ -108,14 +140,13 @@ class _Coroutines:
         self._loop.call_soon_threadsafe(self._cancel, call)
 
     def stop(self, seconds: float) -> None:
-        ended = asyncio.run_coroutine_threadsafe(self._end_all(), self._loop)
-        with suppress(TimeoutError):
-            ended.result(seconds)
+        longest = seconds if self._lifespan is None else 2 * seconds + _SPARE
+        ended = asyncio.run_coroutine_threadsafe(self._end_all(seconds), self._loop)
+        if not wait([ended], longest).done:
+            _log.warning("the event loop of the calls does not end within %g s: it is left alone", longest)
         self._is_stopping = True
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(seconds)
-        if not self._thread.is_alive():
-            self._loop.close()
+        self._thread.join(min(seconds, _SPARE))
 
     def _launch(self, call: Call) -> None:
         task = self._loop.create_task(call.run_async())
@@ -133,9 +164,12 @@ class _Coroutines:
         if call in self._tasks:
             self._tasks[call].cancel()
 
-    async def _end_all(self) -> None:
+    async def _end_all(self, seconds: float) -> None:
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        if self._lifespan is not None:
+            await self._lifespan.leave(seconds)
         await self._loop.shutdown_asyncgens()
