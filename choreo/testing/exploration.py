@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
 from choreo.testing.harness import Harness
-from choreo.testing.invariants import check, require
+from choreo.testing.invariants import check
 from choreo.testing.moves import NOTHING, Budget, Move
 from choreo.testing.plain import call
 from choreo.testing.schedule import Chooser, Schedule, Scripted, Seeded, shrink
 from choreo.testing.simulation import Violation
+from choreo.testing.story import telling
 
 Begin = Callable[..., object]
 """A function that starts sagas; it may take the harness."""
@@ -57,15 +58,20 @@ class Plan(NamedTuple):
         """Start sagas, run and check them; return the state of each."""
         parameters = inspect.signature(self.begin).parameters.values()
         takes_harness = any(each.default is each.empty for each in parameters)
-        call(self.begin, "begin=", *([harness] if takes_harness else []))
-        harness.run()
-        check(harness)
-        if self.invariant is not None:
-            require(
-                call(self.invariant, "invariant=", harness.databases) is not False,
-                "the invariant does not hold",
-            )
+        with telling(harness):
+            call(self.begin, "begin=", *([harness] if takes_harness else []))
+            harness.run()
+            check(harness)
+            self._check_invariant(harness)
         return harness.ends()
+
+    def _check_invariant(self, harness: Harness) -> None:
+        try:
+            if self.invariant and call(self.invariant, "invariant=", harness.databases) is False:
+                raise Violation("the invariant does not hold")
+        except AssertionError as error:
+            complaint = error.complaint if isinstance(error, Violation) else f"the invariant says: {error}"
+            raise Violation(complaint) from None
 
 
 def explore(

@@ -22,12 +22,14 @@ _SPOILED = b"this is no event"
 class Fault:
     """A fault of one handler, ``target``; each subclass is one kind.
 
+    ``words`` say what happens to the target.
     ``has_struck``: it has occurred; a test whose fault never struck proves nothing.
     ``lets_go``: it holds no publication back any more, as the event that it waits for can't come.
     ``makes_letters``: the target becomes a dead letter, and continues once that is requeued.
     """
 
     kind: ClassVar[str] = ""
+    words: ClassVar[str] = ""
     makes_letters: ClassVar[bool] = False
 
     def __init__(self, target: Handler) -> None:
@@ -37,6 +39,9 @@ class Fault:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.target.name})"
+
+    def __str__(self) -> str:
+        return f"{self.target.name} {self.words}"
 
     def strikes(self) -> bool:
         """Strike, unless it has struck already, and return whether it did."""
@@ -106,6 +111,7 @@ class PermanentFailure(_Raises):
     once that is requeued."""
 
     kind = "permanent"
+    words = "raises Permanent"
     makes_letters = True
 
     def error(self) -> Exception:
@@ -117,6 +123,7 @@ class TransientFailure(_Raises):
     """The first attempt raises a temporary error; a retry has to succeed."""
 
     kind = "transient"
+    words = "raises once"
 
     def error(self) -> Exception:
         """Return a temporary error."""
@@ -127,6 +134,7 @@ class LostReply(Fault):
     """The first attempt takes effect and raises, as its reply is lost; the second returns the failure."""
 
     kind = "lost_reply"
+    words = "takes effect and raises, then returns the failure"
 
     def __init__(self, target: Handler) -> None:
         super().__init__(target)
@@ -152,6 +160,7 @@ class Timeout(Fault):
     """The step's own timeout passes: its process does nothing until then, or its call hangs."""
 
     kind = "timeout"
+    words = "misses its own timeout"
 
     def arrived(self, world: World, record: Record) -> None:
         """Let the target's process do nothing until the timeout has passed."""
@@ -171,6 +180,7 @@ class LateReply(Fault):
     """The step succeeds, but a deadline passes before the log has its answer."""
 
     kind = "late_reply"
+    words = "answers after a deadline"
 
     def __init__(self, target: Handler) -> None:
         super().__init__(target)
@@ -196,6 +206,7 @@ class LateTimeout(Fault):
     """The deadline passes on a step that has succeeded: its answer comes just before the timeout."""
 
     kind = "late_timeout"
+    words = "answers just before a deadline"
 
     def __init__(self, target: Handler) -> None:
         super().__init__(target)
@@ -225,6 +236,7 @@ class CrashBeforeCommit(Fault):
     """The process ends when the handler has done its work, before the commit."""
 
     kind = "crash_before_commit"
+    words = "loses its process before the commit"
 
     def after(self, process: Process) -> Any:
         """Let the process end at the end of the turn, or of the call."""
@@ -239,6 +251,7 @@ class CrashBeforePublish(Fault):
     """The process ends when the handler's work is committed and its event is not published yet."""
 
     kind = "crash_before_publish"
+    words = "loses its process before its event is published"
 
     def after(self, process: Process) -> Any:
         """Let the process end once the turn is committed."""
@@ -250,6 +263,7 @@ class Takeover(Fault):
     """The process stalls after taking the handler's event; another one takes over; then it continues."""
 
     kind = "takeover"
+    words = "stalls with its event, and another process takes over"
 
     def taken(self, process: Process, record: Record) -> None:
         """Stall the process."""
@@ -261,6 +275,7 @@ class Duplicate(Fault):
     """The event that calls the handler comes twice at once, and again at the end."""
 
     kind = "duplicate"
+    words = "gets its event three times"
 
     def __init__(self, target: Handler) -> None:
         super().__init__(target)
@@ -285,6 +300,7 @@ class Poison(Fault):
     """The event that calls the handler is unreadable; its dead letters are edited and requeued."""
 
     kind = "poison"
+    words = "gets an event that can't be read"
     makes_letters = True
 
     def __init__(self, target: Handler) -> None:
@@ -309,6 +325,7 @@ class BrokenStore(Fault):
     """The store can't write the handler's result, so that its process ends and restarts."""
 
     kind = "store_error"
+    words = "can't write to its database"
 
     def after(self, process: Process) -> Any:
         """Make the next write fail."""

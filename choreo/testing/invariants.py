@@ -12,6 +12,9 @@ from choreo.testing.effects import Effect
 from choreo.testing.harness import Harness
 from choreo.testing.history import SagaHistory
 from choreo.testing.simulation import Violation
+from choreo.testing.story import story
+
+_MOST_ROWS = 1_000
 
 
 def require(holds: object, complaint: str) -> None:
@@ -21,19 +24,21 @@ def require(holds: object, complaint: str) -> None:
 
 
 def check(harness: Harness) -> None:
-    """Check every invariant. Raises `Violation` with the saga's history and the moves that led there.
+    """Check every invariant. Raises `Violation` with the saga's timeline and the moves that led there.
 
     Nothing waits: no publication, no scheduled row, no unread record, no dead letter. Each saga has one end,
     on which all participants agree; every effect took place at most once; where it failed, every effect is
     undone, in the strict reverse of the causal order; every step that was triggered has answered; a repeated
     event changes nothing.
     """
+    blamed = None
     try:
         check_quiet(harness)
-        for saga_type, saga_id in harness.sagas():
+        for blamed in harness.sagas():
+            saga_type, saga_id = blamed
             check_saga(harness, _sagas(harness)[saga_type], saga_id)
     except Violation as violation:
-        raise Violation(f"{violation}\n{_circumstances(harness)}") from None
+        raise Violation(violation.complaint, story(harness, blamed)) from None
 
 
 def check_quiet(harness: Harness) -> None:
@@ -42,18 +47,20 @@ def check_quiet(harness: Harness) -> None:
         what = f"{letter.task} {letter.name or letter.event_type}"
         raise Violation(f"a dead letter of {process.name} is open: {what}: {letter.reason}: {letter.detail}")
     for name, process in harness.processes.items():
-        require(not process.log.in_flight, f"{name} has publications in flight")
-        require(not process.store.unpublished(0, 1), f"{name} has something left in its outbox")
-        waiting = process.store.db.execute("select task, name, lane from schedule").fetchall()
-        require(not waiting, f"{name} has something left on its schedule: {waiting}")
+        require(not process.log.in_flight, f"{name} has sent events that never got to the topic")
+        unpublished = len(process.store.unpublished(0, _MOST_ROWS))
+        require(not unpublished, f"{name} still has {_several(unpublished, 'event')} to publish")
+        rows = process.store.db.execute("select task, name, saga_id from schedule").fetchall()
+        waiting = ", ".join(f"{task} {handler} of {saga_id}" for task, handler, saga_id in rows)
+        require(not waiting, f"{name} still has to do: {waiting}")
         require(not process.log.has_news, f"{name} has not read everything")
         for partition, position in process.store.positions().items():
             high = harness.broker.partition(partition).high
-            require(position == high, f"{name} stands at {position} of {high} of {partition.topic}")
+            require(position == high, f"{name} has read {position} of {high} records of {partition.topic}")
 
 
 def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
-    """Check one saga. Raises `Violation` with its history."""
+    """Check one saga. Raises `Violation`."""
     history = SagaHistory(saga, harness.events(saga_id, saga))
     handlers = [each for process in harness.processes.values() for each in process.participant.handlers]
     own = [handler for handler in handlers if handler.saga is saga]
@@ -71,7 +78,7 @@ def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
         check_order(own, effects)
         check_answers(own, history)
     except Violation as violation:
-        raise Violation(f"{saga.name} {saga_id}: {violation}\n{history}") from None
+        raise Violation(f"{saga.name} {saga_id}: {violation.complaint}") from None
 
 
 def check_end(harness: Harness, history: SagaHistory, saga_id: str) -> None:
@@ -82,7 +89,7 @@ def check_end(harness: Harness, history: SagaHistory, saga_id: str) -> None:
             continue
         entries = process.store.history(saga_id, history.saga.name)
         state = entries[-1].saga_state if entries else "unknown"
-        require(state == history.end, f"it has {history.end}, and {name} says it is {state}")
+        require(state == history.end, f"it is {history.end} by its events, and {state} for {name}")
 
 
 def check_winners(harness: Harness, history: SagaHistory, saga_id: str) -> None:
@@ -92,9 +99,9 @@ def check_winners(harness: Harness, history: SagaHistory, saga_id: str) -> None:
         for entry in process.store.history(saga_id, history.saga.name):
             if entry.input == "event":
                 is_void = entry.note == "void"
-                taken = "void" if is_void else "valid"
                 right = is_void != (entry.event_id in counted)
-                require(right, f"{name} takes {entry.event_type} of {entry.step} for {taken}")
+                does, is_it = ("ignores", "which counts") if is_void else ("acts on", "which is void")
+                require(right, f"{name} {does} {entry.event_type} of {entry.step}, {is_it} for the others")
 
 
 def check_once(
@@ -104,11 +111,11 @@ def check_once(
     for handler in handlers:
         times = sum(effect.handler == handler.name for effect in effects)
         if handler.task in ("action", "compensation") and not handler.is_outside:
-            require(times <= 1, f"{handler.name} took effect {times} times")
+            require(times <= 1, f"{handler.name} took effect {times} times in one saga")
     for name, process in harness.processes.items():
         seen = [each.event_id for each in process.store.history(saga_id, saga.name) if each.input == "event"]
         twice = {each for each in seen if seen.count(each) > 1}
-        require(not twice, f"{name} has recorded {len(twice)} events twice")
+        require(not twice, f"{name} has recorded {_several(len(twice), 'event')} twice")
 
 
 def check_undone(handlers: list[Handler], effects: list[Effect], history: SagaHistory) -> None:
@@ -124,9 +131,9 @@ def check_undone(handlers: list[Handler], effects: list[Effect], history: SagaHi
         elif not handler.partial and not history.is_timed_out(step):
             require(step not in undone, f"{step} is undone, and the saga completes")
         if not handler.partial:
-            require(is_done or step not in undone, f"{step} is undone and was not done")
+            require(is_done or step not in undone, f"{step} is undone, and was never done")
         if step in undone and not handler.partial:
-            require(step in history.compensated, f"{step} is undone and never confirmed")
+            require(step in history.compensated, f"{step} is undone, and no event says so")
 
 
 def check_order(handlers: list[Handler], effects: list[Effect]) -> None:
@@ -139,7 +146,7 @@ def check_order(handlers: list[Handler], effects: list[Effect]) -> None:
         for later in _consequences(handlers, effects, earlier):
             if later in places and later != earlier:
                 in_order = max(places[later]) < min(places[earlier])
-                require(in_order, f"{earlier} is undone before {later}, which came of it")
+                require(in_order, f"{earlier} is undone before {later}, which depends on it")
 
 
 def check_answers(handlers: list[Handler], history: SagaHistory) -> None:
@@ -184,11 +191,5 @@ def _sagas(harness: Harness) -> dict[str, Saga]:
     return {saga.name: saga for process in harness.processes.values() for saga in process.participant.sagas}
 
 
-def _circumstances(harness: Harness) -> str:
-    """Return the faults, the schedule and the last moves."""
-    struck = [repr(fault) for fault in harness.faults if fault.has_struck]
-    last = "".join(f"\n  {line}" for line in harness.moves[-30:])
-    schedule = harness.choices.schedule
-    lines = [f"struck by {', '.join(struck)}"] if struck else []
-    lines += [f'schedule="{schedule}"'] if schedule.differs else []
-    return "\n".join([*lines, f"the last of {len(harness.moves)} moves:{last}"])
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

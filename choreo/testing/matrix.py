@@ -14,12 +14,13 @@ import pytest
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
 from choreo.testing.cells import Cell, cells_of, is_watched, watcher
-from choreo.testing.faults import FAULTS
+from choreo.testing.faults import FAULTS, Fault
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check, require
 from choreo.testing.plain import call, refuse_async, refuse_unplain
 from choreo.testing.schedule import Seeded
 from choreo.testing.simulation import Violation
+from choreo.testing.story import telling
 
 Invariant = Callable[..., object]
 """A function of all participants' databases by name, and of fixtures by name, that is called at rest. It
@@ -144,11 +145,12 @@ class _Runs:
         """Run one cell, and check everything. Raises `Violation`."""
         watchers = [watcher(each) for each in cell.watched if not is_watched(each, self._handlers())]
         chooser = None if self._seed is None else Seeded(self._seed)
-        with Harness([*self._participants, *watchers], faults=cell.faults(), chooser=chooser) as harness:
+        harness = Harness([*self._participants, *watchers], faults=cell.faults(), chooser=chooser)
+        with harness, telling(harness):
             self._run(harness, own, fixtures)
             missed = [fault for fault in harness.faults if not fault.has_struck]
             if missed:
-                pytest.skip(f"this saga never gets to {missed[0]!r}")
+                pytest.skip(_why_missed(missed[0], cell, harness))
             check(harness)
             self._check_ends(cell, harness, own, fixtures)
             self._check_invariant(harness, fixtures)
@@ -177,9 +179,11 @@ class _Runs:
         first = cell.strikes[0]
         fails = first.target.task == "action" and first.target.kind != "retriable"
         if fails and first.fault.kind in _FAIL:
-            require(ends == ["failed"], f"{first.target.name} failed, and the saga has {ends[0]}")
+            require(ends == ["failed"], f"{first.target.name} failed, and the saga is {ends[0]}")
         elif cell.kind in _HARMLESS and not fixtures:  # the calm run could change the state of fixtures
-            require(ends == self._calm_ends(own), f"{cell.kind} has changed how the saga ends")
+            calm, struck = self._calm_ends(own), cell.strikes[-1]
+            changed = f"the saga is {ends[0]} where {struck.target.name} {struck.fault.words}"
+            require(ends == calm, f"{changed}, and {', '.join(calm)} where nothing happens to it")
 
     def _calm_ends(self, own: Sequence[Any]) -> list[str]:
         """Return the ends of the sagas in a run without faults."""
@@ -195,6 +199,17 @@ class _Runs:
         given = {name: fixtures[name] for name in self._invariant_parameters}
         if call(self._invariant, "the invariant", harness.databases, **given) is False:
             raise Violation(f"{getattr(self._invariant, '__name__', 'the invariant')} does not hold")
+
+
+def _why_missed(fault: Fault, cell: Cell, harness: Harness) -> str:
+    """Return, in words, why a fault of a cell has not struck."""
+    name, target = fault.target.name, cell.target
+    if name in harness.called:
+        if not any(effect.handler == name for each in harness.effects.values() for effect in each):
+            return f"{name} raises by itself in this saga, so nothing else can happen to it"
+        return f"{name} is called by this saga, but it never happens that it {fault.words}"
+    leads = f", so {target.name} has no cause" if target and target.name != name else ""
+    return f"this saga never calls {name}{leads}"
 
 
 def _parameters(function: Callable[..., object] | None) -> list[str]:

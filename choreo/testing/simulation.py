@@ -32,16 +32,24 @@ MAX_REQUEUES = 5
 
 
 class Violation(AssertionError):
-    """Raised when a saga, or choreo itself, violates an invariant in a test."""
+    """Raised when a saga, or choreo itself, violates an invariant in a test.
+
+    The message is the ``complaint``, then the ``story``: the timeline of the saga, and the moves before.
+    """
+
+    def __init__(self, complaint: str, story: str = "") -> None:
+        super().__init__(f"{complaint}\n{story}" if story else complaint)
+        self.complaint = complaint
+        self.story = story
 
 
 class Simulation:
     """Runs participants deterministically: the same participants, test and choices make the same run.
 
     ``faults`` strike their handlers; ``budget`` is the number of other faults, which ``chooser`` chooses.
-    ``folder`` keeps the databases in files. It is not thread-safe, and must be closed (`close`). Where it
-    ``reduces``, a participant that can only read does so before any other move. Source: Zhou et al.,
-    *FoundationDB* (SIGMOD 2021), section 4, "Simulation testing".
+    ``called`` are the names of the handlers called so far. ``folder`` keeps the databases in files. It is not
+    thread-safe, and must be closed (`close`). Where it ``reduces``, a participant that can only read does so
+    before any other move. Source: Zhou et al., *FoundationDB* (SIGMOD 2021), section 4, "Simulation testing".
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class Simulation:
         self.processes = self.world.processes
         self.faults = list(faults)
         self.moves: list[str] = []
+        self.called: set[str] = set()
         self.effects: dict[str, Effects] = {}
         self._left = budget
         self._most_moves = most_moves
@@ -97,7 +106,7 @@ class Simulation:
             self.moves.append(str(move))
             self._make(move)
             if len(self.moves) > self._most_moves:
-                raise Violation(f"the simulation doesn't come to rest in {self._most_moves} moves")
+                raise Violation(f"the sagas go on and on: after {self._most_moves} moves there is work left")
 
     @property
     def can_move(self) -> bool:
@@ -154,6 +163,7 @@ class Simulation:
 
     def _before(self, name: str, handler: Handler, given: Sequence[Any]) -> Any:
         """Run the faults of a handler before its call; return what one returns in its place, or None."""
+        self.called.add(handler.name)
         instead = None
         for fault in self.faults:
             if fault.target.name == handler.name:

@@ -23,6 +23,7 @@ from choreo.testing.harness import Harness
 from choreo.testing.invariants import check, require
 from choreo.testing.plain import call
 from choreo.testing.schedule import Schedule
+from choreo.testing.story import telling
 
 try:
     from hypothesis import reject
@@ -206,8 +207,9 @@ def saga_machine(
                 self.harness.run()
                 check(self.harness)
                 if invariant is not None:
-                    holds = call(invariant, "invariant=", self.harness.databases)
-                    require(holds is not False, "the invariant does not hold")
+                    with telling(self.harness):
+                        holds = call(invariant, "invariant=", self.harness.databases)
+                        require(holds is not False, "the invariant does not hold")
             finally:
                 self.harness.close()
 
