@@ -19,7 +19,9 @@ from tests.testing.test_matrix import Asked, kiosk
 
 ORDER = OrderCreated("o-1", "ada", "apple", 2, 500, "12 Elm Street")
 PEARS = OrderCreated("o-1", "ada", "pear", 50, 500, "12 Elm Street")
-TIMELINE = re.compile(r"^order-fulfilment  \S+  (completed|failed|pending)[^\n]*\n\n *\+0 ms +orders ", re.MULTILINE)
+TIMELINE = re.compile(
+    r"^order-fulfilment  \S+  (completed|failed|pending)[^\n]*\n\n *\+0 ms +orders ", re.MULTILINE
+)
 
 
 REASON = (
