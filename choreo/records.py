@@ -123,8 +123,8 @@ class Unpublished(NamedTuple):
 
 Lane = Literal["turn", "call", "undo", "out", "doubt", "held-turn", "held-call", "held-undo", "held-doubt"]
 """How a due handler runs: inside the turn, or as a call outside of it (an action in ``call``, a compensation
-in ``undo``, each with room of its own); ``out`` is one under way, and ``doubt`` one that was under way at two
-ends of the process, and runs alone.
+in ``undo``, each with room of its own); ``out`` is one under way, and ``doubt`` one that was under way at an
+end of the process, and waits until all else is done.
 
 Work that is due while the partition of its saga isn't live is held, and goes back to its lane later."""
 

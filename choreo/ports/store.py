@@ -163,9 +163,9 @@ class Store(Protocol):
         ...
 
     def recall(self) -> None:
-        """Move what was under way back into its lane, and count that its process ended meanwhile.
+        """Move what was under way into the lane of doubt, and count that its process ended meanwhile.
 
-        What was under way at two such ends goes into the lane of doubt. Held rows are let go.
+        Held rows are let go.
         """
         ...
 

@@ -24,6 +24,7 @@ from choreo.worker.outbox import publications
 from choreo.worker.partitions import From, Partitions
 from choreo.worker.patience import Patience
 from choreo.worker.processor import Processor
+from choreo.worker.quiet import Quiet
 from choreo.worker.room import Room
 from choreo.worker.threads import Threads
 from choreo.worker.topics import Topics
@@ -137,6 +138,7 @@ class Worker:
         self._next_due: int | None = None
         self._looked = 0.0
         self._patience = Patience(participant.name, clock, self._stopping)
+        self._quiet = Quiet(clock)
         self._begun: list[Call] = []
         self._alone: Scheduled | None = None
         self._unsure: _Work | None = None
@@ -162,6 +164,8 @@ class Worker:
             return None
         if self._backlog or self._finished or self._calls.have_finished or self._calls.extended():
             return self._clock.now()
+        if self._quiet.is_awaited:
+            return self._clock.now() + (0 if self._is_idle else round(self._options.idle_seconds * 1000) + 1)
         return self._next_due
 
     @property
@@ -261,9 +265,21 @@ class Worker:
             self._next_due = self._look_ahead()  # the started calls have time limits
         self._publish()
         self._look_around()
+        if self._quiet.is_awaited:
+            self._listen(done)
         if self._clock.monotonic() - began > self._options.turn_seconds:
             self._give_way()
         return done
+
+    def _listen(self, done: int) -> None:
+        """Note whether this turn was idle, as rows wait for quiet."""
+        self._quiet.note(is_live=self._partitions.live, is_idle=self._is_idle and not done)
+        self._next_due = self._look_ahead()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether all partitions are read, and nothing is under way."""
+        return self._partitions.complete and not (self._backlog or self._in_flight or self._calls.out)
 
     def _start_calls(self) -> None:
         """Start the calls of which the beginning is committed."""
@@ -494,6 +510,8 @@ class Worker:
             if not self._partitions.complete and self._holds(row):
                 continue
             work.done += 1
+            if row.deaths > 1:
+                self._quiet.start_anew()
             if self._processor.runs_alone(row):
                 if work.alone is None:
                     self._processor.mark(row)
@@ -520,16 +538,34 @@ class Worker:
         return [*undo, *rows, *waiting, *self._doubtful(now), *overdue], len(overdue)
 
     def _next_doubtful(self) -> int | None:
-        return None if self._calls.has_doubtful or not self._calls.is_open else self._store.next_due("doubt")
+        rows = self._doubtful(self._clock.now())
+        return rows[0].due if rows else None
 
     def _doubtful(self, now: int) -> Sequence[Scheduled]:
-        """Return the next row that was under way at several ends of the process: one at a time runs.
+        """Return the next row that was under way at an end of the process, once it may run.
 
-        While the worker is careful, it runs beside no other call, which would be suspected too.
+        After several ends one at a time runs; while the worker is careful, beside no other call, which would
+        be suspected too.
         """
-        if self._calls.has_doubtful or not self._calls.is_open or (self._careful and self._calls.out):
-            return ()
-        return self._store.due(now, 1, "doubt")
+        rows = self._store.due(now, 1, "doubt")
+        if not rows:
+            self._quiet.end()
+        elif self._quiet.allows(rows[0].deaths) and self._has_place(rows[0]):
+            return rows
+        return ()
+
+    def _is_blocked(self) -> bool:
+        """Whether a row that was under way at an end of the process waits for the calls under way."""
+        if not self._calls.out or self._calls.has_doubtful:
+            return False
+        return self._store.next_due("doubt") is not None
+
+    def _has_place(self, row: Scheduled) -> bool:
+        if row.deaths > 1:
+            return self._calls.is_open and not (
+                self._calls.has_doubtful or (self._careful and self._calls.out)
+            )
+        return self._calls.room("undo" if row.task == "compensation" else "call") > 0
 
     # Transact carefully: each handler in a turn of its own
 
@@ -605,26 +641,28 @@ class Worker:
             self._calls.cut(call, now)
         row = next(iter(self._due_alone(now)), None)
         if row is None:
-            is_in_doubt = bool(self._calls.out) and self._next_doubtful() is not None
+            is_in_doubt = self._quiet.is_awaited or self._is_blocked()
             if not (overdue or self._backlog or is_in_doubt):
                 self._stop_being_careful()
             return len(overdue)
         if not self._partitions.complete and self._one(lambda _: self._holds(row)):
             return len(overdue) + 1
         self._careful -= 1
+        if row.deaths > 1:
+            self._quiet.start_anew()
         self._do_alone(row, is_marked=False)
         if not self._careful:
             self._stop_being_careful()
         return len(overdue) + 1
 
     def _due_alone(self, now: int) -> Sequence[Scheduled]:
-        """Return the next rows, those last during which the process has ended."""
+        """Return the next row of each lane, that last during which the process has ended."""
         rows = [*self._store.due(now, 1)]
         if self._has_calls:
             lanes: tuple[Lane, ...] = ("undo", "call")
             rows += [row for lane in lanes if self._calls.room(lane) for row in self._store.due(now, 1, lane)]
             rows += self._doubtful(now)
-        return sorted(rows, key=lambda row: row.deaths)
+        return rows
 
     def _stop_being_careful(self) -> None:
         self._careful = 0

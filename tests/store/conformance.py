@@ -431,14 +431,15 @@ class StoreConformance:
         assert not store.scheduled("s3", "shop")
 
     def test_what_was_out_is_recalled(self, store: Store) -> None:
-        """With its place in the queue; and moving a row changes its lane."""
+        """To wait until all else is done; and moving a row changes its lane."""
         with store.turn():
             store.schedule([scheduled("s1", 5, lane="call"), scheduled("s2", 2, lane="call")])
             store.schedule([scheduled("s2", 2, lane="out")])
         assert [row.saga_id for row in store.due(9, 9, "call")] == ["s1"]
         with store.turn():
             store.recall()
-        assert [row.saga_id for row in store.due(9, 9, "call")] == ["s2", "s1"]
+        assert [row.saga_id for row in store.due(9, 9, "call")] == ["s1"]
+        assert [(row.saga_id, row.deaths) for row in store.due(9, 9, "doubt")] == [("s2", 1)]
         assert store.next_due("out") is None
 
     def test_who_claimed_a_store_is_fenced_once_another_one_does(self, store: Store, other: Store) -> None:

@@ -1,4 +1,4 @@
-"""Run a worker until it rests, in a process that a handler may end: ``dying.py FOLDER RUNS WAY``."""
+"""Run a worker until it rests, in a process that a handler may end: ``dying.py FOLDER RUNS TASK WAY``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pickle
 import signal
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ from choreo import Context, Participant, Saga
 from choreo.avro import AvroCodec
 from choreo.cloudevents import headers_of
 from choreo.envelope import Envelope, event_id
+from choreo.events import event_name
+from choreo.ports import Taken
 from choreo.records import Record
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from tests.worker.rig import NOON, ManualClock
-from tests.worker.test_poison import EVENTS, Acted, Asked, Failed, Finished
+from tests.worker.test_poison import EVENTS, Asked, Failed, Finished, OtherFailed, declare_step
+
+LATE = 5
+"""So many turns later a record is delivered."""
 
 WAYS = {
     "exit": lambda: os._exit(9),
@@ -55,49 +61,74 @@ def _next(file: Any) -> Any:
         return None
 
 
-def service(runs: str, way: str) -> Participant:
+class LateLog:
+    """A log that delivers what was published after some turns only."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._late = deque([((), {})] * LATE)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def take(self, limit: int, wait: float) -> Taken:
+        records, ended, acknowledged, refused = self._log.take(limit, wait)
+        self._late.append((records, ended))
+        return Taken(*self._late.popleft(), acknowledged, refused)
+
+
+def service(runs: str, task: str, way: str) -> Participant:
     """Return a participant of which one handler ends the process, for the saga ``bad``."""
-    saga = Saga("p", starts=Asked, completes=Finished, fails=Failed)
-    made = Participant("w", sagas=[saga])
+    made = Participant("w", sagas=[Saga("p", starts=Asked, completes=Finished, fails=Failed)])
 
-    def work(event: Asked, ctx: Context) -> Acted:
-        if ctx.saga_id == "bad":
+    def act(which: str, answer: Any, ctx: Context) -> Any:
+        if (ctx.saga_id, which) == ("bad", task):
             WAYS[way]()
-        return Acted(event.n)
-
-    async def do_async(event: Asked, ctx: Context) -> Acted:
-        return work(event, ctx)
-
-    def do(event: Asked, ctx: Context) -> Acted:
-        return work(event, ctx) if runs != "observer" else Acted(event.n)
+        return answer
 
     def watch(event: Asked, ctx: Context) -> None:
-        work(event, ctx)
+        act("observer", None, ctx)
 
-    if runs == "observer":
+    if task == "observer":
         made.observer(watch)
-    made.action(kind="retriable", blocking=runs == "blocking")(do_async if runs == "async" else do)
+    declare_step(made, runs, act)
     return made
 
 
-def main(folder: Path, runs: str, way: str) -> None:
+def send(broker: MemoryBroker, event: Any, step: str, outcome: Any) -> None:
+    """Publish an event of another participant, for each saga."""
+    for saga_id in ("good-1", "bad", "good-2"):
+        name = event_name(event)
+        identity = event_id(saga_id, "p", step, outcome, name)
+        kind = "start" if step == "start" else "compensatable"
+        envelope = Envelope(identity, "x", name, NOON, saga_id, "p", 1, step, outcome, kind)  # type: ignore[arg-type]
+        broker.append("p", saga_id.encode(), headers_of(envelope), AvroCodec(EVENTS).encode(event(saga_id)))
+
+
+def rest(worker: Worker) -> None:
+    """Let the worker go round until nothing is left to do."""
+    idle, until = 0, time.monotonic() + 20
+    while (idle < 2 * LATE or worker.calls.out) and time.monotonic() < until:
+        done, wakes_at = worker.turn(), worker.wakes_at
+        is_waiting = worker.is_live and (wakes_at is None or wakes_at > NOON)
+        idle = idle + 1 if is_waiting and not done else 0
+
+
+def main(folder: Path, runs: str, task: str, way: str) -> None:
     clock = ManualClock(NOON)
     is_first = not (folder / "topic").exists()
     broker = KeptBroker(folder / "topic", clock)
-    codec = AvroCodec(EVENTS)
     if is_first:
-        for saga_id in ("good-1", "bad", "good-2"):
-            identity = event_id(saga_id, "p", "start", "succeeded", "p.Asked")
-            envelope = Envelope(
-                identity, "x", "p.Asked", NOON, saga_id, "p", 1, "start", "succeeded", "start"
-            )
-            broker.append("p", saga_id.encode(), headers_of(envelope), codec.encode(Asked(saga_id)))
+        send(broker, Asked, "start", "succeeded")
     store = SQLiteStore(folder / "w.db")
-    worker = Worker(service(runs, way), store, broker.log("w"), codec, clock, Options(idle_seconds=0.0))
+    log: Any = LateLog(broker.log("w"))
+    made = service(runs, task, way)
+    worker = Worker(made, store, log, AvroCodec(EVENTS), clock, Options(idle_seconds=0.0))
     worker.start()
-    idle, until = 0, time.monotonic() + 20
-    while (idle < 2 or worker.calls.out) and time.monotonic() < until:
-        idle = 0 if worker.turn() or not worker.is_live else idle + 1
+    rest(worker)
+    if is_first and task == "compensation":
+        send(broker, OtherFailed, "x.other", "failed")
+        rest(worker)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,9 @@ class Rig:
         """Let the worker go round until it is live and has nothing to do now."""
         idle, rounds = 0, 0
         while idle < 2:
-            idle = 0 if self.worker.turn() or not self.worker.is_live else idle + 1
+            done, wakes_at = self.worker.turn(), self.worker.wakes_at
+            is_waiting = self.worker.is_live and (wakes_at is None or wakes_at > self.clock.now())
+            idle = idle + 1 if is_waiting and not done else 0
             rounds += 1
             assert rounds < 10_000, "the worker never comes to rest"
 

@@ -219,7 +219,7 @@ def service(how: str, task: str, fault: Callable[[Context], Any], seen: list[str
         found = fault(ctx)
         return good if found is None else found
 
-    _step(made, how, act)
+    declare_step(made, how, act)
 
     @made.observer
     def watch(event: Asked, ctx: Context) -> None:
@@ -232,7 +232,7 @@ def service(how: str, task: str, fault: Callable[[Context], Any], seen: list[str
     return made
 
 
-def _step(made: Participant, how: str, act: Any) -> None:
+def declare_step(made: Participant, how: str, act: Any) -> None:
     """Declare a step and its compensation."""
     blocking = {"blocking": True, "partial": False} if how == "blocking" else {}
 

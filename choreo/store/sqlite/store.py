@@ -59,10 +59,7 @@ WHERE lane = 'call' AND until > 0 AND until < ? ORDER BY until, id LIMIT ?
 _NEXT_LIMIT = "SELECT until FROM schedule WHERE lane = 'call' AND until > 0 ORDER BY until LIMIT 1"
 _WAITING = "SELECT count(*), ifnull(min(due), 0) FROM schedule WHERE lane = ? AND due <= ?"
 _ITS_LANE = "CASE task WHEN 'compensation' THEN 'undo' ELSE 'call' END"
-_RECALL = f"""
-UPDATE schedule SET lane = CASE WHEN deaths > 0 THEN 'doubt' ELSE {_ITS_LANE} END, deaths = deaths + 1
-WHERE lane = 'out'
-"""
+_RECALL = "UPDATE schedule SET lane = 'doubt', deaths = deaths + 1 WHERE lane = 'out'"
 # An older choreo kept compensations in the lane of actions.
 _RELEASE = f"""
 UPDATE schedule SET lane = {_ITS_LANE} WHERE lane = 'out' OR (lane = 'call' AND task = 'compensation')
