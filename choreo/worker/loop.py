@@ -555,10 +555,10 @@ class Worker:
         return ()
 
     def _is_blocked(self) -> bool:
-        """Whether a row that was under way at an end of the process waits for the calls under way."""
+        """Whether a row that was under way at several ends of the process waits for the calls under way."""
         if not self._calls.out or self._calls.has_doubtful:
             return False
-        return self._store.next_due("doubt") is not None
+        return any(row.deaths > 1 for row in self._store.due(self._clock.now(), 1, "doubt"))
 
     def _has_place(self, row: Scheduled) -> bool:
         if row.deaths > 1:
@@ -661,7 +661,7 @@ class Worker:
         if self._has_calls:
             lanes: tuple[Lane, ...] = ("undo", "call")
             rows += [row for lane in lanes if self._calls.room(lane) for row in self._store.due(now, 1, lane)]
-            rows += self._doubtful(now)
+            rows += self._doubtful(now) or (() if self._calls.room("call") else self._store.overdue(now, 1))
         return rows
 
     def _stop_being_careful(self) -> None:
