@@ -6,6 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, NamedTuple
 
 from choreo.errors import ConfigurationError
@@ -17,6 +18,9 @@ from choreo.testing.plain import call
 from choreo.testing.schedule import Chooser, Schedule, Scripted, Seeded, shrink
 from choreo.testing.simulation import Violation
 from choreo.testing.story import telling
+
+_SHRINK_SECONDS = 60
+"""The time within which a failing schedule is shrunk."""
 
 Begin = Callable[..., object]
 """A function that starts sagas; it may take the harness."""
@@ -44,23 +48,24 @@ class Plan(NamedTuple):
     invariant: Callable[[Mapping[str, Any]], object] | None
     reduces: bool = False
 
-    def run(self, chooser: Chooser) -> Harness:
-        """Run to the end, check everything, and return the closed harness. Raises `Violation`."""
+    def run(self, chooser: Chooser, has_time: Callable[[], bool]) -> None:
+        """Run to the end, and check everything. Raises `Violation`, or `_OutOfTime`."""
         with self.opened(chooser) as harness:
-            self.play(harness)
-            return harness
+            self.play(harness, has_time)
 
     def opened(self, chooser: Chooser) -> Harness:
         """Return a new harness of the participants."""
         return Harness(self.participants, chooser=chooser, budget=self.budget, reduces=self.reduces)
 
-    def play(self, harness: Harness) -> list[str]:
+    def play(self, harness: Harness, has_time: Callable[[], bool] = lambda: True) -> list[str]:
         """Start sagas, run and check them; return the state of each."""
         parameters = inspect.signature(self.begin).parameters.values()
         takes_harness = any(each.default is each.empty for each in parameters)
         with telling(harness):
             call(self.begin, "begin=", *([harness] if takes_harness else []))
-            harness.run()
+            harness.run(until=lambda: not has_time())
+            if not has_time():
+                raise _OutOfTime
             check(harness)
             self._check_invariant(harness)
         return harness.ends()
@@ -160,6 +165,10 @@ def _go_everywhere(plan: Plan, limit: int) -> Explored:
     return found
 
 
+class _OutOfTime(BaseException):
+    """Raised where a run would take longer than there is time to shrink a schedule."""
+
+
 class _SeenBefore(BaseException):
     """Raised where a run reaches a state from which another run has continued."""
 
@@ -191,20 +200,28 @@ class _Explorer:
 
 
 def _shrunk(plan: Plan, schedule: Schedule, violation: Violation, origin: str) -> Violation:
-    """Return the violation of the shortest schedule that still violates an invariant, with that schedule."""
+    """Return the violation of the shortest failing schedule found within a minute, with that schedule."""
+    until = monotonic() + _SHRINK_SECONDS
+    complaints: dict[Schedule, str] = {}
 
-    def broken(tried: Schedule) -> str:
+    def has_time() -> bool:
+        return monotonic() < until
+
+    def fails(tried: Schedule) -> bool:
         try:
-            plan.run(Scripted(tried))
+            plan.run(Scripted(tried), has_time)
         except Violation as again:
-            return str(again)
-        return ""
+            complaints[tried] = str(again)
+        except (_OutOfTime, Exception):  # another failure is not the one to be shrunk
+            return False
+        return tried in complaints
 
-    shortest = shrink(schedule, lambda tried: bool(broken(tried)))
-    complaint = broken(shortest) if shortest is not None else ""
-    if not complaint:
+    shortest = shrink(schedule, fails, has_time)
+    if shortest is None and has_time():
         return Violation(
             f"{violation}\n{origin}: it did not happen again on the same schedule: "
             "does a handler use the clock or chance?"
         )
+    shortest = shortest or schedule
+    complaint = complaints.get(shortest, str(violation))
     return Violation(f'{complaint}\n{origin}; go it again with schedule="{shortest}"')

@@ -118,8 +118,12 @@ _MOST_RUNS = 400
 _SHIFTS = (0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5, -6, 6)
 
 
-def shrink(schedule: Schedule, fails: Callable[[Schedule], bool]) -> Schedule | None:
+def shrink(
+    schedule: Schedule, fails: Callable[[Schedule], bool], has_time: Callable[[], bool] = lambda: True
+) -> Schedule | None:
     """Return a minimal schedule that still fails, None where this one doesn't fail.
+
+    It is the shortest one found so far where there is no more time, or after 400 runs.
 
     >>> found = shrink(Schedule.parse("1:2 3:1 4:1 9:3"), lambda tried: (4, 1) in tried.differs)
     >>> str(found)
@@ -127,7 +131,7 @@ def shrink(schedule: Schedule, fails: Callable[[Schedule], bool]) -> Schedule | 
     """
     if not fails(schedule):
         return None
-    runs = _Runs(fails)
+    runs = _Runs(fails, has_time)
     parts = 2
     while len(schedule.differs) > 1 and parts <= len(schedule.differs):
         shorter = _without_a_part(schedule, parts, runs)
@@ -136,15 +140,16 @@ def shrink(schedule: Schedule, fails: Callable[[Schedule], bool]) -> Schedule | 
 
 
 class _Runs:
-    """Checks whether a schedule fails, a limited number of times."""
+    """Checks whether a schedule fails, a limited number of times, and while there is time."""
 
-    def __init__(self, fails: Callable[[Schedule], bool]) -> None:
+    def __init__(self, fails: Callable[[Schedule], bool], has_time: Callable[[], bool]) -> None:
         self._fails = fails
+        self._has_time = has_time
         self._left = _MOST_RUNS
 
     def still_fails(self, schedule: Schedule) -> bool:
         self._left -= 1
-        return self._left >= 0 and self._fails(schedule)
+        return self._left >= 0 and self._has_time() and self._fails(schedule)
 
 
 def _without_a_part(schedule: Schedule, parts: int, runs: _Runs) -> Schedule | None:
