@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sqlite3
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from choreo.kafka import EmbeddedBroker
 from choreo.store.sqlite.store import SQLiteStore
-from tests.cli.command import assert_refused, execute, invoke
+from tests.cli.command import Running, assert_refused, execute, invoke
 from tests.cli.conftest import WriteModule, quiz
 
 
@@ -129,21 +130,27 @@ def run_on(broker: EmbeddedBroker, target: str, folder: Path, store: str = "sage
 
 
 def test_a_topic_that_does_not_exist(
-    embedded_broker: EmbeddedBroker, write_module: WriteModule, folder: Path, topic: str
+    kafka_bootstrap: str, write_module: WriteModule, folder: Path, topic: str
 ) -> None:
     target = f"{write_module(quiz(topic))}:sage"
-    done = execute("run", target, "--bootstrap", embedded_broker.bootstrap, folder=folder)
+    done = execute("run", target, "--bootstrap", kafka_bootstrap, folder=folder)
     assert_refused(done.returncode, done.stderr, topic, "choreo topics create")
 
 
-def test_a_database_that_is_locked(
+def test_a_database_that_is_locked_is_waited_for(
     embedded_broker: EmbeddedBroker, write_module: WriteModule, folder: Path
 ) -> None:
+    """It says so, goes on once the database is free, and ends in order."""
     locked = sqlite3.connect(folder / "sage.db", isolation_level=None)
     locked.execute("begin exclusive")
-    said = run_on(embedded_broker, f"{write_module(quiz())}:sage", folder)
-    locked.close()
-    assert "sage.db is locked" in said
+    target = f"{write_module(quiz())}:sage"
+    arguments = ["run", target, "--embedded", "--bootstrap", embedded_broker.bootstrap, "--store", "sage.db"]
+    with Running(*arguments, folder=folder) as worker:
+        worker.wait_for("sage.db is locked")
+        locked.close()
+        worker.wait_for("sage is live")
+        worker.signal(signal.SIGTERM)
+        assert worker.exit_code() == 0
 
 
 def test_a_database_that_can_not_be_written(

@@ -104,7 +104,7 @@ class StoreReader:
         self._changed_at = 0
         self._connection = self._open()
         try:
-            refuse_views(self._connection, self.path)
+            self._refuse_views()
             owners = self._rows(_OWNER)
             self.participant = str((owners and owners[0][0]) or Path(path).stem)
         except BaseException:
@@ -120,6 +120,12 @@ class StoreReader:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def _refuse_views(self) -> None:
+        try:
+            refuse_views(self._connection, self.path)
+        except sqlite3.Error as error:
+            raise store_error(self.path, error) from error
 
     def _open(self) -> sqlite3.Connection:
         try:
