@@ -72,6 +72,7 @@ class Lifespan:
             if not self._leaving.is_set():
                 self._failure = "it was cancelled"
         except BaseException as error:
+            end_forked(process)  # before a lock is taken, which another thread held at the fork
             self._failed(error)
         finally:
             end_forked(process)

@@ -140,7 +140,7 @@ class _Coroutines:
         self._loop.call_soon_threadsafe(self._cancel, call)
 
     def stop(self, seconds: float) -> None:
-        longest = seconds if self._lifespan is None else 2 * seconds + _SPARE
+        longest = _SPARE + seconds * (bool(self._tasks) + (self._lifespan is not None))
         ended = asyncio.run_coroutine_threadsafe(self._end_all(seconds), self._loop)
         if not wait([ended], longest).done:
             _log.warning("the event loop of the calls does not end within %g s: it is left alone", longest)

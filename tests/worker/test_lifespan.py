@@ -325,8 +325,11 @@ def test_one_that_ends_while_the_worker_runs_ends_the_worker(rig: Rigs, way: str
     ticking = threading.Event()
 
     def tick() -> None:
+        deadline = time.monotonic() + SECONDS
         while not ticking.wait(0.01):
             rigged.clock.advance(0.5)
+            if time.monotonic() > deadline:
+                worker.stop()
 
     threading.Thread(target=tick).start()
     try:
