@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from itertools import product
+from math import prod
 from typing import NamedTuple
+
+from choreo.errors import DeclarationError
+
+MOST_ALTERNATIVES = 100_000
+"""The largest number of alternatives of a trigger: a join of 16 branches with two ends each has 65,536."""
 
 
 class Trigger(NamedTuple):
@@ -28,13 +34,24 @@ class Trigger(NamedTuple):
     @classmethod
     def any_of(cls, *parts: Trigger) -> Trigger:
         """Return the trigger that any one of these triggers satisfies."""
-        return cls(_minimal(option for part in parts for option in part.alternatives))
+        options = (option for part in parts for option in part.alternatives)
+        return cls(tuple(options) if _are_apart(parts) else _minimal(options))
 
     @classmethod
     def all_of(cls, *parts: Trigger) -> Trigger:
-        """Return the join of these triggers: all of them, in any order."""
-        choices = product(*(part.alternatives for part in parts))
-        return cls(_minimal(frozenset().union(*choice) for choice in choices))
+        """Return the join of these triggers: all of them, in any order.
+
+        Raises `DeclarationError` where it would have more than `MOST_ALTERNATIVES`.
+        """
+        ways = prod(len(part.alternatives) for part in parts)
+        if ways > MOST_ALTERNATIVES:
+            raise DeclarationError(
+                f"a join of {len(parts)} conditions can be met in {ways:,} ways, of at most "
+                f"{MOST_ALTERNATIVES:,}",
+                hint="join some of the branches in a step of their own, and go on from its event",
+            )
+        options = (frozenset().union(*way) for way in product(*(part.alternatives for part in parts)))
+        return cls(tuple(options) if _are_apart(parts) else _minimal(options))
 
     @property
     def types(self) -> frozenset[str]:
@@ -53,10 +70,15 @@ class Trigger(NamedTuple):
         return any(not option.isdisjoint(seen) for option in self.alternatives)
 
 
+def _are_apart(parts: Sequence[Trigger]) -> bool:
+    """Whether no event type is in two triggers: then none of their alternatives contains another."""
+    return sum(len(part.types) for part in parts) == len(frozenset().union(*(part.types for part in parts)))
+
+
 def _minimal(options: Iterable[frozenset[str]]) -> tuple[frozenset[str], ...]:
     unique = list(dict.fromkeys(options))
-    shortest = min(map(len, unique), default=0)
-    smaller = [option for option in unique if len(option) < max(map(len, unique))]
+    shortest, longest = (which(map(len, unique), default=0) for which in (min, max))
+    smaller = [option for option in unique if len(option) < longest]
     return tuple(
         option for option in unique if len(option) == shortest or not any(other < option for other in smaller)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 from choreo.graph import choreography_of
 from choreo.participant import Participant
@@ -32,7 +32,7 @@ def verify(
     base = Path.cwd()
     manifests = [manifest_from(each, base, Path(schemas)) for each in participants]
     verdict = examine(
-        choreography_of(manifests), compare=compare, budget=Budget(2 if deep else 1), clock=perf_counter
+        choreography_of(manifests), compare=compare, budget=Budget(2 if deep else 1), clock=process_time
     )
     failed = verdict.errors or verdict.scope.unfinished or (strict and verdict.findings)
     if failed:

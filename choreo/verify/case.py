@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import TypeVar
 
 from choreo.graph import Choreography, Lock, SagaGraph
 from choreo.outcome import SUCCEEDED
@@ -15,6 +17,8 @@ from choreo.verify.engine.run import Run
 from choreo.verify.engine.scenarios import causal_runs
 from choreo.verify.engine.violations import Violation, violations
 from choreo.verify.properties import Property
+
+Each = TypeVar("Each")
 
 
 class Case:
@@ -36,6 +40,12 @@ class Case:
         self.budget = budget
         self.meter = Meter(budget, clock)
 
+    def checked(self, several: Iterable[Each]) -> Iterator[Each]:
+        """Return these things one by one, as long as there is time."""
+        for each in several:
+            self.meter.check()
+            yield each
+
     @cached_property
     def emitted(self) -> frozenset[str]:
         """Every event that is an outcome of a step of this saga."""
@@ -50,7 +60,7 @@ class Case:
     @cached_property
     def order(self) -> Order:
         """The order of the saga's steps."""
-        return Order(self.graph)
+        return Order(self.graph, self.meter.check)
 
     @cached_property
     def model(self) -> Model:
@@ -75,7 +85,7 @@ class Case:
         """Return the shortest run not completed in which these events came and these steps were done."""
         runs = [
             run
-            for run in self.runs
+            for run in self.checked(self.runs)
             if events <= {event.type for event in run.events}
             and set(steps) <= {event.step for event in run.events if event.outcome == SUCCEEDED}
             and run.end != "completed"
@@ -86,7 +96,7 @@ class Case:
     def violations(self) -> dict[Property, list[Violation]]:
         """The properties that runs violate; of each step the first run that does."""
         found: dict[tuple[Property, str], Violation] = {}
-        for run in self.whole_runs:
+        for run in self.checked(self.whole_runs):
             for each in violations(self.graph, run):
                 found.setdefault((each.property, each.step), each)
         by_property: dict[Property, list[Violation]] = {}
@@ -97,5 +107,4 @@ class Case:
     @cached_property
     def counterexamples(self) -> tuple[Violation, ...]:
         """The violations that the search finds in the slices of the saga."""
-        self.meter.start_clock()
         return tuple(counterexamples(self.graph, self.budget.troubles, self.meter))

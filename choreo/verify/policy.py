@@ -26,6 +26,9 @@ class Policy:
         self._lines = {handler.place: at(handler) for handler in handlers}
         self._places = {handler.name: handler.place for handler in handlers}
         self._suppressions = [each for manifest in manifests for each in manifest.suppressions]
+        self._by_place: dict[tuple[str, str], list[Suppression]] = {}
+        for each in self._suppressions:
+            self._by_place.setdefault((each.rule, each.place), []).append(each)
         self._used: set[Suppression] = set()
 
     def reported(self, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -34,13 +37,16 @@ class Policy:
             if not self._is_suppressed(finding):
                 yield finding
 
-    def on_suppressions(self) -> Iterator[Finding]:
-        """Return the findings on suppressions themselves, once all others have been reported."""
-        return self._at_levels(filter(None, map(self._on, self._suppressions)))
+    def on_suppressions(self, *, whole: bool) -> Iterator[Finding]:
+        """Return the findings on suppressions themselves, once all others have been reported.
 
-    def _on(self, suppression: Suppression) -> Finding | None:
+        Where not everything was examined (``whole``), none is called unused.
+        """
+        return self._at_levels(filter(None, (self._on(each, whole) for each in self._suppressions)))
+
+    def _on(self, suppression: Suppression, whole: bool) -> Finding | None:
         where = self._lines.get(suppression.place, Link(suppression.place, ""))
-        if suppression not in self._used:
+        if suppression not in self._used and whole:
             return unused(suppression, where)
         return None if suppression.reason else reasonless(suppression, where)
 
@@ -51,15 +57,12 @@ class Policy:
                 yield finding._replace(level=level)
 
     def _is_suppressed(self, finding: Finding) -> bool:
-        found = [
-            each for each in self._suppressions if each.rule == finding.rule and self._covers(each, finding)
-        ]
+        places = (finding.place, self._handler_place(finding))
+        found = [each for place in places for each in self._by_place.get((finding.rule, place), ())]
         self._used.update(found)
         return bool(found)
 
-    def _covers(self, suppression: Suppression, finding: Finding) -> bool:
-        """Whether a suppression is at the place of a finding, or, if that is on a body, at its handler."""
-        if finding.place == suppression.place:
-            return True
+    def _handler_place(self, finding: Finding) -> str:
+        """Return, for a finding on a body, the place of its handler."""
         handler = finding.steps[0] if finding.rule.startswith(_OF_BODIES) and finding.steps else ""
-        return self._places.get(handler) == suppression.place
+        return self._places.get(handler, finding.place)

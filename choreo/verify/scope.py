@@ -10,10 +10,14 @@ from choreo.verify.engine.budget import Budget
 
 
 class Unfinished(NamedTuple):
-    """A saga whose runs were not all explored, and the limit that was reached."""
+    """A saga that was not examined to the end, the limit that was reached, and what was being done then."""
 
     saga: str
     limit: str
+    phase: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.saga} stopped at {self.limit}{f' in {self.phase}' if self.phase else ''}"
 
 
 _CHOICES = {"all": "", "single": ", one choice at a time"}
@@ -44,8 +48,7 @@ class Scope(NamedTuple):
 
     def _completeness(self) -> str:
         if self.unfinished:
-            limits = ", ".join(f"{saga} stopped at {limit}" for saga, limit in self.unfinished)
-            return f"inconclusive: {limits}"
+            return f"inconclusive: {', '.join(map(str, self.unfinished))}"
         kinds = ("failure", "deadline", "cancellation") if self.cancellable else ("failure", "deadline")
         troubles = ", ".join(_count(self.troubles, kind) for kind in kinds)
         cancelled = "" if self.cancellable else ", no cancellation"
@@ -62,7 +65,11 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
         seconds,
         budget.troubles,
         any(case.graph.contract.aborts for case in cases),
-        tuple(Unfinished(case.graph.name, case.meter.exhausted) for case in cases if case.meter.exhausted),
+        tuple(
+            Unfinished(case.graph.name, case.meter.exhausted, case.meter.stopped_in)
+            for case in cases
+            if case.meter.exhausted
+        ),
         "single" if any(case.model.leaves_choices_out for case in cases) else "all",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from choreo.events import short_name
 from choreo.graph import Choreography, Lock
 from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.case import Case
-from choreo.verify.engine.budget import DEFAULT, Budget, Clock, no_clock
+from choreo.verify.engine.budget import DEFAULT, Budget, Clock, OutOfTimeError, no_clock
 from choreo.verify.engine.run import RunLine
 from choreo.verify.engine.run_file import run_file_of
 from choreo.verify.engine.violations import Violation
@@ -21,6 +22,9 @@ from choreo.verify.rules import CHECKS, OF_PROPERTY
 from choreo.verify.rules.inconclusive import unexplored
 from choreo.verify.scope import Scope, scope_of
 from choreo.version import __version__
+
+_PARTS = 4
+"""One saga may take so much of the time that is left, where so many others are left: a quarter."""
 
 
 class Verdict(NamedTuple):
@@ -54,33 +58,46 @@ def verify(
 
     ``compare`` returns what of a writer's schema a reader's can't read; ``lock`` is the choreography's,
     where there is one; ``levels`` sets rules to another level, or off; ``budget`` limits what is explored
-    of each saga; ``clock`` returns seconds.
+    of each saga, and the time for all of them; ``clock`` returns seconds.
 
     >>> from choreo.graph import choreography_of
     >>> verify(choreography_of([])).findings
     ()
     """
-    begin = clock()
+    begin, left = clock(), len(choreography.sagas)
     cases = [Case(choreography, graph, compare, lock, budget, clock) for graph in choreography.sagas]
     policy = Policy(choreography.manifests, levels or {})
-    findings = [finding for case in cases for finding in _findings(case, policy)]
-    findings += policy.on_suppressions()
+    findings: list[Finding] = []
+    for case in sorted(cases, key=lambda each: len(each.graph.handlers)):
+        # Small ones come first, and each takes a part of the rest at most: a large one stops no other.
+        case.meter.allow((begin + budget.seconds - clock()) / min(left, _PARTS))
+        findings += _findings(case, policy)
+        left -= 1
+    findings += policy.on_suppressions(whole=not any(case.meter.exhausted for case in cases))
     findings.sort(key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message))
     return Verdict(tuple(findings), scope_of(cases, budget, clock() - begin), choreography)
 
 
 def _findings(case: Case, policy: Policy) -> list[Finding]:
-    """Return the findings on one saga, by the rules and the search, and one if the search is unfinished."""
-    found: list[Finding] = []
+    """Return the findings on one saga, by the rules and the search, and one if a limit was reached."""
     reported: list[Finding] = []
-    for rule, check in CHECKS:
-        if not rule.is_superfluous(found, reported):
-            new = [_with_run(case, finding) for finding in check(case)]
-            found += new
-            reported += policy.reported(new)
-    if not any(finding.level == "error" for finding in found):  # the search would only repeat an error
-        reported += policy.reported(_violations(case))
+    with suppress(OutOfTimeError):
+        _examine(case, policy, reported)
     return [*reported, *policy.reported(unexplored(case))]
+
+
+def _examine(case: Case, policy: Policy, reported: list[Finding]) -> None:
+    """Add what is found in one saga to the reported findings, one by one: the time may be over at any."""
+    found: list[Finding] = []
+    for rule, check in CHECKS:
+        case.meter.phase = f"rule {rule.id}"
+        if not rule.is_superfluous(found, reported):
+            for finding in case.checked(check(case)):
+                found.append(_with_run(case, finding))
+                reported += policy.reported(found[-1:])
+    if not any(finding.level == "error" for finding in found):  # the search would only repeat an error
+        case.meter.phase = "the search of every order"
+        reported += policy.reported(_violations(case))
 
 
 def _with_run(case: Case, finding: Finding) -> Finding:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, product
 
@@ -17,11 +17,19 @@ _MOST_WAYS = 64
 """Up to so many ways through a saga, its choices are taken together; of more, each choice by itself."""
 
 
-class Order:
-    """The order of the steps of one saga, read off its triggers; nothing runs."""
+def _unchecked() -> None:
+    """Let everything take as long as it takes."""
 
-    def __init__(self, graph: SagaGraph) -> None:
+
+class Order:
+    """The order of the steps of one saga, read off its triggers; nothing runs.
+
+    ``check`` is called in every loop that may become long, and raises where there is no more time.
+    """
+
+    def __init__(self, graph: SagaGraph, check: Callable[[], None] = _unchecked) -> None:
         self.graph = graph
+        self.check = check
         self._without: dict[str, frozenset[str]] = {}
         self._possible: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
         self._parted: dict[str, list[tuple[Ways, Ways]]] = {}
@@ -33,6 +41,7 @@ class Order:
         found = {graph.contract.starts, *graph.imports} | ({graph.contract.aborts} - {""})
         steps = [step for step in graph.steps.values() if step.trigger]
         while True:
+            self.check()
             before = len(found)
             for step in steps:
                 if any(option <= found for option in step.trigger):
@@ -47,6 +56,7 @@ class Order:
         """The cycles of steps, each once, beginning with the step by which it is entered."""
         found: dict[frozenset[str], tuple[str, ...]] = {}
         for name in self.graph.steps:
+            self.check()
             if name in self.after[name]:
                 members = [
                     each for each in self.graph.steps if each in self.after[name] and name in self.after[each]
@@ -73,6 +83,7 @@ class Order:
 
         A step that precedes it on one way only (``A | B``) is beside it, too: the other way may be taken.
         """
+        self.check()
         for other in self.graph.steps.values():
             if other.name == step.name or not other.trigger or other.name in self.after[step.name]:
                 continue
@@ -104,6 +115,7 @@ class Order:
 
     def possible(self, success: str) -> frozenset[str]:
         """Return the events that can come in a saga in which a success event comes."""
+        self.check()
         step = self.graph.steps[self.graph.outcome[success][0]]
         own = {step.name: success} if len(step.successes) > 1 else {}
         chosen = [{**way, **own} for ways in self._ways for way in ways if self._comes(step, way)]
@@ -115,6 +127,7 @@ class Order:
 
     def may_pass(self, deadline: HandlerEntry, step: Step) -> bool:
         """Whether a deadline may still pass when a step has succeeded, on a way not taken, too."""
+        self.check()
         watched = self.graph.steps.get(deadline.step)
         if watched is None or self.is_surely_before(watched, step):
             return False
@@ -141,6 +154,7 @@ class Order:
         return self._possible[key]
 
     def _closure(self, chosen: Mapping[str, str]) -> frozenset[str]:
+        self.check()
         graph = self.graph
         late = (name for deadline in graph.deadlines for name in deadline.emits.successes)
         never = {
@@ -165,6 +179,7 @@ class Order:
         """Whether no way leads both to the first step and, without it, to the second."""
         if not self._choices:
             return False
+        self.check()
         return any(
             any(self._comes_without(one, other, way) for way in apart)
             and not any(self._comes_without(one, other, way) for way in together)
@@ -216,6 +231,7 @@ class Order:
 
     def _led_to(self, event: str) -> set[str]:
         """Return the steps that an event leads to."""
+        self.check()
         found: set[str] = set()
         waiting = [event]
         while waiting:

@@ -18,12 +18,18 @@ Past = dict[str, frozenset[str]]
 """Of each event, the events that precede it in every run."""
 
 
-def past_of(graph: SagaGraph) -> Past:
-    """Return, for each event of a saga, the events that precede it in every run, itself included."""
+def past_of(graph: SagaGraph, check: Callable[[], None]) -> Past:
+    """Return, for each event of a saga, the events that precede it in every run, itself included.
+
+    ``check`` is called for each event, and raises where there is no more time.
+    """
     everything = frozenset(graph.outcome)
     past = dict.fromkeys(graph.outcome, everything)
     while True:
-        after = {name: _past(graph, past, name) & past[name] for name in past}
+        after: Past = {}
+        for name in past:
+            check()
+            after[name] = _past(graph, past, name) & past[name]
         if after == past:
             return past
         past = after

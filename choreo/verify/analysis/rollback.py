@@ -9,7 +9,7 @@ its answers can come in one saga.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ def declared(order: Order) -> Iterator[Declared]:
     for step in order.graph.steps.values():
         if not step.is_undone:
             continue
+        order.check()
         for success in step.successes:
             undo = step.compensation_for(success)
             if undo and not undo.derived and success in order.reachable:
@@ -64,6 +65,7 @@ def early_call(order: Order, each: Declared) -> tuple[Answers, list[Step]] | Non
     if not order.may_be_undone(each.success):
         return None
     for call in calls if each.undo.trigger else map(_alone, order.first_failures(each.success)):
+        order.check()
         still_open = _open_successors(order, each, call)
         if still_open:
             return call, still_open
@@ -79,11 +81,13 @@ def missing_calls(order: Order, each: Declared) -> list[Answers]:
     if each.needs.is_leaf:
         alone = map(_alone, sorted(set(order.first_failures(each.success))))
         return [call for call in alone if not _calls(each.undo, call)]
+    options = frozenset(each.undo.trigger)
     further = [answers for answers in _further_answers(order, each) if not named.isdisjoint(answers)]
     return [
         answers
         for answers in each.needs.alternatives
-        if not all(_calls(each.undo, answers.union(more)) for more in product(*further))
+        if answers not in options
+        and not all(_calls(each.undo, answers.union(more)) for more in _checked(order, product(*further)))
         and _may_come(order, answers)
     ]
 
@@ -141,7 +145,15 @@ def _further_answers(order: Order, each: Declared) -> Iterator[tuple[str, ...]]:
 def _may_come(order: Order, answers: Answers) -> bool:
     """Whether these answers can come in one saga: a compensation among them needs a failure elsewhere."""
     undone = [list(_undone_by(order.graph, name)) for name in sorted(answers)]
-    return any(_may_all_be_undone(order, way, all(undone)) for way in product(*filter(None, undone)))
+    ways = _checked(order, product(*filter(None, undone)))
+    return any(_may_all_be_undone(order, way, all(undone)) for way in ways)
+
+
+def _checked(order: Order, combinations: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Return combinations, as long as there is time: there may be very many."""
+    for each in combinations:
+        order.check()
+        yield each
 
 
 def _may_all_be_undone(order: Order, successes: tuple[str, ...], nothing_failed: bool) -> bool:

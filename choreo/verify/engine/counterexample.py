@@ -18,7 +18,7 @@ from choreo.verify.engine.violations import Violation
 
 def counterexamples(graph: SagaGraph, troubles: int, meter: Meter) -> Iterator[Violation]:
     """Return the violation that the search finds first in each slice of a saga."""
-    for part in slices(graph):
+    for part in slices(graph, meter.check):
         model = Model(part)
         found = Search(model, troubles).counterexample(meter)
         if found:

@@ -21,9 +21,9 @@ from choreo.verify.engine.run import Run
 def causal_runs(model: Model, troubles: int, meter: Meter) -> Iterator[Run]:
     """Return the runs of all scenarios with at most so many ``troubles``, the one without any first.
 
-    It ends early when a limit of the ``meter`` is reached.
+    It ends early where the ``meter`` has counted too many states, and raises where the time is over.
     """
-    waiting = _initial_paths(model, troubles)
+    waiting = _initial_paths(model, troubles, meter)
     while waiting and not meter.is_empty:
         path = waiting.pop()
         run = path.explore()
@@ -32,8 +32,8 @@ def causal_runs(model: Model, troubles: int, meter: Meter) -> Iterator[Run]:
         yield run
 
 
-def _initial_paths(model: Model, troubles: int) -> list[_ScenarioPath]:
-    path = _ScenarioPath(model, troubles)
+def _initial_paths(model: Model, troubles: int, meter: Meter) -> list[_ScenarioPath]:
+    path = _ScenarioPath(model, troubles, meter)
     early = path.fork()
     path.start()
     if not (model.graph.contract.aborts and troubles):
@@ -49,8 +49,9 @@ class _ScenarioPath(Path):
     ``shared`` is the number of events that it has in common with the path that it branched off from.
     """
 
-    def __init__(self, model: Model, troubles: int) -> None:
+    def __init__(self, model: Model, troubles: int, meter: Meter) -> None:
         super().__init__(model)
+        self._meter = meter
         self.branches: list[_ScenarioPath] = []
         self.shared = 0
         self._visited: dict[StateKey, tuple[Run, int, int]] = {}
@@ -71,6 +72,7 @@ class _ScenarioPath(Path):
         self.append(*self.model.cancelling, cause._replace(how="cancellation"))
 
     def on_action(self, step: str, cause: Cause) -> None:
+        self._meter.check()
         if self._choices == self.model.most_choices:
             self._default_steps.add(step)
         if self._may_go_wrong(step):
@@ -102,6 +104,7 @@ class _ScenarioPath(Path):
         return all(event.step != CANCEL for event in self.run.explored[self.read :])
 
     def on_read(self, cause: Cause) -> None:
+        self._meter.check()
         last = self.run.explored[cause.events[0]].step
         if self._may_be_cancelled and self._may_go_wrong(last):
             self._branch().cancel(f"cancelled after {last}", cause)
@@ -118,6 +121,7 @@ class _ScenarioPath(Path):
             self.release()
 
     def joins_another(self) -> bool:
+        self._meter.check()
         position = len(self.run.explored)
         run, there, troubles = self._visited.setdefault(self.state_key, (self.run, position, self._troubles))
         if run is self.run or troubles < self._troubles:

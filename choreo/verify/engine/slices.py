@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import combinations
+from itertools import chain, combinations
 
 from choreo.graph import SagaGraph, Step
 from choreo.graph.reverse_edges import resolved
 from choreo.manifest import Alternatives, HandlerEntry, in_order
 from choreo.outcome import COMPENSATABLE, START
+from choreo.verify.engine.budget import unlimited
 
 WHOLE = 8
 """A saga of up to so many steps, rows cut short, is searched whole."""
@@ -28,14 +29,22 @@ Ways = tuple[str, tuple[str, ...], tuple[str, ...]]
 """The step that leads to a fork, and two ways from there; the second is empty in a row."""
 
 
-def slices(graph: SagaGraph) -> Iterator[SagaGraph]:
-    """Return the slices of a saga, or the saga itself where it is small; each shape once."""
+def slices(graph: SagaGraph, check: Callable[[], None] = unlimited) -> Iterator[SagaGraph]:
+    """Return the slices of a saga, or the saga itself where it is small; each shape once.
+
+    ``check`` is called for each slice, and raises where there is no more time.
+    """
     whole = _forward(graph)
     if len(whole.steps) <= _SMALL and len(shortened(whole).steps) <= WHOLE:
         yield resolved(shortened(whole))
         return
     seen: set[object] = set()
-    for ways in dict.fromkeys((*_pairs(whole), *_windows(whole))):
+    several: set[Ways] = set()
+    for ways in chain(_pairs(whole), _windows(whole)):
+        check()
+        if ways in several:
+            continue
+        several.add(ways)
         part = shortened(_part(whole, *ways))
         shape = _shape(part)
         if shape not in seen:
@@ -137,6 +146,7 @@ def _part(graph: SagaGraph, source: str, one: tuple[str, ...], other: tuple[str,
     deadlines = (
         replace(each, trigger=_among(each.trigger, events) or (frozenset((starts,)),))
         for each in graph.deadlines
+        if each.step in names
     )
     return _of(graph, steps, deadlines)
 

@@ -1,7 +1,7 @@
-"""CHO901 inconclusive: a limit was reached before every run was explored.
+"""CHO901 inconclusive: a limit was reached before every rule was applied and every run explored.
 
-Why it is bad: nothing is proved of the runs that were not explored. `choreo verify` exits with 3, so that
-this is not taken for a pass.
+Why it is bad: nothing is proved of what was not looked at; the finding says where it stopped.
+`choreo verify` exits with 3, so that this is not taken for a pass.
 
 For example, a saga with many long parallel branches, each with failures and deadlines.
 
@@ -25,7 +25,8 @@ def unexplored(case: Case) -> Iterator[Finding]:
     if case.meter.exhausted:
         yield RULE.finding(
             case.graph.name,
-            f"not every run of {case.graph.name} was looked at: {case.meter.exhausted} were reached",
+            f"not every run of {case.graph.name} was looked at: {case.meter.exhausted} were reached"
+            f" in {case.meter.stopped_in}",
             why="what was not looked at is not proved",
             help="give it more room with --states and --seconds",
         )

@@ -42,7 +42,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find earlier events that need not have come, and triggers that are on another saga's topic."""
     yield from _on_other_topics(case)
     takers = [handler for handler in case.graph.handlers if handler.earlier]
-    past = past_of(case.graph) if takers else {}
+    past = past_of(case.graph, case.meter.check) if takers else {}
     for handler in takers:
         before = precede(case.graph, past, handler)
         for parameter in handler.parameters:
