@@ -53,9 +53,9 @@ def page(timeline: Timeline) -> str:
         f"<style>{look}</style></head><body><main>",
         *_head(timeline),
         *_waits(timeline),
-        '<h2>What happened</h2><figure class="card">',
+        '<h2>What happened</h2><figure class="card" id="picture">',
         picture(drawn, title),
-        f"<figcaption>{_CAPTION}</figcaption>",
+        f'<figcaption>{_CAPTION} <a href="#picture">Full size</a></figcaption>',
         "</figure>",
         *_remains(timeline),
         *_lines(timeline),
@@ -75,7 +75,9 @@ def _head(timeline: Timeline) -> Iterator[str]:
     yield '<dl class="facts">'
     for name, value in _facts(timeline):
         yield f"<div><dt>{markup(name)}</dt><dd>{markup(value)}</dd></div>"
-    yield "</dl>"
+    names = ", ".join(timeline.participants)
+    label = _many("participant", len(timeline.participants))
+    yield f'<div class="names"><dt>{label}</dt><dd>{markup(names)}</dd></div></dl>'
 
 
 def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
@@ -84,7 +86,6 @@ def _facts(timeline: Timeline) -> Iterator[tuple[str, str]]:
 
     yield "began (UTC)", iso_time(timeline.began).replace("T", " ").rstrip("Z")
     yield "from first to last", span(timeline.last - timeline.began)
-    yield _many("participant", len(timeline.participants)), str(len(timeline.participants))
     yield _many("event", len(timeline.events)), str(len(timeline.events))
     for name, number in (
         (_many("step undone", count("compensated"), "steps undone"), count("compensated")),

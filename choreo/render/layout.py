@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+from unicodedata import east_asian_width
 
 from choreo.escape import escaped
 from choreo.render.wording import TONES, Tone, published, published_and_reason, reason, short_step, span
@@ -89,7 +90,7 @@ class Layout:
 
 _PAUSE = 32
 """The height of a line for a pause."""
-_SMALL = 6.9
+_SMALL = 6.4
 """The width of a character below a box; generous, as fonts differ."""
 _BOLD, _PLAIN = 8.2, 7.6
 """The widths of a character of a label, and of what follows it."""
@@ -137,14 +138,28 @@ class _Column:
 
 def _width_of(label: str, what: str) -> float:
     """Return the width of a box around a label and what follows it."""
-    return len(label) * _BOLD + (len(what) + 1) * _PLAIN * bool(what) + _MARGIN
+    return _columns(label) * _BOLD + (len(what) + 1) * _PLAIN * bool(what) + _MARGIN
 
 
 def cut(text: str, fits: float) -> str:
-    """Return a text cut to a number of characters; the tooltip and the table have the whole text."""
+    """Return a text cut to the width of so many characters; the tooltip and the table have the whole text.
+
+    >>> cut("reserve_inventory", 9), cut("预订座位", 5)
+    ('reserve_…', '预订…')
+    """
     text = escaped(text)
     longest = max(int(fits), 4)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    if _columns(text) <= longest:
+        return text
+    end = len(text)
+    while _columns(text[:end]) >= longest:
+        end -= 1
+    return f"{text[:end]}…"
+
+
+def _columns(text: str) -> float:
+    """Return the width of a text in characters: capitals are wider, those of East Asia twice as wide."""
+    return sum(2.0 if east_asian_width(each) in "WF" else 1.3 if each.isupper() else 1.0 for each in text)
 
 
 def layout(timeline: Timeline) -> Layout:
@@ -201,7 +216,7 @@ def _lane_width(timeline: Timeline, rows: Iterable[tuple[int, Moment]]) -> float
         *(_ghost(each) for each in timeline.remaining),
     ]
     longest = max(_width_of(box.label, box.what) for box in boxes)
-    below = max(max(len(box.event), len(box.why)) * _SMALL for box in boxes)
+    below = max(max(_columns(box.event), _columns(box.why)) * _SMALL for box in boxes)
     return min(max(longest + 22, below + 12, _LANE[0]), _LANE[1])
 
 

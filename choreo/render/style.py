@@ -4,14 +4,26 @@ _POINTED = 300
 """The most boxes that get rules of their own for the pointer."""
 
 
+_TEXT_WIDTH = 1_240
+"""The greatest width of a page without a wide picture, in pixels."""
+
+_BESIDE = 84
+"""What a page needs beside its picture: paddings and borders."""
+
+
 def style(width: float, boxes: int) -> str:
     """Return the style sheet of a page whose picture has so many boxes and is so many pixels wide.
 
-    The picture shrinks a little before it scrolls. While the pointer is on a box, all other arrows are
+    The page is as wide as the picture where there is room. The picture shrinks with the page, so that all
+    participants are in sight; in full size, it scrolls. While the pointer is on a box, all other arrows are
     faded; while it is on a line of the table, the line's box is marked.
     """
-    narrow, wide = round(width * 0.8), round(width)
-    fit = f"@media screen {{ svg.story {{ min-width: {narrow}px; max-width: {wide}px; }} }}"
+    wide = round(width)
+    fit = (
+        f"@media screen {{ svg.story {{ max-width: {wide}px; }} "
+        f"#picture:target svg.story {{ min-width: {wide}px; }} "
+        f"main {{ max-width: {max(_TEXT_WIDTH, wide + _BESIDE)}px; }} }}"
+    )
     return "\n".join(
         [_STYLE.strip(), fit, *(_pointed(number) for number in range(1, boxes + 1)[:_POINTED]), ""]
     )
@@ -37,7 +49,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1240px; margin: 0 auto; padding: 40px 28px 56px; }
+main { margin: 0 auto; padding: 40px 28px 56px; }
 header p { margin: 0; }
 .type { color: var(--soft); font-size: 13px; letter-spacing: .04em; text-transform: uppercase; }
 h1 { margin: 2px 0 10px; font-size: 30px; line-height: 1.2; letter-spacing: -.015em;
@@ -53,11 +65,13 @@ h1 { margin: 2px 0 10px; font-size: 30px; line-height: 1.2; letter-spacing: -.01
 dl.facts { display: flex; flex-wrap: wrap; gap: 8px 36px; margin: 20px 0 28px; }
 dl.facts div { display: flex; flex-direction: column-reverse; }
 dl.facts dt { color: var(--soft); font-size: 13px; }
+dl.facts div.names dd { font-size: 15px; overflow-wrap: anywhere; }
 dl.facts dd { margin: 0; font-size: 19px; font-weight: 600; font-variant-numeric: tabular-nums; }
 h2 { margin: 36px 0 10px; font-size: 17px; letter-spacing: -.005em; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; overflow: auto; }
 figure.card { margin: 0; padding: 8px 12px 4px; }
 figcaption { padding: 6px 8px 10px; color: var(--soft); font-size: 13px; }
+figcaption a { color: inherit; white-space: nowrap; }
 svg.story { display: block; margin: 0 auto; width: 100%; height: auto; font-size: 13px; }
 .lane { stroke: var(--lane); stroke-width: 1.5; }
 rect.name { fill: var(--ink); }
@@ -98,11 +112,12 @@ table { width: 100%; border-collapse: collapse; font-size: 14px; }
 th { padding: 10px 14px 8px; text-align: left; color: var(--soft); font-weight: 500; font-size: 13px;
   border-bottom: 1px solid var(--line); white-space: nowrap; }
 td { padding: 7px 14px; vertical-align: top; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
+  overflow-wrap: anywhere; min-width: 6em; max-width: 40em; }
+td:last-child { min-width: 20em; }
 tbody tr:last-child td { border-bottom: 0; }
-td.number { text-align: right; white-space: nowrap; color: var(--soft);
+td.number { min-width: 0; text-align: right; white-space: nowrap; color: var(--soft);
   font-variant-numeric: tabular-nums; }
-td.who, td.step { white-space: nowrap; } td.move { white-space: nowrap; }
+td.who, td.step { min-width: 9em; max-width: 18em; } td.move { white-space: nowrap; }
 tr:target td { background: var(--busy-fill); }
 tbody tr { scroll-margin-top: 30vh; }
 .tone { font-weight: 600; } .tone.good { color: var(--good); } .tone.bad { color: var(--bad); }
@@ -117,8 +132,9 @@ footer { margin-top: 34px; color: var(--soft); font-size: 13px; }
     --good-fill: #edf8f1; --bad: #b0202b; --bad-fill: #fdf0f1; --back: #8a5208; --back-fill: #fdf6ea; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   main { max-width: none; padding: 0; } .card { overflow: visible; }
-  svg.story { max-width: 100%; min-width: 0; }
-  table { font-size: 11px; } th, td { padding: 4px 6px; } th, .quiet { font-size: 9px; }
+  svg.story { max-width: 100%; }
+  table { font-size: 11px; } th, td { padding: 4px 6px; }
+  td, td.who, td.step, td:last-child { min-width: 0; } th, .quiet { font-size: 9px; }
   td.move { white-space: normal; } .id { display: none; }
   tr, dl { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; } }
 @page { margin: 14mm; }

@@ -35,6 +35,10 @@ _SHARED = {
 }
 
 
+_NAME = 9.2
+"""The width of a character of a participant's name; generous, as fonts differ."""
+
+
 def picture(layout: Layout, title: str) -> str:
     """Return a layout as SVG; the boxes link to the lines of the table that have their numbers."""
     width, height = _round(layout.width), _round(layout.height)
@@ -76,10 +80,11 @@ def _lanes(layout: Layout) -> Iterator[str]:
     bottom = _round(layout.height - 10)
     for name, x in layout.lanes:
         yield f'<line class="lane" x1="{_round(x)}" y1="{TOP}" x2="{_round(x)}" y2="{bottom}"/>'
-        width = min(len(name) * 8.2 + 32, _room(layout) - 8)
-        left = _round(x - width / 2)
-        yield f'<rect class="name" x="{left}" y="14" width="{_round(width)}" height="30" rx="8"/>'
-        yield f'<text class="name" x="{_round(x)}" y="34">{markup(cut(name, (width - 16) / 8.2))}</text>'
+        width = min(len(name) * _NAME + 24, _room(layout) - 8)
+        left, shown = _round(x - width / 2), markup(cut(name, (width - 16) / _NAME))
+        yield f'<g><title>{markup(name)}</title><rect class="name" x="{left}" y="14" '
+        yield f'width="{_round(width)}" height="30" rx="8"/>'
+        yield f'<text class="name" x="{_round(x)}" y="34">{shown}</text></g>'
 
 
 def _tick(tick: Tick, width: float) -> str:

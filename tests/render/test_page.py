@@ -55,10 +55,10 @@ def timeline(request: pytest.FixtureRequest, travelled: Path) -> Timeline:
     return stuck_timeline(travelled) if request.param == "stuck" else timeline_named(travelled, request.param)
 
 
-def measured(looked: Look, written: str, *flags: str) -> dict[str, Any]:
+def measured(looked: Look, written: str, *flags: str, script: str = MEASURE) -> dict[str, Any]:
     """Measure a page with a script, which its own policy would forbid."""
     free = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", written)
-    dom = looked(free.replace("</body>", f"{MEASURE}</body>"), "--window-size=1280,900", *flags).dom
+    dom = looked(free.replace("</body>", f"{script}</body>"), "--window-size=1280,900", *flags).dom
     found = re.search(r'<pre id="told">(.*?)</pre>', dom, re.DOTALL)
     assert found, dom[-500:]
     told: dict[str, Any] = json.loads(
@@ -86,6 +86,93 @@ def test_its_texts_fit_their_boxes(looked: Look, timeline: Timeline) -> None:
     assert told["arrows"] >= 2
     assert told["lines"] == len(timeline.moments)
     assert not told["outside"]
+
+
+WIDTHS = """
+<script>
+const at = element => element.getBoundingClientRect();
+const told = {};
+for (const width of [320, 500, 800, 1280, 2400]) {
+  document.body.style.width = width + 'px';
+  const within = (inner, outer) => inner.left >= outer.left - 1 && inner.right <= outer.right + 1;
+  const heads = [...document.querySelectorAll('rect.name')].map(at);
+  const cells = [...document.querySelectorAll('td')];
+  told[width] = {
+    heads: heads.filter(each => each.width > 0 && within(each, at(document.querySelector('figure')))).length,
+    spilled: [...document.querySelectorAll('g > text.name')]
+      .filter(each => !within(at(each), at(each.previousElementSibling))).map(each => each.textContent),
+    covered: cells.filter(each => each.scrollWidth > each.clientWidth + 1).map(each => each.textContent),
+    tallest: Math.max(...[...document.querySelectorAll('tbody tr')].map(each => at(each).height)),
+    outside: [...document.querySelectorAll('main > *, h1, dd')]
+      .filter(each => at(each).right > width + 1).map(each => each.textContent),
+  };
+}
+document.body.innerHTML = '<pre id="told">' + JSON.stringify(told).replace(/</g, '&lt;') + '</pre>';
+</script>
+"""
+
+LONG = "_of_the_department_for_bookings_and_refunds_abroad"
+WHY = "ConnectionError: THE AIRLINE HAS NOT ANSWERED WITHIN ITS TIME " * 3
+
+
+def crowded(folder: Path, *, long: bool, observers: int) -> Timeline:
+    """Return a trip with long names of participants, or with many of them."""
+    views = views_in(folder, PLANS["mute"].trip_id)
+    longer = {view.participant: view.participant + LONG * long for view in views}
+    found = [
+        view._replace(
+            participant=longer[view.participant],
+            entries=[
+                row._replace(
+                    note=WHY if row.note and long else row.note,
+                    step=row.step.replace(f"{view.participant}.", f"{longer[view.participant]}."),
+                )
+                for row in view.entries
+            ],
+        )
+        for view in views
+    ]
+    watch = [views[0]._replace(participant=f"observer_{number}") for number in range(observers)]
+    return timeline_of([*found, *(each._replace(entries=each.entries[:2]) for each in watch)], LATER)
+
+
+@pytest.mark.parametrize(("long", "observers"), [(True, 0), (False, 14)])
+def test_every_participant_is_in_sight_at_any_width(
+    looked: Look, travelled: Path, long: bool, observers: int
+) -> None:
+    """The picture shrinks with the page, the tables scroll in their place, and nothing covers anything."""
+    crowd = crowded(travelled, long=long, observers=observers)
+    told = measured(looked, page(crowd), script=WIDTHS)
+    assert len(told) == 5
+    for width, seen in told.items():
+        assert seen["heads"] == len(crowd.participants), width
+        assert (seen["spilled"], seen["covered"], seen["outside"]) == ([], [], []), width
+        assert seen["tallest"] < 900, width
+    names = page(crowd).partition("<h2>")[0]
+    assert all(each in names for each in crowd.participants)
+
+
+def test_texts_below_the_boxes_stay_in_their_lanes(looked: Look, travelled: Path) -> None:
+    """However long they are, and in capitals."""
+    crowd = crowded(travelled, long=True, observers=0)
+    told = measured(looked, page(crowd), script=LANES)
+    assert told["texts"] > 8
+    assert told["beyond"] == []
+
+
+LANES = """
+<script>
+const at = element => element.getBoundingClientRect();
+const lanes = [...document.querySelectorAll('line.lane')].map(each => at(each).left);
+const half = (lanes[1] - lanes[0]) / 2;
+const texts = [...document.querySelectorAll('.moment .event, .moment .why')];
+const told = {
+  texts: texts.length,
+  beyond: texts.filter(each => at(each).width > 2 * half).map(each => each.textContent),
+};
+document.body.innerHTML = '<pre id="told">' + JSON.stringify(told).replace(/</g, '&lt;') + '</pre>';
+</script>
+"""
 
 
 def test_it_is_dark_where_that_is_preferred(looked: Look, travelled: Path) -> None:
