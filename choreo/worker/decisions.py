@@ -92,10 +92,11 @@ class Decisions:
         return self._carry_out(item, input, old, saga, decisions, attempt)
 
     def answer(self, item: Item, step: str) -> list[FollowUp]:
-        """Answer a step that was refused while the worker caught up, unless the saga has ended (R4)."""
+        """Answer a step that ended while the worker caught up, unless the saga has ended (R4)."""
         saga = self.instances.get(item.role, item.saga_id)
         answers: list[Decision] = []
-        steps.answer(saga, item.role.action[step], answers, "the saga is aborted")
+        reason = saga.step(step).reason or "the saga is aborted"
+        steps.answer(saga, item.role.action[step], answers, reason)
         return self._carry_out(item, None, saga.state_of(step), saga, answers)
 
     def _fold(self, item: Item, input: Input) -> tuple[Instance, StepState, list[Decision]]:

@@ -165,7 +165,10 @@ class Shop(Books):
 
     def is_quiet(self) -> bool:
         """Whether nothing is left to publish or to do."""
-        return all(store.next_due() is None and not store.unpublished(0, 1) for store in self.stores.values())
+        return all(
+            store.next_due() is None and store.next_due("doubt") is None and not store.unpublished(0, 1)
+            for store in self.stores.values()
+        )
 
 
 def _opener(store: SQLiteStore) -> Callable[[], SQLiteStore]:
