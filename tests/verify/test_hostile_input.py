@@ -141,15 +141,16 @@ def test_a_module_that_fails_is_one_line(project: Path, what: str) -> None:
 
 
 def test_a_folder_that_is_a_package_means_its_modules(project: Path) -> None:
-    """Unless it holds manifests; and one that holds neither says what is missing."""
+    """Also beside manifests, which hide no module; and one that holds neither says what is missing."""
     (project / "shop").mkdir()
     assert_refused(*_refusal(execute("verify", "shop", folder=project)), "shop holds no manifest")
     (project / "shop" / "__init__.py").write_text("")
     (project / "shop" / "sage.py").write_text(SAGE)
     assert execute("verify", "shop", folder=project).returncode == 0
     assert execute("manifest", "shop", "--output", "shop", folder=project).returncode == 0
-    (project / "shop" / "sage.py").write_text("raise RuntimeError")
     assert execute("verify", "shop", folder=project).returncode == 0
+    (project / "shop" / "sage.py").write_text("raise RuntimeError")
+    assert_refused(*_refusal(execute("verify", "shop", folder=project)), "importing shop.sage failed")
 
 
 def _refusal(done: subprocess.CompletedProcess[str]) -> tuple[int, str]:

@@ -269,8 +269,10 @@ class Savepoint:
     def _undo(self, mark: Mark, cause: BaseException | None) -> None:
         self._pending.undo(mark)
         if not self._connection.in_transaction:
-            # SQLite itself ends the transaction of a statement for which there is no room on the disk.
-            raise self._turn.error(cause) if isinstance(cause, sqlite3.Error) else transaction_lost()
+            # SQLite itself ends the transaction of a statement for which there is no room on the disk. Where
+            # a statement has ended it, all that SQLite says is that there is no such savepoint.
+            is_its_own = getattr(cause, "sqlite_errorcode", 0) & 0xFF not in (0, sqlite3.SQLITE_ERROR)
+            raise self._turn.error(cause) if is_its_own else transaction_lost()  # type: ignore[arg-type]
         try:
             self._execute(self._rollback)
         except sqlite3.Error as failure:
