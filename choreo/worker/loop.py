@@ -130,6 +130,7 @@ class Worker:
         self._has_calls = any(handler.is_outside for handler in participant.handlers)
         self._early: list[Finished] = []
         self._have_held = False
+        self._has_suspects = False
         self._backlog: deque[Record] = deque()
         self._acknowledged: list[int] = []
         self._refused: list[Refusal] = []
@@ -184,6 +185,7 @@ class Worker:
         if not self._enter():
             return False
         self._patience.until_done(lambda: self._claim(cluster))
+        self._has_suspects = self._store.next_due("doubt") is not None  # only a claim makes suspects
         self._topics.start()  # before anything is published, which a topic made anew would take
         if self._deaths:  # each time for longer, until the item is found in which the process ends
             self._be_careful(self._options.turn_items * 2 ** min(self._deaths - 1, 10))
@@ -547,7 +549,7 @@ class Worker:
         After several ends one at a time runs; while the worker is careful, beside no other call, which would
         be suspected too.
         """
-        rows = self._store.due(now, 1, "doubt")
+        rows = self._store.due(now, 1, "doubt") if self._has_suspects else ()
         if not rows:
             self._quiet.end()
         elif self._quiet.allows(rows[0].deaths) and self._has_place(rows[0]):
@@ -556,7 +558,7 @@ class Worker:
 
     def _is_blocked(self) -> bool:
         """Whether a row that was under way at several ends of the process waits for the calls under way."""
-        if not self._calls.out or self._calls.has_doubtful:
+        if not (self._has_suspects and self._calls.out) or self._calls.has_doubtful:
             return False
         return any(row.deaths > 1 for row in self._store.due(self._clock.now(), 1, "doubt"))
 
