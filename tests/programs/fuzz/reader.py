@@ -29,7 +29,7 @@ SECONDS = 1.0
 MEGABYTES = 64
 """The most memory that one record of at most 1 MB may take while it is handled."""
 
-REASONS = {"unreadable-body", "unreadable-headers", "unknown-fingerprint"}
+REASONS = {"reused-id", "unreadable-body", "unreadable-headers", "unknown-fingerprint"}
 
 Headers = Sequence[tuple[str, bytes | None]]
 
