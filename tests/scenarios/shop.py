@@ -166,7 +166,7 @@ class Shop(Books):
     def is_quiet(self) -> bool:
         """Whether nothing is left to publish or to do."""
         return all(
-            store.next_due() is None and store.next_due("doubt") is None and not store.unpublished(0, 1)
+            not store.unpublished(0, 1) and not store.db.execute("select 1 from schedule limit 1").fetchall()
             for store in self.stores.values()
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from choreo import Context, Participant, Permanent
+from choreo.worker import Worker
 from tests.worker.conftest import Rigs
 from tests.worker.services import Script, flight, hotel, prepare, ticket
 from tests.worker.trip import (
@@ -250,3 +251,20 @@ def test_a_void_outcome_is_recorded_and_dispatched_to_nobody(rig: Rigs) -> None:
     assert shop.published() == [HotelBooked("t")]
     shop.feed(TripBooked("t"))
     assert shop.saga().end == "completed"
+
+
+def test_a_worker_that_is_careful_after_a_crash_gives_answers_and_comes_to_rest(
+    rig: Rigs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal is not put off from one turn to the next until the worker is trusted again."""
+    shop, turns, turn = rig(hotel()), [], Worker.turn
+    monkeypatch.setattr(Worker, "turn", lambda worker: (turns.append(1), turn(worker))[1])
+    for number in range(3):
+        shop.close()  # without its release, as a crash leaves it
+        shop.append(TripRequested("t"), f"s{number}")
+        shop.append(FlightFull("t", "full"), f"s{number}")
+        shop.open()
+        shop.feed(FlightFull("u", "full"), TripRequested("u"), saga_id=f"live-{number}")
+        assert [type(each) for each in shop.published(f"s{number}")] == [HotelFull]
+        assert shop.due_in() is None
+    assert len(turns) < 200
