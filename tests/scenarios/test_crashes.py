@@ -35,8 +35,8 @@ SEEDS = 30 if FUZZ else 3
 EVERY = 1 if FUZZ else 3
 
 
-class Crash(BaseException):
-    """The process is gone; nothing catches it."""
+class Crash(KeyboardInterrupt):
+    """The process is gone: a handler may catch it, and no worker takes it for the fault of one."""
 
 
 class CrashPoint:

@@ -29,6 +29,7 @@ from tests.programs.soak.market.orders import orders, place
 from tests.programs.soak.market.payments import payments
 from tests.programs.soak.market.shipping import shipping
 from tests.programs.soak.market.stock import stock
+from tests.programs.soak.web import Journal
 from tests.scenarios.failing_calls import KINDS, BreakableConnection, BreakableLog, Breaker, Call, thinned
 from tests.worker.rig import ManualClock
 
@@ -47,14 +48,16 @@ class Market:
         self.stores: dict[str, SQLiteStore] = {}
         self._workers: dict[str, Worker] = {}
         self._folder = folder
-        self.ledger = Ledger(self.stores, folder / "world")
+        self.placed: dict[str, str] = {}
+        journal = Journal(self.placed, {}, set(), 0, 0)
+        self.ledger = Ledger(self.stores, folder / "world", lambda: journal, ())
         for each in PARTICIPANTS:
             self._open(each)
 
     def run(self, plan: str) -> None:
         """Carry one order through."""
-        order = OrderPlaced(f"o-{len(self.ledger.placed)}", plan)
-        self.ledger.placed[order.order_id] = plan
+        order = OrderPlaced(f"o-{len(self.placed)}", plan)
+        self.placed[order.order_id] = plan
         self._guarded(orders, lambda: place(order))
         while not self.stores["orders"].history(order.order_id):
             self._guarded(orders, lambda: place(order))
@@ -62,7 +65,7 @@ class Market:
 
     def end(self) -> str:
         """Return how the last order has ended."""
-        return self.stores["orders"].history(list(self.ledger.placed)[-1])[-1].saga_state
+        return self.stores["orders"].history(list(self.placed)[-1])[-1].saga_state
 
     def violations(self) -> list[str]:
         """Return everything that is not as it must be."""
