@@ -61,7 +61,7 @@ def claim(context: click.Context, /, target: str, store: str, **_cluster: Any) -
 
 
 def give_group(participant: Participant, store_id: str, cluster: options.Cluster) -> str:
-    """Give a participant's consumer group to a store; return the one that had it. Raises `LogError`."""
+    """Let a store have a participant's consumer group; return the one that had it. Raises `LogError`."""
     with output.quiet("choreo.kafka"):
         return claim_group(
             cluster.bootstrap,

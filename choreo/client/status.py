@@ -60,8 +60,7 @@ def _own_steps(saga: Instance, due: dict[tuple[str, str], int]) -> Iterator[Wait
     for step, progress in saga.steps.items():
         if progress.activity == "idle":
             continue
-        task = "compensation" if progress.state == "compensating" else "action"
-        until = due.get((task, step)) if progress.activity == "waiting" else None
+        until = due.get((progress.task, step)) if progress.activity == "waiting" else None
         yield Wait(step, _WHY[progress.activity], _time(until))  # type: ignore[arg-type]
 
 

@@ -174,7 +174,7 @@ def claim_group(
     patience: float = 60.0,
     on_wait: Callable[[], None] = lambda: None,
 ) -> str:
-    """Give a group without members to a store; return the store that had it, empty where none had.
+    """Let a store have a group without members; return the one that had it, empty where none had.
 
     A worker that has ended may be a member until its session is over: that is waited for, ``patience``
     seconds at most, and ``on_wait`` is called first. Raises `LogError` where the group still has members, or

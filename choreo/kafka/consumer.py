@@ -370,7 +370,7 @@ class KafkaConsumer:
         return TopicPartition(*partition, offset)
 
     def _warn_of_waiting(self) -> None:
-        """Say once a minute which partitions can't be read."""
+        """Log once a minute which partitions can't be read."""
         now = time.monotonic()
         late = sorted(each for each, since in self._arriving.items() if now - since > _LATE)
         if late and now - self._warned > _WARNING_PAUSE:

@@ -252,7 +252,7 @@ class Store(Protocol):
         ...
 
     def trim(self) -> None:
-        """Give back room on the disk that is needed no more; called once a second, outside of a turn."""
+        """Free room on the disk that is needed no more; called once a second, outside of a turn."""
         ...
 
     def changed(self) -> bool:

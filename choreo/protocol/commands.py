@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
 from choreo.protocol import steps
-from choreo.protocol.decisions import Answer, Bury, Decision, Expire, Publish, Queue, Run, Task
+from choreo.protocol.decisions import Answer, Bury, Decision, Expire, Publish, Queue, Run
 from choreo.protocol.inputs import (
     Begin,
     Buried,
@@ -156,13 +156,12 @@ def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision
     if progress.state in _ENDED:
         _answer_late(saga, action, out, progress.reason)
         return
-    task: Task = "compensation" if progress.state == "compensating" else "action"
     reason = steps.unfit(role, saga)
     if reason:
-        out.append(Bury(task, action.step, reason))
+        out.append(Bury(progress.task, action.step, reason))
         return
     saga.steps[action.step] = progress._replace(activity="queued")
-    out.append(Queue(task, action.step))
+    out.append(Queue(progress.task, action.step))
 
 
 def discarded(role: Role, saga: Instance, command: Discarded, out: list[Decision]) -> None:

@@ -37,6 +37,11 @@ class Progress(NamedTuple):
     reason: str = ""
     failure: str = ""
 
+    @property
+    def task(self) -> Literal["action", "compensation"]:
+        """The task of the schedule that the step's handler is, in this state."""
+        return "compensation" if self.state == "compensating" else "action"
+
 
 PENDING = Progress()
 

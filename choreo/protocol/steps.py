@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT, Outcome, StepState
-from choreo.protocol.decisions import Answer, Bury, Decision, Drop, Moved, Queue, Task
+from choreo.protocol.decisions import Answer, Bury, Decision, Drop, Moved, Queue
 from choreo.protocol.instance import PENDING, Instance, Progress
 from choreo.protocol.role import Action, Compensation, Role, compensation_for
 
@@ -173,8 +173,7 @@ def _catch_up(role: Role, saga: Instance, out: list[Decision]) -> None:
     for action in role.actions:
         progress = saga.step(action.step)
         if progress.activity in ("queued", "waiting"):
-            task: Task = "compensation" if progress.state == "compensating" else "action"
-            out.append(Queue(task, action.step))
+            out.append(Queue(progress.task, action.step))
         elif saga.outcomes.get(action.step) == TIMED_OUT:
             timed_out(saga, action, out)
         else:

@@ -42,7 +42,7 @@ def work_of(replay: Replay) -> Iterator[Work]:
     """Yield all work that a saga asks of its participant."""
     saga = replay.saga
     for step, progress in saga.steps.items():
-        task = "compensation" if progress.state == "compensating" else "action"
+        task = progress.task
         is_dead = progress.activity == "dead"
         withheld = saga.unowned and progress.activity in ("queued", "waiting")
         if (is_dead or progress.activity != "idle") and not withheld:

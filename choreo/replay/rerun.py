@@ -80,10 +80,8 @@ class Rerun:
         try:
             if entry.input in ("observed", "due"):
                 return self._handlers.named(entry.step)
-            undoes = saga.step(entry.step).state == "compensating"
-            return self._handlers.of_step(
-                entry.saga_type, "compensation" if undoes else "action", entry.step, saga
-            )
+            task = saga.step(entry.step).task
+            return self._handlers.of_step(entry.saga_type, task, entry.step, saga)
         except (KeyError, StopIteration):
             return None
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from choreo.errors import ChoreoError, LifespanError, LogError, Permanent, StoreError, TurnLost
+from choreo.escape import escaped
 
 MAX_REASON = 1_000
 """The greatest length of a reason that is published or stored, in characters."""
@@ -132,10 +133,7 @@ def _libraries() -> tuple[str, ...]:
 
 
 def _one_line(text: str, most: int) -> str:
-    short = text if len(text) <= most else f"{text[: most - 1]}…"
-    if short.isprintable():
-        return short
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in short)
+    return escaped(text if len(text) <= most else f"{text[: most - 1]}…")
 
 
 def _plain(text: str) -> str:

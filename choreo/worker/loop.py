@@ -777,7 +777,7 @@ class Worker:
             self._store.release()
 
     def _let_go(self) -> None:
-        """Give the store up, as well as that is possible, after an error of the surroundings."""
+        """Release the store, as well as that is possible, after an error of the surroundings."""
         with suppress(ChoreoError), self._store.turn():
             self._store.release()
 

@@ -85,7 +85,7 @@ def rebuild(
 
 
 def _claim(participant: Participant, store_id: str, cluster: options.Cluster) -> None:
-    """Give the participant's consumer group to the rebuilt store, or tell how to do it later."""
+    """Let the rebuilt store have the participant's consumer group, or name the command for later."""
     try:
         give_group(participant, store_id, cluster)
     except LogError as error:
