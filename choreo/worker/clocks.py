@@ -37,7 +37,7 @@ class Clocks:
         self._clock = clock
         self._stamped_by_broker = stamped_by_broker
         self._off: dict[str, int] = {}
-        self._began = clock.now() / 1000 - clock.monotonic()
+        self._began = float("inf")
         self._next = 0.0
 
     def look(self, records: Sequence[Record]) -> None:
@@ -57,7 +57,10 @@ class Clocks:
             self._note(whose, off)
 
     def was_set_back(self, monotonic: float) -> bool:
-        """Whether this host's clock was set back since this was last asked; ``monotonic`` is the time now."""
+        """Whether this host's clock was set back since this was last asked; ``monotonic`` is the time now.
+
+        It may have been when this is asked first, as nobody knows what time the last process had.
+        """
         before, self._began = self._began, self._clock.now() / 1000 - monotonic
         return self._began < before - 1
 

@@ -218,7 +218,6 @@ class Worker:
                 self._participant.prepare(self._store.db)
             self._store.recall()
             self._processor.take_up_versions()
-            self._processor.pull_in()
 
     def run(self) -> None:
         """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave the group."""

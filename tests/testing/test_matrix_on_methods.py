@@ -20,7 +20,6 @@ from examples.orders.orders import orders, place_order
 
 ROOT = Path(__file__).parents[2]
 CHOSEN = ("poison",)
-CASES = sum(cell.kind in ("", *CHOSEN) for cell in cells_of((orders, inventory)))
 
 TESTS = """
 import unittest
@@ -151,7 +150,7 @@ def test_pytest_runs_every_case_of_each(folder: Path) -> None:
     seen = run(folder, "pytest", "-q", "-p", "no:cacheprovider", "test_shapes.py")
     found = re.search(r"(\d+) passed(?:, (\d+) skipped)?", seen)
     assert found, seen
-    assert sum(int(each or 0) for each in found.groups()) == 13 * CASES, seen
+    assert sum(int(each or 0) for each in found.groups()) == 13 * _cases(), seen
     assert "failed" not in seen
 
 
@@ -181,3 +180,8 @@ def test_a_call_without_a_case_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="order is called without one of its cases"):
         order()
+
+
+def _cases() -> int:
+    """Return the number of cases of a matrix of the two participants."""
+    return sum(cell.kind in ("", *CHOSEN) for cell in cells_of((orders, inventory)))

@@ -59,7 +59,10 @@ def settle(world: World) -> None:
 
 
 def test_sagas_in_flight_go_on_to_their_end(world: World, saga_harness: Opened) -> None:
-    """Each participant publishes what its outbox holds, and does what is due; the books balance."""
+    """Each participant publishes what its outbox holds, and does what is due; the books balance.
+
+    A call that was out when the process ended is called again once all else is quiet, so trips end later.
+    """
     settle(world)
     harness = saga_harness(*world.participants, folder=world.folder)
     world.tell_again(harness)
@@ -67,7 +70,10 @@ def test_sagas_in_flight_go_on_to_their_end(world: World, saga_harness: Opened) 
     harness.run()
     ends = {saga_id: _end(harness, saga_id) for saga_id in world.sagas()}
     assert ends == json.loads(world.golden("ends.json"))
-    assert _published(harness, known) == json.loads(world.golden("published.json"))
+    published, golden = _published(harness, known), json.loads(world.golden("published.json"))
+    if world.example == "travel":
+        published, golden = _without_times(published), _without_times(golden)
+    assert published == golden
     assert _waiting(harness) == []
     assert [each for each in world.balance(harness.databases) if not each.holds] == []
     harness.close()
@@ -111,6 +117,13 @@ def _waiting(harness: Harness) -> list[object]:
         row for database in databases for table in tables for row in database.execute(table).fetchall()
     ]
     return [*waiting, *harness.letters()]
+
+
+def _without_times(published: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    return {
+        saga_id: [[[each for each in headers if each[0] != "ce_time"], body] for headers, body in records]
+        for saga_id, records in published.items()
+    }
 
 
 def _published(harness: Harness, known: int) -> dict[str, list[Any]]:
