@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,13 @@ from tests.broker.kafka_jars import Unavailable
 from tests.broker.shared import shared_broker
 
 BROKERS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
+
+
+@pytest.fixture(autouse=True)
+def default_interrupt() -> None:
+    """Let an interrupt interrupt, though the shell that runs the tests ignores it, as for a job behind."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def unavailable(error: Exception) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +21,3 @@ def shop(
     opened = Shop(any_broker, tmp_path)
     yield opened
     opened.close()
-
-
-@pytest.fixture(autouse=True)
-def default_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a KeyboardInterrupt be a real one, whatever handler of SIGINT another test has left."""
-    monkeypatch.setattr("choreo.worker.failure.signal.getsignal", lambda _: signal.default_int_handler)
