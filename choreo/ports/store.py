@@ -259,6 +259,13 @@ class Store(Protocol):
         """Whether another connection has committed since the last call, which is cheap to find out."""
         ...
 
+    def check_files(self) -> None:
+        """Raise `StoreGone` where the store's files were deleted, moved or replaced since it was opened.
+
+        A turn that commits looks by itself.
+        """
+        ...
+
     def close(self) -> None:
         """Close the database."""
         ...

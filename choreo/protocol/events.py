@@ -50,13 +50,14 @@ def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision])
     """Fold one event, in the order of the topic (R1)."""
     said = hash((event.step, event.outcome, event.type))
     known = saga.seen.get(event.id)
-    is_other = known is not None and known != said
-    if saga.pruned or known == said or (is_other and (event.id, said) in saga.seen):
+    if known is None and not saga.pruned:
+        saga.seen[event.id] = said
+        _fold_new(role, saga, event, out)
+    elif saga.pruned or known == said or (event.id, said) in saga.seen:
         out.append(Ignored("duplicate"))
-        return
-    saga.seen[(event.id, said) if is_other else event.id] = said
-    _fold_new(role, saga, event, out)
-    if is_other:
+    else:
+        saga.seen[event.id, said] = said
+        _fold_new(role, saga, event, out)
         out.append(Bury("event", event.step, f"{REUSED_ID}: {_REUSED}"))
 
 

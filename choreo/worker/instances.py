@@ -37,8 +37,10 @@ def stored_instance(store: Store, role: Role, saga_id: str) -> Instance:
     """Return a saga as its rows fold to, empty for an unknown one."""
     saga_type = role.contract.saga
     entries = store.history(saga_id, saga_type)
+    if not entries:
+        return Instance()
     saga = rebuild(role, entries)
-    if entries and not saga.keyed_by_id:
+    if not saga.keyed_by_id:
         saga.keyed_by_id = store.is_keyed_by_id(saga_id, saga_type)
     return saga
 

@@ -265,6 +265,8 @@ class Worker:
             self._start_calls()
             self._next_due = self._look_ahead()  # the started calls have time limits
         self._publish()
+        if not done:
+            self._store.check_files()
         self._look_around()
         if self._quiet.is_awaited:
             self._listen(done)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from choreo import cloudevents, telemetry
 from choreo.errors import HeadersError
-from choreo.outcome import PIVOT
+from choreo.outcome import FAILED, PIVOT
 from choreo.participant import NOTHING_SHARED, Context, Handler, NoDatabase, Participant
 from choreo.ports import Clock, Codec, Refusal, Store
 from choreo.protocol import (
@@ -202,7 +202,8 @@ class Processor:
             handler = self._handlers.of_step(row.saga_type, row.task, row.name, saga)
         else:
             handler = self._handlers.named(row.name)
-        context = self._context(item, saga, handler, row.attempt, self._clock.now())
+        attempted, now = max(row.attempt, 0) + 1, self._clock.now()
+        context = _context(item, saga, handler, self._store.db, attempted, now)
         result = failed(handler, context, error, redact=self._redact)
         self._complete(self._conclude(item, handler, result, row.attempt))
 
@@ -261,7 +262,7 @@ class Processor:
 
     def _queue(self, item: Item, task: str, name: str) -> list[FollowUp]:
         """Run a handler that is due now, or put it on the schedule."""
-        saga = self.instances.get(item.role, item.saga_id)
+        saga, saga_type = self.instances.get(item.role, item.saga_id), item.saga_type
         if task == "observer" and saga.observers[name][0] != item.trigger.envelope.id:
             # The next waiting event has a turn of its own, so that a long queue doesn't make this one long.
             waiting = Scheduled(item.saga_id, item.saga_type, task, name, saga.observers[name][0], 0)
@@ -271,12 +272,12 @@ class Processor:
             return []
         where = item.trigger
         dispatches = self._partitions.dispatches(where.topic, where.partition)
-        if not dispatches or self._handlers.is_scheduled(item.saga_type, task, name):
+        if not dispatches or self._handlers.is_scheduled(saga_type, task, name):
             self._schedule.put(item, task, name, self._clock.now())
             return []
         if task == "observer":
             return self._observe_in_order(item, saga, name, 0)
-        return self._attempt(item, saga, self._handlers.of_step(item.saga_type, task, name, saga), 0)
+        return self._attempt(item, saga, self._handlers.of_step(saga_type, task, name, saga), 0)
 
     def _due_beside(self, item: Item, row: Scheduled) -> list[FollowUp]:
         """Process a due row of no step: an observer, a deadline, or a postponed answer."""
@@ -363,7 +364,7 @@ class Processor:
         now = self._clock.now()
         if handler.timeout is not None and now > expires_at(handler.timeout, item.trigger):
             return self._time_out(item, handler)
-        context = self._context(item, saga, handler, tried, now, deaths)
+        context = _context(item, saga, handler, self._store.db, max(tried, 0) + deaths + 1, now)
         binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
         span = telemetry.UNTRACED
         if self._is_traced:
@@ -372,11 +373,6 @@ class Processor:
         with span:
             result = attempt(self._store, self._codec, handler, binding, context, redact=self._redact)
             return self._conclude(item, handler, result._replace(at=now), tried)
-
-    def _context(
-        self, item: Item, saga: Instance, handler: Handler, tried: int, now: int, deaths: int = 0
-    ) -> Context:
-        return _context(item, saga, handler, self._store.db, max(tried, 0) + deaths + 1, now)
 
     def _bury_deadly(self, item: Item, row: Scheduled) -> list[FollowUp]:
         """Bury a handler in which the process has ended too often."""
@@ -395,7 +391,7 @@ class Processor:
             return self._dead_letters.bury(
                 item, handler.task, handler.known_as, result.reason, result.detail, result.tried
             )
-        if isinstance(result, Ended):
+        if isinstance(result, Ended) and result.outcome == FAILED:
             progress = self.instances.get(item.role, item.saga_id).step(result.step)
             result = result.after_attempts(item.role.action[result.step], progress)
         said = NO_EVENT._replace(detail=attempt.detail) if attempt.detail else NO_EVENT

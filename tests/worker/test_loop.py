@@ -12,6 +12,7 @@ import pytest
 from choreo.errors import Fenced, LogError, StoreError, StoreMismatch
 from choreo.ports import Assignment, Taken
 from choreo.records import Partition
+from choreo.store.sqlite.guard import Guard
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker, MemoryLog
 from choreo.worker import Options, Worker
@@ -433,3 +434,21 @@ def test_a_late_refusal_that_can_not_be_built_is_a_dead_letter(rig: Rigs) -> Non
     (letter,) = shop.letters()
     assert letter.reason == "unanswerable"
     assert shop.published() == []
+
+
+def test_a_turn_prepares_no_statement_anew(rig: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite asks the guard at each preparation: from the second saga on, only for the two commits."""
+    asked: list[tuple[Any, ...]] = []
+    judge = Guard._authorize
+
+    def note(guard: Guard, *what: Any) -> int:
+        asked.append(what)
+        return judge(guard, *what)
+
+    monkeypatch.setattr(Guard, "_authorize", note)
+    shop = rig(hotel())
+    for saga_id in ("s1", "s2"):
+        asked.clear()
+        shop.append(TripRequested("t"), saga_id)
+        shop.settle()
+    assert [what[1] for what in asked] == ["COMMIT", "COMMIT"]

@@ -34,6 +34,12 @@ _PASSING = frozenset(
 )
 """The kinds of errors that pass: another process, the disk or the machine is the cause."""
 
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection is in the way."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 _MOVED = sqlite3.SQLITE_READONLY_DBMOVED
 
 

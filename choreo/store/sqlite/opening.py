@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from choreo.drafts import make_private
 from choreo.errors import StoreError
-from choreo.store.sqlite.errors import refuse_unidentified, refuse_views, store_error
+from choreo.store.sqlite.errors import is_busy, refuse_unidentified, refuse_views, store_error
 from choreo.store.sqlite.files import identity_of
 from choreo.store.sqlite.forks import opened, refuse_inherited
 from choreo.store.sqlite.guard import GuardedConnection
@@ -58,6 +58,7 @@ def open_database(
         refuse_views(connection, name)
         db = _prepared(connection, name, busy_timeout)
         refuse_unidentified(connection, name)
+        connection.execute("PRAGMA busy_timeout = 0")  # from now on, the turn waits
         return db
     except (sqlite3.Error, UnicodeError) as error:
         connection.close()
@@ -108,7 +109,6 @@ def _write_ahead(connection: sqlite3.Connection, busy_timeout: float) -> str:
         try:
             return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
         except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > give_up:
+            if not is_busy(error) or time.monotonic() > give_up:
                 raise
             time.sleep(0.005)

@@ -219,13 +219,12 @@ class SQLiteSagaLog:
         """Remove what was erased or pruned from the disk, outside of a turn; return whether it is gone."""
         if whole:
             self._rows("VACUUM")
-        (patience,) = self._rows("PRAGMA busy_timeout")[0]
         # Nobody can write while a checkpoint waits for a reader: so it waits briefly, and often.
         self._rows(f"PRAGMA busy_timeout = {_PATIENCE}")
         try:
             return any(self._is_emptied(attempt) for attempt in range(_ATTEMPTS))
         finally:
-            self._rows(f"PRAGMA busy_timeout = {patience}")
+            self._rows("PRAGMA busy_timeout = 0")
 
     def _is_emptied(self, attempt: int) -> bool:
         """Whether all of the write-ahead log was moved into the database; others may write before."""
@@ -262,7 +261,9 @@ class SQLiteSagaLog:
 
     def _change(self, sql: str, *values: object) -> sqlite3.Cursor:
         try:
-            return self._connection.execute(sql, values)
+            if self._turn.is_open:
+                return self._connection.execute(sql, values)
+            return self._turn.patiently(sql, values)
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
 

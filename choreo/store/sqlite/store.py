@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from sqlite_utils import Database
 
@@ -25,6 +25,15 @@ from choreo.store.sqlite.saga_log import SQLiteSagaLog
 from choreo.store.sqlite.turn import Claim, Savepoint, Turn
 from choreo.store.sqlite.wal import WriteAheadLog
 
+
+def _of_each_lane(sql: str) -> Mapping[str, str]:
+    """Return a statement for each lane, with the lane in its text.
+
+    As one of the indices is of one lane, SQLite plans a statement anew whenever a parameter has another lane.
+    """
+    return {lane: sql.replace("lane = ?", f"lane = '{lane}'") for lane in get_args(Lane)}
+
+
 _LETTER_FIELDS = DeadLetter._fields[:-1]  # all but the id, which the database gives
 
 _HISTORY = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? AND saga_type = ? ORDER BY id"
@@ -41,23 +50,23 @@ _UNPUBLISHED = f"SELECT {columns(Unpublished._fields)} FROM outbox WHERE seq > ?
 _SCHEDULED = (
     f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? AND saga_type = ? ORDER BY id"
 )
-_DUE = (
+_DUE = _of_each_lane(
     f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ? ORDER BY due, id LIMIT ?"
 )
-_DOUBTED = (
+_DOUBTED = _of_each_lane(
     f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE lane = ? AND due <= ?"
     " ORDER BY deaths, due, id LIMIT ?"
 )
 _POSTPONED = (
     f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE due > ? AND task <> 'deadline' ORDER BY id"
 )
-_NEXT_DUE = "SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1"
+_NEXT_DUE = _of_each_lane("SELECT due FROM schedule WHERE lane = ? ORDER BY due LIMIT 1")
 _OVERDUE = f"""
 SELECT {columns(Scheduled._fields)} FROM schedule
 WHERE lane = 'call' AND until > 0 AND until < ? ORDER BY until, id LIMIT ?
 """
 _NEXT_LIMIT = "SELECT until FROM schedule WHERE lane = 'call' AND until > 0 ORDER BY until LIMIT 1"
-_WAITING = "SELECT count(*), ifnull(min(due), 0) FROM schedule WHERE lane = ? AND due <= ?"
+_WAITING = _of_each_lane("SELECT count(*), ifnull(min(due), 0) FROM schedule WHERE lane = ? AND due <= ?")
 _ITS_LANE = "CASE task WHEN 'compensation' THEN 'undo' ELSE 'call' END"
 _RECALL = "UPDATE schedule SET lane = 'doubt', deaths = deaths + 1 WHERE lane = 'out'"
 # An older choreo kept compensations in the lane of actions.
@@ -278,8 +287,8 @@ class SQLiteStore:
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
         """Return what is due in a lane at ``now``, the oldest first, then in the order of scheduling."""
         self._write()
-        sql = _DOUBTED if lane == "doubt" else _DUE
-        return [Scheduled._make(row) for row in self._rows(sql, lane, now, limit)]
+        sql = (_DOUBTED if lane == "doubt" else _DUE)[lane]
+        return [Scheduled._make(row) for row in self._rows(sql, now, limit)]
 
     def postponed(self, now: int) -> Sequence[Scheduled]:
         """Return the rows, other than deadlines, that are due after ``now``."""
@@ -289,7 +298,7 @@ class SQLiteStore:
     def next_due(self, lane: Lane = "turn") -> int | None:
         """Return when the next row of a lane is due; None where there is none."""
         self._write()
-        rows = self._rows(_NEXT_DUE, lane)
+        rows = self._rows(_NEXT_DUE[lane])
         return rows[0][0] if rows else None
 
     def overdue(self, now: int, limit: int) -> Sequence[Scheduled]:
@@ -306,7 +315,7 @@ class SQLiteStore:
     def waiting(self, lane: Lane, now: int) -> tuple[int, int]:
         """Return how many rows of a lane are due at ``now``, and since when the oldest is; 0 for none."""
         self._write()
-        count, since = self._rows(_WAITING, lane, now)[0]
+        count, since = self._rows(_WAITING[lane], now)[0]
         return count, since
 
     def claim(self) -> int:
@@ -455,11 +464,7 @@ class SQLiteStore:
         self._wal.trim()
 
     def changed(self) -> bool:
-        """Whether another connection has committed since the last call; cheap.
-
-        Raises `StoreGone` where the store's files were deleted, moved or replaced since it was opened.
-        """
-        self._files.check()
+        """Whether another connection has committed since the last call; cheap."""
         before, self._data_version = self._data_version, self._rows(_DATA_VERSION)[0][0]
         return bool(before != self._data_version)
 
@@ -485,7 +490,9 @@ class SQLiteStore:
 
     def _change(self, sql: str, *values: object) -> sqlite3.Cursor:
         try:
-            return self._connection.execute(sql, values)
+            if self._turn.is_open:
+                return self._connection.execute(sql, values)
+            return self._turn.patiently(sql, values)
         except sqlite3.Error as error:
             raise (turn_error if self._turn.is_open else store_error)(self._path, error) from error
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
 from choreo.errors import Fenced, NestedTransaction, StoreError, TransactionControl, TurnLost
 from choreo.store.sqlite import forks
-from choreo.store.sqlite.errors import store_error, turn_error
+from choreo.store.sqlite.errors import is_busy, store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection, inherited
 from choreo.store.sqlite.nesting import Occupation, is_inside, refuse_inside
@@ -82,7 +82,6 @@ class Turn:
     ) -> None:
         self._path = path
         self._patience = patience
-        self._wait_as_ever = f"PRAGMA busy_timeout = {round(patience * 1000)}"
         self._files = files
         self._moves = moves
         self._key = connection.identity or id(connection)
@@ -131,7 +130,7 @@ class Turn:
             raise StoreError("a transaction is open already", hint="commit it before the turn")
         try:
             self._guard.renew(self._connection)
-            self._begin()
+            self.patiently(_BEGIN)
             self._claim.check()
             self._pending.begin()
             self._occupation = Occupation(self._key, moves=self._moves)
@@ -144,28 +143,22 @@ class Turn:
             self._end()
             raise
 
-    def _begin(self) -> None:
-        """Begin the transaction, as soon as no other writer has one.
+    def patiently(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Execute a statement outside of a turn, as soon as no other process is in its way.
 
         SQLite's lock has no queue, and its own wait looks less and less often: whoever looks seldom finds the
-        lock taken each time. So all writers of a store look equally often.
+        lock taken each time. So all writers of a store look equally often, and SQLite's wait is off.
         """
-        self._connection.execute("PRAGMA busy_timeout = 0")
-        give_up = time.monotonic() + self._patience
-        try:
-            while not self._has_begun(give_up):
-                time.sleep(_LOOK_SECONDS)
-        finally:
-            self._connection.execute(self._wait_as_ever)
-
-    def _has_begun(self, give_up: float) -> bool:
-        try:
-            self._connection.execute(_BEGIN)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            return False
-        return True
+        give_up = 0.0
+        while True:
+            try:
+                return self._connection.execute(sql, values)
+            except sqlite3.OperationalError as error:
+                now = time.monotonic()
+                give_up = give_up or now + self._patience
+                if not is_busy(error) or now > give_up:
+                    raise
+            time.sleep(_LOOK_SECONDS)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -259,7 +252,7 @@ class Savepoint:
         except sqlite3.Error as failure:
             self._undo(mark, failure)
             # For a savepoint, "busy" means that a statement is still running: the handler's fault.
-            if getattr(failure, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+            if not is_busy(failure):
                 raise self._turn.error(failure) from failure
             raise TransactionControl(
                 f"a statement was left unfinished inside a turn: {failure}",

@@ -61,15 +61,11 @@ class WriteAheadLog:
 
     def _checkpoint(self) -> bool:
         """Write the log back and truncate it; whether that was possible."""
-        before = self._connection.execute("PRAGMA busy_timeout").fetchone()[0]
         try:
-            self._connection.execute("PRAGMA busy_timeout = 0")
             return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.OperationalError as error:  # of a full disk, say: the next turn tells
             _log.debug("the checkpoint of %s: %s", self._path, error)
             return False
-        finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {before}")
 
 
 def readers_of(path: str) -> list[str]:
