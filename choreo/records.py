@@ -121,10 +121,13 @@ class Unpublished(NamedTuple):
     seq: int = 0
 
 
-Lane = Literal["turn", "call", "undo", "out", "doubt", "held-turn", "held-call", "held-undo", "held-doubt"]
+Lane = Literal[
+    "turn", "call", "undo", "out", "doubt", "held-turn", "held-call", "held-undo", "held-doubt", "record"
+]
 """How a due handler runs: inside the turn, or as a call outside of it (an action in ``call``, a compensation
 in ``undo``, each with room of its own); ``out`` is one under way, and ``doubt`` one that was under way at an
-end of the process, and waits until all else is done.
+end of the process, and waits until all else is done. A row in ``record`` is never due: it counts how often a
+record was about to be imported.
 
 Work that is due while the partition of its saga isn't live is held, and goes back to its lane later."""
 

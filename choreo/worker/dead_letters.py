@@ -27,6 +27,9 @@ UNKNOWN_HANDLER = "unknown-handler"
 PROCESS_ENDED = "process-ended"
 """The reason of a dead letter of a handler during which the process has ended again and again."""
 
+MAX_DEATHS = 3
+"""So many ends of the process during a handler, or an import, bury it."""
+
 UNWORKABLE = "unworkable"
 """The reason of a dead letter of a row of the schedule, or a record, with which nothing can be done."""
 
@@ -153,6 +156,11 @@ def dead_letter(
         trigger.body,
         attempt,
     )
+
+
+def ended_detail(deaths: int) -> str:
+    """Return the detail of a dead letter with the reason `PROCESS_ENDED`."""
+    return f"the process has ended {deaths} times while it ran" if deaths > 1 else "the process has ended"
 
 
 def unreadable_record(record: Record, reason: str, detail: str, now: int) -> DeadLetter:

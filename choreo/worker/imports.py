@@ -12,9 +12,9 @@ from choreo.outcome import CANCEL, START
 from choreo.participant import Participant
 from choreo.participant.external import External
 from choreo.ports import Clock, Codec, Store
-from choreo.records import DeadLetter, Record
+from choreo.records import DeadLetter, Record, Scheduled
 from choreo.worker.bodies import refuse_too_long
-from choreo.worker.dead_letters import unreadable_record
+from choreo.worker.dead_letters import PROCESS_ENDED, REQUEUE, ended_detail, unreadable_record
 from choreo.worker.failure import detail_of, is_interrupt, text_of
 from choreo.worker.outbox import Publisher
 
@@ -45,10 +45,34 @@ class Imports:
             if external.is_import:
                 self.topics.setdefault(external.topic, []).append(external)
 
-    def take(self, record: Record) -> None:
-        """Import the event of a record, if it has one that belongs to a saga."""
+    def take(self, record: Record, *, is_marked: bool = False) -> None:
+        """Import the event of a record, if it has one that belongs to a saga.
+
+        One that is marked, and in which the process has ended, is set aside until all else is done.
+        """
+        has_ended = is_marked and self.unmark(record) > 1
         for external in self.topics[record.topic]:
-            self._import(external, record)
+            if has_ended:
+                self._set_aside(external, record)
+            else:
+                self._import(external, record)
+
+    def mark(self, record: Record) -> bool:
+        """Count that a record is about to be imported, which may end the process; whether it has before."""
+        row = self._mark_of(record)
+        self._store.schedule((row._replace(attempt=row.attempt + 1),))
+        return row.attempt > 0
+
+    def unmark(self, record: Record) -> int:
+        """Remove the mark of a record, and return how often it was about to be imported."""
+        row = self._mark_of(record)
+        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
+        return row.attempt
+
+    def _mark_of(self, record: Record) -> Scheduled:
+        name = f"{record.topic}[{record.partition}]@{record.offset}"
+        rows = (row for row in self._store.scheduled("", "") if row.name == name)
+        return next(rows, Scheduled("", "", IMPORT, name, "", due=0, lane="record"))
 
     def take_again(self, letter: DeadLetter) -> None:
         """Import the record of a dead letter, with its edited body where there is one."""
@@ -68,7 +92,7 @@ class Imports:
         except BaseException as error:  # of an unreadable body, or of the service's own functions
             if is_interrupt(error):
                 raise
-            self._bury(external, record, error)
+            self._bury(external, record, *self._told(error))
 
     def _read(self, external: External, record: Record) -> Any:
         if external.decode is None and dict(record.headers).get("ce_type") != external.name.encode():
@@ -97,9 +121,22 @@ class Imports:
         kind = {START: "start", CANCEL: "cancellation"}.get(step, "external")
         self._publisher.publish(external.saga, saga_id, step, kind, event)
 
-    def _bury(self, external: External, record: Record, error: BaseException) -> None:
+    def _told(self, error: BaseException) -> tuple[str, str]:
+        """Return the reason and the detail of a dead letter."""
         reason = "unknown-fingerprint" if isinstance(error, UnknownFingerprint) else "unimportable"
         detail = text_of(error) if isinstance(error, ChoreoError) else detail_of(error, redact=self._redact)
+        return reason, detail
+
+    def _set_aside(self, external: External, record: Record) -> None:
+        """Import a record later, as a requeued dead letter during which the process has ended."""
+        number = self._bury(external, record, PROCESS_ENDED, ended_detail(1))
+        comment = "tried again once all else is done"
+        self._store.close_dead_letter(number, "requeued", comment, self._clock.now())
+        assert external.saga is not None
+        row = Scheduled("", external.saga.name, REQUEUE, str(number), "", due=0, lane="doubt", deaths=1)
+        self._store.schedule((row,))
+
+    def _bury(self, external: External, record: Record, reason: str, detail: str) -> int:
         assert external.saga is not None
         letter = unreadable_record(record, reason, detail, self._clock.now())._replace(
             saga_type=external.saga.name,
@@ -111,6 +148,7 @@ class Imports:
         log.error(
             "dead letter %d: %s at %s[%d]@%d", number, reason, record.topic, record.partition, record.offset
         )
+        return number
 
 
 def _record_of(letter: DeadLetter) -> Record:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice, takewhile
 from typing import Any
 
 from choreo.errors import ChoreoError, Fenced, StoreError, StoreUnavailable
@@ -374,7 +375,7 @@ class Worker:
         try:
             with self._store.turn():
                 self._take_answers()
-                done = self._do_records(deadline, taken) + len(finished)
+                done = self._do_records(deadline, taken, self._options.turn_items) + len(finished)
                 for each in finished:
                     self._processor.end_call(each)
                 for call in extended:
@@ -491,10 +492,10 @@ class Worker:
             return False
         return self._next_due <= self._clock.now()
 
-    def _do_records(self, deadline: float, taken: list[Record]) -> int:
+    def _do_records(self, deadline: float, taken: list[Record], limit: int) -> int:
         """Process delivered records until the turn's time is over, and save the positions."""
         before = dict(self._partitions.positions)
-        while self._backlog and len(taken) < self._options.turn_items:
+        while self._backlog and len(taken) < limit:
             record = self._backlog.popleft()
             taken.append(record)
             if self._partitions.advance(record):
@@ -604,21 +605,30 @@ class Worker:
         return done
 
     def _do_records_alone(self) -> int:
-        """Fold delivered records together, or the first of them where that fails."""
+        """Fold delivered records together, or the first of them where that fails; import them one by one."""
         if not self._backlog:
             return 0
+        records = islice(self._backlog, self._options.turn_items)
+        limit = sum(1 for _ in takewhile(lambda each: not self._processor.is_import(each), records))
+        if not limit:
+            record = self._backlog[0]
+            if self._one(lambda _: self._processor.mark_import(record)):
+                self._has_calls = self._has_suspects = True
+            return self._do_record_alone(record)
         deadline = self._clock.monotonic() + self._options.turn_seconds
         before = dict(self._partitions.positions)
         taken: list[Record] = []
         try:
             with self._store.turn():
-                return self._do_records(deadline, taken)
+                return self._do_records(deadline, taken, limit)
         except Exception as error:
             self._undo(before, taken)
             if not is_of_an_item(error):
                 self._unsure = _Work()
                 raise
-        record = self._backlog[0]
+        return self._do_record_alone(self._backlog[0])
+
+    def _do_record_alone(self, record: Record) -> int:
         self._one(
             lambda _: self._advance(record, self._processor.record),
             lambda error: self._advance(record, lambda each: self._processor.bury_record(each, error)),
@@ -645,7 +655,8 @@ class Worker:
         row = next(iter(self._due_alone(now)), None)
         if row is None:
             is_in_doubt = self._quiet.is_awaited or self._is_blocked()
-            if not (overdue or self._backlog or is_in_doubt):
+            # What is held for a partition that isn't live yet may be what ended the process.
+            if self._partitions.complete and not (overdue or self._backlog or is_in_doubt):
                 self._stop_being_careful()
             return len(overdue)
         if not self._partitions.complete and self._one(lambda _: self._holds(row)):

@@ -32,11 +32,13 @@ from choreo.worker.calls import Call, Finished, Limit
 from choreo.worker.clocks import Clocks
 from choreo.worker.dead_letters import (
     DISCARD,
+    MAX_DEATHS,
     PROCESS_ENDED,
     REQUEUE,
     UNKNOWN_HANDLER,
     UNWORKABLE,
     DeadLetters,
+    ended_detail,
     log,
     settle_in_turn,
 )
@@ -50,9 +52,6 @@ from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
 from choreo.worker.schedule import Schedule, due_after, expires_at
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
-
-MAX_DEATHS = 3
-"""So many ends of the process during a handler bury it."""
 
 
 class Processor:
@@ -109,7 +108,7 @@ class Processor:
         """Fold one record of a topic and run its follow-ups; an unreadable one becomes a dead letter."""
         if record.topic in self._imports.topics:
             if not self._partitions.is_before_start(record):
-                self._imports.take(record)
+                self._imports.take(record, is_marked=self._partitions.postpones)
             return
         try:
             envelope = cloudevents.read(record)
@@ -124,6 +123,14 @@ class Processor:
             trigger = trigger._replace(time=record_time(trigger.time, self._clock.now()))
         item = Item(self._roles[envelope.saga_type], record.topic, envelope.saga_id, trigger)
         self._complete(self._decisions.apply(item, envelope))
+
+    def is_import(self, record: Record) -> bool:
+        """Whether a record is of a topic whose events are imported, by functions of the service."""
+        return record.topic in self._imports.topics
+
+    def mark_import(self, record: Record) -> bool:
+        """Write that a record is about to be imported; whether the process has ended in it before."""
+        return self._imports.mark(record)
 
     def due(self, row: Scheduled, *, has_room: bool = True) -> Call | None:
         """Process a due row, if the current state of the saga still requires it.
@@ -176,8 +183,6 @@ class Processor:
 
     def mark(self, row: Scheduled) -> None:
         """Write that a row is under way, so that an end of the process in it is counted."""
-        if self._handlers.is_outside(row.saga_type, row.task, row.name):
-            return  # that is written when its call begins
         if (
             self._handlers.is_partial_inside(row.saga_type, row.task, row.name)
             and row.saga_type in self._roles
@@ -214,6 +219,8 @@ class Processor:
 
     def bury_record(self, record: Record, error: BaseException) -> None:
         """Bury a record that can't be folded."""
+        if self.is_import(record):
+            self._imports.unmark(record)
         self._dead_letters.bury_record(record, detail_of(error, redact=self._redact), UNWORKABLE)
 
     def end_call(self, finished: Finished) -> None:
@@ -376,7 +383,7 @@ class Processor:
 
     def _bury_deadly(self, item: Item, row: Scheduled) -> list[FollowUp]:
         """Bury a handler in which the process has ended too often."""
-        detail = f"the process has ended {row.deaths} times while it ran"
+        detail = ended_detail(row.deaths)
         task = "action" if row.task == "answer" else row.task
         return self._dead_letters.bury(item, task, row.name, PROCESS_ENDED, detail, max(row.attempt, 0))
 
@@ -423,6 +430,9 @@ class Processor:
         """Requeue or discard a dead letter that an operator has settled."""
         letter = self._store.dead_letter(int(row.name))
         if letter is None:  # removed from the database by hand
+            return
+        if row.deaths >= MAX_DEATHS:
+            self._dead_letters.reopen(letter, PROCESS_ENDED, ended_detail(row.deaths))
             return
         if letter.task in (IMPORT, PUBLICATION):
             self._settle_record(letter, row.task)

@@ -9,10 +9,11 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from choreo import Context, Participant, Saga
+from choreo import Context, External, Participant, Saga
 from choreo.avro import AvroCodec
 from choreo.cloudevents import headers_of
 from choreo.envelope import Envelope, event_id
@@ -23,10 +24,12 @@ from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from tests.worker.rig import NOON, ManualClock
-from tests.worker.test_poison import EVENTS, Asked, Failed, Finished, OtherFailed, declare_step
+from tests.worker.test_poison import EVENTS, Asked, Failed, Finished, Late, OtherFailed, declare_step
 
 LATE = 5
 """So many turns later a record is delivered."""
+
+SAGAS = ("good-1", "bad", "good-2")
 
 WAYS = {
     "exit": lambda: os._exit(9),
@@ -79,7 +82,9 @@ class LateLog:
 
 def service(runs: str, task: str, way: str) -> Participant:
     """Return a participant of which one handler ends the process, for the saga ``bad``."""
-    made = Participant("w", sagas=[Saga("p", starts=Asked, completes=Finished, fails=Failed)])
+    imported = External(Late, topic="elsewhere", saga_id=lambda late: str(late.n), decode=decoder(task, way))
+    saga = Saga("p", starts=Asked, completes=Finished, fails=Failed)
+    made = Participant("w", sagas=[saga], external=[imported])
 
     def act(which: str, answer: Any, ctx: Context) -> Any:
         if (ctx.saga_id, which) == ("bad", task):
@@ -95,9 +100,34 @@ def service(runs: str, task: str, way: str) -> Participant:
     return made
 
 
+def decoder(task: str, way: str) -> Callable[[bytes], Any]:
+    """Return a function that decodes an import, and ends the process for the saga ``bad``."""
+
+    def decode(value: bytes) -> Late:
+        if (value, task) == (b"bad", "import"):
+            WAYS[way]()
+        return Late(value.decode())
+
+    return decode
+
+
+class DeadlyCodec(AvroCodec):
+    """Ends the process while it decodes the start of the saga ``bad``, where that is the ``task``."""
+
+    def __init__(self, task: str, way: str) -> None:
+        super().__init__(EVENTS)
+        self._end = WAYS[way] if task == "decoding" else None
+
+    def decode(self, type_name: str, body: bytes | None) -> object:
+        event = super().decode(type_name, body)
+        if self._end and event == Asked("bad"):
+            self._end()
+        return event
+
+
 def send(broker: MemoryBroker, event: Any, step: str, outcome: Any) -> None:
     """Publish an event of another participant, for each saga."""
-    for saga_id in ("good-1", "bad", "good-2"):
+    for saga_id in SAGAS:
         name = event_name(event)
         identity = event_id(saga_id, "p", step, outcome, name)
         kind = "start" if step == "start" else "compensatable"
@@ -120,10 +150,12 @@ def main(folder: Path, runs: str, task: str, way: str) -> None:
     broker = KeptBroker(folder / "topic", clock)
     if is_first:
         send(broker, Asked, "start", "succeeded")
+        for saga_id in SAGAS:
+            broker.append("elsewhere", b"any", (), saga_id.encode())
     store = SQLiteStore(folder / "w.db")
     log: Any = LateLog(broker.log("w"))
     made = service(runs, task, way)
-    worker = Worker(made, store, log, AvroCodec(EVENTS), clock, Options(idle_seconds=0.0))
+    worker = Worker(made, store, log, DeadlyCodec(task, way), clock, Options(idle_seconds=0.0))
     worker.start()
     rest(worker)
     if is_first and task == "compensation":

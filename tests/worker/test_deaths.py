@@ -19,11 +19,17 @@ GOOD = ("good-1", "good-2")
 
 EVERY = [
     (runs, task, way)
-    for task in ("action", "compensation", "observer")
-    for runs in (("inside",) if task == "observer" else ("inside", "async", "blocking"))
+    for task in ("action", "compensation", "observer", "decoding", "import")
+    for runs in (("inside",) if task in ("observer", "import") else ("inside", "async", "blocking"))
     for way in ("exit", "kill", "segfault")
 ]
-CASES = [("inside", "action", "exit"), ("async", "compensation", "kill"), ("inside", "observer", "exit")]
+CASES = [
+    ("inside", "action", "exit"),
+    ("async", "compensation", "kill"),
+    ("inside", "observer", "exit"),
+    ("blocking", "decoding", "segfault"),
+    ("inside", "import", "kill"),
+]
 if os.environ.get("CHOREO_FUZZ"):
     CASES = EVERY
 
@@ -33,7 +39,7 @@ def test_a_handler_in_which_the_process_ends_is_buried(
     tmp_path: Path, runs: str, task: str, way: str
 ) -> None:
     """The sagas beside it are done, and their events are back, by the third start; then it is a letter."""
-    answer = "p.Undone" if task == "compensation" else "p.Acted"
+    answer = {"compensation": "p.Undone", "import": "p.Late"}.get(task, "p.Acted")
     codes: list[int] = []
     while not codes or (codes[-1] and len(codes) < MOST):
         command = [sys.executable, "-m", "tests.worker.dying", str(tmp_path), runs, task, way]
@@ -45,8 +51,9 @@ def test_a_handler_in_which_the_process_ends_is_buried(
     assert codes[-1] == 0
     assert all(codes[:-1])
     with closing(SQLiteStore(tmp_path / "w.db")) as store:
-        (letter,) = store.dead_letters()
-        assert (letter.saga_id, letter.reason) == ("bad", "process-ended")
+        (letter,) = store.open_letters("process-ended")
+        assert (letter.saga_id or "bad", letter.reason) == ("bad", "process-ended")
+        assert (letter.task == "import") == (letter.value == b"bad")
         assert "3 times" in letter.detail
         (_, last) = store.db.execute("select id, deaths from choreo_store").fetchone()
         assert last > 0  # it ends without a stop here, too
