@@ -79,7 +79,7 @@ class SchemaFolders:
         interval: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folders = [Path(folder) for folder in folders]
+        self._folders = [Path(folder).absolute() for folder in folders]
         self._interval = interval
         self._clock = clock
         self._scanned: float | None = None

@@ -81,7 +81,7 @@ def connect(
 def _path(name: str, value: object) -> Path:
     if not isinstance(value, str | PathLike) or not str(value):
         raise wrong_argument(name, value, "a path", hint=f'{name}="a/path", or a pathlib.Path')
-    return Path(value)
+    return Path(value).absolute()  # of the moment of the call: a server may change its working directory
 
 
 _LOOK_SECONDS = 0.02

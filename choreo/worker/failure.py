@@ -121,8 +121,14 @@ def _place(trace: TracebackType | None) -> str:
     own = [each for each in frames if not each[0].co_filename.startswith(_libraries())]
     code, line = own[-1] if own else frames[0]
     name = code.co_filename
-    folder = str(Path.cwd()) + os.sep
-    return _one_line(f"{name.removeprefix(folder)}:{line} in {code.co_name}", 200)
+    return _one_line(f"{name.removeprefix(_working_folder())}:{line} in {code.co_name}", 200)
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd() + os.sep
+    except OSError:  # it was deleted under the process
+        return ""
 
 
 @cache

@@ -16,6 +16,7 @@ import pytest
 from choreo import Participant, connect
 from choreo.errors import StoreError, StoreGone, StoreMismatch
 from choreo.store.sqlite.store import SQLiteStore
+from choreo.worker.failure import detail_of
 from tests.worker.conftest import Rigs, rig
 from tests.worker.services import agency
 from tests.worker.trip import TripRequested
@@ -23,6 +24,35 @@ from tests.worker.trip import TripRequested
 __all__ = ["rig"]
 
 Damage = Callable[[Path], None]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_working_directory_that_changes_matters_to_nobody(
+    rig: Rigs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_deleted: bool
+) -> None:
+    """A handler changes it, or it is deleted: the worker and the web process go on with their store."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(home)
+    made = agency()
+    with connect(made, "agency.db"), closing(SQLiteStore("agency.db")) as store:
+        with made.transaction() as tx:
+            tx.start(TripRequested("t"), "s1")
+        monkeypatch.chdir(elsewhere)
+        if is_deleted:
+            elsewhere.rmdir()
+        store.changed()
+        store.trim()
+        with made.transaction() as tx:
+            tx.start(TripRequested("t"), "s2")
+        with store.turn():
+            assert {row.saga_id for row in store.unpublished(0, 9)} == {"s1", "s2"}
+    assert "attempt" in detail_of(ValueError("attempt"))
+    with pytest.raises(LookupError) as raised:
+        raise LookupError("x")
+    assert "test_files.py" in detail_of(raised.value)
+    assert [each.name for each in home.iterdir()] == ["agency.db"]
 
 
 def deleted(path: Path) -> None:

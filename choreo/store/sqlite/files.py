@@ -25,19 +25,20 @@ class Files:
     """The database file of an open store, its write-ahead log and its index, as they were when it was opened.
 
     SQLite goes on with files that are deleted, moved or replaced under it: what it writes there is lost.
-    Nobody but the last process that closes a store may delete the two beside it.
+    Nobody but the last process that closes a store may delete the two beside it. A relative path is that of
+    the opening, whatever the working directory is later: a handler may change it.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         names = () if path == ":memory:" else (path, *(f"{path}{each}" for each in _BESIDE))
-        found = ((name, identity_of(name)) for name in names)
-        self._known = [(name, identity) for name, identity in found if identity is not None]
+        found = ((name, os.path.abspath(name)) for name in names)
+        self._known = [(name, at, known) for name, at in found if (known := identity_of(at)) is not None]
 
     def check(self) -> None:
         """Raise `StoreGone` where one of the files is gone, or is another."""
-        for name, known in self._known:
-            found = identity_of(name)
+        for name, at, known in self._known:
+            found = identity_of(at)
             if found != known:
                 raise self._gone(name, is_gone=found is None)
 

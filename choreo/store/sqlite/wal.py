@@ -31,7 +31,7 @@ class WriteAheadLog:
     """
 
     def __init__(self, path: str, connection: sqlite3.Connection) -> None:
-        self._path = path
+        self._path = os.path.abspath(path)  # a handler may change the working directory
         self._connection = connection
         self._next = 0.0
         self._warned = -_WARNING_PAUSE
