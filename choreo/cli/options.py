@@ -86,13 +86,11 @@ calls = _setting(
     help="How many actions may be called at the same time outside of the transaction (async def, "
     "blocking=True), and how many compensations. The others wait in the store. Default: 200.",
 )
-drain = click.option(
-    "--drain",
+drain = _setting(
+    "drain",
+    5.0,
     type=click.FloatRange(0, 86_400),
-    default=5.0,
     metavar="SECONDS",
-    envvar="CHOREO_DRAIN",
-    show_envvar=True,
     help="How long a stop waits for the calls under way; none begins meanwhile. Those that are left are "
     "called again, with the same key, after the next start. Default: 5.",
 )

@@ -25,6 +25,7 @@ KEYS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "schemas": _TEXT,
     "lock": _TEXT,
     "calls": _COUNT,
+    "drain": ((int, float), "a number of seconds"),
     "partitions": _COUNT,
     "replication": _COUNT,
     "modules": ((list,), "a list of texts"),

@@ -20,8 +20,8 @@ def style(width: float, boxes: int) -> str:
     """
     wide = round(width)
     fit = (
-        f"@media screen {{ svg.story {{ max-width: {wide}px; }} "
-        f"#picture:target svg.story {{ min-width: {wide}px; }} "
+        f"@media screen {{ svg.timeline {{ max-width: {wide}px; }} "
+        f"#picture:target svg.timeline {{ min-width: {wide}px; }} "
         f"main {{ max-width: {max(_TEXT_WIDTH, wide + _BESIDE)}px; }} }}"
     )
     return "\n".join(
@@ -72,7 +72,7 @@ h2 { margin: 36px 0 10px; font-size: 17px; letter-spacing: -.005em; }
 figure.card { margin: 0; padding: 8px 12px 4px; }
 figcaption { padding: 6px 8px 10px; color: var(--soft); font-size: 13px; }
 figcaption a { color: inherit; white-space: nowrap; }
-svg.story { display: block; margin: 0 auto; width: 100%; height: auto; font-size: 13px; }
+svg.timeline { display: block; margin: 0 auto; width: 100%; height: auto; font-size: 13px; }
 .lane { stroke: var(--lane); stroke-width: 1.5; }
 rect.name { fill: var(--ink); }
 text.name { fill: var(--card); text-anchor: middle; font-weight: 600; font-size: 14px; }
@@ -132,7 +132,7 @@ footer { margin-top: 34px; color: var(--soft); font-size: 13px; }
     --good-fill: #edf8f1; --bad: #b0202b; --bad-fill: #fdf0f1; --back: #8a5208; --back-fill: #fdf6ea; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   main { max-width: none; padding: 0; } .card { overflow: visible; }
-  svg.story { max-width: 100%; }
+  svg.timeline { max-width: 100%; }
   table { font-size: 11px; } th, td { padding: 4px 6px; }
   td, td.who, td.step, td:last-child { min-width: 0; } th, .quiet { font-size: 9px; }
   td.move { white-space: normal; } .id { display: none; }

@@ -44,7 +44,7 @@ def picture(layout: Layout, title: str) -> str:
     width, height = _round(layout.width), _round(layout.height)
     return "\n".join(
         [
-            f'<svg class="story" viewBox="0 0 {width} {height}" width="{width}" '
+            f'<svg class="timeline" viewBox="0 0 {width} {height}" width="{width}" '
             f'role="img" aria-label="{markup(title)}" xmlns="http://www.w3.org/2000/svg">',
             _definitions(),
             *_lanes(layout),

@@ -17,7 +17,7 @@ from choreo.testing.moves import NOTHING, Budget, Move
 from choreo.testing.plain import call
 from choreo.testing.schedule import Chooser, Schedule, Scripted, Seeded, shrink
 from choreo.testing.simulation import Violation
-from choreo.testing.story import telling
+from choreo.testing.account import telling
 
 _SHRINK_SECONDS = 60
 """The time within which a failing schedule is shrunk."""

@@ -12,7 +12,7 @@ from choreo.testing.effects import Effect
 from choreo.testing.harness import Harness
 from choreo.testing.history import SagaHistory
 from choreo.testing.simulation import Violation
-from choreo.testing.story import story
+from choreo.testing.account import account_of
 
 _MOST_ROWS = 1_000
 
@@ -38,7 +38,7 @@ def check(harness: Harness) -> None:
             saga_type, saga_id = blamed
             check_saga(harness, _sagas(harness)[saga_type], saga_id)
     except Violation as violation:
-        raise Violation(violation.complaint, story(harness, blamed)) from None
+        raise Violation(violation.complaint, account_of(harness, blamed)) from None
 
 
 def check_quiet(harness: Harness) -> None:

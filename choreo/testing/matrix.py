@@ -20,7 +20,7 @@ from choreo.testing.invariants import check, require
 from choreo.testing.plain import call, refuse_async, refuse_unplain
 from choreo.testing.schedule import Seeded
 from choreo.testing.simulation import Violation
-from choreo.testing.story import telling
+from choreo.testing.account import telling
 
 Invariant = Callable[..., object]
 """A function of all participants' databases by name, and of fixtures by name, that is called at rest. It

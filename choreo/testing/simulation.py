@@ -34,13 +34,13 @@ MAX_REQUEUES = 5
 class Violation(AssertionError):
     """Raised when a saga, or choreo itself, violates an invariant in a test.
 
-    The message is the ``complaint``, then the ``story``: the timeline of the saga, and the moves before.
+    The message is the ``complaint``, then the ``account``: the timeline of the saga, and the moves before.
     """
 
-    def __init__(self, complaint: str, story: str = "") -> None:
-        super().__init__(f"{complaint}\n{story}" if story else complaint)
+    def __init__(self, complaint: str, account: str = "") -> None:
+        super().__init__(f"{complaint}\n{account}" if account else complaint)
         self.complaint = complaint
-        self.story = story
+        self.account = account
 
 
 class Simulation:
@@ -124,7 +124,7 @@ class Simulation:
     def fingerprint(self) -> tuple[Any, ...]:
         """Return a value that is equal for two simulations that behave alike from here on.
 
-        It contains the history of each participant: two runs that differ only in the order of moves of
+        It contains the hiaccount of each participant: two runs that differ only in the order of moves of
         different participants are equal (Mazurkiewicz, *Trace theory*, 1987).
         """
         processes = tuple(

@@ -23,7 +23,7 @@ from choreo.testing.harness import Harness
 from choreo.testing.invariants import check, require
 from choreo.testing.plain import call
 from choreo.testing.schedule import Schedule
-from choreo.testing.story import telling
+from choreo.testing.account import telling
 
 try:
     from hypothesis import reject

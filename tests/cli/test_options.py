@@ -21,6 +21,7 @@ from choreo.errors import ConfigurationError
 @options.embedded
 @options.start
 @options.partitions
+@options.drain
 @click.pass_context
 def show(context: click.Context, /, **values: Any) -> None:
     cluster = options.chosen_cluster(context)
@@ -39,7 +40,7 @@ def project(folder: Path) -> Path:
     """Write a project whose file sets everything."""
     (folder / "pyproject.toml").write_text(
         "[tool.choreo]\n"
-        "store = 'data/{participant}.db'\nbootstrap = 'file:9092'\npartitions = 3\n"
+        "store = 'data/{participant}.db'\nbootstrap = 'file:9092'\npartitions = 3\ndrain = 9\n"
         "from = 2026-01-31T12:00:00Z\n"
         "kafka = {'security.protocol' = 'SSL', 'linger.ms' = 5}\n"
     )
@@ -51,12 +52,16 @@ def test_an_option_wins_over_the_environment_and_that_over_the_file(project: Pat
     assert shown("--bootstrap", "option:9092", env=env)["bootstrap"] == "option:9092"
     assert shown(env=env)["bootstrap"] == "environment:9092"
     assert shown()["bootstrap"] == "file:9092"
+    assert shown("--drain", "7", env={"CHOREO_DRAIN": "8"})["drain"] == 7
+    assert shown(env={"CHOREO_DRAIN": "8"})["drain"] == 8
+    assert shown()["drain"] == 9
 
 
 def test_a_default_comes_last() -> None:
     found = shown("--bootstrap", "x:1")
     assert found["store"] == "{participant}.db"
     assert found["partitions"] == 12
+    assert found["drain"] == 5
     assert found["start"] == "earliest"
 
 

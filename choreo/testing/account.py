@@ -1,4 +1,4 @@
-"""The story of a failed test: the timeline of each saga, what was done to it, and the last moves."""
+"""The account of a failed test: the timeline of each saga, what was done to it, and the last moves."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _MOST_ROWS = 1_000
 
 @contextmanager
 def telling(harness: Harness) -> Iterator[None]:
-    """Add the story of all sagas to whatever is raised inside and has none."""
+    """Add the account of all sagas to whatever is raised inside and has none."""
     try:
         yield
     except Violation as violation:
-        if violation.story:
+        if violation.account:
             raise
-        raise Violation(violation.complaint, story(harness)) from violation.__cause__
+        raise Violation(violation.complaint, account_of(harness)) from violation.__cause__
     except Exception as error:
         if harness.sagas():
-            error.add_note(story(harness))
+            error.add_note(account_of(harness))
         raise
 
 
-def story(harness: Harness, blamed: tuple[str, str] | None = None) -> str:
+def account_of(harness: Harness, blamed: tuple[str, str] | None = None) -> str:
     """Return the timeline of the blamed saga, a type and an id, or of the first ones, and how it came."""
     sagas = [blamed] if blamed else harness.sagas()
     told = [_timeline(harness, *each) for each in sagas[:_MOST_SAGAS]]
