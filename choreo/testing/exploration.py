@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
+from choreo.testing.account import telling
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check
 from choreo.testing.moves import NOTHING, Budget, Move
 from choreo.testing.plain import call
 from choreo.testing.schedule import Chooser, Schedule, Scripted, Seeded, shrink
 from choreo.testing.simulation import Violation
-from choreo.testing.account import telling
 
 _SHRINK_SECONDS = 60
 """The time within which a failing schedule is shrunk."""

@@ -8,11 +8,11 @@ from choreo.events import event_name
 from choreo.outcome import START
 from choreo.participant import Handler
 from choreo.saga import Saga
+from choreo.testing.account import account_of
 from choreo.testing.effects import Effect
 from choreo.testing.harness import Harness
 from choreo.testing.history import SagaHistory
 from choreo.testing.simulation import Violation
-from choreo.testing.account import account_of
 
 _MOST_ROWS = 1_000
 

@@ -13,6 +13,7 @@ import pytest
 
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
+from choreo.testing.account import telling
 from choreo.testing.cells import Cell, cells_of, is_watched, watcher
 from choreo.testing.faults import FAULTS, Fault
 from choreo.testing.harness import Harness
@@ -20,7 +21,6 @@ from choreo.testing.invariants import check, require
 from choreo.testing.plain import call, refuse_async, refuse_unplain
 from choreo.testing.schedule import Seeded
 from choreo.testing.simulation import Violation
-from choreo.testing.account import telling
 
 Invariant = Callable[..., object]
 """A function of all participants' databases by name, and of fixtures by name, that is called at rest. It

@@ -19,11 +19,11 @@ from choreo.avro.derivation import derive
 from choreo.errors import ConfigurationError
 from choreo.events import DecimalOf, event_name
 from choreo.participant import Participant
+from choreo.testing.account import telling
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check, require
 from choreo.testing.plain import call
 from choreo.testing.schedule import Schedule
-from choreo.testing.account import telling
 
 try:
     from hypothesis import reject

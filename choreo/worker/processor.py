@@ -429,15 +429,14 @@ class Processor:
     def _settle(self, row: Scheduled) -> None:
         """Requeue or discard a dead letter that an operator has settled."""
         letter = self._store.dead_letter(int(row.name))
-        if letter is None:  # removed from the database by hand
+        # One may be removed from the database by hand; an event was folded, so its letter is only closed.
+        if letter is None or letter.task == "event":
             return
         if row.deaths >= MAX_DEATHS:
             self._dead_letters.reopen(letter, PROCESS_ENDED, ended_detail(row.deaths))
             return
         if letter.task in (IMPORT, PUBLICATION):
             self._settle_record(letter, row.task)
-            return
-        if letter.task == "event":  # it was folded: settling it only closes the letter
             return
         if letter.saga_type not in self._roles or not self._handlers.knows(letter.name):
             if row.task == REQUEUE or letter.task in ("action", "compensation"):
