@@ -59,10 +59,14 @@ _CLASSES: dict[str, type] = {
 
 
 class Problem(NamedTuple):
-    """One place where a reader can't read the values of a writer."""
+    """One place where a reader can't read the values of a writer.
+
+    ``lossy`` names the promotion where only some values are refused.
+    """
 
     path: str
     reason: str
+    lossy: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}" if self.path else self.reason
@@ -140,9 +144,12 @@ class _Rules:
 
     def _primitive(self, written: str, read: str, path: str) -> Convert | None:
         if (written, read) == ("bytes", "string"):
-            self.problems.append(Problem(path, "bytes were written, which need not be UTF-8"))
+            self.problems.append(
+                Problem(path, "bytes were written, which need not be UTF-8", "bytes are read as a string")
+            )
         if (written, read) in _INEXACT:
-            self.inexact.append(Problem(path, f"no {read} holds every {written}"))
+            lossy = f"{_article(written)} is read as a {read}"
+            self.inexact.append(Problem(path, f"no {read} holds every {written}", lossy))
         return _PROMOTIONS.get((written, read))
 
     def _fixed(self, writer: Schema, reader: Schema, path: str) -> Convert | None:

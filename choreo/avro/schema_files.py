@@ -171,12 +171,11 @@ def write_schemas(events: Iterable[type], folder: Path, *, allow_incompatible: b
 def check_schemas(events: Iterable[type], folder: Path) -> list[Finding]:
     """Compare the schema files with the events, without writing.
 
-    Findings are files that are missing, different (docs and defaults too), of no known event, or unusable,
-    and versions that can't share a topic. Raises `SchemaError` when an event has no schema.
+    Findings are files that are missing, different (docs and defaults too), or unusable, and versions that
+    can't share a topic. Raises `SchemaError` when an event has no schema.
     """
     schemas = _derived(events)
     findings = [finding for name in schemas for finding in _drift(folder, name, *schemas[name])]
-    findings += _strays(folder, set(schemas))
     history, unusable = _history(folder)
     findings += unusable
     findings += [
@@ -278,10 +277,10 @@ def _drift(folder: Path, name: str, schema: Any, parsed: ParsedSchema) -> Iterat
             yield Finding(path, f"{path}: differs from {name} in the code", _WRITE)
 
 
-def _strays(folder: Path, names: set[str]) -> Iterator[Finding]:
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        if path.name.removesuffix(SUFFIX) not in names:
-            yield Finding(path, f"{path}: of no known event", "delete it; its versions stay in the history")
+def other_schemas(events: Iterable[type], folder: Path) -> list[Path]:
+    """Return the current files of other events: of other services that share the folder, or left over."""
+    names = {event_name(cls) for cls in events}
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if path.name.removesuffix(SUFFIX) not in names]
 
 
 def _current(folder: Path, name: str) -> Path:

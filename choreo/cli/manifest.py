@@ -8,9 +8,9 @@ import click
 
 from choreo.cli import output
 from choreo.errors import ConfigurationError
-from choreo.manifest import write_manifest
+from choreo.manifest import is_current, write_manifest
 from choreo.project.choreography import SUFFIX, manifests_declared
-from choreo.project.documents import write_document
+from choreo.project.documents import read_document, write_document
 from choreo.project.manifests import manifest_from
 
 
@@ -29,7 +29,7 @@ def manifest(context: click.Context, targets: tuple[str, ...], folder: Path | No
     """Write the manifests of participants: what they declare, as JSON that `choreo verify` reads.
 
     Commit them beside the code, so that other repositories can verify the whole choreography without
-    importing its code.
+    importing its code. --check doesn't mind that lines of code have moved: nothing depends on their numbers.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def _compare(files: dict[Path, str]) -> int:
     """Print for each file whether it is up to date, and return the exit code."""
     stale = 0
     for path, text in files.items():
-        fits = path.is_file() and path.read_bytes() == text.encode()
+        fits = path.is_file() and is_current(read_document(path), text)
         stale += not fits
         output.line(f"{path}: {'up to date' if fits else 'not up to date'}")
     return 1 if stale else 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from choreo.avro import Finding, check_schemas, write_schemas
+from choreo.avro import Finding, check_schemas, other_schemas, write_schemas
 from choreo.cli import options, output
 from choreo.project.modules import events_of
 
@@ -55,17 +55,22 @@ def write(targets: tuple[str, ...], schemas: str | None, allow_incompatible: boo
 def check(context: click.Context, targets: tuple[str, ...], schemas: str | None) -> None:
     """Check that schema files and event classes agree, and that all versions can live on one topic.
 
-    Lists every disagreement and exits with 1 if there is one. Changes nothing.
+    Lists every disagreement and exits with 1 if there is one. Changes nothing. Files of events that MODULE
+    doesn't declare are counted, and not checked: several services may share the folder.
 
     \b
     Examples:
       choreo schemas check
       choreo schemas check shop.contract --schemas build/schemas
     """
-    events = events_of(targets)
-    findings = check_schemas(events, Path(schemas or "schemas"))
+    events, folder = events_of(targets), Path(schemas or "schemas")
+    findings = check_schemas(events, folder)
     for finding in findings:
         output.line(_line(finding))
+    others = other_schemas(events, folder)
+    if others:
+        several = "a file is" if len(others) == 1 else f"{len(others)} files are"
+        output.line(f"{folder}: {several} of events that are not declared here, and not checked")
     output.line(f"{len(events)} events, {len(findings)} findings")
     if findings:
         context.exit(1)

@@ -13,6 +13,7 @@ from choreo.manifest.manifest import (
     ExternalEntry,
     HandlerEntry,
     Manifest,
+    ModuleEntry,
     RetryEntry,
     SagaEntry,
     SchemaEntry,
@@ -20,7 +21,7 @@ from choreo.manifest.manifest import (
     in_order,
 )
 from choreo.manifest.reading import read_manifest, saga_from
-from choreo.manifest.writing import digest_of, write_manifest
+from choreo.manifest.writing import digest_of, is_current, write_manifest
 
 __all__ = [
     "MAX_BYTES",
@@ -31,12 +32,14 @@ __all__ = [
     "Fields",
     "HandlerEntry",
     "Manifest",
+    "ModuleEntry",
     "RetryEntry",
     "SagaEntry",
     "SchemaEntry",
     "Suppression",
     "digest_of",
     "in_order",
+    "is_current",
     "manifest_of",
     "read_manifest",
     "saga_from",

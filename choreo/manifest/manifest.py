@@ -156,12 +156,27 @@ class Suppression:
 
 
 @dataclass(frozen=True)
+class ModuleEntry:
+    """A module in which handlers stand: its file, its dotted name, and the names that its code knows.
+
+    ``names`` are Python expressions by what they stand for: ``participant``, ``saga NAME``, or the full name
+    of an event or of something of choreo's.
+    """
+
+    file: str
+    name: str
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The declarations of one participant. ``schemas`` has an entry for each event type.
 
     ``choreo`` and ``code`` are the versions of choreo and of the participant's own code. ``remarks`` are the
     findings in the bodies of its handlers. ``origin`` is the place it was read from, for messages;
-    ``outdated`` names a committed manifest that differs from the code; neither is written.
+    ``outdated`` names a committed manifest that differs from the code; neither is written. ``modules`` are
+    those of the handlers, ``origins`` the dotted names from which what they name can be imported, by the keys
+    of `ModuleEntry`, ``project`` is the project that the files belong to.
     """
 
     participant: str
@@ -175,3 +190,6 @@ class Manifest:
     origin: str = ""
     remarks: tuple[Remark, ...] = ()
     outdated: str = ""
+    modules: tuple[ModuleEntry, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    project: str = ""

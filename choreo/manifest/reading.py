@@ -11,6 +11,7 @@ from choreo.manifest.manifest import (
     HandlerEntry,
     Link,
     Manifest,
+    ModuleEntry,
     ParameterEntry,
     Remark,
     RetryEntry,
@@ -43,6 +44,9 @@ def read_manifest(content: bytes | str, where: str) -> Manifest:
         fields.text("code"),
         where,
         tuple(_remark(each) for each in fields.each("remarks")),
+        modules=tuple(_module(each) for each in fields.each("modules")) if fields.has("modules") else (),
+        origins=fields.texts_by_name("origins") if fields.has("origins") else {},
+        project=fields.text("project") if fields.has("project") else "",
     )
     _refuse_foreign(manifest)
     return manifest
@@ -124,6 +128,10 @@ def _remark(given: Fields) -> Remark:
         given.text("what"),
         tuple(_link(each) for each in given.each("chain")),
     )
+
+
+def _module(given: Fields) -> ModuleEntry:
+    return ModuleEntry(given.text("file"), given.text("name"), given.texts_by_name("names"))
 
 
 def _link(given: Fields) -> Link:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from choreo.manifest.document import Document, hash_of
 from choreo.manifest.manifest import HandlerEntry, Manifest, Remark, SchemaEntry
 
 DOCUMENT = Document("a manifest of choreo's", 1, "write it anew: choreo manifest MODULE:PARTICIPANT")
+
+
+_LINE = re.compile(r":\d+$")
 
 
 def write_manifest(manifest: Manifest) -> str:
@@ -23,8 +28,34 @@ def write_manifest(manifest: Manifest) -> str:
             "schemas": {name: _schema(entry) for name, entry in manifest.schemas.items()},
             "suppressions": [dict(vars(each)) for each in manifest.suppressions],
             "remarks": [_remark(each) for each in manifest.remarks],
+            "modules": [{**vars(each), "names": dict(each.names)} for each in manifest.modules],
+            "origins": dict(manifest.origins),
+            "project": manifest.project,
         }
     )
+
+
+def is_current(written: bytes, text: str) -> bool:
+    """Whether a written manifest says what another text does, the numbers of lines of code aside."""
+    if written == text.encode():
+        return True
+    try:
+        return bool(_without_lines(json.loads(written)) == _without_lines(json.loads(text)))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _without_lines(value: Any) -> Any:
+    """Return a JSON value without the hash of a document, and with places that are files."""
+    if isinstance(value, list):
+        return [_without_lines(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _LINE.sub("", each) if name == "place" and isinstance(each, str) else _without_lines(each)
+        for name, each in value.items()
+        if name != "hash"
+    }
 
 
 def digest_of(manifest: Manifest) -> str:

@@ -16,6 +16,7 @@ from choreo.project.documents import read_document
 from choreo.project.modules import load_modules, load_participant, participants_of
 from choreo.project.packages import holds_python
 from choreo.project.pyproject import nearest_project
+from choreo.project.repositories import told_apart
 from choreo.project.versions import is_same_version
 
 SUFFIX = ".choreo.json"
@@ -39,7 +40,7 @@ def choreography_named(names: Sequence[str], describe: Describe) -> Choreography
             "nothing to verify is named",
             hint="give modules, manifests or folders of them, or modules = [...] in [tool.choreo]",
         )
-    return choreography_of(_found(wanted, lambda name: _manifests(name, describe)))
+    return choreography_of(told_apart(_found(wanted, lambda name: _manifests(name, describe))))
 
 
 def manifests_declared(targets: Iterable[str], describe: Describe) -> list[Manifest]:

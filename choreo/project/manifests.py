@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from choreo.avro import parse_schema, schema_of, unreadable
+from choreo.avro import parse_schema, resolve, schema_of
 from choreo.events import event_name
 from choreo.manifest import Manifest, SchemaEntry, manifest_of
 from choreo.participant import Participant
-from choreo.project.pyproject import project_folder, schemas_folder
+from choreo.project.names import modules_of, origins_of
+from choreo.project.pyproject import nearest_project, project_folder, schemas_folder
 from choreo.project.sources import examine_participant, relative_name
 from choreo.project.versions import versions_in, with_versions
 from choreo.verify import Unreadable
@@ -38,11 +40,18 @@ def manifest_from(
         suppressions=examined.suppressions,
         remarks=examined.remarks,
     )
-    return with_versions([manifest], versions_in(schemas))[0]
+    named = replace(
+        manifest,
+        modules=modules_of(participant, lambda file: relative_name(file, base)),
+        origins=origins_of(participant),
+        project=nearest_project().name,
+    )
+    return with_versions([named], versions_in(schemas))[0]
 
 
 def compare(written: Any, read: Any) -> Sequence[Unreadable]:
-    """Return the places at which a reader's schema can't read a writer's records."""
+    """Return the places at which a reader's schema can't read a writer's records, or not all of them."""
     if written == read:
         return []
-    return [Unreadable(*problem) for problem in unreadable(parse_schema(written), parse_schema(read))]
+    found = resolve(parse_schema(written), parse_schema(read))
+    return [Unreadable(*problem) for problem in (*found.problems, *found.inexact)]

@@ -39,14 +39,18 @@ _KAFKA_HINT: Final = (
     '"sasl.password" = …'
 )
 
+_LONGEST: Final = 200
+"""The length beyond which a project's name is not used."""
+
 _PATHS: Final = ("store", "schemas", "lock")
 
 
 class Project(NamedTuple):
-    """The settings of a project; ``file`` is None where there is no ``pyproject.toml``."""
+    """The settings of a project; ``file`` is None where there is no ``pyproject.toml``, ``name`` its name."""
 
     file: Path | None
     settings: Mapping[str, Any]
+    name: str = ""
 
     def get(self, key: str) -> Any:
         """Return a setting, or None; a path in the file is relative to its folder."""
@@ -65,7 +69,7 @@ def nearest_project() -> Project:
     for folder in (here, *here.parents):
         file = folder / "pyproject.toml"
         if file.is_file():
-            return Project(file, _read(file, file.stat().st_mtime_ns))
+            return Project(file, *_read(file, file.stat().st_mtime_ns))
     return Project(None, {})
 
 
@@ -81,7 +85,7 @@ def schemas_folder() -> Path:
 
 
 @lru_cache(maxsize=1)
-def _read(file: Path, _modified: int) -> Mapping[str, Any]:
+def _read(file: Path, _modified: int) -> tuple[Mapping[str, Any], str]:
     where = os.path.relpath(file)
     try:
         content = tomllib.loads(_text(file))
@@ -92,7 +96,8 @@ def _read(file: Path, _modified: int) -> Mapping[str, Any]:
         raise ConfigurationError(f"{where}: tool.choreo must be a table", hint="write it as [tool.choreo]")
     for key, value in settings.items():
         _check(f"{where}: [tool.choreo] {key}", key, value)
-    return settings
+    name = content.get("project", {}).get("name", "") if isinstance(content.get("project", {}), dict) else ""
+    return settings, name if isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST else ""
 
 
 def _text(file: Path) -> str:

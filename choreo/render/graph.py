@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from choreo.escape import escaped
 from choreo.events import short_name
 from choreo.graph import SagaGraph, Step
-from choreo.manifest import Alternatives
+from choreo.manifest import Alternatives, HandlerEntry
 
 
 class Edge(NamedTuple):
@@ -49,6 +49,10 @@ def dot(graph: SagaGraph) -> str:
         style = ", style=dashed" if edge.back else ""
         label = _quoted(short_name(edge.event))
         lines.append(f"  {_quoted(edge.source)} -> {_quoted(edge.target)} [label={label}{style}];")
+    for deadline in graph.deadlines:
+        name = _quoted(f"{deadline.name}: {limit(deadline)}")
+        lines.append(f"  {name} [shape=octagon];")
+        lines.append(f"  {name} -> {_quoted(deadline.step)} [style=dotted];")
     for step, event in ends(graph):
         name = _quoted(short_name(event))
         lines.append(f"  {_quoted(step)} -> {name} [label={name}];")
@@ -68,10 +72,38 @@ def as_json(graphs: Iterable[SagaGraph]) -> str:
             "topic": graph.contract.topic,
             "steps": [row._asdict() for row in rows(graph)],
             "edges": [edge._asdict() for edge in edges(graph)],
+            "deadlines": [_deadline(each) for each in graph.deadlines],
         }
         for graph in graphs
     ]
     return json.dumps(sagas, indent=2, ensure_ascii=False)
+
+
+def _deadline(deadline: HandlerEntry) -> dict[str, Any]:
+    return {
+        "name": deadline.name,
+        "step": deadline.step,
+        "after": called_by(deadline.trigger),
+        "within_ms": deadline.within_ms,
+        "event": next(iter(deadline.emits.successes), ""),
+    }
+
+
+def limit(deadline: HandlerEntry) -> str:
+    """Return when a deadline passes: ``10 min after OrderCreated``."""
+    return f"{duration(deadline.within_ms or 0)} after {called_by(deadline.trigger)}"
+
+
+def duration(milliseconds: int) -> str:
+    """Return a time with the unit in which it is written shortest.
+
+    >>> duration(90_000), duration(300_000), duration(86_400_000)
+    ('90 s', '5 min', '24 h')
+    """
+    for unit, size in (("h", 3_600_000), ("min", 60_000)):
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size} {unit}"
+    return f"{milliseconds / 1000:g} s"
 
 
 class Row(NamedTuple):
@@ -85,14 +117,17 @@ class Row(NamedTuple):
     compensation: str
     called_by: str
     timeout: str
+    deadline: str
 
 
-_HEAD = Row("step", "participant", "kind", "trigger", "outcomes", "compensation", "called by", "timeout")
+_HEAD = Row(
+    "step", "participant", "kind", "trigger", "outcomes", "compensation", "called by", "timeout", "deadline"
+)
 
 
 def rows(graph: SagaGraph) -> list[Row]:
     """Return a saga's steps as rows of the table."""
-    return [_row(step) for step in graph.steps.values()]
+    return [_row(graph, step) for step in graph.steps.values()]
 
 
 def table(graph: SagaGraph) -> str:
@@ -110,19 +145,22 @@ def _line(row: Row, widths: list[int]) -> str:
     return "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _row(step: Step) -> Row:
+def _row(graph: SagaGraph, step: Step) -> Row:
     handler = step.handler
+    watching = (deadline for deadline in graph.deadlines if deadline.step == step.name)
     return Row(
         step.name,
         step.participant,
         step.kind,
-        _called_by(step.trigger),
+        called_by(step.trigger),
         ", ".join(short_name(name) for name in (*step.successes, *step.failures)),
         ", ".join(undo.name.partition(".")[2] for undo in step.compensations),
-        "; ".join(_called_by(undo.trigger) or "the first failure" for undo in step.compensations),
+        "; ".join(called_by(undo.trigger) or "the first failure" for undo in step.compensations),
         f"{handler.timeout_ms / 1000:g} s" if handler and handler.timeout_ms is not None else "",
+        "; ".join(f"{each.name}: {limit(each)}" for each in watching),
     )
 
 
-def _called_by(trigger: Alternatives) -> str:
+def called_by(trigger: Alternatives) -> str:
+    """Return a trigger as it is read: ``A & B | C``."""
     return " | ".join(" & ".join(sorted(short_name(name) for name in option)) for option in trigger)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from choreo.escape import escaped
 from choreo.events import short_name
 from choreo.graph import SagaGraph
-from choreo.render.graph import edges, ends
+from choreo.render.graph import edges, ends, limit
 from choreo.render.wording import headline, published_and_reason, short_step
 from choreo.timeline.events import Event
 from choreo.timeline.moments import Moment
@@ -64,6 +64,10 @@ def flowchart(graph: SagaGraph) -> str:
             lines.append(
                 f"  {numbers[edge.source]} {arrow}|{_text(short_name(edge.event))}| {numbers[edge.target]}"
             )
+    for number, deadline in enumerate(graph.deadlines):
+        if deadline.step in numbers:
+            lines.append(f'  d{number}{{{{"{_text(deadline.name)}<br/>{_text(limit(deadline))}"}}}}')
+            lines.append(f"  d{number} -.-> {numbers[deadline.step]}")
     for number, (step, event) in enumerate(ends(graph)):
         name = _text(short_name(event))
         lines.append(f'  {numbers[step]} ==>|{name}| end{number}(["{name}"])')

@@ -22,7 +22,11 @@ Each = TypeVar("Each")
 
 
 class Case:
-    """One saga: its graph, the order of its steps, its runs, their violations; computed when first used."""
+    """One saga: its graph, the order of its steps, its runs, their violations; computed when first used.
+
+    ``applied`` are the rules that were applied to the end, ``is_searched`` says whether every order of events
+    was looked at.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,8 @@ class Case:
         self.lock = lock
         self.budget = budget
         self.meter = Meter(budget, clock)
+        self.applied: set[str] = set()
+        self.is_searched = False
 
     def checked(self, several: Iterable[Each]) -> Iterator[Each]:
         """Return these things one by one, as long as there is time."""

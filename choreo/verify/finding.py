@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sized
 from typing import Literal, NamedTuple
 
 from choreo.manifest import HandlerEntry
@@ -19,8 +20,8 @@ NOWHERE = Link("", "")
 class Finding(NamedTuple):
     """One finding. ``where`` is the line that it is about, ``related`` are other lines that contribute to it.
 
-    ``help`` says in one sentence how to fix it, ``paste`` in code. ``steps`` are the names of the steps that
-    it is about, by which it is recognized when lines have moved. ``run`` are the lines of a run that show it,
+    ``help`` says in one sentence how to fix it, ``paste`` in code, for which the module needs ``imports``.
+    ``steps`` are the names of the steps that it is about, by which it is recognized when lines have moved. ``run`` are the lines of a run that show it,
     under the title ``scenario``; ``run_file`` is that run in full, to be run again.
     """
 
@@ -33,6 +34,7 @@ class Finding(NamedTuple):
     why: str = ""
     help: str = ""
     paste: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     related: tuple[Link, ...] = ()
     scenario: str = ""
@@ -48,6 +50,26 @@ class Finding(NamedTuple):
     def fingerprint(self) -> str:
         """A digest of rule, saga and steps, which stays the same when lines move."""
         return "/".join((self.rule, self.saga, *self.steps))
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as a list in a sentence.
+
+    >>> listed(["a", "b", "c"])
+    '`a`, `b` and `c`'
+    """
+    return enumerated(f"`{name}`" for name in names)
+
+
+def enumerated(words: Iterable[str]) -> str:
+    """Return words as a list in a sentence."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def plural(things: Sized, one: str, several: str) -> str:
+    """Return the word for one thing or that for several."""
+    return one if len(things) == 1 else several
 
 
 def at(handler: HandlerEntry | None) -> Link:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Literal
 
 from choreo.manifest import Manifest, Suppression
 from choreo.manifest.manifest import Link
 from choreo.verify.finding import Finding, at
+from choreo.verify.rules import RULES
 from choreo.verify.rules.reasonless_suppression import reasonless
 from choreo.verify.rules.unused_suppression import unused
 
@@ -31,22 +32,28 @@ class Policy:
             self._by_place.setdefault((each.rule, each.place), []).append(each)
         self._used: set[Suppression] = set()
 
+    @property
+    def off(self) -> frozenset[str]:
+        """The rules that are switched off."""
+        return frozenset(rule for rule, level in self._levels.items() if level == "off")
+
     def reported(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         """Return the findings that are neither off nor suppressed, at their levels."""
         for finding in self._at_levels(findings):
             if not self._is_suppressed(finding):
                 yield finding
 
-    def on_suppressions(self, *, whole: bool) -> Iterator[Finding]:
+    def on_suppressions(self, applied: Set[str]) -> Iterator[Finding]:
         """Return the findings on suppressions themselves, once all others have been reported.
 
-        Where not everything was examined (``whole``), none is called unused.
+        One of a rule that was not ``applied`` to every saga is not called unused.
         """
-        return self._at_levels(filter(None, (self._on(each, whole) for each in self._suppressions)))
+        return self._at_levels(filter(None, (self._on(each, applied) for each in self._suppressions)))
 
-    def _on(self, suppression: Suppression, whole: bool) -> Finding | None:
+    def _on(self, suppression: Suppression, applied: Set[str]) -> Finding | None:
         where = self._lines.get(suppression.place, Link(suppression.place, ""))
-        if suppression not in self._used and whole:
+        is_decided = suppression.rule in applied or all(rule.id != suppression.rule for rule in RULES)
+        if suppression not in self._used and is_decided:
             return unused(suppression, where)
         return None if suppression.reason else reasonless(suppression, where)
 

@@ -48,7 +48,7 @@ class Property(StrEnum):
     """After a pivot or a retriable step, and beside one, nothing can fail or be late."""
 
     WATCHED_STEPS = "watched-steps"
-    """A step that another participant waits for has a timeout or a deadline."""
+    """On a step that another participant waits for, or on one after it, somebody else sets a deadline."""
 
     WATCHED_COMPENSATABLE = "watched-compensatable"
     """A deadline watches a compensatable action or an import."""

@@ -16,7 +16,7 @@ from choreo.verify.properties import Property
 Check = Callable[[Case], Iterator[Finding]]
 """Return what a rule finds in one saga."""
 
-UNCLEAR = ("CHO101", "CHO102", "CHO104", "CHO107", "CHO109", "CHO112", "CHO702")
+UNCLEAR = ("CHO101", "CHO102", "CHO104", "CHO107", "CHO109", "CHO112", "CHO401", "CHO702")
 """Rules whose findings say that the graph is not what was meant: rules that compare its parts would repeat
 them."""
 

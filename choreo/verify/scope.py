@@ -27,6 +27,8 @@ class Scope(NamedTuple):
     """The scope of a verdict: outside of it, and in ``unfinished`` sagas, nothing is proved.
 
     ``choices`` says whether all combinations of what steps may answer were run, or each answer alone.
+    ``unsearched`` are the sagas of which not every order of events was looked at, as an error comes first;
+    of those that are ``unexplored``, too, nothing was run.
     """
 
     participants: int
@@ -38,6 +40,8 @@ class Scope(NamedTuple):
     cancellable: bool = False
     unfinished: tuple[Unfinished, ...] = ()
     choices: str = "all"
+    unsearched: tuple[str, ...] = ()
+    unexplored: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         looked = (
@@ -49,6 +53,20 @@ class Scope(NamedTuple):
     def _completeness(self) -> str:
         if self.unfinished:
             return f"inconclusive: {', '.join(map(str, self.unfinished))}"
+        if len(self.unexplored) == self.sagas > 0:
+            return "not searched: the errors come first"
+        return f"{self._troubles()}{self._left_out()}"
+
+    def _left_out(self) -> str:
+        """Return what was not searched, of which nothing is claimed."""
+        if self.unexplored:
+            return f"; not searched, as errors come first: {', '.join(self.unexplored)}"
+        if self.unsearched:
+            which = "" if len(self.unsearched) == self.sagas else f" of {', '.join(self.unsearched)}"
+            return f"; other orders of events{which} not searched: the errors come first"
+        return ""
+
+    def _troubles(self) -> str:
         kinds = ("failure", "deadline", "cancellation") if self.cancellable else ("failure", "deadline")
         troubles = ", ".join(_count(self.troubles, kind) for kind in kinds)
         cancelled = "" if self.cancellable else ", no cancellation"
@@ -71,6 +89,8 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
             if case.meter.exhausted
         ),
         "single" if any(case.model.leaves_choices_out for case in cases) else "all",
+        tuple(case.graph.name for case in cases if not case.is_searched),
+        tuple(case.graph.name for case in cases if not case.is_searched and "runs" not in vars(case)),
     )
 
 

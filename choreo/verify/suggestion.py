@@ -1,56 +1,109 @@
-"""Generates code to paste: a compensation, or its ``def`` line, with the triggers that R7 requires."""
+"""Generates code to paste: a compensation, or the ``def`` line of a handler, as its module can compile it."""
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from choreo.events import short_name
 from choreo.graph import RequiredTrigger, SagaGraph, Step, required_trigger
 from choreo.manifest import HandlerEntry
 from choreo.manifest.manifest import ParameterEntry
 from choreo.outcome import START
+from choreo.verify.case import Case
+from choreo.verify.code import Code, Names
 
-ABORTED = "Aborted"
+ABORTED = "choreo.Aborted"
+CONTEXT = "choreo.Context"
+EARLIER = "choreo.Earlier"
+
+Slot = tuple[str, tuple[str, ...]]
+"""A step that has to end first, and the events that end it."""
 
 
-def definition(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrigger) -> tuple[str, ...]:
-    """Return the ``def`` line of a compensation with the triggers that it needs."""
-    aborted = undo.aborted or any(deadline.step == step.name for deadline in graph.deadlines)
+def names_at(case: Case, handler: HandlerEntry) -> Names:
+    """Return the names of the module in which a handler stands."""
+    return Names(case.choreography, handler.participant, handler.place.rpartition(":")[0])
+
+
+def definition(case: Case, step: Step, undo: HandlerEntry, needs: RequiredTrigger) -> Code:
+    """Return the ``def`` line of a compensation with the triggers that it needs.
+
+    Where these are what it names already, or where one trigger can't serve all the success events that it
+    undoes, it names no event: then choreo derives what calls it.
+    """
+    names = names_at(case, undo)
+    slots = _slots(case.graph, step, undo, needs)
+    aborted = undo.aborted or any(deadline.step == step.name for deadline in case.graph.deadlines)
     known = [each for each in undo.parameters if each.role == "event"]
-    events = list(_events(_slots(graph, step, undo, needs), known, aborted))
-    others = [_written(each) for each in undo.parameters if each.role != "event"]
-    if not undo.parameters:
-        others = ["…"]
-    returned = " | ".join(short_name(name) for name in undo.emits.successes)
-    begin = "async def" if undo.runs == "coroutine" else "def"
-    function = undo.name.partition(".")[2]
-    line = f"{begin} {function}({', '.join([*events, *others])}) -> {returned}:"
-    return (line,) if not _is_overridden(undo) else (f"# without on= in its decorator:\n{line}",)
+    events = [] if slots is None else list(_events(names, slots, known, aborted))
+    if slots is not None and _stands_there(undo, slots, aborted):
+        names, events = names_at(case, undo), []
+    others = _others(names, undo)
+    head = f"{_begin(undo)} {undo.name.partition('.')[2]}"
+    line = f"{head}({', '.join([*events, *others])}) -> {' | '.join(names.events(undo.emits.successes))}:"
+    return Code((f"# without on= in its decorator:\n{line}",) if _is_overridden(undo) else (line,), names.imports)
 
 
-def compensation(graph: SagaGraph, step: Step, success: str, owner: str) -> tuple[str, ...]:
-    """Return a compensation for a success event of a step that no compensation undoes."""
-    needs = required_trigger(graph, success)
+def signature(case: Case, handler: HandlerEntry, parameters: Sequence[ParameterEntry]) -> Code:
+    """Return the ``def`` line of a handler with other parameters."""
+    names = names_at(case, handler)
+    written = [_written(names, each, handler.aborted and handler.task == "compensation") for each in parameters]
+    returned = names.events((*handler.emits.successes, *handler.emits.failures))
+    line = f"{_begin(handler)} {handler.name.partition('.')[2]}({', '.join(written)})"
+    return Code((f"{line} -> {' | '.join(returned) or 'None'}:",), names.imports)
+
+
+def compensation(case: Case, step: Step, successes: Sequence[str], names: Names) -> Code:
+    """Return a compensation for success events of a step that no compensation undoes."""
+    graph = case.graph
     watched = any(deadline.step == step.name for deadline in graph.deadlines)
     partial = bool(step.handler and step.handler.partial)
-    slots = [(after.name, answers) for after, answers in needs.answers]
-    named = [ParameterEntry("event", "event")]
-    events = _events(slots, named, watched or partial)
-    function = step.name.partition(".")[2] or f"fail_{graph.name.replace('-', '_')}"
+    edges = [required_trigger(graph, success) for success in successes]
+    events: list[str] = []
+    if len({each.slots for each in edges}) == 1:  # else choreo derives what calls it
+        slots = [(after.name, answers) for after, answers in edges[0].answers]
+        events = list(_events(names, slots, [ParameterEntry("event", "event")], watched or partial))
+    taken = {each.partition(":")[0] for each in events} | {"ctx"}
+    result = f"{participle(short_name(successes[0]), taken)}: {' | '.join(names.events(successes))}"
     prelude: tuple[str, ...] = ()
     if step.name == START:
-        of, returned = "saga.start", short_name(graph.contract.fails)
-        done = "started"
+        of, function = f"{names.saga(graph.name)}.start", "fail_" + re.sub(r"\W", "_", graph.name)
+        returned = names.event(graph.contract.fails)
     else:
-        of, done = function, participle(short_name(success))
-        returned = _awaited(graph, step) or f"{class_name(function)}Undone"
-        prelude = () if _awaited(graph, step) else event_class(returned, graph.contract.starts)
-        function = f"undo_{function}"
-    result = f"{done}: {short_name(success)}{' | None' if partial else ''}"
-    head = f"@{owner}.compensation(of={of})"
-    line = f"def {function}({', '.join([*events, result, 'ctx: Context'])}) -> {returned}: ..."
-    return (*prelude, head, line)
+        of = step.name.partition(".")[2]
+        function = f"undo_{of}"
+        awaited = _awaited(graph, step)
+        returned = names.event(awaited) if awaited else names.local(_unused(case, f"{class_name(of)}Undone"))
+        prelude = () if awaited else event_class(names.event("choreo.event"), returned, graph.contract.starts)
+    while any(handler.name == f"{names.participant}.{function}" for handler in graph.handlers):
+        function = f"{function}_again"
+    head = f"@{names.variable()}.compensation(of={of})"
+    given = [*events, f"{result}{' | None' if partial else ''}", f"ctx: {names.event(CONTEXT)}"]
+    return Code((*prelude, head, f"def {function}({', '.join(given)}) -> {returned}: ..."), names.imports)
+
+
+def joined(case: Case, action: HandlerEntry, slots: Sequence[Sequence[str]]) -> Code:
+    """Return the ``def`` line of an action that waits for one event of each slot."""
+    known = [each for each in action.parameters if each.role == "event"]
+    taken = {each.name for each in action.parameters}
+    events: list[ParameterEntry] = []
+    for number, types in enumerate(slots):
+        own = next((each.name for each in known if set(each.types) & set(types)), "") if not number else ""
+        name = own or participle(short_name(types[0]), taken)
+        taken.add(name)
+        events.append(ParameterEntry(name, "event", tuple(types)))
+    others = [each for each in action.parameters if each.role != "event"]
+    return signature(case, action, [*events, *(others or [ParameterEntry("ctx", "context")])])
+
+
+def _unused(case: Case, name: str) -> str:
+    """Return a class name that no event of the choreography has."""
+    known = {short_name(event) for manifest in case.choreography.manifests for event in manifest.schemas}
+    while name in known:
+        name = f"{name}Again"
+    return name
 
 
 def _awaited(graph: SagaGraph, step: Step) -> str:
@@ -62,53 +115,74 @@ def _awaited(graph: SagaGraph, step: Step) -> str:
     ]
     triggers = (option for each in before for undo in each.compensations for option in undo.trigger)
     missing = {name for option in triggers for name in option if name not in graph.outcome}
-    return short_name(missing.pop()) if len(missing) == 1 else ""
+    return missing.pop() if len(missing) == 1 else ""
 
 
-Slot = tuple[str, tuple[str, ...]]
-"""A step that has to end first, and the events that end it."""
+def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrigger) -> list[Slot] | None:
+    """Return what a compensation waits for; None where it undoes success events that need other triggers.
 
-
-def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrigger) -> list[Slot]:
-    """Return what a compensation waits for; if it undoes several success events, what follows any of them.
-
-    Where two of these fork, one compensation can't wait for both: then it waits for what follows the first.
+    Of several success events that one step each follows, it waits for any of these.
     """
     served = [
         required_trigger(graph, success)
         for success in step.successes
         if step.compensation_for(success) is undo
     ]
+    if len({each.slots for each in served}) <= 1:
+        return [(after.name, names) for after, names in needs.answers]
     if all(len(each.answers) == 1 for each in served):
         ends = dict.fromkeys(name for each in served for _, names in each.answers for name in names)
         return [(needs.answers[0][0].name, tuple(ends))]
-    return [(after.name, names) for after, names in needs.answers]
+    return None
 
 
-def _events(slots: list[Slot], known: list[ParameterEntry], aborted: bool) -> Iterator[str]:
+def _stands_there(undo: HandlerEntry, slots: list[Slot], aborted: bool) -> bool:
+    """Whether a compensation names these events already."""
+    if aborted and not undo.aborted:
+        return False
+    declared = sorted(sorted(each.types) for each in undo.parameters if each.role == "event" and each.types)
+    return bool(undo.parameters) and not _is_overridden(undo) and declared == sorted(sorted(n) for _, n in slots)
+
+
+def _events(
+    names: Names, slots: list[Slot], known: list[ParameterEntry], aborted: bool
+) -> Iterator[str]:
     """Return a parameter for each step whose end is waited for, under the name that it already has."""
     if not slots:
-        yield f"{known[0].name if known else 'event'}: {ABORTED}"
+        yield f"{known[0].name if known else 'event'}: {names.event(ABORTED)}"
         return
     free = list(known)
     for number, (step, answers) in enumerate(slots):
         fitting = [each for each in free if set(each.types) & set(answers)]
-        of_others = {name for _, names in slots[number + 1 :] for name in names}
+        of_others = {name for _, others in slots[number + 1 :] for name in others}
         unclaimed = [each for each in free if not set(each.types) & of_others]
         chosen = next(iter((*fitting, *unclaimed)), None)
         if chosen:
             free.remove(chosen)
-        name = chosen.name if chosen else f"{step.partition('.')[2]}_ended" if known else "event"
-        classes = [*map(short_name, answers), *([ABORTED] if aborted else [])]
-        yield f"{name}: {' | '.join(classes)}"
+        name = chosen.name if chosen else f"{step.partition('.')[2]}_ended" if len(slots) > 1 else "event"
+        yield f"{name}: {' | '.join(names.events((*answers, *([ABORTED] if aborted else []))))}"
 
 
-def _written(parameter: ParameterEntry) -> str:
+def _others(names: Names, undo: HandlerEntry) -> list[str]:
+    """Return the parameters of a compensation that don't call it; an older manifest has none."""
+    others = [each for each in undo.parameters if each.role != "event"]
+    if not undo.parameters:
+        done = ParameterEntry("done", "result", tuple(sorted(undo.results)), undo.optional_result)
+        others = [*([done] if undo.results else []), ParameterEntry("ctx", "context")]
+    return [_written(names, each, False) for each in others]
+
+
+def _begin(handler: HandlerEntry) -> str:
+    return "async def" if handler.runs == "coroutine" else "def"
+
+
+def _written(names: Names, parameter: ParameterEntry, aborted: bool) -> str:
     if parameter.role == "context":
-        return f"{parameter.name}: Context"
-    classes = " | ".join(short_name(name) for name in parameter.types)
+        return f"{parameter.name}: {names.event(CONTEXT)}"
+    admits = [ABORTED] if aborted and parameter.role == "event" else []
+    classes = " | ".join(names.events((*parameter.types, *admits)))
     if parameter.role == "earlier":
-        classes = f"Earlier[{classes}]"
+        classes = f"{names.event(EARLIER)}[{classes}]"
     return f"{parameter.name}: {classes}{' | None' if parameter.optional else ''}"
 
 
@@ -128,21 +202,23 @@ def class_name(function: str) -> str:
     >>> class_name("reserve_stock")
     'ReserveStock'
     """
-    return "".join(part.capitalize() for part in function.split("_"))
+    return "".join(part[:1].upper() + part[1:] for part in function.split("_"))
 
 
-def participle(event: str) -> str:
-    """Return a name for the parameter of an event: its last word, mostly a participle.
+def participle(event: str, taken: set[str] | frozenset[str] = frozenset()) -> str:
+    """Return a name for the parameter of an event: its last word, mostly a participle, or else all of it.
 
-    >>> participle("InventoryReserved")
-    'reserved'
+    >>> participle("InventoryReserved"), participle("InventoryReserved", {"reserved"}), participle("TaxReturn")
+    ('reserved', 'inventory_reserved', 'tax_return')
     """
-    words = re.findall(r"[A-Z][a-z0-9]*", event)
-    return words[-1].lower() if words else "done"
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+", event)] or ["done"]
+    names = [*(words[-1:] if words[-1].isidentifier() else []), "_".join(words), f"{'_'.join(words)}_event"]
+    free = (name for name in names if name not in taken and name.isidentifier() and not keyword.iskeyword(name))
+    return next(free, "done")
 
 
-def event_class(name: str, like: str) -> tuple[str, ...]:
+def event_class(decorator: str, name: str, like: str) -> tuple[str, ...]:
     """Return the declaration of a new event, in the namespace of another one."""
     namespace = like.rpartition(".")[0]
     options = f'(namespace="{namespace}")' if namespace else ""
-    return (f"@event{options}", f"class {name}:", '    """Undone; give it the fields that you need."""', "")
+    return (f"@{decorator}{options}", f"class {name}:", '    """Undone; give it the fields that you need."""', "")

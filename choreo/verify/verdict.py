@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
 from choreo.events import short_name
 from choreo.graph import Choreography, Lock
+from choreo.verify.analysis.misplaced import misplaced
 from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.case import Case
 from choreo.verify.engine.budget import DEFAULT, Budget, Clock, OutOfTimeError, no_clock
@@ -18,21 +19,35 @@ from choreo.verify.engine.violations import Violation
 from choreo.verify.finding import Finding, at
 from choreo.verify.policy import Levels, Policy
 from choreo.verify.properties import Property
-from choreo.verify.rules import CHECKS, OF_PROPERTY
+from choreo.verify.rules import CHECKS, OF_PROPERTY, RULES
 from choreo.verify.rules.inconclusive import unexplored
+from choreo.verify.rules.order_assumed import in_wrong_saga
 from choreo.verify.scope import Scope, scope_of
 from choreo.version import __version__
+
+_IDS = frozenset(rule.id for rule in RULES)
 
 _PARTS = 4
 """One saga may take so much of the time that is left, where so many others are left: a quarter."""
 
 
 class Verdict(NamedTuple):
-    """The findings, errors first, and the scope in which there are no others."""
+    """The findings, errors first, and the scope in which there are no others.
+
+    ``applied`` are the rules that were applied to each saga to the end: of another one, no finding says
+    nothing.
+    """
 
     findings: tuple[Finding, ...]
     scope: Scope
     choreography: Choreography
+    applied: Mapping[str, frozenset[str]] = {}  # noqa: RUF012 (never written to)
+
+    def applied_to(self, saga: str) -> frozenset[str]:
+        """Return the rules that were applied to a saga to the end; without a name, to every saga."""
+        if saga in self.applied:
+            return self.applied[saga]
+        return _IDS.intersection(*self.applied.values())
 
     @property
     def errors(self) -> int:
@@ -64,18 +79,29 @@ def verify(
     >>> verify(choreography_of([])).findings
     ()
     """
+    choreography, moved = misplaced(choreography)
     begin, left = clock(), len(choreography.sagas)
     cases = [Case(choreography, graph, compare, lock, budget, clock) for graph in choreography.sagas]
     policy = Policy(choreography.manifests, levels or {})
-    findings: list[Finding] = []
+    findings = list(policy.reported(in_wrong_saga(each) for each in moved))
     for case in sorted(cases, key=lambda each: len(each.graph.handlers)):
         # Small ones come first, and each takes a part of the rest at most: a large one stops no other.
         case.meter.allow((begin + budget.seconds - clock()) / min(left, _PARTS))
         findings += _findings(case, policy)
         left -= 1
-    findings += policy.on_suppressions(whole=not any(case.meter.exhausted for case in cases))
+    applied = {case.graph.name: _applied(case) - policy.off for case in cases}
+    findings += policy.on_suppressions(_IDS.intersection(*applied.values()))
     findings.sort(key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message))
-    return Verdict(tuple(findings), scope_of(cases, budget, clock() - begin), choreography)
+    scope = scope_of(cases, budget, clock() - begin)
+    return Verdict(tuple(findings), scope, choreography, applied)
+
+
+def _applied(case: Case) -> frozenset[str]:
+    """Return the rules that were applied to the end; those on runs only where these were all searched."""
+    complete = case.is_searched and not case.meter.exhausted
+    undecided = {rule.id for rule in RULES if rule.of_runs and not complete}
+    checked = {rule.id for rule, _ in CHECKS}
+    return frozenset((case.applied | (_IDS - checked)) - undecided)
 
 
 def _findings(case: Case, policy: Policy) -> list[Finding]:
@@ -95,9 +121,11 @@ def _examine(case: Case, policy: Policy, reported: list[Finding]) -> None:
             for finding in case.checked(check(case)):
                 found.append(_with_run(case, finding))
                 reported += policy.reported(found[-1:])
+            case.applied.add(rule.id)
     if not any(finding.level == "error" for finding in found):  # the search would only repeat an error
         case.meter.phase = "the search of every order"
         reported += policy.reported(_violations(case))
+        case.is_searched = True
 
 
 def _with_run(case: Case, finding: Finding) -> Finding:

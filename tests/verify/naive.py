@@ -265,9 +265,6 @@ class Search:
 
     def _judge_past(self, past: Past, view: Instance) -> None:
         done = {each.step for each in past.done}
-        final = sorted(step for step in done if self.kinds.get(step) in ("pivot", "retriable"))
-        if final and view.failing:
-            raise Violation(f"no-failure-after-pivot: {view.failing} failed, and {final} can't be undone")
         if view.end == "failed" and done != past.undone:
             raise Violation(f"complete-rollback: {sorted(done - past.undone)} is never undone")
         if view.end == "completed" and past.undone - self._partial:

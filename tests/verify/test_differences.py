@@ -88,7 +88,7 @@ CASES = {
         p1.s3 pivot < S2 > Completed / S3Failed
         p1.give_up of start derived < > Failed
         """,
-        ["CHO203", "CHO209"],
+        ["CHO203"],
     ),
     "a successor that comes behind another one": (
         """
@@ -223,7 +223,7 @@ CASES = {
         p1.s4 retriable < S3 > Completed
         p1.give_up of start derived < > Failed
         """,
-        ["CHO209"],
+        [],
     ),
     "the deadline of a step on the way not taken, counted from that way, beside a pivot": (
         """

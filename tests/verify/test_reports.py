@@ -58,6 +58,7 @@ error[CHO204] compensation-order: `stock.release` may run before `payments.refun
     5 payments.refund   undone   NotShipped   -> Refunded
   help   trigger `release` by the end of what comes after its step:
            def release(event: Declined | Refunded, reserved: Reserved, ctx: Context) -> Released:
+  needs  from tests.verify.corpus.contract import Refunded
 """
     head, _, tail = told.partition("\n\n")
     assert re.sub(r"py:\d+", "py:LINE", head) + "\n" == expected
@@ -115,13 +116,37 @@ def test_junit_has_a_case_for_each_rule_of_a_saga(tmp_path: Path) -> None:
     """Read by a parser that build servers use; errors are failures, warnings are output."""
     suites = JUnitXml.fromstring(FORMATS["junit"](TEXTBOOK.verdict).encode())
     (suite,) = list(suites)
-    failed = [each for each in suite if each.result]
+    failed = [each for each in suite if each.is_failure]
 
     assert suite.tests == len(list(suite)) == len(RULES)
     assert suite.failures == 1
     assert [each.name for each in failed] == ["CHO204 compensation-order"]
     assert failed[0].classname == "choreo.order"
     assert "trace  (shipping.ship fails)" in failed[0].result[0].text
+
+
+@pytest.mark.parametrize("case", cases("bad"), ids=str)
+def test_what_was_not_looked_at_has_not_passed(case: CorpusCase) -> None:
+    """In JUnit it is skipped, in SARIF it was not configured; the scope claims nothing of it."""
+    verdict = case.verdict
+    suites = JUnitXml.fromstring(FORMATS["junit"](verdict).encode())
+    by_saga = {(each.classname, each.name.split()[0]): each for suite in suites for each in suite}
+    (invocation,) = json.loads(FORMATS["sarif"](verdict))["runs"][0]["invocations"]
+    off = {each["descriptor"]["id"] for each in invocation["ruleConfigurationOverrides"]}
+    found = {finding.rule for finding in verdict.findings}
+
+    for saga, applied in verdict.applied.items():
+        for rule in RULES:
+            reported = any(each.rule == rule.id and each.saga == saga for each in verdict.findings)
+            skipped = by_saga[f"choreo.{saga}", rule.id].is_skipped
+            assert skipped == (rule.id not in applied and not reported), rule.id
+            assert rule.id in applied or rule.id in off | found
+    if verdict.errors:
+        assert "not searched" in text(verdict)
+        assert {"CHO106", "CHO110", "CHO111", "CHO207"} <= off | found
+    else:
+        assert "not searched" not in text(verdict)
+        assert off <= {"CHO301"}
 
 
 def test_junit_tells_warnings_without_failing() -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import islice, product
 
 from choreo.graph import SagaGraph, Step
-from choreo.manifest import HandlerEntry
+from choreo.manifest import Alternatives, HandlerEntry
 from choreo.outcome import START
 
 Ways = list[dict[str, str]]
@@ -136,6 +136,11 @@ class Order:
             self._comes(step, way) and any(option <= self._events_on(way) for option in deadline.trigger)
             for way in ways
         )
+
+    def comes_without(self, step: Step, trigger: Alternatives) -> bool:
+        """Whether a trigger can be met when a step never has an outcome."""
+        come = self._events_without(step) - {*step.failures, *step.answers}
+        return any(option <= come for option in trigger)
 
     def _events_without(self, step: Step) -> frozenset[str]:
         """Return the events that can still come when a step never succeeds."""

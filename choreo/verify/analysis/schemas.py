@@ -13,10 +13,14 @@ from choreo.manifest import HandlerEntry, Manifest
 
 
 class Unreadable(NamedTuple):
-    """One place where a reader can't read what a writer may have written."""
+    """One place where a reader can't read what a writer may have written.
+
+    ``lossy`` names the promotion where Avro allows it, and only some values don't survive it.
+    """
 
     path: str
     reason: str
+    lossy: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}" if self.path else self.reason

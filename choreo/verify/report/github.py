@@ -21,7 +21,7 @@ def github(verdict: Verdict) -> str:
 
 def _command(finding: Finding) -> str:
     file, _, line = finding.place.rpartition(":")
-    fix = "\n".join(filter(None, (finding.help, *finding.paste)))
+    fix = "\n".join(filter(None, (finding.help, *finding.imports, *finding.paste)))
     body = "\n".join(filter(None, (finding.message, finding.why, f"help: {fix}" if fix else "")))
     where = f"file={_property(file)},line={_property(line)}," if file else ""
     title = _property(f"{finding.rule} {finding.name}")

@@ -13,13 +13,16 @@ from choreo.verify.verdict import Verdict
 
 
 def junit(verdict: Verdict) -> str:
-    """Return a verdict as JUnit XML; a warning is output of its test case, not a failure."""
+    """Return a verdict as JUnit XML; a warning is output of its test case, not a failure.
+
+    A rule that was not applied to a saga, or not to the end, is a skipped test case.
+    """
     cases = [_case(verdict, saga, rule) for saga in _sagas(verdict) for rule in RULES]
     counts: dict[str, str] = {
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
         "errors": "0",
-        "skipped": "0",
+        "skipped": str(sum(case.find("skipped") is not None for case in cases)),
         "time": f"{verdict.scope.seconds:.3f}",
     }
     root = ElementTree.Element("testsuites", {"name": "choreo verify", **counts})
@@ -44,6 +47,8 @@ def _case(verdict: Verdict, saga: str, rule: Rule) -> ElementTree.Element:
     if errors:
         failure = ElementTree.SubElement(case, "failure", message=escaped(errors[0].message), type=rule.id)
         failure.text = _texts(errors)
+    elif rule.id not in verdict.applied_to(saga):
+        ElementTree.SubElement(case, "skipped", message="not looked at, or not to the end")
     if warnings:
         ElementTree.SubElement(case, "system-out").text = _texts(warnings)
     return case

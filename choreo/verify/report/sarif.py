@@ -31,11 +31,30 @@ def sarif(verdict: Verdict) -> str:
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
+        "invocations": [_invocation(verdict)],
         "results": [_result(finding, places) for finding in verdict.findings],
         "properties": {"scope": str(verdict.scope)},
     }
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=False)
+
+
+def _invocation(verdict: Verdict) -> dict[str, Any]:
+    """Return what was not looked at: a rule that was not applied everywhere is not one without results."""
+    missing = [(n, rule) for n, rule in enumerate(RULES) if rule.id not in verdict.applied_to("")]
+    return {
+        "executionSuccessful": not verdict.scope.unfinished,
+        "ruleConfigurationOverrides": [
+            {"descriptor": {"id": rule.id, "index": number}, "configuration": {"enabled": False}}
+            for number, rule in missing
+            if all(finding.rule != rule.id for finding in verdict.findings)
+        ],
+        "toolExecutionNotifications": [
+            {"level": "note", "message": {"text": f"saga {saga}: not looked at: {', '.join(sorted(rest))}"}}
+            for saga, applied in verdict.applied.items()
+            if (rest := {rule.id for rule in RULES} - applied)
+        ],
+    }
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
@@ -50,7 +69,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(finding: Finding, places: dict[str, str]) -> dict[str, Any]:
-    words = (finding.message, finding.why, finding.help, *finding.paste)
+    words = (finding.message, finding.why, finding.help, *finding.imports, *finding.paste)
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "ruleIndex": next(number for number, rule in enumerate(RULES) if rule.id == finding.rule),

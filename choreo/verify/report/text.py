@@ -46,6 +46,8 @@ def finding_lines(finding: Finding, paint: Paint = plain) -> Iterator[str]:
     if finding.help:
         yield f"  help   {escaped(finding.help)}"
         yield from (f"           {escaped(line)}".rstrip() for line in finding.paste)
+    for number, line in enumerate(finding.imports):
+        yield f"  {'' if number else 'needs':7}{escaped(line)}"
 
 
 def _places(finding: Finding) -> Iterator[str]:

@@ -62,13 +62,15 @@ def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step
         message = f"`{undo.name}` is called by {called_by}, which is no failure"
         why = f"`{step.name}` would be undone in a saga that goes well"
     scenario, lines = _run_of(case, each, option, late)
+    code = definition(case, step, undo, each.needs)
     return RULE.finding(
         case.graph.name,
         message,
         at(undo),
         why=why,
         help=f"trigger `{undo.name.partition('.')[2]}` by the end of what comes after its step:",
-        paste=definition(case.graph, step, undo, each.needs),
+        paste=code.lines,
+        imports=code.imports,
         steps=(undo.name, *sorted(option)),
         related=tuple(at(next(iter(other.compensations), other.handler)) for other in late),
         scenario=scenario,

@@ -1,4 +1,4 @@
-"""CHO303 deadline-too-short: a deadline may pass although every step that it waits for keeps its timeout.
+"""CHO303 deadline-too-short: a deadline may pass although every step that it waits for is in time.
 
 Why it is bad: it rolls back sagas in which nothing is wrong.
 
@@ -7,6 +7,8 @@ For example, where `reserve` has 2 minutes and `charge` 5:
     @orders.deadline(of="payments.charge", within=timedelta(minutes=5))     # after OrderCreated
     def payment_is_late(event: OrderCreated, ctx: Context) -> PaymentTimedOut: ...
 
+A step without a timeout counts with all pauses between its attempts (`retry=`).
+
 How to fix it: make it longer than the sum of the timeouts on the way to its step, or shorten these.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from choreo.graph import Step
 from choreo.manifest import HandlerEntry
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
@@ -30,10 +33,14 @@ RULE = Rule(
 )
 
 
+_MOST_ATTEMPTS = 10_000
+"""A schedule with more attempts than this is cut there."""
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Find deadlines that are shorter than the longest way from what arms them to their step."""
     for deadline in case.graph.deadlines:
-        longest = _longest(case, deadline.step, frozenset().union(*deadline.trigger), {})
+        longest = _longest(case, deadline.step, frozenset().union(*deadline.trigger))
         if deadline.within_ms is not None and longest > deadline.within_ms:
             yield _finding(case, deadline, longest)
 
@@ -44,8 +51,8 @@ def _finding(case: Case, deadline: HandlerEntry, longest: int) -> Finding:
         case.graph.name,
         f"`{deadline.name}` waits {given}, and what it waits for may take {_duration(longest)}",
         at(deadline),
-        why=f"the timeouts on the way to `{deadline.step}` add up to more",
-        help=f"within=timedelta(seconds={longest / 1000:g}) or more, or shorter timeouts",
+        why=f"the timeouts and retries on the way to `{deadline.step}` add up to more",
+        help=f"within=timedelta(seconds={longest / 1000:.12g}) or more, or shorter timeouts",
         steps=(deadline.name,),
     )
 
@@ -55,19 +62,39 @@ def _duration(milliseconds: int) -> str:
     return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
 
 
-def _longest(case: Case, name: str, armed_by: frozenset[str], known: dict[str, int]) -> int:
-    """Return the sum of the timeouts on the longest way from the arming event to the end of a step."""
-    if name in known:
-        return known[name]
-    known[name] = 0
-    step = case.graph.steps.get(name)
-    if step is None or step.handler is None:
-        return 0
-    owners = (case.graph.outcome.get(event, ("", ""))[0] for event in _before(step.trigger, armed_by))
-    before = max((_longest(case, owner, armed_by, known) for owner in owners if owner != name), default=0)
-    known[name] = before + (step.handler.timeout_ms or 0)
-    return known[name]
+def _longest(case: Case, watched: str, armed_by: frozenset[str]) -> int:
+    """Return the sum of what the steps may take on the longest way from the arming event to a step's end."""
+    known: dict[str, int] = {}
+    entered: set[str] = set()
+    waiting = [watched]
+    while waiting:
+        name = waiting[-1]
+        step = case.graph.steps.get(name)
+        before = _before(case, step, armed_by) if step else []
+        pending = [each for each in before if each not in entered]
+        entered.add(name)
+        if pending:
+            waiting += pending
+            continue
+        waiting.pop()
+        own = _limit(step.handler) if step and step.handler else 0
+        known[name] = own + max((known.get(each, 0) for each in before), default=0)
+    return known[watched]
 
 
-def _before(trigger: tuple[frozenset[str], ...], armed_by: frozenset[str]) -> frozenset[str]:
-    return frozenset[str]().union(*trigger) - armed_by
+def _before(case: Case, step: Step, armed_by: frozenset[str]) -> list[str]:
+    """Return the steps that lead to a step, up to the event that arms the deadline."""
+    events = sorted(frozenset[str]().union(*step.trigger) - armed_by)
+    owners = (case.graph.outcome[event][0] for event in events if event in case.graph.outcome)
+    return [name for name in dict.fromkeys(owners) if name != step.name]
+
+
+def _limit(action: HandlerEntry) -> int:
+    """Return how long an action may take: its timeout or, without one, all pauses between its attempts."""
+    if action.timeout_ms is not None or action.retry is None:
+        return action.timeout_ms or 0
+    total, pause = 0.0, float(action.retry.delay_ms)
+    for _ in range(min(action.retry.attempts, _MOST_ATTEMPTS) - 1):
+        total += pause
+        pause = min(pause * action.retry.factor, action.retry.longest_ms)
+    return round(total)

@@ -1,7 +1,8 @@
 """CHO211 eager-compensation: a compensation is called by a timeout, not by the answer that follows it.
 
 Why it is bad: a step that is late may still be running, or may have been done. Its owner publishes which:
-by its failure, or by its compensated event. A compensation that doesn't wait for that may run too early.
+by its failure, or by its compensated event. A compensation that doesn't wait for that runs before the late
+step is undone: out of order.
 
 For example, where a deadline on `charge` emits `PaymentTimedOut`:
 
@@ -28,7 +29,7 @@ RULE = Rule(
     "CHO211",
     "eager-compensation",
     __doc__,
-    "warning",
+    "error",
     unless=(*UNCLEAR, "CHO202", "CHO208"),
     properties=(Property.REVERSE_ORDER,),
 )
@@ -42,13 +43,15 @@ def check(case: Case) -> Iterator[Finding]:
             late = sorted(named & timeouts(case.graph, step))
             if not late or early_call(case.order, each):
                 continue
+            code = definition(case, each.step, each.undo, each.needs)
             yield RULE.finding(
                 case.graph.name,
                 f"`{each.undo.name}` does not wait for `{step.name}` after {short_name(late[0])}",
                 at(each.undo),
                 why=f"`{step.name}` may have been done all the same: its owner says when it is undone",
                 help=f"drop {short_name(late[0])}:",
-                paste=definition(case.graph, each.step, each.undo, each.needs),
+                paste=code.lines,
+                imports=code.imports,
                 steps=(each.undo.name, late[0]),
                 related=tuple(
                     at(deadline) for deadline in case.graph.deadlines if deadline.step == step.name

@@ -3,7 +3,8 @@ it.
 
 Why it is bad: a pivot and a retriable step are never undone. If a step after them, or on a parallel branch,
 fails, the saga can neither complete nor be rolled back. The same holds for a deadline whose step is never
-triggered: one on a branch that a choice doesn't take, counted from an event before the choice.
+triggered: one on a branch that a choice doesn't take, counted from an event before the choice. Where every
+order of events was searched, and no run breaks anything (the step is a leaf, say), nothing is reported.
 
 For example, where `settle` is the pivot:
 
@@ -13,21 +14,26 @@ For example, where `settle` is the pivot:
     @mail.action(fails=MailFailed)                       # the money has left
     def confirm(event: Settled, ctx: Context) -> Confirmed: ...
 
-How to fix it: order the steps: compensatable ones first, then the pivot, then retriable ones. Count a
-deadline from the event that triggers its step.
+How to fix it: order the steps: compensatable ones first, then the pivot, then retriable ones. Let a pivot
+wait for every branch before it (`A & B`, two parameters), not for any. Count a deadline from the event that
+triggers its step. What is to react to a failure, a cancellation or the end is an observer, not an action.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from choreo.graph import Step
+from choreo.events import short_name
+from choreo.graph import SagaGraph, Step
 from choreo.manifest import HandlerEntry
-from choreo.outcome import PIVOT, RETRIABLE
+from choreo.outcome import CANCEL, PIVOT, RETRIABLE, SUCCEEDED
+from choreo.verify.analysis.rightly_undone import rightly_undone
 from choreo.verify.case import Case
+from choreo.verify.engine.counterexample import counterexamples
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
+from choreo.verify.suggestion import joined
 
 RULE = Rule(
     "CHO209",
@@ -41,9 +47,75 @@ RULE = Rule(
 
 def check(case: Case) -> Iterator[Finding]:
     """Find what can fail after or beside a pivot or a retriable step; one finding for each of these."""
-    reported: set[str] = set()
+    told: set[str] = set()
+    for step in case.graph.steps.values():
+        late = _events_of_an_end(case, step)
+        wrong = _on_an_end(case, step, late) if late else _failing(case, step)
+        if wrong:
+            told.add(step.name)
+            yield wrong
+    found = list(_beside_and_after(case, told))
+    if found and not _is_harmless(case):
+        yield from found
+
+
+def _events_of_an_end(case: Case, step: Step) -> list[str]:
+    """Return the events that call an action where each of its calls needs one that comes with the saga's end.
+
+    That is a failure, a timeout, a compensation, a cancellation, or an event that ends the saga.
+    """
+    if step.handler is None or not step.trigger:
+        return []
+    needed = [[name for name in sorted(option) if _ends(case, name)] for option in step.trigger]
+    return sorted({names[0] for names in needed}) if all(needed) else []
+
+
+def _ends(case: Case, name: str) -> bool:
+    contract = case.graph.contract
+    step, outcome = case.graph.outcome.get(name, ("", SUCCEEDED))
+    return outcome != SUCCEEDED or step == CANCEL or name in (contract.completes, contract.fails)
+
+
+def _on_an_end(case: Case, step: Step, events: list[str]) -> Finding:
+    names = " or ".join(map(short_name, events))
+    ends = {case.graph.contract.completes, case.graph.contract.fails}
+    what = "the end of the saga" if ends & set(events) else "no success"
+    function = step.name.partition(".")[2]
+    why = (
+        "a retriable step is never undone, and the saga is rolled back then"
+        if step.kind == RETRIABLE
+        else "it is refused then, as the saga is over or is rolled back"
+    )
+    return RULE.finding(
+        case.graph.name,
+        f"`{step.name}` is an action on {names}, which is {what}",
+        at(step.handler),
+        why=why,
+        help=f"make it an observer, which is called whatever happens: @{step.participant}.observer, and "
+        f"`{function}` returns None",
+        steps=(step.name, *events),
+    )
+
+
+def _failing(case: Case, step: Step) -> Finding | None:
+    """Return a finding where a retriable step declares that it fails, which only a manifest can."""
+    if step.kind != RETRIABLE or not step.failures:
+        return None
+    failures = ", ".join(map(short_name, step.failures))
+    return RULE.finding(
+        case.graph.name,
+        f"`{step.name}` is retriable, and declares the failure {failures}",
+        at(step.handler),
+        why="a retriable step is retried until it succeeds: it can't fail",
+        help=f"drop fails={failures}, or choose another kind",
+        steps=(step.name, *step.failures),
+    )
+
+
+def _beside_and_after(case: Case, told: set[str]) -> Iterator[Finding]:
+    reported = set(told)
     for final in case.graph.steps.values():
-        if final.kind not in (PIVOT, RETRIABLE):
+        if final.kind not in (PIVOT, RETRIABLE) or final.name in told:
             continue
         wrong = [
             step for step in _after_and_beside(case, final) if step.can_fail and step.name not in reported
@@ -56,6 +128,20 @@ def check(case: Case) -> Iterator[Finding]:
         if late:
             reported |= {final.name, *(each.name for each in late)}
             yield _late(case, final, late)
+
+
+def _is_harmless(case: Case) -> bool:
+    """Whether no run breaks anything, and every order was searched, with compensations as they should be."""
+    right = rightly_undone(case.graph)
+    if _triggers(right) == _triggers(case.graph):
+        found = iter(case.counterexamples)
+    else:
+        found = counterexamples(right, case.budget.troubles, case.meter)
+    return next(found, None) is None and not case.meter.exhausted
+
+
+def _triggers(graph: SagaGraph) -> dict[str, list[object]]:
+    return {step.name: [each.trigger for each in step.compensations] for step in graph.steps.values()}
 
 
 def _unanswered(case: Case, final: Step) -> list[HandlerEntry]:
@@ -72,7 +158,7 @@ def _late(case: Case, final: Step, late: list[HandlerEntry]) -> Finding:
     deadline = late[0]
     return RULE.finding(
         case.graph.name,
-        f"`{deadline.name}` can pass beside `{final.name}`, which is {final.kind} and never undone",
+        f"`{deadline.name}` can pass beside `{final.name}`, which is {_kind(final)} and never undone",
         at(deadline),
         why=f"it passes where `{deadline.step}` is never triggered, and the saga can't be rolled back then",
         help=f"count it from the event that triggers `{deadline.step}`",
@@ -92,14 +178,51 @@ def _after_and_beside(case: Case, final: Step) -> list[Step]:
 def _finding(case: Case, final: Step, wrong: list[Step]) -> Finding:
     step = wrong[0]
     where = "after" if step.name in case.order.after[final.name] else "beside"
-    function = step.name.partition(".")[2]
+    slots = _join(case, final) if final.name in case.order.after[step.name] else []
+    function, last = step.name.partition(".")[2], final.name.partition(".")[2]
+    code = joined(case, final.handler, slots) if len(slots) > 1 and final.handler else None
+    events = " & ".join(" | ".join(map(short_name, names)) for names in slots)
     return RULE.finding(
         case.graph.name,
-        f"`{step.name}` can fail {where} `{final.name}`, which is {final.kind} and never undone",
+        f"`{step.name}` can fail {where} `{final.name}`, which is {_kind(final)} and never undone",
         at(step.handler),
-        why="the saga could then neither complete nor be rolled back",
-        help=f"put `{function}` before `{final.name}`, or, if it can be retried until it succeeds:",
-        paste=(f'@{step.participant}.action(kind="retriable")', f"def {function}(…): …"),
+        why=f"`{last}` does not wait for it, as one event calls it and both come"
+        if code
+        else "the saga could then neither complete nor be rolled back",
+        help=f"let `{last}` wait for {events}, both by a parameter of its own:"
+        if code
+        else f"put `{function}` before `{final.name}`, or make it retriable, without a failure, if it can be "
+        "retried until it succeeds",
+        paste=code.lines if code else (),
+        imports=code.imports if code else (),
         steps=(final.name, step.name),
         related=(at(final.handler), *(at(other.handler) for other in wrong[1:])),
     )
+
+
+def _kind(step: Step) -> str:
+    return "a pivot" if step.kind == PIVOT else step.kind
+
+
+def _join(case: Case, final: Step) -> list[list[str]]:
+    """Return the slots of a join of what calls a step alone: events that exclude each other are one slot."""
+    slots: list[list[str]] = []
+    for option in final.trigger:
+        if len(option) > 1:
+            return []
+        (name,) = option
+        fitting = (slot for slot in slots if all(_exclude(case, name, other) for other in slot))
+        slot = next(fitting, None)
+        if slot is None:
+            slots.append([name])
+        else:
+            slot.append(name)
+    return slots
+
+
+def _exclude(case: Case, one: str, other: str) -> bool:
+    graph = case.graph
+    owners = [graph.steps[graph.outcome[name][0]] for name in (one, other) if name in graph.outcome]
+    if len(owners) < 2:
+        return False
+    return owners[0] is owners[1] or case.order.are_exclusive(*owners)

@@ -45,13 +45,15 @@ def check(case: Case) -> Iterator[Finding]:
                 continue
             reported.add(undo.name)
             success = next(s for s in step.successes if step.compensation_for(s) is undo)
+            code = definition(case, step, undo, required_trigger(case.graph, success))
             yield RULE.finding(
                 case.graph.name,
                 f"`{deadline.name}` can undo `{deadline.step}`, but `{undo.name}` admits no Aborted",
                 at(undo),
                 why="no event of a later step calls it then",
                 help="admit it:",
-                paste=definition(case.graph, step, undo, required_trigger(case.graph, success)),
+                paste=code.lines,
+                imports=code.imports,
                 steps=(deadline.name, undo.name),
                 related=(at(deadline),),
             )

@@ -25,6 +25,7 @@ from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
+from choreo.verify.code import Names
 from choreo.verify.suggestion import compensation
 
 RULE = Rule(
@@ -38,25 +39,49 @@ RULE = Rule(
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Find success events of compensatable steps, and of the start, that no compensation undoes."""
+    """Find compensatable steps, and the start, with success events that no compensation undoes."""
     graph = case.graph
+    missing: dict[str, list[str]] = {}
     for step, success in not_undone(graph):
-        is_start = step.name == START
-        of = f"{graph.name}.start" if is_start else step.name
-        first = next(iter(graph.consumers.get(graph.contract.starts, [])), None)
-        yield RULE.finding(
-            graph.name,
-            f"nothing undoes `{of}` after {short_name(success)}",
-            at(step.handler or next(iter(step.compensations), None) or first) or NOWHERE,
-            why="the saga could not end when a later step fails"
-            if is_start
-            else "a later failure would leave behind what it did",
-            help=f"declare a compensation that ends the saga in {short_name(graph.contract.fails)}:"
-            if is_start
-            else "declare a compensation, or another kind of step:",
-            paste=compensation(graph, step, success, _owner(case, step)),
-            steps=(step.name, success),
-        )
+        missing.setdefault(step.name, []).append(success)
+    for name, successes in missing.items():
+        yield _finding(case, graph.steps[name], successes)
+
+
+def _finding(case: Case, step: Step, successes: list[str]) -> Finding:
+    graph, is_start = case.graph, step.name == START
+    handler = step.handler or next(iter(step.compensations), None) or _home_of_start(case, step)
+    owner = _owner(case, step)
+    code = compensation(case, step, successes, Names(case.choreography, owner, _file(handler)))
+    return RULE.finding(
+        graph.name,
+        f"nothing undoes `{f'{graph.name}.start' if is_start else step.name}` after "
+        f"{' or '.join(map(short_name, successes))}",
+        at(handler) or NOWHERE,
+        why="the saga could not end when a later step fails"
+        if is_start
+        else "a later failure would leave behind what it did",
+        help=f"declare a compensation that ends the saga in {short_name(graph.contract.fails)}:"
+        if is_start
+        else "declare a compensation, or another kind of step:",
+        paste=code.lines,
+        imports=code.imports,
+        steps=(step.name, *successes),
+    )
+
+
+def _file(handler: HandlerEntry | None) -> str:
+    return handler.place.rpartition(":")[0] if handler else ""
+
+
+def _home_of_start(case: Case, step: Step) -> HandlerEntry | None:
+    """Return the first handler that the start calls or, where its file isn't the starter's, one of that."""
+    owner = _owner(case, step)
+    own = [handler for handler in case.graph.handlers if handler.participant == owner]
+    called = case.graph.consumers.get(case.graph.contract.starts, [])
+    files = {_file(handler) for handler in own}
+    fitting = (handler for handler in called if _file(handler) in files or not files)
+    return next(fitting, None) or next(iter(own or called), None)
 
 
 def _owner(case: Case, step: Step) -> str:

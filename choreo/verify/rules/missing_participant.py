@@ -14,8 +14,8 @@ participant has left the saga, write the lock again: `choreo verify --lock`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
+from choreo.verify.analysis.likeness import step_like
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
@@ -38,7 +38,7 @@ def check(case: Case) -> Iterator[Finding]:
         if deadline.step in graph.steps:
             continue
         owner = deadline.step.partition(".")[0]
-        close = get_close_matches(deadline.step, list(graph.steps), 1)
+        close = step_like(graph, deadline.step)
         here = owner in graph.participants
         yield RULE.finding(
             graph.name,
@@ -46,7 +46,7 @@ def check(case: Case) -> Iterator[Finding]:
             f"{f'{owner} has no such step' if here else f'no participant {owner} is here'}",
             at(deadline),
             why="its time would pass in every saga",
-            help=f"did you mean {close[0]}?" if close else f"give the module or the manifest of {owner}, too",
+            help=f"did you mean {close}?" if close else f"give the module or the manifest of {owner}, too",
             steps=(deadline.name, deadline.step),
         )
     yield from _only_in_lock(case)

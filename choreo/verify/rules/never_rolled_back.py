@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from choreo.events import short_name
 from choreo.graph import Step
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, listed
 from choreo.verify.rule import UNCLEAR, Rule
 
-RULE = Rule("CHO212", "never-rolled-back", __doc__, "warning", unless=(*UNCLEAR, "CHO201"))
+RULE = Rule("CHO212", "never-rolled-back", __doc__, "warning", unless=(*UNCLEAR, "CHO201", "CHO209"))
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -44,14 +45,23 @@ def _can_be_undone(case: Case, step: Step) -> bool:
 
 
 def _finding(case: Case, step: Step) -> Finding:
-    failures = ", ".join(name.rpartition(".")[2] for name in step.failures)
+    undo = step.compensations[0].name.partition(".")[2]
+    waiting = sorted(
+        {
+            handler.name
+            for name in step.answers
+            for handler in case.graph.consumers.get(name, ())
+            if not handler.derived
+        }
+    )
+    answers = " and ".join(map(short_name, step.answers))
+    rest = f", and without {answers} in {listed(waiting)}" if waiting else ""
     return RULE.finding(
         case.graph.name,
         f"nothing can undo `{step.name}`: no step after or beside it can fail",
         at(step.handler),
         why="its compensation never runs",
-        help=f"is it a pivot? then without `{step.compensations[0].name.partition('.')[2]}`:",
-        paste=(f'@{step.participant}.action(kind="pivot", fails={failures})',),
+        help=f'is it a pivot? then kind="pivot", without `{undo}`{rest}',
         steps=(step.name,),
         related=(at(step.compensations[0]),),
     )

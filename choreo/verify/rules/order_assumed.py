@@ -18,14 +18,17 @@ How to fix it: join the event (`event: …, hotel: HotelBooked`), or let it be m
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from choreo.events import short_name
 from choreo.manifest import HandlerEntry
 from choreo.verify.analysis.precedence import past_of, precede
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding, at
+from choreo.verify.analysis.misplaced import Misplaced
+from choreo.verify.finding import Finding, at, listed, plural
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
+from choreo.verify.suggestion import signature
 from choreo.verify.rules.phantom_event import elsewhere
 
 RULE = Rule(
@@ -52,13 +55,15 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _not_before(case: Case, handler: HandlerEntry, name: str, types: tuple[str, ...]) -> Finding:
     classes = " | ".join(short_name(each) for each in types)
+    code = signature(case, handler, [replace(p, optional=True) if p.name == name else p for p in handler.parameters])
     return RULE.finding(
         case.graph.name,
         f"`{handler.name}` takes {classes} as earlier, which need not have come",
         at(handler),
         why="nothing that calls it follows from that event in every run",
         help="join it, or let it be missing:",
-        paste=(f"{name}: Earlier[{classes}] | None",),
+        paste=code.lines,
+        imports=code.imports,
         steps=(handler.name, *types),
     )
 
@@ -67,12 +72,30 @@ def _on_other_topics(case: Case) -> Iterator[Finding]:
     graph = case.graph
     for name, handlers in sorted(graph.consumers.items()):
         other = "" if name in case.emitted or name in graph.imports else elsewhere(case, name)
-        for handler in handlers if other else ():
+        if other:
             yield RULE.finding(
                 graph.name,
-                f"`{handler.name}` of saga {graph.name!r} waits for {short_name(name)} of saga {other!r}",
-                at(handler),
+                f"{listed([each.name for each in handlers])} of saga {graph.name!r} "
+                f"{plural(handlers, 'waits', 'wait')} for {short_name(name)} of saga {other!r}",
+                at(handlers[0]),
                 why="it is published on another topic, under another saga's key, and never comes here",
                 help=f"import it: External({short_name(name)}, topic=…, saga_id=…)",
-                steps=(handler.name, name),
+                steps=(*(each.name for each in handlers), name),
+                related=tuple(map(at, handlers[1:])),
             )
+
+
+def in_wrong_saga(each: Misplaced) -> Finding:
+    """Return the finding on a handler that waits for events of another saga of its participant alone."""
+    handler = each.handler
+    events = sorted(frozenset[str]().union(*handler.trigger))
+    return RULE.finding(
+        handler.saga,
+        f"`{handler.name}` is of saga {handler.saga!r}, and waits for {' and '.join(map(short_name, events))} "
+        f"of saga {each.saga!r}",
+        at(handler),
+        why=f"it is never called, as {plural(events, 'that event', 'these events')} and what it emits belong "
+        "to the other saga",
+        help=f"declare it in that saga: saga= the Saga named {each.saga!r}",
+        steps=(handler.name, *events),
+    )

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from choreo.events import short_name
+from choreo.manifest import HandlerEntry
+from choreo.verify.analysis.likeness import event_like
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 from choreo.verify.rules.missing_compensation import waits_for_missing_compensation
-from choreo.verify.rules.unknown_event import is_known_elsewhere
+from choreo.verify.rules.unknown_event import as_export, is_known_elsewhere
 
 RULE = Rule(
     "CHO102",
@@ -43,12 +46,19 @@ def check(case: Case) -> Iterator[Finding]:
                 continue
             yield RULE.finding(
                 graph.name,
-                f"`{handler.name}` waits for {name}, which nothing emits",
+                f"`{handler.name}` waits for {name}, which "
+                f"{'is declared as an export, and ' if name in graph.exports else ''}nothing emits",
                 at(handler),
                 why="the event is declared, but no action, compensation or deadline returns it",
-                help="let a handler emit it, import it as External, or drop it from the trigger",
+                help=as_export(case, name) if name in graph.exports else _help(case, name, handler),
                 steps=(handler.name, name),
             )
+
+
+def _help(case: Case, name: str, handler: HandlerEntry) -> str:
+    meant = event_like(case.graph, name, handler)
+    others = "let a handler emit it, import it as External, or drop it from the trigger"
+    return f"did you mean {short_name(meant)}? Else {others}" if meant else others
 
 
 def elsewhere(case: Case, name: str) -> str:

@@ -25,7 +25,6 @@ from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
-from choreo.verify.rules.lossy_promotion import is_promotion
 
 RULE = Rule(
     "CHO502",
@@ -41,7 +40,7 @@ def check(case: Case) -> Iterator[Finding]:
     """Find readers whose schema can't read a version that is kept."""
     for each in readings(case.choreography, case.graph):
         for version in each.earlier:
-            problems = [p for p in case.compare(version, each.read) if not is_promotion(p)]
+            problems = [p for p in case.compare(version, each.read) if not p.lossy]
             if problems:
                 yield RULE.finding(
                     case.graph.name,

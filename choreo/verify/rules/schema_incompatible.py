@@ -27,7 +27,6 @@ from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
-from choreo.verify.rules.lossy_promotion import is_promotion
 
 RULE = Rule("CHO501", "schema-incompatible", __doc__, "error", properties=(Property.READABLE_EVENTS,))
 
@@ -35,7 +34,7 @@ RULE = Rule("CHO501", "schema-incompatible", __doc__, "error", properties=(Prope
 def check(case: Case) -> Iterator[Finding]:
     """Find readers of an event whose schema can't read what its writer writes."""
     for each in readings(case.choreography, case.graph):
-        problems = [p for p in case.compare(each.written, each.read) if not is_promotion(p)]
+        problems = [p for p in case.compare(each.written, each.read) if not p.lossy]
         if problems:
             yield RULE.finding(
                 case.graph.name,

@@ -47,6 +47,7 @@ def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
     owners = sorted({case.graph.outcome[name][0] for name in wrong})
     run = case.shortest_run(wrong, each.step.name)
     names = " and ".join(sorted(short_name(name) for name in wrong))
+    code = definition(case, each.step, each.undo, each.needs)
     return RULE.finding(
         case.graph.name,
         f"`{each.undo.name}` is not called by {names}",
@@ -54,7 +55,8 @@ def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
         why=f"`{each.step.name}` was done before {' and '.join(f'`{name}`' for name in owners)}, and must be "
         "undone then, too",
         help=f"trigger `{each.undo.name.partition('.')[2]}` by every end of what comes after its step:",
-        paste=definition(case.graph, each.step, each.undo, each.needs),
+        paste=code.lines,
+        imports=code.imports,
         steps=(each.undo.name, *sorted(wrong)),
         related=tuple(
             at(case.graph.steps[name].handler) for name in owners if case.graph.steps[name].handler

@@ -18,9 +18,9 @@ emits it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from choreo.events import short_name
+from choreo.verify.analysis.likeness import event_like
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
@@ -43,20 +43,41 @@ def check(case: Case) -> Iterator[Finding]:
     for name, handlers in sorted(graph.consumers.items()):
         if name in case.settled or is_known_elsewhere(case, name):
             continue
-        meant = get_close_matches(name, sorted(case.emitted), 1, 0.6)
         for handler in handlers:
             if waits_for_missing_compensation(graph, handler):
                 continue
             yield RULE.finding(
                 graph.name,
-                f"`{handler.name}` waits for {name}, which no other participant knows",
+                f"`{handler.name}` waits for {name}, which {_lack(case, name)}",
                 at(handler),
                 why="nothing emits it, so the handler is never called",
-                help=f"did you mean {meant[0]}?"
-                if meant
-                else f"give the manifest of whoever emits {short_name(name)}, too",
+                help=_help(case, name, event_like(graph, name, handler)),
                 steps=(handler.name, name),
             )
+
+
+def _lack(case: Case, name: str) -> str:
+    is_export = name in case.graph.exports
+    return "is declared as an export, and nothing emits it" if is_export else "no other participant knows"
+
+
+def _help(case: Case, name: str, meant: str) -> str:
+    if name in case.graph.exports:
+        return as_export(case, name)
+    if meant:
+        named = meant if short_name(meant) == short_name(name) else short_name(meant)
+        return f"did you mean {named}?"
+    return f"give the manifest of whoever emits {short_name(name)}, too"
+
+
+def as_export(case: Case, name: str) -> str:
+    """Return the help for an event that is declared `External` to be imported, and without ``saga_id=``."""
+    owners = [m.participant for m in case.choreography.manifests if any(e.event == name for e in m.external)]
+    owner = f" of {owners[0]}" if owners else ""
+    return (
+        f"External({short_name(name)}){owner} has no saga_id=, so it is an export: "
+        "with saga_id=… it is imported from its topic"
+    )
 
 
 def is_known_elsewhere(case: Case, name: str) -> bool:

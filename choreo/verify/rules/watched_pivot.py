@@ -39,7 +39,7 @@ def check(case: Case) -> Iterator[Finding]:
             continue
         yield RULE.finding(
             case.graph.name,
-            f"`{deadline.name}` sets a deadline on `{deadline.step}`, which is {step.kind}",
+            f"`{deadline.name}` sets a deadline on `{deadline.step}`, which is {'a pivot' if step.kind == PIVOT else step.kind}",
             at(deadline),
             why="it can't be undone, so timing it out could not be made good",
             help=f"give `{deadline.step}` a timeout= of its own, or drop the deadline",

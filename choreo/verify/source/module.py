@@ -50,6 +50,7 @@ class Module:
         self.functions: dict[str, FunctionNode] = {}
         self.classes: dict[str, ast.ClassDef] = {}
         self.names: dict[str, str | ast.expr] = {}
+        self.stars: list[str] = []
         self.tree = _parsed(source)
         self._take(self.tree.body, "")
 
@@ -76,6 +77,8 @@ class Module:
             elif isinstance(statement, ast.ClassDef):
                 self.classes[prefix + statement.name] = statement
                 self._take(statement.body, f"{prefix}{statement.name}.")
+            elif isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
+                self.stars.insert(0, _absolute(statement, self.package))
             else:
                 self.names.update((prefix + name, value) for name, value in bound(statement, self.package))
 

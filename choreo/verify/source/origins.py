@@ -17,6 +17,9 @@ from choreo.verify.source.scope import Bound, InstanceOf, Scope, own_nodes
 LONGEST = 12
 """The longest chain of calls, or of values, that effects and emissions are followed through."""
 
+_OF_CHOREO = ("Context", "Participant")
+"""What ``from choreo import *`` gives, as far as bodies are examined for it."""
+
 _DEEPEST = 25
 """The number of names in a chain that are followed."""
 
@@ -58,7 +61,7 @@ class Origins:
         """Return the expression to which a name is bound first, in any module, or None."""
         if not isinstance(expression, ast.Name) or depth > _DEEPEST:
             return expression
-        values = scope.names.get(expression.id) or (scope.module.names.get(expression.id, ""),)
+        values = scope.names.get(expression.id) or (self._bound(scope.module, expression.id),)
         value = values[0]
         if isinstance(value, ast.expr):
             return self.declaration(value, scope, depth + 1)
@@ -97,7 +100,7 @@ class Origins:
                 lambda: (self._of_bound(value, scope, depth) for value in scope.names[name]),
             )
         module = scope.module
-        if name in module.functions or name in module.classes or name in module.names:
+        if _is_own(module, name) or self._starred(module, name):
             return self._followed(f"{module.name}.{name}", depth)
         return name if hasattr(builtins, name) else ""
 
@@ -123,7 +126,7 @@ class Origins:
             return origin
         for length, (head, tail) in enumerate(_prefixes(rest)):
             name = head.replace("()", "")
-            if name in module.names:
+            if self._bound(module, name):
                 return self._joined(self._value(module, name, head, depth), tail, depth)
             made = self._made(module, head, length, depth)
             if made:
@@ -134,11 +137,28 @@ class Origins:
         return self._followed(origin + tail, depth + 1) if origin else ""
 
     def _value(self, module: Module, name: str, head: str, depth: int) -> str:
-        value = module.names[name]
+        value = self._bound(module, name)
         owner = name.rpartition(".")[0]
         origin = value if isinstance(value, str) else self.of(value, Scope(module, owner), depth + 1)
         called = head[len(head.rstrip("()")) :]
         return self._followed(origin, depth + 1) + called if origin else ""
+
+    def _bound(self, module: Module, name: str) -> str | ast.expr:
+        """Return what a global name of a module is bound to by an assignment or an import; empty for nothing."""
+        return module.names.get(name) or ("" if _is_own(module, name) else self._starred(module, name))
+
+    def _starred(self, module: Module, name: str, depth: int = 0) -> str:
+        """Return the dotted name that ``from … import *`` binds to a name; empty where none does."""
+        if depth > _DEEPEST or name.startswith("_"):
+            return ""
+        for star in module.stars:
+            source = self._modules.get(star)
+            if source is None:
+                if star == "choreo" and name in _OF_CHOREO:
+                    return f"{star}.{name}"
+            elif _exports(source, name) and (_is_own(source, name) or self._starred(source, name, depth + 1)):
+                return f"{star}.{name}"
+        return ""
 
     def _made(self, module: Module, head: str, length: int, depth: int) -> str:
         """Return the origin of a function's result, or of an attribute that a class sets on ``self``."""
@@ -166,7 +186,7 @@ class Origins:
                     continue
                 for node in own_nodes(method):
                     if isinstance(node, ast.Assign) and any(
-                        _is_own(each, attribute) for each in node.targets
+                        _is_of_self(each, attribute) for each in node.targets
                     ):
                         yield self.of(node.value, Scope(module, owner).within(method), depth + 1)
 
@@ -204,7 +224,20 @@ def unquoted(annotation: ast.expr) -> ast.expr:
     return annotation
 
 
-def _is_own(target: ast.expr, attribute: str) -> bool:
+def _is_own(module: Module, name: str) -> bool:
+    """Whether a module itself defines, assigns or imports a name."""
+    return name in module.functions or name in module.classes or name in module.names
+
+
+def _exports(module: Module, name: str) -> bool:
+    """Whether ``from … import *`` takes a name: one that ``__all__`` has, where that is a plain list."""
+    listed = module.names.get("__all__")
+    if not isinstance(listed, (ast.List, ast.Tuple)):
+        return True
+    return any(isinstance(each, ast.Constant) and each.value == name for each in listed.elts)
+
+
+def _is_of_self(target: ast.expr, attribute: str) -> bool:
     return (
         isinstance(target, ast.Attribute)
         and target.attr == attribute

@@ -1,15 +1,23 @@
-"""The stock waits for the payment, for as long as that takes."""
+"""Everybody waits for the stock and the payment, and only these two give up: one finding names both."""
 
 from choreo import Context, Participant
-from tests.verify.corpus.contract import Charged, Declined, NotShipped, Refunded, Reserved, order
-from tests.verify.corpus.parts import mail, orders, shipping, stock  # noqa: F401
+from tests.verify.corpus.contract import (
+    Declined,
+    OrderCreated,
+    Refunded,
+    Released,
+    Reserved,
+    Unavailable,
+    order,
+)
+from tests.verify.corpus.parts import mail, orders, payments, shipping  # noqa: F401
 
-payments = Participant("payments", sagas=[order])
+stock = Participant("stock", sagas=[order])
 
 
-@payments.action(fails=Declined, timeout=None)  # expect: CHO301
-def charge(event: Reserved, ctx: Context) -> Charged: ...
+@stock.action(fails=Unavailable, timeout=None)  # expect: CHO301
+def reserve(event: OrderCreated, ctx: Context) -> Reserved: ...
 
 
-@payments.compensation(of=charge)
-def refund(event: NotShipped, charged: Charged, ctx: Context) -> Refunded: ...
+@stock.compensation(of=reserve)
+def release(event: Declined | Refunded, reserved: Reserved, ctx: Context) -> Released: ...

@@ -1,4 +1,4 @@
-"""The timeout is there again; the suppression was left."""
+"""The deadline is gone; the suppression was left."""
 
 from choreo import Context, Participant
 from tests.verify.corpus.contract import Charged, Declined, NotShipped, Refunded, Reserved, order
@@ -7,7 +7,7 @@ from tests.verify.corpus.parts import mail, orders, shipping, stock  # noqa: F40
 payments = Participant("payments", sagas=[order])
 
 
-# choreo: ignore[CHO301] the bank answers when it answers
+# choreo: ignore[CHO303] the bank is mostly faster
 @payments.action(fails=Declined)  # expect: CHO902
 def charge(event: Reserved, ctx: Context) -> Charged: ...
 

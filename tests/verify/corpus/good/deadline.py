@@ -1,6 +1,6 @@
 """Orders gives up on the payment, and a late charge is refunded."""
 
-# good: CHO211, CHO302, CHO303, CHO304, CHO702
+# good: CHO211, CHO301, CHO302, CHO303, CHO304, CHO702
 
 from datetime import timedelta
 
