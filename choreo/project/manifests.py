@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,7 @@ def manifest_from(
     schema, and `ConfigurationError` where a source can't be read.
     """
     base, schemas = base or project_folder(), schemas or schemas_folder()
-    entries = {}
-    for cls in participant.events:
-        schema = schema_of(cls)
-        entries[event_name(cls)] = SchemaEntry(schema, parse_schema(schema).fingerprint)
+    entries = {event_name(cls): _schema_entry(cls) for cls in participant.events}
     examined = examine_participant(participant, base)
     manifest = manifest_of(
         participant,
@@ -47,6 +45,12 @@ def manifest_from(
         project=nearest_project().name,
     )
     return with_versions([named], versions_in(schemas))[0]
+
+
+@lru_cache(maxsize=4096)
+def _schema_entry(cls: type) -> SchemaEntry:
+    schema = schema_of(cls)
+    return SchemaEntry(schema, parse_schema(schema).fingerprint)
 
 
 def compare(written: Any, read: Any) -> Sequence[Unreadable]:

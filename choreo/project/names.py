@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +11,12 @@ from choreo.events import Aborted, Earlier, event, event_name
 from choreo.manifest import ModuleEntry
 from choreo.participant import Context, Participant
 
-_CHOREO = {"choreo.Aborted": Aborted, "choreo.Context": Context, "choreo.Earlier": Earlier, "choreo.event": event}
+_CHOREO = {
+    "choreo.Aborted": Aborted,
+    "choreo.Context": Context,
+    "choreo.Earlier": Earlier,
+    "choreo.event": event,
+}
 
 
 def modules_of(participant: Participant, locate: Callable[[str], str]) -> tuple[ModuleEntry, ...]:
@@ -38,12 +43,12 @@ def origins_of(participant: Participant) -> dict[str, str]:
         [*(saga.starts.__module__ for saga in participant.sagas)]
         + [handler.function.__module__ for handler in participant.handlers]
     )
-    for key, thing in _things(participant).items():
-        if key not in found and not key.startswith("choreo."):
-            named = ((home, _name(sys.modules.get(home), thing)) for home in homes)
-            home, name = next(((home, name) for home, name in named if name), ("", ""))
-            if name and "." not in name:
-                found[key] = f"{home}.{name}"
+    wanted = {key: thing for key, thing in _things(participant).items() if not key.startswith("choreo.")}
+    for home in homes:
+        known = _globals(sys.modules[home]) if home in sys.modules else {}
+        for key, thing in wanted.items():
+            if id(thing) in known:
+                found.setdefault(key, f"{home}.{known[id(thing)]}")
     return dict(sorted(found.items()))
 
 
@@ -55,19 +60,26 @@ def _things(participant: Participant) -> dict[str, Any]:
 
 
 def _names(module: ModuleType, things: dict[str, Any]) -> dict[str, str]:
-    named = {key: _name(module, thing) for key, thing in things.items()}
+    """Return how a module's code can name things: by its own globals, or by those of a module in it."""
+    own = _globals(module)
+    inner = [(alias, value) for alias, value in vars(module).items() if isinstance(value, ModuleType)]
+    missing = [key for key, thing in things.items() if id(thing) not in own]
+    by_module = {alias: _globals(each) for alias, each in inner if missing and not alias.startswith("__")}
+    named = {key: own.get(id(thing), "") for key, thing in things.items()}
+    for key in missing:
+        found = (
+            f"{alias}.{known[id(things[key])]}"
+            for alias, known in by_module.items()
+            if id(things[key]) in known
+        )
+        named[key] = next(found, "")
     return {key: name for key, name in sorted(named.items()) if name}
 
 
-def _name(module: ModuleType | None, thing: Any) -> str:
-    """Return how a module's code can name a thing: by a global of its own, or by one of a module in it."""
-    return next(_spellings(module, thing), "") if module else ""
-
-
-def _spellings(module: ModuleType, thing: Any) -> Iterator[str]:
-    own = vars(module)
-    yield from (name for name, value in own.items() if value is thing and name.isidentifier())
-    for alias, value in own.items():
-        if isinstance(value, ModuleType) and alias.isidentifier() and not alias.startswith("__"):
-            inner = (name for name, each in list(vars(value).items()) if each is thing and name.isidentifier())
-            yield from (f"{alias}.{name}" for name in inner)
+def _globals(module: ModuleType) -> dict[int, str]:
+    """Return the first name of each value among a module's globals, by the value's identity."""
+    found: dict[int, str] = {}
+    for name, value in list(vars(module).items()):
+        if name.isidentifier():
+            found.setdefault(id(value), name)
+    return found

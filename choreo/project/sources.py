@@ -13,7 +13,7 @@ from zipimport import zipimporter
 from choreo.errors import ConfigurationError
 from choreo.events import event_name, is_event
 from choreo.participant import Handler, Participant
-from choreo.verify.source import Examined, RegisteredHandler, Source, examine
+from choreo.verify.source import Examined, Reader, RegisteredHandler, Source
 
 _OWN = os.path.join(str(Path(__file__).parents[1]), "")
 
@@ -25,11 +25,15 @@ def examine_participant(participant: Participant, base: Path) -> Examined:
     """
     subjects = [_subject(handler) for handler in participant.handlers]
     sources = Sources(base, {subject.module for subject in subjects})
-    return examine(sources, subjects, _events(sources, participant))
+    reader, events = _reader(sources)
+    return reader.examine(subjects, {**events, **_named(participant.events)})
 
 
 class Sources(Mapping[str, Source]):
-    """The sources of modules by dotted name: those that the project imported, and those beside handlers."""
+    """The sources of modules by dotted name: those that the project imported, and those beside handlers.
+
+    Two are equal where they have the same files, none of which was written since.
+    """
 
     def __init__(self, base: Path, modules: Iterable[str]) -> None:
         self._base = base
@@ -38,6 +42,14 @@ class Sources(Mapping[str, Source]):
             file = _file_of(name)
             if file:
                 self._files = {**_beside(name, Path(file)), name: file, **self._files}
+
+        self._state = frozenset((name, file, _modified(file)) for name, file in self._files.items())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sources) and (self._base, self._state) == (other._base, other._state)
+
+    def __hash__(self) -> int:
+        return hash((self._base, self._state))
 
     def __getitem__(self, name: str) -> Source:
         file = self._files[name]
@@ -67,12 +79,16 @@ def _subject(handler: Handler) -> RegisteredHandler:
     )
 
 
-def _events(sources: Sources, participant: Participant) -> dict[str, str]:
-    """Return the names of the events of the project's modules, by the dotted names of their classes."""
-    classes = list(participant.events)
-    for name in sources:
-        module = sys.modules.get(name)
-        classes += [value for value in vars(module).values() if is_event(value)] if module else []
+@lru_cache(maxsize=4)
+def _reader(sources: Sources) -> tuple[Reader, dict[str, str]]:
+    """Return what reads the sources, and the events of their modules: once for all participants in them."""
+    modules = (sys.modules.get(name) for name in sources)
+    classes = (value for module in modules if module for value in vars(module).values() if is_event(value))
+    return Reader(sources), _named(classes)
+
+
+def _named(classes: Iterable[type]) -> dict[str, str]:
+    """Return the names of events, by the dotted names of their classes."""
     return {f"{cls.__module__}.{cls.__qualname__}": event_name(cls) for cls in classes}
 
 

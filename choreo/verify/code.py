@@ -1,4 +1,4 @@
-"""``Names``: writes names into code to paste as the module of a handler knows them, and what it must import."""
+"""``Names``: writes names into code to paste as a handler's module knows them, and what it must import."""
 
 from __future__ import annotations
 
@@ -90,4 +90,3 @@ def _origins(own: Manifest | None, manifests: Iterable[Manifest]) -> dict[str, s
     for manifest in manifests:
         found |= {key: origin for key, origin in manifest.origins.items() if key not in (PARTICIPANT, *found)}
     return {**found, **(own.origins if own else {})}
-

@@ -13,6 +13,9 @@ from choreo.verify.engine.run_file import RunFile
 
 Level = Literal["error", "warning"]
 
+_MOST_WORDS = 8
+"""Of more words than this a sentence says how many there are."""
+
 NOWHERE = Link("", "")
 """The place of what is in no source file."""
 
@@ -21,7 +24,8 @@ class Finding(NamedTuple):
     """One finding. ``where`` is the line that it is about, ``related`` are other lines that contribute to it.
 
     ``help`` says in one sentence how to fix it, ``paste`` in code, for which the module needs ``imports``.
-    ``steps`` are the names of the steps that it is about, by which it is recognized when lines have moved. ``run`` are the lines of a run that show it,
+    ``steps`` are the names of the steps that it is about, by which it is recognized when lines have moved.
+    ``run`` are the lines of a run that show it,
     under the title ``scenario``; ``run_file`` is that run in full, to be run again.
     """
 
@@ -62,8 +66,10 @@ def listed(names: Iterable[str]) -> str:
 
 
 def enumerated(words: Iterable[str]) -> str:
-    """Return words as a list in a sentence."""
+    """Return words as a list in a sentence; of very many, how many others there are."""
     *first, last = words
+    if len(first) >= _MOST_WORDS:
+        first, last = first[: _MOST_WORDS - 1], f"{len(first) + 2 - _MOST_WORDS} others"
     return f"{', '.join(first)} and {last}" if first else last
 
 

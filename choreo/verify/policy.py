@@ -26,7 +26,7 @@ class Policy:
         self._levels = levels
         self._lines = {handler.place: at(handler) for handler in handlers}
         self._places = {handler.name: handler.place for handler in handlers}
-        self._suppressions = [each for manifest in manifests for each in manifest.suppressions]
+        self._suppressions = list(dict.fromkeys(each for m in manifests for each in m.suppressions))
         self._by_place: dict[tuple[str, str], list[Suppression]] = {}
         for each in self._suppressions:
             self._by_place.setdefault((each.rule, each.place), []).append(each)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from choreo.events import short_name
-from choreo.graph import RequiredTrigger, SagaGraph, Step, required_trigger
-from choreo.manifest import HandlerEntry
+from choreo.graph import RequiredTrigger, SagaGraph, Step, required_trigger, trigger_of
+from choreo.manifest import HandlerEntry, in_order
 from choreo.manifest.manifest import ParameterEntry
 from choreo.outcome import START
 from choreo.verify.case import Case
@@ -43,13 +43,17 @@ def definition(case: Case, step: Step, undo: HandlerEntry, needs: RequiredTrigge
     others = _others(names, undo)
     head = f"{_begin(undo)} {undo.name.partition('.')[2]}"
     line = f"{head}({', '.join([*events, *others])}) -> {' | '.join(names.events(undo.emits.successes))}:"
-    return Code((f"# without on= in its decorator:\n{line}",) if _is_overridden(undo) else (line,), names.imports)
+    return Code(
+        (f"# without on= in its decorator:\n{line}",) if _is_overridden(undo) else (line,), names.imports
+    )
 
 
 def signature(case: Case, handler: HandlerEntry, parameters: Sequence[ParameterEntry]) -> Code:
     """Return the ``def`` line of a handler with other parameters."""
     names = names_at(case, handler)
-    written = [_written(names, each, handler.aborted and handler.task == "compensation") for each in parameters]
+    written = [
+        _written(names, each, handler.aborted and handler.task == "compensation") for each in parameters
+    ]
     returned = names.events((*handler.emits.successes, *handler.emits.failures))
     line = f"{_begin(handler)} {handler.name.partition('.')[2]}({', '.join(written)})"
     return Code((f"{line} -> {' | '.join(returned) or 'None'}:",), names.imports)
@@ -138,15 +142,11 @@ def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrig
 
 def _stands_there(undo: HandlerEntry, slots: list[Slot], aborted: bool) -> bool:
     """Whether a compensation names these events already."""
-    if aborted and not undo.aborted:
-        return False
-    declared = sorted(sorted(each.types) for each in undo.parameters if each.role == "event" and each.types)
-    return bool(undo.parameters) and not _is_overridden(undo) and declared == sorted(sorted(n) for _, n in slots)
+    wanted = in_order(trigger_of(tuple(frozenset(names) for _, names in slots)).alternatives)
+    return undo.aborted >= aborted and in_order(undo.trigger) == wanted
 
 
-def _events(
-    names: Names, slots: list[Slot], known: list[ParameterEntry], aborted: bool
-) -> Iterator[str]:
+def _events(names: Names, slots: list[Slot], known: list[ParameterEntry], aborted: bool) -> Iterator[str]:
     """Return a parameter for each step whose end is waited for, under the name that it already has."""
     if not slots:
         yield f"{known[0].name if known else 'event'}: {names.event(ABORTED)}"
@@ -208,12 +208,16 @@ def class_name(function: str) -> str:
 def participle(event: str, taken: set[str] | frozenset[str] = frozenset()) -> str:
     """Return a name for the parameter of an event: its last word, mostly a participle, or else all of it.
 
-    >>> participle("InventoryReserved"), participle("InventoryReserved", {"reserved"}), participle("TaxReturn")
-    ('reserved', 'inventory_reserved', 'tax_return')
+    >>> participle("StockReserved"), participle("StockReserved", {"reserved"}), participle("TaxReturn")
+    ('reserved', 'stock_reserved', 'tax_return')
     """
-    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+", event)] or ["done"]
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+", event)] or [
+        "done"
+    ]
     names = [*(words[-1:] if words[-1].isidentifier() else []), "_".join(words), f"{'_'.join(words)}_event"]
-    free = (name for name in names if name not in taken and name.isidentifier() and not keyword.iskeyword(name))
+    free = (
+        name for name in names if name not in taken and name.isidentifier() and not keyword.iskeyword(name)
+    )
     return next(free, "done")
 
 
@@ -221,4 +225,9 @@ def event_class(decorator: str, name: str, like: str) -> tuple[str, ...]:
     """Return the declaration of a new event, in the namespace of another one."""
     namespace = like.rpartition(".")[0]
     options = f'(namespace="{namespace}")' if namespace else ""
-    return (f"@{decorator}{options}", f"class {name}:", '    """Undone; give it the fields that you need."""', "")
+    return (
+        f"@{decorator}{options}",
+        f"class {name}:",
+        '    """Undone; give it the fields that you need."""',
+        "",
+    )

@@ -41,7 +41,7 @@ class Verdict(NamedTuple):
     findings: tuple[Finding, ...]
     scope: Scope
     choreography: Choreography
-    applied: Mapping[str, frozenset[str]] = {}  # noqa: RUF012 (never written to)
+    applied: Mapping[str, frozenset[str]] = {}
 
     def applied_to(self, saga: str) -> frozenset[str]:
         """Return the rules that were applied to a saga to the end; without a name, to every saga."""

@@ -25,6 +25,7 @@ def request_transfer(transfer: TransferRequested) -> str:
         return tx.start(transfer, saga_id=transfer.transfer_id)
 
 
+# choreo: ignore[CHO301] a transfer waits until the service is up again: nobody gives up on it
 @source.action(fails=DebitRefused)
 def debit_source(event: TransferRequested, ctx: Context) -> SourceDebited:
     balance = balance_of(ctx.db, event.source)

@@ -26,6 +26,7 @@ def prepare(db: Database) -> None:
 inventory = Participant("inventory", sagas=[order_fulfilment], prepare=prepare)
 
 
+# choreo: ignore[CHO301] an order waits until the service is up again: nobody gives up on it
 @inventory.action(fails=InventoryUnavailable, timeout=timedelta(minutes=2))
 def reserve_inventory(event: OrderCreated, ctx: Context) -> InventoryReserved:
     taken = ctx.db.execute(

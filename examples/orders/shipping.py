@@ -23,6 +23,7 @@ shipping = Participant("shipping", sagas=[order_fulfilment], prepare=prepare)
 
 
 # choreo: ignore[CHO212] the mail can't fail today; a step that can is to find a shipment that is undone
+# choreo: ignore[CHO301] an order waits until the service is up again: nobody gives up on it
 @shipping.action(fails=ShipmentFailed, timeout=timedelta(minutes=15))
 def create_shipment(event: PaymentProcessed, ctx: Context) -> ShipmentCreated:
     if event.address == "nowhere":

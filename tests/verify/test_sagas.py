@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from choreo.graph import Choreography, choreography_of
+from choreo.graph import Choreography, SagaGraph, Step, choreography_of
 from choreo.project.choreography import declared
 from choreo.project.manifests import compare, manifest_from
 from choreo.verify import Finding, verify
@@ -44,15 +44,58 @@ def test_there_are_many() -> None:
 
 @pytest.mark.parametrize("name", SAGAS)
 def test_nothing_is_found_in_a_correct_saga(name: str) -> None:
-    """No error; no warning either, but for what `WARNED` explains."""
-    unexplained = [each for each in found(name) if each.rule not in WARNED.get(name, {})]
+    """No error; no warning either, but for what `WARNED` explains, and that nobody gives up (CHO301)."""
+    unexplained = [each for each in found(name) if each.rule not in (*WARNED.get(name, {}), "CHO301")]
     assert not unexplained, "\n".join(f"{each.rule} {each.message} ({each.where})" for each in unexplained)
 
 
 @pytest.mark.parametrize("name", WARNED)
 def test_what_is_explained_is_found(name: str) -> None:
     """An explanation that nothing needs any more goes."""
-    assert {each.rule for each in found(name)} == set(WARNED[name])
+    assert {each.rule for each in found(name)} - {"CHO301"} == set(WARNED[name])
+
+
+@pytest.mark.parametrize("name", SAGAS)
+def test_whoever_waits_without_a_deadline_is_told_once(name: str) -> None:
+    """In each saga one finding names every step that only its owner gives up on."""
+    told = {each.saga: each.steps for each in found(name) if each.rule == "CHO301"}
+    assert len(told) == sum(each.rule == "CHO301" for each in found(name))
+    for graph in choreography(name).sagas:
+        waited = {
+            step.name
+            for step in graph.steps.values()
+            if step.kind == "compensatable"
+            and _others_wait(graph, step)
+            and not _is_watched(graph, step.name)
+        }
+        assert set(told.get(graph.name, ())) == waited
+
+
+def _others_wait(graph: SagaGraph, step: Step) -> bool:
+    outcomes = {*step.successes, *step.failures}
+    return any(
+        each.task != "observer"
+        and each.participant != step.participant
+        and outcomes & set().union(*each.trigger)
+        for each in graph.handlers
+    )
+
+
+def _is_watched(graph: SagaGraph, name: str) -> bool:
+    """Whether another participant has a deadline on a step, or on one that follows, armed before the step."""
+    steps, later = graph.steps, {name}
+    while (
+        more := {s.name for n in later for e in steps[n].successes for s in graph.triggered.get(e, ())}
+        - later
+    ):
+        later |= more
+    after = {event for each in later for event in steps[each].successes}
+    return any(
+        each.step in later
+        and each.participant != steps[name].participant
+        and not after & set().union(*each.trigger)
+        for each in graph.deadlines
+    )
 
 
 def test_the_naive_search_finds_nothing_either() -> None:

@@ -23,7 +23,9 @@ def event_like(graph: SagaGraph, name: str, handler: HandlerEntry) -> str:
     Compensations wait for failures, and for what is undone; other handlers for successes.
     """
     outcomes = _AFTER_FAILURES if handler.task == "compensation" else (SUCCEEDED,)
-    alike = [event for event, (step, how) in graph.outcome.items() if how in outcomes and step != handler.step]
+    alike = [
+        event for event, (step, how) in graph.outcome.items() if how in outcomes and step != handler.step
+    ]
     others = [event for event, (step, _) in graph.outcome.items() if step != handler.step]
     return closest(name, alike, _CLOSE) or closest(name, others, _CLOSER)
 

@@ -23,15 +23,22 @@ class Misplaced(NamedTuple):
 
 
 def misplaced(choreography: Choreography) -> tuple[Choreography, tuple[Misplaced, ...]]:
-    """Return the choreography with every handler in the saga of its events, and the handlers that were moved."""
+    """Return the choreography with every handler in the saga of its events, and those that were moved."""
     found: list[Misplaced] = []
     while True:
         known = {each.handler.name for each in found}
-        new = [each for each in _misplaced(choreography) if each.handler.name not in known]
+        new = [each for each in _roots(choreography) if each.handler.name not in known]
         if not new:
             return choreography, tuple(found)
         found += new
         choreography = _moved(choreography, new)
+
+
+def _roots(choreography: Choreography) -> list[Misplaced]:
+    """Return the misplaced handlers that don't wait for what another misplaced one emits."""
+    found = list(_misplaced(choreography))
+    emitted = {name for each in found for name in each.handler.emits.successes + each.handler.emits.failures}
+    return [each for each in found if frozenset[str]().union(*each.handler.trigger).isdisjoint(emitted)]
 
 
 def _misplaced(choreography: Choreography) -> Iterator[Misplaced]:
@@ -52,7 +59,14 @@ def _misplaced(choreography: Choreography) -> Iterator[Misplaced]:
 
 def _known(graph: SagaGraph) -> set[str]:
     contract = graph.contract
-    return {*graph.outcome, *graph.imports, contract.starts, contract.completes, contract.fails, contract.aborts}
+    return {
+        *graph.outcome,
+        *graph.imports,
+        contract.starts,
+        contract.completes,
+        contract.fails,
+        contract.aborts,
+    }
 
 
 def _moved(choreography: Choreography, found: list[Misplaced]) -> Choreography:
@@ -61,9 +75,12 @@ def _moved(choreography: Choreography, found: list[Misplaced]) -> Choreography:
     names = {each.handler.name: each for each in found}
 
     def moved(handler: HandlerEntry) -> HandlerEntry:
-        each = names.get(handler.name) or (steps.get(handler.step) if handler.task == "compensation" else None)
+        each = names.get(handler.name) or (
+            steps.get(handler.step) if handler.task == "compensation" else None
+        )
         return replace(handler, saga=each.saga) if each and handler.saga == each.handler.saga else handler
 
     return choreography_of(
-        replace(manifest, handlers=tuple(map(moved, manifest.handlers))) for manifest in choreography.manifests
+        replace(manifest, handlers=tuple(map(moved, manifest.handlers)))
+        for manifest in choreography.manifests
     )

@@ -26,14 +26,14 @@ from collections.abc import Iterator
 from choreo.events import short_name
 from choreo.graph import SagaGraph, Step
 from choreo.manifest import HandlerEntry
-from choreo.outcome import CANCEL, PIVOT, RETRIABLE, SUCCEEDED
+from choreo.outcome import CANCEL, FAILED, PIVOT, RETRIABLE, SUCCEEDED, TIMED_OUT
 from choreo.verify.analysis.rightly_undone import rightly_undone
 from choreo.verify.case import Case
 from choreo.verify.engine.counterexample import counterexamples
 from choreo.verify.finding import Finding, at
+from choreo.verify.join import join_meant
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
-from choreo.verify.suggestion import joined
 
 RULE = Rule(
     "CHO209",
@@ -54,9 +54,8 @@ def check(case: Case) -> Iterator[Finding]:
         if wrong:
             told.add(step.name)
             yield wrong
-    found = list(_beside_and_after(case, told))
-    if found and not _is_harmless(case):
-        yield from found
+    if any(True for _ in _beside_and_after(case, told, None)):
+        yield from _beside_and_after(case, told, _harmful(case))
 
 
 def _events_of_an_end(case: Case, step: Step) -> list[str]:
@@ -112,8 +111,11 @@ def _failing(case: Case, step: Step) -> Finding | None:
     )
 
 
-def _beside_and_after(case: Case, told: set[str]) -> Iterator[Finding]:
+def _beside_and_after(case: Case, told: set[str], harmful: set[str] | None) -> Iterator[Finding]:
+    """Return what can fail after and beside final steps; only what is ``harmful``, where that is known."""
     reported = set(told)
+    if harmful is not None:
+        reported |= case.graph.steps.keys() - harmful
     for final in case.graph.steps.values():
         if final.kind not in (PIVOT, RETRIABLE) or final.name in told:
             continue
@@ -130,14 +132,20 @@ def _beside_and_after(case: Case, told: set[str]) -> Iterator[Finding]:
             yield _late(case, final, late)
 
 
-def _is_harmless(case: Case) -> bool:
-    """Whether no run breaks anything, and every order was searched, with compensations as they should be."""
+def _harmful(case: Case) -> set[str] | None:
+    """Return the steps that fail, or are late, in runs that break something; None where some weren't searched.
+
+    The compensations are those that the steps should have.
+    """
     right = rightly_undone(case.graph)
     if _triggers(right) == _triggers(case.graph):
-        found = iter(case.counterexamples)
+        found = case.counterexamples
     else:
-        found = counterexamples(right, case.budget.troubles, case.meter)
-    return next(found, None) is None and not case.meter.exhausted
+        found = tuple(counterexamples(right, case.budget.troubles, case.meter))
+    if case.meter.exhausted:
+        return None
+    events = (event for each in found for event in each.run.events)
+    return {event.step for event in events if event.outcome in (FAILED, TIMED_OUT)}
 
 
 def _triggers(graph: SagaGraph) -> dict[str, list[object]]:
@@ -178,51 +186,25 @@ def _after_and_beside(case: Case, final: Step) -> list[Step]:
 def _finding(case: Case, final: Step, wrong: list[Step]) -> Finding:
     step = wrong[0]
     where = "after" if step.name in case.order.after[final.name] else "beside"
-    slots = _join(case, final) if final.name in case.order.after[step.name] else []
     function, last = step.name.partition(".")[2], final.name.partition(".")[2]
-    code = joined(case, final.handler, slots) if len(slots) > 1 and final.handler else None
-    events = " & ".join(" | ".join(map(short_name, names)) for names in slots)
+    meant = join_meant(case, final) if final.name in case.order.after[step.name] else None
     return RULE.finding(
         case.graph.name,
         f"`{step.name}` can fail {where} `{final.name}`, which is {_kind(final)} and never undone",
-        at(step.handler),
+        at(final.handler if meant else step.handler),
         why=f"`{last}` does not wait for it, as one event calls it and both come"
-        if code
+        if meant
         else "the saga could then neither complete nor be rolled back",
-        help=f"let `{last}` wait for {events}, both by a parameter of its own:"
-        if code
+        help=f"{meant.help}:"
+        if meant
         else f"put `{function}` before `{final.name}`, or make it retriable, without a failure, if it can be "
         "retried until it succeeds",
-        paste=code.lines if code else (),
-        imports=code.imports if code else (),
+        paste=meant.code.lines if meant else (),
+        imports=meant.code.imports if meant else (),
         steps=(final.name, step.name),
-        related=(at(final.handler), *(at(other.handler) for other in wrong[1:])),
+        related=(at(step.handler if meant else final.handler), *(at(other.handler) for other in wrong[1:])),
     )
 
 
 def _kind(step: Step) -> str:
     return "a pivot" if step.kind == PIVOT else step.kind
-
-
-def _join(case: Case, final: Step) -> list[list[str]]:
-    """Return the slots of a join of what calls a step alone: events that exclude each other are one slot."""
-    slots: list[list[str]] = []
-    for option in final.trigger:
-        if len(option) > 1:
-            return []
-        (name,) = option
-        fitting = (slot for slot in slots if all(_exclude(case, name, other) for other in slot))
-        slot = next(fitting, None)
-        if slot is None:
-            slots.append([name])
-        else:
-            slot.append(name)
-    return slots
-
-
-def _exclude(case: Case, one: str, other: str) -> bool:
-    graph = case.graph
-    owners = [graph.steps[graph.outcome[name][0]] for name in (one, other) if name in graph.outcome]
-    if len(owners) < 2:
-        return False
-    return owners[0] is owners[1] or case.order.are_exclusive(*owners)

@@ -35,7 +35,11 @@ def check(case: Case) -> Iterator[Finding]:
         for version in (each.written, *each.earlier):
             lossy = [problem for problem in case.compare(version, each.read) if problem.lossy]
             if lossy:
-                where = f"{lossy[0].path} of {short_name(each.event)}" if lossy[0].path else short_name(each.event)
+                where = (
+                    f"{lossy[0].path} of {short_name(each.event)}"
+                    if lossy[0].path
+                    else short_name(each.event)
+                )
                 yield RULE.finding(
                     case.graph.name,
                     f"{where}: {lossy[0].lossy} by {each.readers}",

@@ -22,10 +22,10 @@ from choreo.graph import SagaGraph, Step
 from choreo.manifest import HandlerEntry
 from choreo.outcome import START
 from choreo.verify.case import Case
+from choreo.verify.code import Names
 from choreo.verify.finding import NOWHERE, Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
-from choreo.verify.code import Names
 from choreo.verify.suggestion import compensation
 
 RULE = Rule(

@@ -18,8 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.events import short_name
+from choreo.graph import Step
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
+from choreo.verify.join import Join, join_meant
 from choreo.verify.rule import Rule
 from choreo.verify.rules.leftover_message import after_the_end
 
@@ -39,13 +41,25 @@ def check(case: Case) -> Iterator[Finding]:
             continue
         reported.add(event.step)
         end = next(n for n, each in enumerate(run.events) if each.type == completes)
+        meant = _join(case, step)
         yield RULE.finding(
             case.graph.name,
             f"the saga may complete while `{event.step}` is still open",
-            at(step.handler),
+            at(meant.step.handler if meant else step.handler),
             why=f"{short_name(completes)} does not wait for it; if it fails later, nothing rolls back",
-            help=f"join {short_name(event.type)} before {short_name(completes)}",
+            help=f"{meant.help}:"
+            if meant
+            else f"join {short_name(event.type)} before {short_name(completes)}",
+            paste=meant.code.lines if meant else (),
+            imports=meant.code.imports if meant else (),
             steps=(event.step,),
+            related=(at(step.handler),) if meant else (),
             scenario=run.scenario.title,
             run=run.lines(sorted({*run.cone(end), *run.cone(number)})),
         )
+
+
+def _join(case: Case, step: Step) -> Join | None:
+    """Return the join that was meant where a step after this one waits for it or for another."""
+    after = (case.graph.steps[name] for name in case.graph.steps if name in case.order.after[step.name])
+    return next(filter(None, (join_meant(case, each) for each in after)), None)

@@ -22,14 +22,14 @@ from dataclasses import replace
 
 from choreo.events import short_name
 from choreo.manifest import HandlerEntry
+from choreo.verify.analysis.misplaced import Misplaced
 from choreo.verify.analysis.precedence import past_of, precede
 from choreo.verify.case import Case
-from choreo.verify.analysis.misplaced import Misplaced
-from choreo.verify.finding import Finding, at, listed, plural
+from choreo.verify.finding import Finding, at, enumerated, listed, plural
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
-from choreo.verify.suggestion import signature
 from choreo.verify.rules.phantom_event import elsewhere
+from choreo.verify.suggestion import signature
 
 RULE = Rule(
     "CHO401",
@@ -55,7 +55,9 @@ def check(case: Case) -> Iterator[Finding]:
 
 def _not_before(case: Case, handler: HandlerEntry, name: str, types: tuple[str, ...]) -> Finding:
     classes = " | ".join(short_name(each) for each in types)
-    code = signature(case, handler, [replace(p, optional=True) if p.name == name else p for p in handler.parameters])
+    code = signature(
+        case, handler, [replace(p, optional=True) if p.name == name else p for p in handler.parameters]
+    )
     return RULE.finding(
         case.graph.name,
         f"`{handler.name}` takes {classes} as earlier, which need not have come",
@@ -91,7 +93,7 @@ def in_wrong_saga(each: Misplaced) -> Finding:
     events = sorted(frozenset[str]().union(*handler.trigger))
     return RULE.finding(
         handler.saga,
-        f"`{handler.name}` is of saga {handler.saga!r}, and waits for {' and '.join(map(short_name, events))} "
+        f"`{handler.name}` is of saga {handler.saga!r}, and waits for {enumerated(map(short_name, events))} "
         f"of saga {each.saga!r}",
         at(handler),
         why=f"it is never called, as {plural(events, 'that event', 'these events')} and what it emits belong "

@@ -70,7 +70,10 @@ def _outcomes(case: Case) -> Iterator[tuple[str, Owner]]:
     for handler in case.graph.handlers:
         for way, names in (("success", handler.emits.successes), ("failure", handler.emits.failures)):
             for name in names:
-                yield name, Owner(handler.step, handler.task if handler.task != "action" else way, at(handler))
+                yield (
+                    name,
+                    Owner(handler.step, handler.task if handler.task != "action" else way, at(handler)),
+                )
     contract = case.graph.contract
     yield contract.starts, Owner(START, "start", NOWHERE)
     if contract.aborts:

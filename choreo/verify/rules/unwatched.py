@@ -23,9 +23,7 @@ from choreo.verify.finding import Finding, at, enumerated, listed, plural
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 
-RULE = Rule(
-    "CHO301", "unwatched", __doc__, "warning", unless=UNCLEAR, properties=(Property.WATCHED_STEPS,)
-)
+RULE = Rule("CHO301", "unwatched", __doc__, "warning", unless=UNCLEAR, properties=(Property.WATCHED_STEPS,))
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -35,7 +33,9 @@ def check(case: Case) -> Iterator[Finding]:
     """
     open_steps = [step for step in case.graph.steps.values() if _is_unwatched(case, step)]
     open_steps.sort(key=lambda step: -len(case.order.after[step.name]))  # the first ones first
-    accepted = {each.place for m in case.choreography.manifests for each in m.suppressions if each.rule == RULE.id}
+    accepted = {
+        each.place for m in case.choreography.manifests for each in m.suppressions if each.rule == RULE.id
+    }
     others = [step for step in open_steps if step.place not in accepted]
     for steps in (*([step] for step in open_steps if step.place in accepted), others):
         if steps:
@@ -55,14 +55,20 @@ def _is_unwatched(case: Case, step: Step) -> bool:
 
 def _waiting(case: Case, step: Step) -> set[str]:
     """Return the other participants that wait for a step."""
-    handlers = (each for name in (*step.successes, *step.failures) for each in case.graph.consumers.get(name, ()))
+    handlers = (
+        each for name in (*step.successes, *step.failures) for each in case.graph.consumers.get(name, ())
+    )
     return {each.participant for each in handlers if each.task != "observer"} - {step.participant}
 
 
 def _finding(case: Case, steps: list[Step]) -> Finding:
     timed = [step.name for step in steps if step.handler and step.handler.timeout_ms is not None]
     untimed = [step.name for step in steps if step.name not in timed]
-    parts = [f"nobody but {plural(timed, 'its owner', 'their owners')} gives up on {listed(timed)}"] if timed else []
+    parts = (
+        [f"nobody but {plural(timed, 'its owner', 'their owners')} gives up on {listed(timed)}"]
+        if timed
+        else []
+    )
     parts += [f"nobody gives up on {listed(untimed)}"] if untimed else []
     waiting = sorted(set().union(*(_waiting(case, step) for step in steps)))
     names = {step.name for step in steps}

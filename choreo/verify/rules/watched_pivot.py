@@ -37,9 +37,10 @@ def check(case: Case) -> Iterator[Finding]:
         step = case.graph.steps.get(deadline.step)
         if step is None or step.kind not in (PIVOT, RETRIABLE):
             continue
+        kind = "a pivot" if step.kind == PIVOT else step.kind
         yield RULE.finding(
             case.graph.name,
-            f"`{deadline.name}` sets a deadline on `{deadline.step}`, which is {'a pivot' if step.kind == PIVOT else step.kind}",
+            f"`{deadline.name}` sets a deadline on `{deadline.step}`, which is {kind}",
             at(deadline),
             why="it can't be undone, so timing it out could not be made good",
             help=f"give `{deadline.step}` a timeout= of its own, or drop the deadline",

@@ -5,8 +5,8 @@ so that a finding shows the way to its cause: handler, function, call. A name th
 finding, never a guess.
 """
 
-from choreo.verify.source.examine import Examined, examine
+from choreo.verify.source.examine import Examined, Reader, examine
 from choreo.verify.source.handlers import RegisteredHandler
 from choreo.verify.source.module import Source
 
-__all__ = ["Examined", "RegisteredHandler", "Source", "examine"]
+__all__ = ["Examined", "Reader", "RegisteredHandler", "Source", "examine"]

@@ -11,9 +11,15 @@ from choreo.manifest import Suppression
 from choreo.manifest.manifest import Link, Remark
 from choreo.verify.source.effects import Effect, effects_of, nondeterministic, outside
 from choreo.verify.source.emissions import Emission, emissions_of
-from choreo.verify.source.handlers import RegisteredHandler, declared_handlers, function_at
+from choreo.verify.source.handlers import (
+    DeclaredHandler,
+    RegisteredHandler,
+    declared_handlers,
+    functions_by_line,
+)
 from choreo.verify.source.module import FunctionNode, Module, Modules, Source
 from choreo.verify.source.origins import Origins
+from choreo.verify.source.scope import Scope
 from choreo.verify.source.suppressions import suppressions
 
 
@@ -33,35 +39,66 @@ def examine(
     event classes, by their dotted Python names, to the events' full names. Nothing is imported or run.
     Raises `ConfigurationError` where a source is not Python.
     """
-    modules = Modules(sources)
-    return Examined(tuple(_remarks(modules, handlers, events)), tuple(suppressions(modules, handlers)))
+    return Reader(sources).examine(handlers, events)
 
 
-def _remarks(
-    modules: Modules, handlers: Sequence[RegisteredHandler], events: Mapping[str, str]
-) -> list[Remark]:
-    origins = Origins(modules)
-    remarks = [
-        remark
-        for handler in handlers
-        if handler.module in modules
-        for remark in _of_handler(handler, modules[handler.module], origins, events)
-    ]
-    return remarks + list(_unregistered(origins, modules, handlers))
+class Reader:
+    """Examines several participants of one project; each module is read once for all of them."""
 
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._modules = Modules(sources)
+        self._origins = Origins(self._modules)
+        self._functions: dict[str, dict[int, tuple[FunctionNode, Scope]]] = {}
+        self._declared: dict[str, list[DeclaredHandler]] = {}
+        self._suppressions: dict[str, list[Suppression]] = {}
 
-def _of_handler(
-    handler: RegisteredHandler, module: Module, origins: Origins, events: Mapping[str, str]
-) -> Iterator[Remark]:
-    found = function_at(module, handler.line)
-    if found is None:
-        return
-    function, scope = found
-    if not _is_stub(function):
-        yield from _emissions(handler, emissions_of(origins, function, scope, events), module)
-    if handler.inside:
-        yield from _effects("CHO605", handler, effects_of(origins, function, scope, outside))
-    yield from _effects("CHO606", handler, effects_of(origins, function, scope, nondeterministic))
+    def examine(self, handlers: Sequence[RegisteredHandler], events: Mapping[str, str]) -> Examined:
+        """Examine the bodies of one participant's handlers, as `examine` does."""
+        known = [handler for handler in handlers if handler.module in self._modules]
+        remarks = [remark for handler in known for remark in self._of_handler(handler, events)]
+        remarks += self._unregistered(handlers)
+        modules = dict.fromkeys(handler.module for handler in known)
+        return Examined(tuple(remarks), tuple(each for name in modules for each in self._suppressed(name)))
+
+    def _of_handler(self, handler: RegisteredHandler, events: Mapping[str, str]) -> Iterator[Remark]:
+        module, origins = self._modules[handler.module], self._origins
+        found = self._functions_of(handler.module).get(handler.line)
+        if found is None:
+            return
+        function, scope = found
+        if not _is_stub(function):
+            yield from _emissions(handler, emissions_of(origins, function, scope, events), module)
+        if handler.inside:
+            yield from _effects("CHO605", handler, effects_of(origins, function, scope, outside))
+        yield from _effects("CHO606", handler, effects_of(origins, function, scope, nondeterministic))
+
+    def _functions_of(self, name: str) -> dict[int, tuple[FunctionNode, Scope]]:
+        if name not in self._functions:
+            self._functions[name] = functions_by_line(self._modules[name])
+        return self._functions[name]
+
+    def _declared_in(self, name: str) -> list[DeclaredHandler]:
+        if name not in self._declared:
+            self._declared[name] = list(declared_handlers(self._origins, self._modules[name]))
+        return self._declared[name]
+
+    def _suppressed(self, name: str) -> list[Suppression]:
+        if name not in self._suppressions:
+            self._suppressions[name] = list(suppressions(self._modules[name]))
+        return self._suppressions[name]
+
+    def _unregistered(self, handlers: Sequence[RegisteredHandler]) -> Iterator[Remark]:
+        """Return the decorated functions of this very participant, in its packages, that are not registered.
+
+        A participant of the same name that another module makes is a different one.
+        """
+        known = {(handler.module, handler.line) for handler in handlers}
+        near = self._modules.in_packages_of({handler.module for handler in handlers})
+        found = [(name, each) for name in near for each in self._declared_in(name)]
+        own = {id(each.participant) for name, each in found if (name, each.line) in known}
+        for name, each in found:
+            if id(each.participant) in own and (name, each.line) not in known:
+                yield Remark("CHO604", each.name, each.where, each.task)
 
 
 def _is_stub(function: FunctionNode) -> bool:
@@ -100,19 +137,3 @@ def _never_returned(handler: RegisteredHandler, returned: set[str], module: Modu
     for event in handler.emits:
         if event not in returned and event not in handler.failures[:1]:
             yield Remark("CHO602", handler.name, module.link(handler.line), event, "", ())
-
-
-def _unregistered(
-    origins: Origins, modules: Modules, handlers: Sequence[RegisteredHandler]
-) -> Iterator[Remark]:
-    """Return the decorated functions of this very participant, in its packages, that are not registered.
-
-    A participant of the same name that another module makes is a different one.
-    """
-    known = {(handler.module, handler.line) for handler in handlers}
-    near = modules.in_packages_of({handler.module for handler in handlers})
-    found = [(name, each) for name in near for each in declared_handlers(origins, modules[name])]
-    own = {id(each.participant) for name, each in found if (name, each.line) in known}
-    for name, each in found:
-        if id(each.participant) in own and (name, each.line) not in known:
-            yield Remark("CHO604", each.name, each.where, each.task)

@@ -71,12 +71,12 @@ def _name(made: ast.Call) -> str:
     return str(named.value) if isinstance(named, ast.Constant) else "?"
 
 
-def function_at(module: Module, line: int) -> tuple[FunctionNode, Scope] | None:
-    """Return the function that begins at a line, with its scope; None where there is none."""
+def functions_by_line(module: Module) -> dict[int, tuple[FunctionNode, Scope]]:
+    """Return the functions of a module with their scopes, by the lines at which they begin."""
+    found: dict[int, tuple[FunctionNode, Scope]] = {}
     for function, scope in functions(module):
-        if first_line(function) == line:
-            return function, scope
-    return None
+        found.setdefault(first_line(function), (function, scope))
+    return found
 
 
 def functions(module: Module) -> Iterator[tuple[FunctionNode, Scope]]:

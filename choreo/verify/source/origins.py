@@ -144,7 +144,7 @@ class Origins:
         return self._followed(origin, depth + 1) + called if origin else ""
 
     def _bound(self, module: Module, name: str) -> str | ast.expr:
-        """Return what a global name of a module is bound to by an assignment or an import; empty for nothing."""
+        """Return what an assignment or an import binds a module's global name to; empty for nothing."""
         return module.names.get(name) or ("" if _is_own(module, name) else self._starred(module, name))
 
     def _starred(self, module: Module, name: str, depth: int = 0) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.manifest.manifest import Suppression
-from choreo.verify.source.handlers import RegisteredHandler, first_line, functions
+from choreo.verify.source.handlers import first_line, functions
 from choreo.verify.source.module import FunctionNode, Module
 
 _COMMENT = re.compile(r"#\s*choreo:\s*ignore(?:\[(?P<rules>[^\]]*)\])?\s*(?P<reason>.*)")
@@ -46,21 +46,16 @@ def _lines(text: str) -> Iterator[str]:
     yield from (f"{line}\n" for line in text.split("\n"))
 
 
-def suppressions(
-    modules: Mapping[str, Module], handlers: Sequence[RegisteredHandler]
-) -> Iterator[Suppression]:
-    """Return the suppressions in the modules of these handlers, each at the line of its function.
+def suppressions(module: Module) -> Iterator[Suppression]:
+    """Return the suppressions in a module, each at the line of its function.
 
     A suppression belongs to a function when it is in its body, on one of its decorators, or in the comment
     right above. One that belongs to none keeps its own line, and is reported as unused.
     """
-    for name in dict.fromkeys(handler.module for handler in handlers):
-        if name in modules:
-            module = modules[name]
-            for comment in comments("\n".join(module.lines)):
-                place = f"{module.file}:{_line(module, comment)}"
-                for rule in comment.rules or ("",):
-                    yield Suppression(rule, place, comment.reason)
+    for comment in comments("\n".join(module.lines)):
+        place = f"{module.file}:{_line(module, comment)}"
+        for rule in comment.rules or ("",):
+            yield Suppression(rule, place, comment.reason)
 
 
 def _line(module: Module, comment: Comment) -> int:
