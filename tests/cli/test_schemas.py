@@ -86,3 +86,22 @@ def test_the_examples_schemas_are_up_to_date(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(Path(__file__).parents[2])
     result = invoke("schemas", "check")
     assert result.exit_code == 0, result.stdout
+
+
+@pytest.mark.parametrize("others", [1, 3])
+def test_files_of_other_services_in_a_shared_folder_stay(
+    others: int, written: str, write_module: WriteModule, folder: Path
+) -> None:
+    """They are counted, not findings, and nothing advises to delete them."""
+    text = quiz()
+    for name in ("Asked", "Answered", "Unanswerable")[:others]:
+        text = text.replace(name, f"Other{name}")
+    assert invoke("schemas", "write", write_module(text)).exit_code == 0
+
+    result = invoke("schemas", "check", written)
+
+    assert result.exit_code == 0
+    assert "3 events, 0 findings" in result.stdout
+    assert "not declared here, and not checked" in result.stdout
+    assert "delete" not in result.stdout
+    assert len(list((folder / "schemas").glob("*.avsc"))) == 3 + others

@@ -133,7 +133,7 @@ def _beside_and_after(case: Case, told: set[str], harmful: set[str] | None) -> I
 
 
 def _harmful(case: Case) -> set[str] | None:
-    """Return the steps that fail, or are late, in runs that break something; None where some weren't searched.
+    """Return the steps that fail, or are late, in runs that break something; None if some aren't searched.
 
     The compensations are those that the steps should have.
     """
