@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from choreo.avro import AvroCodec, Finding, check_schemas, other_schemas, parse_schema, schema_of, write_schemas
+from choreo.avro import (
+    AvroCodec,
+    Finding,
+    check_schemas,
+    other_schemas,
+    parse_schema,
+    schema_of,
+    write_schemas,
+)
 from choreo.errors import IncompatibleSchema, SchemaError
 from choreo.events import event
 from tests.avro.shop import Flat, Rich
