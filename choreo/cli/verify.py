@@ -44,10 +44,10 @@ FORMATS = ("text", "json", "sarif", "junit", "github")
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
+    default=300.0,
     show_default=True,
     metavar="S",
-    help="The longest time to take, for all sagas together, in seconds of the processor.",
+    help="The longest time to take, for all sagas together, in seconds of the processor: only a bound.",
 )
 @click.option(
     "--traces",

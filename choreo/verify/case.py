@@ -11,10 +11,11 @@ from choreo.outcome import SUCCEEDED
 from choreo.verify.analysis.order import Order
 from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.engine.budget import DEFAULT, Budget, Clock, Meter, no_clock
-from choreo.verify.engine.counterexample import counterexamples
+from choreo.verify.engine.counterexample import search_of, violations_of
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.run import Run
 from choreo.verify.engine.scenarios import causal_runs
+from choreo.verify.engine.search import Search
 from choreo.verify.engine.violations import Violation, violations
 from choreo.verify.properties import Property
 
@@ -111,6 +112,11 @@ class Case:
         return by_property
 
     @cached_property
+    def search(self) -> Search:
+        """The search of the saga."""
+        return search_of(self.graph, self.budget.troubles)
+
+    @cached_property
     def counterexamples(self) -> tuple[Violation, ...]:
-        """The violations that the search finds in the slices of the saga."""
-        return tuple(counterexamples(self.graph, self.budget.troubles, self.meter))
+        """The violations that the search finds."""
+        return tuple(violations_of(self.search, self.meter))

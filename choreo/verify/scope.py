@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from choreo.verify.case import Case
@@ -26,7 +26,8 @@ _CHOICES = {"all": "", "single": ", one choice at a time"}
 class Scope(NamedTuple):
     """The scope of a verdict: outside of it, and in ``unfinished`` sagas, nothing is proved.
 
-    ``choices`` says whether all combinations of what steps may answer were run, or each answer alone.
+    ``choices`` says whether all combinations of what steps may answer were run, or each answer alone;
+    ``delays`` is how many steps were held up in one run, at most, where it was not any number.
     ``unsearched`` are the sagas of which not every order of events was looked at, as an error comes first;
     of those that are ``unexplored``, too, nothing was run.
     """
@@ -40,6 +41,7 @@ class Scope(NamedTuple):
     cancellable: bool = False
     unfinished: tuple[Unfinished, ...] = ()
     choices: str = "all"
+    delays: int | None = None
     unsearched: tuple[str, ...] = ()
     unexplored: tuple[str, ...] = ()
 
@@ -70,7 +72,8 @@ class Scope(NamedTuple):
         kinds = ("failure", "deadline", "cancellation") if self.cancellable else ("failure", "deadline")
         troubles = ", ".join(_count(self.troubles, kind) for kind in kinds)
         cancelled = "" if self.cancellable else ", no cancellation"
-        return f"complete for {troubles}{cancelled}{_CHOICES[self.choices]}"
+        delays = "" if self.delays is None else f", {_count(self.delays, 'delay')}"
+        return f"complete for {troubles}{cancelled}{delays}{_CHOICES[self.choices]}"
 
 
 def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
@@ -89,9 +92,14 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
             if case.meter.exhausted
         ),
         "single" if any(case.model.leaves_choices_out for case in cases) else "all",
+        min((each for each in _delays(cases) if each is not None), default=None),
         tuple(case.graph.name for case in cases if not case.is_searched),
         tuple(case.graph.name for case in cases if not case.is_searched and "runs" not in vars(case)),
     )
+
+
+def _delays(cases: Iterable[Case]) -> Iterator[int | None]:
+    return (case.search.delays for case in cases if case.is_searched)
 
 
 def _count(number: int, what: str) -> str:

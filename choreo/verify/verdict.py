@@ -12,7 +12,7 @@ from choreo.graph import Choreography, Lock
 from choreo.verify.analysis.misplaced import misplaced
 from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.case import Case
-from choreo.verify.engine.budget import DEFAULT, Budget, Clock, OutOfTimeError, no_clock
+from choreo.verify.engine.budget import DEFAULT, Budget, Clock, ExhaustedError, no_clock
 from choreo.verify.engine.run import RunLine
 from choreo.verify.engine.run_file import run_file_of
 from choreo.verify.engine.violations import Violation
@@ -26,9 +26,6 @@ from choreo.verify.scope import Scope, scope_of
 from choreo.version import __version__
 
 _IDS = frozenset(rule.id for rule in RULES)
-
-_PARTS = 4
-"""One saga may take so much of the time that is left, where so many others are left: a quarter."""
 
 
 class Verdict(NamedTuple):
@@ -80,15 +77,12 @@ def verify(
     ()
     """
     choreography, moved = misplaced(choreography)
-    begin, left = clock(), len(choreography.sagas)
+    begin = clock()
     cases = [Case(choreography, graph, compare, lock, budget, clock) for graph in choreography.sagas]
     policy = Policy(choreography.manifests, levels or {})
     findings = list(policy.reported(in_wrong_saga(each) for each in moved))
-    for case in sorted(cases, key=lambda each: len(each.graph.handlers)):
-        # Small ones come first, and each takes a part of the rest at most: a large one stops no other.
-        case.meter.allow((begin + budget.seconds - clock()) / min(left, _PARTS))
+    for case in sorted(cases, key=lambda each: len(each.graph.handlers)):  # a large one stops no other
         findings += _findings(case, policy)
-        left -= 1
     applied = {case.graph.name: _applied(case) - policy.off for case in cases}
     findings += policy.on_suppressions(_IDS.intersection(*applied.values()))
     findings.sort(key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message))
@@ -107,13 +101,13 @@ def _applied(case: Case) -> frozenset[str]:
 def _findings(case: Case, policy: Policy) -> list[Finding]:
     """Return the findings on one saga, by the rules and the search, and one if a limit was reached."""
     reported: list[Finding] = []
-    with suppress(OutOfTimeError):
+    with suppress(ExhaustedError):
         _examine(case, policy, reported)
     return [*reported, *policy.reported(unexplored(case))]
 
 
 def _examine(case: Case, policy: Policy, reported: list[Finding]) -> None:
-    """Add what is found in one saga to the reported findings, one by one: the time may be over at any."""
+    """Add what is found in one saga to the reported findings, one by one: a limit may be reached at any."""
     found: list[Finding] = []
     for rule, check in CHECKS:
         case.meter.phase = f"rule {rule.id}"
@@ -175,6 +169,5 @@ def _violation(case: Case, each: Violation) -> Finding:
         steps=(each.step,),
         scenario=run.scenario.title,
         run=run.lines(run.cone(*each.numbers)),
-        # A run of a slice leaves out steps that somebody who runs it again would miss.
-        run_file=run_file_of(case.graph, run, rule.id, __version__) if each.whole else None,
+        run_file=run_file_of(case.graph, run, rule.id, __version__),
     )

@@ -82,15 +82,6 @@ def test_a_run_of_a_random_choreography_runs_again(part: int) -> None:
     assert shown
 
 
-def test_what_only_a_slice_shows_is_not_given_to_run_again() -> None:
-    """The steps that the slice leaves out would be missing."""
-    _, manifests = random_choreography(1454)
-    (finding,) = verify(choreography_of(manifests)).findings
-    assert finding.rule == "CHO203"
-    assert finding.run
-    assert finding.run_file is None
-
-
 CHAIN = """
     a.one < Started > One / OneFailed
     a.undo_one of a.one result=One < TwoFailed > OneUndone

@@ -18,23 +18,25 @@ class Budget(NamedTuple):
     """The limits of a verification.
 
     ``troubles`` is how many things may go wrong in a run: failures for good, deadlines that pass,
-    cancellations. At most ``states`` are visited for each saga; all sagas together take ``seconds`` at most.
+    cancellations. At most ``states`` are visited for each saga. All sagas together take ``seconds`` at most,
+    which is only a bound for machines that are too slow: a verdict that it cuts off depends on the machine.
     """
 
     troubles: int = 1
     states: int = 200_000
-    seconds: float = 10.0
+    seconds: float = 300.0
 
 
 DEFAULT = Budget()
 
+LOOKS = 20
+"""The rules may look at a saga's graph so many times for each state that may be visited, and `FEW` times."""
 
-def unlimited() -> None:
-    """Let everything take as long as it takes."""
+FEW = 10_000
 
 
-class OutOfTimeError(Exception):
-    """Raised inside of a verification where a saga's time is over; `choreo.verify.verdict` ends it there."""
+class ExhaustedError(Exception):
+    """Raised inside of a verification where a limit is reached; `choreo.verify.verdict` ends it there."""
 
 
 class Meter:
@@ -47,21 +49,23 @@ class Meter:
     def __init__(self, budget: Budget, clock: Clock) -> None:
         self._budget = budget
         self._clock = clock
-        self._until: float | None = None
+        self._until = clock() + budget.seconds
+        self._looks = 0
         self.states = 0
         self.exhausted = ""
         self.phase = ""
         self.stopped_in = ""
 
-    def allow(self, seconds: float) -> None:
-        """Let the saga take so many seconds from now on."""
-        self._until = self._clock() + seconds
-
     def check(self) -> None:
-        """Raise `OutOfTimeError` where the time is over: called in every loop that may become long."""
-        if self._is_late:
+        """Raise `ExhaustedError` where a limit is reached: called in every loop that may become long."""
+        self._looks += 1
+        if self._looks > FEW + LOOKS * self._budget.states:
+            self._stop(f"{FEW + LOOKS * self._budget.states:,} looks at the graph")
+        elif self._is_late:
             self._stop(f"{self._budget.seconds:g} s")
-            raise OutOfTimeError
+        else:
+            return
+        raise ExhaustedError
 
     def count(self, states: int = 1) -> None:
         """Add to the number of states that were visited."""
@@ -79,7 +83,7 @@ class Meter:
 
     @property
     def _is_late(self) -> bool:
-        return self._until is not None and self._clock() > self._until
+        return self._clock() > self._until
 
     def _stop(self, limit: str) -> None:
         if not self.exhausted:

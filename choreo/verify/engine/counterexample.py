@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from choreo.graph import SagaGraph
 from choreo.outcome import SUCCEEDED
@@ -12,19 +13,25 @@ from choreo.verify.engine.model import Model
 from choreo.verify.engine.path import Cause, Path
 from choreo.verify.engine.run import Run, Scenario
 from choreo.verify.engine.search import ExternalEvent, Search, Transition
-from choreo.verify.engine.slices import slices
 from choreo.verify.engine.violations import Violation
 
 
 def counterexamples(graph: SagaGraph, troubles: int, meter: Meter) -> Iterator[Violation]:
-    """Return the violation that the search finds first in each slice of a saga."""
-    for part in slices(graph, meter.check):
-        model = Model(part)
-        found = Search(model, troubles).counterexample(meter)
-        if found:
-            run = run_of(model, found.transitions)
-            whole = part.steps.keys() >= graph.steps.keys()
-            yield Violation(found.property, found.step, run, (len(run.events) - 1,), whole)
+    """Return the violations that a search of the saga finds."""
+    yield from violations_of(search_of(graph, troubles), meter)
+
+
+def search_of(graph: SagaGraph, troubles: int) -> Search:
+    """Return the search of a saga, without its observers, which publish nothing."""
+    return Search(Model(replace(graph, observers=())), troubles)
+
+
+def violations_of(search: Search, meter: Meter) -> Iterator[Violation]:
+    """Return the violations that a search finds, as runs, with the numbers of what shows them."""
+    for found in search.counterexamples(meter):
+        run = run_of(search.model, found.transitions)
+        numbers = {run.index(found.step, SUCCEEDED), len(run.events) - 1} - {-1}
+        yield Violation(found.property, found.step, run, tuple(sorted(numbers)))
 
 
 def run_of(model: Model, transitions: Iterable[Transition]) -> Run:

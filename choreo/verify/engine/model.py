@@ -73,8 +73,13 @@ class Model:
     @cached_property
     def goes_on_in_rollback(self) -> bool:
         """Whether a step may begin in the middle of a rollback: by an event of it, or from outside."""
+        return bool(self.imported) or self.begins_in_rollback
+
+    @cached_property
+    def begins_in_rollback(self) -> bool:
+        """Whether an event of a rollback, such as a failure, triggers an action."""
         successes = {success for step in self.graph.steps.values() for success in step.successes}
-        return bool(self.imported) or not successes.issuperset(self.role.triggered_by)
+        return not successes.issuperset(self.role.triggered_by)
 
     @cached_property
     def calls(self) -> dict[str, frozenset[str]]:

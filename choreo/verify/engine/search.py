@@ -1,15 +1,22 @@
-"""``Search``: visits every order in which the steps of a small saga may begin, end, fail and be late.
+"""``Search``: visits the orders in which the steps of a saga may begin, end, fail and be late.
 
 All participants read the topic at the same pace. How far one of them has read shows in when its step begins
 and ends: a step is queued, then running, then done, and anything may happen in between. A crash, a restart or
-a repeated delivery adds no state (stuttering). The search is breadth first, so that the first counterexample
-is a shortest one.
+a repeated delivery adds no state (stuttering).
+
+By its schedule, whatever is ready is done at once, in the order of the graph. A *delay* departs from that: a
+step, an import or a compensation is held up until nothing else is left to do, or until something goes wrong;
+or a step answers with another than its first success event. States are visited by the number of delays that
+lead there, so the first counterexample has as few as possible. With enough delays parallel branches may be
+anywhere when something goes wrong. The order in which they are rolled back needs no delays: that it makes no
+difference is checked whenever a compensation is called.
+
+Source: Emmi, Qadeer and Rakamarić, *Delay-Bounded Scheduling* (POPL 2011).
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from choreo.outcome import CANCEL, COMPENSATED, START, SUCCEEDED, Outcome
@@ -17,22 +24,28 @@ from choreo.protocol import (
     Answer,
     Begin,
     Bury,
-    Decision,
-    Drop,
     Due,
     Ended,
     Expire,
     Input,
     Instance,
+    Moved,
     Observed,
     Publish,
     Queue,
-    Run,
     fold_into,
 )
 from choreo.verify.engine.budget import Meter
+from choreo.verify.engine.live import Change, Facts, LiveFacts
 from choreo.verify.engine.model import Model
+from choreo.verify.engine.rows import further_in_rows
 from choreo.verify.properties import Property
+
+SURE = 1
+"""All runs with so many delays are visited, or the verdict is inconclusive."""
+
+FURTHER = 100_000
+"""Runs with more delays are visited, too, as long as states times steps are no more than this."""
 
 
 class Troubles(NamedTuple):
@@ -42,14 +55,18 @@ class Troubles(NamedTuple):
     deadlines: int = 1
     cancellations: int = 1
 
+    def cover(self, other: Troubles) -> bool:
+        """Whether all that may still go wrong with the others may go wrong with these."""
+        return all(mine >= others for mine, others in zip(self, other, strict=True))
+
 
 class State(NamedTuple):
-    """A state of the exploration: the saga's instance by its number, the steps that are queued, those that
-    run, and the troubles that may still come."""
+    """A state of the exploration: the saga, the facts of it that may still be read, the steps that are held
+    up, and the troubles that may still come."""
 
-    saga: int
-    queued: frozenset[tuple[str, str]]
-    running: frozenset[str]
+    saga: Instance
+    facts: Facts
+    held: frozenset[str]
     troubles: Troubles
 
 
@@ -65,7 +82,45 @@ class Transition(NamedTuple):
     """One thing that may happen: an input of the protocol, or an event from outside."""
 
     kind: str
-    input: Input | ExternalEvent
+    input: Begin | Ended | Due | ExternalEvent
+
+    @property
+    def step(self) -> str:
+        """The step that goes on, empty where it is a deadline that passes."""
+        return "" if isinstance(self.input, Due) else self.input.step
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether something goes wrong."""
+        fails = isinstance(self.input, Ended) and self.input.outcome not in (SUCCEEDED, COMPENSATED)
+        return fails or self.kind in ("due", "cancel")
+
+
+class Option(NamedTuple):
+    """What may be done in a state: a transition, or to hold a step up, and what that costs in delays.
+
+    ``releases``: whatever is held up goes on at once.
+    """
+
+    transition: Transition | None = None
+    held: str = ""
+    delays: int = 0
+    releases: bool = False
+
+
+class Trail(NamedTuple):
+    """The transitions that lead to a state, the last one first."""
+
+    last: Transition
+    before: Trail | None
+
+
+class Visit(NamedTuple):
+    """A state that is to be visited: the one after an option in another state, to which a trail leads."""
+
+    before: State
+    option: Option
+    trail: Trail | None
 
 
 class Counterexample(NamedTuple):
@@ -75,6 +130,11 @@ class Counterexample(NamedTuple):
     step: str
     transitions: tuple[Transition, ...]
 
+    @property
+    def troubles(self) -> frozenset[Transition]:
+        """The transitions by which something went wrong."""
+        return frozenset(each for each in self.transitions if each.is_trouble)
+
 
 class _ViolatedError(Exception):
     def __init__(self, property: Property, step: str = "") -> None:
@@ -82,165 +142,196 @@ class _ViolatedError(Exception):
 
 
 class Search:
-    """The states of one saga."""
+    """The states of one saga.
+
+    ``delays`` is the number of delays with which all runs were visited, None where that is any number.
+    """
 
     def __init__(self, model: Model, troubles: int) -> None:
-        self._model = model
-        self._instances: list[Instance] = []
-        self._numbers: dict[object, int] = {}
-        self._folded: dict[tuple[int, object], tuple[int, tuple[Decision, ...]]] = {}
+        self.model = model
+        self._live = LiveFacts(model)
+        self._varied = frozenset(model.graph.steps) - further_in_rows(model.graph)
+        self._further = FURTHER // len(model.graph.steps)
         self._started = Ended(START, SUCCEEDED, model.graph.contract.starts)
-        self._initial = State(self._number(Instance()), frozenset(), frozenset(), Troubles(*(troubles,) * 3))
+        self._initial = State(Instance(), Facts(), frozenset(), Troubles(*(troubles,) * 3))
+        self._reached: dict[object, tuple[Troubles, ...]] = {}
+        self.delays: int | None = None
 
-    def counterexample(self, meter: Meter) -> Counterexample | None:
-        """Visit every state, or as many as the meter allows; return the first violation, if there is one."""
-        reached: dict[State, tuple[State, Transition] | None] = {self._initial: None}
-        waiting = deque(reached)
-        while waiting and not meter.is_empty:
-            state = waiting.popleft()
-            meter.count()
-            at, transition = state, None
+    def counterexamples(self, meter: Meter) -> Iterator[Counterexample]:
+        """Visit every state, or as many as the meter allows; return what is violated after which troubles.
+
+        What is violated after fewer of these troubles, too, is left out.
+        """
+        visits, delays, told = [Visit(self._initial, Option(), None)], 0, list[Counterexample]()
+        while visits and not meter.is_empty:
+            later: list[Visit] = []
+            found = list(self._level(visits, later, delays, meter))
+            for each in sorted(found, key=lambda each: (len(each.troubles), len(each.transitions))):
+                if not any(
+                    each.property == known.property and known.troubles <= each.troubles for known in told
+                ):
+                    told.append(each)
+                    yield each
+            visits, delays = ([] if self.delays is not None else later), delays + 1
+
+    def _level(
+        self, visits: list[Visit], later: list[Visit], delays: int, meter: Meter
+    ) -> Iterator[Counterexample]:
+        """Visit the states to which so many delays lead."""
+        while visits and not meter.is_empty:
+            if delays > SURE and len(self._reached) + len(visits) > self._further:
+                self.delays = delays - 1
+                return
+            visit = visits.pop()
             try:
-                enabled = self.enabled(state)
-                for transition in enabled:
-                    after = self.successor(state, transition)
-                    if after not in reached:
-                        reached[after] = (state, transition)
-                        waiting.append(after)
-                if not enabled:
-                    self._check_end(state)
+                self._visit(visit, visits, later, meter)
             except _ViolatedError as violated:
-                path = [transition] if transition else []
-                while reached[at]:
-                    at, transition = reached[at]  # type: ignore[misc]
-                    path.append(transition)
-                return Counterexample(violated.property, violated.step, tuple(reversed(path)))
-        return None
+                yield Counterexample(violated.property, violated.step, _transitions(visit))
 
-    # Enabled transitions
+    def _visit(self, visit: Visit, now: list[Visit], later: list[Visit], meter: Meter) -> None:
+        """Visit a state, unless what may be done there was done before."""
+        state = self.after(visit.before, visit.option)
+        key = (*state.facts[:3], state.held)
+        known = self._reached.get(key, ())
+        if any(troubles.cover(state.troubles) for troubles in known):
+            return
+        self._reached[key] = (*known, state.troubles)
+        meter.count()
+        last = visit.option.transition
+        trail = Trail(last, visit.trail) if last else visit.trail
+        for option in self.options(state, just_held=bool(visit.option.held)):
+            (later if option.delays else now).append(Visit(state, option, trail))
 
-    def enabled(self, state: State) -> list[Transition]:
-        """Return all that may happen in a state."""
-        saga = self._instances[state.saga]
-        if START not in saga.outcomes:
-            return [Transition("start", self._started), *self._cancellations(state, saga)]
-        return [
-            *(Transition("begin", Begin(name)) for task, name in state.queued if task == "action"),
-            *(self._compensation(saga, name) for task, name in state.queued if task == "compensation"),
-            *(Transition("end", each) for name in state.running for each in self._endings(state, name)),
-            *self._from_outside(state, saga),
-        ]
+    # What may be done in a state
 
-    def _compensation(self, saga: Instance, name: str) -> Transition:
-        return Transition("compensate", self._model.compensated(name, saga.step(name).result))
+    def options(self, state: State, *, just_held: bool = False) -> Iterator[Option]:
+        """Return all that may be done in a state.
 
-    def _endings(self, state: State, name: str) -> Iterator[Ended]:
-        for success in self._model.graph.steps[name].successes:
-            yield Ended(name, SUCCEEDED, success)
-        if state.troubles.failures:
-            yield from self._model.failures(self._model.role.action[name])
+        While a step is held up, deadlines and cancellations come at once, or when nothing else is left to do.
+        """
+        if START not in state.saga.outcomes:
+            yield Option(Transition("start", self._started))
+            yield from map(Option, self._cancellations(state))
+            return
+        outside = [*self._deadlines(state), *self._cancellations(state)]
+        free = [name for name in state.facts.ready if name not in state.held]
+        going_on = free[:1] or sorted(state.held)
+        if free and (free[1:] or state.held or outside):
+            yield from self._holding(state, free[0])
+        for name in going_on:
+            yield from self._going_on(state, name)
+        if not going_on and not any(each.kind == "due" for each in outside):
+            self._check_end(state.saga)
+        if free and state.held and not just_held:
+            outside = []
+        failures = self._failures(state, state.held.difference(going_on))
+        for transition in (*failures, *outside):
+            yield from _with_release(transition, state.held)
 
-    def _from_outside(self, state: State, saga: Instance) -> Iterator[Transition]:
+    def _holding(self, state: State, name: str) -> Iterator[Option]:
+        if name == START:  # it ends the saga, and whatever comes after that is void
+            yield Option(held=name)
+        elif name in self._varied and not state.facts.only_undoes:
+            yield Option(held=name, delays=1)
+
+    def _going_on(self, state: State, name: str) -> Iterator[Option]:
+        progress = state.saga.step(name)
+        if progress.state == "compensating":
+            yield Option(Transition("compensate", self.model.compensated(name, progress.result)))
+        elif progress.activity == "queued":
+            yield Option(Transition("begin", Begin(name)))
+        elif progress.activity == "running":
+            for number, success in enumerate(self.model.graph.steps[name].successes):
+                yield Option(Transition("end", Ended(name, SUCCEEDED, success)), delays=min(number, 1))
+            for transition in self._failures(state, (name,)):
+                yield from _with_release(transition, state.held - {name})
+        else:
+            event = self.model.graph.steps[name].successes[0]
+            yield Option(Transition("import", ExternalEvent(name, SUCCEEDED, event)))
+
+    def _failures(self, state: State, names: Iterable[str]) -> Iterator[Transition]:
+        """Return the ways in which some of these steps may fail, as far as they run."""
+        for name in sorted(names) if state.troubles.failures else ():
+            progress = state.saga.step(name)
+            if progress.activity == "running" and name in self._varied:
+                for each in self.model.failures(self.model.role.action[name]):
+                    yield Transition("end", each)
+
+    def _deadlines(self, state: State) -> Iterator[Transition]:
         if state.troubles.deadlines:
-            for name, deadline in saga.deadlines.items():
+            for name, deadline in sorted(state.saga.deadlines.items()):
                 if deadline == "armed":
                     yield Transition("due", Due(name))
-        yield from self._cancellations(state, saga)
-        for step in self._model.imported:
-            if step.name not in saga.outcomes and not saga.end:
-                yield Transition("import", ExternalEvent(step.name, SUCCEEDED, step.successes[0]))
 
-    def _cancellations(self, state: State, saga: Instance) -> Iterator[Transition]:
-        aborts = self._model.graph.contract.aborts
+    def _cancellations(self, state: State) -> Iterator[Transition]:
+        aborts, saga = self.model.graph.contract.aborts, state.saga
         if aborts and state.troubles.cancellations and CANCEL not in saga.outcomes and not saga.end:
             yield Transition("cancel", ExternalEvent(CANCEL, SUCCEEDED, aborts))
 
-    # Successor states
+    # The state after
 
-    def successor(self, state: State, transition: Transition) -> State:
-        """Return the state after a transition; raise where it violates a property."""
-        input, troubles = transition.input, state.troubles
+    def after(self, state: State, option: Option) -> State:
+        """Return the state after something is done; raise where that violates a property."""
+        if option.held:
+            return state._replace(held=state.held | {option.held})
+        if option.transition is None:
+            return state
+        saga, change = state.saga.copy(), Change({option.transition.step}, [])
+        self._take(saga, option.transition, change)
+        facts = self._live.facts(saga, state.facts, change)
+        held = frozenset[str]() if option.releases else state.held.intersection(facts.ready)
+        held -= {option.transition.step}
+        return State(saga, facts, held, _less(state.troubles, option.transition))
+
+    def _take(self, saga: Instance, transition: Transition, change: Change) -> None:
+        """Let a transition happen, and let all participants read the events that follow from it."""
+        input = transition.input
         if isinstance(input, ExternalEvent):
-            if transition.kind == "cancel":
-                troubles = troubles._replace(cancellations=troubles.cancellations - 1)
-            return self._publish(state._replace(troubles=troubles), *input)
-        if isinstance(input, Due):
-            state = state._replace(troubles=troubles._replace(deadlines=troubles.deadlines - 1))
-        elif isinstance(input, Begin):
-            state = state._replace(queued=state.queued - {("action", input.step)})
-        elif isinstance(input, Ended) and input != self._started:
-            state = self._end(state, input)
-        return self._fold(state, input)
+            self._publish(saga, *input, change)
+        elif input == self._started and not self.model.role.owns_start:
+            self._publish(saga, START, SUCCEEDED, self.model.graph.contract.starts, change)
+        else:
+            if transition.kind == "compensate":
+                self._check_compensation(saga, transition.step)
+            self._fold(saga, input, change)
 
-    def _end(self, state: State, ended: Ended) -> State:
-        if ended.outcome == COMPENSATED:
-            self._check_compensation(state, ended.step)
-            return state._replace(queued=state.queued - {("compensation", ended.step)})
-        troubles = state.troubles
-        if ended.outcome != SUCCEEDED:
-            troubles = troubles._replace(failures=troubles.failures - 1)
-        return state._replace(running=state.running - {ended.step}, troubles=troubles)
-
-    def _publish(self, state: State, step: str, outcome: Outcome, event: str) -> State:
-        """Return the state after all participants have read an event."""
+    def _publish(self, saga: Instance, step: str, outcome: Outcome, event: str, change: Change) -> None:
         if not event:
             raise _ViolatedError(Property.TERMINATION, step)
-        return self._fold(state, self._model.envelope(step, outcome, event))
+        change.steps.add(step)
+        change.events.append(event)
+        self._fold(saga, self.model.envelope(step, outcome, event), change)
 
-    def _fold(self, state: State, input: Input) -> State:
-        if input == self._started and not self._model.role.owns_start:
-            return self._publish(state, START, SUCCEEDED, self._model.graph.contract.starts)
-        number, decisions = self._folding(state.saga, input)
-        state = state._replace(saga=number)
-        for decision in decisions:
-            state = self._carry_out(state, decision)
-        return state
-
-    def _folding(self, number: int, input: Input) -> tuple[int, tuple[Decision, ...]]:
-        key = (number, (type(input), input))  # tuples of two types may be equal
-        if key not in self._folded:
-            saga = self._instances[number].copy()
-            decisions = tuple(fold_into(self._model.role, saga, input))
-            self._folded[key] = self._number(saga), decisions
-        return self._folded[key]
-
-    def _number(self, saga: Instance) -> int:
-        number = self._numbers.setdefault(_key(saga), len(self._instances))
-        if number == len(self._instances):
-            self._instances.append(saga)
-        return number
-
-    def _carry_out(self, state: State, decision: Decision) -> State:
-        match decision:
-            case Queue("observer", name):
-                return self._fold(state, Observed(name))
-            case Queue(task, name):
-                return state._replace(queued=state.queued | {(task, name)})
-            case Drop(task, name):
-                return state._replace(queued=state.queued - {(task, name)})
-            case Run(_, name):
-                return state._replace(running=state.running | {name})
-            case Publish() | Answer() | Expire():
-                return self._publish(state, *self._model.role.outcome_of(decision))
-            case Bury(_, name):
-                raise _ViolatedError(Property.NO_DEAD_LETTER, name)
-        return state
+    def _fold(self, saga: Instance, input: Input, change: Change) -> None:
+        for decision in fold_into(self.model.role, saga, input):
+            match decision:
+                case Moved(name) | Queue("action", name):
+                    change.steps.add(name)
+                case Queue("observer", name):
+                    self._fold(saga, Observed(name), change)
+                case Queue(_, name):
+                    self._check_order(saga, name)
+                case Publish() | Answer() | Expire():
+                    self._publish(saga, *self.model.role.outcome_of(decision), change)
+                case Bury(_, name):
+                    raise _ViolatedError(Property.NO_DEAD_LETTER, name)
 
     # Properties
 
-    def _check_compensation(self, state: State, name: str) -> None:
-        saga = self._instances[state.saga]
-        progress = saga.step(name)
-        if saga.end == "completed" and not self._model.role.action[name].partial:
+    def _check_compensation(self, saga: Instance, name: str) -> None:
+        if saga.end == "completed" and not self.model.role.action[name].partial:
             raise _ViolatedError(Property.ONE_END, name)
+        self._check_order(saga, name)
+
+    def _check_order(self, saga: Instance, name: str) -> None:
+        """Check that nothing that followed from a step is still done when its compensation is called."""
         if saga.outcomes.get(name) != SUCCEEDED:
             return  # a late success is void: nothing followed from it
-        for after in self._model.graph.triggered.get(progress.result, ()):
+        for after in self.model.graph.triggered.get(saga.step(name).result, ()):
             if after.is_undone and saga.step(after.name).state in ("executing", "completed", "compensating"):
                 raise _ViolatedError(Property.REVERSE_ORDER, name)
 
-    def _check_end(self, state: State) -> None:
-        saga = self._instances[state.saga]
+    def _check_end(self, saga: Instance) -> None:
         if not saga.end:
             raise _ViolatedError(Property.TERMINATION, saga.failing)
         for name, progress in saga.steps.items():
@@ -248,9 +339,38 @@ class Search:
                 raise _ViolatedError(Property.QUIESCENCE, name)
             if saga.end == "failed" and progress.state == "completed":
                 raise _ViolatedError(Property.COMPLETE_ROLLBACK, name)
+            if saga.end == "completed" and self._is_undone(saga, name):
+                raise _ViolatedError(Property.ONE_END, name)
+
+    def _is_undone(self, saga: Instance, name: str) -> bool:
+        undone = saga.step(name).state == "compensated" and saga.outcomes.get(name) == SUCCEEDED
+        return undone and not self.model.role.action[name].partial
 
 
-def _key(saga: Instance) -> object:
-    """Return a key by which two instances of one saga differ if anything differs."""
-    known = (saga.outcomes.items(), saga.steps.items(), saga.deadlines.items())
-    return (frozenset(saga.seen), *map(frozenset, known), saga.failing, saga.end)
+def _with_release(transition: Transition, held: frozenset[str]) -> Iterator[Option]:
+    """Return a trouble after which what is held up remains so, and one after which it goes on."""
+    yield Option(transition)
+    if held:
+        yield Option(transition, releases=True)
+
+
+def _less(troubles: Troubles, transition: Transition) -> Troubles:
+    """Return the troubles that may still come after a transition."""
+    match transition:
+        case Transition("cancel"):
+            return troubles._replace(cancellations=troubles.cancellations - 1)
+        case Transition("due"):
+            return troubles._replace(deadlines=troubles.deadlines - 1)
+        case Transition("end", Ended(outcome=outcome)) if outcome != SUCCEEDED:
+            return troubles._replace(failures=troubles.failures - 1)
+    return troubles
+
+
+def _transitions(visit: Visit) -> tuple[Transition, ...]:
+    """Return the transitions that lead to a state, and the one from there."""
+    found = [visit.option.transition] if visit.option.transition else []
+    trail = visit.trail
+    while trail:
+        found.append(trail.last)
+        trail = trail.before
+    return tuple(reversed(found))

@@ -18,16 +18,12 @@ Numbers = dict[tuple[str, str], int]
 
 
 class Violation(NamedTuple):
-    """A property that a run violates, of which step, and the numbers of the events that show it.
-
-    ``whole`` says whether the run is one of the whole saga: one of a slice leaves steps out.
-    """
+    """A property that a run violates, of which step, and the numbers of the events that show it."""
 
     property: Property
     step: str
     run: Run
     numbers: tuple[int, ...]
-    whole: bool = True
 
 
 def violations(graph: SagaGraph, run: Run) -> Iterator[Violation]:
