@@ -17,6 +17,13 @@ SCHEMA_TYPES = 100_000
 DOCUMENT = 8 * MEGABYTE
 """A manifest, ``choreography.json``, or a run file."""
 
+TRIGGER_TYPES = 10_000
+"""The events that a trigger names."""
+TRIGGER_LEVELS = 64
+"""The joins of a trigger that are nested in each other."""
+ALTERNATIVES_TYPES = 200_000
+"""The events that a trigger names in the former format, which has a list for each way to meet a join."""
+
 EDITED_TEXT = 4 * MEGABYTE
 """The JSON of an event that ``choreo dlq edit`` takes, in characters."""
 

@@ -81,9 +81,9 @@ def _awaited(role: Role, saga: Instance) -> list[str]:
 def _calls(saga: Instance, action: Action) -> frozenset[str]:
     progress = saga.step(action.step)
     if saga.rolls_back and progress.state == "completed":
-        return frozenset().union(*(undo.trigger.types for undo in action.compensations)) - saga.types
+        return frozenset().union(*(undo.trigger.awaited(saga.types) for undo in action.compensations))
     if not saga.rolls_back and progress.state == "pending":
-        return action.trigger.types - saga.types
+        return action.trigger.awaited(saga.types)
     return frozenset()
 
 

@@ -33,11 +33,15 @@ class LockedSaga:
 
 @dataclass(frozen=True)
 class Lock:
-    """The choreography's lock. ``participants`` has the digest of each one's declarations."""
+    """The choreography's lock. ``participants`` has the digest of each one's declarations.
+
+    ``former``: it was read from the format of before, whose digests are others.
+    """
 
     participants: Mapping[str, str]
     sagas: tuple[LockedSaga, ...]
     choreo: str = ""
+    former: bool = False
 
     def edges(self, saga: str, step: str) -> Mapping[str, Slots] | None:
         """Return the slots that call a step's compensation, by success event; None for an unknown step."""
@@ -46,7 +50,7 @@ class Lock:
 
     def is_stale(self, manifest: Manifest) -> bool:
         """Whether a participant's declarations differ from the locked ones, or are not in the lock."""
-        return self.participants.get(manifest.participant) != digest_of(manifest)
+        return self.participants.get(manifest.participant) != digest_of(manifest, former=self.former)
 
 
 def lock_of(choreography: Choreography, choreo: str = "") -> Lock:
@@ -65,7 +69,7 @@ def _locked(graph: SagaGraph) -> LockedSaga:
     )
 
 
-DOCUMENT = Document("a choreography's lock", 1, "write it anew: choreo verify --lock")
+DOCUMENT = Document("a choreography's lock", 2, "write it anew: choreo verify --lock")
 
 
 def write_lock(lock: Lock) -> str:
@@ -90,6 +94,7 @@ def read_lock(content: bytes | str, where: str) -> Lock:
         fields.texts_by_name("participants"),
         tuple(_saga(each) for each in fields.each("sagas")),
         fields.text("choreo"),
+        fields.count("format") < DOCUMENT.format,
     )
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from choreo.events import short_name
 from choreo.graph.saga_graph import SagaGraph, Step
-from choreo.manifest import Alternatives, HandlerEntry, in_order
+from choreo.manifest import HandlerEntry
 from choreo.protocol import Trigger, serves
 
 Slots = tuple[frozenset[str], ...]
@@ -36,11 +36,6 @@ class RequiredTrigger(NamedTuple):
     def is_leaf(self) -> bool:
         """Whether no successor can fail."""
         return not self.answers
-
-    @property
-    def alternatives(self) -> Alternatives:
-        """The alternatives of the trigger: every combination of answers, none for a leaf."""
-        return in_order(trigger_of(self.slots).alternatives)
 
     @property
     def slots(self) -> Slots:
@@ -75,7 +70,7 @@ def trigger_of(slots: Slots) -> Trigger:
     >>> trigger.satisfied({"PaymentRefunded"}), trigger.satisfied({"PaymentRefunded", "SeatCancelled"})
     (False, True)
     """
-    return Trigger.all_of(*(Trigger.of(*sorted(slot)) for slot in slots)) if slots else Trigger()
+    return Trigger.all_of(*(Trigger.of(*slot) for slot in slots))
 
 
 def resolved(graph: SagaGraph) -> SagaGraph:
@@ -104,5 +99,6 @@ def _undos(graph: SagaGraph, step: Step, undo: HandlerEntry) -> Iterator[Handler
     served = {success: slots for success, slots in edges.items() if serves(undo, success)}
     for slots in dict.fromkeys(served.values()):
         results = frozenset(success for success in served if served[success] == slots)
-        trigger = in_order(trigger_of(slots).alternatives)
-        yield replace(undo, trigger=trigger, results=undo.results if results == set(edges) else results)
+        yield replace(
+            undo, trigger=trigger_of(slots), results=undo.results if results == set(edges) else results
+        )

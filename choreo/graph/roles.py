@@ -5,7 +5,7 @@ from __future__ import annotations
 from choreo.graph.saga_graph import SagaGraph, Step
 from choreo.manifest import SagaEntry
 from choreo.outcome import START
-from choreo.protocol import Action, Compensation, Contract, Deadline, Observer, Role, Trigger
+from choreo.protocol import Action, Compensation, Contract, Deadline, Observer, Role
 
 
 def role_of(graph: SagaGraph, participant: str) -> Role:
@@ -17,9 +17,9 @@ def role_of(graph: SagaGraph, participant: str) -> Role:
         participant,
         _contract(graph.contract),
         tuple(_action(step) for step in own if step.handler or (step.name == START and step.compensations)),
-        tuple(Observer(each.name, Trigger(each.trigger)) for each in observers),
+        tuple(Observer(each.name, each.trigger) for each in observers),
         tuple(
-            Deadline(each.name, each.step, Trigger(each.trigger), next(iter(each.emits.successes), ""))
+            Deadline(each.name, each.step, each.trigger, next(iter(each.emits.successes), ""))
             for each in deadlines
         ),
     )
@@ -48,12 +48,12 @@ def _contract(saga: SagaEntry) -> Contract:
 
 def _action(step: Step) -> Action:
     undos = tuple(
-        Compensation(Trigger(undo.trigger), next(iter(undo.emits.successes), ""), undo.results)
+        Compensation(undo.trigger, next(iter(undo.emits.successes), ""), undo.results)
         for undo in step.compensations
     )
     return Action(
         step.name,
-        Trigger(step.trigger),
+        step.trigger,
         step.kind,
         next(iter(step.failures), ""),
         undos,

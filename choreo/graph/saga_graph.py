@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from choreo.manifest import Alternatives, HandlerEntry, SagaEntry
+from choreo.manifest import HandlerEntry, SagaEntry
 from choreo.outcome import COMPENSATABLE, COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT, Kind
-from choreo.protocol import compensation_for
+from choreo.protocol import NEVER, Trigger, compensation_for
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SagaGraph:
         """The handlers whose trigger contains each event type."""
         found: dict[str, list[HandlerEntry]] = {}
         for handler in self.handlers:
-            for name in frozenset().union(*handler.trigger):
+            for name in sorted(handler.trigger.types):
                 found.setdefault(name, []).append(handler)
         return found
 
@@ -59,7 +59,7 @@ class SagaGraph:
         """The steps whose trigger contains each event type."""
         found: dict[str, list[Step]] = {}
         for step in self.steps.values():
-            for name in sorted(frozenset().union(*step.trigger)):
+            for name in sorted(step.trigger.types):
                 found.setdefault(name, []).append(step)
         return found
 
@@ -80,7 +80,7 @@ class Step:
     kind: Kind
     successes: tuple[str, ...]
     failures: tuple[str, ...] = ()
-    trigger: Alternatives = ()
+    trigger: Trigger = NEVER
     handler: HandlerEntry | None = None
     compensations: tuple[HandlerEntry, ...] = ()
 

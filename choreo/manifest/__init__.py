@@ -8,7 +8,6 @@ from choreo.manifest.declaration import manifest_of
 from choreo.manifest.document import MAX_BYTES, Document
 from choreo.manifest.fields import Fields
 from choreo.manifest.manifest import (
-    Alternatives,
     Emission,
     ExternalEntry,
     HandlerEntry,
@@ -18,14 +17,12 @@ from choreo.manifest.manifest import (
     SagaEntry,
     SchemaEntry,
     Suppression,
-    in_order,
 )
 from choreo.manifest.reading import read_manifest, saga_from
 from choreo.manifest.writing import digest_of, is_current, write_manifest
 
 __all__ = [
     "MAX_BYTES",
-    "Alternatives",
     "Document",
     "Emission",
     "ExternalEntry",
@@ -38,7 +35,6 @@ __all__ = [
     "SchemaEntry",
     "Suppression",
     "digest_of",
-    "in_order",
     "is_current",
     "manifest_of",
     "read_manifest",

@@ -17,7 +17,6 @@ from choreo.manifest.manifest import (
     SagaEntry,
     SchemaEntry,
     Suppression,
-    in_order,
 )
 from choreo.participant import External, Handler, Parameter, Participant
 from choreo.saga import Saga
@@ -83,7 +82,7 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         step=handler.step,
         saga=handler.saga.name,
         place=f"{locate(handler.place.file)}:{handler.place.line}",
-        trigger=in_order(handler.trigger.alternatives),
+        trigger=handler.trigger,
         emits=Emission(tuple(handler.successes), tuple(event_name(cls) for cls in handler.fails)),
         kind=handler.kind if handler.task == "action" else "",
         timeout_ms=_ms(handler.timeout),

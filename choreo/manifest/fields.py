@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from choreo import limits
 from choreo.errors import ManifestError
-from choreo.manifest.manifest import Alternatives, in_order
+from choreo.protocol import Trigger
 
 _MAX_ITEMS = 10_000
 _MAX_TEXT = 2_000
@@ -72,9 +73,53 @@ class Fields:
         """Return a list of texts."""
         return tuple(self._text(name, each) for each in self.items(name))
 
-    def alternatives(self, name: str) -> Alternatives:
-        """Return the trigger of a handler: any of several sets of event types."""
-        return in_order(self.sets(name))
+    def trigger(self, name: str) -> Trigger:
+        """Return a trigger: a list of slots, each a list of alternatives, which are events or joins.
+
+        A join is a list of slots, too.
+        """
+        slots = self.items(name)
+        self._refuse_wide(name, slots)
+        return self._join(name, slots)
+
+    def _refuse_wide(self, name: str, slots: list[Any]) -> None:
+        left, levels = limits.TRIGGER_TYPES, limits.TRIGGER_LEVELS
+        while slots:
+            fits = levels > 0 and all(isinstance(slot, list) and slot for slot in slots)
+            alternatives = [each for slot in slots for each in slot] if fits else []
+            joins = [each for each in alternatives if isinstance(each, list)]
+            left, levels = left - len(alternatives), levels - 1
+            if not fits or left < 0 or not all(joins):
+                raise self._refusal(
+                    name,
+                    f"a list of slots, of at most {limits.TRIGGER_TYPES:,} alternatives together and in "
+                    f"{limits.TRIGGER_LEVELS} levels",
+                )
+            slots = [slot for join in joins for slot in join]
+
+    def _join(self, name: str, slots: list[list[Any]]) -> Trigger:
+        return Trigger.all_of(
+            *(
+                Trigger.any_of(
+                    *(
+                        self._join(name, each)
+                        if isinstance(each, list)
+                        else Trigger.of(self._text(name, each))
+                        for each in slot
+                    )
+                )
+                for slot in slots
+            )
+        )
+
+    def alternatives(self, name: str) -> Trigger:
+        """Return a trigger in the former format: a list of sets of events, of which any one is enough."""
+        options = self.sets(name)
+        if sum(map(len, options)) > limits.ALTERNATIVES_TYPES:
+            raise self._refusal(
+                name, f"alternatives of at most {limits.ALTERNATIVES_TYPES:,} events together"
+            )
+        return Trigger.of_alternatives(options)
 
     def sets(self, name: str) -> tuple[frozenset[str], ...]:
         """Return a list of sets of texts, none of them empty."""

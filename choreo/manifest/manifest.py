@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from choreo.protocol import Trigger
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,6 @@ class Remark(NamedTuple):
     about: str = ""
     what: str = ""
     chain: tuple[Link, ...] = ()
-
-
-Alternatives = tuple[frozenset[str], ...]
-"""The trigger of a handler: alternatives, each a set of event types that must all have come.
-
-They are sorted, so that equal triggers compare equal.
-"""
-
-
-def in_order(alternatives: Iterable[frozenset[str]]) -> Alternatives:
-    """Return alternatives in sorted order."""
-    return tuple(sorted(alternatives, key=sorted))
 
 
 @dataclass(frozen=True)
@@ -106,7 +96,7 @@ class HandlerEntry:
     step: str
     saga: str
     place: str
-    trigger: Alternatives
+    trigger: Trigger
     emits: Emission = field(default_factory=Emission)
     kind: str = ""
     timeout_ms: int | None = None

@@ -33,10 +33,11 @@ def read_manifest(content: bytes | str, where: str) -> Manifest:
     manifest of choreo, or declares a handler of another participant.
     """
     fields = DOCUMENT.read(content, where)
+    former = fields.count("format") < DOCUMENT.format
     manifest = Manifest(
         fields.text("participant"),
         tuple(saga_from(each) for each in fields.each("sagas")),
-        tuple(_handler(each) for each in fields.each("handlers")),
+        tuple(_handler(each, former) for each in fields.each("handlers")),
         tuple(_external(each) for each in fields.each("external")),
         {name: _schema(each) for name, each in fields.named("schemas").items()},
         tuple(_suppression(each) for each in fields.each("suppressions")),
@@ -65,7 +66,7 @@ def saga_from(given: Fields) -> SagaEntry:
     )
 
 
-def _handler(given: Fields) -> HandlerEntry:
+def _handler(given: Fields, former: bool) -> HandlerEntry:
     emits = given.within("emits")
     return HandlerEntry(
         name=given.text("name"),
@@ -73,7 +74,7 @@ def _handler(given: Fields) -> HandlerEntry:
         step=given.text("step"),
         saga=given.text("saga"),
         place=given.text("place"),
-        trigger=given.alternatives("trigger"),
+        trigger=given.alternatives("trigger") if former else given.trigger("trigger"),
         emits=Emission(emits.texts("successes"), emits.texts("failures")),
         kind=given.text("kind", _KINDS),
         timeout_ms=given.count_or_none("timeout_ms"),

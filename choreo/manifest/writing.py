@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from choreo.manifest.document import Document, hash_of
 from choreo.manifest.manifest import HandlerEntry, Manifest, Remark, SchemaEntry
+from choreo.protocol import Trigger
 
-DOCUMENT = Document("a manifest of choreo's", 1, "write it anew: choreo manifest MODULE:PARTICIPANT")
+DOCUMENT = Document("a manifest of choreo's", 2, "write it anew: choreo manifest MODULE:PARTICIPANT")
+
+_MOST_ALTERNATIVES = 100_000
+"""The former format had at most so many alternatives in a trigger."""
 
 
 _LINE = re.compile(r":\d+$")
@@ -58,22 +63,26 @@ def _without_lines(value: Any) -> Any:
     }
 
 
-def digest_of(manifest: Manifest) -> str:
+def digest_of(manifest: Manifest, *, former: bool = False) -> str:
     """Return the digest of a manifest's event graph: the triggers and the emissions of its handlers.
 
-    It is independent of lines of code, times, schemas and versions.
+    It is independent of lines of code, times, schemas and versions. ``former``: as a lock of the former
+    format has it.
     """
+    trigger = _alternatives if former else _slots
     content = {
         "participant": manifest.participant,
         "sagas": [dict(vars(saga)) for saga in manifest.sagas],
-        "handlers": sorted((_edges(handler) for handler in manifest.handlers), key=lambda each: each["name"]),
+        "handlers": sorted(
+            (_edges(handler, trigger) for handler in manifest.handlers), key=lambda each: each["name"]
+        ),
         "external": sorted([each.direction, each.event, each.saga] for each in manifest.external),
     }
     return hash_of(content)
 
 
-def _edges(handler: HandlerEntry) -> dict[str, Any]:
-    whole = _handler(handler)
+def _edges(handler: HandlerEntry, trigger: Callable[[Trigger], Any]) -> dict[str, Any]:
+    whole = {**_handler(handler), "trigger": trigger(handler.trigger)}
     return {
         name: whole[name] for name in ("name", "task", "step", "saga", "kind", "trigger", "emits", "results")
     }
@@ -86,13 +95,23 @@ def _schema(entry: SchemaEntry) -> dict[str, Any]:
 def _handler(handler: HandlerEntry) -> dict[str, Any]:
     return {
         **vars(handler),
-        "trigger": [sorted(option) for option in handler.trigger],
+        "trigger": _slots(handler.trigger),
         "emits": {name: list(value) for name, value in vars(handler.emits).items()},
         "retry": dict(vars(handler.retry)) if handler.retry else None,
         "results": sorted(handler.results),
         "earlier": sorted(handler.earlier),
         "parameters": [{**vars(each), "types": list(each.types)} for each in handler.parameters],
     }
+
+
+def _slots(trigger: Trigger) -> list[list[Any]]:
+    return [[*sorted(types), *map(_slots, joins)] for types, joins in trigger.slots]
+
+
+def _alternatives(trigger: Trigger) -> list[list[str]] | None:
+    """Return a trigger multiplied out, None for one that the former format could not hold."""
+    options = trigger.alternatives(_MOST_ALTERNATIVES)
+    return None if options is None else [sorted(option) for option in options]
 
 
 def _remark(remark: Remark) -> dict[str, Any]:

@@ -60,9 +60,9 @@ def _answered(cls: type, made: Any) -> Any:
 
 
 def calls_of(action: Handler) -> tuple[tuple[type, ...], int]:
-    """Return the events that call an action, and the number of those in its longest join."""
+    """Return the events that call an action, and the number of those in its longest alternative."""
     callers = tuple(cls for cls in action.callers if cls is not Aborted)
-    return callers, max(len(alternative) for alternative in action.trigger.alternatives)
+    return callers, action.trigger.longest
 
 
 def refuse_unanswerable(

@@ -98,8 +98,9 @@ def _refuse_unfilled(parameter: Parameter, callers: Sequence[type], trigger: Tri
             f"parameter {parameter.name!r} takes events that on= does not name",
             hint="name them in on=, or drop them from the annotation",
         )
-    for call in trigger.alternatives:
-        _refuse_empty(parameter, call)
+    others = trigger.alternative(trigger.types.difference(parameter.types))
+    if others:
+        _refuse_empty(parameter, others)
     if Aborted in callers:
         _refuse_empty(parameter, frozenset())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from choreo import limits
 from choreo.annotations import members
 from choreo.errors import DeclarationError
 from choreo.events import Aborted, event_name, is_event
@@ -16,6 +17,7 @@ class AllOf:
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
         self.parts = parts
+        self.levels: int = 1 + max((part.levels for part in parts if isinstance(part, AllOf)), default=0)
 
     def __or__(self, other: Any) -> AnyOf:
         return AnyOf((self, other))
@@ -29,6 +31,12 @@ class AllOf:
 
 class AnyOf(AllOf):
     """A union of conditions of which at least one is a join: ``A | all_of(B, C)``."""
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        super().__init__(
+            tuple(each for part in parts for each in (part.parts if isinstance(part, AnyOf) else (part,)))
+        )
+        self.levels -= 1
 
     def __repr__(self) -> str:
         return " | ".join(map(_written, self.parts))
@@ -56,9 +64,19 @@ def all_of(*parts: Any) -> AllOf:
     """
     if len(parts) < 2:
         raise DeclarationError("all_of joins at least two conditions", hint="a single event needs no all_of")
-    for part in parts:
-        event_classes(part)
-    return AllOf(parts)
+    condition = AllOf(parts)
+    if condition.levels > limits.TRIGGER_LEVELS:
+        raise DeclarationError(
+            f"joins are nested in each other, {condition.levels} of them, of at most {limits.TRIGGER_LEVELS}",
+            hint="join some of the branches in a step of their own, and go on from its event",
+        )
+    named = len(event_classes(condition))
+    if named > limits.TRIGGER_TYPES:
+        raise DeclarationError(
+            f"a join names {named:,} events, of at most {limits.TRIGGER_TYPES:,}",
+            hint="join some of the branches in a step of their own, and go on from its event",
+        )
+    return condition
 
 
 def event_classes(condition: Any) -> list[type]:
@@ -89,7 +107,7 @@ def trigger_of(condition: Any) -> Trigger:
 
 
 def _join(parts: list[Trigger]) -> Trigger:
-    if not all(part.alternatives for part in parts):
+    if not all(parts):
         raise DeclarationError(
             "Aborted can't be joined with other events: it comes when none of them does",
             hint="annotate the parameter of the event that calls it: PaymentFailed | Aborted",

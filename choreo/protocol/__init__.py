@@ -88,9 +88,10 @@ from choreo.protocol.role import (
     compensation_for,
     serves,
 )
-from choreo.protocol.trigger import Trigger
+from choreo.protocol.trigger import NEVER, Slot, Trigger
 
 __all__ = [
+    "NEVER",
     "Action",
     "Answer",
     "Arm",
@@ -121,6 +122,7 @@ __all__ = [
     "Requeued",
     "Role",
     "Run",
+    "Slot",
     "Trigger",
     "Unowned",
     "compensation_for",

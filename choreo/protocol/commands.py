@@ -66,7 +66,7 @@ def ended(role: Role, saga: Instance, command: Ended, out: list[Decision]) -> No
 
 
 def _is_under_way(action: Action, progress: Progress) -> bool:
-    if not action.trigger.alternatives:
+    if not action.trigger:
         return progress.state == "pending"  # the start, which no event triggers
     return progress.state in ("pending", "executing") and progress.activity != "idle"
 

@@ -38,7 +38,7 @@ class Compensation(NamedTuple):
     @property
     def is_leaf(self) -> bool:
         """Whether no event of another step calls it."""
-        return not self.trigger.alternatives
+        return not self.trigger
 
 
 class ServesResults(Protocol):
@@ -145,7 +145,7 @@ class Role:
         put("armed_by", _index(self.deadlines, lambda deadline: deadline.after.types))
         put("watching", _index(self.deadlines, lambda deadline: frozenset((deadline.of,))))
         put("leaves", tuple(a for a in self.actions if any(each.is_leaf for each in a.compensations)))
-        put("joins", tuple(a for a in self.actions if any(len(each) > 1 for each in a.trigger.alternatives)))
+        put("joins", tuple(action for action in self.actions if action.trigger.is_join))
         indexes = (self.triggered_by, self.compensated_by, self.observed_by, self.armed_by)
         put("handles", self.reads.union(*indexes))
 

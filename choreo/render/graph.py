@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from choreo.escape import escaped
 from choreo.events import short_name
 from choreo.graph import SagaGraph, Step
-from choreo.manifest import Alternatives, HandlerEntry
+from choreo.manifest import HandlerEntry
+from choreo.protocol import Trigger
 
 
 class Edge(NamedTuple):
@@ -36,8 +39,8 @@ def ends(graph: SagaGraph) -> Iterator[tuple[str, str]]:
             yield graph.outcome[event][0], event
 
 
-def _to(graph: SagaGraph, target: str, trigger: Alternatives, *, back: bool) -> Iterable[Edge]:
-    for event in sorted(frozenset().union(*trigger)):
+def _to(graph: SagaGraph, target: str, trigger: Trigger, *, back: bool) -> Iterable[Edge]:
+    for event in sorted(trigger.types):
         source, _ = graph.outcome.get(event, (short_name(event), ""))
         yield Edge(source, target, event, back)
 
@@ -83,7 +86,7 @@ def _deadline(deadline: HandlerEntry) -> dict[str, Any]:
     return {
         "name": deadline.name,
         "step": deadline.step,
-        "after": called_by(deadline.trigger),
+        "after": deadline.trigger.written(short_name),
         "within_ms": deadline.within_ms,
         "event": next(iter(deadline.emits.successes), ""),
     }
@@ -91,7 +94,7 @@ def _deadline(deadline: HandlerEntry) -> dict[str, Any]:
 
 def limit(deadline: HandlerEntry) -> str:
     """Return when a deadline passes: ``10 min after OrderCreated``."""
-    return f"{duration(deadline.within_ms or 0)} after {called_by(deadline.trigger)}"
+    return f"{duration(deadline.within_ms or 0)} after {deadline.trigger.written(short_name)}"
 
 
 def duration(milliseconds: int) -> str:
@@ -120,6 +123,9 @@ class Row(NamedTuple):
     deadline: str
 
 
+_WIDE = 72
+"""A cell that is wider has several lines."""
+
 _HEAD = Row(
     "step", "participant", "kind", "trigger", "outcomes", "compensation", "called by", "timeout", "deadline"
 )
@@ -132,13 +138,28 @@ def rows(graph: SagaGraph) -> list[Row]:
 
 def table(graph: SagaGraph) -> str:
     """Return the table (Richardson's "saga canvas") as text."""
-    lines = [_HEAD, *(Row._make(map(escaped, row)) for row in rows(graph))]
+    lines = [line for row in (_HEAD, *rows(graph)) for line in _lines(Row._make(map(escaped, row)))]
     widths = [max(len(row[column]) for row in lines) for column in range(len(Row._fields))]
     written = [_line(row, widths) for row in lines]
     written.insert(1, "  ".join("-" * width for width in widths))
     contract = graph.contract
     starts, completes, fails = map(short_name, (contract.starts, contract.completes, contract.fails))
     return "\n".join([f"{graph.name}: {starts} … {completes} or {fails}", *written])
+
+
+def _lines(row: Row) -> Iterator[Row]:
+    """Return the lines of a row: a wide trigger has one for each slot, or for each alternative."""
+    for line in zip_longest(*map(_wrapped, row), fillvalue=""):
+        yield Row(*line)
+
+
+def _wrapped(cell: str) -> list[str]:
+    marks = [mark for mark in ("; ", " & ", " | ", ", ") if mark in re.sub(r"\([^()]*\)", "", cell)]
+    if len(cell) <= _WIDE or not marks:
+        return [cell]
+    mark = marks[0]
+    first, *others = re.split(rf"{re.escape(mark)}(?![^()]*\))", cell)
+    return [first, *(f"{mark.lstrip()}{other}" for other in others)]
 
 
 def _line(row: Row, widths: list[int]) -> str:
@@ -152,15 +173,10 @@ def _row(graph: SagaGraph, step: Step) -> Row:
         step.name,
         step.participant,
         step.kind,
-        called_by(step.trigger),
+        step.trigger.written(short_name),
         ", ".join(short_name(name) for name in (*step.successes, *step.failures)),
         ", ".join(undo.name.partition(".")[2] for undo in step.compensations),
-        "; ".join(called_by(undo.trigger) or "the first failure" for undo in step.compensations),
+        "; ".join(undo.trigger.written(short_name) or "the first failure" for undo in step.compensations),
         f"{handler.timeout_ms / 1000:g} s" if handler and handler.timeout_ms is not None else "",
         "; ".join(f"{each.name}: {limit(each)}" for each in watching),
     )
-
-
-def called_by(trigger: Alternatives) -> str:
-    """Return a trigger as it is read: ``A & B | C``."""
-    return " | ".join(" & ".join(sorted(short_name(name) for name in option)) for option in trigger)

@@ -104,7 +104,7 @@ def _faults_for(handler: Handler, handlers: Sequence[Handler], before: Sequence[
     wanted = {*_ANY}
     if handler.task != "observer":
         wanted.add(CrashBeforePublish)
-    if handler.trigger.alternatives and not any(strike.fault is LateReply for strike in before):
+    if handler.trigger and not any(strike.fault is LateReply for strike in before):
         wanted.update(_BY_EVENT)
     if handler.task == "deadline":
         wanted.update(_BY_EVENT)

@@ -17,7 +17,6 @@ from choreo.manifest import HandlerEntry, Manifest, SagaEntry
 from choreo.outcome import START
 from choreo.participant import Handler, Parameter, Participant
 from choreo.participant.handler import Place
-from choreo.protocol import Trigger
 from choreo.saga import Saga
 
 _VALUES: dict[Any, Any] = {
@@ -145,13 +144,13 @@ def _handler(entry: HandlerEntry, events: _Events, saga: Saga) -> Handler:
         function=lambda *_: made[0] if made else None,
         place=Place(file, int(line) if line.isdigit() else 0),
         parameters=tuple(_parameters(entry, events)),
-        trigger=Trigger(entry.trigger),
+        trigger=entry.trigger,
         emits=emits,
         fails=tuple(events[name] for name in entry.emits.failures),
         kind=entry.kind or "compensatable",  # type: ignore[arg-type]
         timeout=_time(entry.timeout_ms),
         within=_time(entry.within_ms),
-        callers=tuple(events[name] for name in sorted(frozenset().union(*entry.trigger))),
+        callers=tuple(events[name] for name in sorted(entry.trigger.types)),
         partial=entry.partial,
         runs=entry.runs,  # type: ignore[arg-type]
         derived=entry.derived,
@@ -162,7 +161,7 @@ def _parameters(entry: HandlerEntry, events: _Events) -> Iterable[Parameter]:
     """Yield a compensation's parameters for the undone event and for `Aborted`."""
     if entry.task != "compensation":
         return
-    callers = tuple(events[name] for name in sorted(frozenset().union(*entry.trigger)))
+    callers = tuple(events[name] for name in sorted(entry.trigger.types))
     if callers:
         yield Parameter("event", callers, optional=entry.aborted)
     if entry.results:

@@ -155,7 +155,7 @@ def check_answers(handlers: list[Handler], history: SagaHistory) -> None:
         return
     for handler in handlers:
         asked = handler.task == "action" and handler.kind != "retriable"
-        if asked and any(option <= history.types for option in handler.trigger.alternatives):
+        if asked and handler.trigger.satisfied(history.types):
             require(handler.step in history.answered, f"{handler.step} was asked for and has never answered")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +11,7 @@ from choreo.timeline.events import Event
 
 if TYPE_CHECKING:  # a timeline without a graph must not load what graphs are made of
     from choreo.graph import SagaGraph, Step
-    from choreo.manifest import Alternatives
+    from choreo.protocol import Trigger
 
 
 class RemainingStep(NamedTuple):
@@ -94,10 +94,10 @@ def _actions(graph: SagaGraph, seen: _Seen) -> Iterator[RemainingStep]:
     reach = set(seen.types)
     for step in [step for step in waiting if _is_triggered(step, seen)]:
         waiting.remove(step)
-        may_run = not step.can_fail or any(option <= seen.before_abort for option in step.trigger)
+        may_run = not step.can_fail or step.trigger.satisfied(seen.before_abort)
         answers = (*step.successes, *step.failures) if may_run else step.failures[:1]
         reach.update(step.successes)
-        since = seen.since(_types(step.trigger))
+        since = seen.since(step.trigger.types)
         yield RemainingStep(step.participant, step.name, "action", answers, (), since)
     if not seen.rolls_back:
         yield from _later(graph, waiting, reach, seen)
@@ -110,14 +110,14 @@ def _goes_on(event: Event) -> bool:
 
 def _is_triggered(step: Step, seen: _Seen) -> bool:
     """Whether a step must answer: it was triggered, or it is a join that the abort found begun (R4)."""
-    if any(option <= seen.types for option in step.trigger):
+    if step.trigger.satisfied(seen.types):
         return True
-    return seen.aborted and step.can_fail and any(option & seen.types for option in step.trigger)
+    return seen.aborted and step.can_fail and step.trigger.touched(seen.types)
 
 
 def _later(graph: SagaGraph, waiting: list[Step], reach: set[str], seen: _Seen) -> Iterator[RemainingStep]:
     """Yield the steps that successes may still call for."""
-    while ready := [step for step in waiting if any(option <= reach for option in step.trigger)]:
+    while ready := [step for step in waiting if step.trigger.satisfied(reach)]:
         for step in ready:
             waiting.remove(step)
             reach.update(step.successes)
@@ -137,23 +137,20 @@ def _compensations(graph: SagaGraph, seen: _Seen) -> Iterator[RemainingStep]:
                 yield RemainingStep(step.participant, step.name, "compensation", step.answers, (), since)
         elif seen.rolls_back:
             undo = step.compensation_for(result) or step.compensations[0]
-            called = any(option <= seen.types for option in undo.trigger) or (
-                not undo.trigger and seen.failed
-            )
+            called = undo.trigger.satisfied(seen.types) or (not undo.trigger and seen.failed)
             needs = () if called else _missing(graph, undo.trigger, seen)
             if called or needs:
-                called_at = seen.since(_types(undo.trigger)) if called else None
+                called_at = seen.since(undo.trigger.types) if called else None
                 answers = undo.emits.successes
                 yield RemainingStep(step.participant, step.name, "compensation", answers, needs, called_at)
 
 
-def _types(trigger: Alternatives) -> frozenset[str]:
-    return frozenset().union(*trigger)
-
-
-def _missing(graph: SagaGraph, trigger: Alternatives, seen: _Seen) -> tuple[str, ...]:
+def _missing(graph: SagaGraph, trigger: Trigger, seen: _Seen) -> tuple[str, ...]:
     """Return the events that a trigger still needs; of alternatives that may still come, the fewest."""
-    lacking = [option - seen.types for option in trigger]
-    open_ways = [each for each in lacking if all(seen.can_come(graph, name) for name in each)]
-    ways = [tuple(sorted(way)) for way in open_ways or lacking]
-    return min(ways, key=len) if ways else ()
+
+    def lacking(events: Set[str]) -> int:
+        return len(events - seen.types)
+
+    open_types = {name for name in trigger.types if name in seen.types or seen.can_come(graph, name)}
+    way = trigger.alternative(open_types, lacking) or trigger.alternative(trigger.types, lacking)
+    return tuple(sorted(way - seen.types))

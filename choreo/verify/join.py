@@ -25,10 +25,9 @@ def join_meant(case: Case, step: Step) -> Join | None:
     Events that exclude each other stay alternatives.
     """
     slots: list[list[str]] = []
-    for option in step.trigger:
-        if len(option) > 1:
-            return None
-        (name,) = option
+    if step.trigger.is_join:
+        return None
+    for name in sorted(step.trigger.types):
         slot = next((slot for slot in slots if all(_exclude(case, name, other) for other in slot)), None)
         if slot is None:
             slots.append([name])

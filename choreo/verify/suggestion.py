@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from choreo.events import short_name
 from choreo.graph import RequiredTrigger, SagaGraph, Step, required_trigger, trigger_of
-from choreo.manifest import HandlerEntry, in_order
+from choreo.manifest import HandlerEntry
 from choreo.manifest.manifest import ParameterEntry
 from choreo.outcome import START
 from choreo.verify.case import Case
@@ -117,8 +117,8 @@ def _awaited(graph: SagaGraph, step: Step) -> str:
         for each in graph.steps.values()
         if any(step in graph.successors(success) for success in each.successes)
     ]
-    triggers = (option for each in before for undo in each.compensations for option in undo.trigger)
-    missing = {name for option in triggers for name in option if name not in graph.outcome}
+    triggers = (undo.trigger for each in before for undo in each.compensations)
+    missing = {name for trigger in triggers for name in trigger.types if name not in graph.outcome}
     return missing.pop() if len(missing) == 1 else ""
 
 
@@ -142,8 +142,8 @@ def _slots(graph: SagaGraph, step: Step, undo: HandlerEntry, needs: RequiredTrig
 
 def _stands_there(undo: HandlerEntry, slots: list[Slot], aborted: bool) -> bool:
     """Whether a compensation names these events already."""
-    wanted = in_order(trigger_of(tuple(frozenset(names) for _, names in slots)).alternatives)
-    return undo.aborted >= aborted and in_order(undo.trigger) == wanted
+    wanted = trigger_of(tuple(frozenset(names) for _, names in slots))
+    return undo.aborted >= aborted and undo.trigger == wanted
 
 
 def _events(names: Names, slots: list[Slot], known: list[ParameterEntry], aborted: bool) -> Iterator[str]:
@@ -192,8 +192,7 @@ def _is_overridden(undo: HandlerEntry) -> bool:
     if not undo.parameters or undo.derived:
         return False
     named = frozenset().union(*slots)
-    is_join = any(len(option) > 1 for option in undo.trigger)
-    return named != frozenset().union(*undo.trigger) or is_join != (len(slots) > 1)
+    return named != undo.trigger.types or undo.trigger.is_join != (len(slots) > 1)
 
 
 def class_name(function: str) -> str:

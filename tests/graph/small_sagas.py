@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from choreo.graph import Choreography, choreography_of
-from choreo.manifest import Emission, HandlerEntry, Manifest, SagaEntry, in_order
+from choreo.manifest import Emission, HandlerEntry, Manifest, SagaEntry
 from choreo.outcome import COMPENSATABLE, START
 from choreo.protocol import Trigger
 from tests.protocol.sagas import CANCELLED, COMPLETES, FAILS, ORDERS, STARTED, Saga, Step
@@ -27,7 +27,7 @@ def manifests_of(saga: Saga, *, derived: bool = False, cancellable: bool = False
 
 
 def _derived(handler: HandlerEntry) -> HandlerEntry:
-    return replace(handler, trigger=(), derived=True) if handler.task == "compensation" else handler
+    return replace(handler, trigger=Trigger(), derived=True) if handler.task == "compensation" else handler
 
 
 def _handlers(saga: Saga) -> dict[str, list[HandlerEntry]]:
@@ -45,7 +45,7 @@ def _action(saga: Saga, step: Step) -> HandlerEntry:
         step=step_of(step.name),
         saga=saga.name,
         place=f"{step.name.lower()}.py:1",
-        trigger=in_order(step.on.alternatives),
+        trigger=step.on,
         emits=Emission(step.results, (step.failure,) if step.can_fail else ()),
         kind=step.kind,
         timeout_ms=60_000,
@@ -69,7 +69,7 @@ def _undo(saga: Saga, name: str, step: str, trigger: Trigger, answer: str) -> Ha
         step=step,
         saga=saga.name,
         place=f"{name.partition('.')[0]}.py:2",
-        trigger=in_order(trigger.alternatives),
+        trigger=trigger,
         emits=Emission((answer,)),
         aborted=True,
         optional_result=True,
@@ -85,7 +85,7 @@ def _deadlines(saga: Saga) -> Iterator[HandlerEntry]:
             step=step_of(watch.of),
             saga=saga.name,
             place=f"{ORDERS}.py:{number + 3}",
-            trigger=in_order(after.alternatives),
+            trigger=after,
             emits=Emission((watch.answer,)),
             within_ms=3_600_000,
         )

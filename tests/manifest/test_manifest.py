@@ -115,7 +115,7 @@ def test_a_large_file_is_refused_before_it_is_parsed() -> None:
 
 def test_a_newer_format_is_refused() -> None:
     """And the hint is to upgrade."""
-    assert "of format 2" in refused(changed(lambda content: content.update(format=2)))
+    assert "of format 3" in refused(changed(lambda content: content.update(format=3)))
 
 
 def test_a_changed_manifest_is_refused() -> None:
@@ -151,6 +151,14 @@ def test_nesting_without_end_is_refused(opening: str) -> None:
     assert read_manifest(text, "x").schemas["ADone"].schema == deep
 
 
+def nested(levels: int) -> list[Any]:
+    """Return the slots of a condition in which joins and unions alternate."""
+    slots: list[Any] = [["e"], ["f"]]
+    for level in range(levels):
+        slots = [[f"e{level}", slots], [f"f{level}"]]
+    return slots
+
+
 WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "participant": lambda c: c.update(participant=7),
     "control characters": lambda c: c.update(participant="a\x1b[31m"),
@@ -163,7 +171,14 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "a kind": lambda c: c["handlers"][0].update(kind="start"),
     "an empty option": lambda c: c["handlers"][0].update(trigger=[[]]),
     "a flat trigger": lambda c: c["handlers"][0].update(trigger=["Started"]),
-    "a wide join": lambda c: c["handlers"][0].update(trigger=[["e"] * 1001]),
+    "an empty join": lambda c: c["handlers"][0].update(trigger=[["e", []]]),
+    "an empty slot of a join": lambda c: c["handlers"][0].update(trigger=[["e", [["f"], []]]]),
+    "a number in a join": lambda c: c["handlers"][0].update(trigger=[["e", [["f"], [7]]]]),
+    "an object for a slot": lambda c: c["handlers"][0].update(trigger=[{"e": "f"}]),
+    "a wide slot": lambda c: c["handlers"][0].update(trigger=[[f"e{n}" for n in range(10_001)]]),
+    "many slots": lambda c: c["handlers"][0].update(trigger=[[f"e{n}"] for n in range(10_001)]),
+    "many events in all": lambda c: c["handlers"][0].update(trigger=[["e", "f", "g"]] * 4000),
+    "joins in joins": lambda c: c["handlers"][0].update(trigger=nested(70)),
     "a negative time": lambda c: c["handlers"][0].update(timeout_ms=-1),
     "a huge time": lambda c: c["handlers"][0].update(timeout_ms=10**400),
     "a flag": lambda c: c["handlers"][0].update(partial=1),

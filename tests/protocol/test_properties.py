@@ -140,7 +140,7 @@ def commands(role: Role) -> st.SearchStrategy[Input]:
     possible: list[Input] = [Due(name) for name in role.deadline]
     for action in role.actions:
         name = action.step
-        results = {STARTED} if not action.trigger.alternatives else {f"{name}Done"}
+        results = {STARTED} if not action.trigger else {f"{name}Done"}
         possible += [Begin(name), Begin(name, True), Deferred(name), Buried(name), Requeued(name)]
         possible += [Discarded(name), *(Ended(name, "succeeded", result) for result in results)]
         possible += [Ended(name, "failed", action.failure, how) for how in ("returned", "raised")]

@@ -4,6 +4,7 @@ A line is a handler, or an import::
 
     a.pay            < Started > Paid / NotPaid          an action: success events / failure events
     a.refund  of a.pay  < ShipFailed | Sent & Lost > Refunded
+    a.pack           < (Paid | Owed) & Sent > Packed
     b.late  late a.pay  < Started > PayLate              a deadline
     b.look           < Completed | Failed >              an observer: it returns nothing
     b imports Delivered
@@ -14,11 +15,11 @@ Between name and ``<`` may stand ``pivot``, ``retriable``, ``async``, ``partial`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from choreo.manifest import (
-    Alternatives,
     Emission,
     ExternalEntry,
     HandlerEntry,
@@ -26,6 +27,7 @@ from choreo.manifest import (
     SagaEntry,
     SchemaEntry,
 )
+from choreo.protocol import Trigger
 
 SAGA = "grown"
 STARTED, COMPLETED, FAILED, CANCELLED = "g.Started", "g.Completed", "g.Failed", "g.Cancelled"
@@ -75,7 +77,7 @@ def _with_schemas(manifest: Manifest) -> Manifest:
     saga = manifest.sagas[0]
     types = {saga.starts, saga.completes, saga.fails, saga.aborts, *(e.event for e in manifest.external)}
     for handler in manifest.handlers:
-        types.update(*handler.trigger, handler.emits.successes, handler.emits.failures)
+        types.update(handler.trigger.types, handler.emits.successes, handler.emits.failures)
     return replace(manifest, schemas={name: schema(name) for name in sorted(types - {""})})
 
 
@@ -103,7 +105,7 @@ def _handler(number: int, line: str) -> HandlerEntry:
         step=words[1] if task in ("compensation", "deadline") else name,
         saga=SAGA,
         place=f"grown.py:{number}",
-        trigger=_alternatives(trigger),
+        trigger=_trigger(trigger),
         emits=Emission(_names(successes), _names(failures)),
         kind=kind if task == "action" else "",
         timeout_ms=MINUTE_MS if task == "action" and kind != "retriable" else None,
@@ -117,8 +119,33 @@ def _handler(number: int, line: str) -> HandlerEntry:
     )
 
 
-def _alternatives(text: str) -> Alternatives:
-    return tuple(frozenset(_names(option.replace("&", " "))) for option in text.split("|") if option.strip())
+def _trigger(text: str) -> Trigger:
+    """Return the trigger of a text; ``&`` binds closer than ``|``."""
+    words = re.findall(r"[()&|]|[^\s()&|]+", text)
+
+    def union() -> Trigger:
+        parts = [join()]
+        while words and words[0] == "|":
+            words.pop(0)
+            parts.append(join())
+        return Trigger.any_of(*parts)
+
+    def join() -> Trigger:
+        parts = [one()]
+        while words and words[0] == "&":
+            words.pop(0)
+            parts.append(one())
+        return Trigger.all_of(*parts)
+
+    def one() -> Trigger:
+        word = words.pop(0)
+        if word != "(":
+            return Trigger.of(_full(word))
+        inner = union()
+        words.pop(0)
+        return inner
+
+    return union() if words else Trigger()
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -142,6 +169,6 @@ def _line(handler: HandlerEntry) -> str:
     words += [f"result={','.join(sorted(map(_short, handler.results)))}"] if handler.results else []
     words += ["derived"] if handler.derived else []
     words += ["no-aborted"] if handler.task == "compensation" and not handler.aborted else []
-    trigger = " | ".join(" & ".join(sorted(map(_short, option))) for option in handler.trigger)
+    trigger = handler.trigger.written(_short)
     emits = [" ".join(map(_short, names)) for names in (handler.emits.successes, handler.emits.failures)]
     return f"{' '.join(words)} < {trigger} > {' / '.join(filter(None, emits))}".rstrip()

@@ -32,7 +32,7 @@ def _contract(manifests: Sequence[Manifest], saga: SagaEntry) -> Iterator[str]:
 def _events(handlers: list[HandlerEntry], saga: SagaEntry, imported: set[str]) -> Iterator[str]:
     given = {saga.starts, saga.aborts, *imported}
     emitted = given.union(*(_all(handler) for handler in handlers))
-    if any(not names <= emitted for handler in handlers for names in handler.trigger):
+    if any(not handler.trigger.types <= emitted for handler in handlers):
         yield "emitted-triggers"
     steps = {handler.step for handler in handlers if handler.task == "action"} | {START}
     watched = {h.step: h for h in handlers if h.task == "deadline"}
@@ -49,7 +49,7 @@ def _events(handlers: list[HandlerEntry], saga: SagaEntry, imported: set[str]) -
         yield "reachable-end"
     for action in actions.values():
         later = _come(handlers, set(action.emits.successes), actions, alone=True)
-        if any(later & option for option in action.trigger):
+        if later & action.trigger.types:
             yield "acyclic"
 
 
@@ -62,7 +62,7 @@ def _come(
         new = set()
         for handler in handlers:
             if alone:
-                called = handler.task == "action" and any(option & come for option in handler.trigger)
+                called = handler.task == "action" and handler.trigger.touched(come)
             else:
                 undoes = handler.task == "compensation" and _is_done(handler, come, actions)
                 called = undoes or (bool(handler.trigger) and _is_called(handler, come))
@@ -78,7 +78,7 @@ def _is_done(undo: HandlerEntry, come: set[str], actions: dict[str, HandlerEntry
 
 
 def _is_called(handler: HandlerEntry, come: set[str]) -> bool:
-    return any(option <= come for option in handler.trigger)
+    return handler.trigger.satisfied(come)
 
 
 def _undone(handlers: list[HandlerEntry]) -> Iterator[str]:

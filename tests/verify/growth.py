@@ -113,7 +113,7 @@ def grow(seed: int, room: int = 4) -> list[Manifest]:
 
 
 def _derived(handler: HandlerEntry) -> HandlerEntry:
-    return replace(handler, trigger=(), derived=True) if handler.task == "compensation" else handler
+    return replace(handler, trigger=Trigger(), derived=True) if handler.task == "compensation" else handler
 
 
 def _end(grown: Grown, through: Trigger) -> None:
@@ -152,7 +152,7 @@ def _answers(grown: Grown, plan: Plan) -> tuple[str, ...]:
     """Return the compensated events: one for each success event, or one for all where none is a leaf's."""
     if plan.kind != COMPENSATABLE:
         return ()
-    leaves = [not reverse_edges(grown.plans, success).alternatives for success in plan.successes]
+    leaves = [not reverse_edges(grown.plans, success) for success in plan.successes]
     together = plan.partial or (not any(leaves) and grown.chance.random() < 0.3)
     names = tuple(f"{name}Undone" for name in plan.successes)
     return names[:1] if together else names
@@ -166,7 +166,7 @@ def _declare(grown: Grown, plan: Plan) -> None:
             step=plan.name,
             saga=SAGA,
             place=f"grown.py:{len(grown.handlers) + 1}",
-            trigger=plan.on.alternatives,
+            trigger=plan.on,
             emits=Emission(plan.successes, plan.failures),
             kind=plan.kind,
             timeout_ms=None if plan.kind == RETRIABLE else MINUTE_MS,
@@ -193,7 +193,7 @@ def _declare_undo(grown: Grown, plan: Plan, on: Trigger, undone: tuple[str, ...]
             step=plan.name,
             saga=SAGA,
             place=f"grown.py:{len(grown.handlers) + 1}",
-            trigger=on.alternatives,
+            trigger=on,
             emits=Emission((answer,)),
             results=frozenset(undone),
             aborted=True,
@@ -211,7 +211,7 @@ def _declare_start(grown: Grown) -> None:
             step=START,
             saga=SAGA,
             place=f"grown.py:{len(grown.handlers) + 1}",
-            trigger=reverse_edges(grown.plans, STARTED).alternatives,
+            trigger=reverse_edges(grown.plans, STARTED),
             emits=Emission((FAILED,)),
             results=frozenset((STARTED,)),
             aborted=True,
@@ -227,13 +227,13 @@ def _declare_onlookers(grown: Grown) -> None:
     while watchable and chance.random() < 0.2:
         plan = watchable.pop(chance.randrange(len(watchable)))
         far = chance.random() < (0.15 if final else 0.5)
-        after = (frozenset((STARTED,)),) if far else plan.on.alternatives
+        after = Trigger.of(STARTED) if far else plan.on
         _declare_look(grown, plan.name, after, f"g.{plan.name.partition('.')[2].upper()}Late")
     if chance.random() < 0.2:
-        _declare_look(grown, "", (frozenset((COMPLETED,)), frozenset((FAILED,))), "")
+        _declare_look(grown, "", Trigger.of(COMPLETED, FAILED), "")
 
 
-def _declare_look(grown: Grown, of: str, after: tuple[frozenset[str], ...], answer: str) -> None:
+def _declare_look(grown: Grown, of: str, after: Trigger, answer: str) -> None:
     """Declare a deadline, or an observer where it has no answer."""
     owner, number = grown.chance.choice(grown.participants), len(grown.handlers) + 1
     name = f"{owner}.{'late' if answer else 'look'}{number}"

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from choreo.manifest import Emission, HandlerEntry, Manifest, SagaEntry
 from choreo.outcome import COMPENSATABLE, PIVOT, START
+from choreo.protocol import Trigger
 from tests.verify.choreography_text import COMPLETED, FAILED, MINUTE_MS, SAGA, STARTED, schema
-
-Join = tuple[frozenset[str], ...]
-"""A trigger: any of several sets of events."""
 
 
 @dataclass
@@ -20,16 +18,16 @@ class Large:
     saga: str = SAGA
     handlers: list[HandlerEntry] = field(default_factory=list)
 
-    def step(self, on: Join, *successes: str, participants: int = 20) -> tuple[str, ...]:
+    def step(self, on: Trigger, *successes: str, participants: int = 20) -> tuple[str, ...]:
         """Add a step, and return its success events."""
         number = len(self.handlers)
         done = successes or (f"g.S{number}",)
         name = f"p{number // 2 % participants}.s{number}"
         self._add(name, "action", name, on, Emission(done, (f"g.S{number}Failed",)), COMPENSATABLE)
-        self._add(f"{name}_undo", "compensation", name, (), Emission((f"g.S{number}Undone",)))
+        self._add(f"{name}_undo", "compensation", name, Trigger(), Emission((f"g.S{number}Undone",)))
         return done
 
-    def _add(self, name: str, task: str, step: str, on: Join, emits: Emission, kind: str = "") -> None:
+    def _add(self, name: str, task: str, step: str, on: Trigger, emits: Emission, kind: str = "") -> None:
         undo = task == "compensation"
         self.handlers.append(
             HandlerEntry(
@@ -54,24 +52,19 @@ class Large:
             "p0.finish",
             "action",
             "p0.finish",
-            (frozenset(last),),
+            Trigger.all_of(*map(Trigger.of, last)),
             Emission((COMPLETED,), ("g.Unfit",)),
             PIVOT,
         )
-        self._add("p0.give_up", "compensation", START, (), Emission((FAILED,)))
+        self._add("p0.give_up", "compensation", START, Trigger(), Emission((FAILED,)))
         return self.handlers
-
-
-def one(event: str) -> Join:
-    """Return the trigger that a single event satisfies."""
-    return (frozenset((event,)),)
 
 
 def chain(room: int) -> list[HandlerEntry]:
     """One step after the other."""
     large, last = Large(), STARTED
     while len(large.handlers) + 4 <= room:
-        (last,) = large.step(one(last))
+        (last,) = large.step(Trigger.of(last))
     return large.whole(last)
 
 
@@ -79,7 +72,7 @@ def chains(room: int, width: int = 12) -> list[HandlerEntry]:
     """Long branches beside each other, which are joined at the end."""
     large, ends = Large(), [STARTED] * width
     while len(large.handlers) + 2 * width + 2 <= room:
-        ends = [large.step(one(end))[0] for end in ends]
+        ends = [large.step(Trigger.of(end))[0] for end in ends]
     return large.whole(*ends)
 
 
@@ -87,8 +80,8 @@ def diamonds(room: int, width: int = 4) -> list[HandlerEntry]:
     """A fork and a join, again and again."""
     large, last = Large(), STARTED
     while len(large.handlers) + 2 * width + 4 <= room:
-        branches = [large.step(one(last))[0] for _ in range(width)]
-        (last,) = large.step((frozenset(branches),))
+        branches = [large.step(Trigger.of(last))[0] for _ in range(width)]
+        (last,) = large.step(Trigger.all_of(*map(Trigger.of, branches)))
     return large.whole(last)
 
 
@@ -97,9 +90,9 @@ def choices(room: int) -> list[HandlerEntry]:
     large, last = Large(), STARTED
     while len(large.handlers) + 8 <= room:
         number = len(large.handlers)
-        left, right = large.step(one(last), f"g.S{number}A", f"g.S{number}B")
-        ends = [large.step(one(way))[0] for way in (left, right)]
-        (last,) = large.step(tuple(frozenset((end,)) for end in ends))
+        left, right = large.step(Trigger.of(last), f"g.S{number}A", f"g.S{number}B")
+        ends = [large.step(Trigger.of(way))[0] for way in (left, right)]
+        (last,) = large.step(Trigger.of(*ends))
     return large.whole(last)
 
 
@@ -108,7 +101,7 @@ def tree(room: int) -> list[HandlerEntry]:
     large, waiting, last = Large(), [STARTED], STARTED
     while len(large.handlers) + 6 <= room:
         event = waiting.pop(0)
-        waiting += [large.step(one(event))[0] for _ in range(2)]
+        waiting += [large.step(Trigger.of(event))[0] for _ in range(2)]
         last = waiting[-1]
     return large.whole(last)
 
@@ -118,7 +111,7 @@ def deadlines(room: int) -> list[HandlerEntry]:
     large, last = Large(), STARTED
     while len(large.handlers) + 6 <= room:
         on, number = last, len(large.handlers)
-        (last,) = large.step(one(on))
+        (last,) = large.step(Trigger.of(on))
         step = large.handlers[-2].name
         large.handlers.append(
             HandlerEntry(
@@ -127,12 +120,12 @@ def deadlines(room: int) -> list[HandlerEntry]:
                 step=step,
                 saga=SAGA,
                 place=f"large.py:{number + 3}",
-                trigger=one(on),
+                trigger=Trigger.of(on),
                 emits=Emission((f"g.S{number}Late",)),
                 within_ms=100 * MINUTE_MS,
             )
         )
-        large.step(one(last))
+        large.step(Trigger.of(last))
         (last,) = large.handlers[-2].emits.successes
     return large.whole(last)
 
@@ -140,7 +133,7 @@ def deadlines(room: int) -> list[HandlerEntry]:
 def fan(room: int, width: int = 13) -> list[HandlerEntry]:
     """Branches of one step each, which are joined at the end."""
     large = Large()
-    ends = [large.step(one(STARTED))[0] for _ in range(min(room // 2 - 2, width))]
+    ends = [large.step(Trigger.of(STARTED))[0] for _ in range(min(room // 2 - 2, width))]
     return large.whole(*ends)
 
 
@@ -150,7 +143,7 @@ def sagas(room: int, size: int = 10) -> list[HandlerEntry]:
     for number in range(room // size):
         large, last = Large(f"{SAGA}-{number}"), STARTED
         for _ in range(size // 2 - 2):
-            (last,) = large.step(one(last))
+            (last,) = large.step(Trigger.of(last))
         found += [_moved(handler, number) for handler in large.whole(last)]
     return found
 
@@ -170,7 +163,7 @@ def _moved(handler: HandlerEntry, number: int) -> HandlerEntry:
         handler,
         name=f"{handler.name}_{number}",
         step=handler.step if handler.step == START else f"{handler.name.removesuffix('_undo')}_{number}",
-        trigger=tuple(frozenset(map(other, option)) for option in handler.trigger),
+        trigger=handler.trigger.renamed(other),
         emits=Emission(tuple(map(other, handler.emits.successes)), tuple(map(other, handler.emits.failures))),
     )
 
@@ -196,7 +189,7 @@ def manifests(handlers: list[HandlerEntry]) -> Iterator[Manifest]:
             for each in (sagas[saga].starts, sagas[saga].completes, sagas[saga].fails)
         }
         for handler in given:
-            types.update(*handler.trigger, handler.emits.successes, handler.emits.failures)
+            types.update(handler.trigger.types, handler.emits.successes, handler.emits.failures)
         yield Manifest(
             name,
             tuple(sagas[saga] for saga in taking_part),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from choreo.manifest import Emission, HandlerEntry, Manifest, SchemaEntry
 from choreo.outcome import START
+from choreo.protocol import Trigger
 
 Manifests = Sequence[Manifest]
 Operator = Callable[[Manifests], Iterator["Mutant"]]
@@ -51,8 +52,13 @@ def _with(manifests: Manifests, old: HandlerEntry, *new: HandlerEntry) -> tuple[
     return tuple(found)
 
 
+def alternatives(trigger: Trigger) -> tuple[frozenset[str], ...]:
+    """Return the alternatives of a trigger of a corpus: there are few."""
+    return trigger.alternatives(1000) or ()
+
+
 def _retriggered(old: HandlerEntry, trigger: Sequence[frozenset[str]]) -> HandlerEntry:
-    return replace(old, trigger=tuple(dict.fromkeys(trigger)), derived=False)
+    return replace(old, trigger=Trigger.of_alternatives(trigger), derived=False)
 
 
 def drop_compensation(manifests: Manifests) -> Iterator[Mutant]:
@@ -64,8 +70,9 @@ def drop_compensation(manifests: Manifests) -> Iterator[Mutant]:
 def drop_trigger(manifests: Manifests) -> Iterator[Mutant]:
     """The compensation doesn't hear of one of the failures that call it."""
     for undo in _handlers(manifests, "compensation"):
-        for option in undo.trigger:
-            kept = [each for each in undo.trigger if each != option]
+        options = alternatives(undo.trigger)
+        for option in options:
+            kept = [each for each in options if each != option]
             if kept:
                 where = f"{undo.name} without {_named(option)}"
                 yield Mutant("drop a trigger", where, _with(manifests, undo, _retriggered(undo, kept)))
@@ -76,9 +83,9 @@ def too_early(manifests: Manifests) -> Iterator[Mutant]:
     failures = _failures(manifests)
     for undo in _handlers(manifests, "compensation"):
         for failure in failures[undo.saga]:
-            if any(failure in option for option in undo.trigger):
+            if failure in undo.trigger.types:
                 continue
-            spoilt = _retriggered(undo, [*undo.trigger, frozenset((failure,))])
+            spoilt = _retriggered(undo, [*alternatives(undo.trigger), frozenset((failure,))])
             yield Mutant("trigger too early", f"{undo.name} by {failure}", _with(manifests, undo, spoilt))
 
 
@@ -88,7 +95,7 @@ def broadcast_undo(manifests: Manifests) -> Iterator[Mutant]:
         for failure in failures:
             spoilt, changed = tuple(manifests), False
             for undo in list(_handlers(spoilt, "compensation")):
-                if undo.saga == saga and undo.step != START and undo.trigger != (frozenset((failure,)),):
+                if undo.saga == saga and undo.step != START and undo.trigger != Trigger.of(failure):
                     spoilt = _with(spoilt, undo, _retriggered(undo, [frozenset((failure,))]))
                     changed = True
             if changed:
@@ -100,20 +107,21 @@ def swap_order(manifests: Manifests) -> Iterator[Mutant]:
     undos = [undo for undo in _handlers(manifests, "compensation") if undo.step != START]
     for number, one in enumerate(undos):
         for other in undos[number + 1 :]:
-            if one.saga != other.saga or set(one.trigger) == set(other.trigger):
+            if one.saga != other.saga or one.trigger == other.trigger:
                 continue
-            spoilt = _with(manifests, one, _retriggered(one, other.trigger))
-            spoilt = _with(spoilt, other, _retriggered(other, one.trigger))
+            spoilt = _with(manifests, one, replace(one, trigger=other.trigger, derived=False))
+            spoilt = _with(spoilt, other, replace(other, trigger=one.trigger, derived=False))
             yield Mutant("swap order", f"{one.name} and {other.name}", spoilt)
 
 
 def drop_join_slot(manifests: Manifests) -> Iterator[Mutant]:
     """A join doesn't wait for one of its branches."""
     for handler in _handlers(manifests, "action", "compensation"):
-        slots = sorted({name for option in handler.trigger if len(option) > 1 for name in option})
+        options = alternatives(handler.trigger)
+        slots = sorted({name for option in options if len(option) > 1 for name in option})
         for slot in slots:
-            trigger = [option - {slot} if len(option) > 1 else option for option in handler.trigger]
-            spoilt = _retriggered(handler, [each for each in trigger if not any(o < each for o in trigger)])
+            trigger = [option - {slot} if len(option) > 1 else option for option in options]
+            spoilt = _retriggered(handler, trigger)
             where = f"{handler.name} without {slot}"
             yield Mutant("drop a join's slot", where, _with(manifests, handler, spoilt))
 
@@ -121,12 +129,13 @@ def drop_join_slot(manifests: Manifests) -> Iterator[Mutant]:
 def join_for_any(manifests: Manifests) -> Iterator[Mutant]:
     """`all_of` where `A | B` was meant, and the reverse."""
     for handler in _handlers(manifests, "action"):
-        names = sorted(frozenset().union(*handler.trigger))
+        names = sorted(handler.trigger.types)
         if len(names) < 2:
             continue
-        joined = [frozenset(names)]
-        trigger = [frozenset((name,)) for name in names] if list(handler.trigger) == joined else joined
-        yield Mutant("join for any", handler.name, _with(manifests, handler, _retriggered(handler, trigger)))
+        joined = Trigger.all_of(*map(Trigger.of, names))
+        trigger = Trigger.of(*names) if handler.trigger == joined else joined
+        spoilt = replace(handler, trigger=trigger, derived=False)
+        yield Mutant("join for any", handler.name, _with(manifests, handler, spoilt))
 
 
 def drop_deadline(manifests: Manifests) -> Iterator[Mutant]:
@@ -197,9 +206,12 @@ def drop_participant(manifests: Manifests) -> Iterator[Mutant]:
 def mistype_trigger(manifests: Manifests) -> Iterator[Mutant]:
     """An event's name is misspelt where it is consumed."""
     for handler in _handlers(manifests, "action", "compensation", "deadline"):
-        for name in sorted(frozenset().union(*handler.trigger))[:1]:
-            trigger = [frozenset(f"{e}X" if e == name else e for e in option) for option in handler.trigger]
-            spoilt = _with(manifests, handler, _retriggered(handler, trigger))
+        for name in sorted(handler.trigger.types)[:1]:
+            spoilt = _with(
+                manifests,
+                handler,
+                replace(_renamed(handler, name, f"{name}X"), derived=False, emits=handler.emits),
+            )
             yield Mutant("misspell an event", f"{handler.name} < {name}", spoilt)
 
 
@@ -221,8 +233,8 @@ def drop_failure(manifests: Manifests) -> Iterator[Mutant]:
         for failure in failures:
             spoilt = tuple(manifests)
             for undo in list(_handlers(spoilt, "compensation")):
-                kept = [option for option in undo.trigger if failure not in option]
-                if undo.saga == saga and kept != list(undo.trigger) and kept:
+                kept = [option for option in alternatives(undo.trigger) if failure not in option]
+                if undo.saga == saga and failure in undo.trigger.types and kept:
                     spoilt = _with(spoilt, undo, _retriggered(undo, kept))
             if spoilt != tuple(manifests):
                 yield Mutant("drop a failure", failure, spoilt)
@@ -297,10 +309,10 @@ def cycle(manifests: Manifests) -> Iterator[Mutant]:
         later = [
             other.emits.successes[0]
             for other in _handlers(manifests, "action")
-            if other.saga == action.saga and any(done & option for option in other.trigger)
+            if other.saga == action.saga and not done.isdisjoint(other.trigger.types)
         ]
         for name in later[:1]:
-            spoilt = _retriggered(action, [*action.trigger, frozenset((name,))])
+            spoilt = _retriggered(action, [*alternatives(action.trigger), frozenset((name,))])
             yield Mutant("cycle", f"{action.name} < {name}", _with(manifests, action, spoilt))
 
 
@@ -393,7 +405,7 @@ def _renamed(handler: HandlerEntry, old: str, new: str) -> HandlerEntry:
 
     return replace(
         handler,
-        trigger=tuple(dict.fromkeys(frozenset(swap(sorted(option))) for option in handler.trigger)),
+        trigger=handler.trigger.renamed(lambda name: new if name == old else name),
         emits=Emission(swap(handler.emits.successes), swap(handler.emits.failures)),
     )
 
@@ -404,4 +416,4 @@ def _is_last(manifests: Manifests, action: HandlerEntry) -> bool:
 
 
 def _reads(manifest: Manifest, name: str) -> bool:
-    return any(name in option for handler in manifest.handlers for option in handler.trigger)
+    return any(name in handler.trigger.types for handler in manifest.handlers)

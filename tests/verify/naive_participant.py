@@ -85,7 +85,7 @@ def role_of(manifest: Manifest, saga: SagaEntry) -> Role:
     actions = [
         Action(
             h.step,
-            Trigger(h.trigger),
+            h.trigger,
             h.kind,  # type: ignore[arg-type]
             next(iter(h.emits.failures), ""),
             undos[h.step],
@@ -100,12 +100,8 @@ def role_of(manifest: Manifest, saga: SagaEntry) -> Role:
         manifest.participant,
         Contract(saga.name, saga.starts, saga.completes, saga.fails, saga.aborts, saga.version),
         tuple(actions),
-        tuple(Observer(h.name, Trigger(h.trigger)) for h in own if h.task == "observer"),
-        tuple(
-            Deadline(h.name, h.step, Trigger(h.trigger), h.emits.successes[0])
-            for h in own
-            if h.task == "deadline"
-        ),
+        tuple(Observer(h.name, h.trigger) for h in own if h.task == "observer"),
+        tuple(Deadline(h.name, h.step, h.trigger, h.emits.successes[0]) for h in own if h.task == "deadline"),
         frozenset().union(*(h.earlier for h in own)),
     )
 
@@ -121,7 +117,7 @@ def written_out(manifests: Sequence[Manifest]) -> list[Manifest]:
         ends = [
             [*a.emits.failures, *(undo.emits.successes[0] for undo in undos if undo.step == a.step)]
             for a in after
-            if any(success in option for option in a.trigger)
+            if success in a.trigger.types
         ]
         return Trigger.all_of(*(Trigger.of(*names) for names in ends)) if ends else Trigger()
 
@@ -132,14 +128,14 @@ def written_out(manifests: Sequence[Manifest]) -> list[Manifest]:
         done = (starts[handler.saga],) if handler.step == START else actions[handler.step].emits.successes
         for success in done:
             if not handler.results or success in handler.results:
-                trigger = calls(handler.saga, success).alternatives
+                trigger = calls(handler.saga, success)
                 yield replace(handler, derived=False, trigger=trigger, results=frozenset((success,)))
 
     return [replace(m, handlers=tuple(out for h in m.handlers for out in each(h))) for m in manifests]
 
 
 def _undo(handler: HandlerEntry) -> Compensation:
-    return Compensation(Trigger(handler.trigger), next(iter(handler.emits.successes), ""), handler.results)
+    return Compensation(handler.trigger, next(iter(handler.emits.successes), ""), handler.results)
 
 
 class NaiveParticipant:
@@ -254,7 +250,7 @@ class NaiveParticipant:
             yield self._compensates(number, name, end)
             return
         action = self.actions[name]
-        saga, types = self.knows(number), frozenset().union(*action.trigger)
+        saga, types = self.knows(number), action.trigger.types
         did = Effect("did", name, types & saga.types)
         if not action.emits.successes:
             yield Move(f"{name} returns", "", number, (), f"reachable-end: {name} has nothing to return")
@@ -275,7 +271,7 @@ class NaiveParticipant:
         if handler is None:
             return Move(f"{name} is compensated", "", number, (), f"one-compensation: nothing undoes {name}")
         label, effect = f"{handler.name} undoes {name}", Effect("undid", name)
-        called = any(option <= saga.types for option in handler.trigger)
+        called = handler.trigger.satisfied(saga.types)
         if not called and not handler.aborted:
             return Move(
                 label,

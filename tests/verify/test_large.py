@@ -13,10 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from choreo.errors import DeclarationError
 from choreo.graph import choreography_of
 from choreo.manifest import HandlerEntry, Manifest, write_manifest
-from choreo.protocol import Trigger
 from choreo.verify import Budget, Verdict, verify
 from tests.cli.command import execute
 from tests.verify import large
@@ -87,24 +85,3 @@ def test_a_huge_saga_takes_no_time_from_small_ones() -> None:
     verdict = looked_at(list(large.manifests(large.one_beside_many(600))), seconds=4000)
 
     assert [each.saga for each in verdict.scope.unfinished] == ["grown"]
-
-
-@pytest.mark.parametrize("join", [False, True])
-@pytest.mark.parametrize("width", [13, 14, 16])
-def test_a_join_of_many_branches_is_made_at_once(width: int, join: bool) -> None:
-    """Each branch ends in one of two ways, of one event or of two."""
-    begun = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-    ends = (Trigger.of(f"A{n}") if join else Trigger.of(f"A{n}", f"C{n}") for n in range(width))
-    more = (Trigger.all_of(*(Trigger.of(f"{x}{n}") for x in ("B", "D"))) for n in range(width))
-    parts = [Trigger.any_of(end, other) if join else end for end, other in zip(ends, more, strict=True)]
-
-    assert len(Trigger.all_of(*parts).alternatives) == 2**width
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - begun < 2
-
-
-@pytest.mark.parametrize("width", [17, 20, 64, 1000])
-def test_a_join_that_would_be_too_large_is_refused_at_once(width: int) -> None:
-    """With a hint, and before it is multiplied out."""
-    with pytest.raises(DeclarationError, match="of at most 100,000") as refused:
-        Trigger.all_of(*(Trigger.of(f"A{number}", f"B{number}") for number in range(width)))
-    assert "a step of their own" in refused.value.hint

@@ -6,7 +6,6 @@ import ast
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
 
 import pytest
 
@@ -15,6 +14,7 @@ from choreo.graph import choreography_of
 from choreo.manifest import Emission, HandlerEntry, Manifest
 from choreo.outcome import START
 from choreo.project.manifests import compare
+from choreo.protocol import Trigger
 from choreo.verify import Finding, verify
 from tests.verify.choreography_text import FAILED, SAGA, schema, write_choreography
 from tests.verify.growth import grow
@@ -123,7 +123,7 @@ def _retyped(handler: HandlerEntry, function: ast.AST, finding: Finding) -> Hand
     has_event = any("Aborted" in text for text in texts) or bool(slots)
     return replace(
         handler,
-        trigger=tuple(frozenset(option) for option in product(*slots)) if slots else (),
+        trigger=Trigger.all_of(*(Trigger.of(*slot) for slot in slots)),
         aborted=any("Aborted" in text for text in texts) or not has_event,
         derived=not has_event,
         optional_result=any(text.endswith("None") for text in texts) or handler.optional_result,

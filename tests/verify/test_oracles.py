@@ -49,10 +49,10 @@ def test_the_verified_roles_are_those_of_the_manifests() -> None:
 
 def _shape(role: object) -> object:
     return {
-        (each.step, frozenset(each.trigger.alternatives), each.kind, each.failure, each.partial)
+        (each.step, each.trigger, each.kind, each.failure, each.partial)
         for each in role.actions  # type: ignore[attr-defined]
     } | {
-        (each.step, result, frozenset(undo.trigger.alternatives), undo.answer)
+        (each.step, result, undo.trigger, undo.answer)
         for each in role.actions  # type: ignore[attr-defined]
         for undo in each.compensations
         for result in undo.results

@@ -391,7 +391,7 @@ def _other(manifest: Manifest) -> Manifest:
                 saga="other",
                 name=f"{each.name}_o",
                 step=each.step if each.step == "start" else f"{each.step}_o",
-                trigger=tuple(frozenset(map(event, option)) for option in each.trigger),
+                trigger=each.trigger.renamed(event),
                 emits=Emission(
                     tuple(map(event, each.emits.successes)), tuple(map(event, each.emits.failures))
                 ),

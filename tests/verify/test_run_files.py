@@ -10,6 +10,7 @@ import pytest
 from choreo.errors import ManifestError
 from choreo.graph import choreography_of
 from choreo.manifest import Manifest
+from choreo.protocol import Trigger
 from choreo.verify import verify
 from choreo.verify.engine.run_file import RunFile, read_run, run_file_of, write_run
 from tests.graph.small_sagas import manifests_of
@@ -80,7 +81,7 @@ def test_a_changed_run_file_is_refused() -> None:
 def _hasty(manifest: Manifest) -> Manifest:
     """Let a compensation be called by the last step's failure, as textbooks do."""
     handlers = tuple(
-        replace(each, trigger=(frozenset({"CFailed"}),)) if each.name == "a.undo_adone" else each
+        replace(each, trigger=Trigger.of("CFailed")) if each.name == "a.undo_adone" else each
         for each in manifest.handlers
     )
     return replace(manifest, handlers=handlers)

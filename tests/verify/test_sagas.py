@@ -74,9 +74,7 @@ def test_whoever_waits_without_a_deadline_is_told_once(name: str) -> None:
 def _others_wait(graph: SagaGraph, step: Step) -> bool:
     outcomes = {*step.successes, *step.failures}
     return any(
-        each.task != "observer"
-        and each.participant != step.participant
-        and outcomes & set().union(*each.trigger)
+        each.task != "observer" and each.participant != step.participant and outcomes & each.trigger.types
         for each in graph.handlers
     )
 
@@ -91,9 +89,7 @@ def _is_watched(graph: SagaGraph, name: str) -> bool:
         later |= more
     after = {event for each in later for event in steps[each].successes}
     return any(
-        each.step in later
-        and each.participant != steps[name].participant
-        and not after & set().union(*each.trigger)
+        each.step in later and each.participant != steps[name].participant and not after & each.trigger.types
         for each in graph.deadlines
     )
 

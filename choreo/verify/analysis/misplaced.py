@@ -38,14 +38,14 @@ def _roots(choreography: Choreography) -> list[Misplaced]:
     """Return the misplaced handlers that don't wait for what another misplaced one emits."""
     found = list(_misplaced(choreography))
     emitted = {name for each in found for name in each.handler.emits.successes + each.handler.emits.failures}
-    return [each for each in found if frozenset[str]().union(*each.handler.trigger).isdisjoint(emitted)]
+    return [each for each in found if each.handler.trigger.types.isdisjoint(emitted)]
 
 
 def _misplaced(choreography: Choreography) -> Iterator[Misplaced]:
     for graph in choreography.sagas:
         others = [each for each in choreography.sagas if each is not graph]
         for handler in graph.handlers if others else ():
-            events = frozenset[str]().union(*handler.trigger)
+            events = handler.trigger.types
             if handler.task == "compensation" or not events or not events.isdisjoint(_known(graph)):
                 continue
             meant = [

@@ -7,8 +7,9 @@ from functools import cached_property
 from itertools import islice, product
 
 from choreo.graph import SagaGraph, Step
-from choreo.manifest import Alternatives, HandlerEntry
+from choreo.manifest import HandlerEntry
 from choreo.outcome import START
+from choreo.protocol import Trigger
 
 Ways = list[dict[str, str]]
 """Ways through a saga: for each step that is a choice, the success event that it emits."""
@@ -44,7 +45,7 @@ class Order:
             self.check()
             before = len(found)
             for step in steps:
-                if any(option <= found for option in step.trigger):
+                if step.trigger.satisfied(found):
                     found.update(step.successes, step.failures, step.answers)
             found.update(name for deadline in graph.deadlines for name in deadline.emits.successes)
             found.update(graph.steps[START].answers)
@@ -66,8 +67,8 @@ class Order:
 
     def _is_inner(self, name: str) -> bool:
         """Whether a step of a cycle is triggered only from within the cycle."""
-        trigger = frozenset[str]().union(*self.graph.steps[name].trigger)
-        owners = {self.graph.outcome[event][0] for event in trigger if event in self.graph.outcome}
+        types = self.graph.steps[name].trigger.types
+        owners = {self.graph.outcome[event][0] for event in types if event in self.graph.outcome}
         return owners <= self.after[name]
 
     @cached_property
@@ -94,8 +95,7 @@ class Order:
         """Whether the second step is only ever triggered after the success of the first."""
         if other.name not in self.after[one.name]:
             return False
-        events = self._events_without(one)
-        return not any(option <= events for option in other.trigger)
+        return not other.trigger.satisfied(self._events_without(one))
 
     def may_be_undone(self, *successes: str) -> bool:
         """Whether a failure, timeout or cancellation can still come after all of these success events."""
@@ -133,14 +133,13 @@ class Order:
             return False
         ways = ({**way, watched.name: ""} for some in self._ways for way in some)
         return any(
-            self._comes(step, way) and any(option <= self._events_on(way) for option in deadline.trigger)
-            for way in ways
+            self._comes(step, way) and deadline.trigger.satisfied(self._events_on(way)) for way in ways
         )
 
-    def comes_without(self, step: Step, trigger: Alternatives) -> bool:
+    def comes_without(self, step: Step, trigger: Trigger) -> bool:
         """Whether a trigger can be met when a step never has an outcome."""
         come = self._events_without(step) - {*step.failures, *step.answers}
-        return any(option <= come for option in trigger)
+        return trigger.satisfied(come)
 
     def _events_without(self, step: Step) -> frozenset[str]:
         """Return the events that can still come when a step never succeeds."""
@@ -170,15 +169,14 @@ class Order:
         while waiting:
             for step in graph.triggered.get(waiting.pop(), ()):
                 new = set(step.failures)
-                if any(option <= come for option in step.trigger):
+                if step.trigger.satisfied(come):
                     new |= {*step.successes, *step.answers} - never
                 waiting += new - come
                 come |= new
         return frozenset(come)
 
     def _comes(self, step: Step, chosen: Mapping[str, str]) -> bool:
-        come = self._events_on(chosen)
-        return not step.trigger or any(option <= come for option in step.trigger)
+        return not step.trigger or step.trigger.satisfied(self._events_on(chosen))
 
     def are_exclusive(self, one: Step, other: Step) -> bool:
         """Whether no way leads both to the first step and, without it, to the second."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from choreo.graph import SagaGraph, Step
-from choreo.manifest import Alternatives, HandlerEntry
+from choreo.manifest import HandlerEntry
 from choreo.outcome import CANCEL, COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT
+from choreo.protocol import Trigger
 
 Past = dict[str, frozenset[str]]
 """Of each event, the events that precede it in every run."""
@@ -37,7 +38,7 @@ def past_of(graph: SagaGraph, check: Callable[[], None]) -> Past:
 
 def precede(graph: SagaGraph, past: Past, handler: HandlerEntry) -> frozenset[str]:
     """Return the events that precede every call of a handler."""
-    calls = [_join(past, option) for option in handler.trigger]
+    calls = [_before(past, handler.trigger)] if handler.trigger else []
     step = graph.steps.get(handler.step)
     if handler.task == "compensation" and step and handler.aborted:
         calls.append(_done(past, step, handler))
@@ -54,12 +55,12 @@ def _past(graph: SagaGraph, past: Past, name: str) -> frozenset[str]:
 
 
 def _succeeded(graph: SagaGraph, past: Past, step: Step) -> frozenset[str]:
-    return _any(past, step.trigger)
+    return _before(past, step.trigger)
 
 
 def _failed(graph: SagaGraph, past: Past, step: Step) -> frozenset[str]:
     """A failure may be a refusal, which comes when any slot of a join is filled."""
-    return _common(past[name] for option in step.trigger for name in option if name in past)
+    return _common(past[name] for name in step.trigger.types if name in past)
 
 
 def _compensated(graph: SagaGraph, past: Past, step: Step) -> frozenset[str]:
@@ -71,7 +72,7 @@ def _compensated(graph: SagaGraph, past: Past, step: Step) -> frozenset[str]:
 
 
 def _timed_out(graph: SagaGraph, past: Past, step: Step) -> frozenset[str]:
-    return _common(_any(past, each.trigger) for each in graph.deadlines if each.step == step.name)
+    return _common(_before(past, each.trigger) for each in graph.deadlines if each.step == step.name)
 
 
 _OF: dict[str, Callable[[SagaGraph, Past, Step], frozenset[str]]] = {
@@ -84,16 +85,15 @@ _OF: dict[str, Callable[[SagaGraph, Past, Step], frozenset[str]]] = {
 
 def _done(past: Past, step: Step, handler: HandlerEntry) -> frozenset[str]:
     if handler.optional_result and step.trigger:
-        return _any(past, step.trigger)
+        return _before(past, step.trigger)
     return _common(past[name] for name in step.successes if name in past)
 
 
-def _any(past: Past, trigger: Alternatives) -> frozenset[str]:
-    return _common(_join(past, option) for option in trigger)
-
-
-def _join(past: Past, option: frozenset[str]) -> frozenset[str]:
-    return frozenset[str]().union(*(past.get(name, frozenset((name,))) for name in option))
+def _before(past: Past, trigger: Trigger) -> frozenset[str]:
+    """Return the events that have come whenever a trigger is satisfied."""
+    return trigger.fold(
+        lambda name: past.get(name, frozenset((name,))), _common, lambda slots: frozenset[str]().union(*slots)
+    )
 
 
 def _common(several: Iterable[frozenset[str]]) -> frozenset[str]:

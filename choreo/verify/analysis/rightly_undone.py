@@ -12,6 +12,7 @@ from choreo.graph import SagaGraph, Step
 from choreo.graph.reverse_edges import resolved
 from choreo.manifest import Emission, HandlerEntry
 from choreo.outcome import START
+from choreo.protocol import NEVER
 
 
 def rightly_undone(graph: SagaGraph) -> SagaGraph:
@@ -34,7 +35,7 @@ def _undos(graph: SagaGraph, step: Step) -> Iterator[HandlerEntry]:
         elif undo.name not in known:
             known.add(undo.name)
             emits = Emission(undo.emits.successes[:1] or (f"{success} undone",))
-            yield replace(undo, trigger=(), derived=True, emits=emits)
+            yield replace(undo, trigger=NEVER, derived=True, emits=emits)
 
 
 def _missing(graph: SagaGraph, step: Step, success: str) -> HandlerEntry:
@@ -45,7 +46,7 @@ def _missing(graph: SagaGraph, step: Step, success: str) -> HandlerEntry:
         step=step.name,
         saga=graph.name,
         place="",
-        trigger=(),
+        trigger=NEVER,
         emits=Emission((answer,)),
         results=frozenset((success,)),
         aborted=True,

@@ -9,8 +9,7 @@ its answers can come in one saga.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import product
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from choreo.graph import RequiredTrigger, SagaGraph, Step, required_trigger
@@ -57,14 +56,16 @@ def early_call(order: Order, each: Declared) -> tuple[Answers, list[Step]] | Non
 
     The steps are empty where none of the events is a failure.
     """
-    outcome, possible = order.graph.outcome, order.possible(each.success)
-    calls = [call for call in each.undo.trigger if call <= possible]
-    for call in calls:
-        if all(outcome[name][1] == SUCCEEDED for name in call):
-            return call, _open_successors(order, each, call)
+    outcome, trigger = order.graph.outcome, each.undo.trigger
+    possible = trigger.types & order.possible(each.success)
+    call = trigger.alternative({name for name in possible if outcome[name][1] == SUCCEEDED})
+    if call:
+        return call, _open_successors(order, each, call)
     if not order.may_be_undone(each.success):
         return None
-    for call in calls if each.undo.trigger else map(_alone, order.first_failures(each.success)):
+    for call in (
+        _calls_before(order, each, possible) if trigger else map(_alone, order.first_failures(each.success))
+    ):
         order.check()
         still_open = _open_successors(order, each, call)
         if still_open:
@@ -72,32 +73,41 @@ def early_call(order: Order, each: Declared) -> tuple[Answers, list[Step]] | Non
     return None
 
 
+def _calls_before(order: Order, each: Declared, possible: frozenset[str]) -> Iterator[Answers]:
+    """Return, for each successor, events that call a compensation while that one may still be done."""
+    for step, answers in each.needs.answers:
+        order.check()
+        ended = {*answers, *timeouts(order.graph, step)}
+        call = each.undo.trigger.alternative(
+            {name for name in possible - ended if not _settles(order, name, step)}
+        )
+        if call:
+            yield call
+
+
 def missing_calls(order: Order, each: Declared) -> list[Answers]:
     """Return the answers, one of each successor, that can come in one saga and don't call a compensation."""
     known = order.graph.outcome.keys() | order.graph.imports
-    named = frozenset().union(*each.undo.trigger)
+    named = each.undo.trigger.types
     if not named or not named <= known or not order.may_be_undone(each.success):
         return []
     if each.needs.is_leaf:
         alone = map(_alone, sorted(set(order.first_failures(each.success))))
-        return [call for call in alone if not _calls(each.undo, call)]
-    options = frozenset(each.undo.trigger)
-    further = [answers for answers in _further_answers(order, each) if not named.isdisjoint(answers)]
-    return [
-        answers
-        for answers in each.needs.alternatives
-        if answers not in options
-        and not all(_calls(each.undo, answers.union(more)) for more in _checked(order, product(*further)))
-        and _may_come(order, answers)
-    ]
+        return [call for call in alone if not each.undo.trigger.satisfied(call)]
+    ends = [sorted(name for name in names if _may_come(order, name)) for _, names in each.needs.answers]
+    further = [names for names in _further_answers(order, each) if not named.isdisjoint(names)]
+
+    def may_all_stay_out(events: frozenset[str]) -> bool:
+        order.check()
+        return all(not events.issuperset(names) for names in (*ends, *further))
+
+    clauses = each.undo.trigger.clauses(may_all_stay_out)
+    others = ([[name for name in names if name not in clause] for names in ends] for clause in clauses)
+    return [answers for ends in others for answers in _first_to_come(order, ends)]
 
 
 def _alone(name: str) -> Answers:
     return frozenset((name,))
-
-
-def _calls(undo: HandlerEntry, answers: Answers) -> bool:
-    return any(option <= answers for option in undo.trigger)
 
 
 def _open_successors(order: Order, each: Declared, call: Answers) -> list[Step]:
@@ -108,13 +118,17 @@ def _open_successors(order: Order, each: Declared, call: Answers) -> list[Step]:
     checked by rule CHO211.
     """
     graph = order.graph
-    settled = [name for name in call if graph.outcome[name][1] != SUCCEEDED]
     return [
         step
         for step, answers in each.needs.answers
         if call.isdisjoint({*answers, *(timeouts(graph, step) if each.undo.trigger else ())})
-        and not any(_rules_out(order, name, step) for name in settled)
+        and not any(_settles(order, name, step) for name in call)
     ]
+
+
+def _settles(order: Order, event: str, step: Step) -> bool:
+    """Whether a step can't be done once this event, an answer of another one, has come."""
+    return order.graph.outcome[event][1] != SUCCEEDED and _rules_out(order, event, step)
 
 
 def _rules_out(order: Order, answer: str, other: Step) -> bool:
@@ -142,26 +156,39 @@ def _further_answers(order: Order, each: Declared) -> Iterator[tuple[str, ...]]:
             yield (*step.failures, *step.answers)
 
 
-def _may_come(order: Order, answers: Answers) -> bool:
-    """Whether these answers can come in one saga: a compensation among them needs a failure elsewhere."""
-    undone = [list(_undone_by(order.graph, name)) for name in sorted(answers)]
-    ways = _checked(order, product(*filter(None, undone)))
-    return any(_may_all_be_undone(order, way, all(undone)) for way in ways)
+def _first_to_come(order: Order, ends: Sequence[Sequence[str]]) -> Iterator[Answers]:
+    """Return the first answers, one of each list, that can come in one saga: something must have failed."""
+    steps = [order.graph.outcome[names[0]][0] for names in ends]
+    first = [names[0] for names in ends]
+    if any(_brings_failure(order, name, steps) for name in first):
+        yield frozenset(first)
+        return
+    others = (
+        frozenset((*first[:at], name, *first[at + 1 :]))
+        for at, names in enumerate(ends)
+        for name in names
+        if _brings_failure(order, name, steps)
+    )
+    yield from sorted(others, key=sorted)[:1]
 
 
-def _checked(order: Order, combinations: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Return combinations, as long as there is time: there may be very many."""
-    for each in combinations:
-        order.check()
-        yield each
+def _may_come(order: Order, answer: str) -> bool:
+    """Whether an answer is a failure, or that of a step which a failure or a deadline can undo."""
+    undone = [*_undone_by(order.graph, answer)]
+    return not undone or _is_watched(order.graph, answer) or any(map(order.may_be_undone, undone))
 
 
-def _may_all_be_undone(order: Order, successes: tuple[str, ...], nothing_failed: bool) -> bool:
-    watched = {deadline.step for deadline in order.graph.deadlines}
-    freely = [success for success in successes if order.graph.outcome[success][0] not in watched]
-    if len(freely) == len(successes) and nothing_failed and not order.may_be_undone(*freely):
-        return False
-    return all(map(order.may_be_undone, freely))
+def _brings_failure(order: Order, answer: str, settled: Sequence[str]) -> bool:
+    """Whether something has failed where this answer comes: its step, or one that is not settled."""
+    undone = [success for success in _undone_by(order.graph, answer) if order.may_be_undone(success)]
+    if not undone or _is_watched(order.graph, answer):
+        return True
+    return any(True for success in undone for _ in order.first_failures(success, settled))
+
+
+def _is_watched(graph: SagaGraph, answer: str) -> bool:
+    step, _ = graph.outcome[answer]
+    return any(deadline.step == step for deadline in graph.deadlines)
 
 
 def _undone_by(graph: SagaGraph, answer: str) -> Iterator[str]:

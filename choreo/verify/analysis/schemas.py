@@ -86,7 +86,7 @@ def _readers(graph: SagaGraph) -> dict[str, dict[str, HandlerEntry]]:
     """Return the readers of each event: of each participant the first handler that reads it."""
     found: dict[str, dict[str, HandlerEntry]] = {}
     for handler in graph.handlers:
-        for event in frozenset().union(*handler.trigger) | handler.earlier | handler.results:
+        for event in handler.trigger.types | handler.earlier | handler.results:
             found.setdefault(event, {}).setdefault(handler.participant, handler)
     return found
 

@@ -225,14 +225,10 @@ class Path:
 
     def with_join(self, trigger: Trigger, cause: Cause) -> Cause:
         """Return a cause with all events of a join, of which the last has just come."""
-        whole = cause
-        for option in trigger.alternatives:
-            if option <= self.saga.types:
-                numbers = {self._numbers[name] for name in option if name in self._numbers}
-                whole = cause._replace(events=tuple(sorted(numbers.union(cause.events))))
-                if not numbers.isdisjoint(cause.events):
-                    break
-        return whole
+        last = {self.run.explored[number].type for number in cause.events}
+        whole = trigger.alternative(self.saga.types, lambda events: (events.isdisjoint(last), len(events)))
+        numbers = {self._numbers[name] for name in whole if name in self._numbers}
+        return cause._replace(events=tuple(sorted(numbers.union(cause.events))))
 
     def _cause_of_compensation(self, step: str, handler: HandlerEntry | None, cause: Cause) -> Cause:
         """Return a cause with all events that call a compensation: of its trigger, its timeout, or the first
@@ -241,7 +237,7 @@ class Path:
         if self.saga.outcomes.get(step) == TIMED_OUT:
             event = next(e.type for e in self.run.explored if (e.step, e.outcome) == (step, TIMED_OUT))
         elif handler and handler.trigger:
-            return self.with_join(Trigger(handler.trigger), cause)
+            return self.with_join(handler.trigger, cause)
         else:
             event = next((e.type for e in self.run.explored if e.step == self.saga.failing), "")
         numbers = {self._numbers[event]} if event in self._numbers else set()

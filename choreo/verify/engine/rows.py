@@ -12,7 +12,7 @@ from choreo.outcome import COMPENSATABLE
 
 def further_in_rows(graph: SagaGraph) -> frozenset[str]:
     """Return the steps of a saga that come third or later in a row of plain steps."""
-    looked_at = {event for each in graph.deadlines for option in each.trigger for event in option}
+    looked_at = {event for each in graph.deadlines for event in each.trigger.types}
     watched = {each.step for each in graph.deadlines}
     plain = {
         name
@@ -33,9 +33,9 @@ def _is_plain(step: Step) -> bool:
 
 def _before(graph: SagaGraph, step: Step, plain: set[str]) -> str:
     """Return the plain step that alone leads to a step, and to no other, or nothing."""
-    if len(step.trigger) != 1 or len(step.trigger[0]) != 1:
+    if len(step.trigger.types) != 1:
         return ""
-    (event,) = step.trigger[0]
+    (event,) = step.trigger.types
     source, _ = graph.outcome.get(event, ("", ""))
     leads_on = source in plain and graph.steps[source].successes == (event,)
     return source if leads_on and len(graph.triggered[event]) == 1 else ""

@@ -31,7 +31,7 @@ def check(case: Case) -> Iterator[Finding]:
     graph = case.graph
     for names in case.order.cycles:
         first, *others = (graph.steps[name] for name in names)
-        if not any(option <= case.order.reachable for name in names for option in graph.steps[name].trigger):
+        if not any(graph.steps[name].trigger.satisfied(case.order.reachable) for name in names):
             continue  # nothing leads into it: CHO104
         yield RULE.finding(
             graph.name,

@@ -40,7 +40,7 @@ _MOST_ATTEMPTS = 10_000
 def check(case: Case) -> Iterator[Finding]:
     """Find deadlines that are shorter than the longest way from what arms them to their step."""
     for deadline in case.graph.deadlines:
-        longest = _longest(case, deadline.step, frozenset().union(*deadline.trigger))
+        longest = _longest(case, deadline.step, deadline.trigger.types)
         if deadline.within_ms is not None and longest > deadline.within_ms:
             yield _finding(case, deadline, longest)
 
@@ -84,7 +84,7 @@ def _longest(case: Case, watched: str, armed_by: frozenset[str]) -> int:
 
 def _before(case: Case, step: Step, armed_by: frozenset[str]) -> list[str]:
     """Return the steps that lead to a step, up to the event that arms the deadline."""
-    events = sorted(frozenset[str]().union(*step.trigger) - armed_by)
+    events = sorted(step.trigger.types - armed_by)
     owners = (case.graph.outcome[event][0] for event in events if event in case.graph.outcome)
     return [name for name in dict.fromkeys(owners) if name != step.name]
 

@@ -38,7 +38,7 @@ RULE = Rule(
 def check(case: Case) -> Iterator[Finding]:
     """Find compensations that are triggered by a timeout of the next step."""
     for each in declared(case.order):
-        named = frozenset().union(*each.undo.trigger)
+        named = each.undo.trigger.types
         for step, _ in each.needs.answers:
             late = sorted(named & timeouts(case.graph, step))
             if not late or early_call(case.order, each):

@@ -65,8 +65,8 @@ def _events_of_an_end(case: Case, step: Step) -> list[str]:
     """
     if step.handler is None or not step.trigger:
         return []
-    needed = [[name for name in sorted(option) if _ends(case, name)] for option in step.trigger]
-    return sorted({names[0] for names in needed}) if all(needed) else []
+    ends = {name for name in step.trigger.types if _ends(case, name)}
+    return sorted(next(step.trigger.clauses(ends.issuperset), ()))
 
 
 def _ends(case: Case, name: str) -> bool:

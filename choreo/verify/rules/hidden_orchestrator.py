@@ -56,6 +56,6 @@ def check(case: Case) -> Iterator[Finding]:
 def _callers(case: Case, step: Step) -> set[str]:
     """Return the participants whose events trigger a step; the event that starts the saga doesn't count."""
     graph = case.graph
-    names = frozenset().union(*step.trigger) - {graph.contract.starts}
+    names = step.trigger.types - {graph.contract.starts}
     owners = (graph.outcome[name][0] for name in names if name in graph.outcome)
     return {graph.steps[owner].participant for owner in owners if owner in graph.steps}

@@ -89,7 +89,7 @@ def _owner(case: Case, step: Step) -> str:
     if step.participant:
         return step.participant
     ends = {case.graph.contract.completes, case.graph.contract.fails}
-    watching = [each.participant for each in case.graph.observers if ends & frozenset().union(*each.trigger)]
+    watching = [each.participant for each in case.graph.observers if ends & each.trigger.types]
     return (watching or list(case.graph.participants))[0]
 
 

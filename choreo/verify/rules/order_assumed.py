@@ -90,7 +90,7 @@ def _on_other_topics(case: Case) -> Iterator[Finding]:
 def in_wrong_saga(each: Misplaced) -> Finding:
     """Return the finding on a handler that waits for events of another saga of its participant alone."""
     handler = each.handler
-    events = sorted(frozenset[str]().union(*handler.trigger))
+    events = sorted(handler.trigger.types)
     return RULE.finding(
         handler.saga,
         f"`{handler.name}` is of saga {handler.saga!r}, and waits for {enumerated(map(short_name, events))} "

@@ -12,12 +12,13 @@ How to fix it: join the outcomes of steps that all run; where either event is en
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import combinations
 
 from choreo.events import short_name
 from choreo.manifest import HandlerEntry
 from choreo.outcome import COMPENSATED, TIMED_OUT
+from choreo.protocol import Slot, Trigger
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
@@ -36,32 +37,68 @@ RULE = Rule(
 def check(case: Case) -> Iterator[Finding]:
     """Find joins of which every alternative needs two outcomes that exclude each other."""
     for handler in case.graph.handlers:
-        if handler.task != "compensation" and handler.trigger:
-            rivals = [_rivals(case, option) for option in handler.trigger]
-            if rivals[0] and all(rivals):
-                yield _finding(case, handler, rivals[0])
+        if handler.task != "compensation" and handler.trigger.is_join:
+            rivals = {
+                frozenset((first, second)): why
+                for first, second in combinations(sorted(handler.trigger.types), 2)
+                if (why := _rivalry(case, first, second))
+            }
+            if rivals and not _is_fed(case, handler.trigger, rivals):
+                yield _finding(case, handler, rivals)
 
 
-def _finding(case: Case, handler: HandlerEntry, rivals: tuple[str, str, str]) -> Finding:
-    first, second, why = rivals
+def _finding(case: Case, handler: HandlerEntry, rivals: Mapping[frozenset[str], str]) -> Finding:
+    shortest = handler.trigger.alternative(handler.trigger.types)
+    pair = next((each for each in rivals if each <= shortest), next(iter(rivals)))
+    first, second = sorted(map(short_name, pair))
     return RULE.finding(
         case.graph.name,
-        f"`{handler.name}` waits for {short_name(first)} and {short_name(second)}, which never come both",
+        f"`{handler.name}` waits for {first} and {second}, which never come both",
         at(handler),
-        why=why,
-        help=f"write {short_name(first)} | {short_name(second)} for the one or the other",
+        why=rivals[pair],
+        help=f"write {first} | {second} for the one or the other",
         steps=(handler.name,),
     )
 
 
-def _rivals(case: Case, option: frozenset[str]) -> tuple[str, str, str] | None:
-    """Return two events of a join that exclude each other, and why."""
-    for first, second in combinations(sorted(option), 2):
-        (one, how), (other, otherwise) = (case.graph.outcome.get(name, ("", "")) for name in (first, second))
-        if not one or not other or {how, otherwise} & {COMPENSATED, TIMED_OUT}:
-            continue
-        if one == other:
-            return first, second, f"they are two outcomes of `{one}`, which has one"
-        if case.order.are_exclusive(case.graph.steps[one], case.graph.steps[other]):
-            return first, second, f"a choice before them leads to `{one}` or to `{other}`"
-    return None
+def _is_fed(case: Case, trigger: Trigger, rivals: Iterable[frozenset[str]]) -> bool:
+    """Whether some alternative has no two rivals; slots without rivals in each other are looked at apart."""
+    slots = {slot: {pair for pair in rivals if pair & slot.all_types} for slot in trigger.slots}
+    while slots:
+        case.meter.check()
+        slot, pairs = slots.popitem()
+        together = [slot]
+        for _ in together:
+            near = [other for other, theirs in slots.items() if not theirs.isdisjoint(pairs)]
+            together += near
+            pairs |= {pair for other in near for pair in slots.pop(other)}
+        if (len(together) > 1 or slot.joins) and not _has_alternative(case, together, pairs):
+            return False
+    return True
+
+
+def _has_alternative(case: Case, slots: Sequence[Slot], rivals: Set[frozenset[str]]) -> bool:
+    waiting: list[tuple[frozenset[str], tuple[Slot, ...]]] = [(frozenset(), tuple(slots))]
+    while waiting:
+        case.meter.check()
+        chosen, still_open = waiting.pop()
+        if not still_open:
+            return True
+        (types, joins), *others = still_open
+        for name in sorted(types, reverse=True):
+            if not any(frozenset((name, other)) in rivals for other in chosen):
+                waiting.append((chosen | {name}, tuple(others)))
+        waiting += [(chosen, (*join.slots, *others)) for join in joins]
+    return False
+
+
+def _rivalry(case: Case, first: str, second: str) -> str:
+    """Return why two events exclude each other; empty where they don't."""
+    (one, how), (other, otherwise) = (case.graph.outcome.get(name, ("", "")) for name in (first, second))
+    if not one or not other or {how, otherwise} & {COMPENSATED, TIMED_OUT}:
+        return ""
+    if one == other:
+        return f"they are two outcomes of `{one}`, which has one"
+    if case.order.are_exclusive(case.graph.steps[one], case.graph.steps[other]):
+        return f"a choice before them leads to `{one}` or to `{other}`"
+    return ""

@@ -74,10 +74,10 @@ def _still_waiting(case: Case, run: Run) -> str:
     went_on = {event.step for event in run.events}
     waits = [f"{listed(run.waiting)} still {plural(run.waiting, 'waits', 'wait')}"] if run.waiting else []
     for step in case.graph.steps.values():
-        option = next((each for each in step.trigger if each & come), frozenset())
-        if step.name not in went_on and option - come:
-            missing = " and ".join(sorted(map(short_name, option - come)))
-            waits.append(f"`{step.name}` still waits for {missing}")
+        still_open = [slot for slot in step.trigger.slots if not slot.is_filled(come)]
+        if step.name not in went_on and still_open and step.trigger.touched(come):
+            missing = (" or ".join(sorted(map(short_name, slot.all_types - come))) for slot in still_open)
+            waits.append(f"`{step.name}` still waits for {' and '.join(missing)}")
     return "".join(f"; {each}" for each in waits)
 
 

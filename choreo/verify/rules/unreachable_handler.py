@@ -38,11 +38,9 @@ def check(case: Case) -> Iterator[Finding]:
     graph = case.graph
     for names in case.order.cycles:
         first, *others = (graph.steps[name] for name in names)
-        if any(option <= case.order.reachable for name in names for option in graph.steps[name].trigger):
+        if any(graph.steps[name].trigger.satisfied(case.order.reachable) for name in names):
             continue
-        missing = sorted(
-            short_name(name) for name in frozenset().union(*first.trigger) - case.order.reachable
-        )
+        missing = sorted(short_name(name) for name in first.trigger.types - case.order.reachable)
         yield RULE.finding(
             graph.name,
             f"`{first.name}` is never called",
