@@ -166,7 +166,8 @@ class Manifest:
     findings in the bodies of its handlers. ``origin`` is the place it was read from, for messages;
     ``outdated`` names a committed manifest that differs from the code; neither is written. ``modules`` are
     those of the handlers, ``origins`` the dotted names from which what they name can be imported, by the keys
-    of `ModuleEntry`, ``project`` is the project that the files belong to.
+    of `ModuleEntry`, ``project`` is the project that the files belong to, ``heads`` are the decorators of
+    compensations that have ``on=``, as they read without it.
     """
 
     participant: str
@@ -183,3 +184,4 @@ class Manifest:
     modules: tuple[ModuleEntry, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     project: str = ""
+    heads: Mapping[str, str] = field(default_factory=dict)

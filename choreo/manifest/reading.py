@@ -48,6 +48,7 @@ def read_manifest(content: bytes | str, where: str) -> Manifest:
         modules=tuple(_module(each) for each in fields.each("modules")) if fields.has("modules") else (),
         origins=fields.texts_by_name("origins") if fields.has("origins") else {},
         project=fields.text("project") if fields.has("project") else "",
+        heads=fields.texts_by_name("heads") if fields.has("heads") else {},
     )
     _refuse_foreign(manifest)
     return manifest

@@ -36,6 +36,7 @@ def write_manifest(manifest: Manifest) -> str:
             "modules": [{**vars(each), "names": dict(each.names)} for each in manifest.modules],
             "origins": dict(manifest.origins),
             "project": manifest.project,
+            "heads": dict(manifest.heads),
         }
     )
 

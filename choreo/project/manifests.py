@@ -43,6 +43,7 @@ def manifest_from(
         modules=modules_of(participant, lambda file: relative_name(file, base)),
         origins=origins_of(participant),
         project=nearest_project().name,
+        heads=examined.heads,
     )
     return with_versions([named], versions_in(schemas))[0]
 

@@ -43,9 +43,15 @@ def definition(case: Case, step: Step, undo: HandlerEntry, needs: RequiredTrigge
     others = _others(names, undo)
     head = f"{_begin(undo)} {undo.name.partition('.')[2]}"
     line = f"{head}({', '.join([*events, *others])}) -> {' | '.join(names.events(undo.emits.successes))}:"
-    return Code(
-        (f"# without on= in its decorator:\n{line}",) if _is_overridden(undo) else (line,), names.imports
-    )
+    return Code((*_head(case, undo), line), names.imports)
+
+
+def _head(case: Case, undo: HandlerEntry) -> tuple[str, ...]:
+    """Return the decorator of a compensation where its ``on=`` has to go."""
+    if not _is_overridden(undo):
+        return ()
+    known = (manifest.heads.get(undo.name) for manifest in case.choreography.manifests)
+    return (next(filter(None, known), None) or "# without on= in its decorator:",)
 
 
 def signature(case: Case, handler: HandlerEntry, parameters: Sequence[ParameterEntry]) -> Code:

@@ -22,11 +22,6 @@ FIXABLE = [
     for case in cases("bad")
     if re.match("cho(201|203|204|211|302)_", case.file.stem) and "alter" not in case.text
 ]
-IMPORTS = """
-
-from choreo import Aborted, event  # noqa: F401
-from tests.verify.corpus.contract import *  # noqa: F403
-"""
 
 
 class Draft(CorpusCase):
@@ -48,15 +43,18 @@ class Draft(CorpusCase):
         """Return the case with the first suggestion pasted."""
         finding = next(each for each in self.verdict.findings if each.paste)
         if finding.rule == "CHO201":
-            return Draft(*self._appended(finding.paste), self.folder, self.number + 1)
+            text, parts = self._appended(finding.paste)
+            return Draft(importing(text, finding), parts, self.folder, self.number + 1)
         (line,) = finding.paste
         if f"parts_{self.number}.py" in finding.place:
-            return Draft(self.text, retyped(self.parts, finding, line), self.folder, self.number + 1)
-        return Draft(retyped(self.text, finding, line), self.parts, self.folder, self.number + 1)
+            parts = importing(retyped(self.parts, finding, line), finding)
+            return Draft(self.text, parts, self.folder, self.number + 1)
+        text = importing(retyped(self.text, finding, line), finding)
+        return Draft(text, self.parts, self.folder, self.number + 1)
 
     def _appended(self, paste: tuple[str, ...]) -> tuple[str, str]:
         """Put a compensation at the end; a new event goes to what is shared, with the field all have."""
-        code = "\n".join(paste).replace("of=saga.start", "of=order.start")
+        code = "\n".join(paste)
         declared, compensation = re.match(r"(@event.*?\n\n)?(.*)", code, re.DOTALL).groups()  # type: ignore[union-attr]
         if not declared:
             return f"{self.text}\n\n{compensation}\n", self.parts
@@ -77,10 +75,10 @@ def retyped(text: str, finding: Finding, line: str) -> str:
     return "\n".join([*lines[: found.lineno - 1], f"{line} {rest}", *lines[body.end_lineno or 0 :]]) + "\n"
 
 
-def importing(text: str) -> str:
-    """Import whatever pasted code may name."""
+def importing(text: str, finding: Finding) -> str:
+    """Import what a finding says that its code needs, and nothing else."""
     head, _, rest = text.partition("\n\n")
-    return f"{head}{IMPORTS}{rest}"
+    return "\n".join([f"{head}\n", *finding.imports, rest])
 
 
 @pytest.mark.parametrize("case", FIXABLE, ids=str)
@@ -89,7 +87,7 @@ def test_what_is_pasted_fixes(case: CorpusCase, tmp_path: Path, monkeypatch: pyt
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in (f"{kind}_{number}" for kind in ("draft", "parts") for number in range(ROUNDS + 1)):
         monkeypatch.delitem(__import__("sys").modules, name, raising=False)
-    draft = Draft(importing(case.text), (FOLDER / "parts.py").read_text(), tmp_path, 0)
+    draft = Draft(case.text, (FOLDER / "parts.py").read_text(), tmp_path, 0)
     first = next(each for each in draft.verdict.findings if each.paste)
     for _ in range(ROUNDS):
         draft = draft.fixed()

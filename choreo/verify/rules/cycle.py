@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, listed, plural
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
@@ -37,7 +37,8 @@ def check(case: Case) -> Iterator[Finding]:
             graph.name,
             f"`{first.name}` is triggered by its own consequence",
             at(first.handler),
-            why=f"it leads to {', '.join(f'`{other.name}`' for other in others)}, and that leads back"
+            why=f"it leads to {listed(other.name for other in others)}, and "
+            f"{plural(others, 'that leads', 'these lead')} back"
             if others
             else "its own event triggers it",
             help="retry inside of the step, or start another saga",

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from choreo.graph import Step
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, enumerated
 from choreo.verify.rule import Rule
 
 RULE = Rule("CHO113", "hidden-orchestrator", __doc__, "warning", unless=("CHO112",))
@@ -46,7 +46,7 @@ def check(case: Case) -> Iterator[Finding]:
             case.graph.name,
             f"{owner} triggers {len(called)} of the {len(others)} actions of the others",
             at(own[0].handler if own else None),
-            why=f"{', '.join(commanded)} wait for its events, not for each other's",
+            why=f"{enumerated(commanded)} wait for its events, not for each other's",
             help="let each step be triggered by the outcome of the step before it",
             steps=(owner,),
             related=tuple(at(step.handler) for step in called),

@@ -53,7 +53,7 @@ def _finding(case: Case, handler: HandlerEntry, rivals: Mapping[frozenset[str], 
     first, second = sorted(map(short_name, pair))
     return RULE.finding(
         case.graph.name,
-        f"`{handler.name}` waits for {first} and {second}, which never come both",
+        f"`{handler.name}` waits for {first} and {second}, which never both come",
         at(handler),
         why=rivals[pair],
         help=f"write {first} | {second} for the one or the other",

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from choreo.events import short_name
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, enumerated
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 
@@ -45,7 +45,7 @@ def check(case: Case) -> Iterator[Finding]:
             graph.name,
             f"`{first.name}` is never called",
             at(first.handler),
-            why=f"nothing that the saga's start leads to brings about {', '.join(missing)}",
+            why=f"nothing that the saga's start leads to brings about {enumerated(missing)}",
             help="let an event that can come call it, or drop it",
             steps=tuple(names),
             related=tuple(at(other.handler) for other in others),

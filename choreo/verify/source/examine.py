@@ -22,12 +22,19 @@ from choreo.verify.source.origins import Origins
 from choreo.verify.source.scope import Scope
 from choreo.verify.source.suppressions import suppressions
 
+_LONGEST_HEAD = 500
+"""Characters of a decorator beyond which it is not kept."""
+
 
 class Examined(NamedTuple):
-    """The result for one participant: remarks on the bodies of its handlers, and suppressions."""
+    """The result for one participant: remarks on the bodies of its handlers, and suppressions.
+
+    ``heads`` are the decorators of compensations that have ``on=``, as they read without it, by handler.
+    """
 
     remarks: tuple[Remark, ...]
     suppressions: tuple[Suppression, ...]
+    heads: Mapping[str, str] = {}
 
 
 def examine(
@@ -58,7 +65,22 @@ class Reader:
         remarks = [remark for handler in known for remark in self._of_handler(handler, events)]
         remarks += self._unregistered(handlers)
         modules = dict.fromkeys(handler.module for handler in known)
-        return Examined(tuple(remarks), tuple(each for name in modules for each in self._suppressed(name)))
+        heads = {handler.name: head for handler in known if (head := self._head(handler))}
+        suppressed = (each for name in modules for each in self._suppressed(name))
+        return Examined(tuple(remarks), tuple(suppressed), heads)
+
+    def _head(self, handler: RegisteredHandler) -> str:
+        """Return a compensation's decorator without ``on=``; empty where it has none, or two."""
+        found = self._functions_of(handler.module).get(handler.line)
+        decorators = found[0].decorator_list if found else []
+        if handler.task != "compensation" or len(decorators) != 1 or not isinstance(decorators[0], ast.Call):
+            return ""
+        (call,) = decorators
+        kept = [keyword for keyword in call.keywords if keyword.arg != "on"]
+        if len(kept) == len(call.keywords):
+            return ""
+        head = f"@{ast.unparse(ast.Call(call.func, call.args, kept))}"
+        return head if head.isprintable() and len(head) <= _LONGEST_HEAD else ""
 
     def _of_handler(self, handler: RegisteredHandler, events: Mapping[str, str]) -> Iterator[Remark]:
         module, origins = self._modules[handler.module], self._origins
