@@ -73,9 +73,9 @@ class Reader:
         """Return a compensation's decorator without ``on=``; empty where it has none, or two."""
         found = self._functions_of(handler.module).get(handler.line)
         decorators = found[0].decorator_list if found else []
-        if handler.task != "compensation" or len(decorators) != 1 or not isinstance(decorators[0], ast.Call):
+        call = decorators[0] if len(decorators) == 1 else None
+        if handler.task != "compensation" or not isinstance(call, ast.Call):
             return ""
-        (call,) = decorators
         kept = [keyword for keyword in call.keywords if keyword.arg != "on"]
         if len(kept) == len(call.keywords):
             return ""
