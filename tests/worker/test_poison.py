@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from choreo import Aborted, Context, Participant, Retry, Saga, event
 from choreo.avro import AvroCodec
 from choreo.cloudevents import headers_of, read
 from choreo.envelope import Envelope, event_id
+from choreo.errors import StoreError
 from choreo.events import event_name
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
+from choreo.worker.dead_letters import settle
 
 from .rig import ManualClock
 
@@ -289,7 +291,8 @@ class Bench:
         self.broker.append("p", saga_id.encode(), headers_of(envelope), self.codec.encode(what))
 
     def published(self, saga_id: str) -> list[str]:
-        found = [read(record) for record in self.broker.records("p")]
+        records = (each for each in self.broker.records("p") if "ce_source" in dict(each.headers))
+        found = map(read, records)
         return [each.type for each in found if each.saga_id == saga_id and each.source == "w"]
 
 
@@ -427,3 +430,116 @@ def test_damaged_rows_of_the_schedule_stop_nobody(tmp_path: Path, chunk: int) ->
         left = bench.store.db.execute("select count(*) from schedule where due = 0").fetchone()[0]
         assert left == 0
         bench.close()
+
+
+HEADERS = ("", "nonsense", ":\n: x\n\0", "ce_id: x", "x: y\n" * 5000, "x: " + "h" * 2**20)
+OUTBOX = [
+    *[("e", "bad", "p", "p", headers, b"") for headers in HEADERS],
+    ("", "", "", "p", "ce_id: x", b"\0" * 2**20),
+    ("e", "\0", "no such", "p", "ce_id: x", b""),
+    *[("e", "bad", "p", topic, "ce_id: x", b"") for topic in ("", "a/b c", "t" * 300, "x\0y")],
+]
+
+
+def test_damaged_rows_of_the_outbox_stop_nobody(tmp_path: Path) -> None:
+    """They are published as they are, and whoever reads one keeps it as a letter."""
+    bench = Bench(service("inside", "action", raises(Weird()), []), tmp_path)
+    SQLiteStore(bench.path).close()
+    columns = "event_id, saga_id, saga_type, topic, headers, body"
+    write(bench.path, f"insert into outbox ({columns}) values (?, ?, ?, ?, ?, ?)", OUTBOX)
+    goes_well(bench)
+    letters = bench.store.dead_letters()
+    assert [each.reason for each in letters if each.saga_id != "bad"] == ["unreadable-headers"] * 8
+    bench.close()
+
+
+LETTERS = [
+    (reason, saga_id, task, name, headers, attempt)
+    for reason in ("unpublishable", "gave-up", "unknown-version", "no such")
+    for saga_id in ("bad", "no such", "")
+    for task, name in (
+        *[(task, "w.do") for task in ("action", "compensation", "observer", "deadline", "answer")],
+        *[(task, "") for task in ("publication", "import", "outcome", "event", "nonsense", "")],
+    )
+    for headers, attempt in (("", 0), ("7", -1), ('[["a", null]]', 2**63 - 1), ('[["a", "!"]]', 1))
+]
+if not os.environ.get("CHOREO_FUZZ"):
+    LETTERS = LETTERS[::7]
+
+
+@pytest.mark.parametrize("how", ["requeued", "discarded"])
+def test_damaged_letters_stop_nobody(tmp_path: Path, how: Any) -> None:
+    """Each that is settled is done, or is a letter again, at this start and at the next."""
+    bench = Bench(service("inside", "action", raises(Weird()), []), tmp_path)
+    columns = "reason, saga_id, task, name, headers, attempt"
+    others = "detail, recorded_at, saga_type, event_id, event_type, topic, partition, offset"
+    SQLiteStore(bench.path).close()
+    write(
+        bench.path,
+        f"insert into dead_letters ({columns}, {others})"
+        f" values (?, ?, ?, ?, ?, ?, '', {2**63 - 1}, 'p', '', '', 'p', -1, -1)",
+        LETTERS,
+    )
+    with closing(SQLiteStore(bench.path)) as store:
+        for letter in store.dead_letters():
+            settle(store, letter, how, "", 0)
+    goes_well(bench)
+    assert bench.store.db.execute("select count(*) from schedule where due = 0").fetchone()[0] == 0
+    bench.close()
+
+
+TEXTS = ("outbox.headers", "outbox.saga_id", "schedule.name", "dead_letters.detail", "saga_log.note")
+
+
+@pytest.mark.parametrize("place", TEXTS)
+def test_bytes_that_are_no_text_are_damage_of_the_store(tmp_path: Path, place: str) -> None:
+    """It is said so; in a saga's own log it is the blame of that saga, and of nobody else."""
+    bench = Bench(service("inside", "action", raises(Weird()), []), tmp_path)
+    SQLiteStore(bench.path).close()
+    rows = {
+        "outbox": "(seq, event_id, saga_id, topic, headers, body) values (1, '', '', 'p', '', x'')",
+        "schedule": "values (1, 'bad', 'p', 'action', 'w.do', '', 0, 0, 'turn', 0, 0)",
+        "dead_letters": "(reason, detail, recorded_at, saga_id, saga_type, task, name, event_id, event_type, "
+        "topic, partition, offset, headers, attempt) "
+        "values ('unknown-version', '', 0, '', '', '', '', '', '', '', 0, 0, '', 0)",
+    }
+    table, column = place.split(".")
+    if table in rows:
+        write(bench.path, f"insert into {table} {rows[table]}", [()])
+    else:
+        bench.open()
+        ask(bench)
+        bench.settle()
+        bench.close()
+        write(bench.path, "drop trigger saga_log_refuses_update", [()])
+    write(bench.path, f"update {table} set {column} = cast(x'ff' as text)", [()])
+    bench.send(OtherFailed("x"), "good-1", "x.other", "failed")
+    is_of_a_saga = table == "saga_log"
+    with nullcontext() if is_of_a_saga else pytest.raises(StoreError, match="holds what is no text"):
+        opened(bench)
+    letters = bench.store.open_letters("unworkable")
+    assert [each.key for each in letters] == ([b"good-1"] if is_of_a_saga else [])
+    bench.close()
+
+
+def write(path: Path, sql: str, rows: Any) -> None:
+    """Change a store behind its worker's back."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executemany(sql, rows)
+
+
+def opened(bench: Bench) -> None:
+    """Start, and go on until nothing is left to do."""
+    bench.open()
+    bench.settle()
+
+
+def goes_well(bench: Bench) -> None:
+    """Start twice: the good sagas are done, each time."""
+    ask(bench)
+    for start in range(2):
+        if start:
+            bench.close()
+        bench.open()
+        bench.settle()
+        assert [bench.published(saga_id) for saga_id in GOOD] == [["p.Acted"]] * 3

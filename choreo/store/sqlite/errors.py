@@ -35,6 +35,13 @@ _PASSING = frozenset(
 """The kinds of errors that pass: another process, the disk or the machine is the cause."""
 
 
+_NO_TEXT = "is damaged: it holds what is no text"
+
+
+def _is_of_no_text(error: Exception) -> bool:
+    return "decode to UTF-8" in str(error)  # of Python's, so it has no code
+
+
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection is in the way."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
@@ -50,6 +57,8 @@ def turn_error(path: str, error: Exception) -> StoreError:
     """
     code = getattr(error, "sqlite_errorcode", None)
     if code is None or code & 0xFF not in _MEANINGS:
+        if _is_of_no_text(error):
+            return TurnLost(f"the database {path} {_NO_TEXT}", hint=_RESTORE)
         return TurnLost(f"the database {path} failed: {error}")
     if code & 0xFF == sqlite3.SQLITE_READONLY and code != _MOVED:
         return StoreUnavailable(f"the database {path} can't be written", hint="check the disk and the mount")
@@ -95,8 +104,8 @@ def store_error(path: str, error: Exception) -> StoreError:
     >>> print(store_error("shop.db", sqlite3.OperationalError("no such column: colour")))
     the database shop.db failed: no such column: colour
     """
-    if isinstance(error, UnicodeError) or "decode to UTF-8" in str(error):
-        return StoreError(f"the database {path} is damaged: it holds what is no text", hint=_RESTORE)
+    if isinstance(error, UnicodeError) or _is_of_no_text(error):
+        return StoreError(f"the database {path} {_NO_TEXT}", hint=_RESTORE)
     # The low byte is the kind of the error, the rest its details.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code not in _MEANINGS:

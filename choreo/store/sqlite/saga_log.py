@@ -257,7 +257,11 @@ class SQLiteSagaLog:
             self._connection.text_factory = str
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
-        return self._change(sql, *values).fetchall()
+        found = self._change(sql, *values)
+        try:
+            return found.fetchall()
+        except sqlite3.Error as error:  # of a later page, which can't be read
+            raise store_error(self._path, error) from error
 
     def _change(self, sql: str, *values: object) -> sqlite3.Cursor:
         try:

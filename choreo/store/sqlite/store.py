@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 
 from sqlite_utils import Database
 
-from choreo.errors import Fenced, PayloadErased, StoreMismatch
+from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch
 from choreo.ports.saga_log import SagaLog
 from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
 from choreo.store.sqlite.errors import store_error, turn_error
@@ -486,7 +486,11 @@ class SQLiteStore:
             raise turn_error(self._path, error) from error
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
-        return self._change(sql, *values).fetchall()
+        found = self._change(sql, *values)
+        try:
+            return found.fetchall()
+        except sqlite3.Error as error:  # of a later page, which can't be read
+            raise self._failed(error) from error
 
     def _change(self, sql: str, *values: object) -> sqlite3.Cursor:
         try:
@@ -494,7 +498,10 @@ class SQLiteStore:
                 return self._connection.execute(sql, values)
             return self._turn.patiently(sql, values)
         except sqlite3.Error as error:
-            raise (turn_error if self._turn.is_open else store_error)(self._path, error) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: sqlite3.Error) -> StoreError:
+        return (turn_error if self._turn.is_open else store_error)(self._path, error)
 
     def _compare(self, what: str, noted: str, given: str) -> None:
         if noted != given:
