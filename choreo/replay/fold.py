@@ -26,6 +26,8 @@ from choreo.protocol import (
 from choreo.protocol.recorded_inputs import input_of
 from choreo.records import Entry
 
+_MISSING = "missing"
+
 _EMITTED_ALONE = ("external", "cancellation")
 """The kinds of the events that no input led to: somebody emitted them into the saga."""
 
@@ -68,12 +70,14 @@ class Replay:
         self._to_publish: dict[str, Publish | Answer] = {}
         self._cause = ""
         self._saga_id = ""
+        self._logged: set[str] = set()
 
     def fold(self, entry: Entry) -> None:
         """Fold one row. Raises `ReplayError` for a row that no fold could have written."""
         if entry.input or entry.kind in _EMITTED_ALONE:
             self._end_input()
         self.rows += 1
+        self._logged.add(entry.step)
         self._saga_id = entry.saga_id
         if entry.is_remark and not self._moves:  # remarks come last
             return
@@ -89,6 +93,12 @@ class Replay:
     def close(self) -> Sequence[Difference]:
         """Return all differences, after the last row of the saga."""
         self._end_input()
+        self.differences = [
+            each._replace(what="step", recorded="not in the log")
+            if each.is_missing and each.step not in self._logged
+            else each
+            for each in self.differences
+        ]
         return self.differences
 
     def _event(self, entry: Entry) -> None:
@@ -195,7 +205,7 @@ class Replay:
         """Report the decisions on the last input that have no row."""
         if self._moves:
             for move in self._moves:
-                self._differ(move.step, "row", "missing", f"{move.old} → {move.new}")
+                self._differ(move.step, "row", _MISSING, f"{move.old} → {move.new}")
             self._moves.clear()
         if self._to_publish:
             for what in self._to_publish.values():
@@ -222,7 +232,8 @@ class Difference(NamedTuple):
     """One difference between a store and the result of folding its saga log again.
 
     ``row`` is the number of a saga's row in its log, from 1, or 0 for a row of another table; ``what`` is
-    its column, or the table. ``recorded`` is the value in the store, ``folded`` the value by the fold.
+    its column, or the table; it is ``step`` where the rows are of a release that declared the step or lacked
+    it, other than this one. ``recorded`` is the value in the store, ``folded`` the value by the fold.
 
     >>> str(Difference(3, "payments.charge", "new_state", "completed", "failed"))
     'row 3: payments.charge: new_state is completed, folded it is failed'
@@ -235,6 +246,11 @@ class Difference(NamedTuple):
     what: str
     recorded: str
     folded: str
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether a transition that is folded has no row."""
+        return self.what == "row" and self.recorded == _MISSING
 
     def __str__(self) -> str:
         where = f"row {self.row}: " if self.row else ""

@@ -68,8 +68,10 @@ class Binding:
 
     def _event(self, name: str) -> Any:
         mine = name == self.trigger.envelope.type
+        # An own event that came back before a release began to handle it: the row that published it has its body.
+        body = self.trigger.body if mine else None
         try:
-            return self._decoded(name, self.trigger.body if mine else self._payload(name))
+            return self._decoded(name, self._payload(name) if body is None else body)
         except BodyError as error:
             mended = None if mine else self._edited(name)
             if mended is not None:
