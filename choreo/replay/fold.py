@@ -99,6 +99,8 @@ class Replay:
             else each
             for each in self.differences
         ]
+        # What is newly declared acts on what is folded from then on: it owes nothing for what came before (R9).
+        self.due_answers = {step: cause for step, cause in self.due_answers.items() if step in self._logged}
         return self.differences
 
     def _event(self, entry: Entry) -> None:

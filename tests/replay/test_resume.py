@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from choreo import Permanent, Retry
+from choreo import Aborted, Context, Permanent, Retry
 from choreo.errors import ReplayError
 from choreo.participant import Participant as Declared
 from choreo.replay.resume import Resumed, resume
@@ -25,11 +25,14 @@ from tests.worker.rig import Rig
 from tests.worker.services import SECOND, Script, agency, hotel
 from tests.worker.test_deadlines import clerk
 from tests.worker.trip import (
+    FlightBooked,
+    FlightCancelled,
     FlightFull,
     HotelBooked,
     HotelCancelled,
     HotelLate,
     TripBooked,
+    TripCancelled,
     TripRequested,
 )
 
@@ -224,6 +227,48 @@ def test_what_lies_before_a_participant_s_beginning_is_not_resumed(rig: Rigs) ->
     rigged.open()
     assert differences(rigged.participant, rigged.store, "s1") == []
     assert resumed(rigged).is_idle
+
+
+def with_a_flight() -> Declared:
+    """Return the hotel of a later release, which books a flight of its own once the room is booked."""
+    made = hotel()
+
+    @made.action(fails=FlightFull)
+    def fly(event: HotelBooked, ctx: Context) -> FlightBooked:
+        return FlightBooked(event.trip)
+
+    @made.compensation(of=fly)
+    def stay(event: Aborted, done: FlightBooked, ctx: Context) -> FlightCancelled:
+        return FlightCancelled(done.trip)
+
+    return made
+
+
+def test_a_step_that_a_release_has_added_is_resumed_from_an_own_event(rig: Rigs) -> None:
+    """Its body is in the row that published it; the record that came back was not kept by the old release."""
+    rigged = rig(hotel())
+    rigged.feed(TripRequested("t"))
+    rigged.close()
+    rigged.participant = with_a_flight()
+    rigged.open()
+    assert [str(work) for work in resumed(rigged).due] == ["action hotel.fly"]
+    rigged.settle()
+    assert rigged.published() == [HotelBooked("t"), FlightBooked("t")]
+    assert rigged.letters() == []
+
+
+def test_a_step_that_a_release_has_added_owes_nothing_for_what_was_aborted_before(rig: Rigs) -> None:
+    """Nor does its saga count as damaged."""
+    rigged = rig(hotel())
+    rigged.feed(TripRequested("t"))
+    rigged.feed(TripCancelled("t"))
+    rigged.close()
+    rigged.participant = with_a_flight()
+    rigged.open()
+    before = rigged.history()
+    assert resumed(rigged).is_idle
+    rigged.settle()
+    assert rigged.history() == before
 
 
 def test_a_log_that_does_not_hold_together_is_not_acted_on(rig: Rigs) -> None:
