@@ -99,7 +99,7 @@ class Replay:
             else each
             for each in self.differences
         ]
-        # What is newly declared acts on what is folded from then on: it owes nothing for what came before (R9).
+        # What is newly declared acts on what is folded from then on, and owes nothing before (R9).
         self.due_answers = {step: cause for step, cause in self.due_answers.items() if step in self._logged}
         return self.differences
 

@@ -68,7 +68,7 @@ class Binding:
 
     def _event(self, name: str) -> Any:
         mine = name == self.trigger.envelope.type
-        # An own event that came back before a release began to handle it: the row that published it has its body.
+        # Of an own event that no handler took when it came back, the row that published it has the body.
         body = self.trigger.body if mine else None
         try:
             return self._decoded(name, self._payload(name) if body is None else body)
