@@ -189,3 +189,51 @@ def test_a_limit_that_is_reached_exits_with_three() -> None:
     assert result.exit_code == 3
     assert "CHO901" in result.stdout
     assert "inconclusive" in result.stdout
+
+
+@pytest.mark.parametrize("moved", ["# a comment\n", "\n\n\n", '"""What it is."""\n'])
+def test_a_manifest_is_up_to_date_when_only_lines_have_moved(moved: str, tmp_path: Path) -> None:
+    """A commit that touches no declaration need not write it again; one that does must."""
+    folder = project(tmp_path, good=GOOD)
+    assert execute("manifest", "good", "--output", "out", folder=folder).returncode == 0
+    project(tmp_path, good=moved + GOOD)
+    assert execute("manifest", "good", "--output", "out", "--check", folder=folder).returncode == 0
+    changed = GOOD.replace("def do(event: Started)", "def does(event: Started)")
+    project(tmp_path, good=moved + changed)
+    assert execute("manifest", "good", "--output", "out", "--check", folder=folder).returncode == 1
+
+
+def test_the_repository_is_named_where_there_are_several(tmp_path: Path) -> None:
+    """Files of one name in two repositories are told apart; those of one's own stay as they are."""
+    for name in ("one-service", "other-service"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\n')
+        text = GOOD.replace("@one.compensation(of=saga.start)\n", "")
+        if name.startswith("other"):
+            text = text.replace('"n"', '"m"').replace('"short"', '"long"').replace('("one"', '("other"')
+        project(folder, good=text)
+        written = execute("manifest", "good", "--output", str(tmp_path / "manifests"), folder=folder)
+        assert written.returncode == 0, written.stderr
+    found = execute("verify", str(tmp_path / "manifests"), "--format", "json", folder=tmp_path)
+    places = {each["where"]["place"].partition(":")[0] for each in json.loads(found.stdout)["findings"]}
+    assert places == {"one-service/good.py", "other-service/good.py"}
+    mine = execute(
+        "verify", "good", str(tmp_path / "manifests" / "other.choreo.json"), "--format", "json",
+        folder=tmp_path / "one-service",
+    )  # fmt: skip
+    places = {each["where"]["place"].partition(":")[0] for each in json.loads(mine.stdout)["findings"]}
+    assert places == {"good.py", "other-service/good.py"}
+
+
+@pytest.mark.parametrize("form", ["table", "mermaid", "dot", "json"])
+def test_the_graph_shows_deadlines(form: str) -> None:
+    """Whose they are, how long they wait, and after which event."""
+    shown = invoke("graph", "examples.travel", "--format", form).stdout
+
+    assert "agency.room_is_late" in shown
+    if form == "json":
+        (saga,) = json.loads(shown)
+        assert {each["within_ms"] for each in saga["deadlines"]} == {2_000}
+    else:
+        assert "2 s after TripRequested" in shown

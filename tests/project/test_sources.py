@@ -5,8 +5,11 @@ from __future__ import annotations
 import codecs
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,7 +19,11 @@ from choreo.manifest import Manifest
 from choreo.project.choreography import manifests_declared
 from choreo.project.manifests import manifest_from
 from choreo.project.modules import load_module
+from choreo.verify.source import module
 from tests.project.conftest import CONTRACT, TILL
+
+examining = sys.modules["choreo.verify.source.examine"]
+"""The module; the package's attribute of that name is the function."""
 
 SOURCE = '''
 import random
@@ -109,3 +116,35 @@ def test_a_source_that_changed_its_encoding_since_it_was_imported_is_one_line(fo
     (folder / f"{name}.py").write_bytes(b"# coding: latin-2000\n")
     with pytest.raises(ConfigurationError, match="can't be read"):
         list(manifests_declared([name], manifest_from))
+
+
+@pytest.mark.parametrize("count", [10, 40])
+def test_a_module_is_read_once_for_all_of_its_participants(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: its text, its syntax tree, its functions and its comments."""
+    contract, name = (f"module_{uuid4().hex[:8]}" for _ in range(2))
+    (tmp_path / f"{contract}.py").write_text(CONTRACT)
+    head = f"from choreo import Context, Participant\nfrom {contract} import Ordered, order\n"
+    body = "\n".join(
+        f'p{n} = Participant("p{n}", sagas=[order])\n@p{n}.observer\ndef look{n}(event: Ordered) -> None: ...'
+        for n in range(count)
+    )
+    (tmp_path / f"{name}.py").write_text(head + body + "\n# choreo: ignore[CHO103] for the count")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    read: Counter[str] = Counter()
+    for of, function in ((module, "_parsed"), (examining, "functions_by_line"), (examining, "suppressions")):
+        monkeypatch.setattr(of, function, _counted(getattr(of, function), read, function))
+
+    assert len(manifests_declared([name], manifest_from)) == count
+    assert read["functions_by_line"] == read["suppressions"] == 1
+    assert read["_parsed"] <= 2
+
+
+def _counted(function: Callable[..., Any], calls: Counter[str], name: str) -> Callable[..., Any]:
+    def counted(*given: Any) -> Any:
+        calls[name] += 1
+        return function(*given)
+
+    return counted

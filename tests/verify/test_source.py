@@ -376,3 +376,59 @@ def test_suppressions_are_comments_not_strings() -> None:
         (4, (), ""),
         (5, ("CHO301",), ""),
     ]
+
+
+STARS = {
+    "of the contract": ("from .contract import *", {}),
+    "of what imports it": ("from .all import *", {"all": "from .contract import Asked, Done, Failed"}),
+    "of a star": ("from .all import *", {"all": "from .contract import *"}),
+    "after another star": ("from .none import *\nfrom .contract import *", {"none": "x = 1"}),
+    "by an absolute name": ("from shop.contract import *", {}),
+    "in a condition": ("if True:\n    from .contract import *", {}),
+}
+
+
+@pytest.mark.parametrize("what", STARS)
+def test_a_star_import_is_read(what: str) -> None:
+    """What a handler returns is known, and what it should not return is found."""
+    line, others = STARS[what]
+    head = HEAD.replace("from .contract import Asked, Done, Failed", line)
+    for returned, expected in (("Done", []), ("Asked", ["CHO601", "CHO602"])):
+        body = (
+            f"@payments.action\ndef charge(event: Asked, ctx: Context) -> Done:\n    return {returned}(1)\n"
+        )
+        text = head + body
+        sources = {
+            "shop.payments": text,
+            "shop.contract": CONTRACT,
+            **{f"shop.{name}": source for name, source in others.items()},
+        }
+        subject = RegisteredHandler(
+            "payments.charge", "action", "shop.payments", text[: text.index("@pay")].count("\n") + 1, True,
+            ("shop.Done", "shop.Failed"), ("shop.Failed",),
+        )  # fmt: skip
+        found = examine({n: Source(n, f"{n}.py", each) for n, each in sources.items()}, [subject], EVENTS)
+        assert rules(list(found.remarks)) == expected
+
+
+HIDDEN = {
+    "a name with an underscore": ("_client", "__all__"),
+    "a name that __all__ leaves out": ("client", "__all__ = ['other']"),
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_a_star_gives_no_name_that_it_does_not_export(what: str) -> None:
+    """Then nothing is known of it, and nothing is said."""
+    name, listed = HIDDEN[what]
+    wire = f"import requests\n{name} = requests.Session()\nother = 1\n{listed if '=' in listed else ''}"
+    body = GOOD.format(f"{name}.post('u')")
+
+    assert look(body, head="from .wire import *", wire=wire) == []
+    assert rules(look(body, head=f"from .wire import {name}", wire=wire)) == ["CHO605"]
+
+
+def test_effects_are_followed_through_a_star() -> None:
+    wire = "import requests\ndef send(n):\n    requests.post(n)\n"
+
+    assert rules(look(GOOD.format("send(1)"), head="from .wire import *", wire=wire)) == ["CHO605"]
