@@ -27,6 +27,7 @@ def event_like(graph: SagaGraph, name: str, handler: HandlerEntry) -> str:
         event for event, (step, how) in graph.outcome.items() if how in outcomes and step != handler.step
     ]
     others = [event for event, (step, _) in graph.outcome.items() if step != handler.step]
+    alike, others = ([each for each in some if each not in handler.trigger.types] for some in (alike, others))
     return closest(name, alike, _CLOSE) or closest(name, others, _CLOSER)
 
 

@@ -21,6 +21,7 @@ from choreo.events import short_name
 from choreo.graph import SagaGraph, Step
 from choreo.manifest import HandlerEntry
 from choreo.outcome import START
+from choreo.protocol import serves
 from choreo.verify.case import Case
 from choreo.verify.code import Names
 from choreo.verify.finding import NOWHERE, Finding, at
@@ -45,7 +46,12 @@ def check(case: Case) -> Iterator[Finding]:
     for step, success in not_undone(graph):
         missing.setdefault(step.name, []).append(success)
     for name, successes in missing.items():
-        yield _finding(case, graph.steps[name], successes)
+        if not _is_ambiguous(graph.steps[name]):  # CHO202 says so
+            yield _finding(case, graph.steps[name], successes)
+
+
+def _is_ambiguous(step: Step) -> bool:
+    return any(sum(serves(undo, success) for undo in step.compensations) > 1 for success in step.successes)
 
 
 def _finding(case: Case, step: Step, successes: list[str]) -> Finding:

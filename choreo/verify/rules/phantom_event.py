@@ -19,11 +19,10 @@ from choreo.events import short_name
 from choreo.manifest import HandlerEntry
 from choreo.verify.analysis.likeness import event_like
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, enumerated, plural
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
-from choreo.verify.rules.missing_compensation import waits_for_missing_compensation
-from choreo.verify.rules.unknown_event import as_export, is_known_elsewhere
+from choreo.verify.rules.unknown_event import as_export, is_known_elsewhere, waiting_for
 
 RULE = Rule(
     "CHO102",
@@ -38,21 +37,23 @@ RULE = Rule(
 def check(case: Case) -> Iterator[Finding]:
     """Find triggers that are declared somewhere, and emitted nowhere in this saga."""
     graph = case.graph
-    for name, handlers in sorted(graph.consumers.items()):
-        if name in case.settled or not is_known_elsewhere(case, name) or elsewhere(case, name):
-            continue  # CHO101 and CHO401 say so
-        for handler in handlers:
-            if waits_for_missing_compensation(graph, handler):
-                continue
-            yield RULE.finding(
-                graph.name,
-                f"`{handler.name}` waits for {name}, which "
-                f"{'is declared as an export, and ' if name in graph.exports else ''}nothing emits",
-                at(handler),
-                why="the event is declared, but no action, compensation or deadline returns it",
-                help=as_export(case, name) if name in graph.exports else _help(case, name, handler),
-                steps=(handler.name, name),
-            )
+    names = [
+        name
+        for name in sorted(graph.consumers)
+        if name not in case.settled and is_known_elsewhere(case, name) and not elsewhere(case, name)
+    ]  # of the others CHO101 and CHO401 say so
+    for handler, events in waiting_for(case, names):
+        exported = [name for name in events if name in graph.exports]
+        yield RULE.finding(
+            graph.name,
+            f"`{handler.name}` waits for {enumerated(events)}, which "
+            f"{'is declared as an export, and ' if exported else ''}nothing emits",
+            at(handler),
+            why=f"{plural(events, 'the event is', 'the events are')} declared, and no action, compensation "
+            f"or deadline returns {plural(events, 'it', 'them')}",
+            help=as_export(case, exported[0]) if exported else _help(case, events[0], handler),
+            steps=(handler.name, *events),
+        )
 
 
 def _help(case: Case, name: str, handler: HandlerEntry) -> str:

@@ -17,7 +17,7 @@ from itertools import combinations
 
 from choreo.events import short_name
 from choreo.manifest import HandlerEntry
-from choreo.outcome import COMPENSATED, TIMED_OUT
+from choreo.outcome import COMPENSATED, SUCCEEDED, TIMED_OUT
 from choreo.protocol import Slot, Trigger
 from choreo.verify.case import Case
 from choreo.verify.finding import Finding, at
@@ -101,4 +101,6 @@ def _rivalry(case: Case, first: str, second: str) -> str:
         return f"they are two outcomes of `{one}`, which has one"
     if case.order.are_exclusive(case.graph.steps[one], case.graph.steps[other]):
         return f"a choice before them leads to `{one}` or to `{other}`"
+    if how == otherwise == SUCCEEDED and second not in case.order.possible(first):
+        return f"a choice before them leads to {short_name(first)} or to {short_name(second)}"
     return ""

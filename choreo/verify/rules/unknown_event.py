@@ -17,12 +17,13 @@ emits it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from choreo.events import short_name
+from choreo.manifest import HandlerEntry
 from choreo.verify.analysis.likeness import event_like
 from choreo.verify.case import Case
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, enumerated, plural
 from choreo.verify.properties import Property
 from choreo.verify.rule import Rule
 from choreo.verify.rules.missing_compensation import waits_for_missing_compensation
@@ -39,21 +40,35 @@ RULE = Rule(
 
 def check(case: Case) -> Iterator[Finding]:
     """Find triggers that only one participant knows."""
-    graph = case.graph
-    for name, handlers in sorted(graph.consumers.items()):
-        if name in case.settled or is_known_elsewhere(case, name):
-            continue
-        for handler in handlers:
-            if waits_for_missing_compensation(graph, handler):
-                continue
-            yield RULE.finding(
-                graph.name,
-                f"`{handler.name}` waits for {name}, which {_lack(case, name)}",
-                at(handler),
-                why="nothing emits it, so the handler is never called",
-                help=_help(case, name, event_like(graph, name, handler)),
-                steps=(handler.name, name),
-            )
+    names = (
+        name
+        for name in sorted(case.graph.consumers)
+        if name not in case.settled and not is_known_elsewhere(case, name)
+    )
+    for handler, events in waiting_for(case, names):
+        yield RULE.finding(
+            case.graph.name,
+            f"`{handler.name}` waits for {enumerated(events)}, which {_lack(case, events[0])}",
+            at(handler),
+            why=f"nothing emits {plural(events, 'it', 'them')}, so the handler is never called",
+            help="; ".join(
+                dict.fromkeys(_help(case, name, event_like(case.graph, name, handler)) for name in events)
+            ),
+            steps=(handler.name, *events),
+        )
+
+
+def waiting_for(case: Case, names: Iterable[str]) -> list[tuple[HandlerEntry, list[str]]]:
+    """Return the handlers that wait for events which nothing emits, each with these events.
+
+    One that waits for a compensation that is missing is left out: CHO201 says so.
+    """
+    found: dict[str, tuple[HandlerEntry, list[str]]] = {}
+    for name in names:
+        for handler in case.graph.consumers[name]:
+            if not waits_for_missing_compensation(case.graph, handler):
+                found.setdefault(handler.name, (handler, []))[1].append(name)
+    return list(found.values())
 
 
 def _lack(case: Case, name: str) -> str:
