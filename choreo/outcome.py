@@ -28,5 +28,8 @@ RETRIABLE: Final = "retriable"
 START: Final = "start"
 """The name of the step that starts a saga; its compensation ends the saga in ``fails``."""
 
+EXTERNAL: Final = "external"
+"""The kind of a step that an import is the success of."""
+
 CANCEL: Final = "cancel"
 """The name of the step whose success is the saga's ``aborts`` event."""

@@ -51,7 +51,7 @@ def _waits(role: Role, saga: Instance, due: dict[tuple[str, str], int]) -> Itera
     yield from own
     if saga.cancelled and not saga.started:
         yield Wait(role.contract.starts, "event")
-    elif not any(wait.why != "deadline" for wait in own) and not saga.end:
+    elif not any(wait.why != "deadline" for wait in own) and not saga.is_at_rest:
         for name in _awaited(role, saga):
             yield Wait(name, "event")
 
@@ -75,7 +75,7 @@ def _awaited(role: Role, saga: Instance) -> list[str]:
     names = [name for action in role.actions for name in _calls(saga, action)]
     contract = role.contract
     end = contract.fails if saga.rolls_back else contract.completes
-    return sorted(dict.fromkeys(names)) or [end]
+    return sorted(dict.fromkeys(names)) or ([] if saga.end else [end])
 
 
 def _calls(saga: Instance, action: Action) -> frozenset[str]:

@@ -23,7 +23,11 @@ the new state and the decisions. The worker, the simulator of the test kit and t
   fail, has failed or is compensated, a step without such successors at the saga's first failure or timeout;
   its own timeout calls the compensation too.
 - **R8 end**: the first ``completes`` or ``fails`` event ends the saga (after a failure, ``completes`` does so
-  only if a pivot has succeeded); later outcomes are void, and compensations that were called still run.
+  only if a pivot has succeeded); later outcomes are void, and compensations that were called still run. A
+  branch that an import alone calls hangs on no step, so where an import has come the rollback may go on after
+  ``fails``: failures, compensations and successes to be undone count, and the saga is failed when all is
+  undone. An import that
+  comes while the saga is rolled back calls nothing alone.
 - **R9 facts stay facts**: what a participant did is read from the rows of its saga log, never decided anew by
   the declarations of today, which act on what is folded from then on; rows of a step that is not declared any
   more are passed over.

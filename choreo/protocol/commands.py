@@ -104,7 +104,7 @@ def _fail_undone(saga: Instance, action: Action, out: list[Decision], reason: st
         steps.settle(saga, action, "failed", out, reason)
         return
     steps.move(saga, action.step, Progress("failed", reason=reason), out, reason)
-    if not saga.end:
+    if not saga.is_at_rest:
         out.append(Publish(action.step, FAILED, progress.failure))
 
 

@@ -4,8 +4,12 @@ An event whose id was folded before, with its step, outcome and type, is a dupli
 (R2). One that differs in these is another event, whose id somebody reused: it is folded, and a dead letter
 names it. So no forged record can pass for a real one that comes later. An outcome is *void*, recorded
 and dispatched to nobody, in three cases: its step already has an outcome, or, for a compensated event, is
-compensated already (R3); the saga has ended (R8); or it would complete the saga after a failure though no
-pivot has succeeded (R8).
+compensated already (R3); the saga has ended, and the event is no part of a rollback that goes on (R8); or it
+would complete the saga after a failure though no pivot has succeeded (R8).
+
+A rollback goes on after ``fails`` where an import has come: a branch that it alone calls hangs on no step,
+so the start is compensated without waiting for it. Part of it are failures, compensations, and successes
+that are still to be undone. In the same way, an import alone calls nothing once the saga is rolled back.
 
 Any other event becomes its step's outcome, for everyone alike. It may abort or end the saga (R4, R8), and is
 then dispatched: it calls compensations (R7), triggers actions, queues observers, and arms and disarms
@@ -19,7 +23,16 @@ operator says which is right: the saga is in quarantine (R10).
 from __future__ import annotations
 
 from choreo.envelope import Envelope, is_keyed_by_id
-from choreo.outcome import COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT
+from choreo.outcome import (
+    COMPENSATABLE,
+    COMPENSATED,
+    EXTERNAL,
+    FAILED,
+    PIVOT,
+    START,
+    SUCCEEDED,
+    TIMED_OUT,
+)
 from choreo.protocol import steps
 from choreo.protocol.decisions import (
     FOREIGN_OUTCOME,
@@ -33,7 +46,7 @@ from choreo.protocol.decisions import (
     Unowned,
 )
 from choreo.protocol.instance import Instance, Progress, UnownedOutcome
-from choreo.protocol.role import Contract, Role
+from choreo.protocol.role import Action, Contract, Role
 
 _HINT = (
     "this store never produced it. Requeue it if this participant did publish it, as where the database was "
@@ -59,6 +72,11 @@ def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision])
         saga.seen[event.id, said] = said
         _fold_new(role, saga, event, out)
         out.append(Bury("event", event.step, f"{REUSED_ID}: {_REUSED}"))
+
+
+def pass_over(saga: Instance, event: Envelope) -> None:
+    """Keep the id of an event that its row says is void, without folding it (R9)."""
+    saga.seen[event.id] = hash((event.step, event.outcome, event.type))
 
 
 def _fold_new(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
@@ -91,9 +109,15 @@ def _react(
         if saga.end or (saga.aborted and not was_aborted):  # after the calls: a refused step answers once
             steps.refuse_waiting(role, saga, out)
         for action in role.triggered_by.get(event.type, ()):
-            steps.trigger(role, saga, action, out)
+            if event.kind != EXTERNAL or not _comes_in_vain(saga, event, action):
+                steps.trigger(role, saga, action, out)
     _queue_observers(role, saga, event, out)
     _arm(role, saga, event, out)
+
+
+def _comes_in_vain(saga: Instance, event: Envelope, action: Action) -> bool:
+    """Whether an import comes while the saga is rolled back, to a step that it alone calls (R8)."""
+    return saga.rolls_back and action.trigger.satisfied({event.type})
 
 
 def _is_another_clients(role: Role, saga: Instance, event: Envelope) -> bool:
@@ -117,11 +141,21 @@ def _is_ours(saga: Instance, role: Role, event: Envelope) -> bool:
 
 
 def _counts(role: Role, saga: Instance, event: Envelope) -> bool:
-    if saga.end:
+    if saga.end and not (saga.end == "failed" and saga.imported and _unwinds(role.contract, event)):
         return False
     if event.outcome == COMPENSATED:
         return event.step not in saga.compensated
     return event.step not in saga.outcomes
+
+
+def _unwinds(contract: Contract, event: Envelope) -> bool:
+    """Whether an event that comes after ``fails`` is a part of a rollback that is still under way (R8).
+
+    A branch that an import alone calls hangs on no step, so the start doesn't wait until it is undone.
+    """
+    if event.outcome == SUCCEEDED:
+        return event.kind == COMPENSATABLE and event.type != contract.completes
+    return event.outcome != TIMED_OUT
 
 
 def _record(role: Role, saga: Instance, event: Envelope) -> bool:
@@ -132,8 +166,10 @@ def _record(role: Role, saga: Instance, event: Envelope) -> bool:
         saga.outcomes[event.step] = event.outcome
     if event.outcome in (FAILED, TIMED_OUT) and not saga.failing:
         saga.failing, saga.failing_outcome = event.step, event.outcome
-    if event.kind == PIVOT and event.outcome == SUCCEEDED:
-        saga.pivoted = True
+    if event.kind != COMPENSATABLE and event.outcome == SUCCEEDED:
+        saga.lasting.add(event.step)
+        saga.pivoted = saga.pivoted or event.kind == PIVOT
+        saga.imported = saga.imported or event.kind == EXTERNAL
     if event.step == START and event.outcome == SUCCEEDED:
         saga.started, saga.version = True, event.saga_version
         saga.keyed_by_id = saga.keyed_by_id or is_keyed_by_id(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from choreo.outcome import Outcome, SagaState, StepState
+from choreo.outcome import SUCCEEDED, Outcome, SagaState, StepState
 
 Activity = Literal["idle", "queued", "running", "waiting", "dead"]
 """The activity of a step within its state.
@@ -59,8 +59,9 @@ class Instance:
 
     ``seen`` maps the ids of folded events to a hash of step, outcome and type; where an id came again with
     others, it has an entry with both. ``types`` are the event types that counted, ``outcomes`` the first
-    outcome of each step, ``failing`` the step of the first failed or timed_out outcome, ``end`` the state in
-    which the saga ended.
+    outcome of each step, ``failing`` the step of the first failed or timed_out outcome, ``end`` the end that
+    came first, ``lasting`` the steps that have succeeded and that nothing undoes, ``imported`` whether an
+    event has come from outside.
     ``pruned``: only the end is known, so every event is treated as a duplicate. ``unowned`` are outcomes of
     own steps that this participant never published: while there are any, the saga is in quarantine.
     ``keyed_by_id``: the participant derives the ids of the saga's events from its id alone, without its type,
@@ -75,7 +76,9 @@ class Instance:
         "end",
         "failing",
         "failing_outcome",
+        "imported",
         "keyed_by_id",
+        "lasting",
         "observers",
         "outcomes",
         "pivoted",
@@ -94,6 +97,7 @@ class Instance:
         self.started = False
         self.cancelled = False
         self.pivoted = False
+        self.imported = False
         self.pruned = False
         self.failing = ""
         self.failing_outcome = ""
@@ -102,6 +106,7 @@ class Instance:
         self.types: set[str] = set()
         self.outcomes: dict[str, str] = {}
         self.compensated: set[str] = set()
+        self.lasting: set[str] = set()
         self.steps: dict[str, Progress] = {}
         self.observers: dict[str, tuple[str, ...]] = {}
         self.deadlines: dict[str, str] = {}
@@ -115,6 +120,7 @@ class Instance:
         twin.started = self.started
         twin.cancelled = self.cancelled
         twin.pivoted = self.pivoted
+        twin.imported = self.imported
         twin.pruned = self.pruned
         twin.failing = self.failing
         twin.failing_outcome = self.failing_outcome
@@ -123,6 +129,7 @@ class Instance:
         twin.types = self.types.copy()
         twin.outcomes = self.outcomes.copy()
         twin.compensated = self.compensated.copy()
+        twin.lasting = self.lasting.copy()
         twin.steps = self.steps.copy()
         twin.observers = self.observers.copy()
         twin.deadlines = self.deadlines.copy()
@@ -136,6 +143,7 @@ class Instance:
             self.started,
             self.cancelled,
             self.pivoted,
+            self.imported,
             self.pruned,
             self.failing,
             self.failing_outcome,
@@ -144,6 +152,7 @@ class Instance:
             frozenset(self.types),
             frozenset(self.outcomes.items()),
             frozenset(self.compensated),
+            frozenset(self.lasting),
             frozenset(self.steps.items()),
             frozenset(self.observers.items()),
             frozenset(self.deadlines.items()),
@@ -173,10 +182,24 @@ class Instance:
     def state(self) -> SagaState:
         """The state of the saga."""
         if self.end:
-            return self.end
+            return self.end if self.is_at_rest else "compensating"
         if self.rolls_back:
             return "compensating"
         return "pending" if len(self.outcomes) > 1 else "started"
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the saga has ended, and nothing in a branch of an import is still to be undone (R8)."""
+        return bool(self.end) and not (self.end == "failed" and self.imported and self._done())
+
+    def rest(self) -> None:
+        """Take a saga that has failed as one in which nothing is to be undone, as its rows say (R9)."""
+        self.lasting |= self._done()
+
+    def _done(self) -> set[str]:
+        """Return the steps that have succeeded and are to be undone."""
+        settled = self.compensated | self.lasting
+        return {step for step, outcome in self.outcomes.items() if outcome == SUCCEEDED} - settled
 
     def id_type(self, saga_type: str) -> str:
         """Return the saga type from which ids are derived, empty where they are derived without one."""

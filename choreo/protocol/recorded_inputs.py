@@ -13,10 +13,12 @@ from choreo.outcome import SUCCEEDED
 from choreo.protocol import (
     Begin,
     Buried,
+    Decision,
     Deferred,
     Discarded,
     Due,
     Ended,
+    Ignored,
     Input,
     Instance,
     Observed,
@@ -26,6 +28,7 @@ from choreo.protocol import (
     Role,
     fold_into,
 )
+from choreo.protocol.events import pass_over
 from choreo.protocol.instance import PENDING
 from choreo.records import Entry
 
@@ -105,6 +108,21 @@ def shows_keyed_by_id(role: Role, entries: Iterable[Entry]) -> bool:
     return False
 
 
+def fold_row(role: Role, saga: Instance, entry: Entry) -> list[Decision]:
+    """Fold the input that a row records, and return the decisions.
+
+    What the row says of the saga's end is a fact, too: an earlier choreo took a saga that had failed as one
+    at rest, whatever came later (R9).
+    """
+    if saga.end == "failed" and entry.note == "void":
+        pass_over(saga, envelope_of(entry))
+        return [Ignored("void")]
+    decisions = fold_into(role, saga, input_of(entry))
+    if saga.end == "failed" and entry.saga_state == "failed":
+        saga.rest()
+    return decisions
+
+
 def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
     """Return the saga that its rows of the saga log fold to.
 
@@ -119,7 +137,7 @@ def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
             continue
         before = dict(saga.steps)
         if first.input:
-            fold_into(role, saga, input_of(first))
+            fold_row(role, saga, first)
         if saga.steps != before or any(row.old_state != row.new_state for row in rows):
             _keep_facts(role, saga, before, rows)
     return saga

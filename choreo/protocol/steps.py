@@ -58,9 +58,9 @@ def refuse(saga: Instance, action: Action, out: list[Decision]) -> None:
 def answer(saga: Instance, action: Action, out: list[Decision], reason: str) -> None:
     """Publish that a step did nothing: its failure, or its compensated event where a failure is void (R5).
 
-    Nothing is published after the end of the saga, where every outcome is void.
+    Nothing is published after the end of the saga, where nobody waits for it, unless it is still rolled back.
     """
-    if saga.end:
+    if saga.is_at_rest:
         return
     if saga.outcomes.get(action.step) == TIMED_OUT:
         out.append(

@@ -20,10 +20,9 @@ from choreo.protocol import (
     Queue,
     Role,
     Unowned,
-    fold_into,
     steps,
 )
-from choreo.protocol.recorded_inputs import input_of
+from choreo.protocol.recorded_inputs import fold_row
 from choreo.records import Entry
 
 _MISSING = "missing"
@@ -159,7 +158,7 @@ class Replay:
 
     def _fold(self, entry: Entry) -> list[Decision]:
         try:
-            return fold_into(self.role, self.saga, input_of(entry))
+            return fold_row(self.role, self.saga, entry)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ReplayError(
                 f"row {self.rows} of saga {entry.saga_id} can't be folded: {entry.input} of {entry.step}",

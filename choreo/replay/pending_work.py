@@ -54,7 +54,7 @@ def work_of(replay: Replay) -> Iterator[Work]:
         if state == "armed":
             yield Work("deadline", name, replay.causes.get(("deadline", name), ""))
     for step, event_id in replay.due_answers.items():
-        if not saga.end and saga.step(step).activity != "dead":
+        if not saga.is_at_rest and saga.step(step).activity != "dead":
             yield Work("answer", step, event_id)
 
 

@@ -20,6 +20,7 @@ from choreo.records import Record
 from choreo.retry import Retry
 from choreo.saga import Saga
 from choreo.testing.fakes import by_name, fake_event
+from choreo.testing.history import SagaHistory
 from choreo.testing.process import Process
 from choreo.testing.simulation import Simulation
 from choreo.verify.engine.run_file import RunEvent, RunFile
@@ -201,9 +202,7 @@ class CounterexampleReplay(Simulation):
         )
 
     def _end(self) -> str:
-        histories = (process.store.history(SAGA_ID) for process in self.processes.values())
-        states = {entries[-1].saga_state for entries in histories if entries}
-        return next(iter(states)) if len(states) == 1 and states <= {"completed", "failed"} else ""
+        return SagaHistory(self._saga, map(read, self.broker.records(self._saga.topic))).end
 
     # For the handlers
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 
 from choreo.envelope import Envelope
 from choreo.events import event_name
-from choreo.outcome import COMPENSATED, FAILED, PIVOT, SUCCEEDED, TIMED_OUT
+from choreo.outcome import COMPENSATABLE, COMPENSATED, EXTERNAL, FAILED, PIVOT, SUCCEEDED, TIMED_OUT
 from choreo.saga import Saga
 
 
 class SagaHistory:
     """One saga in the order of its topic: the first outcome of each step counts, and so does the first end.
+
+    After ``fails`` only what belongs to a rollback counts, and only where an import has come.
 
     ``counted`` are the events that count, ``outcomes`` the first outcome of each step, ``compensated`` the
     confirmed compensations by step; ``end`` is ``"completed"``, ``"failed"`` or empty.
@@ -52,7 +54,10 @@ class SagaHistory:
         return step in self.outcomes and self.outcomes[step].outcome == TIMED_OUT
 
     def _read(self, envelope: Envelope) -> None:
-        if self.end or any(envelope.id == each.id for each in self.counted):
+        if any(envelope.id == each.id for each in self.counted):
+            return
+        completes = envelope.type == event_name(self.saga.completes)
+        if self.end and (self.end == "completed" or completes or not self._goes_on_with(envelope)):
             return
         known = self.compensated if envelope.outcome == COMPENSATED else self.outcomes
         if envelope.step in known:
@@ -61,10 +66,15 @@ class SagaHistory:
         self._is_failing = self._is_failing or envelope.outcome in (FAILED, TIMED_OUT)
         if envelope.kind == PIVOT and envelope.outcome == SUCCEEDED:
             self._is_past_pivot = True
-        if envelope.type == event_name(self.saga.completes):
+        if completes:
             if self._is_failing and not self._is_past_pivot:
                 return
             self.end = "completed"
         if envelope.type == event_name(self.saga.fails):
             self.end = "failed"
         self.counted.append(envelope)
+
+    def _goes_on_with(self, envelope: Envelope) -> bool:
+        undone_later = envelope.outcome == SUCCEEDED and envelope.kind == COMPENSATABLE
+        has_import = any(each.kind == EXTERNAL for each in self.counted)
+        return has_import and (undone_later or envelope.outcome in (FAILED, COMPENSATED))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from choreo.graph import Choreography, choreography_of
-from choreo.manifest import Emission, HandlerEntry, Manifest, SagaEntry
+from choreo.manifest import Emission, ExternalEntry, HandlerEntry, Manifest, SagaEntry
 from choreo.outcome import COMPENSATABLE, START
 from choreo.protocol import Trigger
 from tests.protocol.sagas import CANCELLED, COMPLETES, FAILS, ORDERS, STARTED, Saga, Step
@@ -21,9 +21,18 @@ def manifests_of(saga: Saga, *, derived: bool = False, cancellable: bool = False
     """Return a manifest for the participant that starts the saga, and one for each step."""
     contract = SagaEntry(saga.name, saga.name, 1, STARTED, COMPLETES, FAILS, CANCELLED if cancellable else "")
     return [
-        Manifest(participant, (contract,), tuple(_derived(each) if derived else each for each in handlers))
+        Manifest(
+            participant,
+            (contract,),
+            tuple(_derived(each) if derived else each for each in handlers),
+            external=_imports(saga) if participant == ORDERS else (),
+        )
         for participant, handlers in _handlers(saga).items()
     ]
+
+
+def _imports(saga: Saga) -> tuple[ExternalEntry, ...]:
+    return tuple(ExternalEntry(name, saga.name, "outside", "import") for name in saga.imports)
 
 
 def _derived(handler: HandlerEntry) -> HandlerEntry:

@@ -76,6 +76,7 @@ class World(NamedTuple):
     undone: frozenset[str] = frozenset()
     published: frozenset[str] = frozenset()
     begun: bool = False
+    imports: frozenset[str] = frozenset()
 
     def at(self, place: int, **changes: Any) -> World:
         members = list(self.members)
@@ -136,7 +137,7 @@ class Machine:
         self._emitter = {event.type: event.step for event in saga.events.values()}
 
     def start(self, budget: Budget) -> World:
-        return World(tuple(Member() for _ in self.roles), budget)
+        return World(tuple(Member() for _ in self.roles), budget, imports=frozenset(self.saga.imports))
 
     def knows(self, world: World, place: int) -> Instance:
         return self.instances[world.members[place].instance]
@@ -175,6 +176,8 @@ class Machine:
             yield Move("begin", 0, Ended(START, SUCCEEDED, STARTED))
         if world.budget.cancellations:
             yield Move("cancel", 0)
+        if STARTED in world.log:
+            yield from (Move("import", 0, name) for name in sorted(world.imports))
 
     def _tasks(self, world: World, place: int, member: Member) -> Iterator[Move]:
         if world.budget.deadlines:
@@ -229,7 +232,7 @@ class Machine:
             case "read":
                 event = self.saga.events[world.log[member.position]]
                 return self._fold_at(world.at(place, position=member.position + 1), place, event)
-            case "publish" | "publish and forget" | "cancel":
+            case "publish" | "publish and forget" | "cancel" | "import":
                 return self._append(world, move)
             case "begin":
                 world = world._replace(begun=True, done=world.done | {Done(START, frozenset())})
@@ -246,8 +249,10 @@ class Machine:
         return self._fold_at(world, place, move.item)
 
     def _append(self, world: World, move: Move) -> World:
-        """Let the log grow: by what waits in an outbox, or by a cancellation."""
+        """Let the log grow: by what waits in an outbox, by a cancellation, or by an import."""
         place, member = move.place, world.members[move.place]
+        if move.what == "import":
+            return world._replace(log=(*world.log, move.item), imports=world.imports - {move.item})
         if move.what == "cancel":
             return world._replace(log=(*world.log, CANCELLED), budget=world.budget.without("cancellations"))
         world = world._replace(log=(*world.log, member.outbox[0]))
@@ -426,6 +431,7 @@ class Machine:
         else:
             partial = {step.name for step in self.saga.steps if step.partial}
             require(world.undone <= partial, f"one-end: {world.undone} is undone and the saga completes")
+        require(views[0].state == views[0].end, f"the saga has ended, and is {views[0].state}")
         return views[0].end
 
     def _check_agreement(self, views: list[Instance]) -> None:
@@ -449,16 +455,27 @@ class Machine:
         """R5: an answer is owed exactly when a step was triggered."""
         for step, saga in zip(self.saga.steps, views[1:], strict=True):
             published = {step.failure, *step.answers, *step.results} & world.published
-            half = saga.aborted and step.can_fail and step.on.touched(saga.types)
-            triggered = half or step.on.satisfied(saga.types)
+            came = saga.types - self._late_imports(world)
+            half = saga.aborted and step.can_fail and step.on.touched(came)
+            triggered = half or step.on.satisfied(came)
             if saga.step(step.name) == Progress():
                 require(not triggered or saga.end == "completed", f"R5: {step.name} never answers")
                 require(not published, f"R5: {step.name} publishes {published} and was never triggered")
-            elif saga.end == "failed":
+            elif saga.end == "failed" and triggered and not step.on.types <= {*self.saga.imports}:
                 require(published, f"R5: {step.name} was triggered and publishes nothing")
                 timed_out = saga.outcomes.get(step.name) == TIMED_OUT
                 if timed_out:
                     require(step.name in saga.compensated, f"R5: {step.name} is late and never confirms")
+
+    def _late_imports(self, world: World) -> set[str]:
+        """Return the imports that came when the saga was rolled back: they call nothing."""
+        came: list[str] = []
+        for name in world.log:
+            event = self.saga.events[name]
+            if event.outcome in (FAILED, TIMED_OUT) or name == CANCELLED:
+                break
+            came.append(name)
+        return {*self.saga.imports}.difference(came)
 
 
 @dataclass

@@ -72,11 +72,15 @@ class Watch:
 
 @dataclass(frozen=True)
 class Saga:
-    """A saga whose step results are its events; `COMPLETES` is the result of one of its steps."""
+    """A saga whose step results are its events; `COMPLETES` is the result of one of its steps.
+
+    ``imports`` are events from outside, each of which comes once.
+    """
 
     name: str
     steps: tuple[Step, ...]
     watches: tuple[Watch, ...] = ()
+    imports: tuple[str, ...] = ()
 
     def with_watch(self, of: str, far: bool = False) -> Saga:
         return replace(self, watches=(*self.watches, Watch(of, far)))
@@ -128,6 +132,7 @@ class Saga:
             _envelope(ORDERS, START, "start", SUCCEEDED, STARTED),
             _envelope(ORDERS, START, "start", COMPENSATED, FAILS),
             _envelope(ORDERS, CANCEL, "cancellation", SUCCEEDED, CANCELLED),
+            *(_envelope(ORDERS, f"{ORDERS}.{name}", "external", SUCCEEDED, name) for name in self.imports),
         ]
         for step in self.steps:
             outcomes: list[tuple[Outcome, str]] = [(SUCCEEDED, name) for name in step.results]
@@ -216,3 +221,26 @@ CHOICE_INTO_JOINS = Saga(
     ),
 )
 """One of two joins never fills: it must answer for B all the same when the saga is aborted."""
+
+IMPORT_IN_JOIN = Saga(
+    "import-in-join",
+    (step(A, STARTED), last(B, Trigger.all_of(Trigger.of("ADone"), Trigger.of("X")))),
+    imports=("X",),
+)
+IMPORT_BRANCH = Saga(
+    "import-branch",
+    (step(A, STARTED), step(B, "X"), last(C, Trigger.all_of(Trigger.of("ADone"), Trigger.of("BDone")))),
+    imports=("X",),
+)
+"""Nothing but the import calls B, and C waits for it."""
+IMPORT_ROW = Saga(
+    "import-row",
+    (
+        step(A, STARTED),
+        step(B, "X"),
+        step(C, "BDone"),
+        last("D", Trigger.all_of(Trigger.of("ADone"), Trigger.of("CDone")), PIVOT),
+    ),
+    imports=("X",),
+)
+IMPORT_LEAF = Saga("import-leaf", (step(A, STARTED), step(L, "X"), last(C, "ADone")), imports=("X",))

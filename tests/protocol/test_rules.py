@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from choreo.envelope import Envelope, event_id
-from choreo.outcome import CANCEL, COMPENSATED, FAILED, PIVOT, RETRIABLE, START, SUCCEEDED, TIMED_OUT
+from choreo.outcome import (
+    CANCEL,
+    COMPENSATED,
+    EXTERNAL,
+    FAILED,
+    PIVOT,
+    RETRIABLE,
+    START,
+    SUCCEEDED,
+    TIMED_OUT,
+)
 from choreo.protocol import (
     Action,
     Answer,
@@ -41,6 +51,8 @@ from choreo.protocol import (
     Unowned,
     fold,
 )
+from choreo.protocol.recorded_inputs import rebuild
+from choreo.records import Entry
 
 CONTRACT = Contract("order", "OrderCreated", "OrderFulfilled", "OrderFailed", "OrderCancelled")
 PAY = Action(
@@ -211,6 +223,43 @@ def test_r4_an_owner_that_knows_of_the_end_refuses_what_came_before_it() -> None
     """It folded to the high watermark first: the queued step ends there, and nobody is folded."""
     folded = Folded(role(), START_EVENT, RESERVED)
     assert folded.fold(FAILED_END) == [Drop("action", "pay"), Moved("pay", "pending", "refused")]
+
+
+def test_r8_a_rollback_goes_on_after_the_end_until_all_is_undone() -> None:
+    """Where an import has come: its step gets its answer, and the saga is failed once it has confirmed."""
+    folded = Folded(role(), START_EVENT, event("desk.X", SUCCEEDED, "X", EXTERNAL), RESERVED)
+    dropped, moved, answer = folded.fold(FAILED_END)
+    assert (dropped, moved) == (Drop("action", "pay"), Moved("pay", "pending", "refused"))
+    assert isinstance(answer, Answer)
+    assert (answer.step, answer.outcome, folded.saga.state) == ("pay", FAILED, "compensating")
+    folded.fold(event("reserve", COMPENSATED, "ReserveUndone"))
+    assert folded.saga.state == "failed"
+
+
+def test_r8_what_an_import_alone_calls_is_not_called_in_a_rollback() -> None:
+    """Before it, the import calls its step; after the first failure nobody would wait for the answer."""
+    imported = event("desk.X", SUCCEEDED, "Reserved", EXTERNAL)
+    assert Folded(role(), START_EVENT).fold(imported) == [Queue("action", "pay")]
+    assert Folded(role(), START_EVENT, SHIP_FAILED).fold(imported) == []
+
+
+def test_r9_a_saga_that_an_earlier_choreo_took_as_ended_stays_so() -> None:
+    """Its rows say that it had failed, and that what came later was void."""
+    imported = event("desk.X", SUCCEEDED, "X", EXTERNAL)
+    rows = [_row(START_EVENT, "started"), _row(imported, "pending"), _row(RESERVED, "pending")]
+    rows.append(_row(FAILED_END, "failed"))
+    rows.append(_row(event("ship", SUCCEEDED, "Shipped"), "failed")._replace(note="void"))
+    saga = rebuild(role(), rows)
+    assert (saga.state, "ship" in saga.outcomes) == ("failed", False)
+
+
+def _row(event: Envelope, state: str) -> Entry:
+    return Entry(
+        *("s-1", "order", 1, state, 0, "event", event.step, "pending", "completed", event.id, event.type),
+        event.outcome,
+        event.kind,
+        event.source,
+    )
 
 
 def test_r4_who_joins_does_not_run_a_retriable_step_of_a_saga_that_ended() -> None:
