@@ -55,7 +55,8 @@ class Plan(NamedTuple):
 
     def opened(self, chooser: Chooser) -> Harness:
         """Return a new harness of the participants."""
-        return Harness(self.participants, chooser=chooser, budget=self.budget, reduces=self.reduces)
+        options = {"chooser": chooser, "budget": self.budget, "reduces": self.reduces}
+        return Harness(self.participants, imports=True, **options)  # type: ignore[arg-type]
 
     def play(self, harness: Harness, has_time: Callable[[], bool] = lambda: True) -> list[str]:
         """Start sagas, run and check them; return the state of each."""
@@ -93,7 +94,8 @@ def explore(
 
     ``begin`` starts sagas, and may take the harness; ``budget`` is the number of faults, which may occur at
     every moment, by default none. All interleavings up to ``limit`` states are visited, but only one of those
-    that differ in the order of independent moves. For a large saga, ``seeds`` is a number of random runs
+    that differ in the order of independent moves. What the participants import comes by itself, once in each
+    saga, at every moment after its start. For a large saga, ``seeds`` is a number of random runs
     instead, beginning with the seed ``first_seed``. ``invariant`` is that of the service, as for
     `choreo.testing.failure_matrix`.
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from choreo.testing.awaited_imports import AwaitedImports
 from choreo.testing.faults import Fault
 from choreo.testing.process import Process, World
+
+_IMPORTS = "imports "
 
 
 class Move(NamedTuple):
@@ -17,6 +20,11 @@ class Move(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.who}: {self.what}" if self.who else self.what
+
+    @property
+    def imported(self) -> str:
+        """The event that comes from outside, empty for any other move."""
+        return self.what.removeprefix(_IMPORTS) if self.what.startswith(_IMPORTS) else ""
 
 
 TIME = Move("time passes")
@@ -50,10 +58,13 @@ class Moves:
     """The possible moves of one simulation, which it does not change.
 
     Where it ``reduces``, a participant that can only read does so before any other move, since reading
-    commutes with the moves of the others.
+    commutes with the moves of the others. ``imports`` are the events that come from outside, where they do.
     """
 
-    def __init__(self, world: World, faults: Sequence[Fault], reduces: bool) -> None:
+    def __init__(
+        self, world: World, faults: Sequence[Fault], reduces: bool, imports: AwaitedImports | None = None
+    ) -> None:
+        self._imports = imports
         self._processes = world.processes
         self._world = world
         self._faults = faults
@@ -65,7 +76,7 @@ class Moves:
         moves = [Move("delivers", process.name) for process in processes if self._may_deliver(process)]
         moves += [Move("calls", process.name) for process in processes if self._may_call(process)]
         moves += [Move("turns", process.name) for process in processes if process.is_ready]
-        return moves
+        return [*moves, *self._awaited()]
 
     def choice(self, moves: Sequence[Move], left: Budget) -> list[Move]:
         """Return the moves to choose from: all of those possible now, or only one, and the faults."""
@@ -76,11 +87,16 @@ class Moves:
         times = (process.wakes_at for process in self._processes.values())
         return min((time for time in times if time is not None), default=None)
 
+    def _awaited(self) -> list[Move]:
+        names = self._imports.names() if self._imports else ()
+        return [Move(f"{_IMPORTS}{name}", participant) for name, participant in names]
+
     def _alone(self, moves: Sequence[Move], left: Budget) -> list[Move]:
         """Return a move that commutes with all others, so that no other need be tried before it."""
         if not self._reduces or left.crashes or (left.leaps and self.next_time() is not None):
             return []
-        turns = (move for move in moves if move.what == "turns")
+        importing = {move.who for move in moves if move.imported}
+        turns = (move for move in moves if move.what == "turns" and move.who not in importing)
         first = next((move for move in turns if self._only_reads(self._processes[move.who])), None)
         return [first] if first else []
 

@@ -14,6 +14,7 @@ from choreo.errors import Permanent
 from choreo.graph import derive
 from choreo.participant import Handler, Participant
 from choreo.records import Record
+from choreo.testing.awaited_imports import AwaitedImports
 from choreo.testing.broker import MemoryBroker
 from choreo.testing.effects import Effects
 from choreo.testing.faults import Fault
@@ -49,7 +50,8 @@ class Simulation:
     ``faults`` strike their handlers; ``budget`` is the number of other faults, which ``chooser`` chooses.
     ``called`` are the names of the handlers called so far. ``folder`` keeps the databases in files. It is not
     thread-safe, and must be closed (`close`). Where it ``reduces``, a participant that can only read does so
-    before any other move. Source: Zhou et al., *FoundationDB* (SIGMOD 2021), section 4, "Simulation testing".
+    before any other move. With ``imports``, events from outside come by themselves. Source: Zhou et al.,
+    *FoundationDB* (SIGMOD 2021), section 4, "Simulation testing".
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Simulation:
         partitions: int = 1,
         most_moves: int = 20_000,
         reduces: bool = False,
+        imports: bool = False,
     ) -> None:
         self.choices = Recording(chooser or Calm())
         self.clock = VirtualClock()
@@ -75,7 +78,8 @@ class Simulation:
         self.effects: dict[str, Effects] = {}
         self._left = budget
         self._most_moves = most_moves
-        self._possible = Moves(self.world, self.faults, reduces)
+        self._imports = AwaitedImports(self.world) if imports else None
+        self._possible = Moves(self.world, self.faults, reduces, self._imports)
         self._past: dict[str, int] = {each.name: 0 for each in participants}
         self._log_so_far = 0
         self._count = 0
@@ -169,6 +173,8 @@ class Simulation:
             if fault.target.name == handler.name:
                 fault.before(self.processes[name])
                 instead = fault.instead(given) or instead
+        if _leaves_nothing(handler):
+            self._fail_by_choice(handler)
         return instead
 
     def _after(self, name: str, handler: Handler) -> Any:
@@ -177,8 +183,8 @@ class Simulation:
         for fault in self.faults:
             if fault.target.name == handler.name:
                 waits = fault.after(self.processes[name]) or waits
-        if self._fails_by_choice(handler):
-            raise Permanent("the test lets it fail, by choice")
+        if not _leaves_nothing(handler):
+            self._fail_by_choice(handler)
         return waits
 
     def _next(self, before: int | None) -> Move | None:
@@ -192,6 +198,10 @@ class Simulation:
         return None if time is None or (before is not None and time > before) else TIME
 
     def _make(self, move: Move) -> None:
+        if move.imported and self._imports:
+            self._imports.bring(move.imported, move.who)
+            self._remember(move.who, move.what)
+            return
         match move.what:
             case "time passes":
                 self._pass_time()
@@ -273,12 +283,16 @@ class Simulation:
         """Return a saga id, the same one in every run."""
         return str(UUID(int=self._ids.getrandbits(128), version=4))
 
-    def _fails_by_choice(self, handler: Handler) -> bool:
-        """Whether a handler fails now, by choice, within the budget."""
+    def _fail_by_choice(self, handler: Handler) -> None:
+        """Let a handler fail now, by choice, within the budget."""
         if not self._left.failures or handler.task != "action" or handler.kind == "retriable":
-            return False
-        if not self.choices.choose([Move("succeeds", handler.name), Move("fails", handler.name)]):
-            return False
-        self._left = self._left.without("failures")
-        self.moves.append(f"{handler.name} fails")
-        return True
+            return
+        if self.choices.choose([Move("succeeds", handler.name), Move("fails", handler.name)]):
+            self._left = self._left.without("failures")
+            self.moves.append(f"{handler.name} fails")
+            raise Permanent("the test lets it fail, by choice")
+
+
+def _leaves_nothing(handler: Handler) -> bool:
+    """Whether a failed call has had no effect (``partial=False``): no transaction would undo it."""
+    return handler.is_outside and not handler.partial
