@@ -8,7 +8,7 @@ JOBS ?= 3
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage fuzz kills resumes whatif simulate faults soak house walk clean
+.PHONY: help demo test check bench coverage proof fuzz kills resumes whatif simulate faults soak house walk clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,8 +52,13 @@ soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills,
 simulate: $(READY) ## the examples in memory, on 10,000 random schedules with random trouble (SEEDS=…)
 	$(BIN)/python -m tests.programs.simulate $(SEEDS)
 
+CHOREOGRAPHIES ?= 100000
+FIRST ?= 0
+proof: $(READY) ## `choreo verify` against a naive search and random runs, on random sagas (CHOREOGRAPHIES=100000 FIRST=0)
+	JOBS=$(JOBS) $(BIN)/python -m tests.programs.proof $(CHOREOGRAPHIES) $(FIRST)
+
 fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mutants, crashes, damaged records
-	JOBS=$(JOBS) $(BIN)/python -m tests.programs.naive 10000
+	JOBS=$(JOBS) $(BIN)/python -m tests.programs.proof 10000
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -s tests/verify/test_mutants.py
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/verify/test_oracles.py tests/verify/test_simulate.py tests/avro tests/programs/fuzz tests/kafka/test_cloudevents.py \
 	  tests/scenarios/test_nth_operation.py tests/scenarios/test_crashes.py tests/scenarios/test_travel.py tests/scenarios/test_bad_input.py

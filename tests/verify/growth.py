@@ -12,6 +12,19 @@ from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, START
 from choreo.protocol import Trigger
 from tests.verify.choreography_text import CANCELLED, COMPLETED, FAILED, MINUTE_MS, SAGA, STARTED, manifests
 
+_FORMS = (
+    "step",
+    "sequence",
+    "sequence",
+    "fork",
+    "leaf",
+    "choice",
+    "bypass",
+    "merge",
+    "shortcut",
+    "outside",
+)
+
 
 @dataclass
 class Plan:
@@ -37,6 +50,7 @@ class Grown:
 
     chance: random.Random
     participants: list[str]
+    sound: bool = False
     plans: list[Plan] = field(default_factory=list)
     imports: list[tuple[str, str]] = field(default_factory=list)
     handlers: list[HandlerEntry] = field(default_factory=list)
@@ -52,14 +66,14 @@ class Grown:
         plan = Plan(f"{self.chance.choice(self.participants)}.s{number}", on, tuple(done))
         plan.failures = (f"g.S{number}Failed",) + ((f"g.S{number}Bad",) if self.chance.random() < 0.1 else ())
         if self.chance.random() < 0.2:
-            plan.runs, plan.partial = "coroutine", successes == 1 or self.chance.random() < 0.3
+            plan.runs = "coroutine"
+            plan.partial = successes == 1 or (self.chance.random() < 0.3 and not self.sound)
         self.plans.append(plan)
         return plan
 
     def block(self, on: Trigger, room: int) -> Trigger:
         """Grow at most ``room`` steps that begin with ``on``; give the condition that they are through."""
-        forms = ["step", "sequence", "sequence", "fork", "leaf", "choice", "bypass", "merge", "shortcut"]
-        form = self.chance.choice(forms) if room > 1 else "step"
+        form = self.chance.choice(_FORMS) if room > 1 else "step"
         half = room // 2
         if form == "sequence":
             return self.block(self.block(on, half), room - half)
@@ -75,6 +89,8 @@ class Grown:
             return self.block(on, room - 1)
         if form in ("choice", "bypass"):
             return self._choice(on, room - 1, form)
+        if form == "outside" and len(self.imports) < 2:
+            return self._outside(on, room)
         return self._awaited(Trigger.of(*self.step(on).successes))
 
     def _choice(self, on: Trigger, room: int, form: str) -> Trigger:
@@ -84,21 +100,38 @@ class Grown:
             return Trigger.any_of(first, two)
         return Trigger.any_of(first, self.block(two, room - room // 2))
 
+    def _outside(self, on: Trigger, room: int) -> Trigger:
+        """Grow a branch that an event from outside alone calls; now and then nobody waits for it."""
+        event = self._imported()
+        if self.chance.random() < 0.3:
+            self.step(event)
+            return self.block(on, room - 1)
+        branch = self.block(event, room // 2)
+        return Trigger.all_of(self.block(on, room - room // 2), branch)
+
     def _awaited(self, on: Trigger) -> Trigger:
         """Now and then let an event from outside be waited for, too."""
         if self.chance.random() > 0.05 or self.imports:
             return on
+        return Trigger.all_of(on, self._imported())
+
+    def _imported(self) -> Trigger:
         name = f"g.X{next(self.names)}"
         self.imports.append((self.chance.choice(self.participants), name))
-        return Trigger.all_of(on, Trigger.of(name))
+        return Trigger.of(name)
 
 
-def grow(seed: int, room: int = 4) -> list[Manifest]:
-    """Return the manifests of a random choreography of one saga; the same seed gives the same one."""
+def grow(seed: int, room: int = 4, least: int = 1, sound: bool = False) -> list[Manifest]:
+    """Return the manifests of a random choreography of one saga; the same seed gives the same one.
+
+    It has room for ``least`` steps at least, and for ``room`` at most, and then come those that end it. Where
+    it must be ``sound``, a choice has a compensation for each of its events, and nothing is late beside what
+    is final: whatever else grows is.
+    """
     chance = random.Random(seed)
-    steps = chance.randint(1, room)
-    names = [f"p{number}" for number in range(1, 2 + chance.randint(0, min(steps, 3)))]
-    grown = Grown(chance, names)
+    steps = chance.randint(least, room)
+    names = [f"p{number}" for number in range(1, 2 + chance.randint(0, min(steps, 3 + room // 6)))]
+    grown = Grown(chance, names, sound)
     through = grown.block(Trigger.of(STARTED), steps)
     _end(grown, through)
     for plan in grown.plans:
@@ -153,7 +186,7 @@ def _answers(grown: Grown, plan: Plan) -> tuple[str, ...]:
     if plan.kind != COMPENSATABLE:
         return ()
     leaves = [not reverse_edges(grown.plans, success) for success in plan.successes]
-    together = plan.partial or (not any(leaves) and grown.chance.random() < 0.3)
+    together = plan.partial or (not any(leaves) and grown.chance.random() < 0.3 and not grown.sound)
     names = tuple(f"{name}Undone" for name in plan.successes)
     return names[:1] if together else names
 
@@ -224,11 +257,18 @@ def _declare_onlookers(grown: Grown) -> None:
     chance = grown.chance
     watchable = [plan for plan in grown.plans if plan.kind == COMPENSATABLE]
     final = any(plan.kind != COMPENSATABLE for plan in grown.plans)
+    watchable = [] if final and grown.sound else watchable
     while watchable and chance.random() < 0.2:
         plan = watchable.pop(chance.randrange(len(watchable)))
         far = chance.random() < (0.15 if final else 0.5)
         after = Trigger.of(STARTED) if far else plan.on
+        if chance.random() < 0.15:  # counted from what another step does
+            after = Trigger.of(*chance.choice(grown.plans).successes)
         _declare_look(grown, plan.name, after, f"g.{plan.name.partition('.')[2].upper()}Late")
+    for owner, event in grown.imports:
+        if chance.random() < 0.1 and not final:
+            name = event.rpartition(".")[2]
+            _declare_look(grown, f"{owner}.{name}", Trigger.of(STARTED), f"{event}Late")
     if chance.random() < 0.2:
         _declare_look(grown, "", Trigger.of(COMPLETED, FAILED), "")
 

@@ -1,79 +1,177 @@
-"""One random choreography, judged twice: by `choreo verify`, and by the oracles. They must agree."""
+"""One random choreography, judged twice: by `choreo verify`, and by the oracles. They must agree.
+
+Where it has few states the naive search visits all of them; where it has more, many random runs go through
+them, and each error needs one that shows it.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from choreo.errors import DeclarationError
 from choreo.graph import choreography_of
 from choreo.manifest import Manifest
 from choreo.project.manifests import compare
-from choreo.verify import Finding, verify
+from choreo.verify import Finding, Verdict, verify
+from choreo.verify.engine.budget import Budget
 from tests.verify.choreography_text import write_choreography
 from tests.verify.graph_oracle import broken_properties
 
 from . import naive
 from .growth import grow
-from .mutants import mutants
+from .mutants import OPERATORS
+from .random_runs import random_runs
 
 STATES = 6_000
-"""A choreography with more states than this is left out: another seed gives a smaller one."""
+"""The naive search visits a choreography of so many states; a larger one is run at random."""
+
+RUNS = 200
+"""The random runs of a choreography that is too large for the search."""
+
+_MORE_RUNS = 2_000
+"""The random runs after which an error counts as one that nothing confirms."""
+
+_VERIFIED = 40_000
+"""The states of a saga that `choreo verify` may visit."""
 
 
-class Judged(NamedTuple):
-    """What both say of one choreography; ``spoilt`` names the mutation, if any."""
+class Question(NamedTuple):
+    """A choreography to judge: how it is spoilt, and how many things may go wrong in a run of it."""
 
     seed: int
     spoilt: str
     manifests: tuple[Manifest, ...]
+    troubles: int = 1
+
+    @property
+    def steps(self) -> int:
+        """The number of its steps."""
+        return sum(handler.task == "action" for each in self.manifests for handler in each.handlers)
+
+
+class Judged(NamedTuple):
+    """What both say of one choreography; ``whole``: the search has seen every run of it."""
+
+    question: Question
     searched: naive.Verdict
     graph: frozenset[str]
-    errors: tuple[Finding, ...]
+    verdict: Verdict
+    whole: bool = True
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The errors that `choreo verify` finds."""
+        return errors_in(self.verdict)
 
     @property
     def is_wrong(self) -> bool:
         """Whether the oracles find anything wrong."""
-        never = not self.searched.wrong and "completed" not in self.searched.ends  # reachable-end
-        return bool(self.searched.wrong or self.graph) or never
+        never = self.whole and not self.searched.wrong and "completed" not in self.searched.ends
+        return bool(self.searched.wrong or self.graph) or never  # reachable-end
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """Whether `choreo verify` says that it has not seen everything."""
+        return any(finding.rule == "CHO901" for finding in self.verdict.findings)
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether something is wrong, and `choreo verify` calls it clean."""
+        return self.is_wrong and not self.errors and not self.is_inconclusive
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether `choreo verify` finds an error that nothing confirms."""
+        return bool(self.errors) and not self.is_wrong
 
     @property
     def agrees(self) -> bool:
-        """Whether both say the same."""
-        return self.is_wrong == bool(self.errors)
+        """Whether both say the same, or `choreo verify` doesn't say."""
+        return not self.is_missed and not self.is_made_up
+
+    @property
+    def kind(self) -> str:
+        """What the difference is about, in a few words: differences of one kind have one cause, often."""
+        if self.agrees:
+            return "both say the same"
+        if self.is_missed:
+            broken = self.searched.property or ", ".join(sorted(self.graph)) or "reachable-end"
+            return f"missed {broken}"
+        return f"made up {', '.join(sorted({finding.rule for finding in self.errors}))}"
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}: {self.spoilt or 'as it grew'}", write_choreography(self.manifests)]
-        lines += ["the oracles say:"]
+        seed, spoilt, manifests, troubles = self.question
+        how = "every run" if self.whole else "random runs"
+        lines = [f"seed {seed}: {spoilt or 'as it grew'}; {self.question.steps} steps, troubles: {troubles}"]
+        lines += [f"{self.kind} ({how})", write_choreography(manifests), "the oracles say:"]
         lines += [f"  {each} (graph)" for each in sorted(self.graph)]
         lines += [f"  {self.searched.wrong or 'nothing in any run'}"]
         lines += [f"    {line}" for line in self.searched.path]
-        lines += ["verify says:"] + [f"  {each.rule} {each.message}" for each in self.errors]
+        lines += ["verify says:"] + [f"  {each.rule} {each.message}" for each in self.verdict.findings]
         return "\n".join(lines)
 
 
-def random_choreography(seed: int) -> tuple[str, tuple[Manifest, ...]]:
-    """Grow a choreography, and spoil every other one; give the mutation's name, too."""
+def random_choreography(seed: int, room: int = 0) -> Question:
+    """Grow a choreography, and spoil every other one; without ``room`` it is a small one."""
     chance = random.Random(seed * 2 + 1)
-    grown = tuple(grow(seed, room=3 if seed % 3 else 4))
+    grown = tuple(grow(seed, room=room or (3 if seed % 3 else 4)))
     if chance.random() < 0.5:
-        return "", grown
-    every = list(mutants(grown))
-    operator = chance.choice(sorted({mutant.operator for mutant in every}))
-    mutant = chance.choice([mutant for mutant in every if mutant.operator == operator])
-    return mutant.name, mutant.manifests
+        return Question(seed, "", grown)
+    while True:
+        mutants = list(chance.choice(OPERATORS)(grown))
+        if mutants:
+            mutant = chance.choice(mutants)
+            return Question(seed, mutant.name, mutant.manifests)
 
 
-def judge(seed: int) -> Judged:
-    """Judge the choreography of a seed. Raises `naive.TooLarge` where it has more than `STATES` states."""
-    spoilt, manifests = random_choreography(seed)
-    saga = manifests[0].sagas[0]
-    searched = naive.Search(manifests, saga).run(naive.Budget(), STATES)
-    return Judged(
-        seed, spoilt, manifests, searched, frozenset(broken_properties(manifests, saga)), errors_of(manifests)
-    )
+def question(seed: int) -> Question:
+    """Return what a seed asks: from 2 steps to 12, one trouble or, now and then, two of each kind."""
+    chance = random.Random(f"question {seed}")
+    asked = random_choreography(seed, room=chance.choice((2, 3, 4, 5, 6, 8, 10, 12)))
+    return asked._replace(troubles=1 if chance.random() < 0.8 else 2)
 
 
-def errors_of(manifests: tuple[Manifest, ...]) -> tuple[Finding, ...]:
+def large_and_sound(seed: int) -> Question | None:
+    """Return a choreography of 9 to 40 steps as it grew; None where the seed's has fewer or more."""
+    try:
+        asked = Question(seed, "", tuple(grow(seed, room=38, least=8, sound=True)))
+    except DeclarationError:
+        return None
+    return asked if 9 <= asked.steps <= 40 else None
+
+
+def judge(asked: Question, runs: int = RUNS) -> Judged:
+    """Judge a choreography by every run that it may have or, where it is too large, by random ones."""
+    saga = asked.manifests[0].sagas[0]
+    search = naive.Search(asked.manifests, saga)
+    graph = frozenset(broken_properties(asked.manifests, saga))
+    verdict = verified(asked.manifests, asked.troubles)
+    budget = naive.Budget(*(asked.troubles,) * 3)
+    if asked.steps <= 6:
+        try:
+            return Judged(asked, search.run(budget, STATES), graph, verdict)
+        except naive.TooLarge:
+            pass
+    found = naive.Verdict("", 0)
+    if not graph:
+        found = random_runs(search, budget, runs, asked.seed)
+        if not found.wrong and errors_in(verdict):
+            found = random_runs(search, budget, _MORE_RUNS, ~asked.seed)
+    return Judged(asked, found, graph, verdict, whole=False)
+
+
+def verified(manifests: Sequence[Manifest], troubles: int = 1) -> Verdict:
+    """Return the verdict of `choreo verify`, for so many troubles."""
+    return verify(choreography_of(manifests), compare=compare, budget=Budget(troubles, _VERIFIED))
+
+
+def errors_of(manifests: Sequence[Manifest]) -> tuple[Finding, ...]:
     """Return the errors that `choreo verify` finds."""
-    findings = verify(choreography_of(manifests), compare=compare).findings
-    return tuple(finding for finding in findings if finding.level == "error")
+    return errors_in(verified(manifests))
+
+
+def errors_in(verdict: Verdict) -> tuple[Finding, ...]:
+    """Return the errors of a verdict."""
+    return tuple(each for each in verdict.findings if each.level == "error")

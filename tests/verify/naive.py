@@ -141,7 +141,7 @@ class Search:
                         reached[after] = (state, label)
                         waiting.append(after)
                 if stuck:
-                    ends.add(self._judge_end(state))
+                    ends.add(self.judge_end(state))
             except Violation as wrong:
                 return Verdict(str(wrong), len(reached), _path_to(reached, state), frozenset(ends))
             if len(reached) > limit:
@@ -155,11 +155,11 @@ class Search:
             position, number = state.places[2 * place : 2 * place + 2]
             if position < len(log):
                 move = participant.read(number, log[position])
-                _refuse(move.wrong)
+                refuse(move.wrong)
                 yield move.label, _moved(state, place, position + 1, move.after)
             if participant.states[number].outbox:
                 after, event = participant.published(number)
-                _refuse_twice(log, event)
+                refuse_twice(log, event)
                 given = _moved(state, place, position, after)
                 yield (
                     f"{participant.name} publishes {event.type}",
@@ -171,10 +171,10 @@ class Search:
                     yield move.label, self._moved_by(state, place, move, budget)
 
     def _moved_by(self, state: GlobalState, place: int, move: Move, budget: Budget) -> GlobalState:
-        _refuse(move.wrong)
+        refuse(move.wrong)
         past = state.past
         for effect in move.effects:
-            past = self._judged(past, effect)
+            past = self.judged(past, effect)
         moved = _moved(state, place, state.places[2 * place], move.after)
         return moved._replace(budget=budget, past=past)
 
@@ -192,7 +192,7 @@ class Search:
                 yield f"{step} is imported", state._replace(log=log, imports=left)
 
     def _begin(self, state: GlobalState) -> GlobalState:
-        past = self._judged(state.past, Effect("did", START))
+        past = self.judged(state.past, Effect("did", START))
         if self.starter < 0:  # nobody owns the start: its event is there all the same
             event = Published(START, SUCCEEDED, self.saga.starts, "start")
             return state._replace(begun=True, past=past, log=self._append(state.log, event))
@@ -203,7 +203,8 @@ class Search:
     def _append(self, log: int, event: Published) -> int:
         return _numbered((*self.logs[log], event), self.logs, self._log_of)
 
-    def _judged(self, past: int, effect: Effect) -> int:
+    def judged(self, past: int, effect: Effect) -> int:
+        """Return the past after an effect, by their numbers; raise `Violation` where it breaks a property."""
         key = past, effect
         if key not in self._after:
             after = self._judge(self.pasts[past], effect)
@@ -247,7 +248,8 @@ class Search:
 
     # What must hold where nothing can happen any more
 
-    def _judge_end(self, state: GlobalState) -> str:
+    def judge_end(self, state: GlobalState) -> str:
+        """Return how the saga ended where nothing moves any more; raise `Violation` where that is wrong."""
         views = [
             participant.knows(number)
             for participant, number in zip(self.participants, state.places[1::2], strict=True)
@@ -284,12 +286,14 @@ def _moved(state: GlobalState, place: int, position: int, number: int) -> Global
     return GlobalState(places, state.log, state.past, state.budget, state.begun, state.imports)
 
 
-def _refuse(wrong: str) -> None:
+def refuse(wrong: str) -> None:
+    """Raise `Violation` where a move is wrong."""
     if wrong:
         raise Violation(wrong)
 
 
-def _refuse_twice(log: tuple[Published, ...], event: Published) -> None:
+def refuse_twice(log: Sequence[Published], event: Published) -> None:
+    """Raise `Violation` where an event is in the log already."""
     if event in log and event.outcome != TIMED_OUT:
         raise Violation(f"done-once: {event.type} is published twice")
 

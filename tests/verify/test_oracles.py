@@ -20,7 +20,7 @@ from tests.verify.naive_participant import role_of, written_out
 
 from . import naive
 from .growth import grow
-from .judging import judge
+from .judging import judge, random_choreography
 
 SEEDS = int(os.environ.get("CHOREO_SEEDS", "160" if os.environ.get("CHOREO_FUZZ") else "80"))
 PARTS = 8
@@ -31,7 +31,7 @@ def test_verify_and_the_naive_search_agree(part: int) -> None:
     """Of random choreographies, half of them spoilt: nothing missed, and nothing made up."""
     for seed in range(part, SEEDS, PARTS):
         try:
-            both = judge(seed)
+            both = judge(random_choreography(seed))
         except naive.TooLarge:
             continue
         assert both.agrees, str(both)
@@ -139,7 +139,6 @@ def test_two_explorers_count_the_same(saga: Saga, failures: int, deadlines: int,
 WRONG = {
     "termination": CHAIN.replace("TwoFailed | Comp", "Comp"),
     "reverse-order": CHAIN.replace("OneFailed | OneUndone", "OneFailed | TwoFailed"),
-    "no-failure-after-pivot": JOIN.replace("One & Two > C", "One | Two > C"),
     "complete-rollback": LATE.replace("result=Completed <  >", "result=Completed no-aborted < Never >"),
     "R5": LATE.replace("b.undo_two of", "a.undo_two of"),
 }

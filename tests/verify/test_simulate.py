@@ -71,7 +71,7 @@ def test_a_run_of_a_random_choreography_runs_again(part: int) -> None:
     """Handlers are made up from the manifests; who is early, late, fails or dies is the run's matter."""
     shown = 0
     for seed in range(part, 2 * SEEDS, 4):
-        _, manifests = random_choreography(seed)
+        manifests = random_choreography(seed).manifests
         for finding, run in with_runs(verify(choreography_of(manifests)).findings):
             try:
                 course = rerun(fake_participants(manifests), run)
