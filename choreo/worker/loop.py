@@ -192,6 +192,7 @@ class Worker:
             self._be_careful(self._options.turn_items * 2 ** min(self._deaths - 1, 10))
         self._began = self._clock.monotonic()
         self._log.claim(self._store.store_id, not self._store.positions())
+        self._refuse_if_replaced()  # else, of two that start at once, both would end
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         # Handlers that an earlier release ran outside of the transaction may now run inside.
         lanes: tuple[Lane, ...] = ("call", "undo", "doubt")

@@ -91,3 +91,21 @@ def test_a_worker_that_starts_takes_the_store_over_each_time(rig: Rigs) -> None:
     assert first.published() == [HotelBooked("t")]
     with pytest.raises(Fenced):
         second.settle()
+
+
+def test_of_two_that_start_at_once_the_replaced_one_does_not_join(rig: Rigs) -> None:
+    """It would put the other out of the group, whose static members have one name; and both would end."""
+    first = rig(hotel(), opened=False)
+    second = rig(first.participant, opened=False)
+    second.broker, second.clock, second.path = first.broker, first.clock, first.path
+
+    class Starting(Line):
+        def claim(self, store_id: str, is_new: bool) -> None:
+            second.begin()
+
+    first.wrap = Starting  # type: ignore[assignment]
+    with pytest.raises(Fenced, match="another worker"):
+        first.begin()
+    second.settle()
+    second.feed(TripRequested("t"))
+    assert second.published() == [HotelBooked("t")]
