@@ -77,6 +77,7 @@ class KafkaConsumer:
         self._polled = time.monotonic()
         self._was_away = False
         self._is_fenced = False
+        self._was_fenced = False
         self._is_unreleased = False
         self._started = time.monotonic()
         self._rejoins_at = 0.0
@@ -267,10 +268,13 @@ class KafkaConsumer:
     def _rejoin(self) -> None:
         """Join the group again as a new client, after a pause in which it has given up on this one.
 
-        The group can't tell a worker that came back late from one that was replaced: the store can, as the
-        worker's ``on_revoke`` finds out.
+        The group can't tell a worker that came back late, or one that was started beside another, from one
+        that was replaced: the store can, as the worker's ``on_revoke`` finds out.
         """
-        _log.warning("the worker was away for too long for its group: it joins it again")
+        why = (
+            "the worker was away for too long for its group" if self._was_away else "another has joined as it"
+        )
+        _log.warning("%s: it joins again, if the store is still its own", why)
         lost = list(self._begun)
         self._arriving.clear()
         self._begun.clear()
@@ -443,10 +447,18 @@ class KafkaConsumer:
         else:
             _log.debug("commit: %s", error)
 
+    @property
+    def _is_starting(self) -> bool:
+        """Whether a worker of the same store that was started at the same time may have joined after us.
+
+        Each of the two would otherwise end: this one is fenced in the group, the other one in the store.
+        """
+        return not self._was_fenced and time.monotonic() < self._started + _UNRELEASED
+
     def _take_error(self, error: KafkaError) -> None:
         """Store the first final error; log the others."""
-        if self._was_away and is_fencing(error):
-            self._is_fenced = True
+        if is_fencing(error) and (self._was_away or self._is_starting):
+            self._is_fenced = self._was_fenced = True
         elif is_unreleased(error) and not self._begun and time.monotonic() < self._started + _UNRELEASED:
             self._is_unreleased = True
         elif is_final(error):

@@ -242,6 +242,27 @@ def test_who_was_replaced_while_it_was_away_asks_its_store(members: Members) -> 
             reader.log.close()
 
 
+def test_of_two_that_start_at_once_the_one_stays_that_has_the_store(members: Members) -> None:
+    """In the group each puts the other out; the one whose store was taken over doesn't come back."""
+    if not members._is_static or "group_protocol" in members._settings:
+        pytest.skip("only a static member of a classic group can be replaced")
+    owner = members.plain("a").subscribe().until_ended()
+    other = members.plain("a")
+    other.log.subscribe([members.topic], other._on_assign, _fenced)
+    refused: list[Fenced] = []
+    members.publish(20)
+
+    def is_settled() -> bool:
+        try:
+            if not refused:
+                other.take()
+        except Fenced as error:
+            refused.append(error)
+        return bool(refused) and len(_seen(owner)) == 20
+
+    owner.until(is_settled)
+
+
 @pytest.mark.skipif(not os.environ.get("CHOREO_FUZZ"), reason="a session of KIP-848 takes 45 s")
 def test_a_killed_worker_has_its_name_back_when_its_session_is_over(members: Members) -> None:
     """In a group of KIP-848 a name is in use until then; in a classic one it is taken over at once."""

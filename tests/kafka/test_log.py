@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from choreo.errors import LogError
+from choreo.errors import Fenced, LogError
 from choreo.ports import Assignment, Log, Publication
 from choreo.records import Partition
 from tests.broker.any_broker import AnyBroker, unique
@@ -220,14 +220,21 @@ def test_a_killed_worker_is_replaced_at_once(any_broker: AnyBroker, made: str) -
     if any_broker.name == "embedded":
         pytest.skip("librdkafka's mock cluster has no static membership")
     group = unique("group")
-    abandoned = RecordingReader(any_broker.log(group, "worker-1"), made).subscribe().until_ended()
+    abandoned = RecordingReader(any_broker.log(group, "worker-1"), made)
+    abandoned.log.subscribe([made], abandoned._on_assign, _fenced)
+    abandoned.until_ended()
     publish(abandoned.log, made, 20)
     started = time.monotonic()
     again = RecordingReader(any_broker.log(group, "worker-1"), made).subscribe().until_records(20)
     assert time.monotonic() - started < 5
     assert sorted(again.assigned) == sorted(abandoned.assigned)
-    with pytest.raises(LogError, match="fenced"):
+    with pytest.raises((Fenced, LogError), match=r"another (worker|member)"):
         _take_for(abandoned.log, DEADLINE)
+
+
+def _fenced(_partitions: Sequence[Partition]) -> None:
+    """Find out, as the worker does, that the store was taken over."""
+    raise Fenced("another worker has taken this store over")
 
 
 def test_a_closed_log_can_be_followed_by_another(any_broker: AnyBroker, made: str) -> None:
