@@ -24,7 +24,7 @@ class Names:
     """The names of one module, ``file``, in which a handler of ``participant`` stands.
 
     A name that the module doesn't know yet is imported from where the participant, or else another one, has
-    it. Where nobody says where it is, its short name is used.
+    it. Where nobody says where that is, a comment stands for the import.
     """
 
     def __init__(self, choreography: Choreography, participant: str, file: str) -> None:
@@ -33,7 +33,10 @@ class Names:
         self.participant = participant
         self._module = next((each for each in (own.modules if own else ()) if each.file == file), None)
         self._origins = _origins(own, manifests)
+        self._given: dict[str, str] = {}
         self._needed: dict[str, str] = {}
+        self._unknown: dict[str, None] = {}
+        self._events = frozenset(own.schemas if own else ())
         self._taken = set(self._module.names.values()) if self._module else set()
 
     def event(self, name: str) -> str:
@@ -66,20 +69,24 @@ class Names:
         for key, name in self._needed.items():
             home, _, original = self._origins[key].rpartition(".")
             by_module[home].append(original if original == name else f"{original} as {name}")
-        return tuple(f"from {home} import {', '.join(sorted(by_module[home]))}" for home in sorted(by_module))
+        lines = (f"from {home} import {', '.join(sorted(by_module[home]))}" for home in sorted(by_module))
+        return (*lines, *(f"# {name}: import it from where it is declared" for name in sorted(self._unknown)))
 
     def _named(self, key: str, fallback: str) -> str:
         known = self._module.names.get(key) if self._module else None
         if known:
             return known
-        if key in self._needed:
-            return self._needed[key]
+        if key in self._given:
+            return self._given[key]
         origin = self._origins.get(key, "")
         name = short_name(origin) or fallback
         if name in self._taken:
             name = f"{short_name(key.rpartition('.')[0]).capitalize()}{name}"
         if origin and not (self._module and origin.rpartition(".")[0] == self._module.name):
             self._needed[key] = name
+        if not origin and key not in self._events and not key.startswith((PARTICIPANT, "saga ")):
+            self._unknown[key] = None
+        self._given[key] = name
         self._taken.add(name)
         return name
 

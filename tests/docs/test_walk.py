@@ -36,16 +36,19 @@ def test_the_walk_is_what_happens(inventory: Path) -> None:
     before = inventory.read_text()
     assert derived in before
 
-    imports = "    PaymentFailed,\n    PaymentRefunded,\n    ReservationReleased,\n    ShipmentFailed,"
+    imports = "    ReservationReleased,\n    ShipmentFailed,"
     after = before.replace(derived, broken).replace("    ReservationReleased,", imports, 1)
     inventory.write_text(after)
     code, printed = verified(inventory)
     assert code == 1
     assert re.sub(r"py:\d+", "py", printed).startswith(re.sub(r"py:\d+", "py", first))
 
-    mend = first.strip().splitlines()[-1].strip()
-    for line in (mend, derived):
-        inventory.write_text(after.replace(broken, line))
+    *_, mend, needs = (line.strip() for line in first.strip().splitlines())
+    needed = after.replace(
+        "from choreo import", f"{needs.removeprefix('needs').strip()}\nfrom choreo import", 1
+    )
+    for text, line in ((needed, mend), (after, derived)):
+        inventory.write_text(text.replace(broken, line))
         code, printed = verified(inventory)
         assert code == 0, printed
         assert re.fullmatch(re.escape(second).replace("…", ".*"), printed)
