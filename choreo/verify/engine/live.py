@@ -12,7 +12,7 @@ Source: Bozga, Fernandez and Ghirvu, *State Space Reduction Based on Live Variab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from choreo.graph import SagaGraph
@@ -35,6 +35,7 @@ class Future(NamedTuple):
 class Facts(NamedTuple):
     """What may still be read of a saga: of its steps, of its events, and of the saga as a whole.
 
+    Before it is aborted, ``joining`` are the events for which a step has come that waits for others, too.
     ``acting`` are the actions and imports that can go on, ``undoing`` the compensations that can, in the
     order in which they do. ``future`` is what the saga may still do once it is aborted.
     """
@@ -45,6 +46,12 @@ class Facts(NamedTuple):
     acting: tuple[str, ...] = ()
     undoing: tuple[str, ...] = ()
     future: Future | None = None
+    joining: frozenset[str] = frozenset()
+
+    @property
+    def ahead(self) -> tuple[object, ...]:
+        """All on which depends how a saga goes on in which nothing goes wrong."""
+        return self.saga, self.joining, self.acting
 
     @property
     def only_undoes(self) -> bool:
@@ -101,7 +108,7 @@ class LiveFacts:
         )
         come = {event for event in change.events if event not in self._implied}
         if future:
-            earlier = before.future or Future()
+            earlier = before.future or Future(completes=future.completes)
             begins = future.begins ^ earlier.begins
             touched |= self._codes.keys() if future.completes < earlier.completes else begins
             come.update(event for name in touched for event in self._triggers[name])
@@ -115,7 +122,13 @@ class LiveFacts:
             if not before.future:
                 come.update(event for event in self._called if events & self._bits[event])
             events = self._without_unread(saga, events, come, steps, future)
-        return Facts(steps, events, whole, acting, undoing, future)
+        joining = frozenset[str]() if future else frozenset(self._joining(saga, before, change))
+        return Facts(steps, events, whole, acting, undoing, future, joining)
+
+    def _joining(self, saga: Instance, before: Facts, change: Change) -> Iterator[str]:
+        for event in before.joining.union(change.events):
+            if any(saga.step(name) == _PENDING for name in self._triggered.get(event, ())):
+                yield event
 
     def _bytes(self, saga: Instance, steps: int, touched: Iterable[str], future: Future | None) -> int:
         for name in touched:

@@ -44,6 +44,9 @@ from choreo.verify.properties import Property
 SURE = 1
 """All runs with so many delays are visited, or the verdict is inconclusive."""
 
+LARGE = 64
+"""In a saga of more steps, a run that has chosen otherwise is followed until it is back on the way."""
+
 FURTHER = 100_000
 """Runs with more delays are visited, too, as long as states times steps are no more than this."""
 
@@ -155,6 +158,8 @@ class Search:
         self._started = Ended(START, SUCCEEDED, model.graph.contract.starts)
         self._initial = State(Instance(), Facts(), frozenset(), Troubles(*(troubles,) * 3))
         self._reached: dict[object, tuple[Troubles, ...]] = {}
+        self._is_large = len(model.graph.steps) > LARGE
+        self._ways = set[object]()
         self.delays: int | None = None
 
     def counterexamples(self, meter: Meter) -> Iterator[Counterexample]:
@@ -172,21 +177,25 @@ class Search:
                 ):
                     told.append(each)
                     yield each
-            visits, delays = ([] if self.delays is not None else later), delays + 1
+            visits, delays = later, delays + 1
 
     def _level(
         self, visits: list[Visit], later: list[Visit], delays: int, meter: Meter
     ) -> Iterator[Counterexample]:
-        """Visit the states to which so many delays lead."""
+        """Visit the states to which so many delays lead, and collect those to which one more does."""
         while visits and not meter.is_empty:
             if delays > SURE and len(self._reached) + len(visits) > self._further:
                 self.delays = delays - 1
+                later.clear()
                 return
             visit = visits.pop()
             try:
                 self._visit(visit, visits, later, meter)
             except _ViolatedError as violated:
                 yield Counterexample(violated.property, violated.step, _transitions(visit))
+            if later and delays == SURE and len(self._reached) + len(later) > self._further:
+                self.delays = delays
+                later.clear()
 
     def _visit(self, visit: Visit, now: list[Visit], later: list[Visit], meter: Meter) -> None:
         """Visit a state, unless what may be done there was done before."""
@@ -199,8 +208,26 @@ class Search:
         meter.count()
         last = visit.option.transition
         trail = Trail(last, visit.trail) if last else visit.trail
-        for option in self.options(state, just_held=bool(visit.option.held)):
+        options = self.options(state, just_held=bool(visit.option.held))
+        for option in self._where_it_differs(state, options) if self._is_large else options:
             (later if option.delays else now).append(Visit(state, option, trail))
+
+    def _where_it_differs(self, state: State, options: Iterator[Option]) -> Iterator[Option]:
+        """Return what may be done in a state of a large saga.
+
+        Where a run that has chosen otherwise is back on a way on which another was, only what goes wrong on
+        the next step is looked at: from there on both are rolled back alike.
+        """
+        saga, facts = state.saga, state.facts
+        way = (facts.ahead, *(saga.step(name).activity for name in facts.acting))
+        if saga.aborted or state.held or way not in self._ways:
+            self._ways.add(way)
+            yield from options
+            return
+        for option in options:
+            transition = option.transition
+            if transition and (transition.is_trouble or transition.kind == "begin"):
+                yield option
 
     # What may be done in a state
 
