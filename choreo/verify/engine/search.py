@@ -210,7 +210,10 @@ class Search:
         trail = Trail(last, visit.trail) if last else visit.trail
         options = self.options(state, just_held=bool(visit.option.held))
         for option in self._where_it_differs(state, options) if self._is_large else options:
-            (later if option.delays else now).append(Visit(state, option, trail))
+            if not option.delays:
+                now.append(Visit(state, option, trail))
+            elif self.delays is None:
+                later.append(Visit(state, option, trail))
 
     def _where_it_differs(self, state: State, options: Iterator[Option]) -> Iterator[Option]:
         """Return what may be done in a state of a large saga.
