@@ -7,13 +7,14 @@ are folded by the protocol that the worker runs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from math import prod
 
 from choreo.envelope import Envelope
 from choreo.graph import SagaGraph, Step, role_of_all
 from choreo.outcome import CANCEL, COMPENSATABLE, COMPENSATED, SUCCEEDED, Outcome
-from choreo.protocol import Action, Ended
+from choreo.protocol import Action, Ended, Progress
 
 _ALL_CHOICES = 32
 """Up to so many combinations of answers are all run."""
@@ -88,6 +89,34 @@ class Model:
             action.step: frozenset().union(*(undo.trigger.types for undo in action.compensations))
             for action in self.role.actions
         }
+
+    @cached_property
+    def bits(self) -> dict[str, int]:
+        """A number for each event, in which one bit is set: a number stands for a set of events."""
+        return {event: 1 << number for number, event in enumerate(self.graph.outcome)}
+
+    @cached_property
+    def call_bits(self) -> dict[str, int]:
+        """The events in the triggers of each step's compensations, as a number."""
+        return {step: self.bits_of(events) for step, events in self.calls.items()}
+
+    def bits_of(self, events: Iterable[str]) -> int:
+        """Return the number that stands for a set of events; what no step emits is left out."""
+        return sum(self.bits.get(event, 0) for event in set(events))
+
+    def with_progress(self, steps: int, name: str, progress: Progress) -> int:
+        """Return the progress of all steps as a number, in which that of one step is another."""
+        shift, codes = self._shifts[name], self._codes[name]
+        code = codes.setdefault(progress, len(codes) + 1)
+        return steps + ((code - (steps >> shift & 0xFF)) << shift)
+
+    @cached_property
+    def _shifts(self) -> dict[str, int]:
+        return {action.step: 8 * number for number, action in enumerate(self.role.actions)}
+
+    @cached_property
+    def _codes(self) -> dict[str, dict[Progress, int]]:
+        return {action.step: {} for action in self.role.actions}
 
     def failures(self, action: Action) -> list[Ended]:
         """Return the ways in which an action may fail for good."""

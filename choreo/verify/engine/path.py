@@ -23,6 +23,7 @@ from choreo.protocol import (
     Expire,
     Input,
     Instance,
+    Moved,
     Observed,
     Publish,
     Queue,
@@ -56,6 +57,14 @@ class Delayed(NamedTuple):
     cause: Cause
 
 
+def _step_of(decision: Decision) -> str:
+    """Return the step whose progress a decision may tell of, or empty."""
+    match decision:
+        case Moved(name) | Queue(_, name) | Drop(_, name) | RunHandler(_, name) | Bury(_, name):
+            return name
+    return ""
+
+
 def _is_queued(decision: Decision) -> bool:
     return isinstance(decision, Queue)
 
@@ -73,6 +82,8 @@ class Path:
         self._decisions: deque[tuple[Decision, Cause]] = deque()
         self._numbers: dict[str, int] = {}
         self._imported = 0
+        self._come = self._read = 0
+        self._steps = 0
 
     def fork(self) -> Self:
         """Return a copy of the path, which continues independently."""
@@ -141,6 +152,9 @@ class Path:
         self.read = number + 1
         cause = Cause((number,), self.read)
         self.fold(self.model.envelope(event.step, event.outcome, event.type), cause)
+        bit = self.model.bits.get(event.type, 0)
+        self._read |= bit
+        self._come |= bit if event.type in saga.types else 0
         if len(saga.outcomes) + len(saga.compensated) > known:
             self.run.valid.add(number)
             self._numbers.setdefault(event.type, number)
@@ -174,6 +188,9 @@ class Path:
         As in the worker, events are published before what is queued is done.
         """
         decisions = sorted(fold_into(self.model.role, self.saga, input), key=_is_queued)
+        named = {getattr(input, "step", ""), getattr(input, "name", ""), *map(_step_of, decisions)}
+        for name in named.intersection(self.saga.steps):
+            self._steps = self.model.with_progress(self._steps, name, self.saga.steps[name])
         self._decisions.extendleft((decision, cause) for decision in reversed(decisions))
 
     def _carry_out(self, decision: Decision, cause: Cause) -> None:
@@ -255,11 +272,14 @@ class Path:
         unread = self.run.explored[self.read :]
         types = tuple(event.type for event in unread)
         if not self._rolls_back(unread):
-            known = (saga.types, saga.seen, saga.steps.items(), saga.deadlines.items())
-            return (*map(frozenset, known), saga.end, saga.cancelled, types, imported)
-        done = {step: each for step, each in saga.steps.items() if each.state == "completed"}
-        calls = frozenset(event for step in done for event in self.model.calls[step] if event in saga.types)
-        return (frozenset(done.items()), calls, types, saga.end, saga.pivoted, imported)
+            known = (self._come, self._read, self._steps, frozenset(saga.deadlines.items()))
+            return (*known, saga.end, saga.cancelled, types, imported)
+        calls, done = 0, []
+        for step, each in saga.steps.items():
+            if each.state == "completed":
+                done.append((step, each))
+                calls |= self.model.call_bits[step]
+        return (frozenset(done), calls & self._come, types, saga.end, saga.pivoted, imported)
 
     def _rolls_back(self, unread: list[Event]) -> bool:
         if not self.saga.failing or self.model.goes_on_in_rollback:

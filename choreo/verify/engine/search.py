@@ -47,7 +47,7 @@ SURE = 1
 LARGE = 64
 """In a saga of more steps, a run that has chosen otherwise is followed until it is back on the way."""
 
-FURTHER = 100_000
+FURTHER = 50_000
 """Runs with more delays are visited, too, as long as states times steps are no more than this."""
 
 
