@@ -165,13 +165,18 @@ class Order:
             name for step, kept in chosen.items() for name in graph.steps[step].successes if name != kept
         }
         come = {graph.contract.starts, graph.contract.aborts, *graph.imports, *late} - never
-        waiting = list(come)
+        waiting, called = list(come), set[str]()
         while waiting:
             for step in graph.triggered.get(waiting.pop(), ()):
+                if step.name in called:
+                    continue
                 new = set(step.failures)
                 if step.trigger.satisfied(come):
-                    new |= {*step.successes, *step.answers} - never
-                waiting += new - come
+                    called.add(step.name)
+                    new.update(step.successes, step.answers)
+                new -= come
+                new -= never
+                waiting += new
                 come |= new
         return frozenset(come)
 
