@@ -1,0 +1,160 @@
+"""Sagas of more than eight steps: right ones get no error, wrong ones do, with a run of the whole saga."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from choreo.graph import choreography_of, required_trigger
+from choreo.manifest import Manifest
+from choreo.outcome import START
+from choreo.protocol import Trigger
+from choreo.verify import Budget, Verdict, verify
+from choreo.verify.engine.budget import Meter, no_clock
+from choreo.verify.engine.counterexample import search_of
+from tests.graph.small_sagas import choreography_from
+from tests.verify import large
+from tests.verify.choreography_text import read_choreography
+from tests.verify.growth import grow
+from tests.verify.test_search import branches
+
+WANTED = 500 if os.environ.get("CHOREO_FUZZ") else 20
+
+
+def judged(manifests: list[Manifest], troubles: int = 1) -> Verdict:
+    return verify(choreography_of(manifests), budget=Budget(troubles))
+
+
+def errors(verdict: Verdict) -> list[str]:
+    return [finding.rule for finding in verdict.findings if finding.level == "error"]
+
+
+def is_right(manifests: list[Manifest]) -> bool:
+    """Whether no compensation serves two success events that have other reverse edges."""
+    (graph,) = choreography_of(manifests).sagas
+    for step in graph.steps.values():
+        edges: dict[str, set[object]] = {}
+        for success in step.successes:
+            undo = step.compensation_for(success)
+            if undo:
+                edges.setdefault(undo.name, set()).add(required_trigger(graph, success).slots)
+        if any(len(those) > 1 for those in edges.values()):
+            return False
+    return True
+
+
+def test_right_sagas_of_9_to_40_steps_have_no_error() -> None:
+    """With choices, joins, merges, leaves, imports, cancellations and deadlines, as they come."""
+    looked_at = 0
+    for seed in count():
+        manifests = grow(seed, room=10 + seed % 31)
+        steps = sum(handler.task == "action" for manifest in manifests for handler in manifest.handlers)
+        if steps < 9 or not is_right(manifests):
+            continue
+        verdict = judged(manifests)
+        assert set(errors(verdict)) <= {"CHO209"}, f"seed {seed}"  # a merge before a pivot waits for one way
+        assert not verdict.scope.unfinished, f"seed {seed}"
+        looked_at += 1
+        if looked_at == WANTED:
+            return
+
+
+def row(before: str, names: list[str], kind: str = "") -> tuple[list[str], str]:
+    """Return lines of steps one after the other, and the last event; compensations are derived."""
+    lines = []
+    for name in names:
+        lines += [
+            f"p{name}.{name} {kind} < {before} > {name.upper()}"
+            + ("" if kind else f" / {name.upper()}Failed")
+        ]
+        lines += [] if kind else [f"p{name}.undo_{name} of p{name}.{name} derived < > {name.upper()}Undone"]
+        before = name.upper()
+    return lines, before
+
+
+@pytest.mark.parametrize("tail", [0, 1, 3])
+@pytest.mark.parametrize("branch", [1, 2, 4])
+@pytest.mark.parametrize("ways", [2, 3])
+def test_a_choice_beside_a_branch_is_right(ways: int, branch: int, tail: int) -> None:
+    """The step that joins them waits for the branch and for any of the ways, however long all of them are."""
+    beside, end = row("Started", [f"b{n}" for n in range(branch)])
+    chosen = [f"W{n}" for n in range(ways)]
+    lines = [f"pc.choose < Started > {' '.join(chosen)} / NotChosen", *beside]
+    lines += [
+        f"pc.undo_{n} of pc.choose result={way} derived < > {way}Undone" for n, way in enumerate(chosen)
+    ]
+    ends = []
+    for number, way in enumerate(chosen):
+        steps, last = row(way, [f"w{number}x{n}" for n in range(branch)])
+        lines += steps
+        ends.append(last)
+    last = "Completed" if not tail else "T"
+    lines += [f"pj.join pivot < {' | '.join(f'{end} & {each}' for each in ends)} > {last} / NotJoined"]
+    if tail:
+        more, _ = row("T", [f"t{n}" for n in range(tail)], "retriable")
+        lines += [*more[:-1], more[-1].rpartition(">")[0] + "> Completed"]
+    lines += ["po.give_up of start derived < > Failed"]
+
+    verdict = judged(read_choreography("\n".join(lines)))
+    assert errors(verdict) == []
+    assert verdict.scope.unfinished == ()
+
+
+IMPORTED = """
+    ps.reserve < Started > Reserved / NotReserved
+    ps.undo_reserve of ps.reserve derived < > ReservedUndone
+    px imports Confirmed
+    pr.route < Confirmed > Routed / NotRouted
+    pr.undo_route of pr.route < NotActive > RoutedUndone
+    po.give_up of start derived < > Failed
+"""
+
+
+@pytest.mark.parametrize("tail", [0, 1, 4, 9])
+@pytest.mark.parametrize("branch", [0, 1, 5])
+def test_a_step_that_an_import_alone_calls_is_not_left_done(branch: int, tail: int) -> None:
+    """It runs while the rest of the saga is rolled back, and nobody waits for it: found at any length."""
+    steps, last = row("Reserved", [f"b{n}" for n in range(branch)])
+    end = "Active" if tail else "Completed"
+    lines = [*steps, f"pa.activate pivot < {last} & Routed > {end} / NotActive"]
+    if tail:
+        more, _ = row("Active", [f"t{n}" for n in range(tail)], "retriable")
+        lines += [*more[:-1], more[-1].rpartition(">")[0] + "> Completed"]
+    verdict = judged(read_choreography(IMPORTED + "\n".join(lines)))
+
+    assert errors(verdict) == ["CHO203"]
+    (finding,) = (each for each in verdict.findings if each.level == "error")
+    assert finding.steps == ("pr.route",)
+    assert finding.run_file is not None
+
+
+@pytest.mark.parametrize(("width", "length"), [(12, 1), (20, 1), (4, 7), (8, 7)])
+def test_one_bad_pair_of_many_branches_is_found(width: int, length: int) -> None:
+    """One branch is undone when another's first step fails, although what waits for it may still be done."""
+    handlers = large.chains(2 * width * length + 4, width)
+    undos = [handler for handler in handlers if handler.task == "compensation" and handler.step != START]
+    failing = next(handler for handler in handlers if handler.task == "action")
+    called = Trigger.of(*failing.emits.failures)
+    spoilt = [
+        replace(each, derived=False, trigger=called) if each is undos[-1] else each for each in handlers
+    ]
+
+    assert set(errors(judged(list(large.manifests(spoilt))))) & {"CHO203", "CHO204"}
+
+
+def test_a_state_takes_little_memory() -> None:
+    """So a budget of states is one of memory, too."""
+    (graph,) = choreography_from(branches(4, 3), cancellable=True).sagas
+    meter = Meter(Budget(), no_clock)
+    tracemalloc.start()
+    try:
+        assert list(search_of(graph, 1).counterexamples(meter)) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert meter.states > 1_000
+    assert peak / meter.states < 4_000, peak / meter.states
