@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Any, NamedTuple, TypeVar
 
@@ -300,13 +301,14 @@ def _minimal(options: Iterable[frozenset[E]]) -> list[frozenset[E]]:
     lengths = sorted({len(option) for option in unique})
     if len(lengths) < 2:
         return list(unique)
+    often = Counter(each for option in unique for each in option)
     kept: list[frozenset[E]] = []
     shorter: dict[E, list[frozenset[E]]] = {}
     for length in lengths:
         same = [option for option in unique if len(option) == length]
         new = [o for o in same if not any(other <= o for name in o for other in shorter.get(name, ()))]
         for option in new:
-            shorter.setdefault(next(iter(option)), []).append(option)
+            shorter.setdefault(min(option, key=often.__getitem__), []).append(option)
         kept += new
     return kept
 
@@ -337,7 +339,10 @@ def _factored(options: list[frozenset[str]], levels: int = MOST_LEVELS) -> Trigg
             beside.setdefault(name, set()).update(option)
     apart = _components(beside, lambda name, left: left & beside[name])
     if len(apart) > 1:
-        groups = [[option for option in options if not option.isdisjoint(part)] for part in apart]
+        part_of = {name: number for number, part in enumerate(apart) for name in part}
+        groups: list[list[frozenset[str]]] = [[] for _ in apart]
+        for option in options:
+            groups[part_of[next(iter(option))]].append(option)
         return _union([_factored(group, levels - 1) for group in groups])
     together = _components(beside, lambda name, left: left - beside[name])
     parts = [list({option & part for option in options}) for part in together]

@@ -9,8 +9,10 @@ import pytest
 
 from choreo.errors import ManifestError
 from choreo.graph import Lock, choreography_of, lock_of, read_lock, trigger_of, write_lock
+from choreo.manifest import Manifest, write_manifest
 from choreo.manifest.document import hash_of
 from choreo.outcome import START
+from choreo.protocol import Trigger
 from tests.graph.small_sagas import choreography_from, manifests_of, step_of
 from tests.protocol import sagas
 from tests.protocol.sagas import Saga, chain
@@ -48,6 +50,42 @@ def test_a_lock_is_stale_when_a_participant_declares_something_else() -> None:
     assert not any(locked.is_stale(manifest) for manifest in (orders, first, moved, *others))
     assert locked.is_stale(replace(first, handlers=(replace(action, kind="pivot"), undo)))
     assert locked.is_stale(replace(first, participant="newcomer"))
+
+
+@pytest.mark.parametrize("saga", [chain(3), sagas.JOIN, sagas.CHOICE_INTO_JOINS])
+def test_a_lock_of_the_former_format_is_still_of_the_same_declarations(saga: Saga) -> None:
+    """Its digests are of triggers multiplied out."""
+    manifests = manifests_of(saga)
+    content = json.loads(write_lock(lock(saga)))
+    del content["hash"]
+    content["format"] = 1
+    content["participants"] = {each.participant: _former_digest(each) for each in manifests}
+    before = read_lock(json.dumps({**content, "hash": hash_of(content)}), "choreography.json")
+
+    assert before.sagas == lock(saga).sagas
+    assert not any(before.is_stale(each) for each in manifests)
+    _, changed, *_ = manifests
+    action, *undos = changed.handlers
+    assert before.is_stale(replace(changed, handlers=(replace(action, trigger=Trigger.of("Else")), *undos)))
+
+
+def _former_digest(manifest: Manifest) -> str:
+    names = ("name", "task", "step", "saga", "kind", "emits", "results")
+    whole = json.loads(write_manifest(manifest))
+    handlers = [
+        {
+            **{name: written[name] for name in names},
+            "trigger": list(map(sorted, handler.trigger.alternatives(1000) or ())),
+        }
+        for handler, written in zip(manifest.handlers, whole["handlers"], strict=True)
+    ]
+    content = {
+        "participant": manifest.participant,
+        "sagas": whole["sagas"],
+        "handlers": sorted(handlers, key=lambda each: each["name"]),
+        "external": [],
+    }
+    return hash_of(content)
 
 
 def test_the_same_choreography_is_locked_the_same_whatever_the_order() -> None:

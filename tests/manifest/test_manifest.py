@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from choreo.manifest import (
     write_manifest,
 )
 from choreo.manifest.document import hash_of
+from choreo.protocol import NEVER, Trigger
 from tests.graph.small_sagas import manifests_of
 from tests.protocol import sagas
 
@@ -140,6 +142,60 @@ def test_another_s_step_can_t_be_claimed() -> None:
 def test_other_json_is_refused(text: bytes | str) -> None:
     """Whatever it is."""
     refused(text)
+
+
+def former(manifest: Manifest, change: Callable[[dict[str, Any]], object] = lambda content: None) -> str:
+    """Return a manifest in the format of before: for each way to meet a trigger a list of its events."""
+    content = json.loads(write_manifest(manifest))
+    del content["hash"]
+    for handler, entry in zip(content["handlers"], manifest.handlers, strict=True):
+        handler["trigger"] = list(map(sorted, entry.trigger.alternatives(10_000) or ()))
+    content["format"] = 1
+    change(content)
+    return json.dumps({**content, "hash": hash_of(content)})
+
+
+CONDITIONS = {
+    "one event": Trigger.of("A"),
+    "any of several": Trigger.of("A", "B", "C"),
+    "a join of 13 branches with two ends each": Trigger.all_of(
+        *(Trigger.of(f"A{n}", f"B{n}") for n in range(13))
+    ),
+    "a join or an event": Trigger.any_of(Trigger.of("A"), Trigger.all_of(Trigger.of("B"), Trigger.of("C"))),
+    "a join of joins and unions": Trigger.all_of(
+        Trigger.any_of(Trigger.of("A"), Trigger.all_of(Trigger.of("B", "C"), Trigger.of("D"))),
+        Trigger.of("E", "F"),
+    ),
+    "two of three": Trigger.of_alternatives([{"A", "B"}, {"B", "C"}, {"A", "C"}]),
+    "none": NEVER,
+}
+
+
+@pytest.mark.parametrize("what", CONDITIONS)
+def test_the_former_format_is_read(what: str) -> None:
+    """Exactly: the triggers are those that today's declarations have."""
+    action, *others = full().handlers
+    today = replace(full(), handlers=(replace(action, trigger=CONDITIONS[what]), *others))
+    assert read_manifest(former(today), "a.choreo.json") == today
+    assert read_manifest(write_manifest(today), "a.choreo.json") == today
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        [[]],
+        ["Started"],
+        [["e"] * 1001],
+        [[["e"]]],
+        [[f"e{n}"] for n in range(10_001)],
+        [[f"e{n}x{m}" for m in range(100)] for n in range(2001)],
+    ],
+    ids=["an empty option", "flat", "a wide join", "nested", "many options", "many events in all"],
+)
+def test_a_wrong_trigger_of_the_former_format_is_refused(trigger: Any) -> None:
+    """Before anything is made of it."""
+    text = former(full(), lambda content: content["handlers"][0].update(trigger=trigger))
+    assert "'trigger' is not" in refused(text)
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
