@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import TypeVar
 
@@ -90,13 +90,16 @@ class Case:
 
     def shortest_run(self, events: frozenset[str], *steps: str) -> Run | None:
         """Return the shortest run not completed in which these events came and these steps were done."""
-        runs = [
-            run
-            for run in self.checked(self.runs)
-            if events <= {event.type for event in run.events}
-            and set(steps) <= {event.step for event in run.events if event.outcome == SUCCEEDED}
-            and run.end != "completed"
-        ]
+        return self.shortest(
+            lambda run: (
+                events <= {event.type for event in run.events}
+                and set(steps) <= {event.step for event in run.events if event.outcome == SUCCEEDED}
+            )
+        )
+
+    def shortest(self, fits: Callable[[Run], bool]) -> Run | None:
+        """Return the shortest run not completed that fits."""
+        runs = [run for run in self.checked(self.runs) if run.end != "completed" and fits(run)]
         return min(runs, key=lambda run: (len(run.scenario.troubles), len(run.events)), default=None)
 
     @cached_property

@@ -26,7 +26,7 @@ from choreo.outcome import COMPENSATED
 from choreo.verify.analysis.rollback import Declared, declared, early_call
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Run, RunLine
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, enumerated, plural
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.suggestion import definition
@@ -46,17 +46,32 @@ def check(case: Case) -> Iterator[Finding]:
     for each in declared(case.order):
         early = early_call(case.order, each)
         if early:
-            yield _finding(case, each, *early)
+            yield _finding(case, each, _shown(case, each, *early), early[1])
+
+
+def _shown(case: Case, each: Declared, option: frozenset[str], late: list[Step]) -> frozenset[str]:
+    """Return events that call a compensation too early in a run; these ones where there is none."""
+    if not late or case.shortest_run(option, each.step.name):
+        return option
+    ends = {*late[0].failures, *late[0].answers}
+
+    def is_early(run: Run) -> bool:
+        come = {event.type for event in run.events}
+        return each.success in come and each.undo.trigger.satisfied(come - ends)
+
+    run = case.shortest(is_early)
+    return each.undo.trigger.alternative({event.type for event in run.events} - ends) if run else option
 
 
 def _finding(case: Case, each: Declared, option: frozenset[str], late: list[Step]) -> Finding:
-    called_by = " and ".join(sorted(short_name(name) for name in option)) or "the saga's first failure"
+    called_by = enumerated(sorted(map(short_name, option)) or ["the saga's first failure"])
     undo, step = each.undo, each.step
     if late:
         other = late[0].compensations[0].name if late[0].compensations else late[0].name
         message = f"`{undo.name}` may run before `{other}`"
         why = (
-            f"{called_by} calls it, but `{late[0].name}` came after `{step.name}`, so it must be undone first"
+            f"{called_by} {plural(option, 'calls', 'call')} it, but `{late[0].name}` came after "
+            f"`{step.name}`, so it must be undone first"
         )
     else:
         message = f"`{undo.name}` is called by {called_by}, which is no failure"

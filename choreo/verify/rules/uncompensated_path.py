@@ -20,7 +20,7 @@ from choreo.events import short_name
 from choreo.verify.analysis.rollback import Declared, declared, early_call, missing_calls
 from choreo.verify.case import Case
 from choreo.verify.engine.run import Run, RunLine
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, enumerated, listed
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
 from choreo.verify.suggestion import definition
@@ -40,20 +40,36 @@ def check(case: Case) -> Iterator[Finding]:
     for each in declared(case.order):
         missing = missing_calls(case.order, each)
         if missing and not early_call(case.order, each):  # else the fix of CHO204 fixes this, too
-            yield _finding(case, each, min(missing, key=sorted))
+            wrong = min(missing, key=sorted)
+            run = case.shortest_run(wrong, each.step.name)
+            yield (
+                _finding(case, each, wrong, run) if run else _finding(case, each, *_shown(case, each, wrong))
+            )
 
 
-def _finding(case: Case, each: Declared, wrong: frozenset[str]) -> Finding:
+def _shown(case: Case, each: Declared, wrong: frozenset[str]) -> tuple[frozenset[str], Run | None]:
+    """Return answers that come in a run and call nothing, with the run; these ones where there is none."""
+    ends = [frozenset(names) for _, names in each.needs.answers]
+
+    def is_never_called(run: Run) -> bool:
+        come = {event.type for event in run.events}
+        is_over = each.success in come and not any(map(come.isdisjoint, ends))
+        return is_over and not each.undo.trigger.satisfied(come)
+
+    run = case.shortest(is_never_called)
+    return (frozenset().union(*ends) & {event.type for event in run.events}, run) if run else (wrong, None)
+
+
+def _finding(case: Case, each: Declared, wrong: frozenset[str], run: Run | None) -> Finding:
+    named = each.undo.trigger.types
     owners = sorted({case.graph.outcome[name][0] for name in wrong})
-    run = case.shortest_run(wrong, each.step.name)
-    names = " and ".join(sorted(short_name(name) for name in wrong))
+    names = enumerated(map(short_name, sorted(wrong, key=lambda name: (name in named, name))))
     code = definition(case, each.step, each.undo, each.needs)
     return RULE.finding(
         case.graph.name,
         f"`{each.undo.name}` is not called by {names}",
         at(each.undo),
-        why=f"`{each.step.name}` was done before {' and '.join(f'`{name}`' for name in owners)}, and must be "
-        "undone then, too",
+        why=f"`{each.step.name}` was done before {listed(owners)}, and must be undone then, too",
         help=f"trigger `{each.undo.name.partition('.')[2]}` by every end of what comes after its step:",
         paste=code.lines,
         imports=code.imports,
