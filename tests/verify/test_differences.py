@@ -271,6 +271,19 @@ CASES = {
         """,
         ["CHO204"],
     ),
+    "a join of a step and of what comes of it on one of two ways": (
+        """
+        p1.s1 < Started > S1A S1B / S1Failed
+        p1.undo1 of p1.s1 result=S1A,S1B derived < > S1Undone
+        p2.s2 < S1A > S2 / S2Failed
+        p2.undo2 of p2.s2 derived < > S2Undone
+        p2.s3 < S2 | S1B > S3 / S3Failed
+        p2.undo3 of p2.s3 derived < > S3Undone
+        p2.s4 pivot < S2 & S3 | S1B & S3 > Completed / S4Failed
+        p1.give_up of start derived < > Failed
+        """,
+        [],
+    ),
     "a saga that nobody starts": (
         """
         p1.s1 < Started > S1 / S1Failed

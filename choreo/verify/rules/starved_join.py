@@ -99,8 +99,12 @@ def _rivalry(case: Case, first: str, second: str) -> str:
         return ""
     if one == other:
         return f"they are two outcomes of `{one}`, which has one"
-    if case.order.are_exclusive(case.graph.steps[one], case.graph.steps[other]):
-        return f"a choice before them leads to `{one}` or to `{other}`"
-    if how == otherwise == SUCCEEDED and second not in case.order.possible(first):
-        return f"a choice before them leads to {short_name(first)} or to {short_name(second)}"
-    return ""
+    if not {first, second} <= case.order.reachable:
+        return ""
+    if how == otherwise == SUCCEEDED:
+        exclusive = second not in case.order.possible(first) or first not in case.order.possible(second)
+    else:
+        exclusive = not {one, other} & (case.order.after[one] | case.order.after[other]) and (
+            case.order.are_exclusive(case.graph.steps[one], case.graph.steps[other])
+        )
+    return f"a choice before them leads to `{one}` or to `{other}`" if exclusive else ""
