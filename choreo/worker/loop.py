@@ -278,7 +278,7 @@ class Worker:
 
     def _listen(self, done: int) -> None:
         """Note whether this turn was idle, as rows wait for quiet."""
-        self._quiet.note(is_live=self._partitions.live, is_idle=self._is_idle and not done)
+        self._quiet.note(is_live=self._partitions.any_live, is_idle=self._is_idle and not done)
         self._next_due = self._look_ahead()
 
     @property
@@ -591,6 +591,8 @@ class Worker:
             self._one(lambda _, call=call: self._processor.extend_call(call))  # type: ignore[misc]
         if self._partitions.any_live:
             done += self._do_next_alone()
+        if self._careful <= 0:
+            self._stop_being_careful()
         self._next_due = self._look_ahead()
         return done
 
@@ -615,6 +617,7 @@ class Worker:
             record = self._backlog[0]
             if self._one(lambda _: self._processor.mark_import(record)):
                 self._has_calls = self._has_suspects = True
+            self._careful -= 1
             return self._do_record_alone(record)
         deadline = self._clock.monotonic() + self._options.turn_seconds
         before = dict(self._partitions.positions)
@@ -666,8 +669,6 @@ class Worker:
         if row.deaths > 1:
             self._quiet.start_anew()
         self._do_alone(row, is_marked=False)
-        if not self._careful:
-            self._stop_being_careful()
         return len(overdue) + 1
 
     def _due_alone(self, now: int) -> Sequence[Scheduled]:

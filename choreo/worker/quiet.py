@@ -33,7 +33,10 @@ class Quiet:
         return not self.is_awaited
 
     def note(self, *, is_live: bool, is_idle: bool) -> None:
-        """Note a turn, while quiet is awaited: whether all is live, and nothing was to be done."""
+        """Note a turn, while quiet is awaited: whether anything is live, and nothing was to be done.
+
+        It may never be quiet where a partition can't be read; the sagas of others don't wait for that.
+        """
         self._idle = self._idle + 1 if is_idle else 0
         self._allowed = max(self._allowed, self._idle // _IDLE_TURNS)
         if is_live and self._since is None:

@@ -19,6 +19,8 @@ from choreo.ports import Assignment
 from choreo.records import Partition, Record
 from choreo.testing.broker import MemoryLog
 from tests.worker.conftest import Rigs
+from tests.worker.provider import Provider, asked, until
+from tests.worker.provider import hotel as calling_hotel
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel
 from tests.worker.test_deadlines import clerk
@@ -132,6 +134,28 @@ def test_only_its_own_sagas_wait(rig: Rigs, name: str, is_assigned: bool) -> Non
     shop.settle()
     assert (case.then in kinds(shop, UNREAD)) != case.never
     assert shop.store.scheduled(UNREAD, "trip") == []
+
+
+@pytest.mark.parametrize("is_assigned", [True, False])
+def test_a_call_that_was_under_way_at_a_crash_is_made_again(rig: Rigs, is_assigned: bool) -> None:
+    """It waits until all else is done, but not for a partition that can't be read."""
+    provider = Provider()
+    shop = rig(calling_hotel(provider), opened=False, partitions=2)
+    shop.open()
+    shop.append(TripRequested("t"), READ)
+    asked(shop, provider)
+    shop.close()
+    shop.append(TripRequested("t"), UNREAD)
+    Leader(shop, is_assigned=is_assigned)
+    shop.begin()
+
+    def is_asked_again() -> bool:
+        shop.clock.advance(0.05)
+        return len(provider.keys) == 2
+
+    until(shop, is_asked_again)
+    provider.answer(None, None)
+    until(shop, lambda: HotelBooked in kinds(shop, READ))
 
 
 def test_held_work_is_let_go_by_the_next_start(rig: Rigs) -> None:
