@@ -80,8 +80,13 @@ COUNTS = {
 }
 
 
-LARGE = [("choice-into-joins", "deadline")]
-"""What takes a third of all the time of this file: explored with ``CHOREO_FUZZ=1`` only."""
+LARGE = [
+    ("choice-into-joins", "deadline"),
+    ("import-branch", "deadline"),
+    *(("import-row", trouble) for trouble in ("deadline", "cancellation", "partial", "dead letter")),
+    *(("import-leaf", trouble) for trouble in ("deadline", "partial", "dead letter")),
+]
+"""What takes most of the time of this file: explored with ``CHOREO_FUZZ=1`` only."""
 
 
 def compensatable(saga: Saga) -> list[str]:

@@ -117,7 +117,7 @@ def ask() -> None:
 
 def test_a_branch_that_an_import_alone_calls_is_undone_whenever_it_came() -> None:
     """Whatever fails, and whoever is slow: the file is closed, also where the loan was refused before."""
-    found = explore(bank, till, desk, begin=ask, budget=Budget(failures=1), seeds=60)
+    found = explore(bank, till, desk, begin=ask, budget=Budget(failures=1), seeds=25)
     assert set(found.ends) == {"completed", "failed"}
 
 

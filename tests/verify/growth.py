@@ -46,11 +46,16 @@ class Plan:
 
 @dataclass
 class Grown:
-    """What has grown so far: steps, imported events, deadlines, and who starts it all."""
+    """What has grown so far: steps, imported events, deadlines, and who starts it all.
+
+    ``optional`` counts the ways around what grows now; ``loose``: what comes at the end doesn't wait for all.
+    """
 
     chance: random.Random
     participants: list[str]
     sound: bool = False
+    optional: int = 0
+    loose: bool = False
     plans: list[Plan] = field(default_factory=list)
     imports: list[tuple[str, str]] = field(default_factory=list)
     handlers: list[HandlerEntry] = field(default_factory=list)
@@ -80,6 +85,7 @@ class Grown:
         if form == "fork":
             return Trigger.all_of(self.block(on, half), self.block(on, room - half))
         if form == "merge":
+            self.loose = True
             return Trigger.any_of(self.block(on, half), self.block(on, room - half))
         if form == "shortcut":
             first = self.block(on, half)
@@ -95,14 +101,16 @@ class Grown:
 
     def _choice(self, on: Trigger, room: int, form: str) -> Trigger:
         one, two = (Trigger.of(name) for name in self.step(on, 2).successes)
+        self.optional += 1
         first = self.block(one, max(room // 2, 1))
-        if form == "bypass" or room < 2:
-            return Trigger.any_of(first, two)
-        return Trigger.any_of(first, self.block(two, room - room // 2))
+        second = two if form == "bypass" or room < 2 else self.block(two, room - room // 2)
+        self.optional -= 1
+        return Trigger.any_of(first, second)
 
     def _outside(self, on: Trigger, room: int) -> Trigger:
         """Grow a branch that an event from outside alone calls; now and then nobody waits for it."""
         event = self._imported()
+        self.loose = self.loose or self.optional > 0
         if self.chance.random() < 0.3:
             self.step(event)
             return self.block(on, room - 1)
@@ -153,7 +161,7 @@ def _end(grown: Grown, through: Trigger) -> None:
     """Add what completes the saga; nothing final where a leaf may fail beside it."""
     tail = grown.chance.choice(["plain", "plain", "pivot", "pivot and more", "retriable"])
     used = {name for plan in grown.plans for name in plan.on.types} | through.types
-    if any(used.isdisjoint(plan.successes) for plan in grown.plans):
+    if any(used.isdisjoint(plan.successes) for plan in grown.plans) or (grown.sound and grown.loose):
         tail = "plain"
     if tail == "pivot and more":
         pivot = grown.step(through)

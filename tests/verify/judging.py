@@ -33,7 +33,7 @@ RUNS = 200
 _MORE_RUNS = 2_000
 """The random runs after which an error counts as one that nothing confirms."""
 
-_VERIFIED = 40_000
+VERIFIED = 40_000
 """The states of a saga that `choreo verify` may visit."""
 
 
@@ -142,12 +142,12 @@ def large_and_sound(seed: int) -> Question | None:
     return asked if 9 <= asked.steps <= 40 else None
 
 
-def judge(asked: Question, runs: int = RUNS) -> Judged:
+def judge(asked: Question, runs: int = RUNS, states: int = VERIFIED) -> Judged:
     """Judge a choreography by every run that it may have or, where it is too large, by random ones."""
     saga = asked.manifests[0].sagas[0]
     search = naive.Search(asked.manifests, saga)
     graph = frozenset(broken_properties(asked.manifests, saga))
-    verdict = verified(asked.manifests, asked.troubles)
+    verdict = verified(asked.manifests, asked.troubles, states)
     budget = naive.Budget(*(asked.troubles,) * 3)
     if asked.steps <= 6:
         try:
@@ -162,9 +162,9 @@ def judge(asked: Question, runs: int = RUNS) -> Judged:
     return Judged(asked, found, graph, verdict, whole=False)
 
 
-def verified(manifests: Sequence[Manifest], troubles: int = 1) -> Verdict:
-    """Return the verdict of `choreo verify`, for so many troubles."""
-    return verify(choreography_of(manifests), compare=compare, budget=Budget(troubles, _VERIFIED))
+def verified(manifests: Sequence[Manifest], troubles: int = 1, states: int = VERIFIED) -> Verdict:
+    """Return the verdict of `choreo verify`, for so many troubles and so many states."""
+    return verify(choreography_of(manifests), compare=compare, budget=Budget(troubles, states))
 
 
 def errors_of(manifests: Sequence[Manifest]) -> tuple[Finding, ...]:

@@ -103,7 +103,8 @@ class RandomRun:
         planned = [option for option in options if _costs(option) != "d" or option.label in self._plan.late]
         # Time does pass where nothing else happens.
         options = planned or late
-        yield from [option for option in options if self._has_come(option)] or options
+        come = [option for option in options if self._has_come(option)]
+        yield from come if any(option.label != CANCELLING for option in come) else options
 
     def _inside(self) -> Iterator[Option]:
         for place, participant in enumerate(self._search.participants):
