@@ -152,22 +152,6 @@ class Trigger(NamedTuple):
                 found = {more for known in found for more in _further(known, further) if keep(more)}
             yield from sorted(found, key=sorted)
 
-    def within(self, events: Set[str]) -> Trigger:
-        """Return what is left of it where no other events can come: a slot that none fills is dropped."""
-        return self.fold(
-            lambda name: Trigger.of(name) if name in events else Trigger(),
-            lambda parts: Trigger.any_of(*parts),
-            lambda parts: Trigger.all_of(*filter(None, parts)),
-        )
-
-    def renamed(self, new_name: Callable[[str], str]) -> Trigger:
-        """Return it with other event types."""
-        return self.fold(
-            lambda name: Trigger.of(new_name(name)),
-            lambda parts: Trigger.any_of(*parts),
-            lambda parts: Trigger.all_of(*parts),
-        )
-
     def fold(
         self, event: Callable[[str], T], any_of: Callable[[list[T]], T], all_of: Callable[[list[T]], T]
     ) -> T:

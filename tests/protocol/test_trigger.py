@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from choreo.protocol import NEVER, Slot, Trigger
 from choreo.protocol.trigger import MOST_ALTERNATIVES
+from tests.protocol.triggers import alternatives, renamed
 
 Options = frozenset[frozenset[str]]
 """A trigger multiplied out: the shortest sets of events that satisfy it."""
@@ -66,7 +67,9 @@ def test_it_is_met_as_it_would_be_multiplied_out(both: tuple[Trigger, Options], 
     assert trigger.satisfied(seen) == all(clause & seen for clause in trigger.clauses())
     alternative = trigger.alternative(seen)
     assert alternative in options if trigger.satisfied(seen) else not alternative
-    assert set(trigger.alternatives(100) or ()) == options
+    assert set(alternatives(trigger)) == options
+    assert bool(trigger.awaited(seen)) != trigger.satisfied(seen)
+    assert trigger.awaited(seen) <= trigger.types - seen
 
 
 @given(BOTH, BOTH)
@@ -76,24 +79,10 @@ def test_triggers_that_mean_the_same_are_equal(
     """However they were put together: also from their alternatives, as the former manifests have them."""
     assert (one[0] == other[0]) == (one[1] == other[1])
     assert Trigger.of_alternatives(one[1]) == one[0]
+    assert renamed(renamed(one[0], str.lower), str.upper) == one[0]
     assert Trigger.any_of(one[0], other[0]) == Trigger.any_of(other[0], one[0])
     assert Trigger.all_of(one[0], Trigger.any_of(one[0], other[0])) == one[0]
     assert Trigger.any_of(one[0], Trigger.all_of(one[0], other[0])) == one[0]
-
-
-@given(BOTH, SEEN)
-def test_what_is_left_within_some_events(both: tuple[Trigger, Options], events: set[str]) -> None:
-    """A slot that none of them fills is dropped: so the rest is met no later than the whole."""
-    trigger, options = both
-    rest = trigger.within(events)
-
-    assert rest.types <= events
-    assert bool(rest) == any(option & events for option in options)
-    if trigger.satisfied(events):
-        assert rest.satisfied(events)
-    if events >= trigger.types:
-        assert rest == trigger
-    assert trigger.renamed(str.lower).renamed(str.upper) == trigger
 
 
 @given(BOTH)
@@ -197,7 +186,7 @@ of, join, union = Trigger.of, Trigger.all_of, Trigger.any_of
 some = [of(f"E{n}", f"E{n + 3}") for n in range(9)]
 trigger = union(join(of("Z", "Y", "X"), of("W", "V")), join(*some[:4]), of("U"), join(*some[2:]))
 print(trigger, _slots(trigger), list(map(sorted, join(*some).clauses())))
-print(sorted(trigger.alternative(trigger.types)), trigger.renamed(str.lower))
+print(sorted(trigger.alternative(trigger.types)), trigger.types >= trigger.awaited({"U"}))
 """
 
 

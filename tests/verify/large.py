@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from choreo.manifest import Emission, HandlerEntry, Manifest, SagaEntry
 from choreo.outcome import COMPENSATABLE, PIVOT, START
 from choreo.protocol import Trigger
+from tests.protocol.triggers import renamed
 from tests.verify.choreography_text import COMPLETED, FAILED, MINUTE_MS, SAGA, STARTED, schema
 
 
@@ -163,7 +164,7 @@ def _moved(handler: HandlerEntry, number: int) -> HandlerEntry:
         handler,
         name=f"{handler.name}_{number}",
         step=handler.step if handler.step == START else f"{handler.name.removesuffix('_undo')}_{number}",
-        trigger=handler.trigger.renamed(other),
+        trigger=renamed(handler.trigger, other),
         emits=Emission(tuple(map(other, handler.emits.successes)), tuple(map(other, handler.emits.failures))),
     )
 

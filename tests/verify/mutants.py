@@ -14,6 +14,7 @@ from typing import NamedTuple
 from choreo.manifest import Emission, HandlerEntry, Manifest, SchemaEntry
 from choreo.outcome import START
 from choreo.protocol import Trigger
+from tests.protocol.triggers import alternatives, renamed
 
 Manifests = Sequence[Manifest]
 Operator = Callable[[Manifests], Iterator["Mutant"]]
@@ -50,11 +51,6 @@ def _with(manifests: Manifests, old: HandlerEntry, *new: HandlerEntry) -> tuple[
         kept += [handler for handler in new if handler.participant == manifest.participant]
         found.append(replace(manifest, handlers=tuple(kept)))
     return tuple(found)
-
-
-def alternatives(trigger: Trigger) -> tuple[frozenset[str], ...]:
-    """Return the alternatives of a trigger of a corpus: there are few."""
-    return trigger.alternatives(1000) or ()
 
 
 def _retriggered(old: HandlerEntry, trigger: Sequence[frozenset[str]]) -> HandlerEntry:
@@ -405,7 +401,7 @@ def _renamed(handler: HandlerEntry, old: str, new: str) -> HandlerEntry:
 
     return replace(
         handler,
-        trigger=handler.trigger.renamed(lambda name: new if name == old else name),
+        trigger=renamed(handler.trigger, lambda name: new if name == old else name),
         emits=Emission(swap(handler.emits.successes), swap(handler.emits.failures)),
     )
 

@@ -10,6 +10,7 @@ from choreo.graph import choreography_of
 from choreo.manifest import Emission, ExternalEntry, Manifest, RetryEntry, SchemaEntry
 from choreo.project.manifests import compare
 from choreo.verify import Finding, Verdict, verify
+from tests.protocol.triggers import renamed
 from tests.verify.choreography_text import SAGA, read_choreography, schema
 
 CHAIN = """
@@ -391,7 +392,7 @@ def _other(manifest: Manifest) -> Manifest:
                 saga="other",
                 name=f"{each.name}_o",
                 step=each.step if each.step == "start" else f"{each.step}_o",
-                trigger=each.trigger.renamed(event),
+                trigger=renamed(each.trigger, event),
                 emits=Emission(
                     tuple(map(event, each.emits.successes)), tuple(map(event, each.emits.failures))
                 ),

@@ -15,8 +15,8 @@ from choreo.protocol import Trigger
 from choreo.verify.analysis import rollback
 from choreo.verify.analysis.order import Order
 from choreo.verify.analysis.rollback import Declared, declared, early_call, missing_calls
+from tests.protocol.triggers import alternatives
 from tests.verify.growth import grow
-from tests.verify.mutants import alternatives
 
 Answers = frozenset[str]
 
