@@ -160,11 +160,13 @@ class Calls:
 
     Compensations have room of their own, so that none waits for actions that hang. A call that goes on after
     its timeout hangs, and takes no room, whether its result is void or still awaited. ``runner`` runs the
-    calls. None begins unless it ``is_open``: at a stop, or while the test kit decides so, it isn't.
+    calls. None begins unless it ``is_open``: at a stop, or while the test kit decides so, it isn't. ``begun``
+    are those of which the beginning is committed, and that are to be started.
     """
 
     def __init__(self, limit: int, runner: Runner) -> None:
         self.is_open = True
+        self.begun: list[Call] = []
         self._limit = limit
         self._runner = runner
         self._most_hanging = MOST_HANGING * limit
@@ -224,11 +226,13 @@ class Calls:
         lifespan.entered.result()
         return True
 
-    def start(self, call: Call) -> None:
-        """Start a call."""
-        self._out[call] = None
-        self._taken[call.lane] += 1
-        self._runner.start(call)
+    def start_begun(self) -> None:
+        """Start the calls of which the beginning is committed."""
+        while self.begun:
+            call = self.begun.pop(0)
+            self._out[call] = None
+            self._taken[call.lane] += 1
+            self._runner.start(call)
 
     def take(self, most: int) -> list[Finished]:
         """Return results, ``most`` at most, without those of cut calls."""

@@ -13,7 +13,8 @@ from choreo.participant import Participant
 from choreo.ports import Clock, Log
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.clock import SystemClock
-from choreo.worker.loop import Options, Worker
+from choreo.worker.loop import Worker
+from choreo.worker.options import Options
 from choreo.worker.patience import Patience
 
 _BUSY_SECONDS = 1.0

@@ -106,12 +106,24 @@ class Partitions:
         return bool(self._ended)
 
     def move_to_ends(self) -> None:
-        """Move positions to the ends of their partitions, once all records taken so far are processed."""
+        """Move positions to the ends of their partitions, once all records taken so far are processed.
+
+        The last offsets may hold no records. They are saved in a turn of their own.
+        """
+        before = dict(self.positions)
         for partition, end in self._ended.items():
             self.positions[partition] = max(self.positions[partition], end)
             if partition in self._behind:
                 self._behind[partition] = min(self._behind[partition], end)
         self._ended.clear()
+        if before == self.positions:
+            return
+        try:
+            with self._store.turn():
+                self.save(before)
+        except BaseException:
+            self.undo(before)
+            raise
 
     def go_live(self, participant: str) -> bool:
         """Let the partitions go live whose end at the assignment is folded (R4); whether there was one."""

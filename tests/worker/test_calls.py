@@ -487,7 +487,7 @@ def test_a_thousand_waiting_steps_wait_in_the_store(rig: Rigs) -> None:
     rigged.settle()
     asked(rigged, provider, 3)
     assert len(rigged.worker._calls._out) == 3
-    assert len(rigged.worker._backlog) == 0
+    assert len(rigged.worker._uncommitted.backlog) == 0
     assert len(rigged.store.due(rigged.clock.now(), 2000, "call")) == 997
     provider.answer(*[None] * 1000)
     until(rigged, lambda: quiet(rigged))

@@ -119,7 +119,7 @@ def test_results_of_calls_wait_for_the_store(rig: Rigs, away: Away) -> None:
     with away(shop):
         provider.answer(*[None] * 10)
         deadline = time.monotonic() + 10
-        while len(shop.worker._calls._runner.finished) + len(shop.worker._finished) < 10:
+        while len(shop.worker._calls._runner.finished) + len(shop.worker._uncommitted.finished) < 10:
             assert time.monotonic() < deadline
             shop.worker.turn()
         _turns(shop)

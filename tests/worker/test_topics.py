@@ -12,7 +12,7 @@ from choreo.errors import ChoreoError, LogError, StoreMismatch
 from choreo.participant.topics import TopicNeed, topic_needs
 from choreo.records import Partition
 from choreo.testing.broker import MemoryBroker
-from choreo.worker.loop import Options
+from choreo.worker.options import Options
 from choreo.worker.topics import INTERVAL
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig

@@ -119,7 +119,7 @@ def test_a_deleted_topic_of_a_saga_is_no_saga_s_fault(rig: Rigs) -> None:
     with rigged.store.turn():
         rigged.store.enqueue([Unpublished("e1", "s1", "trip", "trip", "ce_type: trip.HotelBooked", b"x")])
     (row,) = rigged.store.unpublished(0, 2)
-    rigged.worker._refused.append(Refusal(row.seq, "trip: unknown topic", is_missing=True))
+    rigged.worker._uncommitted.refused.append(Refusal(row.seq, "trip: unknown topic", is_missing=True))
     with pytest.raises(LogError, match="could not publish to trip: unknown topic"):
         rigged.worker.turn()
     assert [*rigged.store.unpublished(0, 2)] == [row]
