@@ -12,13 +12,13 @@ from choreo.worker.calls import Call, Calls, Finished
 from choreo.worker.due_rows import DueRows
 from choreo.worker.partitions import Partitions
 from choreo.worker.processor import Processor
-from choreo.worker.uncommitted import Uncommitted
+from choreo.worker.uncommitted import Uncommitted, Work
 
 
 class CarefulTurns:
     """Processes what was taken and what is due item by item, and buries the item that fails alone.
 
-    ``items`` is the number of due rows for which the worker is still careful.
+    ``items`` is the number of due rows and imports for which the worker is still careful.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CarefulTurns:
         self._turn_seconds = turn_seconds
 
     def begin(self, items: int) -> None:
-        """Be careful for so many due rows at least."""
+        """Be careful for so many due rows and imports at least."""
         self.items = max(self.items, items)
         self._partitions.postpones = True
 
@@ -91,7 +91,8 @@ class CarefulTurns:
                 lambda error, each=each: self._processor.end_call(each._replace(result=None, error=error)),  # type: ignore[misc]
                 lambda error, each=each: self._processor.bury(each.call.row, error),  # type: ignore[misc]
             )
-        self._uncommitted.finished.clear()
+        if finished:
+            self._uncommitted.finished.clear()
         return done
 
     def _do_records(self) -> int:
@@ -105,8 +106,9 @@ class CarefulTurns:
             record = backlog[0]
             if self._one(lambda _: self._processor.mark_import(record)):
                 self._due.expect_suspects()
+            self._do_record(record)
             self.items -= 1
-            return self._do_record(record)
+            return 1
         deadline = self._clock.monotonic() + self._turn_seconds
         before = dict(self._partitions.positions)
         taken: list[Record] = []
@@ -160,16 +162,18 @@ class CarefulTurns:
         """Mark a due row as under way, and process it, unless its saga's partition isn't live."""
         if not self._partitions.complete and self._one(lambda _: self._due.holds(row)):
             return
-        self.items -= 1
         if row.deaths > 1:
             self._due.quiet.start_anew()
-        self._one(lambda _: self._processor.mark(row), lambda error: self._processor.bury(row, error))
+        self._one(
+            lambda _: self._processor.mark(row), lambda error: self._processor.bury(row, error), marks=row
+        )
         self.do_alone(row)
+        self.items -= 1
 
-    def _one(self, *ways: Callable[[Any], Any]) -> Any:
+    def _one(self, *ways: Callable[[Any], Any], marks: Scheduled | None = None) -> Any:
         """Do one item in a turn of its own, in the first of several ways that the database accepts.
 
-        Each way takes the error of the one before it.
+        Each way takes the error of the one before it. ``marks`` is the row that is under way afterwards.
         """
         failure: Exception | None = None
         for way in ways:
@@ -178,7 +182,7 @@ class CarefulTurns:
                 with self._store.turn():
                     return way(failure)
             except Exception as error:
-                if not self._uncommitted.undo(error, before):
+                if not self._uncommitted.undo(error, before, work=Work(alone=marks)):
                     raise
                 failure = error
         assert failure is not None

@@ -48,9 +48,9 @@ class Claim:
     def look(self) -> None:
         """Trust the worker again, once it has run for long enough."""
         if self.deaths and self._clock.monotonic() - self._began > self._trust_seconds:
-            self.deaths = 0
             with self._store.turn():
                 self._store.trust()
+            self.deaths = 0
 
     def check(self) -> None:
         """Raise `Fenced` where another worker has taken the store over."""

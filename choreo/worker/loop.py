@@ -97,6 +97,7 @@ class Worker:
         self._looked = 0.0
         self._others_wrote = -_OTHERS_SECONDS
         self._is_stale = False
+        self._was_set_back = False
 
     @property
     def is_live(self) -> bool:
@@ -214,8 +215,8 @@ class Worker:
 
     def _catch_up(self) -> None:
         """Move positions to the ends that are reached, and let partitions go live."""
-        if self._partitions.have_ended and not self._uncommitted.backlog:
-            self._partitions.move_to_ends()
+        if self._partitions.have_ended:
+            self._uncommitted.move_to_ends()
         if not self._partitions.live and self._partitions.go_live(self._participant.name):
             self._due.let_go()
 
@@ -299,9 +300,11 @@ class Worker:
     def _look_around(self) -> None:
         """Once a second, commit positions for lag monitors; look at the topics, and at the room of calls."""
         now = self._clock.monotonic()
-        if self._clocks.was_set_back(now):
+        if self._clocks.was_set_back(now) or self._was_set_back:
+            self._was_set_back = True  # until the store is there
             with self._store.turn():
                 self._processor.pull_in()
+            self._was_set_back = False
             self._due.look_ahead()
         if now - self._looked < 1:
             return

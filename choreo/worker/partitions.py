@@ -113,17 +113,13 @@ class Partitions:
         before = dict(self.positions)
         for partition, end in self._ended.items():
             self.positions[partition] = max(self.positions[partition], end)
+        if before != self.positions:
+            with self._store.turn():
+                self.save(before)
+        for partition, end in self._ended.items():  # the log says each of them once
             if partition in self._behind:
                 self._behind[partition] = min(self._behind[partition], end)
         self._ended.clear()
-        if before == self.positions:
-            return
-        try:
-            with self._store.turn():
-                self.save(before)
-        except BaseException:
-            self.undo(before)
-            raise
 
     def go_live(self, participant: str) -> bool:
         """Let the partitions go live whose end at the assignment is folded (R4); whether there was one."""

@@ -69,6 +69,8 @@ class Turns:
             self._careful.begin(len(taken) + len(finished) + work.done + 1)
             log.warning("a turn was lost, its items are done one by one: %s", detail_of(error, redact=True))
             return 1
+        if finished:  # others wait for their partition
+            held.finished.clear()
         self._committed(work)
         return done
 
@@ -114,7 +116,6 @@ class Turns:
         self._calls.begun += work.begun
         self._uncommitted.alone = work.alone
         self._uncommitted.forget_answers()
-        self._uncommitted.finished.clear()
         if work.overdue:
             for call in work.overdue:
                 self._calls.cut(call, self._clock.now())

@@ -114,6 +114,17 @@ class Uncommitted:
 
     # After a turn
 
+    def move_to_ends(self) -> None:
+        """Move positions to the ends of partitions, once all records are processed."""
+        if self.backlog:
+            return
+        before = dict(self._partitions.positions)
+        try:
+            self._partitions.move_to_ends()
+        except Exception as error:
+            self.undo(error, before)
+            raise
+
     def forget_answers(self) -> None:
         """Forget the log's answers, as they are committed."""
         self.acknowledged.clear()

@@ -21,6 +21,7 @@ from choreo.worker.composition import open_worker
 from tests.worker.conftest import Rigs
 from tests.worker.rig import NOON, Rig
 from tests.worker.services import Script, agency, flight, hotel, ticket
+from tests.worker.test_store_away import COMMITTED, away_in_turn
 from tests.worker.trip import (
     FlightBooked,
     FlightCancelled,
@@ -121,6 +122,31 @@ def test_a_gap_at_the_end_of_the_log_does_not_keep_the_worker_from_going_live(
     shop.open()
     assert shop.published("s1")
     assert shop.published("s2")
+
+
+class Marker(Gap):
+    """A log that says once that its end, which it does not deliver, was reached."""
+
+    def take(self, limit: int, wait: float) -> Taken:
+        taken = super().take(limit, wait)
+        return taken._replace(ended={each: end + 1 for each, end in taken.ended.items()})
+
+
+@COMMITTED
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_the_end_of_the_log_is_not_forgotten_while_the_store_is_away(
+    rig: Rigs, number: int, is_committed: bool
+) -> None:
+    """The worker goes live, and the saga goes on, in whichever transaction that was."""
+    shop = rig(hotel(), opened=False)
+    shop.append(TripRequested("t"))
+    shop.wrap = lambda log: Marker(shop.broker, "marker")
+    shop.begin()
+    with away_in_turn(shop, number, is_committed=is_committed):
+        for _ in range(5):
+            shop.worker.turn()
+    assert shop.worker.is_live
+    assert shop.published() == [HotelBooked("t")]
 
 
 def test_a_turn_is_bounded_by_its_time(rig: Rigs) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +196,102 @@ def test_a_web_transaction_is_refused_after_its_wait(rig: Rigs) -> None:
         pass
     assert "is locked" in str(refused.value)
     assert "try again" in refused.value.hint
+
+
+@contextmanager
+def away_in_turn(rig: Rig, number: int, *, is_committed: bool) -> Iterator[None]:
+    """Let the store be away in one of the transactions to come, which may be committed all the same."""
+    turn, count = rig.store.turn, iter(range(1, 1_000))
+
+    @contextmanager
+    def may_fail() -> Iterator[None]:
+        is_now = next(count) == number
+        with turn():
+            yield
+            if is_now and not is_committed:
+                raise StoreUnavailable("the store is locked")
+        if is_now:
+            raise StoreUnavailable("the disk fails")
+
+    rig.store.turn = may_fail  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        rig.store.turn = turn  # type: ignore[method-assign]
+
+
+COMMITTED = pytest.mark.parametrize("is_committed", [False, True], ids=["undone", "committed"])
+
+
+@COMMITTED
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_a_worker_is_not_careful_for_ever(rig: Rigs, number: int, is_committed: bool) -> None:
+    """Wherever its store is away while it is: then an event is folded and acted on in one turn again."""
+    shop = rig(hotel(), options=Options(idle_seconds=0.0, turn_items=1))
+    shop.close()
+    shop.append(TripRequested("t"))
+    shop.begin()
+    with away_in_turn(shop, number, is_committed=is_committed):
+        shop.settle()
+    assert shop.effects("s1") == ["action"]
+    shop.append(TripRequested("t"), "s2")
+    shop.worker.turn()
+    assert shop.effects("s2") == ["action"]
+
+
+@COMMITTED
+@pytest.mark.parametrize("is_careful", [False, True], ids=["together", "careful"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_results_outlast_a_rebalance(rig: Rigs, number: int, is_careful: bool, is_committed: bool) -> None:
+    """A result that the store could not take waits until its partition is read to the end again."""
+    provider = Provider()
+    shop = rig(calling_hotel(provider), options=Options(idle_seconds=0.0, turn_items=2))
+    shop.feed(TripRequested("t"))
+    asked(shop, provider, 1)
+    provider.answer(None)
+    with locked(shop):
+        until(shop, lambda: bool(shop.worker._uncommitted.finished))
+    if is_careful:
+        shop.worker._careful.begin(9)
+    shop.broker.expel(shop.worker._log)  # type: ignore[arg-type]
+    with away_in_turn(shop, number, is_committed=is_committed):
+        shop.worker.turn()
+        shop.broker.join(shop.worker._log)  # type: ignore[arg-type]
+        for other in range(6):
+            shop.append(FlightFull("t", "full"), f"other{other}")
+        shop.settle()
+    assert shop.published() == [HotelBooked("t")]
+    assert len(provider.keys) == 1
+
+
+def test_ends_of_a_process_are_forgotten_once_the_store_is_there(rig: Rigs) -> None:
+    """It is away in the moment in which the worker is trusted again."""
+    shop = rig(hotel())
+    shop.restart()
+    with away_in_turn(shop, 1, is_committed=False):
+        for _ in range(2):
+            shop.clock.advance(100)
+            shop.worker.turn()
+    shop.close()
+    with closing(SQLiteStore(shop.path)) as store, store.turn():
+        assert store.claim() == 0
+
+
+@COMMITTED
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_schedule_is_pulled_in_once_the_store_is_there(
+    rig: Rigs, number: int, is_committed: bool
+) -> None:
+    """After a start with a clock that was set back, nothing waits for a time that was never due."""
+    book = Script([ConnectionError()])
+    shop = rig(hotel(book, retry=Retry(attempts=2, delay=SECOND)))
+    shop.feed(TripRequested("t"))
+    shop.close()
+    shop.clock.advance(-3600)
+    shop.begin()
+    with away_in_turn(shop, number, is_committed=is_committed):
+        _turns(shop, 4)
+        for _ in range(2):
+            shop.clock.advance(1)
+            shop.settle()
+    assert shop.published() == [HotelBooked("t")]
