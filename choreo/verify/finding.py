@@ -67,7 +67,7 @@ def listed(names: Iterable[str]) -> str:
 
 def enumerated(words: Iterable[str]) -> str:
     """Return words as a list in a sentence; of very many, how many others there are."""
-    *first, last = words
+    *first, last = [*words] or [""]
     if len(first) >= _MOST_WORDS:
         first, last = first[: _MOST_WORDS - 1], f"{len(first) + 2 - _MOST_WORDS} others"
     return f"{', '.join(first)} and {last}" if first else last

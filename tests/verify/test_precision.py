@@ -432,3 +432,17 @@ def test_one_finding_for_an_event_of_another_saga(consumers: int) -> None:
     findings = of([*read_choreography(f"{CHAIN}\n{waiting}"), *other]).findings
 
     assert [each.rule for each in findings if each.saga == SAGA] == ["CHO401"]
+
+
+def test_a_leaf_that_misses_a_failure_is_told_though_no_run_shows_it() -> None:
+    """Its answers are not those of steps after it: there are none."""
+    text = f"""
+    Cancelled
+    {CHAIN.replace("< S1Failed | S1Undone >", "derived < >").replace("< S2Failed >", "derived < >")}
+    p4.leaf < Started > L / LFailed
+    p4.undo of p4.leaf result=L < S2Failed > LUndone
+    """
+    errors = [each for each in judged(text).findings if each.level == "error"]
+
+    assert [each.rule for each in errors] == ["CHO203"]
+    assert "is not called by S1Failed" in errors[0].message

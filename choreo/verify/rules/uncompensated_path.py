@@ -56,7 +56,7 @@ def _shown(case: Case, each: Declared, wrong: frozenset[str]) -> tuple[frozenset
         is_over = each.success in come and not any(map(come.isdisjoint, ends))
         return is_over and not each.undo.trigger.satisfied(come)
 
-    run = case.shortest(is_never_called)
+    run = case.shortest(is_never_called) if ends else None
     return (frozenset().union(*ends) & {event.type for event in run.events}, run) if run else (wrong, None)
 
 
