@@ -74,6 +74,8 @@ def _verify(quick: bool) -> None:
     sizes = choreographies.SIZES[:2] if quick else choreographies.SIZES
     for figures in choreographies.measure(sizes, 1 if quick else 3):
         show(figures)
+    for figures in choreographies.table():
+        show(figures)
 
 
 def show(figures: dict[str, Any]) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+import resource
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 from typing import Any
 
 from choreo.graph import Choreography, choreography_of
 from choreo.manifest import HandlerEntry, Manifest
-from choreo.outcome import PIVOT, RETRIABLE
+from choreo.outcome import PIVOT, RETRIABLE, START
 from choreo.protocol import Trigger
 from choreo.verify import Budget, Verdict, verify
 from tests.graph.small_sagas import manifests_of
 from tests.protocol.sagas import ORDERS, STARTED, Saga, Step, last, step
+from tests.verify import large
 
 SIZES = ((30, 100), (50, 200), (70, 500), (100, 1_000))
 """Participants and event types of the sagas that are measured."""
@@ -29,6 +33,60 @@ def measure(sizes: Sequence[tuple[int, int]], repeats: int) -> Iterator[dict[str
     row = chain_of(100)
     yield {**_line(row, len(row.manifests), events_of(row), repeats), "shape": "chain of 100 steps"}
     yield {"bench": "verify growth", "exponent": round(_exponent(lines), 2)}
+
+
+def table() -> Iterator[dict[str, Any]]:
+    """Return a line for each shape in `SHAPES`: states, seconds of the processor, memory of the process."""
+    for name in SHAPES:
+        with ProcessPoolExecutor(1) as pool:
+            yield pool.submit(_measured, name).result()
+
+
+def _measured(name: str) -> dict[str, Any]:
+    make, troubles = SHAPES[name]
+    shape = make()
+    begun = time.process_time()
+    verdict = verify(shape, budget=Budget(troubles), clock=time.process_time)
+    seconds = time.process_time() - begun
+    return {
+        "bench": "verify table",
+        "shape": name,
+        "steps": len(shape.sagas[0].steps),
+        "states": verdict.scope.states,
+        "seconds": round(seconds, 2),
+        "MiB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "errors": verdict.errors,
+        "scope": str(verdict.scope).rpartition("; ")[2],
+    }
+
+
+def branches(width: int, length: int, *, spoilt: bool = False) -> Choreography:
+    """Return branches that are joined; ``spoilt``: one is undone when the first step of another fails."""
+    handlers = large.chains(2 * width * length + 4, width)
+    if spoilt:
+        last = max(n for n, each in enumerate(handlers) if each.task == "compensation" and each.step != START)
+        called = Trigger.of(*handlers[0].emits.failures)
+        handlers[last] = replace(handlers[last], derived=False, trigger=called)
+    return choreography_of(large.manifests(handlers))
+
+
+def choices(number: int, *, beside: bool = False) -> Choreography:
+    """Return choices, each with a step on either way, one behind the other or beside each other."""
+    steps: list[Step] = []
+    on, ends = Trigger.of(STARTED), list[Trigger]()
+    for at in range(number):
+        one, other = f"C{at}One", f"C{at}Other"
+        steps += [step(f"C{at}", on, one, other), step(f"D{at}", one), step(f"E{at}", other)]
+        ends.append(Trigger.of(f"D{at}Done", f"E{at}Done"))
+        on = on if beside else ends[-1]
+    return choreography_of(
+        manifests_of(Saga("choices", (*steps, last("Z", Trigger.all_of(*ends) if beside else on))))
+    )
+
+
+def layers(steps: int) -> Choreography:
+    """Return a fork of four steps and their join, again and again."""
+    return choreography_of(large.manifests(large.diamonds(2 * steps + 4)))
 
 
 def choreography(participants: int, events: int) -> Choreography:
@@ -138,3 +196,18 @@ def _exponent(lines: Sequence[dict[str, Any]]) -> float:
     xs = [math.log(line["events"]) for line in lines]
     ys = [math.log(line["seconds"]) for line in lines]
     return statistics.linear_regression(xs, ys).slope
+
+
+SHAPES: dict[str, tuple[Callable[[], Choreography], int]] = {
+    **{f"chain of {n}": (partial(chain_of, n), 1) for n in (5, 20, 50, 100, 200)},
+    **{f"layers, {n} steps": (partial(layers, n), 1) for n in (20, 60)},
+    "100 participants": (lambda: choreography(100, 300), 1),
+    "30 participants, --deep": (lambda: choreography(30, 100), 2),
+    **{f"join of {n}": (partial(branches, n, 1), 1) for n in (12, 16, 20)},
+    "join of 20, a bad pair": (partial(branches, 20, 1, spoilt=True), 1),
+    **{f"{n} branches of 7": (partial(branches, n, 7), 1) for n in (4, 8)},
+    "8 branches of 7, a bad pair": (partial(branches, 8, 7, spoilt=True), 1),
+    **{f"{n} choices": (partial(choices, n), 1) for n in (10, 12)},
+    **{f"{n} choices beside each other": (partial(choices, n, beside=True), 1) for n in (4, 10, 12)},
+}
+"""The shapes of the table, each with the number of troubles."""
