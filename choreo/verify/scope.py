@@ -20,13 +20,13 @@ class Unfinished(NamedTuple):
         return f"{self.saga} stopped at {self.limit}{f' in {self.phase}' if self.phase else ''}"
 
 
-_CHOICES = {"all": "", "single": ", one choice at a time"}
+_CHOICES = {"all": "", "pairs": ", two choices at a time", "single": ", one choice at a time"}
 
 
 class Scope(NamedTuple):
     """The scope of a verdict: outside of it, and in ``unfinished`` sagas, nothing is proved.
 
-    ``choices`` says whether all combinations of what steps may answer were run, or each answer alone;
+    ``choices`` says whether all combinations of what steps may answer were run, all pairs, or each alone;
     ``delays`` is how many steps were held up in one run, at most, where it was not any number.
     ``unsearched`` are the sagas of which not every order of events was looked at, as an error comes first;
     of those that are ``unexplored``, too, nothing was run.
@@ -91,11 +91,18 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
             for case in cases
             if case.meter.exhausted
         ),
-        "single" if any(case.model.leaves_choices_out for case in cases) else "all",
+        max(map(_choices, cases), key=tuple(_CHOICES).index, default="all"),
         min((each for each in _delays(cases) if each is not None), default=None),
         tuple(case.graph.name for case in cases if not case.is_searched),
         tuple(case.graph.name for case in cases if not case.is_searched and "runs" not in vars(case)),
     )
+
+
+def _choices(case: Case) -> str:
+    """Return how many choices were taken together: the search takes two, but in a large saga."""
+    if not case.model.leaves_choices_out:
+        return "all"
+    return "pairs" if case.is_searched and not case.search.is_large else "single"
 
 
 def _delays(cases: Iterable[Case]) -> Iterator[int | None]:

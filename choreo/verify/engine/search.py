@@ -41,8 +41,11 @@ from choreo.verify.engine.model import Model
 from choreo.verify.engine.rows import further_in_rows
 from choreo.verify.properties import Property
 
-SURE = 1
-"""All runs with so many delays are visited, or the verdict is inconclusive."""
+HOLD, CHOICE = 2, 1
+"""What a delay costs: to hold a step up, and to answer with another success event."""
+
+SURE = 2
+"""All runs with so many delays are visited, or the verdict is inconclusive: one hold, or two choices."""
 
 LARGE = 64
 """In a saga of more steps, a run that has chosen otherwise is followed until it is back on the way."""
@@ -147,7 +150,8 @@ class _ViolatedError(Exception):
 class Search:
     """The states of one saga.
 
-    ``delays`` is the number of delays with which all runs were visited, None where that is any number.
+    ``delays`` is the number of steps that were held up, at most, in the runs that were visited, None where
+    that is any number.
     """
 
     def __init__(self, model: Model, troubles: int) -> None:
@@ -156,9 +160,10 @@ class Search:
         self._varied = frozenset(model.graph.steps) - further_in_rows(model.graph)
         self._further = FURTHER // len(model.graph.steps)
         self._started = Ended(START, SUCCEEDED, model.graph.contract.starts)
-        self._initial = State(Instance(), Facts(), frozenset(), Troubles(*(troubles,) * 3))
+        first = State(Instance(), Facts(), frozenset(), Troubles(*(troubles,) * 3))
+        self._waiting = {0: [Visit(first, Option(), None)]}
         self._reached: dict[object, tuple[Troubles, ...]] = {}
-        self._is_large = len(model.graph.steps) > LARGE
+        self.is_large = len(model.graph.steps) > LARGE
         self._ways = set[object]()
         self.delays: int | None = None
 
@@ -167,37 +172,40 @@ class Search:
 
         What is violated after fewer of these troubles, too, is left out.
         """
-        visits, delays, told = [Visit(self._initial, Option(), None)], 0, list[Counterexample]()
-        while visits and not meter.is_empty:
-            later: list[Visit] = []
-            found = list(self._level(visits, later, delays, meter))
+        told: list[Counterexample] = []
+        delays = 0
+        while self._waiting and not meter.is_empty:
+            found = list(self._level(delays, meter))
             for each in sorted(found, key=lambda each: (len(each.troubles), len(each.transitions))):
                 if not any(
                     each.property == known.property and known.troubles <= each.troubles for known in told
                 ):
                     told.append(each)
                     yield each
-            visits, delays = later, delays + 1
+            delays += 1
 
-    def _level(
-        self, visits: list[Visit], later: list[Visit], delays: int, meter: Meter
-    ) -> Iterator[Counterexample]:
-        """Visit the states to which so many delays lead, and collect those to which one more does."""
+    def _level(self, delays: int, meter: Meter) -> Iterator[Counterexample]:
+        """Visit the states to which delays lead that cost so much, and collect others to which more do."""
+        visits = self._waiting.get(delays, [])
         while visits and not meter.is_empty:
-            if delays > SURE and len(self._reached) + len(visits) > self._further:
-                self.delays = delays - 1
-                later.clear()
-                return
+            if delays >= SURE and self._has_enough(delays):
+                self.delays = max(delays - 1, SURE) // HOLD
+                for each in [each for each in self._waiting if each > SURE]:
+                    self._waiting.pop(each).clear()
+                continue
             visit = visits.pop()
             try:
-                self._visit(visit, visits, later, meter)
+                self._visit(visit, delays, meter)
             except _ViolatedError as violated:
                 yield Counterexample(violated.property, violated.step, _transitions(visit))
-            if later and delays == SURE and len(self._reached) + len(later) > self._further:
-                self.delays = delays
-                later.clear()
+        self._waiting.pop(delays, None)
 
-    def _visit(self, visit: Visit, now: list[Visit], later: list[Visit], meter: Meter) -> None:
+    def _has_enough(self, delays: int) -> bool:
+        """Whether there would be too many states with more delays than must be."""
+        more = sum(len(visits) for cost, visits in self._waiting.items() if cost > SURE)
+        return self.delays is None and len(self._reached) + more > self._further
+
+    def _visit(self, visit: Visit, delays: int, meter: Meter) -> None:
         """Visit a state, unless what may be done there was done before."""
         state = self.after(visit.before, visit.option)
         key = (*state.facts[:3], state.held)
@@ -209,11 +217,10 @@ class Search:
         last = visit.option.transition
         trail = Trail(last, visit.trail) if last else visit.trail
         options = self.options(state, just_held=bool(visit.option.held))
-        for option in self._where_it_differs(state, options) if self._is_large else options:
-            if not option.delays:
-                now.append(Visit(state, option, trail))
-            elif self.delays is None:
-                later.append(Visit(state, option, trail))
+        for option in self._where_it_differs(state, options) if self.is_large else options:
+            cost = delays + option.delays
+            if cost <= SURE or self.delays is None:
+                self._waiting.setdefault(cost, []).append(Visit(state, option, trail))
 
     def _where_it_differs(self, state: State, options: Iterator[Option]) -> Iterator[Option]:
         """Return what may be done in a state of a large saga.
@@ -224,7 +231,8 @@ class Search:
         saga, facts = state.saga, state.facts
         way = (facts.ahead, *(saga.step(name).activity for name in facts.acting))
         if saga.aborted or state.held or way not in self._ways:
-            self._ways.add(way)
+            if not state.held:
+                self._ways.add(way)
             yield from options
             return
         for option in options:
@@ -262,7 +270,7 @@ class Search:
         if name == START:  # it ends the saga, and whatever comes after that is void
             yield Option(held=name)
         elif name in self._varied and not state.facts.only_undoes:
-            yield Option(held=name, delays=1)
+            yield Option(held=name, delays=HOLD)
 
     def _going_on(self, state: State, name: str) -> Iterator[Option]:
         progress = state.saga.step(name)
@@ -272,7 +280,9 @@ class Search:
             yield Option(Transition("begin", Begin(name)))
         elif progress.activity == "running":
             for number, success in enumerate(self.model.graph.steps[name].successes):
-                yield Option(Transition("end", Ended(name, SUCCEEDED, success)), delays=min(number, 1))
+                yield Option(
+                    Transition("end", Ended(name, SUCCEEDED, success)), delays=CHOICE if number else 0
+                )
             for transition in self._failures(state, (name,)):
                 yield from _with_release(transition, state.held - {name})
         else:
