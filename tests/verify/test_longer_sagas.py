@@ -12,7 +12,7 @@ import pytest
 from choreo.graph import choreography_of, required_trigger
 from choreo.manifest import Manifest
 from choreo.outcome import START
-from choreo.protocol import Trigger
+from choreo.protocol import Trigger, events
 from choreo.verify import Budget, Verdict, verify
 from choreo.verify.engine.budget import Meter, no_clock
 from choreo.verify.engine.counterexample import search_of
@@ -114,22 +114,26 @@ IMPORTED = """
 """
 
 
+@pytest.mark.parametrize("follows", [True, False])
 @pytest.mark.parametrize("tail", [0, 1, 4, 9])
 @pytest.mark.parametrize("branch", [0, 1, 5])
-def test_a_step_that_an_import_alone_calls_is_not_left_done(branch: int, tail: int) -> None:
-    """It runs while the rest of the saga is rolled back, and nobody waits for it: found at any length."""
+def test_a_step_that_an_import_alone_calls_is_found_left_done(
+    branch: int, tail: int, follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs while the rest is rolled back, and nobody waits for it: right by R8, and wrong without it."""
     steps, last = row("Reserved", [f"b{n}" for n in range(branch)])
     end = "Active" if tail else "Completed"
     lines = [*steps, f"pa.activate pivot < {last} & Routed > {end} / NotActive"]
     if tail:
         more, _ = row("Active", [f"t{n}" for n in range(tail)], "retriable")
         lines += [*more[:-1], more[-1].rpartition(">")[0] + "> Completed"]
+    if not follows:
+        monkeypatch.setattr(events, "_unwinds", lambda contract, event: False)
     verdict = judged(read_choreography(IMPORTED + "\n".join(lines)))
 
-    assert errors(verdict) == ["CHO203"]
-    (finding,) = (each for each in verdict.findings if each.level == "error")
-    assert finding.steps == ("pr.route",)
-    assert finding.run_file is not None
+    found = [finding for finding in verdict.findings if finding.level == "error"]
+    assert [(each.rule, each.steps) for each in found] == ([] if follows else [("CHO203", ("pr.route",))])
+    assert all(each.run_file for each in found)
 
 
 @pytest.mark.parametrize(("width", "length"), [(12, 1), (20, 1), (4, 7), (8, 7)])

@@ -104,6 +104,10 @@ COUNTS = {
     "merge": ((7, 22), (11, 36)),
     "shortcut": ((7, 16), (11, 30)),
     "choice-into-joins": ((17, 55), (26, 91)),
+    "import-in-join": ((5, 11), (9, 24)),
+    "import-branch": ((7, 18), (12, 37)),
+    "import-row": ((9, 26), (15, 53)),
+    "import-leaf": ((5, 10), (8, 21)),
 }
 
 

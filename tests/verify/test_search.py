@@ -58,6 +58,10 @@ COUNTS = {
     "merge": (86, 171),
     "shortcut": (14, 38),
     "choice-into-joins": (58, 152),
+    "import-in-join": (26, 60),
+    "import-branch": (52, 149),
+    "import-row": (88, 284),
+    "import-leaf": (97, 216),
 }
 
 

@@ -98,14 +98,8 @@ class LiveFacts:
         touched = change.steps.intersection(self._codes)
         acting, undoing = self._going_on(saga, before, touched, change)
         future = self._future(saga, acting) if saga.aborted and self._forgets else None
-        whole = (
-            self._deadlines(saga),
-            saga.started,
-            bool(saga.failing),
-            saga.cancelled,
-            saga.pivoted,
-            saga.end,
-        )
+        flags = (saga.started, saga.cancelled, saga.pivoted, saga.imported, bool(saga.failing), saga.end)
+        whole = (self._deadlines(saga), *flags)
         come = {event for event in change.events if event not in self._implied}
         if future:
             earlier = before.future or Future(completes=future.completes)
