@@ -2,7 +2,11 @@
 
 from typing import Union
 
+import pytest
+
 from choreo import Aborted, Context, Participant, all_of
+from choreo.errors import DeclarationError
+from choreo.participant.triggers import trigger_of
 from choreo.protocol import Trigger, serves
 from tests.participant.shop import (
     BackorderDropped,
@@ -207,3 +211,21 @@ def test_the_start_is_undone_by_whoever_started_it(inventory: Participant) -> No
     role = inventory.roles()["shopping"]
     assert role.owns_start
     assert role.actions[0].compensations[0].results == {"shop.Ordered"}
+
+
+def test_a_union_may_have_many_joins() -> None:
+    """However it is put together, it is one union."""
+    condition = Ordered | all_of(Paid, Packed)
+    for _ in range(1200):
+        condition |= all_of(Paid, Reserved)
+    assert str(trigger_of(condition)) == "shop.Ordered | (shop.Packed | shop.Reserved) & shop.Paid"
+
+
+def test_joins_nested_without_end_are_refused() -> None:
+    """Up to as many levels as a manifest may have."""
+    condition = all_of(Ordered, Paid)
+    for _ in range(63):
+        condition = all_of(Ordered | condition, Paid)
+    assert trigger_of(condition) == Trigger.all_of(Trigger.of("shop.Ordered"), Trigger.of("shop.Paid"))
+    with pytest.raises(DeclarationError, match="nested in each other, 65 of them, of at most 64"):
+        all_of(Ordered | condition, Paid)
