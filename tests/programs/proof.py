@@ -4,7 +4,7 @@
 and not, and for each 200 of them a sound one of 9 to 40. ``python -m tests.programs.proof --seed 17`` judges
 that one alone and prints it, ``--large 17`` a large and sound one. Prints every difference, and a line of
 JSON at the end. Exits with 1 where something wrong is called clean, where more than one error in 200 is one
-that nothing confirms, or where a large and sound choreography has an error.
+that nothing confirms, where a large and sound choreography has an error, or where verify raises.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -39,7 +40,8 @@ def main(wanted: int = 10_000, first: int = 0) -> int:
     seconds = time.monotonic() - begun
     print(json.dumps({"fuzz": "verify", **dict(sorted(found.items())), "seconds": round(seconds)}))
     made_up = found["made_up"] / max(found["errors"], 1)
-    return int(found["missed"] > 0 or made_up > MOST_MADE_UP or found["large_made_up"] > 0)
+    wrong = ("missed", "crashed", "large_made_up")
+    return int(made_up > MOST_MADE_UP or any(found[each] for each in wrong))
 
 
 def alone(judged_one: Judged) -> int:
@@ -69,7 +71,13 @@ def _judged(
 ) -> tuple[Counts, list[str]]:
     found, differences = Counter[str](), []
     for asked in questions:
-        both = judge_one(asked)
+        try:
+            both = judge_one(asked)
+        except Exception as error:  # of verify, or of the oracles: the seed tells
+            found["crashed"] += 1
+            differences.append(f"seed {asked.seed}: {traceback.format_exc()}")
+            found[f"crashed {type(error).__name__}"] += 1
+            continue
         found.update(count(both))
         if not both.agrees:
             differences.append(str(both))
