@@ -36,6 +36,9 @@ _REJOIN_PAUSE: Final = 1.0
 _LEAVING: Final = 1.0
 """Seconds in which the request to leave a group must be sent."""
 
+_ANSWERING: Final = 0.2
+"""Seconds in which a client that is closed answers what it was asked before."""
+
 _LATE: Final = 10.0
 _WARNING_PAUSE: Final = 60.0
 """Seconds after which a partition that can't be read is named, and then from one warning to the next."""
@@ -87,6 +90,7 @@ class KafkaConsumer:
         self._open()
 
     def _open(self) -> None:
+        self._is_shut_out = False
         self._consumer = Consumer(
             {**self._settings, "error_cb": self._take_error, "on_commit": self._committed}
         )
@@ -176,14 +180,27 @@ class KafkaConsumer:
 
     def _close_client(self) -> None:
         """Close the client, which may wait for a cluster that is away: then it is left behind."""
-
-        def close() -> None:
-            self._asking.stop()
-            self._consumer.close()
-
-        closing = Thread(target=close, name="choreo-close", daemon=True)
+        client = (self._consumer, self._asking)
+        closing = Thread(target=self._end_client, args=client, name="choreo-close", daemon=True)
         closing.start()
         closing.join(CLOSE_DEADLINE)
+
+    def _end_client(self, consumer: Consumer, asking: Watermarks) -> None:
+        """Answer what librdkafka asks for already, and close it, unless its group has fenced it.
+
+        Where it asks for an assignment of before while it closes, it waits for ever, and with it the whole
+        process, as it keeps Python's lock (https://github.com/confluentinc/librdkafka/issues/4884). A fenced
+        one has nothing to leave.
+        """
+        until = time.monotonic() + _ANSWERING
+        asking.stop()
+        try:
+            while time.monotonic() < until and consumer.poll(0) is not None:
+                pass
+        except (KafkaException, RuntimeError) as error:  # the latter of a client that was closed before
+            _log.debug("closing: %s", error)
+        if not self._is_shut_out:
+            consumer.close()
 
     # The claim on the group
 
@@ -457,6 +474,7 @@ class KafkaConsumer:
 
     def _take_error(self, error: KafkaError) -> None:
         """Store the first final error; log the others."""
+        self._is_shut_out = self._is_shut_out or is_fencing(error)
         if is_fencing(error) and (self._was_away or self._is_starting):
             self._is_fenced = self._was_fenced = True
         elif is_unreleased(error) and not self._begun and time.monotonic() < self._started + _UNRELEASED:
