@@ -10,6 +10,7 @@ from choreo.graph import SagaGraph, Step
 from choreo.manifest import HandlerEntry
 from choreo.outcome import START
 from choreo.protocol import Trigger
+from choreo.verify.analysis.courses import Course, Courses
 
 Ways = list[dict[str, str]]
 """Ways through a saga: for each step that is a choice, the success event that it emits."""
@@ -31,9 +32,13 @@ class Order:
     def __init__(self, graph: SagaGraph, check: Callable[[], None] = _unchecked) -> None:
         self.graph = graph
         self.check = check
-        self._without: dict[str, frozenset[str]] = {}
-        self._possible: dict[frozenset[tuple[str, str]], frozenset[str]] = {}
-        self._parted: dict[str, list[tuple[Ways, Ways]]] = {}
+        self._possible: dict[str, frozenset[str]] = {}
+        self._undone: dict[tuple[str, ...], bool] = {}
+        self._exclusive: dict[str, int] = {}
+
+    @cached_property
+    def _courses(self) -> Courses:
+        return Courses(self.graph, self.check)
 
     @cached_property
     def reachable(self) -> frozenset[str]:
@@ -75,9 +80,32 @@ class Order:
     def after(self) -> dict[str, frozenset[str]]:
         """The steps that the success of each step leads to."""
         return {
-            step.name: frozenset().union(*(self._led_to(name) for name in step.successes))
-            for step in self.graph.steps.values()
+            name: frozenset(each.name for each in self._courses.steps_of(bits))
+            for name, bits in self._after.items()
         }
+
+    @cached_property
+    def _after(self) -> dict[str, int]:
+        """The bits of the steps that the success of each step leads to."""
+        return self._courses.led_to({step.name: step.successes for step in self.graph.steps.values()})
+
+    @cached_property
+    def _surely_after(self) -> dict[str, int]:
+        """The bits of the steps that each step is surely before."""
+        return {name: bits & ~self._without(name).steps for name, bits in self._after.items()}
+
+    @cached_property
+    def _surely_before(self) -> dict[str, int]:
+        """The bits of the steps that are surely before each step."""
+        bits = self._courses.step_bits
+        return {
+            name: self._courses.steps(each for each, after in self._surely_after.items() if after & bit)
+            for name, bit in bits.items()
+        }
+
+    def surely_before(self, step: Step) -> list[Step]:
+        """Return the steps after whose success alone this one is triggered."""
+        return self._courses.steps_of(self._surely_before[step.name])
 
     def beside(self, step: Step) -> Iterator[Step]:
         """Return the steps that may run in parallel with this one, and whose outcome it doesn't wait for.
@@ -85,28 +113,33 @@ class Order:
         A step that precedes it on one way only (``A | B``) is beside it, too: the other way may be taken.
         """
         self.check()
-        for other in self.graph.steps.values():
-            if other.name == step.name or not other.trigger or other.name in self.after[step.name]:
-                continue
-            if not self.is_surely_before(other, step) and not self.are_exclusive(other, step):
+        own = self._courses.step_bits[step.name]
+        others = self._triggered & ~(own | self._after[step.name] | self._surely_before[step.name])
+        for other in self._courses.steps_of(others):
+            if not self._exclusive_with(other) & own:
                 yield other
+
+    @cached_property
+    def _triggered(self) -> int:
+        return self._courses.steps(step.name for step in self._courses.in_order)
 
     def is_surely_before(self, one: Step, other: Step) -> bool:
         """Whether the second step is only ever triggered after the success of the first."""
-        if other.name not in self.after[one.name]:
-            return False
-        return not other.trigger.satisfied(self._events_without(one))
+        return bool(self._surely_after[one.name] & self._courses.step_bits[other.name])
 
     def may_be_undone(self, *successes: str) -> bool:
         """Whether a failure, timeout or cancellation can still come after all of these success events."""
-        steps = [self.graph.outcome[success][0] for success in successes]
-        return any(True for success in successes for _ in self.first_failures(success, steps))
+        if successes not in self._undone:
+            steps = [self.graph.outcome[success][0] for success in successes]
+            failures = (name for success in successes for name in self.first_failures(success, steps))
+            self._undone[successes] = any(True for _ in failures)
+        return self._undone[successes]
 
     def first_failures(self, success: str, settled: Sequence[str] = ()) -> Iterator[str]:
         """Return the events that may begin a rollback after a success; steps ``settled`` have succeeded."""
         step = self.graph.steps[self.graph.outcome[success][0]]
-        after = (self.graph.steps[name] for name in sorted(self._led_to(success)))
-        for each in (*after, *self.beside(step)):
+        after = self._courses.steps_of(self._courses.next_steps((success,), self._after))
+        for each in (*sorted(after, key=lambda step: step.name), *self.beside(step)):
             if each.name not in settled:
                 yield from each.failures
         for deadline in self.graph.deadlines:
@@ -115,15 +148,26 @@ class Order:
 
     def possible(self, success: str) -> frozenset[str]:
         """Return the events that can come in a saga in which a success event comes."""
-        self.check()
+        if success not in self._possible:
+            self._possible[success] = self._possible_with(success)
+        return self._possible[success]
+
+    def _possible_with(self, success: str) -> frozenset[str]:
+        courses = self._courses
         step = self.graph.steps[self.graph.outcome[success][0]]
         own = {step.name: success} if len(step.successes) > 1 else {}
-        chosen = [{**way, **own} for ways in self._ways for way in ways if self._comes(step, way)]
-        done = [each for each in self.graph.steps.values() if self.is_surely_before(each, step)]
+        chosen = ({**way, **own} for ways in self._ways for way in ways if self._comes(step, way))
+        come, most = 0, courses.course(own).events
+        for way in chosen:
+            come |= courses.course(way).events
+            if come == most:
+                break
+        come = come or most
         late = [each for each in self.graph.deadlines if not self.may_pass(each, step)]
-        never = (name for deadline in late for name in deadline.emits.successes)
-        come = frozenset().union(*map(self._events_on, chosen or [own]))
-        return come.difference(never, step.failures, *(each.failures for each in done))
+        never = courses.events(name for deadline in late for name in deadline.emits.successes)
+        for each in (step, *self.surely_before(step)):
+            never |= courses.events(each.failures)
+        return courses.names(come & ~never)
 
     def may_pass(self, deadline: HandlerEntry, step: Step) -> bool:
         """Whether a deadline may still pass when a step has succeeded, on a way not taken, too."""
@@ -133,91 +177,54 @@ class Order:
             return False
         ways = ({**way, watched.name: ""} for some in self._ways for way in some)
         return any(
-            self._comes(step, way) and deadline.trigger.satisfied(self._events_on(way)) for way in ways
+            self._comes(step, way)
+            and self._courses.satisfies(self._courses.course(way).events, deadline.trigger)
+            for way in ways
         )
 
     def comes_without(self, step: Step, trigger: Trigger) -> bool:
         """Whether a trigger can be met when a step never has an outcome."""
-        come = self._events_without(step) - {*step.failures, *step.answers}
-        return trigger.satisfied(come)
+        ended = self._courses.events((*step.failures, *step.answers))
+        return self._courses.satisfies(self._without(step.name).events & ~ended, trigger)
 
-    def _events_without(self, step: Step) -> frozenset[str]:
-        """Return the events that can still come when a step never succeeds."""
-        if step.name not in self._without:
-            self._without[step.name] = self._closure({step.name: ""})
-        return self._without[step.name]
-
-    def _events_on(self, chosen: Mapping[str, str]) -> frozenset[str]:
-        """Return the events that can come where some steps succeed with one event only, or never (with "").
-
-        A half-filled join can only be refused.
-        """
-        key = frozenset(chosen.items())
-        if key not in self._possible:
-            self._possible[key] = self._closure(chosen)
-        return self._possible[key]
-
-    def _closure(self, chosen: Mapping[str, str]) -> frozenset[str]:
-        self.check()
-        graph = self.graph
-        late = (name for deadline in graph.deadlines for name in deadline.emits.successes)
-        never = {
-            name for step, kept in chosen.items() for name in graph.steps[step].successes if name != kept
-        }
-        come = {graph.contract.starts, graph.contract.aborts, *graph.imports, *late} - never
-        waiting, called = list(come), set[str]()
-        while waiting:
-            for step in graph.triggered.get(waiting.pop(), ()):
-                if step.name in called:
-                    continue
-                new = set(step.failures)
-                if step.trigger.satisfied(come):
-                    called.add(step.name)
-                    new.update(step.successes, step.answers)
-                new -= come
-                new -= never
-                waiting += new
-                come |= new
-        return frozenset(come)
+    def _without(self, name: str) -> Course:
+        """Return what can still come when a step never succeeds."""
+        return self._courses.course({name: ""})
 
     def _comes(self, step: Step, chosen: Mapping[str, str]) -> bool:
-        return not step.trigger or step.trigger.satisfied(self._events_on(chosen))
+        return self._courses.comes(step.name, chosen)
 
     def are_exclusive(self, one: Step, other: Step) -> bool:
         """Whether no way leads both to the first step and, without it, to the second."""
-        if not self._choices:
-            return False
         self.check()
-        return any(
-            any(self._comes_without(one, other, way) for way in apart)
-            and not any(self._comes_without(one, other, way) for way in together)
-            for apart, together in self._parting(one)
-        )
+        return bool(self._exclusive_with(one) & self._courses.step_bits[other.name])
 
-    def _parting(self, step: Step) -> list[tuple[Ways, Ways]]:
-        """Return, of the choices that decide on a step, the ways that don't lead to it and those that do."""
-        if step.name not in self._parted:
-            both = (
-                (
-                    [way for way in ways if not self._comes(step, way)],
-                    [way for way in ways if self._comes(step, way)],
-                )
-                for ways in self._ways
-            )
-            self._parted[step.name] = [(apart, together) for apart, together in both if apart]
-        return self._parted[step.name]
+    def _exclusive_with(self, step: Step) -> int:
+        """Return the bits of the steps to which no way that leads to this step leads without it."""
+        if step.name not in self._exclusive:
+            self._exclusive[step.name] = 0
+            for ways in self._ways if self._choices else ():
+                apart = [way for way in ways if not self._comes(step, way)]
+                together = [way for way in ways if self._comes(step, way)]
+                if apart:
+                    others = self._steps_without(step, apart) & ~self._steps_without(step, together)
+                    self._exclusive[step.name] |= others
+        return self._exclusive[step.name]
 
-    def _comes_without(self, one: Step, other: Step, way: dict[str, str]) -> bool:
-        """Whether a way leads to the second step when the first one never succeeds."""
-        never = self._events_on(way).isdisjoint(one.successes)
-        return self._comes(other, way if never else {**way, one.name: ""})
+    def _steps_without(self, step: Step, ways: Ways) -> int:
+        """Return the bits of the steps to which some of these ways lead when a step never succeeds."""
+        own, found = self._courses.events(step.successes), 0
+        for way in ways:
+            comes = self._courses.course(way).events & own
+            found |= self._courses.course({**way, step.name: ""} if comes else way).steps
+        return found
 
     def may_be_refused_beside(self, one: Step, other: Step) -> bool:
         """Whether the first step, such as a join, can be refused where a choice leads to the second."""
+        failures = self._courses.events(one.failures)
         return all(
             any(
-                self._comes(other, {**way, one.name: ""})
-                and not self._events_on(way).isdisjoint(one.failures)
+                self._courses.course(way).events & failures and self._comes(other, {**way, one.name: ""})
                 for way in ways
             )
             for ways in self._ways
@@ -236,15 +243,3 @@ class Order:
     @cached_property
     def _choices(self) -> list[Step]:
         return [step for step in self.graph.steps.values() if len(step.successes) > 1]
-
-    def _led_to(self, event: str) -> set[str]:
-        """Return the steps that an event leads to."""
-        self.check()
-        found: set[str] = set()
-        waiting = [event]
-        while waiting:
-            for step in self.graph.triggered.get(waiting.pop(), ()):
-                if step.name not in found:
-                    found.add(step.name)
-                    waiting.extend(step.successes)
-        return found

@@ -149,9 +149,9 @@ def _further_answers(order: Order, each: Declared) -> Iterator[tuple[str, ...]]:
     """Return the answers of steps besides the successors: those that an event before the step triggers."""
     graph = order.graph
     known = {each.step.name, *(step.name for step, _ in each.needs.answers)}
-    before = [step for step in graph.steps.values() if order.is_surely_before(step, each.step)]
+    before = order.surely_before(each.step)
     sure = [*graph.imports, *(step.successes[0] for step in before if len(step.successes) == 1)]
-    for step in dict.fromkeys(after for success in sure for after in graph.successors(success)):
+    for step in {after.name: after for success in sure for after in graph.successors(success)}.values():
         if step.name not in known and each.step.name not in order.after[step.name]:
             yield (*step.failures, *step.answers)
 

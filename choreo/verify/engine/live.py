@@ -80,10 +80,12 @@ class LiveFacts:
         self._imports = tuple(step.name for step in model.imported)
         self._rank = {name: number for number, name in enumerate((*self._steps, *self._imports))}
         self._bits = {event: 1 << number for number, event in enumerate(model.graph.outcome)}
+        self._event_of = {bit: event for event, bit in self._bits.items()}
         self._triggers = {action.step: sorted(action.trigger.types) for action in actions}
         self._triggered = _readers(self._triggers)
         self._calls = {name: sorted(model.calls[name]) for name in self._steps}
         self._called = _readers(self._calls)
+        self._calling = sum(self._bits[event] for event in self._called if event in self._bits)
         plain = (event for action in actions for event in model.graph.steps[action.step].successes)
         self._implied = frozenset(plain).difference(self._called)
         """The events that the bytes of their steps imply."""
@@ -95,7 +97,7 @@ class LiveFacts:
 
     def facts(self, saga: Instance, before: Facts, change: Change) -> Facts:
         """Return the facts of a saga after a change."""
-        touched = change.steps.intersection(self._codes)
+        touched = change.steps & self._codes.keys()
         acting, undoing = self._going_on(saga, before, touched, change)
         future = self._future(saga, acting) if saga.aborted and self._forgets else None
         flags = (saga.started, saga.cancelled, saga.pivoted, saga.imported, bool(saga.failing), saga.end)
@@ -114,7 +116,7 @@ class LiveFacts:
         if future:
             come.update(event for name in touched for event in self._calls[name])
             if not before.future:
-                come.update(event for event in self._called if events & self._bits[event])
+                come.update(self._events_of(events & self._calling))
             events = self._without_unread(saga, events, come, steps, future)
         joining = frozenset[str]() if future else frozenset(self._joining(saga, before, change))
         return Facts(steps, events, whole, acting, undoing, future, joining)
@@ -123,6 +125,12 @@ class LiveFacts:
         for event in before.joining.union(change.events):
             if any(saga.step(name) == _PENDING for name in self._triggered.get(event, ())):
                 yield event
+
+    def _events_of(self, bits: int) -> Iterator[str]:
+        while bits:
+            bit = bits & -bits
+            yield self._event_of[bit]
+            bits -= bit
 
     def _bytes(self, saga: Instance, steps: int, touched: Iterable[str], future: Future | None) -> int:
         for name in touched:

@@ -189,7 +189,7 @@ class Path:
         """
         decisions = sorted(fold_into(self.model.role, self.saga, input), key=_is_queued)
         named = {getattr(input, "step", ""), getattr(input, "name", ""), *map(_step_of, decisions)}
-        for name in named.intersection(self.saga.steps):
+        for name in named & self.saga.steps.keys():
             self._steps = self.model.with_progress(self._steps, name, self.saga.steps[name])
         self._decisions.extendleft((decision, cause) for decision in reversed(decisions))
 

@@ -180,7 +180,7 @@ def _after_and_beside(case: Case, final: Step) -> list[Step]:
     steps = case.graph.steps
     next_ones = [step for success in final.successes for step in case.graph.triggered.get(success, ())]
     later = [steps[name] for name in steps if name in case.order.after[final.name]]
-    return list(dict.fromkeys((*next_ones, *later, *case.order.beside(final))))
+    return list({step.name: step for step in (*next_ones, *later, *case.order.beside(final))}.values())
 
 
 def _finding(case: Case, final: Step, wrong: list[Step]) -> Finding:

@@ -35,9 +35,10 @@ OTHERS = 3
 def check(case: Case) -> Iterator[Finding]:
     """Find a participant that triggers most actions of at least three others."""
     actions = [step for step in case.graph.steps.values() if step.handler]
+    callers = {step.name: _callers(case, step) for step in actions}
     for owner in case.graph.participants:
         others = [step for step in actions if step.participant != owner]
-        called = [step for step in others if owner in _callers(case, step)]
+        called = [step for step in others if owner in callers[step.name]]
         commanded = sorted({step.participant for step in called})
         if len(commanded) < OTHERS or len(called) < SHARE * len(others):
             continue
