@@ -84,10 +84,13 @@ class LiveFacts:
         self._triggers = {action.step: sorted(action.trigger.types) for action in actions}
         self._triggered = _readers(self._triggers)
         self._calls = {name: sorted(model.calls[name]) for name in self._steps}
-        self._called = _readers(self._calls)
-        self._calling = sum(self._bits[event] for event in self._called if event in self._bits)
+        called = _readers(self._calls)
+        self._called_bytes = {
+            event: sum(_BYTE << 8 * self._rank[name] for name in names) for event, names in called.items()
+        }
+        self._calling = sum(bit for event, bit in self._bits.items() if event in called)
         plain = (event for action in actions for event in model.graph.steps[action.step].successes)
-        self._implied = frozenset(plain).difference(self._called)
+        self._implied = frozenset(plain).difference(called)
         """The events that the bytes of their steps imply."""
         self._arming = frozenset(event for each in model.role.deadlines for event in each.after.types)
         self._led_to = {name: _led_to(model.graph, name) for name in self._rank}
@@ -196,10 +199,10 @@ class LiveFacts:
         """Whether a step, or a deadline, that is left may still look at an event of an aborted saga."""
         if event in self._arming and not saga.failing:
             return True
-        if any(steps >> 8 * self._rank[name] & _BYTE for name in self._called.get(event, ())):
+        if steps & self._called_bytes.get(event, 0):
             return True
-        waiting = (name for name in self._triggered.get(event, ()) if saga.step(name) == _PENDING)
-        return any(name in future.begins for name in waiting)
+        begin = (name for name in self._triggered.get(event, ()) if name in future.begins)
+        return any(saga.step(name) == _PENDING for name in begin)
 
 
 def _readers(reads: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
