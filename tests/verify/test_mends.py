@@ -138,7 +138,7 @@ def spoilt(seed: int) -> Mutant | None:
     return chance.choice(every) if every and not errors(grown) else None
 
 
-@pytest.mark.parametrize("block", range(40 if os.environ.get("CHOREO_FUZZ") else 3))
+@pytest.mark.parametrize("block", range(40 if os.environ.get("CHOREO_FUZZ") else 2))
 def test_each_suggestion_mends(block: int) -> None:
     """Round by round, the first finding first: it doesn't come back, and in the end no error is left."""
     mended = 0
