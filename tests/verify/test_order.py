@@ -53,3 +53,15 @@ def test_what_either_way_leads_to_has_nothing_beside_it(number: int) -> None:
     assert list(Order(graph).beside(graph.steps["z.do"])) == []
     verdict = verify(choreography_from(choices(number)), budget=Budget(), clock=no_clock)
     assert {each.rule for each in verdict.findings} == {"CHO301"}
+
+
+@pytest.mark.parametrize("number", [7, 20, 40])
+def test_a_long_saga_is_looked_at_a_few_times_for_each_step(number: int) -> None:
+    """Not once for each two of its steps, or for each step with each choice."""
+    graph, looks = graph_of(number), list[None]()
+    order = Order(graph, lambda: looks.append(None))
+    for each in graph.steps.values():
+        list(order.beside(each))
+        for success in each.successes:
+            order.possible(success)
+    assert len(looks) < 10 * len(graph.steps)
