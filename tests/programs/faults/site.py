@@ -110,10 +110,18 @@ class Site:
         knocked.unlink()
         self._running["doer"] = start(self._jobs["doer"])
         self.until(knocked.exists, "the second worker did not start")
-        self.until(lambda: bool(self.ends) or done(), "the second worker did not do the first one's work")
+        self.until(
+            lambda: bool(self.ends) or self._waits_for_store() or done(),
+            "the second worker did not do the first one's work",
+        )
         os.kill(zombie.pid, signal.SIGCONT)
         self.until(lambda: not zombie.is_alive(), "the replaced worker lived on")
         self.ends[f"replaced: {self._why(zombie)}"] += 1
+
+    def _waits_for_store(self) -> bool:
+        """Whether a doer has said that somebody else has its database locked."""
+        said = self.aim.folder / "doer.log"
+        return said.exists() and "waits for its store" in said.read_text()
 
     def mend(self) -> None:
         """Wait for the dead letter, mend its cause, and requeue it."""
