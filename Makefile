@@ -22,7 +22,7 @@ $(READY): pyproject.toml
 demo: $(READY) ## run order fulfilment on the embedded broker: one success, then a failure at each step
 	$(BIN)/choreo demo
 
-test: $(READY) ## run every test (a real Kafka is fetched with Maven the first time), under 5 minutes
+test: $(READY) ## run every test (a real Kafka is fetched with Maven the first time), under 8 minutes
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 check: $(READY) ## format, lint, types, architecture, docs, schemas

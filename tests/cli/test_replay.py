@@ -15,6 +15,7 @@ from confluent_kafka import Producer
 
 from choreo.avro import AvroCodec
 from choreo.cloudevents import headers_of
+from choreo.errors import LogError
 from tests.cli.command import Running, assert_refused, invoke
 from tests.cli.conftest import WriteModule, quiz
 from tests.replay.conftest import saved
@@ -221,8 +222,12 @@ def test_an_embedded_topic_is_looked_into(rigged: Rig, target: str, folder: Path
         assert "is neither in the outbox nor in the topic" in done.stdout
 
 
-def test_rebuild_makes_a_new_store_from_the_topic(folder: Path, write_module: WriteModule) -> None:
+def test_rebuild_makes_a_new_store_from_the_topic(
+    folder: Path, write_module: WriteModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a participant that ran on an embedded broker; the new file is there whole, or not at all."""
+    # The embedded broker keeps a worker that has ended as a member for as long as `rebuild` would wait.
+    monkeypatch.setattr("choreo.cli.replay.rebuild.give_group", never_given)
     from choreo.kafka import EmbeddedBroker
     from choreo.store.sqlite.store import SQLiteStore
 
@@ -243,6 +248,7 @@ def test_rebuild_makes_a_new_store_from_the_topic(folder: Path, write_module: Wr
         assert done.exit_code == 0, done.output
         assert "  to be done once the worker runs" not in done.stdout
         assert "  observers: 1 runs" in done.stdout
+        assert "not yet the rebuilt store's: it has members; then: choreo store claim" in done.stderr
         assert sorted(each.name for each in folder.glob("new.db*")) == ["new.db"]
         assert count(folder / "new.db", "select count(*) from seen") == 1
         with closing(SQLiteStore("new.db")) as new, closing(SQLiteStore("lost.db")) as lost:
@@ -259,6 +265,11 @@ def test_rebuild_makes_a_new_store_from_the_topic(folder: Path, write_module: Wr
             done = invoke("replay", "rebuild", target, *arguments)
             assert_refused(done.exit_code, done.stderr, *words)
         assert not (folder / "x.db").exists()
+
+
+def never_given(*_: object) -> None:
+    """Refuse a group, as for members that don't leave it."""
+    raise LogError("it has members")
 
 
 OBSERVED = """
