@@ -22,7 +22,7 @@ from tests.verify.choreography_text import read_choreography
 from tests.verify.growth import grow
 from tests.verify.test_search import branches
 
-WANTED, APART = (500, 1) if os.environ.get("CHOREO_FUZZ") else (10, 3)
+WANTED, APART = (500, 1) if os.environ.get("CHOREO_FUZZ") else (6, 5)
 """How many right sagas are wanted, and how far apart their seeds are."""
 
 

@@ -23,7 +23,7 @@ from tests.avro.test_round_trip import SAMPLE
 from tests.scenarios.stage import event_headers
 
 TOPIC = "fuzz"
-SECONDS = 1.0
+SECONDS = 5.0
 """The longest that one record may take the processor, on a slow machine."""
 
 MEGABYTES = 64
