@@ -16,7 +16,6 @@ DOCUMENT = Document("a manifest of choreo's", 2, "write it anew: choreo manifest
 _MOST_ALTERNATIVES = 100_000
 """The former format had at most so many alternatives in a trigger."""
 
-
 _LINE = re.compile(r":\d+$")
 
 

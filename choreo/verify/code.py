@@ -20,6 +20,9 @@ class Code(NamedTuple):
     imports: tuple[str, ...] = ()
 
 
+NO_CODE = Code(())
+
+
 class Names:
     """The names of one module, ``file``, in which a handler of ``participant`` stands.
 

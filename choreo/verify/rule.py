@@ -10,6 +10,7 @@ from typing import Any
 from choreo.manifest import HandlerEntry
 from choreo.manifest.manifest import Link, Remark
 from choreo.verify.case import Case
+from choreo.verify.code import NO_CODE, Code
 from choreo.verify.finding import NOWHERE, Finding, Level
 from choreo.verify.properties import Property
 
@@ -67,7 +68,15 @@ class Rule:
                     yield remark, handlers[remark.handler]
 
     def finding(
-        self, saga: str, message: str, where: Link = NOWHERE, *, why: str, help: str, **more: Any
+        self,
+        saga: str,
+        message: str,
+        where: Link = NOWHERE,
+        *,
+        why: str,
+        help: str,
+        code: Code = NO_CODE,
+        **more: Any,
     ) -> Finding:
-        """Return a finding of this rule."""
-        return Finding(self.id, self.name, self.level, saga, message, where, why, help, **more)
+        """Return a finding of this rule; ``code`` is to be pasted."""
+        return Finding(self.id, self.name, self.level, saga, message, where, why, help, *code, **more)

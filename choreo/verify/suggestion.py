@@ -37,9 +37,9 @@ def definition(case: Case, step: Step, undo: HandlerEntry, needs: RequiredTrigge
     slots = _slots(case.graph, step, undo, needs)
     aborted = undo.aborted or any(deadline.step == step.name for deadline in case.graph.deadlines)
     known = [each for each in undo.parameters if each.role == "event"]
-    events = [] if slots is None else list(_events(names, slots, known, aborted))
-    if slots is not None and _stands_there(undo, slots, aborted):
-        names, events = names_at(case, undo), []
+    events: list[str] = []
+    if slots is not None and not _stands_there(undo, slots, aborted):
+        events = list(_events(names, slots, known, aborted))
     others = _others(names, undo)
     head = f"{_begin(undo)} {undo.name.partition('.')[2]}"
     line = f"{head}({', '.join([*events, *others])}) -> {' | '.join(names.events(undo.emits.successes))}:"

@@ -36,7 +36,6 @@ _CALL_SECONDS = 0.005
 _STALLED = 5.0
 """Seconds without a turn after which the age of a record says nothing about the clocks."""
 
-
 _OTHERS_SECONDS = 5.0
 """How long after another's write there are thought to be other writers."""
 

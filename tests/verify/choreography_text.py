@@ -16,7 +16,7 @@ Between name and ``<`` may stand ``pivot``, ``retriable``, ``async``, ``partial`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from choreo.manifest import (
@@ -123,19 +123,18 @@ def _trigger(text: str) -> Trigger:
     """Return the trigger of a text; ``&`` binds closer than ``|``."""
     words = re.findall(r"[()&|]|[^\s()&|]+", text)
 
-    def union() -> Trigger:
-        parts = [join()]
-        while words and words[0] == "|":
+    def several(mark: str, part: Callable[[], Trigger]) -> list[Trigger]:
+        parts = [part()]
+        while words and words[0] == mark:
             words.pop(0)
-            parts.append(join())
-        return Trigger.any_of(*parts)
+            parts.append(part())
+        return parts
+
+    def union() -> Trigger:
+        return Trigger.any_of(*several("|", join))
 
     def join() -> Trigger:
-        parts = [one()]
-        while words and words[0] == "&":
-            words.pop(0)
-            parts.append(one())
-        return Trigger.all_of(*parts)
+        return Trigger.all_of(*several("&", one))
 
     def one() -> Trigger:
         word = words.pop(0)

@@ -265,9 +265,7 @@ class SQLiteSagaLog:
 
     def _change(self, sql: str, *values: object) -> sqlite3.Cursor:
         try:
-            if self._turn.is_open:
-                return self._connection.execute(sql, values)
-            return self._turn.patiently(sql, values)
+            return self._turn.execute(sql, values)
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
 

@@ -494,9 +494,7 @@ class SQLiteStore:
 
     def _change(self, sql: str, *values: object) -> sqlite3.Cursor:
         try:
-            if self._turn.is_open:
-                return self._connection.execute(sql, values)
-            return self._turn.patiently(sql, values)
+            return self._turn.execute(sql, values)
         except sqlite3.Error as error:
             raise self._failed(error) from error
 

@@ -130,7 +130,7 @@ class Turn:
             raise StoreError("a transaction is open already", hint="commit it before the turn")
         try:
             self._guard.renew(self._connection)
-            self.patiently(_BEGIN)
+            self.execute(_BEGIN)
             self._claim.check()
             self._pending.begin()
             self._occupation = Occupation(self._key, moves=self._moves)
@@ -143,8 +143,8 @@ class Turn:
             self._end()
             raise
 
-    def patiently(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        """Execute a statement outside of a turn, as soon as no other process is in its way.
+    def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Execute a statement; outside of a turn as soon as no other process is in its way.
 
         SQLite's lock has no queue, and its own wait looks less and less often: whoever looks seldom finds the
         lock taken each time. So all writers of a store look equally often, and SQLite's wait is off.
@@ -156,7 +156,7 @@ class Turn:
             except sqlite3.OperationalError as error:
                 now = time.monotonic()
                 give_up = give_up or now + self._patience
-                if not is_busy(error) or now > give_up:
+                if self.is_open or not is_busy(error) or now > give_up:
                     raise
             time.sleep(_LOOK_SECONDS)
 

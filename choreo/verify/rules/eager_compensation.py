@@ -50,8 +50,7 @@ def check(case: Case) -> Iterator[Finding]:
                 at(each.undo),
                 why=f"`{step.name}` may have been done all the same: its owner says when it is undone",
                 help=f"drop {short_name(late[0])}:",
-                paste=code.lines,
-                imports=code.imports,
+                code=code,
                 steps=(each.undo.name, late[0]),
                 related=tuple(
                     at(deadline) for deadline in case.graph.deadlines if deadline.step == step.name

@@ -29,6 +29,7 @@ from choreo.manifest import HandlerEntry
 from choreo.outcome import CANCEL, FAILED, PIVOT, RETRIABLE, SUCCEEDED, TIMED_OUT
 from choreo.verify.analysis.rightly_undone import rightly_undone
 from choreo.verify.case import Case
+from choreo.verify.code import NO_CODE
 from choreo.verify.engine.counterexample import counterexamples
 from choreo.verify.finding import Finding, at
 from choreo.verify.join import join_meant
@@ -199,8 +200,7 @@ def _finding(case: Case, final: Step, wrong: list[Step]) -> Finding:
         if meant
         else f"put `{function}` before `{final.name}`, or make it retriable, without a failure, if it can be "
         "retried until it succeeds",
-        paste=meant.code.lines if meant else (),
-        imports=meant.code.imports if meant else (),
+        code=meant.code if meant else NO_CODE,
         steps=(final.name, step.name),
         related=(at(step.handler if meant else final.handler), *(at(other.handler) for other in wrong[1:])),
     )

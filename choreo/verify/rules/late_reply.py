@@ -52,8 +52,7 @@ def check(case: Case) -> Iterator[Finding]:
                 at(undo),
                 why="no event of a later step calls it then",
                 help="admit it:",
-                paste=code.lines,
-                imports=code.imports,
+                code=code,
                 steps=(deadline.name, undo.name),
                 related=(at(deadline),),
             )

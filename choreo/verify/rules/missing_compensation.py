@@ -70,8 +70,7 @@ def _finding(case: Case, step: Step, successes: list[str]) -> Finding:
         help=f"declare a compensation that ends the saga in {short_name(graph.contract.fails)}:"
         if is_start
         else "declare a compensation, or another kind of step:",
-        paste=code.lines,
-        imports=code.imports,
+        code=code,
         steps=(step.name, *successes),
     )
 

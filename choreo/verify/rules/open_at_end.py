@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from choreo.events import short_name
 from choreo.graph import Step
 from choreo.verify.case import Case
+from choreo.verify.code import NO_CODE
 from choreo.verify.finding import Finding, at
 from choreo.verify.join import Join, join_meant
 from choreo.verify.rule import Rule
@@ -50,8 +51,7 @@ def check(case: Case) -> Iterator[Finding]:
             help=f"{meant.help}:"
             if meant
             else f"join {short_name(event.type)} before {short_name(completes)}",
-            paste=meant.code.lines if meant else (),
-            imports=meant.code.imports if meant else (),
+            code=meant.code if meant else NO_CODE,
             steps=(event.step,),
             related=(at(step.handler),) if meant else (),
             scenario=run.scenario.title,

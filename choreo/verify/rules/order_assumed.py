@@ -64,8 +64,7 @@ def _not_before(case: Case, handler: HandlerEntry, name: str, types: tuple[str, 
         at(handler),
         why="nothing that calls it follows from that event in every run",
         help="join it, or let it be missing:",
-        paste=code.lines,
-        imports=code.imports,
+        code=code,
         steps=(handler.name, *types),
     )
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from choreo.manifest import Manifest
 from choreo.verify.case import Case
+from choreo.verify.code import Code
 from choreo.verify.finding import Finding, at
 from choreo.verify.rule import Rule
 
@@ -59,6 +60,6 @@ def _finding(case: Case, manifest: Manifest, message: str, why: str, command: st
         at(next(iter(manifest.handlers), None)),
         why=why,
         help="write it anew, and commit it:",
-        paste=(command,),
+        code=Code((command,)),
         steps=(manifest.participant,),
     )

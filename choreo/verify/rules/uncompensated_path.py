@@ -71,8 +71,7 @@ def _finding(case: Case, each: Declared, wrong: frozenset[str], run: Run | None)
         at(each.undo),
         why=f"`{each.step.name}` was done before {listed(owners)}, and must be undone then, too",
         help=f"trigger `{each.undo.name.partition('.')[2]}` by every end of what comes after its step:",
-        paste=code.lines,
-        imports=code.imports,
+        code=code,
         steps=(each.undo.name, *sorted(wrong)),
         related=tuple(
             at(case.graph.steps[name].handler) for name in owners if case.graph.steps[name].handler
