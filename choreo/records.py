@@ -1,12 +1,13 @@
 """The data that all packages share: a record of a topic, and the rows of a participant's tables.
 
-`Record` and `Partition` are Kafka's; `Entry`, `Unpublished`, `Scheduled` and `DeadLetter` are rows of
-``saga_log``, ``outbox``, ``schedule`` and ``dead_letters``. Times are in milliseconds since the epoch.
+`Record` and `Partition` are Kafka's; `Entry`, `Unpublished`, `Scheduled`, `DeadLetter` and `Release` are rows
+of ``saga_log``, ``outbox``, ``schedule``, ``dead_letters`` and ``releases``. Times are in milliseconds since
+the epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -187,4 +188,22 @@ class DeadLetter(NamedTuple):
     comment: str = ""
     closed_at: int = 0
     edited: bytes | None = None
+    id: int = 0
+
+
+class Release(NamedTuple):
+    """One row of ``releases``: the declarations that a worker runs with from then on.
+
+    ``digest`` is that of the declarations, ``manifest`` their text (see `choreo.release`). They are in force
+    from the time ``since``, from the offsets ``positions`` on, and for the entries of the saga log after the
+    number ``after``. ``retired`` are the steps, observers and deadlines that are given up: what sagas still
+    needed of them became dead letters. The store assigns ``id``.
+    """
+
+    digest: str
+    manifest: str
+    since: int
+    positions: Mapping[Partition, int]
+    after: int = 0
+    retired: tuple[str, ...] = ()
     id: int = 0

@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from choreo.ports.saga_log import SagaLog
-from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
+from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Release, Scheduled, Unpublished
 
 
 class Store(Protocol):
-    """One participant's database: saga log, outbox, schedule, positions, dead letters; for one thread.
+    """One participant's database: saga log, outbox, schedule, positions, letters, releases; for one thread.
 
     All writes happen inside `turn`, one turn at a time. A store may buffer writes until the turn ends or one
     of its own methods reads them, so handlers must not read these tables.
@@ -249,6 +249,18 @@ class Store(Protocol):
 
     def edited(self, saga_id: str, saga_type: str, task: str, name: str, event_id: str) -> bytes | None:
         """Return the latest edited body for an event and a handler, None where there is none."""
+        ...
+
+    def releases(self) -> Sequence[Release]:
+        """Return the declarations that the store's workers ran with, oldest first."""
+        ...
+
+    def newest_release(self) -> Release | None:
+        """Return the newest of them, None where there is none; cheap."""
+        ...
+
+    def add_release(self, release: Release) -> int:
+        """Add a release, inside a turn, and return its id. Its ``after`` is the number of the last entry."""
         ...
 
     def trim(self) -> None:

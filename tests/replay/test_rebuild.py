@@ -22,6 +22,7 @@ from choreo.protocol.decisions import FOREIGN_OUTCOME
 from choreo.records import Entry, Partition
 from choreo.replay.observers import observe
 from choreo.replay.rebuild import Rebuilt, rebuild
+from choreo.store.sqlite.migrations import TABLES
 from choreo.store.sqlite.store import SQLiteStore
 from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
@@ -205,7 +206,7 @@ def restore(backup: Path, path: Path) -> None:
     """Put back a service's own tables, as its own backup would."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("attach ? as old", [str(backup)])
-        ours = {"saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store"}
+        ours = set(TABLES)
         for name, sql in connection.execute(
             "select name, sql from old.sqlite_schema where type = 'table' and name not like '%sqlite%'"
         ).fetchall():

@@ -15,7 +15,7 @@ import pytest
 from choreo.chain import ZEROS, Row, digest_of, first_broken_link, link_of
 from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch, TransactionControl
 from choreo.ports import Store
-from choreo.records import DeadLetter, Entry, Partition, SagaKey, Scheduled, Unpublished
+from choreo.records import DeadLetter, Entry, Partition, Release, SagaKey, Scheduled, Unpublished
 
 Connect = Callable[[], Store]
 
@@ -628,6 +628,32 @@ class StoreConformance:
                 _ = 1 / 0
         assert [e.note for e in store.history("s1")] == ["1", "3"]
 
+    def test_releases_come_back_as_they_were(self, store: Store, other: Store) -> None:
+        """Oldest first, each with the last entry of its moment, also where that is of the same turn."""
+        assert store.newest_release() is None
+        positions = {Partition("orders", 3): 2**40, ORDERS: 7}
+        first = Release("d1", '{"names": "é \\" ✓"}', 1000, positions)
+        second = Release("d2", "", 2000, {}, retired=("shop.charge", "shop.tell"))
+        with store.turn():
+            store.append([entry(), entry("s2")])
+            store.add_release(first)
+        with store.turn():
+            store.append([entry(), entry()])
+            store.add_release(second)
+        written = [
+            first._replace(after=store.last_entry("s2"), id=1),
+            second._replace(after=store.last_entry("s1"), id=2),
+        ]
+        assert list(store.releases()) == list(other.releases()) == written
+        assert other.newest_release() == written[-1]
+
+    def test_a_release_is_undone_with_its_turn(self, store: Store) -> None:
+        """So that what it says was retired with it was."""
+        with suppress(ZeroDivisionError), store.turn():
+            store.add_release(Release("d1", "", 1000, {}))
+            _ = 1 / 0
+        assert store.newest_release() is None
+
     def test_one_turn_at_a_time(self, store: Store) -> None:
         """A turn inside a turn is refused."""
         with pytest.raises(StoreError, match="open already"), store.turn(), store.turn():
@@ -647,6 +673,7 @@ class StoreConformance:
             lambda: store.add_dead_letter(DeadLetter("r", "d", 1)),
             lambda: store.close_dead_letter(1, "requeued", "", 1),
             lambda: store.edit_dead_letter(1, b""),
+            lambda: store.add_release(Release("d", "m", 1, {})),
             lambda: store.savepoint().__enter__(),
         ):
             with pytest.raises(StoreError, match="outside of a turn"):

@@ -79,6 +79,21 @@ def test_a_table_of_the_same_name_is_not_taken_over(tmp_path: Path) -> None:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("outbox",)]
 
 
+def test_a_later_table_of_the_same_name_is_not_taken_over(tmp_path: Path) -> None:
+    """A store of before may stand beside the service's own table of a name that choreo needs only now."""
+    SQLiteStore(tmp_path / "shop.db").close()
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+        connection.execute("DROP TABLE releases")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = '0012_releases'")
+        connection.execute("CREATE TABLE releases (name)")
+    assert "releases" in refused(tmp_path / "shop.db")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+        connection.execute("ALTER TABLE releases RENAME TO our_releases")
+    store = SQLiteStore(tmp_path / "shop.db")
+    assert store.newest_release() is None
+    store.close()
+
+
 def test_a_store_of_a_newer_choreo_is_refused(tmp_path: Path) -> None:
     """It may mean things that we don't know."""
     store = SQLiteStore(tmp_path / "shop.db")

@@ -24,10 +24,13 @@ NAMES = (
     "0007_attempts",
     "0008_topics",
     "0011_room",
+    "0012_releases",
 )
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
-TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
+_FIRST_TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
+
+TABLES = (*_FIRST_TABLES, "releases")
 
 
 def migrate(db: Database) -> None:
@@ -61,9 +64,11 @@ def _pending(db: Database) -> bool:
 
 
 def _refuse_foreign_tables(db: Database) -> None:
-    if migrations.applied(db):
-        return
-    taken = sorted(set(TABLES).intersection(db.table_names()))
+    applied = {migration.name for migration in migrations.applied(db)}
+    missing: set[str] = set() if NAMES[0] in applied else set(_FIRST_TABLES)
+    if _RELEASES_NAME not in applied:
+        missing.add("releases")
+    taken = sorted(missing.intersection(db.table_names()))
     if taken:
         raise StoreError(
             f"the database has tables already that choreo needs the names of: {', '.join(taken)}",
@@ -172,6 +177,20 @@ CREATE TABLE choreo_store (
     store_id TEXT NOT NULL,
     cluster_id TEXT,
     participant TEXT
+) STRICT
+"""
+
+_RELEASES_NAME = "0012_releases"
+
+_RELEASES = """
+CREATE TABLE releases (
+    id INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    positions TEXT NOT NULL,
+    after INTEGER NOT NULL,
+    retired TEXT NOT NULL
 ) STRICT
 """
 
@@ -319,3 +338,9 @@ def room(db: Database) -> None:
     # The limits of what waits already are found out at the first look at each: 1 has passed.
     db.conn.execute("UPDATE schedule SET until = 1 WHERE lane = 'call' AND task = 'action' AND until = 0")
     db.conn.execute("CREATE INDEX schedule_by_limit ON schedule (until) WHERE lane = 'call' AND until > 0")
+
+
+@migrations(name=_RELEASES_NAME)
+def releases(db: Database) -> None:
+    """Add the declarations that the store's workers ran with, and since when."""
+    db.conn.execute(_RELEASES)

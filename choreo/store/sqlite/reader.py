@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from choreo.errors import StoreError
-from choreo.records import DeadLetter, Entry, Scheduled
+from choreo.records import DeadLetter, Entry, Release, Scheduled
+from choreo.store.sqlite import releases as release_rows
 from choreo.store.sqlite.errors import refuse_views, store_error
 from choreo.store.sqlite.rows import columns
 from choreo.timeline.participant_view import ParticipantView
@@ -168,6 +169,10 @@ class StoreReader:
     def unended(self) -> Iterator[LastEntry]:
         """Yield the last row of every saga that has not ended, the oldest first."""
         yield from map(LastEntry._make, self._rows(_UNENDED))
+
+    def releases(self) -> list[Release]:
+        """Return the declarations that the store's workers ran with, oldest first."""
+        return [release_rows.release_of(row, self.path) for row in self._rows(release_rows.ALL)]
 
     def similar(self, saga_id: str, limit: int) -> list[str]:
         """Return ids that stand beside an unknown one in the order of ids, and the latest ones."""

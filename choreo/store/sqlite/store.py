@@ -13,7 +13,8 @@ from sqlite_utils import Database
 
 from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch
 from choreo.ports.saga_log import SagaLog
-from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Scheduled, Unpublished
+from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Release, Scheduled, Unpublished
+from choreo.store.sqlite import releases as release_rows
 from choreo.store.sqlite.errors import store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection
@@ -449,6 +450,23 @@ class SQLiteStore:
         """Return the latest body that was written by hand for that event and handler; None where none was."""
         rows = self._rows(_EDITED, saga_id, saga_type, task, name, event_id)
         return rows[0][0] if rows else None
+
+    def releases(self) -> Sequence[Release]:
+        """Return the declarations that the store's workers ran with, oldest first."""
+        return [release_rows.release_of(row, self._path) for row in self._rows(release_rows.ALL)]
+
+    def newest_release(self) -> Release | None:
+        """Return the newest of them, None where there is none."""
+        rows = self._rows(release_rows.NEWEST)
+        return release_rows.release_of(rows[0], self._path) if rows else None
+
+    def add_release(self, release: Release) -> int:
+        """Add a release, and return its id; it is in force after the last entry of the saga log."""
+        self._turn.require("add_release")
+        self._write()
+        identity = self._change(release_rows.ADD, *release_rows.values_of(release)).lastrowid
+        assert identity is not None  # SQLite numbers every inserted row
+        return identity
 
     @property
     def is_free(self) -> bool:
