@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from choreo.errors import DeclarationError
@@ -10,6 +12,51 @@ from choreo.events import Aborted, event_name, event_type, is_event
 from choreo.outcome import START
 
 _TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}")
+
+
+class Versions(NamedTuple):
+    """The versions of a saga from ``since`` to ``until``; without ``until``, all later ones too."""
+
+    since: int = 1
+    until: int | None = None
+
+    def includes(self, version: int) -> bool:
+        """Whether a version is one of them."""
+        return self.since <= version and (self.until is None or version <= self.until)
+
+    def both(self, other: Versions) -> Versions | None:
+        """Return the versions that are in both, None where there are none.
+
+        >>> Versions(2).both(Versions(until=3)), Versions(2).both(Versions(until=1))
+        (Versions(since=2, until=3), None)
+        """
+        since = max(self.since, other.since)
+        until = min((each for each in (self.until, other.until) if each is not None), default=None)
+        return None if until is not None and until < since else Versions(since, until)
+
+    def __str__(self) -> str:
+        if self.until is None:
+            return f"version {self.since} and later"
+        if self.since == self.until:
+            return f"version {self.since}"
+        return f"versions {self.since} to {self.until}"
+
+
+ALL_VERSIONS = Versions()
+
+
+def spans(newest: int, declared: Iterable[Versions]) -> tuple[Versions, ...]:
+    """Return the versions up to ``newest``, oldest first, together those that are in the same ``declared``.
+
+    >>> [str(each) for each in spans(4, [Versions(until=1), Versions(2), Versions(4)])]
+    ['version 1', 'versions 2 to 3', 'version 4 and later']
+    """
+    starts = {1}
+    for each in declared:
+        starts |= {each.since, (each.until or 0) + 1}
+    ordered = sorted(start for start in starts if start <= newest)
+    closed = (Versions(start, following - 1) for start, following in pairwise(ordered))
+    return (*closed, Versions(ordered[-1]))
 
 
 class StartStep(NamedTuple):
@@ -24,8 +71,10 @@ class Saga:
 
     ``starts``, ``completes`` and ``fails`` are event classes; so is ``aborts``, the event that cancels the
     saga, None where it can't be cancelled. ``topic`` is by default ``name``. ``version`` (1, 2 and so on) is
-    increased when the contract changes: a participant acts only on sagas of its own version and of older
-    ones. All events of the saga are in the namespace of ``starts``, in one of ``namespaces``, or below these.
+    increased when the choreography changes: a saga stays of the version with which it was started, handlers
+    say with ``since`` and ``until`` of which versions they are, and a participant acts only on sagas of its
+    own version and of older ones. All events of the saga are in the namespace of ``starts``, in one of
+    ``namespaces``, or below these.
 
     Raises `DeclarationError` for a contract that could not work. Source: Garcia-Molina and Salem, *Sagas*
     (SIGMOD 1987).

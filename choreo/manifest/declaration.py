@@ -96,6 +96,7 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         partial=handler.partial,
         derived=handler.derived,
         parameters=tuple(_parameter(each) for each in handler.parameters),
+        versions=handler.versions,
     )
 
 

@@ -17,15 +17,23 @@ MAX_BYTES = limits.DOCUMENT
 
 
 class Document(NamedTuple):
-    """A kind of document: its description, the newest readable format, and the command that writes one."""
+    """A kind of document: its description, the newest readable format, and the command that writes one.
+
+    ``least`` is the format of a document that uses nothing of the newest one, so that an earlier choreo reads
+    it.
+    """
 
     description: str
     format: int
     hint: str
+    least: int = 0
 
-    def write(self, content: Mapping[str, Any]) -> str:
-        """Return the text of a document, which is the same for the same content."""
-        whole = {"format": self.format, **content}
+    def write(self, content: Mapping[str, Any], *, is_newest: bool = True) -> str:
+        """Return the text of a document, which is the same for the same content.
+
+        ``is_newest``: it uses what only the newest format has.
+        """
+        whole = {"format": self.format if is_newest else self.least, **content}
         signed = {**whole, "hash": hash_of(whole)}
         return escaped_json(json.dumps(signed, indent=2, sort_keys=True, ensure_ascii=False)) + "\n"
 

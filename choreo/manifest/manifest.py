@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from choreo.protocol import Trigger
+from choreo.saga import ALL_VERSIONS, Versions
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class HandlerEntry:
     ``place`` is ``file:line``, relative to the project. ``results`` are the success events that a
     compensation undoes (empty: all), ``aborted``: it admits an `Aborted`, ``optional_result``: it can run
     without the event that its action returned, ``derived``: it names no event, and its trigger follows from
-    the graph (R7). ``earlier`` are the earlier events that the handler takes.
+    the graph (R7). ``earlier`` are the earlier events that the handler takes. ``versions`` are those of the
+    sagas that it takes part in.
     """
 
     name: str
@@ -110,6 +112,7 @@ class HandlerEntry:
     partial: bool = False
     derived: bool = False
     parameters: tuple[ParameterEntry, ...] = ()
+    versions: Versions = ALL_VERSIONS
 
     @property
     def participant(self) -> str:

@@ -20,6 +20,7 @@ from choreo.manifest.manifest import (
     Suppression,
 )
 from choreo.manifest.writing import DOCUMENT
+from choreo.saga import Versions
 
 _TASKS = ("action", "compensation", "observer", "deadline")
 _KINDS = ("", "compensatable", "pivot", "retriable")
@@ -33,7 +34,7 @@ def read_manifest(content: bytes | str, where: str) -> Manifest:
     manifest of choreo, or declares a handler of another participant.
     """
     fields = DOCUMENT.read(content, where)
-    former = fields.count("format") < DOCUMENT.format
+    former = fields.count("format") < DOCUMENT.least
     manifest = Manifest(
         fields.text("participant"),
         tuple(saga_from(each) for each in fields.each("sagas")),
@@ -89,7 +90,14 @@ def _handler(given: Fields, former: bool) -> HandlerEntry:
         partial=given.flag("partial"),
         derived=given.flag("derived"),
         parameters=tuple(_parameter(each) for each in given.each("parameters")),
+        versions=versions_from(given),
     )
+
+
+def versions_from(given: Fields) -> Versions:
+    """Return the versions of a saga that an entry is of; all, where it has no bounds."""
+    since = given.count("since") if given.has("since") else 1
+    return Versions(max(since, 1), given.count_or_none("until"))
 
 
 def _parameter(given: Fields) -> ParameterEntry:

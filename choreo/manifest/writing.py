@@ -10,8 +10,10 @@ from typing import Any
 from choreo.manifest.document import Document, hash_of
 from choreo.manifest.manifest import HandlerEntry, Manifest, Remark, SchemaEntry
 from choreo.protocol import Trigger
+from choreo.saga import ALL_VERSIONS, Versions
 
-DOCUMENT = Document("a manifest of choreo's", 2, "write it anew: choreo manifest MODULE:PARTICIPANT")
+DOCUMENT = Document("a manifest of choreo's", 3, "write it anew: choreo manifest MODULE:PARTICIPANT", least=2)
+"""Only the newest format has versions of a saga."""
 
 _MOST_ALTERNATIVES = 100_000
 """The former format had at most so many alternatives in a trigger."""
@@ -36,7 +38,8 @@ def write_manifest(manifest: Manifest) -> str:
             "origins": dict(manifest.origins),
             "project": manifest.project,
             "heads": dict(manifest.heads),
-        }
+        },
+        is_newest=any(handler.versions != ALL_VERSIONS for handler in manifest.handlers),
     )
 
 
@@ -83,9 +86,14 @@ def digest_of(manifest: Manifest, *, former: bool = False) -> str:
 
 def _edges(handler: HandlerEntry, trigger: Callable[[Trigger], Any]) -> dict[str, Any]:
     whole = {**_handler(handler), "trigger": trigger(handler.trigger)}
-    return {
-        name: whole[name] for name in ("name", "task", "step", "saga", "kind", "trigger", "emits", "results")
-    }
+    edges = ("name", "task", "step", "saga", "kind", "trigger", "emits", "results")
+    return {**{name: whole[name] for name in edges}, **bounds_of(handler.versions)}
+
+
+def bounds_of(versions: Versions) -> dict[str, int]:
+    """Return the bounds of versions as fields of an entry: none where it is of all versions."""
+    since = {"since": versions.since} if versions.since > 1 else {}
+    return since if versions.until is None else {**since, "until": versions.until}
 
 
 def _schema(entry: SchemaEntry) -> dict[str, Any]:
@@ -94,7 +102,8 @@ def _schema(entry: SchemaEntry) -> dict[str, Any]:
 
 def _handler(handler: HandlerEntry) -> dict[str, Any]:
     return {
-        **vars(handler),
+        **{name: value for name, value in vars(handler).items() if name != "versions"},
+        **bounds_of(handler.versions),
         "trigger": _slots(handler.trigger),
         "emits": {name: list(value) for name, value in vars(handler.emits).items()},
         "retry": dict(vars(handler.retry)) if handler.retry else None,

@@ -9,6 +9,7 @@ from choreo.events import event_name
 from choreo.outcome import START
 from choreo.participant.answers import calls_of, refuse_unanswerable
 from choreo.participant.handler import Handler
+from choreo.saga import spans
 
 Others = Sequence[Handler]
 
@@ -29,7 +30,9 @@ def refuse_clashes(handler: Handler, others: Others) -> None:
             _refuse_needing_an_event(other, handler)
     _refuse_clash(handler, others)
     _refuse_shared_outcome(handler, others)
-    _refuse_cycle((*others, handler))
+    everyone = (*others, handler)
+    for span in spans(handler.saga.version, (each.versions for each in everyone)):
+        _refuse_cycle([each for each in everyone if each.versions.includes(span.since)])
 
 
 def _refuse_clashing_compensation(handler: Handler, others: Others) -> None:
@@ -70,13 +73,13 @@ def _origin(cls: type) -> str:
 def _refuse_shared_outcome(handler: Handler, others: Others) -> None:
     """Refuse an outcome event that is already one of another step of the saga."""
     for other in others:
-        if other.saga is not handler.saga:
+        if other.saga is not handler.saga or not other.versions.both(handler.versions):
             continue
         shared = sorted(set(handler.emits) & set(other.emits))
         if shared and not (handler.task == other.task == "compensation" and handler.step == other.step):
             raise DeclarationError(
                 f"{shared[0]} is an outcome of {other.name} already",
-                hint="an outcome event belongs to one step: give each its own",
+                hint="an outcome event belongs to one step: give each its own, or other versions of the saga",
             )
 
 

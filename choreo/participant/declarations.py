@@ -26,15 +26,19 @@ from choreo.participant.signature import (
 )
 from choreo.participant.triggers import NOTHING, event_classes, trigger_of
 from choreo.retry import Retry
-from choreo.saga import Saga, StartStep
+from choreo.saga import ALL_VERSIONS, Saga, StartStep, Versions
 
 
 class Subject(NamedTuple):
-    """The step that a handler is for; ``results`` are the success events that a compensation may undo."""
+    """The step that a handler is for; ``results`` are the success events that a compensation may undo.
+
+    ``versions`` are those of the saga in which this participant has the step.
+    """
 
     step: str
     saga: Saga
     results: tuple[type, ...] = ()
+    versions: Versions = ALL_VERSIONS
 
 
 class Declarations:
@@ -117,6 +121,7 @@ class Declarations:
             runs=runs,
             partial=is_partial(options, task, runs),
             derived=derived,
+            versions=refusals.versions_of(subject.saga, subject.step, subject.versions, options),
         )
 
     def _subject(self, task: Task, name: str, options: Options) -> Subject:
@@ -128,7 +133,7 @@ class Declarations:
             return Subject(START, self._saga(options.of.saga), (options.of.saga.starts,))
         action = self._action(options.of)
         refusals.refuse_final(action)
-        return Subject(action.step, action.saga, tuple(action.successes.values()))
+        return Subject(action.step, action.saga, tuple(action.successes.values()), action.versions)
 
     def _watched(self, options: Options) -> Subject:
         """Return the step that a deadline watches, named in full or by an action of this participant."""
@@ -138,7 +143,7 @@ class Declarations:
             return Subject(options.of, self._saga(options.saga))
         action = self._action(options.of)
         refusals.refuse_unwatchable(action)
-        return Subject(action.step, action.saga)
+        return Subject(action.step, action.saga, versions=action.versions)
 
     def _saga(self, saga: Saga | None) -> Saga:
         if saga is None and len(self._sagas) == 1:

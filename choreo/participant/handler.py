@@ -12,7 +12,7 @@ from choreo.events import Aborted, event_name
 from choreo.outcome import Kind
 from choreo.protocol import Trigger
 from choreo.retry import Retry
-from choreo.saga import Saga
+from choreo.saga import ALL_VERSIONS, Saga, Versions
 
 Task = Literal["action", "compensation", "observer", "deadline"]
 Runs = Literal["inside", "coroutine", "thread"]
@@ -69,7 +69,7 @@ class Handler:
     of them that mean failure, the first being the answer to a refusal. ``runs`` is where it runs: inside the
     local transaction, or outside of any as a coroutine or in a thread. ``partial``: an attempt that raised
     may have had outside effects. ``derived``: a compensation that names no event, and whose trigger follows
-    from the whole choreography.
+    from the whole choreography. ``versions`` are those of the sagas that it takes part in.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Handler:
     runs: Runs = "inside"
     partial: bool = False
     derived: bool = False
+    versions: Versions = ALL_VERSIONS
 
     @property
     def is_outside(self) -> bool:

@@ -12,12 +12,26 @@ from choreo.events import is_event
 from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, Kind
 from choreo.participant.handler import Runs, Task
 from choreo.retry import Retry
+from choreo.saga import Versions
 
+_VERSIONS = ("since", "until")
 _KNOWN: dict[Task, tuple[str, ...]] = {
-    "action": ("fails", "kind", "timeout", "retry", "on", "emits", "saga", "answer", "blocking", "partial"),
+    "action": (
+        "fails",
+        "kind",
+        "timeout",
+        "retry",
+        "on",
+        "emits",
+        "saga",
+        "answer",
+        "blocking",
+        "partial",
+        *_VERSIONS,
+    ),
     "compensation": ("of", "on", "retry", "ignore", "answer", "blocking"),
-    "observer": ("on", "retry", "saga"),
-    "deadline": ("of", "after", "within", "retry", "saga"),
+    "observer": ("on", "retry", "saga", *_VERSIONS),
+    "deadline": ("of", "after", "within", "retry", "saga", *_VERSIONS),
 }
 _OF: dict[Task, str] = {
     "compensation": "say what it undoes: of=the action, or of=saga.start",
@@ -43,6 +57,13 @@ class Options(NamedTuple):
     ignore: tuple[type[Exception], ...] = ()
     blocking: bool = False
     partial: bool | None = None
+    since: int | None = None
+    until: int | None = None
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of the saga that the handler is declared for."""
+        return Versions(self.since or 1, self.until)
 
 
 def read_options(task: Task, given: dict[str, Any]) -> Options:
@@ -63,6 +84,7 @@ def read_options(task: Task, given: dict[str, Any]) -> Options:
     _refuse_type(given, "within", timedelta, "timedelta(minutes=5)")
     _refuse_type(given, "blocking", bool, "True")
     _refuse_type(given, "partial", bool, "False")
+    _refuse_bad_versions(given)
     read = {**given, "fails": _several(given, "fails"), "ignore": _several(given, "ignore")}
     if task == "action":
         read["timeout"] = _timeout(given)
@@ -119,12 +141,32 @@ def is_partial(options: Options, task: Task, runs: Runs) -> bool:
 
 def _refuse_unknown(task: Task, given: dict[str, Any]) -> None:
     for option in given:
+        if task == "compensation" and option in _VERSIONS:
+            raise DeclarationError(
+                f"a compensation takes no {option}=", hint="it goes with its action: declare it there"
+            )
         if option not in _KNOWN[task]:
             raise DeclarationError(
                 f"unknown option {option!r}", hint=did_you_mean(option, _KNOWN[task], "options")
             )
     if task in _OF and given.get("of") is None:
         raise DeclarationError("of= is missing", hint=_OF[task])
+
+
+def _refuse_bad_versions(given: dict[str, Any]) -> None:
+    for option in _VERSIONS:
+        value = given.get(option)
+        if value is not None and (type(value) is not int or value < 1):
+            raise DeclarationError(
+                f"{option}={value!r} is no version of a saga",
+                hint=f"1, 2, 3 and so on, as in Saga(version=…); without {option}= there is no bound",
+            )
+    since, until = given.get("since"), given.get("until")
+    if since and until and since > until:
+        raise DeclarationError(
+            f"since={since} is after until={until}, so it takes part in no saga",
+            hint=f"since={until}, until={since}",
+        )
 
 
 def _refuse_type(given: dict[str, Any], option: str, wanted: type, example: str) -> None:

@@ -155,6 +155,8 @@ class Participant:
         answer: Callable[..., Any] | None = None,
         blocking: bool = False,
         partial: bool | None = None,
+        since: int | None = None,
+        until: int | None = None,
     ) -> Callable[[F], F]: ...
 
     def action(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
@@ -170,7 +172,8 @@ class Participant:
         A plain function runs inside the local transaction. An ``async def``, or a function with
         ``blocking=True`` (in a thread of its own), runs outside of any transaction, and may call slow
         external services. ``partial`` (the default for what runs outside): an attempt that raised or was cut
-        off may have had effects, so it is compensated before the failure is published.
+        off may have had effects, so it is compensated before the failure is published. ``since`` and
+        ``until`` bound the versions of the saga in which the step exists (`Saga`), for its compensation too.
 
         Raises `DeclarationError` for a declaration that could not work. Source of the kinds: Richardson,
         *Microservices Patterns* (2018), chapter 4.
@@ -240,12 +243,19 @@ class Participant:
 
     @overload
     def observer(
-        self, *, on: Any = None, retry: Retry | None = None, saga: Saga | None = None
+        self,
+        *,
+        on: Any = None,
+        retry: Retry | None = None,
+        saga: Saga | None = None,
+        since: int | None = None,
+        until: int | None = None,
     ) -> Callable[[F], F]: ...
 
     def observer(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
         """Declare an observer, which takes events and returns none, such as a read model or a notification.
 
+        ``since`` and ``until`` bound the versions of the saga that it is of.
         Raises `DeclarationError` for a declaration that could not work.
 
         >>> from examples.orders.contract import OrderFailed, OrderFulfilled, order_fulfilment
@@ -264,6 +274,8 @@ class Participant:
         after: Any = None,
         retry: Retry | None = None,
         saga: Saga | None = None,
+        since: int | None = None,
+        until: int | None = None,
     ) -> Callable[[F], F]: ...
 
     @overload
@@ -275,6 +287,8 @@ class Participant:
         after: Any = None,
         retry: Retry | None = None,
         saga: Saga | None = None,
+        since: int | None = None,
+        until: int | None = None,
     ) -> Callable[[F], F]: ...
 
     def deadline(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
@@ -284,6 +298,7 @@ class Participant:
         ``within`` counts from the timestamp of the record that arms it, an event of the event parameter (or
         of ``after``). The handler returns the step's ``timed_out`` event. The order of the topic decides
         whether that or the step's own outcome is first. A pivot or a retriable step takes no deadline.
+        ``since`` and ``until`` bound the versions of the saga that it is of.
 
         Raises `DeclarationError` for a declaration that could not work.
 

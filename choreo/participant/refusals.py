@@ -11,9 +11,10 @@ from choreo.outcome import COMPENSATABLE, RETRIABLE, START
 from choreo.participant.answers import calls_of, refuse_unanswerable
 from choreo.participant.clashes import refuse_twice
 from choreo.participant.handler import Handler, Parameter, Task
+from choreo.participant.options import Options
 from choreo.protocol import Trigger
 from choreo.retry import Retry
-from choreo.saga import Saga
+from choreo.saga import Saga, Versions
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
@@ -130,6 +131,25 @@ def refuse_unwatchable(action: Handler) -> None:
             f"{action.name} is {action.kind}: nobody may time it out, as it can't be undone",
             hint="give a pivot a timeout= of its own, or drop the deadline",
         )
+
+
+def versions_of(saga: Saga, step: str, of_step: Versions, options: Options) -> Versions:
+    """Return the versions of a handler of a step, which takes part in those of the step at most.
+
+    Raises `DeclarationError` where the saga has not come to them, or the step is in none of them.
+    """
+    declared = options.versions
+    if declared.since > saga.version:
+        raise DeclarationError(
+            f"since={declared.since}, but {saga!r} is of version {saga.version}",
+            hint=f"Saga({saga.name!r}, …, version={declared.since}): each start stamps its saga with it",
+        )
+    both = declared.both(of_step)
+    if both is None:
+        raise DeclarationError(
+            f"it is of {declared} of the saga, but {step} is of {of_step}", hint="give both the same versions"
+        )
+    return both
 
 
 def refuse_bad_step(step: str) -> None:

@@ -23,6 +23,7 @@ from choreo.manifest import (
 )
 from choreo.manifest.document import hash_of
 from choreo.protocol import NEVER, Trigger
+from choreo.saga import Versions
 from tests.graph.small_sagas import manifests_of
 from tests.protocol import sagas
 from tests.protocol.triggers import alternatives
@@ -94,6 +95,17 @@ def test_the_digest_is_of_the_event_graph_alone() -> None:
     assert digest_of(read_manifest(json.dumps(moved), "")) != digest_of(full())
 
 
+@pytest.mark.parametrize("versions", [Versions(2), Versions(until=1), Versions(2, 3)])
+def test_versions_of_a_handler_are_kept_in_a_format_of_their_own(versions: Versions) -> None:
+    """An earlier choreo, which would run the handler for each saga, refuses to read it."""
+    plain = full()
+    ranged = replace(plain, handlers=(replace(plain.handlers[0], versions=versions), *plain.handlers[1:]))
+    text = write_manifest(ranged)
+    assert read_manifest(text, "a.choreo.json") == ranged
+    assert (json.loads(text)["format"], json.loads(write_manifest(plain))["format"]) == (3, 2)
+    assert digest_of(ranged) != digest_of(plain)
+
+
 def refused(text: bytes | str) -> str:
     with pytest.raises(ManifestError) as caught:
         read_manifest(text, "x.choreo.json")
@@ -118,7 +130,7 @@ def test_a_large_file_is_refused_before_it_is_parsed() -> None:
 
 def test_a_newer_format_is_refused() -> None:
     """And the hint is to upgrade."""
-    assert "of format 3" in refused(changed(lambda content: content.update(format=3)))
+    assert "of format 4" in refused(changed(lambda content: content.update(format=4)))
 
 
 def test_a_changed_manifest_is_refused() -> None:
