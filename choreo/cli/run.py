@@ -46,6 +46,14 @@ from choreo.worker.composition import open_store, open_worker
     help="Keep what exceptions said out of the store: only their classes and places. The text of Permanent, "
     "which is published, stays.",
 )
+@click.option(
+    "--no-starts",
+    is_flag=True,
+    envvar="CHOREO_NO_STARTS",
+    show_envvar=True,
+    help="Take part in the sagas that are in flight, and start none: what starts one, from another process "
+    "or an import, waits in the outbox until a worker without this option publishes it.",
+)
 @options.log_level
 @click.pass_context
 def run(
@@ -59,6 +67,7 @@ def run(
     calls: int,
     drain: float,
     redact: bool,
+    no_starts: bool,
     log_level: str,
     **_cluster: Any,
 ) -> None:
@@ -82,7 +91,7 @@ def run(
     derived(participant, lock)
     tracing.set_up(participant.name)
     with _address(chosen) as address, _explained(chosen, path):
-        settings = Options(start=start, calls=calls, drain_seconds=drain, redact=redact)
+        settings = Options(start=start, calls=calls, drain_seconds=drain, redact=redact, starts=not no_starts)
         _work(participant, path, chosen._replace(bootstrap=address), folder, settings)
 
 
@@ -159,6 +168,8 @@ def _work(
             identity = records.cluster_id()
         topics = ", ".join(participant.topics)
         output.line(f"{name}: store {path}, cluster {identity} at {cluster.bootstrap}, topics {topics}")
+        if not settings.starts:
+            output.line(f"{name}: starts no sagas (--no-starts)")
         with stopping_on_signals(worker.stop):
             worker.run()
     output.line(f"{name}: stopped")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, get_args
 
@@ -52,6 +52,13 @@ _STATES = get_args(SagaState)
     help="The time without any event after which a saga counts as stuck.",
 )
 @click.option(
+    "--unended", is_flag=True, help="Only sagas that have not ended, those without news for longest first."
+)
+@click.option(
+    "--version", type=click.IntRange(1), default=None, metavar="N", help="Only sagas of one version."
+)
+@click.option("--count", is_flag=True, help="Tell only how many there are, whatever --limit says.")
+@click.option(
     "--limit",
     type=click.IntRange(1),
     default=50,
@@ -69,31 +76,47 @@ def sagas(
     older_than: int,
     stuck: bool,
     threshold: int,
+    unended: bool,
+    version: int | None,
+    count: bool,
     limit: int,
     form: str,
     **_sources: Any,
 ) -> None:
     """List sagas, the latest first: the state of each, what it waits for, and which participant must act.
 
-    With --stuck, or a --state that is not an end, the sagas without news for the longest time come first.
-    The command reads participants' stores, whether their workers run or not, or the topics. It changes
-    nothing.
+    With --stuck, --unended, or a --state that is not an end, the sagas without news for the longest time
+    come first. The command reads participants' stores, whether their workers run or not, or the topics. It
+    changes nothing.
 
     \b
     Examples:
       choreo sagas
       choreo sagas --stuck --threshold 30m
       choreo sagas --state compensating --participant payments --format json | jq '.[].saga_id'
+      choreo sagas --unended --version 1 --count
       choreo sagas --topic --bootstrap kafka:9092 --graph shop
     """
-    wanted = Filter(states, saga_type, participant, older_than, max(threshold, 1) if stuck else 0)
+    stuck_for = max(threshold, 1) if stuck else 0
+    wanted = Filter(states, saga_type, participant, older_than, stuck_for, version or 0, unended)
     with open_timelines(context) as timelines:
-        found = list(islice(timelines.chosen(wanted), limit + 1))
+        chosen = timelines.chosen(wanted)
+        if count:
+            number = sum(1 for _ in chosen)
+            output.line(str(number))
+        else:
+            number = _list(chosen, limit, threshold, form)
+    if stuck and number:
+        context.exit(1)
+
+
+def _list(chosen: Iterator[Timeline], limit: int, threshold: int, form: str) -> int:
+    """List sagas, and return how many; one more than the limit where there are more."""
+    found = list(islice(chosen, limit + 1))
     _show(found[:limit], threshold, form)
     if len(found) > limit and form == "text":
-        output.notice(f"… and more: --limit shows more than {limit}")
-    if stuck and found:
-        context.exit(1)
+        output.notice(f"… and more: --limit shows more than {limit}, and --count tells how many there are")
+    return len(found)
 
 
 def _show(timelines: Sequence[Timeline], threshold: int, form: str) -> None:

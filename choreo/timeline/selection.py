@@ -22,22 +22,27 @@ _NEAR = 50
 class Filter(NamedTuple):
     """Which sagas are selected; an empty field admits all. Times are in milliseconds."""
 
-    states: tuple[str, ...]
-    saga_type: str
-    participant: str
-    older_than: int
-    stuck_for: int
+    states: tuple[str, ...] = ()
+    saga_type: str = ""
+    participant: str = ""
+    older_than: int = 0
+    stuck_for: int = 0
+    version: int = 0
+    is_unended: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether only sagas that have not ended are admitted."""
-        return bool(self.stuck_for) or (bool(self.states) and not set(self.states).intersection(ENDED))
+        if self.is_unended or self.stuck_for:
+            return True
+        return bool(self.states) and not set(self.states).intersection(ENDED)
 
     def may_admit(self, last: LastEntry, now: int) -> bool:
         """Whether a saga may be admitted, judged by its last row in one source alone."""
         return (
             (not self.states or last.state in self.states)
             and self.saga_type in ("", last.saga_type)
+            and self.version in (0, last.version)
             and last.time <= now - self.stuck_for
         )
 
@@ -46,20 +51,22 @@ class Filter(NamedTuple):
         return (
             (not self.states or timeline.state in self.states)
             and self.saga_type in ("", timeline.saga_type)
+            and self.version in (0, timeline.version)
+            and (not self.is_unended or is_in_flight(timeline))
             and self.participant in ("", *concerned(timeline))
             and timeline.began <= timeline.now - self.older_than
             and (not self.stuck_for or is_stuck(timeline, self.stuck_for))
         )
 
 
-def is_stuck(timeline: Timeline, after: int) -> bool:
-    """Whether nothing has happened for ``after`` milliseconds in a saga that has not ended.
+def is_in_flight(timeline: Timeline) -> bool:
+    """Whether a saga has not ended; one that was cancelled before its start is not: nobody has to act."""
+    return not timeline.is_ended and not timeline.is_only_cancelled
 
-    One that was cancelled before its start is not stuck: nobody has to act.
-    """
-    if timeline.is_ended or timeline.is_only_cancelled:
-        return False
-    return timeline.now - timeline.last >= after
+
+def is_stuck(timeline: Timeline, after: int) -> bool:
+    """Whether nothing has happened for ``after`` milliseconds in a saga that is in flight."""
+    return is_in_flight(timeline) and timeline.now - timeline.last >= after
 
 
 def concerned(timeline: Timeline) -> list[str]:

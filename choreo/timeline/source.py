@@ -20,6 +20,7 @@ class LastEntry(NamedTuple):
     saga_type: str
     state: str
     time: int
+    version: int
 
 
 class Source(Protocol):
@@ -92,4 +93,5 @@ class MemorySource:
     def _last_entry(self, saga: tuple[str, str]) -> LastEntry:
         saga_id, saga_type = saga
         last = self._rows[saga_id][saga_type][-1]
-        return LastEntry(self._last[saga], saga_id, saga_type, last.saga_state, last.recorded_at)
+        state, version = last.saga_state, last.saga_version
+        return LastEntry(self._last[saga], saga_id, saga_type, state, last.recorded_at, version)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from choreo.errors import StoreUnavailable
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Store
-from choreo.records import Partition
+from choreo.records import Partition, Unpublished
 from choreo.worker.calls import Calls, Runner
 from choreo.worker.careful_turns import CarefulTurns
 from choreo.worker.claim import Claim
@@ -23,6 +23,7 @@ from choreo.worker.partitions import Partitions
 from choreo.worker.patience import Patience
 from choreo.worker.processor import Processor
 from choreo.worker.room import Room
+from choreo.worker.starts import WaitingStarts
 from choreo.worker.threads import Threads
 from choreo.worker.topics import Topics
 from choreo.worker.turns import Turns
@@ -91,6 +92,7 @@ class Worker:
         self._turns = Turns(*parts, self._uncommitted, self._careful, options)
         self._claim = Claim(participant, store, self._processor, clock, options.trust_seconds)
         self._patience = Patience(participant.name, clock, self._stopping)
+        self._starts = None if options.starts else WaitingStarts(participant.name, store)
         self._published = 0
         self._in_flight = 0
         self._looked = 0.0
@@ -262,6 +264,8 @@ class Worker:
             wait, limit = self._wait(), self._options.turn_items
         taken = self._log.take(limit, wait)
         self._uncommitted.add(taken)
+        if self._starts is not None:
+            self._starts.note(taken.records)
         self._in_flight -= len(taken.acknowledged) + len(taken.refused)
         if taken.ended:
             self._partitions.end_at(taken.ended)
@@ -286,15 +290,20 @@ class Worker:
 
     def _publish(self) -> None:
         """Publish rows of the outbox."""
+        if self._starts is not None and not self._uncommitted.backlog:
+            self._send(self._starts.let_go())
         while (room := self._options.in_flight - self._in_flight) > 0:
             limit = min(room, self._options.turn_items)
             rows = self._store.unpublished(self._published, limit)
             if rows:
-                self._log.publish(publications(rows))
+                self._send(rows if self._starts is None else self._starts.sift(rows))
                 self._published = rows[-1].seq
-                self._in_flight += len(rows)
-            if len(rows) < limit:
+            if len(rows) < limit or self._starts is not None:
                 break
+
+    def _send(self, rows: Sequence[Unpublished]) -> None:
+        self._log.publish(publications(rows))
+        self._in_flight += len(rows)
 
     def _look_around(self) -> None:
         """Once a second, commit positions for lag monitors; look at the topics, and at the room of calls."""
@@ -318,6 +327,8 @@ class Worker:
                 self._due.look_ahead()  # others may begin now
             self._room.look()
         self._claim.look()
+        if self._starts is not None:
+            self._starts.say()
 
     def _drain(self) -> None:
         """Let the calls under way end, for a while, at a graceful stop; none begins meanwhile."""

@@ -51,6 +51,15 @@ def test_the_start_says_what_is_used(write_module: WriteModule, folder: Path) ->
         assert line, run.stdout
 
 
+def test_the_start_says_that_no_saga_is_started(write_module: WriteModule, folder: Path) -> None:
+    """In one line, beside the line of what is used."""
+    with Running(
+        "run", f"{write_module(quiz())}:sage", "--embedded", "--no-starts", folder=folder, name="draining"
+    ) as run:
+        run.wait_for("sage is live")
+        assert run.stdout.splitlines()[-1] == "sage: starts no sagas (--no-starts)"
+
+
 def test_others_can_join_an_embedded_broker(folder: Path) -> None:
     """Two participants in two processes: the second joins the broker of the first.
 

@@ -85,6 +85,12 @@ def test_sagas_lists_those_that_moved_last_first(rig: Rig) -> None:
         (("--stuck", "--threshold", "30s"), ["trip-dead", "trip-waiting"]),
         (("--stuck", "--threshold", "2h"), []),
         (("--stuck", "--state", "pending"), []),
+        (("--unended",), ["trip-dead", "trip-waiting"]),
+        (("--unended", "--state", "completed"), []),
+        (("--unended", "--stuck"), ["trip-dead"]),
+        (("--version", "1", "--unended", "--participant", "hotel"), ["trip-dead"]),
+        (("--version", "1", "--state", "completed"), ["trip-booked"]),
+        (("--version", "2"), []),
     ],
 )
 def test_filters_must_all_admit_a_saga(rig: Rig, arguments: tuple[str, ...], found: list[str]) -> None:
@@ -97,6 +103,22 @@ def test_stuck_sagas_are_findings(rig: Rig) -> None:
     assert invoke("sagas", "--stuck").exit_code == 1
     assert invoke("sagas", "--stuck", "--threshold", "2h").exit_code == 0
     assert invoke("sagas", "--limit", "1").stdout.count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number", "code"),
+    [
+        ((), 3, 0),
+        (("--unended", "--version", "1"), 2, 0),
+        (("--unended", "--version", "2"), 0, 0),
+        (("--stuck", "--unended"), 1, 1),
+    ],
+)
+def test_sagas_are_counted(rig: Rig, arguments: tuple[str, ...], number: int, code: int) -> None:
+    """All of them, whatever the limit is; for a script, in either format."""
+    for form in ("text", "json"):
+        result = invoke("sagas", "--count", "--limit", "1", "--format", form, *arguments)
+        assert (json.loads(result.stdout), result.exit_code) == (number, code)
 
 
 def test_json_has_what_is_waited_for(rig: Rig) -> None:

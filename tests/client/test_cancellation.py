@@ -59,7 +59,7 @@ def test_what_never_starts_waits_for_its_start_and_is_pruned_by_its_age(
     assert status.waits_for == (Wait("trip.TripRequested", "event"),)
     assert (status.cancellation, status.is_ended) == ("accepted", False)
     with StoreReader(rigged.path) as reader:
-        (shown,) = Timelines([reader], {}, rigged.clock.now() + DAY).chosen(Filter((), "", "", 0, 0))
+        (shown,) = Timelines([reader], {}, rigged.clock.now() + DAY).chosen(Filter())
         assert not is_stuck(shown, 1)
         assert [wait.why for wait in shown.waits] == ["start"]
 

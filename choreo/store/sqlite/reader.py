@@ -71,7 +71,7 @@ _DEAD_LETTERS = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE s
 _UNPUBLISHED = "SELECT saga_type, event_id FROM outbox WHERE saga_id = ?"
 _OWNER = "SELECT participant FROM choreo_store"
 
-_LAST_ENTRY = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_at"
+_LAST_ENTRY = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_at, row.saga_version"
 # From the newest row back, so that no more is read than is taken.
 _LATEST = f"""
 SELECT {_LAST_ENTRY} FROM saga_log AS row
