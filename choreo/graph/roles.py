@@ -17,9 +17,9 @@ def role_of(graph: SagaGraph, participant: str) -> Role:
         participant,
         _contract(graph.contract),
         tuple(_action(step) for step in own if step.handler or (step.name == START and step.compensations)),
-        tuple(Observer(each.name, each.trigger) for each in observers),
+        tuple(Observer(each.known_as, each.trigger) for each in observers),
         tuple(
-            Deadline(each.name, each.step, each.trigger, next(iter(each.emits.successes), ""))
+            Deadline(each.known_as, each.step, each.trigger, next(iter(each.emits.successes), ""))
             for each in deadlines
         ),
     )

@@ -95,6 +95,7 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         runs=handler.runs,
         partial=handler.partial,
         derived=handler.derived,
+        formerly=handler.formerly,
         parameters=tuple(_parameter(each) for each in handler.parameters),
         versions=handler.versions,
     )

@@ -73,6 +73,13 @@ class Fields:
         """Return a list of texts."""
         return tuple(self._text(name, each) for each in self.items(name))
 
+    def identifiers(self, name: str) -> tuple[str, ...]:
+        """Return a list of texts that may be names in code."""
+        values = self.texts(name)
+        if not all(map(str.isidentifier, values)):
+            raise self._refusal(name, "a list of names")
+        return values
+
     def trigger(self, name: str) -> Trigger:
         """Return a trigger: a list of slots, each a list of alternatives, which are events or joins.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from choreo.participant.handler import names_of
 from choreo.protocol import Trigger
 from choreo.saga import ALL_VERSIONS, Versions
 
@@ -90,7 +91,7 @@ class HandlerEntry:
     compensation undoes (empty: all), ``aborted``: it admits an `Aborted`, ``optional_result``: it can run
     without the event that its action returned, ``derived``: it names no event, and its trigger follows from
     the graph (R7). ``earlier`` are the earlier events that the handler takes. ``versions`` are those of the
-    sagas that it takes part in.
+    sagas that it takes part in, ``formerly`` the names that its function had, newest first.
     """
 
     name: str
@@ -113,11 +114,27 @@ class HandlerEntry:
     derived: bool = False
     parameters: tuple[ParameterEntry, ...] = ()
     versions: Versions = ALL_VERSIONS
+    formerly: tuple[str, ...] = ()
 
     @property
     def participant(self) -> str:
         """The name of the participant that declares it."""
         return self.name.partition(".")[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its own name and the former ones, newest first; the oldest one is its identity."""
+        return names_of(self.name, self.formerly)
+
+    @property
+    def known_as(self) -> str:
+        """The name that the protocol uses: of the step, for an observer or a deadline its identity."""
+        return self.step if self.task in ("action", "compensation") else self.names[-1]
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Its names but the identity."""
+        return self.names[:-1]
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ def _handler(given: Fields, former: bool) -> HandlerEntry:
         derived=given.flag("derived"),
         parameters=tuple(_parameter(each) for each in given.each("parameters")),
         versions=versions_from(given),
+        formerly=given.identifiers("formerly") if given.has("formerly") else (),
     )
 
 

@@ -18,6 +18,9 @@ DOCUMENT = Document("a manifest of choreo's", 3, "write it anew: choreo manifest
 _MOST_ALTERNATIVES = 100_000
 """The former format had at most so many alternatives in a trigger."""
 
+_EDGES = ("name", "task", "step", "saga", "kind", "trigger", "emits", "results", "formerly")
+"""What the digest covers of a handler; the former names say whose the rows of a store are."""
+
 _LINE = re.compile(r":\d+$")
 
 
@@ -86,8 +89,7 @@ def digest_of(manifest: Manifest, *, former: bool = False) -> str:
 
 def _edges(handler: HandlerEntry, trigger: Callable[[Trigger], Any]) -> dict[str, Any]:
     whole = {**_handler(handler), "trigger": trigger(handler.trigger)}
-    edges = ("name", "task", "step", "saga", "kind", "trigger", "emits", "results")
-    return {**{name: whole[name] for name in edges}, **bounds_of(handler.versions)}
+    return {**{name: whole[name] for name in _EDGES if name in whole}, **bounds_of(handler.versions)}
 
 
 def bounds_of(versions: Versions) -> dict[str, int]:
@@ -101,9 +103,12 @@ def _schema(entry: SchemaEntry) -> dict[str, Any]:
 
 
 def _handler(handler: HandlerEntry) -> dict[str, Any]:
+    # What was never renamed, and is of all versions, reads as in an earlier choreo's manifest.
+    optional = ("versions", "formerly")
     return {
-        **{name: value for name, value in vars(handler).items() if name != "versions"},
+        **{name: value for name, value in vars(handler).items() if name not in optional},
         **bounds_of(handler.versions),
+        **({"formerly": list(handler.formerly)} if handler.formerly else {}),
         "trigger": _slots(handler.trigger),
         "emits": {name: list(value) for name, value in vars(handler.emits).items()},
         "retry": dict(vars(handler.retry)) if handler.retry else None,

@@ -52,6 +52,19 @@ def _refuse_clash(handler: Handler, others: Others) -> None:
     for other in others:
         if other.name == handler.name:
             raise DeclarationError(f"{handler.name} is declared already at {other.place}", hint="rename one")
+        _refuse_shared_name(handler, other)
+
+
+def _refuse_shared_name(handler: Handler, other: Handler) -> None:
+    """Refuse a former name that is, or was, another handler's: nobody could say whose the rows of it are."""
+    for name in handler.names:
+        if name in other.names:
+            holder, claimant = (handler, other) if name == handler.name else (other, handler)
+            tense = "is" if name == holder.name else "was"
+            raise DeclarationError(
+                f"{claimant.name} was formerly {name!r}, which {tense} {holder.name} at {holder.place}, too",
+                hint="a name belongs to one handler for good: give the other one a name that none had",
+            )
 
 
 def refuse_same_names(classes: Iterable[type]) -> None:

@@ -11,7 +11,7 @@ from choreo.events import event_name
 from choreo.outcome import START
 from choreo.participant import refusals
 from choreo.participant.clashes import refuse_clashes, refuse_same_names
-from choreo.participant.handler import Handler, Task
+from choreo.participant.handler import Handler, Task, names_of
 from choreo.participant.options import Options, is_partial, read_options, where_it_runs
 from choreo.participant.signature import (
     condition_of,
@@ -88,7 +88,8 @@ class Declarations:
         refuse_unplain(function)
         runs = where_it_runs(task, function, options)
         name = f"{self._participant}.{name_of(function)}"
-        subject = self._subject(task, name, options)
+        identity = names_of(name, options.formerly)[-1]
+        subject = self._subject(task, identity, options)
         hints = hints_of(function)
         parameters = parameters_of(function, hints, subject.results)
         returned = returned_classes(hints, options.emits)
@@ -122,13 +123,14 @@ class Declarations:
             partial=is_partial(options, task, runs),
             derived=derived,
             versions=refusals.versions_of(subject.saga, subject.step, subject.versions, options),
+            formerly=options.formerly,
         )
 
-    def _subject(self, task: Task, name: str, options: Options) -> Subject:
+    def _subject(self, task: Task, identity: str, options: Options) -> Subject:
         if task == "deadline":
             return self._watched(options)
         if task != "compensation":
-            return Subject(name, self._saga(options.saga))
+            return Subject(identity, self._saga(options.saga))
         if isinstance(options.of, StartStep):
             return Subject(START, self._saga(options.of.saga), (options.of.saga.starts,))
         action = self._action(options.of)
@@ -158,10 +160,10 @@ class Declarations:
         return saga
 
     def _action(self, of: Any) -> Handler:
-        """Return the action that ``of=`` names: the decorated function, or its name."""
+        """Return the action that ``of=`` names: the decorated function, or its name of today or before."""
         actions = {h.name.partition(".")[2]: h for h in self.handlers if h.task == "action"}
         for short, handler in actions.items():
-            if handler.function == of or of in (short, handler.name):
+            if handler.function == of or of in (short, *handler.formerly, *handler.names):
                 return handler
         wanted = of if isinstance(of, str) else name_of(of)
         raise DeclarationError(

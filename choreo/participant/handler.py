@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -26,6 +26,16 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+def names_of(name: str, formerly: Iterable[str]) -> tuple[str, ...]:
+    """Return the full names of a handler, newest first: today's, and those of the former functions.
+
+    >>> names_of("payments.take", ("pay", "charge"))
+    ('payments.take', 'payments.pay', 'payments.charge')
+    """
+    participant = name.partition(".")[0]
+    return (name, *(f"{participant}.{function}" for function in formerly))
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,9 @@ class Parameter:
 class Handler:
     """A declared handler; ``name`` is ``participant.function``, ``step`` the step it works for.
 
+    ``formerly`` are the names that its function had, newest first; the oldest one is its identity: the name
+    by which topic and store know it for good, so that a rename changes nothing for sagas in flight.
+
     ``callers`` are the event classes of ``trigger``, and `Aborted` where it may call the handler.
     ``emits`` maps the full names of the events that it may return to their classes, ``fails`` are those
     of them that mean failure, the first being the answer to a refusal. ``runs`` is where it runs: inside the
@@ -93,6 +106,7 @@ class Handler:
     partial: bool = False
     derived: bool = False
     versions: Versions = ALL_VERSIONS
+    formerly: tuple[str, ...] = ()
 
     @property
     def is_outside(self) -> bool:
@@ -105,9 +119,24 @@ class Handler:
         return self.task in ("action", "compensation")
 
     @cached_property
+    def identity(self) -> str:
+        """The first name that it was declared under, which a rename keeps."""
+        return self.names[-1]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Its own name and the former ones, newest first."""
+        return names_of(self.name, self.formerly)
+
+    @cached_property
     def known_as(self) -> str:
         """The name that the protocol uses: of the step, for an observer or a deadline its own."""
-        return self.step if self.is_of_step else self.name
+        return self.step if self.is_of_step else self.identity
+
+    @cached_property
+    def aliases(self) -> tuple[str, ...]:
+        """Its names but the identity: a release of the service may have used one as its identity."""
+        return self.names[:-1]
 
     @cached_property
     def successes(self) -> dict[str, type]:

@@ -27,11 +27,12 @@ _KNOWN: dict[Task, tuple[str, ...]] = {
         "answer",
         "blocking",
         "partial",
+        "formerly",
         *_VERSIONS,
     ),
     "compensation": ("of", "on", "retry", "ignore", "answer", "blocking"),
-    "observer": ("on", "retry", "saga", *_VERSIONS),
-    "deadline": ("of", "after", "within", "retry", "saga", *_VERSIONS),
+    "observer": ("on", "retry", "saga", "formerly", *_VERSIONS),
+    "deadline": ("of", "after", "within", "retry", "saga", "formerly", *_VERSIONS),
 }
 _OF: dict[Task, str] = {
     "compensation": "say what it undoes: of=the action, or of=saga.start",
@@ -57,6 +58,7 @@ class Options(NamedTuple):
     ignore: tuple[type[Exception], ...] = ()
     blocking: bool = False
     partial: bool | None = None
+    formerly: tuple[str, ...] = ()
     since: int | None = None
     until: int | None = None
 
@@ -86,6 +88,7 @@ def read_options(task: Task, given: dict[str, Any]) -> Options:
     _refuse_type(given, "partial", bool, "False")
     _refuse_bad_versions(given)
     read = {**given, "fails": _several(given, "fails"), "ignore": _several(given, "ignore")}
+    read["formerly"] = _former_names(given)
     if task == "action":
         read["timeout"] = _timeout(given)
         _refuse_attempts(given)
@@ -141,6 +144,11 @@ def is_partial(options: Options, task: Task, runs: Runs) -> bool:
 
 def _refuse_unknown(task: Task, given: dict[str, Any]) -> None:
     for option in given:
+        if task == "compensation" and option == "formerly":
+            raise DeclarationError(
+                "a compensation is known by its action's step, so renaming it changes nothing",
+                hint="drop formerly=",
+            )
         if task == "compensation" and option in _VERSIONS:
             raise DeclarationError(
                 f"a compensation takes no {option}=", hint="it goes with its action: declare it there"
@@ -181,6 +189,24 @@ def _several(given: dict[str, Any], option: str) -> tuple[Any, ...]:
     """Return the value of an option, which may be one value or several, as a tuple."""
     value = given.get(option, ())
     return value if isinstance(value, tuple) else (value,)
+
+
+def _former_names(given: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names that a function had, newest first."""
+    if given.get("formerly") is None:
+        return ()
+    names = _several(given, "formerly")
+    for name in names:
+        if not (isinstance(name, str) and name.isidentifier()):
+            raise DeclarationError(
+                f"formerly={name!r} is not the name of a function",
+                hint='the name alone, as in formerly="charge"; several newest first: ("pay", "charge")',
+            )
+        if names.count(name) > 1:
+            raise DeclarationError(
+                f"formerly: {name!r} is given twice", hint="each name once, the newest first"
+            )
+    return names
 
 
 def _timeout(given: dict[str, Any]) -> timedelta | None:

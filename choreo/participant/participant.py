@@ -157,6 +157,7 @@ class Participant:
         partial: bool | None = None,
         since: int | None = None,
         until: int | None = None,
+        formerly: str | tuple[str, ...] = (),
     ) -> Callable[[F], F]: ...
 
     def action(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
@@ -174,6 +175,8 @@ class Participant:
         external services. ``partial`` (the default for what runs outside): an attempt that raised or was cut
         off may have had effects, so it is compensated before the failure is published. ``since`` and
         ``until`` bound the versions of the saga in which the step exists (`Saga`), for its compensation too.
+        ``formerly``: the name that the function had, or several, newest first. The oldest one is the step's
+        identity for good, so that sagas in flight and other participants see no rename.
 
         Raises `DeclarationError` for a declaration that could not work. Source of the kinds: Richardson,
         *Microservices Patterns* (2018), chapter 4.
@@ -250,12 +253,15 @@ class Participant:
         saga: Saga | None = None,
         since: int | None = None,
         until: int | None = None,
+        formerly: str | tuple[str, ...] = (),
     ) -> Callable[[F], F]: ...
 
     def observer(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
         """Declare an observer, which takes events and returns none, such as a read model or a notification.
 
-        ``since`` and ``until`` bound the versions of the saga that it is of.
+        ``since`` and ``until`` bound the versions of the saga that it is of. ``formerly`` are the names that
+        the function had, as for `action`.
+
         Raises `DeclarationError` for a declaration that could not work.
 
         >>> from examples.orders.contract import OrderFailed, OrderFulfilled, order_fulfilment
@@ -276,6 +282,7 @@ class Participant:
         saga: Saga | None = None,
         since: int | None = None,
         until: int | None = None,
+        formerly: str | tuple[str, ...] = (),
     ) -> Callable[[F], F]: ...
 
     @overload
@@ -289,6 +296,7 @@ class Participant:
         saga: Saga | None = None,
         since: int | None = None,
         until: int | None = None,
+        formerly: str | tuple[str, ...] = (),
     ) -> Callable[[F], F]: ...
 
     def deadline(self, function: Any = None, /, **options: Any) -> Any:  # type: ignore[misc]
@@ -298,7 +306,8 @@ class Participant:
         ``within`` counts from the timestamp of the record that arms it, an event of the event parameter (or
         of ``after``). The handler returns the step's ``timed_out`` event. The order of the topic decides
         whether that or the step's own outcome is first. A pivot or a retriable step takes no deadline.
-        ``since`` and ``until`` bound the versions of the saga that it is of.
+        ``since`` and ``until`` bound the versions of the saga that it is of. ``formerly`` are the names that
+        the function had, as for `action`.
 
         Raises `DeclarationError` for a declaration that could not work.
 

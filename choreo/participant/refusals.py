@@ -49,9 +49,19 @@ def refuse_bad_sagas(name: str, sagas: tuple[object, ...]) -> None:
 
 def refuse(handler: Handler) -> None:
     """Refuse a handler that could not work, independent of the participant's other handlers."""
+    _refuse_own_former_name(handler)
     _refuse_emitted(handler)
     _refuse_own_earlier(handler)
     _OF_TASK[handler.task](handler)
+
+
+def _refuse_own_former_name(handler: Handler) -> None:
+    if handler.name in handler.names[1:]:
+        name = handler.name.partition(".")[2]
+        raise DeclarationError(
+            f"formerly: {name!r} is its name of today",
+            hint="give the other names that it had: rows of its own name are its own in any case",
+        )
 
 
 def _refuse_own_earlier(handler: Handler) -> None:

@@ -50,8 +50,10 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Ed
         participant,
         contract_of(saga),
         tuple(actions),
-        tuple(Observer(h.name, h.trigger) for h in own if h.task == "observer"),
-        tuple(Deadline(h.name, h.step, h.trigger, next(iter(h.emits))) for h in own if h.task == "deadline"),
+        tuple(Observer(h.identity, h.trigger) for h in own if h.task == "observer"),
+        tuple(
+            Deadline(h.identity, h.step, h.trigger, next(iter(h.emits))) for h in own if h.task == "deadline"
+        ),
         frozenset(name for handler in own for name in handler.earlier),
     )
 

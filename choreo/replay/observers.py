@@ -28,7 +28,9 @@ def observe(
     fails, and then changes nothing.
     """
     roles = participant.roles()
-    observers = {each.name: each for each in participant.handlers if each.task == "observer"}
+    observers = {
+        name: each for each in participant.handlers if each.task == "observer" for name in each.names
+    }
     done = after = 0
     with store.turn():
         if participant.prepare:

@@ -17,7 +17,7 @@ class Handlers:
     """A participant's handlers, by saga type, task and step: each saga's start is a step of that name."""
 
     def __init__(self, participant: Participant) -> None:
-        self._named = {handler.name: handler for handler in participant.handlers}
+        self._named = {name: handler for handler in participant.handlers for name in handler.names}
         self._of_step: dict[tuple[str, str, str], list[Handler]] = {}
         for handler in participant.handlers:
             self._of_step.setdefault(_key(handler), []).append(handler)
@@ -26,7 +26,7 @@ class Handlers:
         self._partial_inside = {
             _key(each) for each in participant.handlers if each.partial and not each.is_outside
         }
-        self._names = {name for handler in participant.handlers for name in (handler.name, handler.step)}
+        self._names = {*self._named, *(handler.step for handler in participant.handlers)}
 
     def is_outside(self, saga_type: str, task: str, name: str) -> bool:
         """Whether a scheduled task may have to run outside of the transaction."""
@@ -62,7 +62,7 @@ class Handlers:
         return name in self._names
 
     def named(self, name: str) -> Handler:
-        """Return a handler, such as an observer or a deadline, by its own name."""
+        """Return a handler, such as an observer or a deadline, by its own name or a former one."""
         return self._named[name]
 
     def of_step(self, saga_type: str, task: str, step: str, saga: Instance) -> Handler:

@@ -72,9 +72,9 @@ def timed_out(handler: Handler, *, begun: bool, clock: str = "") -> Ended:
 
 def _returned(handler: Handler, attempt: Attempt) -> Result:
     if handler.task == "observer":
-        return Observed(handler.name)
+        return Observed(handler.known_as)
     if handler.task == "deadline":
-        return Due(handler.name)
+        return Due(handler.known_as)
     if handler.task == "compensation":
         return Ended(handler.step, COMPENSATED, attempt.type)
     outcome: Outcome = SUCCEEDED if attempt.type in handler.successes else FAILED

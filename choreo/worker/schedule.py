@@ -31,7 +31,7 @@ class Schedule:
     def arm(self, item: Item, deadline: Handler) -> None:
         """Schedule a deadline, counted from the record of the event that arms it."""
         due = expires_at(deadline.within or timedelta(), item.trigger)
-        self.put(item, "deadline", deadline.name, due)
+        self.put(item, "deadline", deadline.known_as, due)
 
     def pull_in(self, now: int, schema_retry: Retry) -> int:
         """Let no row wait for longer than its pause; return how many did.

@@ -42,6 +42,7 @@ def full() -> Manifest:
         "earlier": frozenset({"Started"}),
         "runs": "coroutine",
         "partial": True,
+        "formerly": ("pay", "act"),
     }
     return Manifest(
         "a",
@@ -104,6 +105,23 @@ def test_versions_of_a_handler_are_kept_in_a_format_of_their_own(versions: Versi
     assert read_manifest(text, "a.choreo.json") == ranged
     assert (json.loads(text)["format"], json.loads(write_manifest(plain))["format"]) == (3, 2)
     assert digest_of(ranged) != digest_of(plain)
+
+
+def test_former_names_are_written_where_there_are_any() -> None:
+    """What was never renamed has the manifest, and the digest, of an earlier choreo; a former name counts."""
+    written = json.loads(write_manifest(full()))["handlers"]
+    assert [each.get("formerly") for each in written] == [["pay", "act"], *[None] * (len(written) - 1)]
+    read = full()
+    other = replace(read, handlers=(replace(read.handlers[0], formerly=()), *read.handlers[1:]))
+    assert digest_of(other) != digest_of(read)
+
+
+@pytest.mark.parametrize("names", [["not a name"], ["a.pay"], ["pay", ""], "pay", [5]])
+def test_a_former_name_could_be_code(names: Any) -> None:
+    """It is printed in code to paste."""
+    assert "'formerly' is not" in refused(
+        changed(lambda content: content["handlers"][0].update(formerly=names))
+    )
 
 
 def refused(text: bytes | str) -> str:
