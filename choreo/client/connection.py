@@ -24,6 +24,7 @@ from choreo.protocol import Role
 from choreo.records import Entry
 from choreo.saga import Saga
 from choreo.worker.clock import SystemClock
+from choreo.worker.pending import pending_of
 
 
 def connect(
@@ -148,7 +149,8 @@ class StoreConnection:
             if not entries:
                 return None
             role = self._declared[0][entries[0].saga_type]
-            return status_of(role, entries, store.scheduled(saga_id, role.contract.saga))
+            scheduled = store.scheduled(saga_id, role.contract.saga)
+            return status_of(role, entries, scheduled, pending_of(store, role, entries))
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None) -> Status | None:
         """Wait until a saga has ended, for ``timeout`` at most, and return its status then."""

@@ -8,15 +8,17 @@ from datetime import datetime
 from choreo.outcome import CANCEL
 from choreo.participant.connection import Cancellation, Status, Wait
 from choreo.protocol import Action, Instance, Role
-from choreo.protocol.recorded_inputs import rebuild
+from choreo.protocol.recorded_inputs import Pending, rebuild
 from choreo.records import Entry, Scheduled, moment
 
 _WHY = {"queued": "queued", "running": "executing", "waiting": "retry", "dead": "dead-letter"}
 
 
-def status_of(role: Role, entries: Sequence[Entry], scheduled: Iterable[Scheduled]) -> Status:
+def status_of(
+    role: Role, entries: Sequence[Entry], scheduled: Iterable[Scheduled], pending: Pending | None = None
+) -> Status:
     """Return the status of a saga from its entries, oldest first and at least one."""
-    saga = rebuild(role, entries)
+    saga = rebuild(role, entries, pending)
     due = {(row.task, row.name): row.due for row in scheduled}
     steps = {entry.step: saga.state_of(entry.step) for entry in entries if _is_of_step(role, entry)}
     return Status(

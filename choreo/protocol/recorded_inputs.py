@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from choreo.envelope import Envelope, is_keyed_by_id
-from choreo.outcome import SUCCEEDED
+from choreo.outcome import START, SUCCEEDED
 from choreo.protocol import (
     Begin,
     Buried,
@@ -29,7 +29,7 @@ from choreo.protocol import (
     fold_into,
 )
 from choreo.protocol.events import pass_over
-from choreo.protocol.instance import PENDING
+from choreo.protocol.instance import PENDING, Activity
 from choreo.records import Entry
 
 WAITS_FOR_SCHEMA = "schema"
@@ -123,23 +123,42 @@ def fold_row(role: Role, saga: Instance, entry: Entry) -> list[Decision]:
     return decisions
 
 
-def rebuild(role: Role, entries: Iterable[Entry]) -> Instance:
+class Pending(NamedTuple):
+    """What a store holds of the work of one saga, besides its saga log.
+
+    ``queued`` are the steps whose action is on the schedule, ``observers`` the event that each observer on
+    the schedule handles next, ``armed`` the deadlines on the schedule. ``withheld`` are the task and name of
+    the work of dead letters.
+    """
+
+    queued: frozenset[str] = frozenset()
+    observers: Mapping[str, str] = {}
+    armed: frozenset[str] = frozenset()
+    withheld: frozenset[tuple[str, str]] = frozenset()
+
+
+def rebuild(role: Role, entries: Iterable[Entry], pending: Pending | None = None) -> Instance:
     """Return the saga that its rows of the saga log fold to.
 
-    What the rows say of an own step's state is a fact, whatever the declarations of today would decide
-    about the same input (R9). The rows of a step that the service does not declare any more are passed over.
+    What the rows say of an own step, of an observer or of a deadline is a fact, whatever the declarations of
+    today would decide about the same input (R9). The rows of what the service does not declare any more are
+    passed over. No row says what is only queued: with ``pending`` the schedule does, so what is declared
+    anew is not taken as called by events of before.
     """
     saga, entries = Instance(), list(entries)
     saga.keyed_by_id = shows_keyed_by_id(role, entries)
+    declared = {*role.action, *role.deadline, *(each.name for each in role.observers)}
     for rows in _by_input(entries):
         first = rows[0]
-        if first.input in ("begin", "ended") and first.step not in role.action:
+        if first.input not in ("", "event", "pruned") and first.step not in declared:
             continue
         before = dict(saga.steps)
         if first.input:
-            fold_row(role, saga, first)
+            _fold_fact(role, saga, first)
         if saga.steps != before or any(row.old_state != row.new_state for row in rows):
             _keep_facts(role, saga, before, rows)
+    if pending is not None:
+        _settle(role, saga, entries, pending)
     return saga
 
 
@@ -155,15 +174,91 @@ def _by_input(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield rows
 
 
+def _fold_fact(role: Role, saga: Instance, entry: Entry) -> None:
+    """Fold the input of a row, which applied to the state that the row says."""
+    name = entry.step
+    if entry.input in ("begin", "ended", "deferred") and name in role.action:
+        _let_be_under_way(saga, entry)
+    elif entry.input in ("due", "buried") and name in role.deadline:
+        saga.deadlines[name] = "armed"
+    elif entry.input in ("observed", "buried") and name not in role.action:
+        _let_be_next(saga, name, entry.causation_id)
+    fold_row(role, saga, entry)
+
+
+def _let_be_under_way(saga: Instance, entry: Entry) -> None:
+    progress = saga.step(entry.step)
+    if progress.state != entry.old_state:
+        progress = Progress(entry.old_state, result=progress.result)  # type: ignore[arg-type]
+    if progress.activity == "idle" and entry.step != START:
+        progress = progress._replace(activity="queued")
+    if progress != saga.step(entry.step):
+        saga.steps[entry.step] = progress
+
+
+def _let_be_next(saga: Instance, observer: str, event_id: str) -> None:
+    """Let an event be the next one of an observer: those before it were handled, or never queued."""
+    waiting = saga.observers.get(observer, ())
+    if waiting[:1] != (event_id,):
+        later = waiting[waiting.index(event_id) :] if event_id in waiting else (event_id, *waiting)
+        saga.observers[observer] = later
+
+
 def _keep_facts(role: Role, saga: Instance, before: Mapping[str, Progress], rows: Sequence[Entry]) -> None:
     """Let each own step be in the state that the rows of an input say, or in the one of before."""
     recorded = {row.step: row for row in rows if row.step in role.action and row.old_state != row.new_state}
     for step in {*recorded, *saga.steps}:
-        progress = saga.step(step)
+        progress, old = saga.step(step), before.get(step, PENDING)
         if step in recorded:
             row = recorded[step]
             if progress.state != row.new_state:
-                result = row.event_type if row.outcome == SUCCEEDED else progress.result
-                saga.steps[step] = Progress(row.new_state, result=result)  # type: ignore[arg-type]
-        elif progress.state != before.get(step, PENDING).state:
-            saga.steps[step] = before.get(step, PENDING)
+                saga.steps[step] = _recorded(row, progress)
+        elif progress.state != old.state or (progress.activity == "dead" and rows[0].input == "event"):
+            # What is buried has a row of its own, which follows.
+            saga.steps[step] = old
+
+
+def _recorded(row: Entry, progress: Progress) -> Progress:
+    """Return the progress of a step after a transition that today's declarations would not make."""
+    state: Any = row.new_state
+    result = row.event_type if row.outcome == SUCCEEDED else progress.result
+    return Progress(state, _ACTIVITY_IN.get(state, "idle"), result)
+
+
+_ACTIVITY_IN: Mapping[str, Activity] = {"compensating": "queued", "executing": "running"}
+
+
+def _settle(role: Role, saga: Instance, entries: Sequence[Entry], pending: Pending) -> None:
+    """Let be queued, waiting or armed what the store has on its schedule, or withholds, and nothing else."""
+    if not saga.unowned:  # in quarantine nothing of a step stays on the schedule
+        for step in role.action:
+            _settle_step(saga, step, pending)
+    for observer in role.observers:
+        _settle_observer(saga, observer.name, entries, pending)
+    for name in role.deadline:
+        if name in pending.armed:
+            saga.deadlines[name] = "armed"
+        elif saga.deadlines.get(name) == "armed" and ("deadline", name) not in pending.withheld:
+            del saga.deadlines[name]
+
+
+def _settle_step(saga: Instance, step: str, pending: Pending) -> None:
+    progress = saga.step(step)
+    if progress.state != "pending":
+        return
+    if progress.activity == "idle" and step in pending.queued:
+        saga.steps[step] = progress._replace(activity="queued")
+    is_known = step in pending.queued or ("action", step) in pending.withheld
+    if progress.activity == "queued" and not is_known:
+        saga.steps[step] = progress._replace(activity="idle")
+
+
+def _settle_observer(saga: Instance, name: str, entries: Sequence[Entry], pending: Pending) -> None:
+    waiting, head = saga.observers.get(name, ()), pending.observers.get(name)
+    if head is None:
+        if waiting and ("observer", name) not in pending.withheld:
+            del saga.observers[name]
+    elif waiting[:1] != (head,):
+        ids = [entry.event_id for entry in entries if entry.input == "event"]
+        later = ids[ids.index(head) + 1 :] if head in ids else []
+        saga.observers[name] = (head, *(each for each in waiting if each in later))

@@ -13,7 +13,7 @@ from choreo.protocol.recorded_inputs import shows_keyed_by_id
 from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.pending_work import StoredRows, table_differences, unconfirmed
-from choreo.worker.dead_letters import DISCARD, REQUEUE
+from choreo.worker.pending import unsettled
 
 _PAGE = 1_000
 """The rows of the outbox that are read at once."""
@@ -98,7 +98,4 @@ def outbox_of(store: Store, saga_id: str, saga_type: str) -> Iterator[Unpublishe
 
 def _due(rows: Sequence[Scheduled], letters: Sequence[DeadLetter]) -> Iterator[tuple[str, str]]:
     yield from ((row.task, row.name) for row in rows)
-    asked = {row.name for row in rows if row.task in (REQUEUE, DISCARD)}
-    for letter in letters:
-        if letter.state == "open" or str(letter.id) in asked:
-            yield letter.task, letter.name
+    yield from ((letter.task, letter.name) for letter in unsettled(rows, letters))

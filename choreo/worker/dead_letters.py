@@ -18,6 +18,7 @@ from choreo.protocol import Buried, Discarded
 from choreo.records import DeadLetter, Record, Scheduled
 from choreo.worker.decisions import Decisions, FollowUp
 from choreo.worker.item import Item
+from choreo.worker.schedule import DISCARD, REQUEUE
 
 log = logging.getLogger("choreo.worker")
 
@@ -32,9 +33,6 @@ MAX_DEATHS = 3
 
 UNWORKABLE = "unworkable"
 """The reason of a dead letter of a row of the schedule, or a record, with which nothing can be done."""
-
-REQUEUE, DISCARD = "requeue", "discard"
-"""The tasks of the schedule that settle a dead letter; the row's name is the letter's id."""
 
 _AT_ONCE = 0
 """The due time of settling, which is independent of the clocks of the two processes."""

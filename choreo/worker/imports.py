@@ -14,9 +14,10 @@ from choreo.participant.external import External
 from choreo.ports import Clock, Codec, Store
 from choreo.records import DeadLetter, Record, Scheduled
 from choreo.worker.bodies import refuse_too_long
-from choreo.worker.dead_letters import PROCESS_ENDED, REQUEUE, ended_detail, unreadable_record
+from choreo.worker.dead_letters import PROCESS_ENDED, ended_detail, unreadable_record
 from choreo.worker.failure import detail_of, is_interrupt, text_of
 from choreo.worker.outbox import Publisher
+from choreo.worker.schedule import REQUEUE
 
 log = logging.getLogger("choreo.worker")
 

@@ -9,6 +9,7 @@ from choreo.protocol import Instance, Role
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import DeadLetter, Scheduled
 from choreo.worker.item import Item, TriggerEvent
+from choreo.worker.pending import pending_of
 
 
 def remembered_item(store: Store, role: Role, topic: str, what: Scheduled | DeadLetter) -> Item:
@@ -34,12 +35,15 @@ def item_about(store: Store, item: Item, event_type: str) -> Item:
 
 
 def stored_instance(store: Store, role: Role, saga_id: str) -> Instance:
-    """Return a saga as its rows fold to, empty for an unknown one."""
+    """Return a saga as its rows fold to, empty for an unknown one.
+
+    What is queued is what the schedule holds: unschedule a row only after its saga was looked up.
+    """
     saga_type = role.contract.saga
     entries = store.history(saga_id, saga_type)
     if not entries:
         return Instance()
-    saga = rebuild(role, entries)
+    saga = rebuild(role, entries, pending_of(store, role, entries))
     if not saga.keyed_by_id:
         saga.keyed_by_id = store.is_keyed_by_id(saga_id, saga_type)
     return saga

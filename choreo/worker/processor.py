@@ -31,10 +31,8 @@ from choreo.worker.binding import Binding
 from choreo.worker.calls import Call, Finished, Limit
 from choreo.worker.clocks import Clocks
 from choreo.worker.dead_letters import (
-    DISCARD,
     MAX_DEATHS,
     PROCESS_ENDED,
-    REQUEUE,
     UNKNOWN_HANDLER,
     UNWORKABLE,
     DeadLetters,
@@ -50,7 +48,7 @@ from choreo.worker.instances import item_about, remembered_item
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
-from choreo.worker.schedule import Schedule, due_after, expires_at
+from choreo.worker.schedule import DISCARD, REQUEUE, Schedule, due_after, expires_at
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 
 
@@ -138,7 +136,7 @@ class Processor:
         Return the call to start once the turn is committed, if there is one. Without room for a call, a step
         whose timeout has passed is ended all the same.
         """
-        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
+        self._take_off(row)
         if row.task in (REQUEUE, DISCARD):
             self._settle(row)
             return None
@@ -196,7 +194,7 @@ class Processor:
 
     def fail(self, row: Scheduled, error: BaseException) -> None:
         """End the attempt of a due row, which lost the turn that it alone was done in."""
-        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
+        self._take_off(row)
         item = self._item(row)
         if row.task == "answer":
             detail = f"unanswerable: {detail_of(error, redact=self._redact)}"
@@ -214,7 +212,7 @@ class Processor:
 
     def bury(self, row: Scheduled, error: BaseException) -> None:
         """Bury a due row with which nothing can be done."""
-        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
+        self._take_off(row)
         self._dead_letters.bury_row(row, detail_of(error, redact=self._redact))
 
     def bury_record(self, record: Record, error: BaseException) -> None:
@@ -425,6 +423,13 @@ class Processor:
     def _is_running(self, item: Item, handler: Handler) -> bool:
         saga = self.instances.get(item.role, item.saga_id)
         return saga.step(handler.step).activity == "running"
+
+    def _take_off(self, row: Scheduled) -> None:
+        """Take a row off the schedule, which until then says what its saga is about to do."""
+        role = self._roles.get(row.saga_type)
+        if role is not None:
+            self.instances.get(role, row.saga_id)
+        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
 
     def _settle(self, row: Scheduled) -> None:
         """Requeue or discard a dead letter that an operator has settled."""

@@ -11,6 +11,9 @@ from choreo.retry import Retry
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
 
+REQUEUE, DISCARD = "requeue", "discard"
+"""The tasks of the schedule that settle a dead letter; the row's name is the letter's id."""
+
 
 class Schedule:
     """Adds work to the schedule of the store, and removes it."""

@@ -11,8 +11,9 @@ from typing import Final
 from choreo.errors import LogError
 from choreo.ports import Clock, Refusal, Store
 from choreo.records import DeadLetter, Unpublished
-from choreo.worker.dead_letters import REQUEUE, DeadLetters, raw_headers
+from choreo.worker.dead_letters import DeadLetters, raw_headers
 from choreo.worker.outbox import publications
+from choreo.worker.schedule import REQUEUE
 
 PUBLICATION: Final = "publication"
 """The task of a dead letter whose event could not be published."""

@@ -1,0 +1,42 @@
+"""What a store holds of the work of one saga besides its saga log, from which no row says what is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from choreo.ports import Store
+from choreo.protocol import Role
+from choreo.protocol.recorded_inputs import Pending
+from choreo.records import DeadLetter, Entry, Partition, Scheduled
+from choreo.worker.schedule import DISCARD, REQUEUE
+
+
+def pending_of(store: Store, role: Role, entries: Sequence[Entry]) -> Pending:
+    """Return the pending work of the saga with these rows, at least one."""
+    key = entries[0].saga_id, role.contract.saga
+    rows = store.scheduled(*key)
+    withheld = {(each.task, each.name) for each in unsettled(rows, store.letters_of(*key))}
+    if _is_before_start(store, entries):
+        withheld.update(("action", step) for step in role.action)
+    return Pending(
+        frozenset(row.name for row in rows if row.task == "action"),
+        {row.name: row.event_id for row in rows if row.task == "observer"},
+        frozenset(row.name for row in rows if row.task == "deadline"),
+        frozenset(withheld),
+    )
+
+
+def unsettled(rows: Sequence[Scheduled], letters: Sequence[DeadLetter]) -> Iterator[DeadLetter]:
+    """Yield a saga's dead letters that are open, or about to be settled by a row of its schedule."""
+    asked = {row.name for row in rows if row.task in (REQUEUE, DISCARD)}
+    return (letter for letter in letters if letter.state == "open" or str(letter.id) in asked)
+
+
+def _is_before_start(store: Store, entries: Sequence[Entry]) -> bool:
+    """Whether some event came before the participant began to act: what it called for is never scheduled."""
+    starts = {place: acts_from for place, (_, acts_from) in store.joined().items() if acts_from > 0}
+    return bool(starts) and any(
+        entry.offset < starts.get(Partition(entry.topic, entry.partition), 0)
+        for entry in entries
+        if entry.input == "event"
+    )
