@@ -20,6 +20,7 @@ from choreo.avro.schema_files import SchemaFolders
 from choreo.avro.types import Convert, Mismatch
 from choreo.errors import BodyError, SchemaError, UnknownFingerprint
 from choreo.events import event_name
+from choreo.manifest import SchemaEntry
 
 _ALIKE = "bodies of both have the fingerprint {}, so no reader can tell them apart"
 
@@ -27,12 +28,13 @@ _ALIKE = "bodies of both have the fingerprint {}, so no reader can tell them apa
 class _Type:
     """One event class with its schema and conversions."""
 
-    __slots__ = ("bare", "header", "name", "parsed", "read", "to_avro")
+    __slots__ = ("bare", "header", "name", "parsed", "read", "schema", "to_avro")
 
     def __init__(self, cls: type) -> None:
         avro_type = derive(cls)
         self.name = event_name(cls)
-        self.parsed = parse_schema(avro_type.schema)
+        self.schema = avro_type.schema
+        self.parsed = parse_schema(self.schema)
         self.header = self.parsed.header
         self.bare = self.parsed.bare
         self.to_avro: Convert = avro_type.to_avro
@@ -81,6 +83,12 @@ class AvroCodec:
         self._writers: dict[tuple[str, bytes], tuple[Any, Convert]] = {}
         self.ambiguous = [str(why) for kind in self._by_class.values() for why in self._set_aside(kind)]
         """Why bodies of some of the events can neither be written nor read: see `_set_aside`."""
+
+    def schemas(self) -> dict[str, SchemaEntry]:
+        """Return the schema with which each event is written, by the event's full name."""
+        return {
+            name: SchemaEntry(kind.schema, kind.parsed.fingerprint) for name, kind in self._by_name.items()
+        }
 
     def encode(self, event: object) -> bytes:
         """Encode an event.

@@ -28,13 +28,15 @@ class Document(NamedTuple):
     hint: str
     least: int = 0
 
-    def write(self, content: Mapping[str, Any], *, is_newest: bool = True) -> str:
+    def write(self, content: Mapping[str, Any], *, is_newest: bool = True, compact: bool = False) -> str:
         """Return the text of a document, which is the same for the same content.
 
-        ``is_newest``: it uses what only the newest format has.
+        ``is_newest``: it uses what only the newest format has. ``compact``: in one line, for a machine.
         """
         whole = {"format": self.format if is_newest else self.least, **content}
         signed = {**whole, "hash": hash_of(whole)}
+        if compact:
+            return json.dumps(signed, sort_keys=True, separators=(",", ":"))
         return escaped_json(json.dumps(signed, indent=2, sort_keys=True, ensure_ascii=False)) + "\n"
 
     def read(self, content: bytes | str, where: str) -> Fields:

@@ -24,7 +24,7 @@ _EDGES = ("name", "task", "step", "saga", "kind", "trigger", "emits", "results",
 _LINE = re.compile(r":\d+$")
 
 
-def write_manifest(manifest: Manifest) -> str:
+def write_manifest(manifest: Manifest, *, compact: bool = False) -> str:
     """Return a manifest as JSON text with a hash; the text is the same for the same manifest."""
     return DOCUMENT.write(
         {
@@ -43,6 +43,7 @@ def write_manifest(manifest: Manifest) -> str:
             "heads": dict(manifest.heads),
         },
         is_newest=any(handler.versions != ALL_VERSIONS for handler in manifest.handlers),
+        compact=compact,
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
+
+from choreo.manifest import SchemaEntry
 
 MAX_BODY: Final = 512 * 1024
 """The greatest length of a body in bytes. A longer one is neither read (it becomes a dead letter) nor
@@ -22,4 +25,8 @@ class Codec(Protocol):
         Raises `UnknownFingerprint` when the writer's schema isn't known (yet), `BodyError` when the
         body can't be read at all.
         """
+        ...
+
+    def schemas(self) -> Mapping[str, SchemaEntry]:
+        """Return the schema with which each event is written, by the event's full name."""
         ...

@@ -10,6 +10,7 @@ from choreo.errors import ChoreoError, Fenced, StoreError
 from choreo.participant import Participant
 from choreo.ports import Clock, Store
 from choreo.worker.processor import Processor
+from choreo.worker.releases import Releases
 
 log = logging.getLogger("choreo.worker")
 
@@ -21,12 +22,19 @@ class Claim:
     """
 
     def __init__(
-        self, participant: Participant, store: Store, processor: Processor, clock: Clock, trust_seconds: float
+        self,
+        participant: Participant,
+        store: Store,
+        processor: Processor,
+        releases: Releases,
+        clock: Clock,
+        trust_seconds: float,
     ) -> None:
         self.deaths = 0
         self._participant = participant
         self._store = store
         self._processor = processor
+        self._releases = releases
         self._clock = clock
         self._trust_seconds = trust_seconds
         self._began = 0.0
@@ -35,6 +43,7 @@ class Claim:
         """Claim the store, and what the last worker left in it."""
         with self._store.turn():
             self._store.bind(cluster, self._participant.name)
+            self._releases.begin()
             self.deaths = self._store.claim()  # before the calls of the last worker are recalled
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)

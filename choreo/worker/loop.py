@@ -22,6 +22,7 @@ from choreo.worker.outbox import publications
 from choreo.worker.partitions import Partitions
 from choreo.worker.patience import Patience
 from choreo.worker.processor import Processor
+from choreo.worker.releases import Releases
 from choreo.worker.room import Room
 from choreo.worker.starts import WaitingStarts
 from choreo.worker.threads import Threads
@@ -90,7 +91,8 @@ class Worker:
         self._uncommitted = Uncommitted(*parts, options.turn_items)
         self._careful = CarefulTurns(*parts, self._uncommitted, options.turn_items, options.turn_seconds)
         self._turns = Turns(*parts, self._uncommitted, self._careful, options)
-        self._claim = Claim(participant, store, self._processor, clock, options.trust_seconds)
+        releases = Releases(participant, store, codec, clock)
+        self._claim = Claim(participant, store, self._processor, releases, clock, options.trust_seconds)
         self._patience = Patience(participant.name, clock, self._stopping)
         self._starts = None if options.starts else WaitingStarts(participant.name, store)
         self._published = 0
