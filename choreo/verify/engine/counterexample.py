@@ -36,13 +36,13 @@ def violations_of(search: Search, meter: Meter) -> Iterator[Violation]:
 
 def run_of(model: Model, transitions: Iterable[Transition]) -> Run:
     """Return the run that takes these transitions."""
-    path = _Replay(model)
+    path = Replay(model)
     for transition in transitions:
         path.take(transition)
     return path.finish()
 
 
-class _Replay(Path):
+class Replay(Path):
     """A path on which steps begin and end only by the transitions of a counterexample."""
 
     def __init__(self, model: Model) -> None:

@@ -264,7 +264,7 @@ class Search:
             outside = []
         failures = self._failures(state, state.held.difference(going_on))
         for transition in (*failures, *outside):
-            yield from _with_release(transition, state.held)
+            yield from with_release(transition, state.held)
 
     def _holding(self, state: State, name: str) -> Iterator[Option]:
         if name == START:  # it ends the saga, and whatever comes after that is void
@@ -284,7 +284,7 @@ class Search:
                     Transition("end", Ended(name, SUCCEEDED, success)), delays=CHOICE if number else 0
                 )
             for transition in self._failures(state, (name,)):
-                yield from _with_release(transition, state.held - {name})
+                yield from with_release(transition, state.held - {name})
         else:
             event = self.model.graph.steps[name].successes[0]
             yield Option(Transition("import", ExternalEvent(name, SUCCEEDED, event)))
@@ -321,7 +321,7 @@ class Search:
         facts = self._live.facts(saga, state.facts, change)
         held = frozenset[str]() if option.releases else state.held.intersection(facts.ready)
         held -= {option.transition.step}
-        return State(saga, facts, held, _less(state.troubles, option.transition))
+        return State(saga, facts, held, less(state.troubles, option.transition))
 
     def _take(self, saga: Instance, transition: Transition, change: Change) -> None:
         """Let a transition happen, and let all participants read the events that follow from it."""
@@ -387,14 +387,14 @@ class Search:
         return undone and not self.model.role.action[name].partial
 
 
-def _with_release(transition: Transition, held: frozenset[str]) -> Iterator[Option]:
+def with_release(transition: Transition, held: frozenset[str]) -> Iterator[Option]:
     """Return a trouble after which what is held up remains so, and one after which it goes on."""
     yield Option(transition)
     if held:
         yield Option(transition, releases=True)
 
 
-def _less(troubles: Troubles, transition: Transition) -> Troubles:
+def less(troubles: Troubles, transition: Transition) -> Troubles:
     """Return the troubles that may still come after a transition."""
     match transition:
         case Transition("cancel"):

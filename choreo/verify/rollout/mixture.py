@@ -1,0 +1,183 @@
+"""``Rollout``: one saga under two choreographies, and the mixtures of both while a release is rolled out.
+
+A mixture has the new handlers of the participants that were upgraded, and the old ones of the others. As all
+read the same topic in the same order, one role stands for all of them together.
+
+What a participant did stays a fact when it is upgraded: the states of its steps, what they returned, what is
+queued (R9). What its new release declares acts on the events that it reads from then on. A participant that
+is new to the saga reads all events from the first one on, so it is as if it had been there, and late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
+
+from choreo.graph import SagaGraph, Step, role_of
+from choreo.manifest import HandlerEntry
+from choreo.outcome import FAILED, TIMED_OUT
+from choreo.envelope import Envelope
+from choreo.protocol import Instance, serves
+from choreo.verify.engine.model import Model
+from choreo.verify.engine.rows import further_in_rows
+
+Upgraded = frozenset[str]
+"""The participants that were upgraded."""
+
+
+class Touched(NamedTuple):
+    """What a participant's new release declares otherwise: these steps and deadlines, called by these events."""
+
+    names: frozenset[str] = frozenset()
+    events: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+
+class Need(NamedTuple):
+    """What a saga still needs of a participant, and its new release doesn't have: a step, and for what."""
+
+    step: str
+    what: str
+
+
+class Rollout:
+    """One saga of an old and of a new choreography.
+
+    ``changed`` are the participants that take part in both, or only in the old one, and that take part
+    otherwise in the new one. Observers are left out: they publish nothing.
+    """
+
+    def __init__(self, old: SagaGraph, new: SagaGraph) -> None:
+        self.old, self.new = (replace(graph, observers=()) for graph in (old, new))
+        self.touched = {name: self._touched(name) for name in self.old.participants}
+        self.changed = tuple(name for name in self.old.participants if self.touched[name])
+        self.whole = Upgraded(self.changed)
+        self._models: dict[Upgraded, Model] = {}
+
+    def model(self, upgraded: Upgraded) -> Model:
+        """Return the mixture in which these participants were upgraded."""
+        if upgraded not in self._models:
+            self._models[upgraded] = Model(self._graph(upgraded))
+        return self._models[upgraded]
+
+    @cached_property
+    def rank(self) -> dict[str, int]:
+        """The order in which steps go on that can: that of the old choreography, then of the new one."""
+        names = dict.fromkeys((*self.old.steps, *self.new.steps))
+        return {name: number for number, name in enumerate(names)}
+
+    @cached_property
+    def varied(self) -> frozenset[str]:
+        """The steps that may fail, or be held up: of a row that no release changes, two stand for all."""
+        alike = {name for name in self.old.steps if self._is_alike(name)}
+        alike -= {event for each in self.touched.values() for event in each.names}
+        further = further_in_rows(self.old) & further_in_rows(self.new) & alike
+        return frozenset(self.rank) - further
+
+    @cached_property
+    def emitters(self) -> dict[str, frozenset[str]]:
+        """The steps that may emit each success event, in either choreography."""
+        found: dict[str, frozenset[str]] = {}
+        for step in (*self.old.steps.values(), *self.new.steps.values()):
+            for event in step.successes:
+                found[event] = found.get(event, frozenset()) | {step.name}
+        return found
+
+    def is_near(self, participant: str, event: Envelope) -> bool:
+        """Whether it may make a difference that a participant is upgraded before it reads an event."""
+        touched = self.touched[participant]
+        contract = self.old.contract
+        ends = (contract.completes, contract.fails, contract.aborts)
+        aborts = event.outcome in (FAILED, TIMED_OUT) or event.type in ends
+        return aborts or event.type in touched.events or event.step in touched.names
+
+    def needs(self, saga: Instance, participant: str) -> list[Need]:
+        """Return what a saga still needs of a participant that its new release doesn't have."""
+        if saga.is_at_rest:
+            return []
+        found = []
+        for name, old in self.old.steps.items():
+            progress = saga.steps.get(name)
+            if old.participant != participant or progress is None:
+                continue
+            new = self.new.steps.get(name)
+            new = new if new and new.participant == participant else None
+            if progress.activity != "idle" and progress.state != "compensating" and new is None:
+                found.append(Need(name, "an attempt is under way"))
+            elif progress.state in ("completed", "compensating") and _lacks(old, new, progress.result):
+                found.append(Need(name, "it may still have to be compensated"))
+        return found
+
+    def upgrade(self, saga: Instance, participant: str) -> None:
+        """Upgrade a participant: drop what its new release does not know any more."""
+        gone = {
+            name
+            for name, step in self.old.steps.items()
+            if step.participant == participant and name not in self.new.steps
+        }
+        for name in gone & saga.steps.keys():
+            del saga.steps[name]
+        known = {each.name for each in self.new.deadlines}
+        for each in self.old.deadlines:
+            if each.participant == participant and each.name not in known:
+                saga.deadlines.pop(each.name, None)
+
+    def _graph(self, upgraded: Upgraded) -> SagaGraph:
+        old, new = self.old, self.new
+        keeps = set(old.participants) - upgraded
+
+        def mixed(ours: Iterable[HandlerEntry], theirs: Iterable[HandlerEntry]) -> tuple[HandlerEntry, ...]:
+            return (
+                *(each for each in ours if each.participant in keeps),
+                *(each for each in theirs if each.participant not in keeps),
+            )
+
+        steps = {name: step for name, step in new.steps.items() if step.participant not in keeps}
+        steps |= {name: step for name, step in old.steps.items() if step.participant in keeps}
+        return replace(
+            old,
+            participants=tuple(dict.fromkeys((*old.participants, *new.participants))),
+            steps={name: steps[name] for name in self.rank if name in steps},
+            deadlines=mixed(old.deadlines, new.deadlines),
+            handlers=mixed(old.handlers, new.handlers),
+        )
+
+    def _touched(self, participant: str) -> Touched:
+        old, new = (_parts(graph, participant) for graph in (self.old, self.new))
+        names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+        parts = [part for each in (old, new) for name, part in each.items() if name in names]
+        return Touched(frozenset(names), frozenset[str]().union(*(part.events for part in parts)))
+
+    def _is_alike(self, name: str) -> bool:
+        old, new = self.old.steps[name], self.new.steps.get(name)
+        return new is not None and (old.trigger, old.successes) == (new.trigger, new.successes)
+
+
+class _Part(NamedTuple):
+    """All of a step or a deadline that a run depends on, and the events that call it."""
+
+    what: tuple[object, ...]
+    events: frozenset[str]
+
+
+def _parts(graph: SagaGraph, participant: str) -> dict[str, _Part]:
+    role = role_of(graph, participant)
+    found = {each.name: _Part(tuple(each), each.after.types) for each in role.deadlines}
+    for name, step in graph.steps.items():
+        if step.participant == participant:
+            action = role.action.get(name)
+            calls = (undo.trigger.types for undo in action.compensations) if action else ()
+            events = step.trigger.types.union(*calls)
+            found[name] = _Part((action, step.kind, step.successes, step.failures), events)
+    return found
+
+
+def _lacks(old: Step, new: Step | None, result: str) -> bool:
+    """Whether a step that had this result could be compensated, and can't be any more."""
+    if not any(serves(undo, result) or not result for undo in old.compensations):
+        return False
+    return new is None or not any(serves(undo, result) or not result for undo in new.compensations)

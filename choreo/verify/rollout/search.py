@@ -1,0 +1,441 @@
+"""``RolloutSearch``: visits the states in which a saga may be while participants are upgraded one by one.
+
+Participants read the topic event by event, and one may be upgraded before each, and before each step that
+begins or ends. Only moments are visited at which it may make a difference: an upgrade and an event, or a
+step, that the release changes nothing about may come in either order. Otherwise the search is that of
+`choreo.verify.engine.search`: by delays, with troubles. A deadline that passes when nothing else is left to
+do is no trouble: it is what rescues a saga that waits in vain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from choreo.envelope import Envelope
+from choreo.outcome import CANCEL, COMPENSATED, EXTERNAL, START, SUCCEEDED
+from choreo.protocol import (
+    Answer,
+    Begin,
+    Bury,
+    Due,
+    Ended,
+    Expire,
+    Input,
+    Instance,
+    Publish,
+    fold_into,
+)
+from choreo.verify.engine.budget import Meter
+from choreo.verify.engine.model import Model
+from choreo.verify.engine.search import (
+    CHOICE,
+    HOLD,
+    SURE,
+    ExternalEvent,
+    Option,
+    Trail,
+    Transition,
+    Troubles,
+    less,
+    with_release,
+)
+from choreo.verify.rollout.mixture import Rollout, Upgraded
+
+FURTHER = 20_000
+"""Runs with more delays than must be are visited as long as states times steps are no more than this."""
+
+STRANDED, REPEATED, REFUSED, KEPT, UNDONE, OMITTED = (
+    "stranded",
+    "repeated",
+    "refused",
+    "kept",
+    "undone",
+    "omitted",
+)
+"""How a saga may break: it never ends; a step is done that another one did; a participant does not start, as
+the saga needs what its release doesn't have; the saga fails and a step stays done; it completes and a step
+is undone; it completes and a step was never done."""
+
+
+class State(NamedTuple):
+    """A state of the exploration; ``unread`` are the events that nobody has read yet."""
+
+    saga: Instance
+    unread: tuple[Envelope, ...]
+    upgraded: Upgraded
+    held: frozenset[str]
+    troubles: Troubles
+
+
+class Visit(NamedTuple):
+    """A state that is to be visited: the one after an option in another state, to which a trail leads."""
+
+    before: State
+    option: Option
+    trail: Trail | None
+
+
+class Signature(NamedTuple):
+    """What breaks, whichever run shows it: how, and which step."""
+
+    how: str
+    step: str
+
+
+class Break(NamedTuple):
+    """How a saga breaks in a run: ``because`` says more of it; ``upgraded`` are who was upgraded by then."""
+
+    signature: Signature
+    because: str
+    upgraded: Upgraded
+    transitions: tuple[Transition, ...]
+
+    @property
+    def length(self) -> tuple[int, int]:
+        """What makes a run a long one: troubles, then transitions."""
+        return sum(each.is_trouble for each in self.transitions), len(self.transitions)
+
+
+class _BrokenError(Exception):
+    def __init__(self, how: str, step: str, because: str = "") -> None:
+        self.signature, self.because = Signature(how, step), because
+
+
+class RolloutSearch:
+    """The states of one saga during a rollout.
+
+    ``begun`` are the participants that are upgraded before it starts. The others are upgraded in the order
+    ``order``, in any order where that is None. ``always`` is what must have been done in a saga that
+    completes: steps, and success events.
+    """
+
+    def __init__(
+        self,
+        rollout: Rollout,
+        troubles: int,
+        order: tuple[str, ...] | None = None,
+        begun: Upgraded = frozenset(),
+        always: frozenset[str] = frozenset(),
+    ) -> None:
+        self.rollout = rollout
+        self._order = order
+        self._begun = begun
+        self._always = always
+        first = State(Instance(), (), begun, frozenset(), Troubles(*(troubles,) * 3))
+        self._waiting = {0: [Visit(first, Option(), None)]}
+        self._reached: dict[object, tuple[Troubles, ...]] = {}
+        self._further = FURTHER // max(len(rollout.rank), 1)
+        self.moments = 0
+        self.is_cut = False
+        self.done: frozenset[str] | None = None
+        self._found: dict[Signature, Break] = {}
+
+    def breaks(self, meter: Meter) -> dict[Signature, Break]:
+        """Visit every state, or as many as the meter allows; return the shortest run for each break."""
+        delays = 0
+        while self._waiting and not meter.is_empty:
+            visits = self._waiting.get(delays, [])
+            while visits and not meter.is_empty:
+                if delays > SURE and self._has_enough():
+                    self._waiting.clear()
+                    self.is_cut = True
+                    break
+                visit = visits.pop()
+                try:
+                    self._visit(visit, delays, meter)
+                except _BrokenError as broken:
+                    self._keep(broken, visit)
+            self._waiting.pop(delays, None)
+            delays += 1
+        return self._found
+
+    def _keep(self, broken: _BrokenError, visit: Visit) -> None:
+        upgraded = visit.before.upgraded
+        each = Break(broken.signature, broken.because, upgraded, _transitions(visit))
+        known = self._found.get(broken.signature)
+        if known is None or each.length < known.length:
+            self._found[broken.signature] = each
+
+    def _has_enough(self) -> bool:
+        return len(self._reached) + sum(map(len, self._waiting.values())) > self._further
+
+    def _visit(self, visit: Visit, delays: int, meter: Meter) -> None:
+        state = self.after(visit.before, visit.option)
+        key = self._key(state)
+        known = self._reached.get(key, ())
+        if any(troubles.cover(state.troubles) for troubles in known):
+            return
+        self._reached[key] = (*known, state.troubles)
+        meter.count()
+        last = visit.option.transition
+        trail = Trail(last, visit.trail) if last else visit.trail
+        for option in self.options(state, just_held=bool(visit.option.held)):
+            self._waiting.setdefault(delays + option.delays, []).append(Visit(state, option, trail))
+
+    def _key(self, state: State) -> object:
+        """Return all on which depends how the saga goes on."""
+        saga = state.saga
+        unread = tuple((each.step, each.outcome, each.type) for each in state.unread)
+        flags = (saga.started, saga.version, saga.cancelled, saga.pivoted, saga.imported, saga.failing)
+        return (
+            unread,
+            state.upgraded,
+            state.held,
+            saga.end,
+            flags,
+            frozenset(saga.steps.items()),
+            frozenset(saga.types),
+            frozenset(saga.outcomes.items()),
+            frozenset(saga.compensated),
+            frozenset(saga.deadlines.items()),
+        )
+
+    # What may be done in a state
+
+    def options(self, state: State, *, just_held: bool = False) -> Iterator[Option]:
+        """Return all that may be done in a state."""
+        if state.unread:
+            yield from self._upgrades(state, state.unread[0])
+            yield Option(Transition("read", Read()))
+        elif START not in state.saga.outcomes:
+            yield from self._starting(state)
+        else:
+            yield from self._going_on(state, just_held=just_held)
+
+    def _starting(self, state: State) -> Iterator[Option]:
+        if self._next(state) or state.upgraded == self._begun:  # else it is a saga of the new choreography
+            yield from self._upgrades(state, names=(START, CANCEL))
+            yield Option(Transition("start", Ended(START, SUCCEEDED, self.rollout.old.contract.starts)))
+            yield from map(Option, self._cancellations(state))
+
+    def _going_on(self, state: State, *, just_held: bool) -> Iterator[Option]:
+        ready = self._ready(state)
+        free = [name for name in ready if name not in state.held]
+        going_on = free[:1] or sorted(state.held)
+        outside = [*self._deadlines(state, is_quiet=not going_on), *self._cancellations(state)]
+        is_quiet = not going_on and not any(each.kind == "due" for each in outside)
+        if is_quiet and (state.saga.end or not self._next(state)):
+            self._check_end(state)
+            return
+        names = None if not going_on else (*ready, *state.saga.deadlines)
+        yield from self._upgrades(state, names=names)
+        if free and (free[1:] or state.held or outside):
+            yield from self._holding(state, free[0])
+        for name in going_on:
+            yield from self._ending(state, name)
+        if free and state.held and not just_held:
+            outside = []
+        failures = self._failures(state, state.held.difference(going_on))
+        for transition in (*failures, *outside):
+            yield from with_release(transition, state.held)
+
+    def _ready(self, state: State) -> list[str]:
+        """Return all that can go on: compensations first, the last step's before the others'."""
+        acting, undoing, saga = [], [], state.saga
+        for name, progress in saga.steps.items():
+            if progress.activity in ("queued", "running"):
+                (undoing if progress.state == "compensating" else acting).append(name)
+        if not saga.end:
+            imported = self.rollout.model(state.upgraded).imported
+            acting += [step.name for step in imported if step.name not in saga.outcomes]
+        rank = self.rollout.rank.__getitem__
+        return sorted(undoing, key=rank, reverse=True) + sorted(acting, key=rank)
+
+    def _next(self, state: State) -> list[str]:
+        """Return the participants of which one is upgraded next."""
+        if self._order is not None:
+            done = len(state.upgraded) - len(self._begun)
+            return list(self._order[done : done + 1])
+        return [name for name in self.rollout.changed if name not in state.upgraded]
+
+    def _upgrades(
+        self, state: State, event: Envelope | None = None, names: Iterable[str] | None = None
+    ) -> Iterator[Option]:
+        """Return the upgrades that may make a difference before an event is read, or one of these goes on."""
+        for participant in self._next(state):
+            if event is not None:
+                is_near = self.rollout.is_near(participant, event)
+            else:
+                is_near = names is None or not self.rollout.touched[participant].names.isdisjoint(names)
+            if is_near:
+                yield Option(Transition("upgrade", Upgrade(participant)))
+
+    def _holding(self, state: State, name: str) -> Iterator[Option]:
+        if name == START:  # it ends the saga, and whatever comes after that is void
+            yield Option(held=name)
+        elif name in self.rollout.varied:
+            yield Option(held=name, delays=HOLD)
+
+    def _ending(self, state: State, name: str) -> Iterator[Option]:
+        progress, model = state.saga.step(name), self.rollout.model(state.upgraded)
+        if progress.state == "compensating":
+            yield Option(Transition("compensate", model.compensated(name, progress.result)))
+        elif progress.activity == "queued":
+            yield Option(Transition("begin", Begin(name)))
+        elif progress.activity == "running":
+            for number, success in enumerate(model.graph.steps[name].successes):
+                ended = Transition("end", Ended(name, SUCCEEDED, success))
+                yield Option(ended, delays=CHOICE if number else 0)
+            for transition in self._failures(state, (name,)):
+                yield from with_release(transition, state.held - {name})
+        else:
+            event = model.graph.steps[name].successes[0]
+            yield Option(Transition("import", ExternalEvent(name, SUCCEEDED, event)))
+
+    def _failures(self, state: State, names: Iterable[str]) -> Iterator[Transition]:
+        model = self.rollout.model(state.upgraded)
+        for name in sorted(names) if state.troubles.failures else ():
+            if state.saga.step(name).activity == "running" and name in self.rollout.varied:
+                for each in model.failures(model.role.action[name]):
+                    yield Transition("end", each)
+
+    def _deadlines(self, state: State, *, is_quiet: bool) -> Iterator[Transition]:
+        if state.troubles.deadlines or is_quiet:
+            for name, deadline in sorted(state.saga.deadlines.items()):
+                if deadline == "armed":
+                    yield Transition("due", Due(name))
+
+    def _cancellations(self, state: State) -> Iterator[Transition]:
+        aborts, saga = self.rollout.model(state.upgraded).graph.contract.aborts, state.saga
+        if aborts and state.troubles.cancellations and CANCEL not in saga.outcomes and not saga.end:
+            yield Transition("cancel", ExternalEvent(CANCEL, SUCCEEDED, aborts))
+
+    # The state after
+
+    def after(self, state: State, option: Option) -> State:
+        """Return the state after something is done; raise where the saga breaks."""
+        if option.held:
+            return state._replace(held=state.held | {option.held})
+        transition = option.transition
+        if transition is None:
+            return state
+        if isinstance(transition.input, Upgrade):
+            return self._upgraded(state, transition.input.participant)
+        saga, unread = state.saga.copy(), list(state.unread)
+        take(self.rollout.model(state.upgraded), saga, unread, transition)
+        if transition.kind == "end":
+            self._check_once(saga, state.unread, transition.input)
+        held = frozenset[str]() if option.releases else state.held - {transition.step}
+        if held:
+            held = frozenset(name for name in held if saga.step(name).activity in ("queued", "running"))
+        troubles = less(state.troubles, transition)
+        if troubles.deadlines < 0:  # passed when nothing else was left to do
+            troubles = troubles._replace(deadlines=0)
+        return State(saga, tuple(unread), state.upgraded, held, troubles)
+
+    def _upgraded(self, state: State, participant: str) -> State:
+        needs = self.rollout.needs(state.saga, participant)
+        if needs:
+            raise _BrokenError(REFUSED, needs[0].step, f"{participant}\n{needs[0].what}")
+        saga = state.saga.copy()
+        self.rollout.upgrade(saga, participant)
+        self.moments += 1
+        return state._replace(
+            saga=saga, upgraded=state.upgraded | {participant}, held=state.held.intersection(saga.steps)
+        )
+
+    # What may break
+
+    def _check_once(self, saga: Instance, unread: Iterable[Envelope], ended: Input) -> None:
+        """Check that a step that succeeds has not done what another one did: they return the same event."""
+        assert isinstance(ended, Ended)
+        coming = {each.step for each in unread if each.type == ended.type}
+        if ended.outcome != SUCCEEDED or not (coming or ended.type in saga.types):
+            return
+        for other in sorted(self.rollout.emitters.get(ended.type, frozenset()) - {ended.step}):
+            is_done = other in coming or saga.outcomes.get(other) == SUCCEEDED
+            if is_done and other not in saga.compensated:
+                raise _BrokenError(REPEATED, ended.step, other)
+
+    def _check_end(self, state: State) -> None:
+        saga = state.saga
+        if not saga.end:
+            raise _BrokenError(STRANDED, self._missed(state))
+        done = {name for name, outcome in saga.outcomes.items() if outcome == SUCCEEDED}
+        done |= {name for name, each in saga.steps.items() if each.state == "completed"}
+        undone = saga.compensated | {name for name, e in saga.steps.items() if e.state == "compensated"}
+        action = self.rollout.model(state.upgraded).role.action
+        if saga.end == "failed":
+            left = (done - undone) & action.keys()
+            if left:
+                raise _BrokenError(KEPT, min(left, key=self._rank))
+            return
+        back = {name for name in done & undone if not (name in action and action[name].partial)}
+        if back:
+            raise _BrokenError(UNDONE, min(back, key=self._rank))
+        came = frozenset(done | saga.types)
+        self.done = came if self.done is None else self.done & came
+        missing = self._always - came
+        if missing:
+            raise _BrokenError(OMITTED, min(missing, key=self._rank))
+
+    def _rank(self, name: str) -> tuple[int, str]:
+        return self.rollout.rank.get(name, len(self.rollout.rank)), name
+
+    def _missed(self, state: State) -> str:
+        """Return the step that the saga waits for: the first whose trigger has come, and that wasn't called."""
+        saga, model = state.saga, self.rollout.model(state.upgraded)
+        for name in self.rollout.rank:
+            action = model.role.action.get(name)
+            progress = saga.step(name)
+            if action is None or progress.activity != "idle":
+                continue
+            if progress.state == "completed" and saga.rolls_back and name != START and action.compensations:
+                return name
+            if progress.state == "pending" and action.trigger.satisfied(saga.types):
+                return name
+        touched = (n for n in self.rollout.rank if n in model.role.action and self._half_filled(saga, model, n))
+        return next(touched, "")
+
+    @staticmethod
+    def _half_filled(saga: Instance, model: Model, name: str) -> bool:
+        return saga.step(name).state == "pending" and model.role.action[name].trigger.touched(saga.types)
+
+
+class Read(NamedTuple):
+    """The oldest event that nobody has read is read."""
+
+    step: str = ""
+
+
+class Upgrade(NamedTuple):
+    """A participant is upgraded."""
+
+    participant: str
+    step: str = ""
+
+
+def take(model: Model, saga: Instance, unread: list[Envelope], transition: Transition) -> None:
+    """Let a transition happen; what is published follows the events that are unread."""
+    input = transition.input
+    if transition.kind == "read":
+        _fold(model, saga, unread.pop(0), unread)
+    elif isinstance(input, ExternalEvent):
+        unread.append(model.envelope(*input))
+    elif transition.kind == "start" and not model.role.owns_start:
+        unread.append(model.envelope(START, SUCCEEDED, model.graph.contract.starts))
+    else:
+        assert isinstance(input, (Begin, Ended, Due))
+        _fold(model, saga, input, unread)
+
+
+def _fold(model: Model, saga: Instance, input: Input, unread: list[Envelope]) -> None:
+    for decision in fold_into(model.role, saga, input):
+        match decision:
+            case Publish() | Answer() | Expire():
+                step, outcome, event = model.role.outcome_of(decision)
+                if event:
+                    unread.append(model.envelope(step, outcome, event))
+            case Bury(_, name, reason):
+                raise _BrokenError(REFUSED, name, reason)
+
+
+def _transitions(visit: Visit) -> tuple[Transition, ...]:
+    """Return the transitions that lead to a state, and the one from there."""
+    found = [visit.option.transition] if visit.option.transition else []
+    trail = visit.trail
+    while trail:
+        found.append(trail.last)
+        trail = trail.before
+    return tuple(reversed(found))
