@@ -18,6 +18,8 @@ from choreo.verify.engine.scenarios import causal_runs
 from choreo.verify.engine.search import Search
 from choreo.verify.engine.violations import Violation, violations
 from choreo.verify.properties import Property
+from choreo.verify.rollout.judgement import Judgement, judge
+from choreo.verify.rollout.mixture import Rollout
 
 Each = TypeVar("Each")
 
@@ -25,6 +27,7 @@ Each = TypeVar("Each")
 class Case:
     """One saga: its graph, the order of its steps, its runs, their violations; computed when first used.
 
+    ``rollout`` is its release, where an ``older`` choreography has the saga, too.
     ``applied`` are the rules that were applied to the end, ``is_searched`` says whether every order of events
     was looked at.
     """
@@ -37,6 +40,7 @@ class Case:
         lock: Lock | None = None,
         budget: Budget = DEFAULT,
         clock: Clock = no_clock,
+        older: Choreography | None = None,
     ) -> None:
         self.choreography = choreography
         self.graph = graph
@@ -44,6 +48,8 @@ class Case:
         self.lock = lock
         self.budget = budget
         self.meter = Meter(budget, clock)
+        self.meter_of_release = Meter(budget, clock)
+        self.rollout = _rollout(older, graph) if older else None
         self.applied: set[str] = set()
         self.is_searched = False
 
@@ -120,6 +126,18 @@ class Case:
         return search_of(self.graph, self.budget.troubles)
 
     @cached_property
+    def judgement(self) -> Judgement:
+        """What breaks while the participants are upgraded from the older choreography to this one."""
+        assert self.rollout
+        self.meter_of_release.phase = "the release"
+        return judge(self.rollout, self.budget.troubles, self.meter_of_release)
+
+    @cached_property
     def counterexamples(self) -> tuple[Violation, ...]:
         """The violations that the search finds."""
         return tuple(violations_of(self.search, self.meter))
+
+
+def _rollout(older: Choreography, graph: SagaGraph) -> Rollout | None:
+    """Return the rollout of a saga, None where no saga of its type can be in flight."""
+    return next((Rollout(each, graph) for each in older.sagas if each.name == graph.name), None)

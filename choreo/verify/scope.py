@@ -20,6 +20,41 @@ class Unfinished(NamedTuple):
         return f"{self.saga} stopped at {self.limit}{f' in {self.phase}' if self.phase else ''}"
 
 
+class OfRelease(NamedTuple):
+    """How much of a release was examined: the states that sagas may be in while it is rolled out.
+
+    Of ``participants``, ``changed`` take part in a saga in another way than before; at ``moments`` one of them
+    was upgraded, in ``orders`` of ``possible`` orders. ``cut``: of long sagas, runs in which more than one
+    step is held up were left out. ``unsearched`` are the sagas of which none of that was run, as errors come
+    first. ``reason`` says why nothing but schemas was compared.
+    """
+
+    changed: int = 0
+    participants: int = 0
+    states: int = 0
+    moments: int = 0
+    orders: int = 0
+    possible: int = 0
+    cut: bool = False
+    unsearched: tuple[str, ...] = ()
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.reason:
+            return f"the release not run, only schemas compared: {self.reason}"
+        if self.unsearched and not self.participants:
+            return "the release not run: the errors come first"
+        orders = _count(self.orders, "order")
+        if self.orders < self.possible:
+            orders = f"{self.orders:,} of {self.possible:,} orders"
+        cut = ", one step held up at a time" if self.cut else ""
+        left = f"; not run of {', '.join(self.unsearched)}, as errors come first" if self.unsearched else ""
+        return (
+            f"the release: {self.changed} of {_count(self.participants, 'participant')} changed, "
+            f"{_count(self.states, 'state')}, {_count(self.moments, 'moment')}, {orders}{cut}{left}"
+        )
+
+
 _CHOICES = {"all": "", "pairs": ", two choices at a time", "single": ", one choice at a time"}
 
 
@@ -29,7 +64,7 @@ class Scope(NamedTuple):
     ``choices`` says whether all combinations of what steps may answer were run, all pairs, or each alone;
     ``delays`` is how many steps were held up in one run, at most, where it was not any number.
     ``unsearched`` are the sagas of which not every order of events was looked at, as an error comes first;
-    of those that are ``unexplored``, too, nothing was run.
+    of those that are ``unexplored``, too, nothing was run. ``release`` is how much of a release was examined.
     """
 
     participants: int
@@ -44,13 +79,15 @@ class Scope(NamedTuple):
     delays: int | None = None
     unsearched: tuple[str, ...] = ()
     unexplored: tuple[str, ...] = ()
+    release: OfRelease | None = None
 
     def __str__(self) -> str:
         looked = (
             f"{_count(self.participants, 'participant')}, {_count(self.sagas, 'saga')}: "
             f"{_count(self.scenarios, 'scenario')}, {_count(self.states, 'state')}, {self.seconds:.2f} s"
         )
-        return f"{looked}; {self._completeness()}"
+        release = f"; {self.release}" if self.release else ""
+        return f"{looked}; {self._completeness()}{release}"
 
     def _completeness(self) -> str:
         if self.unfinished:
@@ -87,14 +124,34 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
         budget.troubles,
         any(case.graph.contract.aborts for case in cases),
         tuple(
-            Unfinished(case.graph.name, case.meter.exhausted, case.meter.stopped_in)
+            Unfinished(case.graph.name, meter.exhausted, meter.stopped_in)
             for case in cases
-            if case.meter.exhausted
+            for meter in (case.meter, case.meter_of_release)
+            if meter.exhausted
         ),
         max(map(_choices, cases), key=tuple(_CHOICES).index, default="all"),
         min((each for each in _delays(cases) if each is not None), default=None),
         tuple(case.graph.name for case in cases if not case.is_searched),
         tuple(case.graph.name for case in cases if not case.is_searched and "runs" not in vars(case)),
+        _of_release(cases),
+    )
+
+
+def _of_release(cases: Sequence[Case]) -> OfRelease | None:
+    released = [case for case in cases if case.rollout]
+    run = [case for case in released if "judgement" in vars(case)]
+    judged = [case.judgement for case in run]
+    if not released:
+        return None
+    return OfRelease(
+        len({name for case in run if case.rollout for name in case.rollout.changed}),
+        len({name for case in run for name in case.graph.participants}),
+        sum(case.meter_of_release.states for case in run),
+        sum(each.moments for each in judged),
+        sum(each.orders for each in judged),
+        sum(each.possible for each in judged),
+        any(each.is_cut for each in judged),
+        tuple(case.graph.name for case in released if case not in run),
     )
 
 

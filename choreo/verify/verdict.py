@@ -19,6 +19,7 @@ from choreo.verify.engine.violations import Violation
 from choreo.verify.finding import Finding, at
 from choreo.verify.policy import Levels, Policy
 from choreo.verify.properties import Property
+from choreo.verify.release import OF_RELEASES, across_release
 from choreo.verify.rules import CHECKS, OF_PROPERTY, RULES
 from choreo.verify.rules.inconclusive import unexplored
 from choreo.verify.rules.order_assumed import in_wrong_saga
@@ -65,12 +66,14 @@ def verify(
     levels: Levels | None = None,
     budget: Budget = DEFAULT,
     clock: Clock = no_clock,
+    older: Choreography | None = None,
 ) -> Verdict:
     """Return the verdict on every saga of a choreography.
 
     ``compare`` returns what of a writer's schema a reader's can't read; ``lock`` is the choreography's,
     where there is one; ``levels`` sets rules to another level, or off; ``budget`` limits what is explored
-    of each saga, and the time for all of them; ``clock`` returns seconds.
+    of each saga, and the time for all of them; ``clock`` returns seconds. ``older`` is the choreography that is
+    deployed now: its sagas in flight are run on while its participants are upgraded to this one.
 
     >>> from choreo.graph import choreography_of
     >>> verify(choreography_of([])).findings
@@ -78,7 +81,7 @@ def verify(
     """
     choreography, moved = misplaced(choreography)
     begin = clock()
-    cases = [Case(choreography, graph, compare, lock, budget, clock) for graph in choreography.sagas]
+    cases = [Case(choreography, graph, compare, lock, budget, clock, older) for graph in choreography.sagas]
     policy = Policy(choreography.manifests, levels or {})
     findings = list(policy.reported(in_wrong_saga(each) for each in moved))
     for case in sorted(cases, key=lambda each: len(each.graph.handlers)):  # a large one stops no other
@@ -94,6 +97,8 @@ def _applied(case: Case) -> frozenset[str]:
     """Return the rules that were applied to the end; those on runs only where these were all searched."""
     complete = case.is_searched and not case.meter.exhausted
     undecided = {rule.id for rule in RULES if rule.of_runs and not complete}
+    if "judgement" not in vars(case) or case.meter_of_release.exhausted:
+        undecided |= OF_RELEASES
     checked = {rule.id for rule, _ in CHECKS}
     return frozenset((case.applied | (_IDS - checked)) - undecided)
 
@@ -120,6 +125,8 @@ def _examine(case: Case, policy: Policy, reported: list[Finding]) -> None:
         case.meter.phase = "the search of every order"
         reported += policy.reported(_violations(case))
         case.is_searched = True
+        if not any(finding.level == "error" for finding in reported):
+            reported += policy.reported(across_release(case))
 
 
 def _with_run(case: Case, finding: Finding) -> Finding:

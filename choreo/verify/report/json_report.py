@@ -7,6 +7,7 @@ from typing import Any
 
 from choreo.verify.engine.run_file import plain
 from choreo.verify.finding import Finding
+from choreo.verify.scope import Scope
 from choreo.verify.verdict import Verdict
 
 
@@ -17,11 +18,16 @@ def as_json(verdict: Verdict) -> str:
             "findings": [_finding(finding) for finding in verdict.findings],
             "errors": verdict.errors,
             "warnings": verdict.warnings,
-            "scope": {**verdict.scope._asdict(), "text": str(verdict.scope)},
+            "scope": _scope(verdict.scope),
         },
         indent=2,
         ensure_ascii=False,
     )
+
+
+def _scope(scope: Scope) -> dict[str, Any]:
+    release = scope.release._asdict() if scope.release else None
+    return {**scope._asdict(), "release": release, "text": str(scope)}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

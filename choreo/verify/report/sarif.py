@@ -91,7 +91,8 @@ def _result(finding: Finding, places: dict[str, str]) -> dict[str, Any]:
 
 
 def _step(line: RunLine, places: dict[str, str]) -> dict[str, Any]:
-    text = f"{line.step} {line.what}: {line.consumed} -> {line.emitted} {line.remark}".rstrip()
+    events = f"{line.consumed} -> {line.emitted} " if line.emitted else ""
+    text = f"{line.step} {line.what}: {events}{line.remark}".rstrip()
     return _location(Link(places.get(line.step, ""), text))
 
 

@@ -14,7 +14,7 @@ Paint = Callable[[str, str], str]
 """Return a text in a colour: ``paint("error", "red")``."""
 
 _COLOURS = {"error": "red", "warning": "yellow"}
-_MARKS = {"ok": "green", "FAILED": "red", "LATE": "red", "undone": "yellow", "refused": "yellow"}
+_MARKS = {"ok": "green", "FAILED": "red", "LATE": "red", "undone": "yellow", "refused": "yellow", "upgraded": "cyan"}
 
 
 def plain(text: str, colour: str) -> str:
@@ -69,5 +69,7 @@ def _run(lines: tuple[RunLine, ...], paint: Paint) -> Iterator[str]:
     emitted = max(len(line.emitted) for line in lines)
     for number, line in enumerate(lines, 1):
         mark = paint(f"{line.what:{what}}", _MARKS.get(line.what, "reset"))
-        row = f"  {number:3} {line.step:{step}}   {mark}   {line.consumed:{consumed}} -> "
-        yield f"{row}{line.emitted:{emitted}}     {line.remark}".rstrip()
+        events = f"{line.consumed:{consumed}} -> {line.emitted:{emitted}}"
+        if not line.emitted:  # a participant is upgraded
+            events = " " * len(events)
+        yield f"  {number:3} {line.step:{step}}   {mark}   {events}     {line.remark}".rstrip()

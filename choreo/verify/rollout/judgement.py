@@ -41,8 +41,7 @@ def judge(rollout: Rollout, troubles: int, meter: Meter) -> Judgement:
     """Return what a rollout breaks; what either choreography breaks alone is left out."""
     if not rollout.changed:
         return Judgement()
-    old = RolloutSearch(rollout, troubles, ())
-    new = RolloutSearch(rollout, troubles, (), rollout.whole)
+    old, new = (RolloutSearch(Rollout(each, each), troubles, ()) for each in (rollout.old, rollout.new))
     known = {**old.breaks(meter), **new.breaks(meter)}
     always = (old.done or frozenset()) & (new.done or frozenset())
     mixed = RolloutSearch(rollout, troubles, always=always)

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.events import short_name
-from choreo.outcome import SUCCEEDED
+from choreo.outcome import FAILED, SUCCEEDED, TIMED_OUT
 from choreo.verify.engine.counterexample import Replay
 from choreo.verify.engine.path import Cause
 from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.engine.search import Transition
 from choreo.verify.rollout.mixture import Rollout, Upgraded
-from choreo.verify.rollout.search import REFUSED, Break, Read, Upgrade
+from choreo.verify.rollout.search import REFUSED, REPEATED, Break, Read, Upgrade
 
 UPGRADED = "upgraded"
+
+_MOST_LINES = 16
 
 
 class _Moment(NamedTuple):
@@ -72,11 +74,19 @@ def run_of(rollout: Rollout, found: Break) -> RolloutRun:
     for transition in found.transitions:
         path.take(transition)
     run = path.finish()
-    numbers = {run.index(found.signature.step, SUCCEEDED), len(run.events) - 1}
-    if found.signature.how != REFUSED:
-        numbers |= {run.index(name, SUCCEEDED) for name in found.because.split("\n") if name}
-    cone = run.cone(*sorted(numbers - {-1})) if run.events else []
-    return RolloutRun(run.scenario.title, tuple(_lines(run, cone, path.moments, found)), run)
+    return RolloutRun(run.scenario.title, tuple(_lines(run, _shown(run, found), path.moments, found)), run)
+
+
+def _shown(run: Run, found: Break) -> list[int]:
+    """Return the numbers of the events that are shown: all, or of very many those that led to the break."""
+    events = run.events
+    if len(events) <= _MOST_LINES:
+        return list(range(1, len(events)))
+    numbers = {number for number, event in enumerate(events) if event.outcome in (FAILED, TIMED_OUT)}
+    numbers |= {run.index(found.signature.step, SUCCEEDED), len(events) - 1}
+    if found.signature.how == REPEATED:
+        numbers.add(run.index(found.because, SUCCEEDED))
+    return run.cone(*sorted(numbers - {-1}))
 
 
 def _lines(run: Run, cone: list[int], moments: list[_Moment], found: Break) -> Iterator[RunLine]:

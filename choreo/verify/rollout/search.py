@@ -364,7 +364,7 @@ class RolloutSearch:
         back = {name for name in done & undone if not (name in action and action[name].partial)}
         if back:
             raise _BrokenError(UNDONE, min(back, key=self._rank))
-        came = frozenset(done | saga.types)
+        came = frozenset(done | saga.types).union(each.result for each in saga.steps.values() if each.result)
         self.done = came if self.done is None else self.done & came
         missing = self._always - came
         if missing:

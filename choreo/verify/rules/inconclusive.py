@@ -22,11 +22,13 @@ RULE = Rule("CHO901", "inconclusive", __doc__, "warning")
 
 def unexplored(case: Case) -> Iterator[Finding]:
     """Return a finding where the budget was exhausted; it comes after the findings of all other rules."""
-    if case.meter.exhausted:
+    for meter in (case.meter, case.meter_of_release):
+        if not meter.exhausted:
+            continue
         yield RULE.finding(
             case.graph.name,
-            f"not every run of {case.graph.name} was looked at: {case.meter.exhausted} were reached"
-            f" in {case.meter.stopped_in}",
+            f"not every run of {case.graph.name} was looked at: {meter.exhausted} were reached"
+            f" in {meter.stopped_in}",
             why="what was not looked at is not proved",
             help="give it more room with --states and --seconds",
         )
