@@ -14,8 +14,8 @@ from choreo.project.documents import write_document
 from choreo.project.levels import levels_set
 from choreo.project.lock import load_lock, lock_file, save_lock
 from choreo.project.manifests import compare, manifest_from
-from choreo.project.pyproject import schemas_folder
-from choreo.project.versions import versions_at, with_versions
+from choreo.project.older import older
+from choreo.project.versions import with_versions
 from choreo.verify import Budget, Verdict
 from choreo.verify import verify as examine
 from choreo.verify.engine.run_file import write_run
@@ -57,9 +57,9 @@ FORMATS = ("text", "json", "sarif", "junit", "github")
 )
 @click.option(
     "--against",
-    metavar="REV",
+    metavar="REV|FOLDER",
     default="",
-    help="Also check readers against the schemas of an older git revision.",
+    help="Also verify the release: against a git revision, or the manifests, of what is deployed now.",
 )
 @click.option(
     "--lock",
@@ -88,6 +88,10 @@ def verify(
     steps. --lock writes them to choreography.json, which each repository commits; from then on, verify
     reports when that file is out of date.
 
+    --against runs the sagas of an older choreography on, while each participant is upgraded at any moment, in
+    any order; it prints the run that breaks, or the order of deployment that is right. What readers can't
+    read of the older schemas is found, too.
+
     `choreo rule ID` explains a finding. The levels of rules are set in [tool.choreo.rules]; the comment
     `# choreo: ignore[CHO301] reason` at a handler suppresses a finding.
 
@@ -99,14 +103,17 @@ def verify(
       choreo verify shop.orders shop.payments shop.stock
       choreo verify shop                       a package: all its modules
       choreo verify manifests                  a folder of manifests: no code is imported
-      choreo verify --against v1.4             can what is deployed today be read?
+      choreo verify --against v1.4             can sagas in flight go on while this is deployed?
+      choreo verify new --against deployed     the same, by two folders of manifests
       choreo verify manifests --lock           write what derived triggers come to
       choreo verify shop.orders other/payments.choreo.json --format sarif > verify.sarif
     """
     choreography, path = choreography_named(names, manifest_from), lock_file()
-    if against:
-        older = versions_at(against, schemas_folder())
-        choreography = choreography_of(with_versions(choreography.manifests, older))
+    deployed = older(against, names, choreography) if against else None
+    if deployed:
+        choreography = choreography_of(with_versions(choreography.manifests, deployed.versions))
+        if deployed.reason:
+            output.notice(f"only schemas are compared: {deployed.reason} (hint: {deployed.hint})")
     known = None if lock else load_lock(path)
     budget = Budget(2 if deep else 1, states, seconds)
     verdict = examine(
@@ -116,6 +123,8 @@ def verify(
         levels=levels_set(),
         budget=budget,
         clock=time.process_time,
+        older=deployed.choreography if deployed else None,
+        unread=deployed.reason if deployed else "",
     )
     _write(verdict, form)
     if traces:

@@ -103,6 +103,16 @@ def is_file(name: str) -> bool:
     return not name.isidentifier() or not _is_package(path)
 
 
+def manifests_in(path: Path) -> list[Manifest]:
+    """Return the manifests that a folder holds, or a manifest; none for a path that is neither.
+
+    Raises `ManifestError` where one of them can't be read.
+    """
+    if path.suffix == ".json" and path.is_file():
+        return [_read(path)]
+    return [_read(file) for file in _files(path)] if path.is_dir() else []
+
+
 def _is_package(path: Path) -> bool:
     """Whether a folder holds modules to import: it says so, or it has some and no manifest."""
     return (path / "__init__.py").exists() or (holds_python(path) and not _files(path))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 import subprocess
+import tarfile
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -46,6 +48,19 @@ def contents_at(revision: str, folder: Path, suffix: str) -> list[bytes]:
     raise ConfigurationError(f"{revision} has no {names[0]} with *{suffix}", hint=_NAME_ONE)
 
 
+def extract(revision: str, folder: Path, into: Path) -> Path:
+    """Write the files of a revision of the repository that holds a folder; return the repository's top.
+
+    Raises `ConfigurationError` where git doesn't know the revision, or its files are too many.
+    """
+    if revision.startswith("-"):
+        raise ConfigurationError(f"{revision!r} is no revision", hint=_NAME_ONE)
+    repository = _Repository(_existing(folder))
+    with tarfile.open(fileobj=BytesIO(repository.archive(revision))) as archive:
+        archive.extractall(into, filter="data")
+    return repository.top
+
+
 def _existing(folder: Path) -> Path:
     """Return the nearest folder at or above a path, which may be gone."""
     path = Path(os.path.realpath(folder))
@@ -60,6 +75,18 @@ class _Repository:
         is_bare = self._git("rev-parse", "--is-bare-repository").strip() == b"true"
         top = b"" if is_bare else self._git("rev-parse", "--show-toplevel").removesuffix(b"\n")
         self._top = os.fsdecode(top) or os.getcwd()
+
+    @property
+    def top(self) -> Path:
+        """The folder of its files."""
+        return Path(os.path.realpath(self._top))
+
+    def archive(self, revision: str) -> bytes:
+        """Return the files of a revision as a tar archive."""
+        found = self._known(revision, "-C", self._top, "archive", "--format=tar", revision)
+        if len(found) > _MOST_BYTES:
+            raise ConfigurationError(f"the files of {revision} are larger than {_MOST_BYTES} bytes")
+        return found
 
     def names_of(self, folder: Path) -> list[str]:
         """Return the path of a folder, and the one where symbolic links lead, if that is another."""

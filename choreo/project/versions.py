@@ -31,7 +31,7 @@ def versions_in(path: Path) -> Versions:
 
 @lru_cache(maxsize=8)
 def _versions_in(path: str, _modified: tuple[int, ...]) -> Versions:
-    return _versions(_readable(schema_files(Path(path)), read_schema))
+    return versions_of(_readable(schema_files(Path(path)), read_schema))
 
 
 def versions_at(revision: str, path: Path) -> Versions:
@@ -40,7 +40,7 @@ def versions_at(revision: str, path: Path) -> Versions:
     Raises `ConfigurationError` where git doesn't know the revision, the revision doesn't have the folder, or
     there is no repository.
     """
-    return _versions(_readable(contents_at(revision, path, ".avsc"), json.loads))
+    return versions_of(_readable(contents_at(revision, path, ".avsc"), json.loads))
 
 
 def with_versions(manifests: Iterable[Manifest], versions: Versions) -> list[Manifest]:
@@ -76,7 +76,8 @@ def _readable(items: Iterable[Any], read: Any) -> Iterator[Any]:
             continue
 
 
-def _versions(schemas: Iterable[Any]) -> Versions:
+def versions_of(schemas: Iterable[Any]) -> Versions:
+    """Return schemas by event and fingerprint, without those that can't be parsed."""
     found: Versions = {}
     for schema in schemas:
         try:

@@ -139,7 +139,18 @@ def _short(each: Break) -> str:
         case "omitted":
             return f"{step} is never done though the saga completes"
         case _:
-            return f"the saga waits for {step} for ever" if each.signature.step else "the saga never ends"
+            return _short_stranded(each)
+
+
+def _short_stranded(each: Break) -> str:
+    step = each.signature.step
+    if not step:
+        return "the saga never ends"
+    return (
+        f"the rollback waits at `{step}` for ever"
+        if each.because == "completed"
+        else (f"the saga waits for `{step}` for ever")
+    )
 
 
 def _message(each: Break) -> str:
@@ -153,22 +164,27 @@ def _why(rollout: Rollout, each: Break) -> str:
     step, what = each.signature.step, each.because.partition("\n")[2]
     match each.signature.how:
         case "refused":
-            return f"its new release does not have it, and {what}"
+            return f"{what}, and the new release has no such step"
         case "repeated":
             event = _shared(rollout, step, each.because)
             return f"both return {short_name(event)}, so they do the same, under two names"
         case "stranded":
-            return _why_stranded(rollout, step)
+            return _why_stranded(rollout, each)
         case _:
             return "the old part of the saga and the new one don't go together"
 
 
-def _why_stranded(rollout: Rollout, step: str) -> str:
+def _why_stranded(rollout: Rollout, each: Break) -> str:
+    step = each.signature.step
     new = rollout.new.steps.get(step)
+    if each.because == "completed":
+        return f"`{step}` was done, and what calls its compensation now never comes"
     if new is None or not new.trigger:
-        return "what it waits for had its turn before the release, or has none after it"
+        return "nothing is left to do, and nobody is called any more"
     trigger = new.trigger.written(short_name)
-    return f"a step acts on events that come after the upgrade, and `{step}` waits for {trigger}"
+    return (
+        f"`{step}` is called by {trigger}, which its participant read before it was upgraded, or never comes"
+    )
 
 
 def _help(rollout: Rollout, each: Break) -> str:
@@ -186,9 +202,9 @@ def _successor(rollout: Rollout, step: str) -> Step | None:
     """Return the new step of the same participant that returns what an old one did, if there is one."""
     old = rollout.old.steps.get(step)
     for new in rollout.new.steps.values():
-        if old and new.name not in rollout.old.steps and new.participant == old.participant:
-            if set(new.successes) & set(old.successes):
-                return new
+        is_new = old and new.name not in rollout.old.steps and new.participant == old.participant
+        if is_new and old and set(new.successes) & set(old.successes):
+            return new
     return None
 
 
@@ -220,4 +236,3 @@ def _related(rollout: Rollout, each: Break) -> tuple[Link, ...]:
     if each.signature.how != REPEATED:
         return ()
     return (_at(rollout.new if each.because in rollout.new.steps else rollout.old, each.because),)
-

@@ -23,8 +23,8 @@ class Unfinished(NamedTuple):
 class OfRelease(NamedTuple):
     """How much of a release was examined: the states that sagas may be in while it is rolled out.
 
-    Of ``participants``, ``changed`` take part in a saga in another way than before; at ``moments`` one of them
-    was upgraded, in ``orders`` of ``possible`` orders. ``cut``: of long sagas, runs in which more than one
+    Of ``participants``, ``changed`` take part in another way than before; at ``moments`` one of them was
+    upgraded, in ``orders`` of ``possible`` orders. ``cut``: of long sagas, runs in which more than one
     step is held up were left out. ``unsearched`` are the sagas of which none of that was run, as errors come
     first. ``reason`` says why nothing but schemas was compared.
     """
@@ -113,7 +113,7 @@ class Scope(NamedTuple):
         return f"complete for {troubles}{cancelled}{delays}{_CHOICES[self.choices]}"
 
 
-def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
+def scope_of(cases: Sequence[Case], budget: Budget, seconds: float, unread: str = "") -> Scope:
     """Return the scope in which these sagas were examined."""
     return Scope(
         len(cases[0].choreography.manifests) if cases else 0,
@@ -133,7 +133,7 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float) -> Scope:
         min((each for each in _delays(cases) if each is not None), default=None),
         tuple(case.graph.name for case in cases if not case.is_searched),
         tuple(case.graph.name for case in cases if not case.is_searched and "runs" not in vars(case)),
-        _of_release(cases),
+        OfRelease(reason=unread) if unread else _of_release(cases),
     )
 
 

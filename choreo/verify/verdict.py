@@ -67,13 +67,15 @@ def verify(
     budget: Budget = DEFAULT,
     clock: Clock = no_clock,
     older: Choreography | None = None,
+    unread: str = "",
 ) -> Verdict:
     """Return the verdict on every saga of a choreography.
 
     ``compare`` returns what of a writer's schema a reader's can't read; ``lock`` is the choreography's,
     where there is one; ``levels`` sets rules to another level, or off; ``budget`` limits what is explored
-    of each saga, and the time for all of them; ``clock`` returns seconds. ``older`` is the choreography that is
-    deployed now: its sagas in flight are run on while its participants are upgraded to this one.
+    of each saga, and the time for all of them; ``clock`` returns seconds. ``older`` is the choreography that
+    is deployed now: its sagas in flight are run on while its participants are upgraded to this one;
+    ``unread`` says why it is not known.
 
     >>> from choreo.graph import choreography_of
     >>> verify(choreography_of([])).findings
@@ -89,7 +91,7 @@ def verify(
     applied = {case.graph.name: _applied(case) - policy.off for case in cases}
     findings += policy.on_suppressions(_IDS.intersection(*applied.values()))
     findings.sort(key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message))
-    scope = scope_of(cases, budget, clock() - begin)
+    scope = scope_of(cases, budget, clock() - begin, unread)
     return Verdict(tuple(findings), scope, choreography, applied)
 
 

@@ -52,6 +52,7 @@ class Replay(Path):
         self._troubles: list[str] = []
 
     def work(self, task: str, name: str, cause: Cause) -> None:
+        """Keep a task that is queued until a transition does it."""
         if task == "observer":
             super().work(task, name, cause)
         else:
@@ -91,5 +92,6 @@ class Replay(Path):
         self.fold(ended, cause._replace(how="raised") if ended.how == "partial" else cause)
 
     def finish(self) -> Run:
+        """Return the run, under what went wrong in it."""
         self.run.scenario = Scenario(tuple(self._troubles))
         return super().finish()

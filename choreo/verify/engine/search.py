@@ -84,11 +84,24 @@ class ExternalEvent(NamedTuple):
     event: str
 
 
+class Read(NamedTuple):
+    """All participants read the oldest event that they have not read: while a release is rolled out."""
+
+    step: str = ""
+
+
+class Upgrade(NamedTuple):
+    """A participant is upgraded to its new release."""
+
+    participant: str
+    step: str = ""
+
+
 class Transition(NamedTuple):
-    """One thing that may happen: an input of the protocol, or an event from outside."""
+    """One thing that may happen: an input of the protocol, an event from outside, or a part of a rollout."""
 
     kind: str
-    input: Begin | Ended | Due | ExternalEvent
+    input: Begin | Ended | Due | ExternalEvent | Read | Upgrade
 
     @property
     def step(self) -> str:
@@ -330,7 +343,7 @@ class Search:
             self._publish(saga, *input, change)
         elif input == self._started and not self.model.role.owns_start:
             self._publish(saga, START, SUCCEEDED, self.model.graph.contract.starts, change)
-        else:
+        elif not isinstance(input, (Read, Upgrade)):
             if transition.kind == "compensate":
                 self._check_compensation(saga, transition.step)
             self._fold(saga, input, change)

@@ -11,6 +11,7 @@ from typing import Any
 from choreo.manifest.manifest import Link
 from choreo.verify.engine.run import RunLine
 from choreo.verify.finding import Finding
+from choreo.verify.release import OF_RELEASES
 from choreo.verify.rule import Rule
 from choreo.verify.rules import RULES
 from choreo.verify.verdict import Verdict
@@ -41,6 +42,7 @@ def sarif(verdict: Verdict) -> str:
 
 def _invocation(verdict: Verdict) -> dict[str, Any]:
     """Return what was not looked at: a rule that was not applied everywhere is not one without results."""
+    asked = {rule.id for rule in RULES} - (OF_RELEASES if verdict.scope.release is None else set())
     missing = [(n, rule) for n, rule in enumerate(RULES) if rule.id not in verdict.applied_to("")]
     return {
         "executionSuccessful": not verdict.scope.unfinished,
@@ -52,7 +54,7 @@ def _invocation(verdict: Verdict) -> dict[str, Any]:
         "toolExecutionNotifications": [
             {"level": "note", "message": {"text": f"saga {saga}: not looked at: {', '.join(sorted(rest))}"}}
             for saga, applied in verdict.applied.items()
-            if (rest := {rule.id for rule in RULES} - applied)
+            if (rest := asked - applied)
         ],
     }
 

@@ -14,7 +14,14 @@ Paint = Callable[[str, str], str]
 """Return a text in a colour: ``paint("error", "red")``."""
 
 _COLOURS = {"error": "red", "warning": "yellow"}
-_MARKS = {"ok": "green", "FAILED": "red", "LATE": "red", "undone": "yellow", "refused": "yellow", "upgraded": "cyan"}
+_MARKS = {
+    "ok": "green",
+    "FAILED": "red",
+    "LATE": "red",
+    "undone": "yellow",
+    "refused": "yellow",
+    "upgraded": "cyan",
+}
 
 
 def plain(text: str, colour: str) -> str:

@@ -15,10 +15,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
+from choreo.envelope import Envelope
 from choreo.graph import SagaGraph, Step, role_of
 from choreo.manifest import HandlerEntry
 from choreo.outcome import FAILED, TIMED_OUT
-from choreo.envelope import Envelope
 from choreo.protocol import Instance, serves
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.rows import further_in_rows
@@ -28,13 +28,17 @@ Upgraded = frozenset[str]
 
 
 class Touched(NamedTuple):
-    """What a participant's new release declares otherwise: these steps and deadlines, called by these events."""
+    """The steps and deadlines that a new release declares otherwise, and the events that call them."""
 
     names: frozenset[str] = frozenset()
     events: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.names)
+
+
+COMPENSATION = "a saga may still have to compensate it"
+ATTEMPT = "an attempt may be under way"
 
 
 class Need(NamedTuple):
@@ -104,27 +108,33 @@ class Rollout:
             progress = saga.steps.get(name)
             if old.participant != participant or progress is None:
                 continue
-            new = self.new.steps.get(name)
+            new = self.new.steps.get(self.renamed.get(name, name))
             new = new if new and new.participant == participant else None
-            if progress.activity != "idle" and progress.state != "compensating" and new is None:
-                found.append(Need(name, "an attempt is under way"))
-            elif progress.state in ("completed", "compensating") and _lacks(old, new, progress.result):
-                found.append(Need(name, "it may still have to be compensated"))
+            if progress.state in ("completed", "compensating") and _lacks(old, new, progress.result):
+                found.append(Need(name, COMPENSATION))
+            elif progress.activity != "idle" and new is None:
+                found.append(Need(name, ATTEMPT))
         return found
+
+    @cached_property
+    def renamed(self) -> dict[str, str]:
+        """The steps and deadlines that the new choreography knows by an older name than the old one does."""
+        known = {*self.old.steps, *(each.known_as for each in self.old.deadlines)}
+        names = ((alias, each.known_as) for each in self.new.handlers for alias in each.aliases)
+        return {alias: name for alias, name in names if alias in known and name not in known}
 
     def upgrade(self, saga: Instance, participant: str) -> None:
         """Upgrade a participant: drop what its new release does not know any more."""
-        gone = {
-            name
-            for name, step in self.old.steps.items()
-            if step.participant == participant and name not in self.new.steps
-        }
-        for name in gone & saga.steps.keys():
-            del saga.steps[name]
-        known = {each.name for each in self.new.deadlines}
-        for each in self.old.deadlines:
-            if each.participant == participant and each.name not in known:
-                saga.deadlines.pop(each.name, None)
+        known = {*self.new.steps, *(each.known_as for each in self.new.deadlines)}
+        own = [name for name, step in self.old.steps.items() if step.participant == participant]
+        own += [each.known_as for each in self.old.deadlines if each.participant == participant]
+        for name in own:
+            new = self.renamed.get(name, name)
+            if new != name:
+                _rename(saga, name, new)
+            if new not in known:
+                saga.steps.pop(name, None)
+                saga.deadlines.pop(name, None)
 
     def _graph(self, upgraded: Upgraded) -> SagaGraph:
         old, new = self.old, self.new
@@ -181,3 +191,17 @@ def _lacks(old: Step, new: Step | None, result: str) -> bool:
     if not any(serves(undo, result) or not result for undo in old.compensations):
         return False
     return new is None or not any(serves(undo, result) or not result for undo in new.compensations)
+
+
+def _rename(saga: Instance, name: str, new: str) -> None:
+    """Let a saga know a step or a deadline by another name."""
+    if name in saga.steps:
+        saga.steps[new] = saga.steps.pop(name)
+    for known in (saga.outcomes, saga.deadlines):
+        if name in known:
+            known[new] = known.pop(name)
+    for names in (saga.compensated, saga.lasting):
+        if name in names:
+            names.add(new)
+            names.discard(name)
+    saga.failing = new if saga.failing == name else saga.failing

@@ -1,4 +1,4 @@
-"""Turns a break of a rollout into lines: the events of the run, and who was upgraded between which of them."""
+"""Turns a break of a rollout into lines: the events of the run, and who was upgraded when."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.events import short_name
-from choreo.outcome import FAILED, SUCCEEDED, TIMED_OUT
+from choreo.outcome import FAILED, SUCCEEDED, TIMED_OUT, Outcome
 from choreo.verify.engine.counterexample import Replay
 from choreo.verify.engine.path import Cause
 from choreo.verify.engine.run import Run, RunLine
-from choreo.verify.engine.search import Transition
+from choreo.verify.engine.search import Read, Transition, Upgrade
 from choreo.verify.rollout.mixture import Rollout, Upgraded
-from choreo.verify.rollout.search import REFUSED, REPEATED, Break, Read, Upgrade
+from choreo.verify.rollout.search import REFUSED, REPEATED, Break
 
 UPGRADED = "upgraded"
 
@@ -55,9 +55,9 @@ class _RolloutReplay(Replay):
             case _:
                 super().take(transition)
 
-    def append(self, step: str, outcome: str, event: str, cause: Cause, remark: str = "") -> None:  # type: ignore[override]
+    def append(self, step: str, outcome: Outcome, event: str, cause: Cause, remark: str = "") -> None:
         if event:
-            super().append(step, outcome, event, cause, remark)  # type: ignore[arg-type]
+            super().append(step, outcome, event, cause, remark)
 
 
 class RolloutRun(NamedTuple):
@@ -107,4 +107,6 @@ def _upgraded(moment: _Moment) -> RunLine:
 
 def _refused(moment: _Moment, found: Break) -> RunLine:
     what = found.because.partition("\n")[2]
-    return RunLine(moment.participant, "refused", "", "", f"<- it does not start: {found.signature.step}: {what}")
+    return RunLine(
+        moment.participant, "refused", "", "", f"<- it does not start: {found.signature.step}: {what}"
+    )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from choreo.envelope import Envelope
-from choreo.outcome import CANCEL, COMPENSATED, EXTERNAL, START, SUCCEEDED
+from choreo.outcome import CANCEL, START, SUCCEEDED
 from choreo.protocol import (
     Answer,
     Begin,
@@ -34,13 +34,15 @@ from choreo.verify.engine.search import (
     SURE,
     ExternalEvent,
     Option,
+    Read,
     Trail,
     Transition,
     Troubles,
+    Upgrade,
     less,
     with_release,
 )
-from choreo.verify.rollout.mixture import Rollout, Upgraded
+from choreo.verify.rollout.mixture import ATTEMPT, COMPENSATION, Rollout, Upgraded
 
 FURTHER = 20_000
 """Runs with more delays than must be are visited as long as states times steps are no more than this."""
@@ -93,8 +95,9 @@ class Break(NamedTuple):
 
     @property
     def length(self) -> tuple[int, int]:
-        """What makes a run a long one: troubles, then transitions."""
-        return sum(each.is_trouble for each in self.transitions), len(self.transitions)
+        """What makes a run a long one: troubles, then transitions; an attempt under way shows little."""
+        troubles = sum(each.is_trouble for each in self.transitions)
+        return troubles + self.because.endswith(ATTEMPT), len(self.transitions)
 
 
 class _BrokenError(Exception):
@@ -232,7 +235,9 @@ class RolloutSearch:
 
     def _ready(self, state: State) -> list[str]:
         """Return all that can go on: compensations first, the last step's before the others'."""
-        acting, undoing, saga = [], [], state.saga
+        saga = state.saga
+        acting: list[str] = []
+        undoing: list[str] = []
         for name, progress in saga.steps.items():
             if progress.activity in ("queued", "running"):
                 (undoing if progress.state == "compensating" else acting).append(name)
@@ -314,7 +319,7 @@ class RolloutSearch:
             return self._upgraded(state, transition.input.participant)
         saga, unread = state.saga.copy(), list(state.unread)
         take(self.rollout.model(state.upgraded), saga, unread, transition)
-        if transition.kind == "end":
+        if isinstance(transition.input, Ended) and transition.kind == "end":
             self._check_once(saga, state.unread, transition.input)
         held = frozenset[str]() if option.releases else state.held - {transition.step}
         if held:
@@ -327,7 +332,8 @@ class RolloutSearch:
     def _upgraded(self, state: State, participant: str) -> State:
         needs = self.rollout.needs(state.saga, participant)
         if needs:
-            raise _BrokenError(REFUSED, needs[0].step, f"{participant}\n{needs[0].what}")
+            first = min(needs, key=lambda need: need.what != COMPENSATION)
+            raise _BrokenError(REFUSED, first.step, f"{participant}\n{first.what}")
         saga = state.saga.copy()
         self.rollout.upgrade(saga, participant)
         self.moments += 1
@@ -337,9 +343,8 @@ class RolloutSearch:
 
     # What may break
 
-    def _check_once(self, saga: Instance, unread: Iterable[Envelope], ended: Input) -> None:
+    def _check_once(self, saga: Instance, unread: Iterable[Envelope], ended: Ended) -> None:
         """Check that a step that succeeds has not done what another one did: they return the same event."""
-        assert isinstance(ended, Ended)
         coming = {each.step for each in unread if each.type == ended.type}
         if ended.outcome != SUCCEEDED or not (coming or ended.type in saga.types):
             return
@@ -351,7 +356,7 @@ class RolloutSearch:
     def _check_end(self, state: State) -> None:
         saga = state.saga
         if not saga.end:
-            raise _BrokenError(STRANDED, self._missed(state))
+            raise _BrokenError(STRANDED, *self._missed(state))
         done = {name for name, outcome in saga.outcomes.items() if outcome == SUCCEEDED}
         done |= {name for name, each in saga.steps.items() if each.state == "completed"}
         undone = saga.compensated | {name for name, e in saga.steps.items() if e.state == "compensated"}
@@ -373,8 +378,11 @@ class RolloutSearch:
     def _rank(self, name: str) -> tuple[int, str]:
         return self.rollout.rank.get(name, len(self.rollout.rank)), name
 
-    def _missed(self, state: State) -> str:
-        """Return the step that the saga waits for: the first whose trigger has come, and that wasn't called."""
+    def _missed(self, state: State) -> tuple[str, str]:
+        """Return the step that the saga waits for, and the state in which it is left.
+
+        It is the first whose trigger came when nobody called it, or whose compensation nothing calls.
+        """
         saga, model = state.saga, self.rollout.model(state.upgraded)
         for name in self.rollout.rank:
             action = model.role.action.get(name)
@@ -382,28 +390,17 @@ class RolloutSearch:
             if action is None or progress.activity != "idle":
                 continue
             if progress.state == "completed" and saga.rolls_back and name != START and action.compensations:
-                return name
+                return name, progress.state
             if progress.state == "pending" and action.trigger.satisfied(saga.types):
-                return name
-        touched = (n for n in self.rollout.rank if n in model.role.action and self._half_filled(saga, model, n))
-        return next(touched, "")
+                return name, progress.state
+        touched = (
+            n for n in self.rollout.rank if n in model.role.action and self._half_filled(saga, model, n)
+        )
+        return next(touched, ""), "pending"
 
     @staticmethod
     def _half_filled(saga: Instance, model: Model, name: str) -> bool:
         return saga.step(name).state == "pending" and model.role.action[name].trigger.touched(saga.types)
-
-
-class Read(NamedTuple):
-    """The oldest event that nobody has read is read."""
-
-    step: str = ""
-
-
-class Upgrade(NamedTuple):
-    """A participant is upgraded."""
-
-    participant: str
-    step: str = ""
 
 
 def take(model: Model, saga: Instance, unread: list[Envelope], transition: Transition) -> None:

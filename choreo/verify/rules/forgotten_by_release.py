@@ -10,7 +10,7 @@ For example, a function that has another name from now on:
     def charge(event: OrderCreated, ctx: Context) -> Paid: ...          # the old release
 
     @payments.action(fails=PaymentFailed)
-    def take_payment(event: OrderCreated, ctx: Context) -> Paid: ...    # the new one: whose is the old refund?
+    def take_payment(event: OrderCreated, ctx: Context) -> Paid: ...    # the new one: who refunds Paid?
 
 How to fix it: say what a step was called before: `@payments.action(formerly="charge")`. Keep a step that
 goes for the sagas that still need it: with `until=1`, the saga's version raised. Or let them end first
