@@ -1,11 +1,11 @@
-"""Order fulfilment in four releases: what each changes, a shop in production would change with orders in flight.
+"""Order fulfilment in four releases, each of which changes what orders in flight are still to go through.
 
 1  as the example declares it
 2  `payments` renames its step, `orders` observes more of each order
 3  `notifications` has a step more: a receipt, once the customer has paid
 4  version 2 of the saga: the goods are picked before they are shipped; version 1 is brought to its end
 
-A process runs the release that the environment variable RELEASE names: ``choreo run tests.scenarios.rolling:orders``.
+The module has the participants of the release that the environment variable RELEASE names.
 """
 
 import os
@@ -74,10 +74,10 @@ class Shop(NamedTuple):
     notifications: Participant
 
 
-def shop(release: int) -> Shop:
+def shop(release: int, saga_type: str = "rolling") -> Shop:
     """Return the participants as a release declares them."""
     saga = Saga(
-        "rolling",
+        saga_type,
         starts=OrderCreated,
         completes=OrderFulfilled,
         fails=OrderFailed,
