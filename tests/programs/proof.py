@@ -9,6 +9,7 @@ that nothing confirms, where a large and sound choreography has an error, or whe
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -70,7 +71,10 @@ def _judged(
     count: Callable[[Judged], Iterator[str]],
 ) -> tuple[Counts, list[str]]:
     found, differences = Counter[str](), []
+    gc.disable()  # all states are kept until a judgement is over, so to look for garbage sooner finds none
+    gc.freeze()
     for asked in questions:
+        gc.collect()
         try:
             both = judge_one(asked)
         except Exception as error:  # of verify, or of the oracles: the seed tells

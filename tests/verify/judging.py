@@ -151,7 +151,7 @@ def judge(asked: Question, runs: int = RUNS, states: int = VERIFIED) -> Judged:
     budget = naive.Budget(*(asked.troubles,) * 3)
     if asked.steps <= 6:
         try:
-            return Judged(asked, search.run(budget, STATES), graph, verdict)
+            return Judged(asked, search.run(budget, STATES, foresees=True), graph, verdict)
         except naive.TooLarge:
             pass
     found = naive.Verdict("", 0)

@@ -112,7 +112,7 @@ class Search:
         self._partial = {h.step for m in taking_part for h in m.handlers if h.partial}
         self._emitter = dict(self._emitters(taking_part))
         self.logs: list[tuple[Published, ...]] = [()]
-        self._log_of: dict[tuple[Published, ...], int] = {(): 0}
+        self._log_after: dict[tuple[int, Published], int] = {}
         self.pasts = [Past()]
         self._past_of = {Past(): 0}
         self._after: dict[tuple[int, Effect], int] = {}
@@ -126,8 +126,11 @@ class Search:
                 for event in (*handler.emits.successes, *handler.emits.failures):
                     yield event, handler.step
 
-    def run(self, budget: Budget, limit: int) -> Verdict:
-        """Visit every state; raise `TooLarge` where there are more than ``limit``."""
+    def run(self, budget: Budget, limit: int, *, foresees: bool = False) -> Verdict:
+        """Visit every state; raise `TooLarge` where there are more than ``limit``.
+
+        Where it ``foresees``, it stops as soon as so many states wait that there will be more.
+        """
         first = GlobalState((0, 0) * len(self.participants), 0, 0, budget, False, frozenset(self.imports))
         reached: dict[GlobalState, tuple[GlobalState | None, str]] = {first: (None, "")}
         waiting, ends = deque([first]), set()
@@ -144,7 +147,7 @@ class Search:
                     ends.add(self.judge_end(state))
             except Violation as wrong:
                 return Verdict(str(wrong), len(reached), _path_to(reached, state), frozenset(ends))
-            if len(reached) > limit:
+            if len(reached) > limit or (foresees and _will_exceed(limit, len(reached), len(waiting))):
                 raise TooLarge(f"more than {limit} states")
         return Verdict("", len(reached), (), frozenset(ends))
 
@@ -155,28 +158,35 @@ class Search:
             position, number = state.places[2 * place : 2 * place + 2]
             if position < len(log):
                 move = participant.read(number, log[position])
-                refuse(move.wrong)
-                yield move.label, _moved(state, place, position + 1, move.after)
+                yield move.label, self._moved_by(state, place, position + 1, move, state.budget)
             if participant.states[number].outbox:
                 after, event = participant.published(number)
-                refuse_twice(log, event)
-                given = _moved(state, place, position, after)
                 yield (
                     f"{participant.name} publishes {event.type}",
-                    given._replace(log=self._append(state.log, event)),
+                    GlobalState(
+                        _places(state, place, position, after),
+                        self._publish(state.log, event),
+                        state.past,
+                        state.budget,
+                        state.begun,
+                        state.imports,
+                    ),
                 )
             for move in participant.moves(number):
-                budget = state.budget.without(move.costs)
+                budget = state.budget.without(move.costs) if move.costs else state.budget
                 if budget is not None:
-                    yield move.label, self._moved_by(state, place, move, budget)
+                    yield move.label, self._moved_by(state, place, position, move, budget)
 
-    def _moved_by(self, state: GlobalState, place: int, move: Move, budget: Budget) -> GlobalState:
-        refuse(move.wrong)
+    def _moved_by(
+        self, state: GlobalState, place: int, position: int, move: Move, budget: Budget
+    ) -> GlobalState:
+        after, wrong = move.result
+        refuse(wrong)
         past = state.past
         for effect in move.effects:
             past = self.judged(past, effect)
-        moved = _moved(state, place, state.places[2 * place], move.after)
-        return moved._replace(budget=budget, past=past)
+        places = _places(state, place, position, after)
+        return GlobalState(places, state.log, past, budget, state.begun, state.imports)
 
     def _from_outside(self, state: GlobalState) -> Iterator[tuple[str, GlobalState]]:
         if not state.begun:
@@ -198,18 +208,28 @@ class Search:
             return state._replace(begun=True, past=past, log=self._append(state.log, event))
         position, number = state.places[2 * self.starter : 2 * self.starter + 2]
         move = self.participants[self.starter].begin(number)
-        return _moved(state, self.starter, position, move.after)._replace(begun=True, past=past)
+        places = _places(state, self.starter, position, move.after)
+        return state._replace(places=places, begun=True, past=past)
+
+    def _publish(self, log: int, event: Published) -> int:
+        if (log, event) not in self._log_after:
+            refuse_twice(self.logs[log], event)
+        return self._append(log, event)
 
     def _append(self, log: int, event: Published) -> int:
-        return _numbered((*self.logs[log], event), self.logs, self._log_of)
+        number = self._log_after.setdefault((log, event), len(self.logs))
+        if number == len(self.logs):
+            self.logs.append((*self.logs[log], event))
+        return number
 
     def judged(self, past: int, effect: Effect) -> int:
         """Return the past after an effect, by their numbers; raise `Violation` where it breaks a property."""
         key = past, effect
-        if key not in self._after:
+        known = self._after.get(key)
+        if known is None:
             after = self._judge(self.pasts[past], effect)
-            self._after[key] = _numbered(after, self.pasts, self._past_of)
-        return self._after[key]
+            known = self._after[key] = _numbered(after, self.pasts, self._past_of)
+        return known
 
     # What must hold of every effect
 
@@ -273,6 +293,16 @@ class Search:
             raise Violation(f"one-end: {sorted(past.undone)} is undone, and the saga completes")
 
 
+_FEW = 1_000
+
+_WAITING = 0.4
+"""Where a larger share of the states waits, that far from the limit, there are more, but for one in 1,000."""
+
+
+def _will_exceed(limit: int, reached: int, waiting: int) -> bool:
+    return reached > _FEW and waiting > _WAITING * reached * (1 - reached / limit)
+
+
 def _numbered(value: T, values: list[T], numbers: dict[T, int]) -> int:
     number = numbers.setdefault(value, len(values))
     if number == len(values):
@@ -280,10 +310,9 @@ def _numbered(value: T, values: list[T], numbers: dict[T, int]) -> int:
     return number
 
 
-def _moved(state: GlobalState, place: int, position: int, number: int) -> GlobalState:
+def _places(state: GlobalState, place: int, position: int, number: int) -> tuple[int, ...]:
     at = 2 * place
-    places = (*state.places[:at], position, number, *state.places[at + 2 :])
-    return GlobalState(places, state.log, state.past, state.budget, state.begun, state.imports)
+    return (*state.places[:at], position, number, *state.places[at + 2 :])
 
 
 def refuse(wrong: str) -> None:

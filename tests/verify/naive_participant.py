@@ -6,7 +6,7 @@ protocol's `fold` and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -53,14 +53,37 @@ class Effect(NamedTuple):
     causes: frozenset[str] = frozenset()
 
 
-class Move(NamedTuple):
-    """A move: its cost in the budget, where it leads, its effects; ``wrong`` if it breaks a property."""
+class Move:
+    """A move: its cost in the budget, and its effects. Where it leads is worked out once, when it is made."""
 
-    label: str
-    costs: str
-    after: int
-    effects: tuple[Effect, ...] = ()
-    wrong: str = ""
+    __slots__ = ("_before", "_go", "_result", "costs", "effects", "label")
+
+    def __init__(
+        self, label: str, costs: str, effects: tuple[Effect, ...], before: int, go: Callable[[], int]
+    ) -> None:
+        self.label, self.costs, self.effects = label, costs, effects
+        self._before, self._go = before, go
+        self._result: tuple[int, str] | None = None
+
+    @property
+    def result(self) -> tuple[int, str]:
+        """The number of the state after it, and the property that it breaks, if it breaks one."""
+        if self._result is None:
+            try:
+                self._result = self._go(), ""
+            except Violation as wrong:
+                self._result = self._before, str(wrong)
+        return self._result
+
+    @property
+    def after(self) -> int:
+        """The number of the state after it."""
+        return self.result[0]
+
+    @property
+    def wrong(self) -> str:
+        """The property that it breaks, if it breaks one."""
+        return self.result[1]
 
 
 class State(NamedTuple):
@@ -155,6 +178,9 @@ class NaiveParticipant:
         self._number: dict[State, int] = {State(): 0}
         self._known_moves: dict[int, list[Move]] = {}
         self._read: dict[tuple[int, Published], Move] = {}
+        self._published: dict[int, tuple[int, Published]] = {}
+        self._envelopes: dict[Published, Envelope] = {}
+        self._folded: dict[tuple[int, type, Input], tuple[int, list[Any]]] = {}
 
     def knows(self, number: int) -> Instance:
         """Return the saga as the participant knows it in a state."""
@@ -163,7 +189,8 @@ class NaiveParticipant:
     def moves(self, number: int) -> list[Move]:
         """Return what the participant may do by itself in a state."""
         if number not in self._known_moves:
-            self._known_moves[number] = list(dict.fromkeys(self._moves(number)))
+            different = {(each.label, each.costs, each.effects): each for each in self._moves(number)}
+            self._known_moves[number] = list(different.values())
         return self._known_moves[number]
 
     def read(self, number: int, event: Published) -> Move:
@@ -182,11 +209,19 @@ class NaiveParticipant:
 
     def published(self, number: int) -> tuple[int, Published]:
         """Return the state after the participant has published its next event, and that event."""
-        state = self.states[number]
-        return self._at(state._replace(outbox=state.outbox[1:])), state.outbox[0]
+        if number not in self._published:
+            state = self.states[number]
+            after = self._at(state._replace(outbox=state.outbox[1:]))
+            self._published[number] = after, state.outbox[0]
+        return self._published[number]
 
     def envelope(self, event: Published) -> Envelope:
         """Return an event as the protocol reads it."""
+        if event not in self._envelopes:
+            self._envelopes[event] = self._envelope(event)
+        return self._envelopes[event]
+
+    def _envelope(self, event: Published) -> Envelope:
         return Envelope(
             event_id("s", "saga", event.step, event.outcome, event.type),
             "somebody",
@@ -206,11 +241,10 @@ class NaiveParticipant:
             self.states.append(state)
         return number
 
-    def _move(self, label: str, costs: str, number: int, go: Any, *effects: Effect) -> Move:
-        try:
-            return Move(label, costs, self._at(go(self.states[number])), effects)
-        except Violation as wrong:
-            return Move(label, costs, number, effects, str(wrong))
+    def _move(
+        self, label: str, costs: str, number: int, go: Callable[[State], State], *effects: Effect
+    ) -> Move:
+        return Move(label, costs, effects, number, lambda: self._at(go(self.states[number])))
 
     def _moves(self, number: int) -> Iterator[Move]:
         state = self.states[number]
@@ -253,7 +287,7 @@ class NaiveParticipant:
         saga, types = self.knows(number), action.trigger.types
         did = Effect("did", name, types & saga.types)
         if not action.emits.successes:
-            yield Move(f"{name} returns", "", number, (), f"reachable-end: {name} has nothing to return")
+            yield _wrong(f"{name} returns", number, f"reachable-end: {name} has nothing to return")
         for success in action.emits.successes:
             yield end(f"{name} returns {success}", "", Ended(name, SUCCEEDED, success), did)
         if action.kind == "retriable":
@@ -269,20 +303,16 @@ class NaiveParticipant:
         handler = self._undo_handler(number, name)
         saga = self.knows(number)
         if handler is None:
-            return Move(f"{name} is compensated", "", number, (), f"one-compensation: nothing undoes {name}")
+            return _wrong(f"{name} is compensated", number, f"one-compensation: nothing undoes {name}")
         label, effect = f"{handler.name} undoes {name}", Effect("undid", name)
         called = handler.trigger.satisfied(saga.types)
         if not called and not handler.aborted:
-            return Move(
-                label,
-                "",
-                number,
-                (),
-                f"complete-rollback: {handler.name} admits no Aborted, and no event called it",
+            return _wrong(
+                label, number, f"complete-rollback: {handler.name} admits no Aborted, and no event called it"
             )
         if not saga.step(name).result and not handler.optional_result:
-            return Move(
-                label, "", number, (), f"complete-rollback: {handler.name} needs a result, and there is none"
+            return _wrong(
+                label, number, f"complete-rollback: {handler.name} needs a result, and there is none"
             )
         answer = handler.emits.successes[0] if handler.emits.successes else ""
         move: Move = end(label, "", Ended(name, COMPENSATED, answer), effect)
@@ -297,10 +327,14 @@ class NaiveParticipant:
         return next((handler for handler in those if result in handler.results), None)
 
     def _fold(self, state: State, given: Input) -> State:
-        saga, decisions = protocol.fold(self.role, self._instances[state.saga], given)
-        number = self._instance_of.setdefault(saga.key(), len(self._instances))
-        if number == len(self._instances):
-            self._instances.append(saga)
+        key = state.saga, type(given), given
+        if key not in self._folded:
+            saga, decisions = protocol.fold(self.role, self._instances[state.saga], given)
+            number = self._instance_of.setdefault(saga.key(), len(self._instances))
+            if number == len(self._instances):
+                self._instances.append(saga)
+            self._folded[key] = number, decisions
+        number, decisions = self._folded[key]
         state = state._replace(saga=number)
         for decision in decisions:
             state = self._apply(state, decision)
@@ -326,6 +360,13 @@ class NaiveParticipant:
         return state._replace(
             outbox=(*state.outbox, Published(step, outcome, name, self._kinds.get(step, "")))
         )
+
+
+def _wrong(label: str, number: int, wrong: str) -> Move:
+    def refused() -> int:
+        raise Violation(wrong)
+
+    return Move(label, "", (), number, refused)
 
 
 def _scheduled(state: State, decision: Any) -> State:

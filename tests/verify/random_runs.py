@@ -10,21 +10,36 @@ Source: Burckhardt et al., *A Randomized Scheduler with Probabilistic Guarantees
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.outcome import CANCEL, START, SUCCEEDED
 from tests.verify.naive import CANCELLING, Budget, GlobalState, Search, Verdict, refuse, refuse_twice
-from tests.verify.naive_participant import Effect, Move, NaiveParticipant, Published, Violation
+from tests.verify.naive_participant import Effect, Move, Published, Violation
 
 
 class Option(NamedTuple):
-    """Something that may happen next: to which participant, and what it is to do or to read."""
+    """Something that may happen next: to which participant, what it does or what comes, what that costs."""
 
     label: str
     place: int
-    what: Move | Published | None
+    what: Move | Published | None = None
+    costs: str = ""
+    is_reading: bool = False
+
+
+class Doing(NamedTuple):
+    """All that a participant may do in a state, with the steps that it is about.
+
+    ``planned`` is what it may do where none of these is to fail, ``timeless`` what of that is no deadline.
+    """
+
+    options: tuple[Option, ...]
+    steps: frozenset[str]
+    planned: tuple[Option, ...]
+    timeless: tuple[Option, ...]
 
 
 class Plan(NamedTuple):
@@ -35,12 +50,17 @@ class Plan(NamedTuple):
     cancelled: bool
 
 
+Doings = dict[tuple[int, int], Doing]
+"""What each participant may do in each of its states, by their numbers."""
+
+
 def random_runs(search: Search, budget: Budget, runs: int, seed: int) -> Verdict:
     """Go so many random runs; return what the first wrong one shows, or that none was wrong."""
     ends: set[str] = set()
+    doings: Doings = {}
     states, length = 0, 100
     for number in range(runs):
-        found = RandomRun(search, budget, random.Random(f"{seed}/{number}"), length).go()
+        found = RandomRun(search, budget, random.Random(f"{seed}/{number}"), doings, length).go()
         ends |= found.ends
         states += found.states
         length = max(found.states, 1)
@@ -52,15 +72,22 @@ def random_runs(search: Search, budget: Budget, runs: int, seed: int) -> Verdict
 class RandomRun:
     """The one state that a run is in, and the chance that leads it on.
 
-    ``length`` is about how many moves it will have.
+    ``doings`` is shared by the runs of a saga, ``length`` is about how many moves it will have.
     """
 
-    def __init__(self, search: Search, budget: Budget, chance: random.Random, length: int = 100) -> None:
+    def __init__(
+        self, search: Search, budget: Budget, chance: random.Random, doings: Doings, length: int = 100
+    ) -> None:
         self._search = search
+        self._doings = doings
         self._chance = chance
         self._plan, self._deadlines = _plan(search, budget, chance)
         self._read = [0] * len(search.participants)
         self._numbers = [0] * len(search.participants)
+        self._reading = [
+            Option(f"{participant.name} reads on", place, is_reading=True)
+            for place, participant in enumerate(search.participants)
+        ]
         self._log: list[Published] = []
         self._past = 0
         self._imports = dict(sorted(search.imports.items()))
@@ -74,8 +101,8 @@ class RandomRun:
     def go(self) -> Verdict:
         """Go to the end, and judge everything on the way."""
         try:
-            while options := list(self._options()):
-                if all(option.label == CANCELLING for option in options):
+            while options := self._options():
+                if len(options) == 1 and options[0].label == CANCELLING:
                     break  # nobody has to
                 option = self._choose(options)
                 self._path.append(option.label)
@@ -85,46 +112,67 @@ class RandomRun:
             return Verdict(str(wrong), len(self._path), tuple(self._path))
 
     def _choose(self, options: list[Option]) -> Option:
-        if self._priorities is None:
+        priorities = self._priorities
+        if priorities is None:
             return self._chance.choice(options)
+        first, most = options[0], -math.inf
         for option in options:
-            if option.label not in self._priorities:
-                self._priorities[option.label] = self._chance.random()
-        first = max(options, key=lambda option: self._priorities[option.label])  # type: ignore[index]
+            priority = priorities.get(option.label)
+            if priority is None:
+                priority = priorities[option.label] = self._chance.random()
+            if priority > most:
+                first, most = option, priority
         if len(self._path) in self._changes:
-            self._priorities[first.label] = -len(self._path)
+            priorities[first.label] = -len(self._path)
         return first
 
     # What may happen
 
-    def _options(self) -> Iterator[Option]:
-        options = [*self._from_outside(), *self._inside()]
-        late = [option for option in options if _costs(option) == "d"]
-        planned = [option for option in options if _costs(option) != "d" or option.label in self._plan.late]
-        # Time does pass where nothing else happens.
-        options = planned or late
-        come = [option for option in options if self._has_come(option)]
-        yield from come if any(option.label != CANCELLING for option in come) else options
+    def _options(self) -> list[Option]:
+        is_alone = self._begun and not self._plan.cancelled and not self._imports
+        outside = [] if is_alone else list(self._from_outside())
+        options = [*outside, *self._inside()]
+        if self._deadlines > 0 and any(option.costs == "d" for option in options):
+            # Time does pass where nothing else happens.
+            planned = [o for o in options if o.costs != "d" or o.label in self._plan.late]
+            options = planned or options
+        elif not outside:
+            return options
+        come = [o for o in options if (o.place >= 0 and o.costs != "d") or self._has_come(o.label)]
+        return come if any(option.label != CANCELLING for option in come) else options
 
     def _inside(self) -> Iterator[Option]:
-        for place, participant in enumerate(self._search.participants):
-            if self._read[place] < len(self._log):
-                yield Option(f"{participant.name} reads on", place, self._log[self._read[place]])
-            number = self._numbers[place]
-            if participant.states[number].outbox:
-                yield Option(f"{participant.name} publishes", place, None)
-            for move in participant.moves(number):
-                if self._may(move):
-                    yield Option(move.label, place, move)
+        log = len(self._log)
+        for place, number in enumerate(self._numbers):
+            if self._read[place] < log:
+                yield self._reading[place]
+            doing = self._doings.get((place, number)) or self._doing(place, number)
+            if not doing.steps.isdisjoint(self._plan.fails):
+                yield from filter(self._may, doing.options)
+            else:
+                yield from doing.planned if self._deadlines > 0 else doing.timeless
 
-    def _may(self, move: Move) -> bool:
-        """Whether a move is in the plan: a step that is to fail does nothing else, and no other fails."""
-        if move.costs == "d":
+    def _doing(self, place: int, number: int) -> Doing:
+        participant = self._search.participants[place]
+        publishes = participant.states[number].outbox
+        options = [Option(f"{participant.name} publishes", place)] if publishes else []
+        moves = participant.moves(number)
+        options += [Option(move.label, place, move, move.costs) for move in moves]
+        planned = tuple(option for option in options if option.costs in ("", "d"))
+        timeless = tuple(option for option in planned if not option.costs)
+        steps = frozenset(effect.step for move in moves for effect in move.effects)
+        doing = self._doings[place, number] = Doing(tuple(options), steps, planned, timeless)
+        return doing
+
+    def _may(self, option: Option) -> bool:
+        """Whether something is in the plan: a step that is to fail does nothing else, and no other fails."""
+        if option.costs == "d":
             return self._deadlines > 0
-        fails = any(effect.step in self._plan.fails for effect in move.effects)
-        if move.costs:
-            return move.costs == "f" and fails
-        return not fails or any(effect.what not in ("did", "may have done") for effect in move.effects)
+        effects = option.what.effects if isinstance(option.what, Move) else ()
+        fails = any(effect.step in self._plan.fails for effect in effects)
+        if option.costs:
+            return option.costs == "f" and fails
+        return not fails or any(effect.what not in ("did", "may have done") for effect in effects)
 
     def _from_outside(self) -> Iterator[Option]:
         if not self._begun:
@@ -136,35 +184,35 @@ class RandomRun:
             for step, name in self._imports.items():
                 yield Option(f"{step} is imported", -1, Published(step, SUCCEEDED, name, "external"))
 
-    def _has_come(self, option: Option) -> bool:
-        """Whether the moment of what comes from outside has come."""
-        if option.place >= 0 and _costs(option) != "d":
-            return True
-        if option.label not in self._moments:
-            self._moments[option.label] = self._chance.randrange(self._length)
-        return len(self._path) >= self._moments[option.label]
+    def _has_come(self, label: str) -> bool:
+        """Whether the moment of what comes from outside, or of a deadline, has come."""
+        if label not in self._moments:
+            self._moments[label] = self._chance.randrange(self._length)
+        return len(self._path) >= self._moments[label]
 
     # How it happens
 
     def _take(self, option: Option) -> None:
         place, what = option.place, option.what
-        if isinstance(what, Move):
+        if option.is_reading:
+            event = self._log[self._read[place]]
+            participant = self._search.participants[place]
+            self._path[-1] = f"{participant.name} reads {event.type}"
+            self._read[place] += 1
+            self._move(place, participant.read(self._numbers[place], event))
+        elif isinstance(what, Move):
             self._deadlines -= what.costs == "d"
             self._move(place, what)
         elif option.label == "it begins":
             self._begin(place)
         elif what is None:
-            self._numbers[place], event = self._participant(place).published(self._numbers[place])
+            self._numbers[place], event = self._search.participants[place].published(self._numbers[place])
             refuse_twice(self._log, event)
             self._log.append(event)
-        elif place < 0:
+        else:
             self._imports.pop(what.step, None)
             self._plan = self._plan._replace(cancelled=self._plan.cancelled and what.step != CANCEL)
             self._log.append(what)
-        else:
-            self._path[-1] = f"{self._participant(place).name} reads {what.type}"
-            self._read[place] += 1
-            self._move(place, self._participant(place).read(self._numbers[place], what))
 
     def _begin(self, place: int) -> None:
         self._begun = True
@@ -172,24 +220,17 @@ class RandomRun:
             self._past = self._search.judged(self._past, Effect("did", START))
             self._log.append(Published(START, SUCCEEDED, self._search.saga.starts, "start"))
         else:
-            self._move(place, self._participant(place).begin(self._numbers[place]))
+            self._move(place, self._search.participants[place].begin(self._numbers[place]))
 
     def _move(self, place: int, move: Move) -> None:
-        refuse(move.wrong)
-        self._numbers[place] = move.after
+        self._numbers[place], wrong = move.result
+        refuse(wrong)
         for effect in move.effects:
             self._past = self._search.judged(self._past, effect)
-
-    def _participant(self, place: int) -> NaiveParticipant:
-        return self._search.participants[place]
 
     def _judge_end(self) -> str:
         places = tuple(each for pair in zip(self._read, self._numbers, strict=True) for each in pair)
         return self._search.judge_end(GlobalState(places, 0, self._past, Budget(), True, frozenset()))
-
-
-def _costs(option: Option) -> str:
-    return option.what.costs if isinstance(option.what, Move) else ""
 
 
 def _plan(search: Search, budget: Budget, chance: random.Random) -> tuple[Plan, int]:
