@@ -209,23 +209,30 @@ def _keep_facts(role: Role, saga: Instance, before: Mapping[str, Progress], rows
     recorded = {row.step: row for row in rows if row.step in role.action and row.old_state != row.new_state}
     for step in {*recorded, *saga.steps}:
         progress, old = saga.step(step), before.get(step, PENDING)
-        if step in recorded:
-            row = recorded[step]
-            if progress.state != row.new_state:
-                saga.steps[step] = _recorded(row, progress)
-        elif progress.state != old.state or (progress.activity == "dead" and rows[0].input == "event"):
-            # What is buried has a row of its own, which follows.
-            saga.steps[step] = old
+        row = recorded.get(step)
+        if progress.state != (row.new_state if row else old.state):
+            saga.steps[step] = _recorded(row, old, rows[0]) if row else _repeated(old, rows[0], step)
+        elif progress.activity == "dead" and rows[0].input == "event":
+            saga.steps[step] = old  # what is buried has a row of its own, which follows
 
 
-def _recorded(row: Entry, progress: Progress) -> Progress:
+def _recorded(row: Entry, old: Progress, first: Entry) -> Progress:
     """Return the progress of a step after a transition that today's declarations would not make."""
     state: Any = row.new_state
-    result = row.event_type if row.outcome == SUCCEEDED else progress.result
-    return Progress(state, _ACTIVITY_IN.get(state, "idle"), result)
+    result = row.event_type if row.outcome == SUCCEEDED else old.result
+    attempt = old.attempt if state == "executing" else 0
+    activity: Activity = "queued" if state == "compensating" else "idle"
+    return _repeated(Progress(state, activity, result, attempt), first, row.step)
 
 
-_ACTIVITY_IN: Mapping[str, Activity] = {"compensating": "queued", "executing": "running"}
+def _repeated(old: Progress, first: Entry, step: str) -> Progress:
+    """Return the progress of a step that began, or backs off, as the first row of an input says."""
+    if first.step == step and old.state in ("executing", "compensating"):
+        if first.input == "begin":
+            return old._replace(activity="running", attempt=old.attempt + (old.activity == "running"))
+        if first.input == "deferred":
+            return old._replace(activity="waiting", attempt=old.attempt + (first.kind != WAITS_FOR_SCHEMA))
+    return old
 
 
 def _settle(role: Role, saga: Instance, entries: Sequence[Entry], pending: Pending) -> None:

@@ -60,7 +60,7 @@ class Restorer:
         return Item(self._saga.role, self._topic, self._saga.saga_id, trigger)
 
     def _due(self, work: Work, item: Item) -> int:
-        if work.task != "deadline" or not self._handlers.knows(work.name):
+        if work.task != "deadline" or not self._handlers.knows(item.saga_type, work.task, work.name):
             return self._now
         return expires_at(self._handlers.named(work.name).within or timedelta(), item.trigger)
 

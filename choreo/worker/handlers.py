@@ -57,9 +57,9 @@ class Handlers:
         work = (saga_type, task, name)
         return work in self._outside or work in self._partial_inside
 
-    def knows(self, name: str) -> bool:
-        """Whether a handler or a step has that name in this release of the service."""
-        return name in self._names
+    def knows(self, saga_type: str, task: str, name: str) -> bool:
+        """Whether this release of the service has a handler, or the step, for a scheduled task."""
+        return name in self._names and (task != "compensation" or (saga_type, task, name) in self._of_step)
 
     def named(self, name: str) -> Handler:
         """Return a handler, such as an observer or a deadline, by its own name or a former one."""

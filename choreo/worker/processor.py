@@ -140,7 +140,7 @@ class Processor:
         if row.task in (REQUEUE, DISCARD):
             self._settle(row)
             return None
-        if row.saga_type not in self._roles or not self._handlers.knows(row.name):
+        if row.saga_type not in self._roles or not self._handlers.knows(row.saga_type, row.task, row.name):
             self._dead_letters.bury_unknown(row)
             return None
         item = self._item(row)
@@ -443,7 +443,9 @@ class Processor:
         if letter.task in (IMPORT, PUBLICATION):
             self._settle_record(letter, row.task)
             return
-        if letter.saga_type not in self._roles or not self._handlers.knows(letter.name):
+        if letter.saga_type not in self._roles or not self._handlers.knows(
+            letter.saga_type, letter.task, letter.name
+        ):
             if row.task == REQUEUE or letter.task in ("action", "compensation"):
                 self._dead_letters.reopen(letter, UNKNOWN_HANDLER, f"the service has no {letter.name}")
             return

@@ -140,6 +140,10 @@ class Rig:
         """Return a saga as the saga log tells it."""
         return rebuild(self.participant.roles()["trip"], self.history(saga_id))
 
+    def saga_in_memory(self, saga_id: str = "s1") -> Instance:
+        """Return a saga as the worker knows it."""
+        return self.worker._processor.instances.get(self.participant.roles()["trip"], saga_id)
+
     def state(self, step: str, saga_id: str = "s1") -> str:
         """Return a step's state."""
         return self.saga(saga_id).state_of(step)
