@@ -53,8 +53,8 @@ class _Type:
 class AvroCodec:
     """Encodes and decodes the given events; implements `choreo.ports.Codec`.
 
-    Bodies of another version are resolved: its schema is searched among the given events, then by
-    fingerprint in ``folders`` (``*.avsc`` and ``history/*.avsc``).
+    Bodies of another version are resolved: its schema is searched among the given events and those of earlier
+    releases, ``written``, then by fingerprint in ``folders`` (``*.avsc`` and ``history/*.avsc``).
 
     Raises `SchemaError` when an event has no Avro schema.
 
@@ -70,7 +70,9 @@ class AvroCodec:
     OrderCreated(order_id='o-1')
     """
 
-    def __init__(self, events: Iterable[type], folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, events: Iterable[type], folders: Sequence[Path] = (), *, written: Iterable[type] = ()
+    ) -> None:
         self._by_class = {cls: _Type(cls) for cls in events}
         self._by_name: dict[str, _Type] = {}
         for cls, kind in self._by_class.items():
@@ -78,7 +80,9 @@ class AvroCodec:
                 raise SchemaError(
                     f"two events are both called {kind.name}", hint=f"rename {cls.__qualname__}"
                 )
-        self._own = {kind.parsed.fingerprint: kind.parsed for kind in self._by_class.values()}
+        earlier = (parse_schema(derive(cls).schema) for cls in written if cls not in self._by_class)
+        known = (*earlier, *(kind.parsed for kind in self._by_class.values()))
+        self._own = {parsed.fingerprint: parsed for parsed in known}
         self._folders = SchemaFolders(folders)
         self._writers: dict[tuple[str, bytes], tuple[Any, Convert]] = {}
         self.ambiguous = [str(why) for kind in self._by_class.values() for why in self._set_aside(kind)]

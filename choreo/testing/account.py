@@ -77,6 +77,7 @@ def _graph(harness: Harness, saga_type: str) -> SagaGraph | None:
 def _circumstances(harness: Harness) -> Iterable[str]:
     """Yield the faults that struck, the schedule, and the last moves."""
     yield from (f"the fault: {fault}" for fault in harness.faults if fault.has_struck)
+    yield from (f"released: {each}" for each in harness.released)
     schedule = harness.choices.schedule
     if schedule.differs:
         yield f'schedule="{schedule}"'

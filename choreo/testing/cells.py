@@ -37,6 +37,13 @@ _BY_EVENT: tuple[type[Fault], ...] = (Takeover, Duplicate, Poison)
 _OVERDUE = timedelta(seconds=1)
 
 
+RELEASE = "release"
+"""The kind of the cases in which participants are replaced by their next releases."""
+
+KINDS = (*FAULTS, RELEASE)
+"""The kinds of cases, but for the calm one, in the order of a matrix."""
+
+
 class Strike(NamedTuple):
     """A fault and the handler that it strikes."""
 
@@ -45,14 +52,20 @@ class Strike(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One case of a matrix: a fault, its handler, and the failures that cause the handler's call."""
+    """One case of a matrix: a fault, its handler, and the failures that cause the handler's call.
+
+    ``is_release``: participants are replaced by their next releases meanwhile.
+    """
 
     name: str
     strikes: tuple[Strike, ...]
+    is_release: bool = False
 
     @property
     def kind(self) -> str:
-        """The fault's kind, empty for the calm case."""
+        """The fault's kind, ``"release"``, or empty for the calm case."""
+        if self.is_release:
+            return RELEASE
         return self.strikes[-1].fault.kind if self.strikes else ""
 
     @property
@@ -72,7 +85,9 @@ class Cell(NamedTuple):
 
 
 def cells_of(participants: Sequence[Participant]) -> list[Cell]:
-    """Return the matrix: a calm case, then every handler with every applicable fault.
+    """Return the matrix: a calm case, then every handler with every applicable fault, then the releases.
+
+    Releases come while the saga goes well, and while it is rolled back from each action that can fail.
 
     Not applicable are a timeout where there is none, a late reply of a step without a possible deadline, and
     a handler that nothing in these participants can call.
@@ -87,6 +102,11 @@ def cells_of(participants: Sequence[Participant]) -> list[Cell]:
             continue
         for fault in _faults_for(handler, handlers, before):
             cells.append(Cell(f"{names.of(handler)}-{fault.kind}", (*before, Strike(fault, handler))))
+    cells.append(Cell(f"calm-{RELEASE}", (), is_release=True))
+    failing = (each for each in handlers if each.task == "action" and each.kind != RETRIABLE)
+    for handler in failing:
+        strikes = (Strike(PermanentFailure, handler),)
+        cells.append(Cell(f"{names.of(handler)}-{RELEASE}", strikes, is_release=True))
     return cells
 
 

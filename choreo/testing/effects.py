@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from choreo.events import event_name
@@ -14,14 +15,18 @@ from choreo.store.sqlite.store import SQLiteStore
 # A temporary table belongs to the connection, so the service's own schema is unchanged.
 _TABLE = """
 CREATE TEMP TABLE IF NOT EXISTS choreo_effects (
-    place INTEGER, saga_id TEXT, saga_type TEXT, task TEXT, handler TEXT, step TEXT, result TEXT
+    place INTEGER, saga_id TEXT, saga_type TEXT, task TEXT, handler TEXT, step TEXT, result TEXT,
+    declared INTEGER
 )
 """
-_INSERT = "INSERT INTO choreo_effects VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO choreo_effects VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Effect(NamedTuple):
-    """One handler's effect: ``place`` orders all participants' effects, ``result`` is the returned type."""
+    """One handler's effect: ``place`` orders all participants' effects, ``result`` is the returned type.
+
+    ``declared`` is the handler as the release declares it in which it took effect.
+    """
 
     place: int
     saga_id: str
@@ -30,6 +35,12 @@ class Effect(NamedTuple):
     handler: str
     step: str
     result: str
+    declared: Handler
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is that of a successful action, since a returned failure has no effect."""
+        return self.task == "action" and self.result in self.declared.successes
 
 
 class Effects:
@@ -42,11 +53,13 @@ class Effects:
         self._store = store
         self._count = count
         self._outside: list[Effect] = []
+        self._declared: list[Handler] = []
         store.db.execute(_TABLE)
 
     def __iter__(self) -> Iterator[Effect]:
-        inside = (Effect(*row) for row in self._store.db.execute("SELECT * FROM choreo_effects").fetchall())
-        return iter(sorted([*inside, *self._outside]))
+        rows = self._store.db.execute("SELECT * FROM choreo_effects").fetchall()
+        inside = (Effect._make((*row[:-1], self._declared[row[-1]])) for row in rows)
+        return iter(sorted([*inside, *self._outside], key=lambda effect: effect.place))
 
     def recorded(
         self,
@@ -60,14 +73,16 @@ class Effects:
         returned in place of calling the handler. An awaitable that ``after`` returns is awaited where the
         handler is a coroutine.
         """
-        record = self._record_inside if handler.runs == "inside" else self._record_outside
+        write = self._record_inside if handler.runs == "inside" else self._record_outside
+        record = partial(write, len(self._declared))
+        self._declared.append(handler)
 
         def called(*arguments: Any) -> Any:
             instead = before(handler, arguments)
             if instead is not None:
                 return instead
             result = handler.function(*arguments[:-1])
-            record(handler, arguments[-1], result)
+            record(arguments[-1], result)
             after(handler)
             return result
 
@@ -76,7 +91,7 @@ class Effects:
             if instead is not None:
                 return instead
             result = await handler.function(*arguments[:-1])
-            record(handler, arguments[-1], result)
+            record(arguments[-1], result)
             waits = after(handler)
             if waits is not None:
                 await waits
@@ -86,15 +101,15 @@ class Effects:
         context_too = Parameter("context", is_context=True)
         return replace(handler, function=function, parameters=(*handler.parameters, context_too))
 
-    def _record_inside(self, handler: Handler, context: Context, result: Any) -> None:
-        self._store.db.execute(_INSERT, self._effect(handler, context, result))
+    def _record_inside(self, number: int, context: Context, result: Any) -> None:
+        effect = self._effect(number, context, result)
+        self._store.db.execute(_INSERT, (*effect[:-1], number))
 
-    def _record_outside(self, handler: Handler, context: Context, result: Any) -> None:
-        self._outside.append(self._effect(handler, context, result))
+    def _record_outside(self, number: int, context: Context, result: Any) -> None:
+        self._outside.append(self._effect(number, context, result))
 
-    def _effect(self, handler: Handler, context: Context, result: Any) -> Effect:
+    def _effect(self, number: int, context: Context, result: Any) -> Effect:
+        handler = self._declared[number]
         name = "" if result is None else event_name(type(result))
-        saga_type = handler.saga.name
-        return Effect(
-            self._count(), context.saga_id, saga_type, handler.task, handler.name, handler.step, name
-        )
+        about = (context.saga_id, handler.saga.name, handler.task, handler.name, handler.step)
+        return Effect(self._count(), *about, name, handler)

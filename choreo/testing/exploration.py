@@ -47,6 +47,7 @@ class Plan(NamedTuple):
     budget: Budget
     invariant: Callable[[Mapping[str, Any]], object] | None
     reduces: bool = False
+    releases: Sequence[Participant] = ()
 
     def run(self, chooser: Chooser, has_time: Callable[[], bool]) -> None:
         """Run to the end, and check everything. Raises `Violation`, or `_OutOfTime`."""
@@ -56,7 +57,7 @@ class Plan(NamedTuple):
     def opened(self, chooser: Chooser) -> Harness:
         """Return a new harness of the participants."""
         options = {"chooser": chooser, "budget": self.budget, "reduces": self.reduces}
-        return Harness(self.participants, imports=True, **options)  # type: ignore[arg-type]
+        return Harness(self.participants, imports=True, releases=self.releases, **options)  # type: ignore[arg-type]
 
     def play(self, harness: Harness, has_time: Callable[[], bool] = lambda: True) -> list[str]:
         """Start sagas, run and check them; return the state of each."""
@@ -89,6 +90,7 @@ def explore(
     schedule: str = "",
     invariant: Callable[[Mapping[str, Any]], object] | None = None,
     limit: int = 20_000,
+    releases: Sequence[Participant] = (),
 ) -> Explored:
     """Run the participants' sagas in every possible order of moves, and check the invariants at each end.
 
@@ -97,7 +99,8 @@ def explore(
     that differ in the order of independent moves. What the participants import comes by itself, once in each
     saga, at every moment after its start. For a large saga, ``seeds`` is a number of random runs
     instead, beginning with the seed ``first_seed``. ``invariant`` is that of the service, as for
-    `choreo.testing.failure_matrix`.
+    `choreo.testing.failure_matrix`. ``releases`` are the next releases of some of the participants: each
+    starts at every moment, after every possible part of the sagas and in every order, at rest at the latest.
 
     Raises `Violation` for the first run that violates an invariant, with its seed and the shrunk schedule,
     which ``schedule=`` runs again; `ConfigurationError` beyond the limit. Source: Godefroid, *Model Checking
@@ -111,7 +114,7 @@ def explore(
     >>> print(explore(orders, inventory, begin=lambda: place_order(order), budget=Budget(repeats=1)))
     9 runs, 8 states: 9 failed
     """
-    plan = Plan(participants, begin, budget, invariant)
+    plan = Plan(participants, begin, budget, invariant, releases=releases)
     if schedule:
         return _go(plan, [Scripted(Schedule.parse(schedule))])
     if seeds:

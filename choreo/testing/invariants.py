@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from choreo.events import event_name
-from choreo.outcome import EXTERNAL, START
+from choreo.outcome import EXTERNAL, RETRIABLE, START
 from choreo.participant import Handler
 from choreo.saga import Saga
 from choreo.testing.account import account_of
@@ -15,6 +16,9 @@ from choreo.testing.history import SagaHistory
 from choreo.testing.simulation import Violation
 
 _MOST_ROWS = 1_000
+
+Actions = Mapping[str, Sequence[Handler]]
+"""The declarations of each step, one for each release of its participant, by the step's name."""
 
 
 def require(holds: object, complaint: str) -> None:
@@ -62,8 +66,7 @@ def check_quiet(harness: Harness) -> None:
 def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
     """Check one saga. Raises `Violation`."""
     history = SagaHistory(saga, harness.events(saga_id, saga))
-    handlers = [each for process in harness.processes.values() for each in process.participant.handlers]
-    own = [handler for handler in handlers if handler.saga is saga]
+    actions = _actions(harness, saga)
     effects = [
         effect
         for each in harness.effects.values()
@@ -73,10 +76,10 @@ def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
     try:
         check_end(harness, history, saga_id)
         check_winners(harness, history, saga_id)
-        check_once(harness, saga, own, effects, saga_id)
-        check_undone(own, effects, history)
-        check_order(own, effects)
-        check_answers(own, history)
+        check_once(harness, saga, effects, saga_id)
+        check_undone(actions, effects, history)
+        check_order(actions, effects)
+        check_answers(_unchanged(harness, saga), history)
     except Violation as violation:
         raise Violation(f"{saga.name} {saga_id}: {violation.complaint}") from None
 
@@ -85,7 +88,7 @@ def check_end(harness: Harness, history: SagaHistory, saga_id: str) -> None:
     """Check that it has ended, in the same way for every participant."""
     require(history.end, "it never ends")
     for name, process in harness.processes.items():
-        if history.saga not in process.participant.sagas:
+        if history.saga.name not in {saga.name for saga in process.participant.sagas}:
             continue
         entries = process.store.history(saga_id, history.saga.name)
         state = entries[-1].saga_state if entries else "unknown"
@@ -104,53 +107,61 @@ def check_winners(harness: Harness, history: SagaHistory, saga_id: str) -> None:
                 require(right, f"{name} {does} {entry.event_type} of {entry.step}, {is_it} for the others")
 
 
-def check_once(
-    harness: Harness, saga: Saga, handlers: Iterable[Handler], effects: list[Effect], saga_id: str
-) -> None:
-    """Check that no effect in a transaction took place twice, and that no event is recorded twice."""
-    for handler in handlers:
-        times = sum(effect.handler == handler.name for effect in effects)
-        if handler.task in ("action", "compensation") and not handler.is_outside:
-            require(times <= 1, f"{handler.name} took effect {times} times in one saga")
+def check_once(harness: Harness, saga: Saga, effects: list[Effect], saga_id: str) -> None:
+    """Check that no effect took place twice, in one release or in two, and that no event is recorded twice.
+
+    What runs outside of a transaction may have been called twice. Steps of different names whose success is
+    the same event have the same effect: a release that renames a step must say so.
+    """
+    inside = Counter((each.task, each.step) for each in effects if not each.declared.is_outside)
+    for (task, step), times in inside.items():
+        of = "the compensation of " if task == "compensation" else ""
+        once = times <= 1 or task not in ("action", "compensation")
+        require(once, f"{of}{step} took effect {times} times in one saga")
+    steps: dict[str, str] = {}
+    for each in effects:
+        if each.is_done:
+            first = steps.setdefault(each.result, each.step)
+            require(first == each.step, f"{first} and {each.step} both did what {each.result} says")
     for name, process in harness.processes.items():
         seen = [each.event_id for each in process.store.history(saga_id, saga.name) if each.input == "event"]
         twice = {each for each in seen if seen.count(each) > 1}
         require(not twice, f"{name} has recorded {_several(len(twice), 'event')} twice")
 
 
-def check_undone(handlers: list[Handler], effects: list[Effect], history: SagaHistory) -> None:
+def check_undone(actions: Actions, effects: list[Effect], history: SagaHistory) -> None:
     """Check that effects are undone exactly where the saga failed."""
-    done = {effect.step for effect in effects if _is_done(handlers, effect)}
+    done = {effect.step: effect.declared for effect in effects if effect.is_done}
     undone = {effect.step for effect in effects if effect.task == "compensation"}
-    for handler in handlers:
-        if handler.task != "action" or handler.kind == "retriable":
+    for step, declared in actions.items():
+        if done.get(step, declared[-1]).kind == RETRIABLE:
             continue
-        step, is_done = handler.step, handler.step in done
+        is_done, partial = step in done, any(each.partial for each in declared)
         if history.end == "failed":
             require(not is_done or step in undone, f"{step} was done and is never undone")
-        elif not handler.partial and not history.is_timed_out(step):
+        elif not partial and not history.is_timed_out(step):
             require(step not in undone, f"{step} is undone, and the saga completes")
-        if not handler.partial:
+        if not partial:
             require(is_done or step not in undone, f"{step} is undone, and was never done")
-        if step in undone and not handler.partial:
+        if step in undone and not partial:
             require(step in history.compensated, f"{step} is undone, and no event says so")
 
 
-def check_order(handlers: list[Handler], effects: list[Effect]) -> None:
+def check_order(actions: Actions, effects: list[Effect]) -> None:
     """Check that causally later effects are undone earlier."""
     places: dict[str, list[int]] = {}
     for effect in effects:
         if effect.task == "compensation":
             places.setdefault(effect.step, []).append(effect.place)
     for earlier in places:
-        for later in _consequences(handlers, effects, earlier):
+        for later in _consequences(actions, effects, earlier):
             if later in places and later != earlier:
                 in_order = max(places[later]) < min(places[earlier])
                 require(in_order, f"{earlier} is undone before {later}, which depends on it")
 
 
-def check_answers(handlers: list[Handler], history: SagaHistory) -> None:
-    """Check that, where it failed, every step has answered that another step called."""
+def check_answers(handlers: Iterable[Handler], history: SagaHistory) -> None:
+    """Check that, where it failed, each of these steps has answered that another step called."""
     if history.end != "failed":
         return
     imported = {envelope.type for envelope in history.counted if envelope.kind == EXTERNAL}
@@ -161,32 +172,49 @@ def check_answers(handlers: list[Handler], history: SagaHistory) -> None:
             require(handler.step in history.answered, f"{handler.step} was asked for and has never answered")
 
 
-def _is_done(handlers: list[Handler], effect: Effect) -> bool:
-    """Whether an effect is that of a successful action, since a returned failure has no effect."""
-    return any(
-        handler.name == effect.handler and handler.task == "action" and effect.result in handler.successes
-        for handler in handlers
-    )
-
-
-def _consequences(handlers: list[Handler], effects: list[Effect], step: str) -> set[str]:
+def _consequences(actions: Actions, effects: list[Effect], step: str) -> set[str]:
     """Return the steps that a step has triggered, directly or indirectly, by the events really emitted."""
-    emitted = {each.step: each.result for each in effects if each.task == "action"}
+    done = [each for each in effects if each.task == "action"]
+    declared = {name: each[-1] for name, each in actions.items()} | {
+        each.step: each.declared for each in done
+    }
+    emitted = {each.step: each.result for each in done}
     if step == START:
-        emitted[START] = next(iter(_starts(handlers)), "")
+        emitted[START] = next((event_name(each.saga.starts) for each in declared.values()), "")
     found: set[str] = set()
     open_steps = [step]
     while open_steps:
         result = emitted.get(open_steps.pop(), "")
-        for handler in handlers:
-            if handler.task == "action" and result in handler.trigger.types and handler.step not in found:
-                found.add(handler.step)
-                open_steps.append(handler.step)
+        for name, handler in declared.items():
+            if result in handler.trigger.types and name not in found:
+                found.add(name)
+                open_steps.append(name)
     return found
 
 
-def _starts(handlers: list[Handler]) -> set[str]:
-    return {event_name(handler.saga.starts) for handler in handlers}
+def _actions(harness: Harness, saga: Saga) -> Actions:
+    """Return every declaration of each step of a saga, the latest last."""
+    found: dict[str, list[Handler]] = {}
+    for process in harness.processes.values():
+        for release in process.releases:
+            for handler in release.handlers:
+                if handler.task == "action" and handler.saga.name == saga.name:
+                    found.setdefault(handler.step, []).append(handler)
+    return found
+
+
+def _unchanged(harness: Harness, saga: Saga) -> Iterator[Handler]:
+    """Yield the actions that every release so far declared alike, since no other need have answered."""
+    for process in harness.processes.values():
+        for handler in process.participant.handlers:
+            if handler.saga.name == saga.name and all(
+                any(_is_alike(handler, each) for each in release.handlers) for release in process.releases
+            ):
+                yield handler
+
+
+def _is_alike(one: Handler, other: Handler) -> bool:
+    return (one.task, one.step, one.kind, one.trigger) == (other.task, other.step, other.kind, other.trigger)
 
 
 def _sagas(harness: Harness) -> dict[str, Saga]:

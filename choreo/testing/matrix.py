@@ -14,11 +14,12 @@ import pytest
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant
 from choreo.testing.account import telling
-from choreo.testing.cells import Cell, cells_of, is_watched, watcher
-from choreo.testing.faults import FAULTS, Fault
+from choreo.testing.cells import KINDS, Cell, cells_of, is_watched, watcher
+from choreo.testing.faults import Fault
 from choreo.testing.harness import Harness
 from choreo.testing.invariants import check, require
 from choreo.testing.plain import call, refuse_async, refuse_unplain
+from choreo.testing.releases import Go, moments, restarted
 from choreo.testing.schedule import Seeded
 from choreo.testing.simulation import Violation
 
@@ -40,8 +41,9 @@ _HARMLESS = (
 def failure_matrix(
     *participants: Participant,
     invariant: Invariant | None = None,
-    faults: Sequence[str] = tuple(FAULTS),
+    faults: Sequence[str] = KINDS,
     seed: int | None = None,
+    releases: Sequence[Participant] = (),
 ) -> Callable[[Callable[..., object]], Callable[..., None]]:
     """Return a decorator that makes a test case for each handler of the participants and each possible fault.
 
@@ -56,6 +58,9 @@ def failure_matrix(
     ``crash_before_commit``, ``crash_before_publish``, ``takeover`` (it stalls, another process takes over, it
     continues), ``duplicate``, ``poison`` (the event that calls it is unreadable), ``store_error``. The case
     ``calm`` has no fault. Dead letters are requeued. A case whose handler is never called is skipped.
+    In the cases ``release``, nothing fails (``calm-release``) or the handler does, and the participants are
+    replaced meanwhile: by themselves after each event, or by ``releases``, the next releases of some of them.
+    Then the function is run once for each moment at which one of these may start.
 
     ``faults`` chooses some of these; with ``seed``, each case makes random moves instead of the calm ones.
     The function may be a method. In a `unittest.TestCase` the cases are subtests of one test, without
@@ -80,7 +85,7 @@ def failure_matrix(
         if isinstance(begin, (staticmethod, classmethod)):
             return type(begin)(decorate(begin.__func__))
         refuse_unplain(begin, "failure_matrix")
-        run = _Runs(participants, begin, invariant, seed)
+        run = _Runs(participants, begin, invariant, seed, releases)
 
         @wraps(begin)
         def test(*own: Any, choreo_cell: Cell | None = None, **fixtures: Any) -> None:
@@ -132,8 +137,10 @@ class _Runs:
         begin: Callable[..., object],
         invariant: Invariant | None,
         seed: int | None,
+        releases: Sequence[Participant],
     ) -> None:
         self._participants = participants
+        self._releases = releases
         self._begin = begin
         self._invariant = invariant
         self._seed = seed
@@ -143,26 +150,38 @@ class _Runs:
 
     def cell(self, cell: Cell, own: Sequence[Any], fixtures: Mapping[str, Any]) -> None:
         """Run one cell, and check everything. Raises `Violation`."""
+        if not cell.is_release:
+            self._play(cell, Harness.run, own, fixtures)
+        elif not self._releases:
+            self._play(cell, restarted, own, fixtures)
+        else:
+            for go in moments(self._releases):
+                self._play(cell, go, own, fixtures)
+
+    def _play(self, cell: Cell, go: Go, own: Sequence[Any], fixtures: Mapping[str, Any]) -> None:
         watchers = [watcher(each) for each in cell.watched if not is_watched(each, self._handlers())]
         chooser = None if self._seed is None else Seeded(self._seed)
-        harness = Harness([*self._participants, *watchers], faults=cell.faults(), chooser=chooser)
+        releases = self._releases if cell.is_release else ()
+        everybody = [*self._participants, *watchers]
+        harness = Harness(everybody, faults=cell.faults(), chooser=chooser, releases=releases)
         with harness, telling(harness):
-            self._run(harness, own, fixtures)
+            self._run(harness, go, own, fixtures)
             missed = [fault for fault in harness.faults if not fault.has_struck]
-            if missed:
+            if missed and not releases:
                 pytest.skip(_why_missed(missed[0], cell, harness))
             check(harness)
-            self._check_ends(cell, harness, own, fixtures)
+            if not releases:
+                self._check_ends(cell, harness, own, fixtures)
             self._check_invariant(harness, fixtures)
 
     def _handlers(self) -> list[Any]:
         return [handler for each in self._participants for handler in each.handlers]
 
-    def _run(self, harness: Harness, own: Sequence[Any], fixtures: Mapping[str, Any]) -> None:
+    def _run(self, harness: Harness, go: Go, own: Sequence[Any], fixtures: Mapping[str, Any]) -> None:
         given = {**fixtures, "harness": harness}
         named = {name: given[name] for name in self._parameters if name in given}
         call(self._begin, "the function of failure_matrix", *own, **named)
-        harness.run()
+        go(harness)
         if not harness.sagas():
             where = Path(inspect.getfile(self._begin)).name
             raise ConfigurationError(
@@ -189,7 +208,7 @@ class _Runs:
         """Return the ends of the sagas in a run without faults."""
         if self._calm is None:
             with Harness(self._participants) as harness:
-                self._run(harness, own, {})
+                self._run(harness, Harness.run, own, {})
                 self._calm = _ends(harness)
         return self._calm
 
@@ -222,5 +241,5 @@ def _ends(harness: Harness) -> list[str]:
 
 def _refuse_unknown(faults: Sequence[str]) -> None:
     for fault in faults:
-        if fault not in FAULTS:
-            raise ConfigurationError(f"{fault!r} is no fault", hint=f"one of {', '.join(FAULTS)}")
+        if fault not in KINDS:
+            raise ConfigurationError(f"{fault!r} is no fault", hint=f"one of {', '.join(KINDS)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from choreo.testing.awaited_imports import AwaitedImports
@@ -29,6 +29,7 @@ class Move(NamedTuple):
 
 TIME = Move("time passes")
 REPEAT = Move("is repeated")
+RELEASE = "is released"
 
 
 class Budget(NamedTuple):
@@ -58,13 +59,20 @@ class Moves:
     """The possible moves of one simulation, which it does not change.
 
     Where it ``reduces``, a participant that can only read does so before any other move, since reading
-    commutes with the moves of the others. ``imports`` are the events that come from outside, where they do.
+    commutes with the moves of the others. ``imports`` are the events that come from outside, where they do;
+    ``releases`` are the participants whose next release may start at any moment.
     """
 
     def __init__(
-        self, world: World, faults: Sequence[Fault], reduces: bool, imports: AwaitedImports | None = None
+        self,
+        world: World,
+        faults: Sequence[Fault],
+        reduces: bool,
+        imports: AwaitedImports | None = None,
+        releases: Iterable[str] = (),
     ) -> None:
         self._imports = imports
+        self._releases = releases
         self._processes = world.processes
         self._world = world
         self._faults = faults
@@ -95,7 +103,7 @@ class Moves:
         """Return a move that commutes with all others, so that no other need be tried before it."""
         if not self._reduces or left.crashes or (left.leaps and self.next_time() is not None):
             return []
-        importing = {move.who for move in moves if move.imported}
+        importing = {move.who for move in moves if move.imported} | {*self._releases}
         turns = (move for move in moves if move.what == "turns" and move.who not in importing)
         first = next((move for move in turns if self._only_reads(self._processes[move.who])), None)
         return [first] if first else []
@@ -112,7 +120,7 @@ class Moves:
             moves.append(REPEAT)
         if left.crashes:
             moves += [Move("crashes", name) for name in self._processes]
-        return moves
+        return [*moves, *(Move(RELEASE, name) for name in self._releases)]
 
     def _may_call(self, process: Process) -> bool:
         return process.calls.is_ready and self._world.clock.now() >= process.rests_until

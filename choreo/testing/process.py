@@ -12,7 +12,7 @@ from functools import lru_cache
 from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection, refuse_bad_question
 from choreo.client.transaction import LocalTransaction
-from choreo.errors import Fenced, StoreError
+from choreo.errors import ChoreoError, Fenced, StoreError
 from choreo.participant import Handler, Participant, Status
 from choreo.ports import Assignment, Publication, Taken, TopicState
 from choreo.records import DeadLetter, Partition, Record
@@ -55,7 +55,8 @@ class World:
 class Process:
     """A participant, its database, and the process that runs it, which restarts after a crash.
 
-    ``change`` is applied to each of its handlers; ``on_taken`` is called with the records that it takes.
+    ``releases`` are the releases of the participant that have run so far, the latest last. ``change`` is
+    applied to each of its handlers; ``on_taken`` is called with the records that it takes.
     Before the time ``rests_until`` (ms) the process does nothing; where it ``is_doomed``, it ends with the
     next step of its calls.
     """
@@ -68,14 +69,14 @@ class Process:
         change: Callable[[Handler], Handler],
         on_taken: Callable[[Process, Sequence[Record]], None],
     ) -> None:
-        self.participant = participant
+        self.releases = [participant]
         self.store = store
-        self.codec = _codec_of(participant.events)
         self.rests_until = 0
         self.is_doomed = False
-        self._twin = participant.with_handlers(map(change, participant.handlers))
+        self._change = change
         self._world = world
         self._on_taken = on_taken
+        self._change_code()
         try:
             self.start()
         except BaseException:
@@ -87,6 +88,11 @@ class Process:
     def name(self) -> str:
         """The participant's name."""
         return self.participant.name
+
+    @property
+    def participant(self) -> Participant:
+        """The participant, as its latest release declares it."""
+        return self.releases[-1]
 
     def start(self) -> None:
         """Start the process."""
@@ -145,6 +151,29 @@ class Process:
         self.leave()
         self.start()
 
+    def release(self, participant: Participant) -> None:
+        """End the process without a clean stop, and start the next release of its participant in its place.
+
+        Raises `ReleaseRefused` where that does not start; then the release of before goes on.
+        """
+        self.leave()
+        self.releases.append(participant)
+        self._change_code()
+        try:
+            self.start()
+        except ChoreoError:
+            self.leave()
+            self.releases.pop()
+            self._change_code()
+            self.start()
+            raise
+
+    def _change_code(self) -> None:
+        """Take the handlers of the latest release, which can read what the earlier ones wrote."""
+        self._twin = self.participant.with_handlers(map(self._change, self.participant.handlers))
+        written = dict.fromkeys(cls for each in self.releases for cls in each.events)
+        self.codec = _codec_of(self.participant.events, tuple(written))
+
     def leave(self, seconds: float = 0.0) -> None:
         """End the process without a clean stop; its lifespan is left within ``seconds``, if there are any."""
         self.calls.stop(seconds)
@@ -167,9 +196,9 @@ def _is_simulated(error: StoreError) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _codec_of(events: tuple[type, ...]) -> AvroCodec:
+def _codec_of(events: tuple[type, ...], written: tuple[type, ...]) -> AvroCodec:
     """Return the codec of these events, cached, as its construction is slower than a saga in memory."""
-    return AvroCodec(events)
+    return AvroCodec(events, written=written)
 
 
 class InFlightLog:
@@ -248,7 +277,10 @@ class InFlightLog:
 
 
 class SimulatedConnection(StoreConnection):
-    """A participant's connection in a test, in place of ``choreo.connect``; `wait` runs the simulation."""
+    """A participant's connection in a test, in place of ``choreo.connect``; `wait` runs the simulation.
+
+    It is that of one release, and stays so when the process runs the next one, as a web process would.
+    """
 
     def __init__(self, process: Process, clock: VirtualClock, new_id: Callable[[], str], run: Run) -> None:
         super().__init__(process.participant, lambda: process.store, process.codec, clock, new_id)

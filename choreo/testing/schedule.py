@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from choreo.errors import ConfigurationError
 from choreo.testing.moves import Move
 
-_WEIGHTS = {"time passes": 1, "crashes": 1, "is repeated": 1, "fails": 2}
+_WEIGHTS = {"time passes": 1, "crashes": 1, "is repeated": 1, "is released": 1, "fails": 2}
 _USUAL = 10
 """The weight of a move of work, compared with those of faults and of the passing of time."""
 

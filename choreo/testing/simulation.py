@@ -11,14 +11,16 @@ from uuid import UUID
 
 from choreo.cloudevents import read
 from choreo.errors import Permanent
-from choreo.graph import derive
+from choreo.graph import choreography_of, derive, derive_from, lock_of
+from choreo.manifest import manifest_of
 from choreo.participant import Handler, Participant
+from choreo.participant.connection import Connection
 from choreo.records import Record
 from choreo.testing.awaited_imports import AwaitedImports
 from choreo.testing.broker import MemoryBroker
 from choreo.testing.effects import Effects
 from choreo.testing.faults import Fault
-from choreo.testing.moves import NOTHING, TIME, Budget, Move, Moves
+from choreo.testing.moves import NOTHING, RELEASE, TIME, Budget, Move, Moves
 from choreo.testing.process import Process, SimulatedConnection, World
 from choreo.testing.schedule import Calm, Chooser, Recording
 from choreo.testing.store import open_store
@@ -48,10 +50,12 @@ class Simulation:
     """Runs participants deterministically: the same participants, test and choices make the same run.
 
     ``faults`` strike their handlers; ``budget`` is the number of other faults, which ``chooser`` chooses.
-    ``called`` are the names of the handlers called so far. ``folder`` keeps the databases in files. It is not
-    thread-safe, and must be closed (`close`). Where it ``reduces``, a participant that can only read does so
-    before any other move. With ``imports``, events from outside come by themselves. Source: Zhou et al.,
-    *FoundationDB* (SIGMOD 2021), section 4, "Simulation testing".
+    ``called`` are the names of the handlers called so far, ``released`` tells when each release came.
+    ``folder`` keeps the databases in files. It is not thread-safe, and must be closed (`close`). Where it
+    ``reduces``, a participant that can only read does so before any other move. With ``imports``, events from
+    outside come by themselves. ``releases`` are next releases of participants: each starts at a moment that
+    is chosen, at rest at the latest. Source: Zhou et al., *FoundationDB* (SIGMOD 2021), section 4,
+    "Simulation testing".
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Simulation:
         most_moves: int = 20_000,
         reduces: bool = False,
         imports: bool = False,
+        releases: Sequence[Participant] = (),
     ) -> None:
         self.choices = Recording(chooser or Calm())
         self.clock = VirtualClock()
@@ -75,27 +80,31 @@ class Simulation:
         self.faults = list(faults)
         self.moves: list[str] = []
         self.called: set[str] = set()
+        self.released: list[str] = []
         self.effects: dict[str, Effects] = {}
         self._left = budget
         self._most_moves = most_moves
         self._imports = AwaitedImports(self.world) if imports else None
-        self._possible = Moves(self.world, self.faults, reduces, self._imports)
-        self._past: dict[str, int] = {each.name: 0 for each in participants}
+        self._coming = {each.name: each for each in releases}
+        self._possible = Moves(self.world, self.faults, reduces, self._imports, self._coming)
+        self._folder = folder
+        self._past: dict[str, int] = {each.name: 0 for each in (*participants, *releases)}
         self._log_so_far = 0
         self._count = 0
         self._ids = random.Random(0)
-        self._connected = [(each, each.connection) for each in participants]
+        self._connected: list[tuple[Participant, Connection | None]] = []
         derive(participants)
         try:
             for each in participants:
-                self._add(each, folder)
+                self._add(each)
+            self._derive(releases)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Close the databases, and restore every participant's earlier connection."""
-        for participant, connection in self._connected:
+        for participant, connection in reversed(self._connected):
             participant.connect(connection)
         for process in self.processes.values():
             process.leave(_LEAVE_SECONDS)
@@ -111,6 +120,23 @@ class Simulation:
             self._make(move)
             if len(self.moves) > self._most_moves:
                 raise Violation(f"the sagas go on and on: after {self._most_moves} moves there is work left")
+
+    def release(self, *participants: Participant) -> None:
+        """End the processes of these participants at once, one after the other, and start the next releases.
+
+        What is on the way to the topic is lost, and published again; a call that is under way is repeated.
+        One that has no process yet takes part from now on. Where a release does not start, that of before
+        goes on, and the error is raised.
+        """
+        self._derive([each for each in participants if self._coming.get(each.name) is not each])
+        for each in participants:
+            self.moves.append(str(Move(RELEASE, each.name)))
+            self._release(each)
+
+    @property
+    def coming(self) -> list[str]:
+        """The participants whose next release has not come yet."""
+        return list(self._coming)
 
     @property
     def can_move(self) -> bool:
@@ -155,15 +181,45 @@ class Simulation:
             self.moves.append(f"{process.name}: dead letter {letter.id} ({letter.reason}) is requeued")
         return bool(found)
 
-    def _add(self, participant: Participant, folder: Path | None) -> None:
-        name, store = participant.name, open_store(folder, participant.name)
+    def _derive(self, releases: Sequence[Participant]) -> None:
+        """Set what calls the compensations that name no event, of releases beside the others as they are."""
+        if any(each.is_derived for each in releases):
+            running = {name: process.participant for name, process in self.processes.items()}
+            everybody = running | {each.name: each for each in releases}
+            lock = lock_of(choreography_of(manifest_of(each, {}) for each in everybody.values()))
+            for each in releases:
+                derive_from(lock, each)
+
+    def _release(self, participant: Participant) -> None:
+        name = participant.name
+        self._coming.pop(name, None)
+        self._past.setdefault(name, 0)
+        self._remember(name, RELEASE)
+        self.released.append(f"{name}, before move {len(self.moves)}{self._latest_event()}")
+        if name not in self.processes:
+            self._add(participant)
+            return
+        self.processes[name].release(participant)
+        self._connect(participant)
+
+    def _latest_event(self) -> str:
+        return f", after {read(self.broker.latest).type}" if self.broker.latest else ""
+
+    def _connect(self, participant: Participant) -> None:
+        process = self.processes[participant.name]
+        self._connected.append((participant, participant.connection))
+        connection = SimulatedConnection(process, self.clock, self._new_id, self._run_before)
+        participant.connect(connection)
+
+    def _add(self, participant: Participant) -> None:
+        name, store = participant.name, open_store(self._folder, participant.name)
         effects = self.effects[name] = Effects(store, self._next_place)
 
         def change(handler: Handler) -> Handler:
             return effects.recorded(handler, partial(self._before, name), partial(self._after, name))
 
-        process = self.processes[name] = Process(participant, self.world, store, change, self._on_taken)
-        participant.connect(SimulatedConnection(process, self.clock, self._new_id, self._run_before))
+        self.processes[name] = Process(participant, self.world, store, change, self._on_taken)
+        self._connect(participant)
 
     def _before(self, name: str, handler: Handler, given: Sequence[Any]) -> Any:
         """Run the faults of a handler before its call; return what one returns in its place, or None."""
@@ -195,6 +251,8 @@ class Simulation:
             moves = self._possible.choice(moves, self._left)
             return moves[self.choices.choose(moves)]
         time = self._possible.next_time()
+        if time is None and before is None and self._coming:
+            return Move(RELEASE, next(iter(self._coming)))
         return None if time is None or (before is not None and time > before) else TIME
 
     def _make(self, move: Move) -> None:
@@ -212,6 +270,8 @@ class Simulation:
                 self._left = self._left.without("crashes")
                 self._remember(move.who, "crashes")
                 self.processes[move.who].crash()
+            case "is released":
+                self._release(self._coming[move.who])
             case "delivers":
                 self._deliver(self.processes[move.who])
             case "calls":
