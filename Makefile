@@ -63,8 +63,9 @@ fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mut
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/verify/test_oracles.py tests/verify/test_simulate.py tests/avro tests/programs/fuzz tests/kafka/test_cloudevents.py \
 	  tests/scenarios/test_nth_operation.py tests/scenarios/test_crashes.py tests/scenarios/test_travel.py tests/scenarios/test_bad_input.py
 
-kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers
-	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py
+kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers; releases
+	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py \
+	  tests/scenarios/test_rolling.py
 
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
 	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/replay/test_what_if.py -k many_sagas

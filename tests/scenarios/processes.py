@@ -58,6 +58,10 @@ class Processes(Books):
         """Return the command that runs ``choreo`` with these arguments for a participant."""
         return [CHOREO, *arguments]
 
+    def environment(self, name: str) -> dict[str, str]:
+        """Return the environment of a participant's process."""
+        return dict(os.environ)
+
     def start(self, name: str) -> None:
         """Start a participant's process."""
         store = str(self.store_path(name))
@@ -65,7 +69,12 @@ class Processes(Books):
         command = [sys.executable, str(TETHER), str(os.getpid()), *self.command(name, run)]
         with (self._folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=self.environment(name),
             )
 
     def kill(self, name: str) -> None:

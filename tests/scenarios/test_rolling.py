@@ -1,0 +1,153 @@
+"""Five processes on a real Kafka are upgraded through three releases under load, one participant at a time.
+
+Each is ended by signal 9, wherever it stands, and started as its next release; one release is rolled back in
+between. `make kills` does so at length: every participant of every release, and others killed in between.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import choreo
+from choreo.graph import choreography_of, lock_of
+from choreo.manifest import manifest_of
+from choreo.project.lock import save_lock
+from examples.orders.contract import OrderCreated
+from examples.scenarios.orders import balance
+from tests.broker.kafka import Broker
+from tests.scenarios.processes import Processes
+from tests.scenarios.rolling import RELEASES, Shop, place, shop
+
+KILLS = int(os.environ.get("CHOREO_KILLS", "0"))
+SEED = int(os.environ.get("CHOREO_SEED", "20261"))
+
+pytestmark = pytest.mark.kafka
+
+IN_ORDER = ("notifications", "shipping", "inventory", "payments", "orders")
+"""Who starts sagas comes last: what it starts is of its own version."""
+
+CHANGED = (
+    (2, ("payments", "orders")),
+    (1, ("payments",)),
+    (2, ("payments",)),
+    (3, ("notifications",)),
+)
+EVERYBODY = tuple((release, IN_ORDER) for release in (2, 1, 2, 3))
+
+
+class Placed(NamedTuple):
+    """An order: how it must end, and of which release each participant was when it was placed."""
+
+    end: str
+    released: dict[str, int]
+
+
+class Rollout(Processes):
+    """The five processes, each of a release of its own, and the web process that places orders."""
+
+    def __init__(self, bootstrap: str, folder: Path) -> None:
+        self.released = dict.fromkeys(Shop._fields, 1)
+        self.web = shop(1)
+        self.placed: dict[str, Placed] = {}
+        self._locks = folder
+        for release in RELEASES:
+            lock = lock_of(choreography_of(manifest_of(each, {}) for each in shop(release)))
+            save_lock(self._lock(release), lock)
+        super().__init__(bootstrap, folder, "tests.scenarios.rolling", self.web)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """Return what says which release a process is of."""
+        release = self.released[name]
+        return {**os.environ, "RELEASE": str(release), "CHOREO_LOCK": str(self._lock(release))}
+
+    def release(self, name: str, release: int) -> None:
+        """Replace a participant's process by one of another release, and the web process with it."""
+        self.kill(name)
+        self.released[name] = release
+        self.start(name)
+        if name == "orders":
+            self.web = shop(release)
+            choreo.connect(self.web.orders, self.store_path("orders"))
+
+    def place(self, prefix: str) -> None:
+        """Place an order of each kind: one that is fulfilled, one that fails at each step that can."""
+        goes_through = ("good", "slow") if self.released["orders"] == 4 else ("good", "slow", "no-goods")
+        for kind, changes in KINDS.items():
+            order = OrderCreated(**{**ORDER, **changes, "order_id": f"{prefix}-{kind}"})  # type: ignore[arg-type]
+            end = "completed" if kind in goes_through else "failed"
+            self.placed[place(self.web, order)] = Placed(end, dict(self.released))
+
+    def fulfilled(self, name: str, release: int) -> set[str]:
+        """Return the fulfilled orders that were placed when a participant was of a release or a later one."""
+        return {
+            order_id
+            for order_id, (end, released) in self.placed.items()
+            if end == "completed" and released[name] >= release
+        }
+
+    def listed(self, name: str, query: str) -> set[str]:
+        """Return what a participant's database lists."""
+        return {value for (value,) in self.stores[name].db.execute(query).fetchall()}
+
+    def _lock(self, release: int) -> Path:
+        return self._locks / f"release-{release}.json"
+
+    def _target(self, name: str) -> str:
+        return f"{self._package}:{name}"
+
+
+ORDER = {"customer": "ada", "sku": "apple", "quantity": 2, "total": 250, "address": "home"}
+KINDS: dict[str, dict[str, object]] = {
+    "good": {},
+    "slow": {},
+    "no-stock": {"sku": "pear", "quantity": 50},
+    "no-money": {"customer": "bob"},
+    "no-carrier": {"address": "nowhere"},
+    "no-goods": {"address": "upstairs"},
+}
+
+
+@pytest.fixture
+def rollout(kafka_broker: Broker, tmp_path: Path) -> Iterator[Rollout]:
+    """Start five processes of the first release, on a broker of their own."""
+    started = Rollout(kafka_broker.bootstrap, tmp_path)
+    yield started
+    started.close()
+
+
+def test_three_releases_are_rolled_out_one_rolled_back_and_nothing_is_lost(rollout: Rollout) -> None:
+    """Books balance, every saga ends, there is no dead letter; the orders of each version went its way."""
+    chance = random.Random(SEED)
+    rollout.place("before")
+    for number, (release, names) in enumerate(EVERYBODY if KILLS else CHANGED):
+        for name in names:
+            rollout.place(f"{number}-{name}")
+            rollout.release(name, release)
+            if KILLS:
+                victim = chance.choice(IN_ORDER)
+                rollout.kill(victim)
+                rollout.start(victim)
+    rollout.place("after")
+    rollout.until_quiet(list(rollout.placed), 240 if KILLS else 120)
+    print(f"\n{len(rollout.placed)} sagas, seed {SEED}")
+    assert_ended(rollout)
+
+
+def assert_ended(rollout: Rollout) -> None:
+    """Check each saga's end, every book, and what the steps did that not every release has."""
+    ends = {saga_id: rollout.ends(saga_id) for saga_id in rollout.placed}
+    assert ends == {saga_id: {placed.end} for saga_id, placed in rollout.placed.items()}
+    assert not any(store.dead_letters() for store in rollout.stores.values())
+    databases = {name: store.db for name, store in rollout.stores.items()}
+    assert [check for check in balance(databases) if not check.holds] == []
+    receipts = rollout.listed("notifications", "select order_id from receipts")
+    assert receipts >= rollout.fulfilled("notifications", 3)
+    assert rollout.listed("inventory", "select order_id from picked") == rollout.fulfilled("orders", 4)
+    seen = rollout.listed("orders", "select order_id from seen where event = 'ShipmentCreated'")
+    assert seen >= rollout.fulfilled("orders", 2)
