@@ -16,10 +16,10 @@ from choreo.participant.external import External, externals_of, refuse_unfit
 from choreo.participant.handler import Handler, Task
 from choreo.participant.lifespan import Lifespan, lifespan_of
 from choreo.participant.refusals import refuse_bad_sagas, refuse_bad_values
-from choreo.participant.roles import Edges, role_of
+from choreo.participant.roles import Edges, Roles, roles_of
 from choreo.protocol import Role
 from choreo.retry import Retry
-from choreo.saga import Saga, StartStep
+from choreo.saga import ALL_VERSIONS, Saga, StartStep, Versions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,7 +70,7 @@ class Participant:
         self.external = externals_of(name, external, self.sagas)
         self._exports = _exports(self.external)
         self._declarations = Declarations(name, self.sagas, self.retry)
-        self._edges: dict[str, Edges] = {}
+        self._edges: dict[str, list[tuple[Versions, Edges]]] = {}
         self._opens: Lifespan | None = None
         self._connection: Connection | None = None
 
@@ -108,17 +108,26 @@ class Participant:
         return self._exports.get(name, ())
 
     def roles(self) -> dict[str, Role]:
-        """Return the protocol's view of each saga, by the saga's name.
+        """Return the protocol's view of each saga in its newest version, by the saga's name.
+
+        Raises `DeclarationError` as `roles_by_version` does.
+        """
+        return self.roles_by_version().newest
+
+    def roles_by_version(self) -> Roles:
+        """Return the protocol's view of each saga in each version.
 
         Raises `DeclarationError` when an action that needs a compensation has none, when a compensation names
         no event and `derive` was not called, when no handler emits an event that is exported, and when an
         imported event starts a saga that no handler can end.
         """
         refuse_unfit(self.name, self.external, self.handlers)
-        return {
-            saga.name: role_of(self.name, saga, self.handlers, self._edges.get(saga.name, {}))
-            for saga in self.sagas
-        }
+        return Roles(
+            {
+                saga.name: roles_of(self.name, saga, self.handlers, self._edges.get(saga.name, ()))
+                for saga in self.sagas
+            }
+        )
 
     @property
     def is_derived(self) -> bool:
@@ -130,13 +139,14 @@ class Participant:
         """Whether it is known what calls each compensation that names no event."""
         return not self.is_derived or all(saga.name in self._edges for saga in self.sagas)
 
-    def derive(self, saga: str, edges: Edges) -> None:
-        """Set the triggers of the compensations that name no event, for one saga.
+    def derive(self, saga: str, edges: Edges, versions: Versions = ALL_VERSIONS) -> None:
+        """Set the triggers of the compensations that name no event, for one saga in some of its versions.
 
         ``edges`` are the reverse edges of the saga's graph (R7). ``choreo run``, `choreo.connect` and the
         test kit derive them from the whole choreography.
         """
-        self._edges[saga] = edges
+        others = [each for each in self._edges.get(saga, ()) if not each[0].both(versions)]
+        self._edges = {**self._edges, saga: [*others, (versions, edges)]}
 
     @overload
     def action(self, function: F, /) -> F: ...

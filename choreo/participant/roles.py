@@ -1,15 +1,16 @@
-"""The protocol's roles, made from declared handlers."""
+"""The protocol's roles, made from declared handlers: one for each version of a saga that differs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from choreo.errors import DeclarationError
 from choreo.events import event_name
 from choreo.outcome import COMPENSATABLE, START
 from choreo.participant.handler import Handler
 from choreo.protocol import Action, Compensation, Contract, Deadline, Observer, Role, Trigger, serves
-from choreo.saga import Saga
+from choreo.records import Entry
+from choreo.saga import Saga, Versions, spans
 
 
 def contract_of(saga: Saga) -> Contract:
@@ -28,8 +29,70 @@ Edges = Mapping[str, Mapping[str, Trigger]]
 """The triggers of compensations by step and by the success event that the step emitted (R7)."""
 
 
+class Roles:
+    """A participant's roles, by the type and the version of a saga; a role knows the newest version.
+
+    ``newest`` has those of the newest versions. A saga of version 0, whose start was not seen, has the newest
+    role, and so has one of a version that is newer than this release of the service.
+    """
+
+    def __init__(self, roles: Mapping[str, Sequence[tuple[Versions, Role]]]) -> None:
+        self.newest = {saga: of_saga[-1][1] for saga, of_saga in roles.items()}
+        self._earlier = {saga: of_saga[:-1] for saga, of_saga in roles.items() if len(of_saga) > 1}
+
+    def of(self, saga: str, version: int) -> Role:
+        """Return the role in a saga of this type and version."""
+        if saga in self._earlier:
+            for versions, role in self._earlier[saga]:
+                if versions.includes(version):
+                    return role
+        return self.newest[saga]
+
+    def of_rows(self, saga: str, entries: Iterable[Entry]) -> Role:
+        """Return the role in a saga with these rows of the saga log, oldest first."""
+        return self.of(saga, version_of(entries)) if saga in self._earlier else self.newest[saga]
+
+    def differs(self, saga: str) -> bool:
+        """Whether any version of a saga has another role than the newest."""
+        return saga in self._earlier
+
+
+def version_of(entries: Iterable[Entry]) -> int:
+    """Return the version with which a saga was started, by its rows; that of its first event before that."""
+    version = 0
+    for entry in entries:
+        if entry.event_id and entry.step == START:
+            return entry.saga_version
+        version = version or entry.saga_version
+    return version
+
+
+def roles_of(
+    participant: str, saga: Saga, handlers: Sequence[Handler], edges: Sequence[tuple[Versions, Edges]]
+) -> list[tuple[Versions, Role]]:
+    """Return the roles of a participant in a saga, oldest versions first, and versions alike together.
+
+    ``edges`` are the triggers of the compensations that name no event, by the versions of the saga.
+
+    Raises `DeclarationError` as `role_of` does.
+    """
+    own = [handler for handler in handlers if handler.saga is saga]
+    bounds = [*(handler.versions for handler in own), *(versions for versions, _ in edges)]
+    found: list[tuple[Versions, Role]] = []
+    for span in spans(saga.version, bounds):
+        of_span = next((each for versions, each in edges if versions.includes(span.since)), {})
+        role = role_of(
+            participant, saga, [each for each in own if each.versions.includes(span.since)], of_span
+        )
+        if found and found[-1][1] == role:
+            found[-1] = (Versions(found[-1][0].since, span.until), role)
+        else:
+            found.append((span, role))
+    return found
+
+
 def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Edges) -> Role:
-    """Return the protocol's role of a participant in a saga.
+    """Return the protocol's role of a participant in a saga, by the handlers of one version of it.
 
     ``edges`` are the triggers of the compensations that name no event.
 
