@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
@@ -17,10 +17,9 @@ from choreo.client.pool import Pool
 from choreo.client.status import status_of
 from choreo.client.transaction import LocalTransaction
 from choreo.errors import ConfigurationError, StoreError, wrong_argument
-from choreo.participant import Participant, Status
+from choreo.participant import Participant, Roles, Status
 from choreo.ports import Clock, Codec, Store
 from choreo.project.lock import derived
-from choreo.protocol import Role
 from choreo.records import Entry
 from choreo.saga import Saga
 from choreo.worker.clock import SystemClock
@@ -134,7 +133,9 @@ class StoreConnection:
         """Open a transaction on the store."""
         roles, codec = self._declared
         with self._lent() as store, store.turn(), store.savepoint():
-            opened = LocalTransaction(self._participant, roles, store, codec, self._clock, self._new_id)
+            opened = LocalTransaction(
+                self._participant, roles.newest, store, codec, self._clock, self._new_id
+            )
             _here.set((*self._open_here(), opened))
             try:
                 yield opened
@@ -148,7 +149,7 @@ class StoreConnection:
             entries = self._entries(store, saga_id, saga)
             if not entries:
                 return None
-            role = self._declared[0][entries[0].saga_type]
+            role = self._declared[0].of_rows(entries[0].saga_type, entries)
             scheduled = store.scheduled(saga_id, role.contract.saga)
             return status_of(role, entries, scheduled, pending_of(store, role, entries))
 
@@ -177,9 +178,9 @@ class StoreConnection:
                 )
 
     @cached_property
-    def _declared(self) -> tuple[Mapping[str, Role], Codec]:
+    def _declared(self) -> tuple[Roles, Codec]:
         codec = self._codec() if callable(self._codec) else self._codec
-        return self._participant.roles(), codec
+        return self._participant.roles_by_version(), codec
 
     def _lent(self) -> AbstractContextManager[Store]:
         """Return a block with a store for the caller's own use."""
@@ -204,7 +205,7 @@ class StoreConnection:
         return own[-1] if own else None
 
     def _entries(self, store: Store, saga_id: str, saga: Saga | str | None) -> list[Entry]:
-        roles = self._declared[0]
+        roles = self._declared[0].newest
         if saga is not None:
             return list(store.history(saga_id, self._participant.saga(saga).name))
         entries = [entry for entry in store.history(saga_id) if entry.saga_type in roles]

@@ -10,27 +10,54 @@ from choreo.graph.reverse_edges import resolved
 from choreo.graph.saga_graph import SagaGraph, Step
 from choreo.manifest import ExternalEntry, HandlerEntry, Manifest, SagaEntry
 from choreo.outcome import CANCEL, START
+from choreo.saga import Versions, spans
 
 
 @dataclass(frozen=True)
 class Choreography:
-    """All manifests, sorted by participant, and the graphs of their sagas, sorted by name."""
+    """All manifests, sorted by participant, and the graphs of their sagas, sorted by name.
+
+    ``sagas`` are the graphs of the newest versions, ``earlier`` those of the versions before which differ,
+    oldest first.
+    """
 
     manifests: tuple[Manifest, ...]
     sagas: tuple[SagaGraph, ...] = ()
+    earlier: tuple[SagaGraph, ...] = ()
+
+    @property
+    def graphs(self) -> tuple[SagaGraph, ...]:
+        """The graphs of all versions, by name and version."""
+        return tuple(
+            sorted((*self.earlier, *self.sagas), key=lambda graph: (graph.name, graph.versions.since))
+        )
 
 
 def choreography_of(manifests: Iterable[Manifest]) -> Choreography:
     """Return the choreography of these manifests."""
     ordered = tuple(sorted(manifests, key=lambda manifest: manifest.participant))
     names = sorted({saga.name for manifest in ordered for saga in manifest.sagas})
-    return Choreography(ordered, tuple(_graph(name, ordered) for name in names))
+    graphs = [_graphs(name, ordered) for name in names]
+    newest = tuple(of_saga[-1] for of_saga in graphs)
+    return Choreography(ordered, newest, tuple(graph for of_saga in graphs for graph in of_saga[:-1]))
 
 
-def _graph(name: str, manifests: Sequence[Manifest]) -> SagaGraph:
+def _graphs(name: str, manifests: Sequence[Manifest]) -> list[SagaGraph]:
+    """Return the graphs of a saga, one for all versions that the same handlers are of, oldest first."""
+    newest = max(saga.version for each in manifests for saga in each.sagas if saga.name == name)
+    bounds = [handler.versions for each in manifests for handler in each.handlers if handler.saga == name]
+    return [_graph(name, versions, manifests) for versions in spans(newest, bounds)]
+
+
+def _graph(name: str, versions: Versions, manifests: Sequence[Manifest]) -> SagaGraph:
     taking_part = [each for each in manifests if any(saga.name == name for saga in each.sagas)]
     contract = next(saga for each in taking_part for saga in each.sagas if saga.name == name)
-    handlers = tuple(h for each in taking_part for h in each.handlers if h.saga == name)
+    handlers = tuple(
+        handler
+        for each in taking_part
+        for handler in each.handlers
+        if handler.saga == name and handler.versions.includes(versions.since)
+    )
     external = [(each.participant, e) for each in taking_part for e in each.external if e.saga == name]
     steps = (*_steps(contract, handlers), *_imported(contract, external))
     return resolved(
@@ -43,6 +70,7 @@ def _graph(name: str, manifests: Sequence[Manifest]) -> SagaGraph:
             frozenset(entry.event for _, entry in external if entry.direction == "import"),
             frozenset(entry.event for _, entry in external if entry.direction == "export"),
             handlers,
+            versions,
         )
     )
 

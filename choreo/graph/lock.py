@@ -15,13 +15,24 @@ from choreo.errors import ManifestError
 from choreo.graph.choreography import Choreography, choreography_of
 from choreo.graph.reverse_edges import Slots, reverse_edges, trigger_of
 from choreo.graph.saga_graph import SagaGraph
-from choreo.manifest import Document, Fields, Manifest, SagaEntry, digest_of, manifest_of, saga_from
+from choreo.manifest import (
+    Document,
+    Fields,
+    Manifest,
+    SagaEntry,
+    bounds_of,
+    digest_of,
+    manifest_of,
+    saga_from,
+    versions_from,
+)
 from choreo.participant import Participant
+from choreo.saga import ALL_VERSIONS, Versions
 
 
 @dataclass(frozen=True)
 class LockedSaga:
-    """One saga of the lock: its contract, and the reverse edges of each step that is undone.
+    """One saga of the lock, in some of its versions: its contract, and the reverse edges of each undone step.
 
     ``edges`` are by step and success event, as `choreo.graph.reverse_edges` returns them.
     """
@@ -29,6 +40,7 @@ class LockedSaga:
     contract: SagaEntry
     participants: tuple[str, ...]
     edges: Mapping[str, Mapping[str, Slots]] = field(default_factory=dict)
+    versions: Versions = ALL_VERSIONS
 
 
 @dataclass(frozen=True)
@@ -43,9 +55,13 @@ class Lock:
     choreo: str = ""
     former: bool = False
 
-    def edges(self, saga: str, step: str) -> Mapping[str, Slots] | None:
-        """Return the slots that call a step's compensation, by success event; None for an unknown step."""
-        found = (each for each in self.sagas if each.contract.name == saga)
+    def edges(self, saga: str, step: str, version: int | None = None) -> Mapping[str, Slots] | None:
+        """Return the slots that call a step's compensation, by success event; None for an unknown step.
+
+        They are those of a version of the saga, by default of its newest.
+        """
+        of_saga = (each for each in self.sagas if each.contract.name == saga)
+        found = (each for each in of_saga if each.versions.includes(version or each.contract.version))
         return next((each.edges.get(step) for each in found), None)
 
     def is_stale(self, manifest: Manifest) -> bool:
@@ -57,7 +73,7 @@ def lock_of(choreography: Choreography, choreo: str = "") -> Lock:
     """Return the lock of a choreography; ``choreo`` is the version that writes it."""
     return Lock(
         {manifest.participant: digest_of(manifest) for manifest in choreography.manifests},
-        tuple(_locked(graph) for graph in choreography.sagas),
+        tuple(_locked(graph) for graph in choreography.graphs),
         choreo,
     )
 
@@ -65,11 +81,15 @@ def lock_of(choreography: Choreography, choreo: str = "") -> Lock:
 def _locked(graph: SagaGraph) -> LockedSaga:
     undone = sorted(step.name for step in graph.steps.values() if step.is_undone)
     return LockedSaga(
-        graph.contract, graph.participants, {step: reverse_edges(graph, step) for step in undone}
+        graph.contract,
+        graph.participants,
+        {step: reverse_edges(graph, step) for step in undone},
+        graph.versions,
     )
 
 
-DOCUMENT = Document("a choreography's lock", 2, "write it anew: choreo verify --lock")
+DOCUMENT = Document("a choreography's lock", 3, "write it anew: choreo verify --lock", least=2)
+"""Only the newest format has versions of a saga."""
 
 
 def write_lock(lock: Lock) -> str:
@@ -79,7 +99,8 @@ def write_lock(lock: Lock) -> str:
             "choreo": lock.choreo,
             "participants": dict(lock.participants),
             "sagas": [_plain(saga) for saga in lock.sagas],
-        }
+        },
+        is_newest=any(saga.versions != ALL_VERSIONS for saga in lock.sagas),
     )
 
 
@@ -94,7 +115,7 @@ def read_lock(content: bytes | str, where: str) -> Lock:
         fields.texts_by_name("participants"),
         tuple(_saga(each) for each in fields.each("sagas")),
         fields.text("choreo"),
-        fields.count("format") < DOCUMENT.format,
+        fields.count("format") < DOCUMENT.least,
     )
 
 
@@ -106,6 +127,7 @@ def _plain(saga: LockedSaga) -> dict[str, Any]:
             step: {success: [sorted(slot) for slot in slots] for success, slots in edges.items()}
             for step, edges in saga.edges.items()
         },
+        **bounds_of(saga.versions),
     }
 
 
@@ -114,6 +136,7 @@ def _saga(given: Fields) -> LockedSaga:
         saga_from(given.within("contract")),
         given.texts("participants"),
         {step: _edges(edges) for step, edges in given.named("edges").items()},
+        versions_from(given),
     )
 
 
@@ -155,4 +178,5 @@ def derive_from(lock: Lock, participant: Participant) -> None:
                 step: {success: trigger_of(slots) for success, slots in edges.items()}
                 for step, edges in saga.edges.items()
             },
+            saga.versions,
         )

@@ -9,11 +9,12 @@ from functools import cached_property
 from choreo.manifest import HandlerEntry, SagaEntry
 from choreo.outcome import COMPENSATABLE, COMPENSATED, FAILED, PIVOT, START, SUCCEEDED, TIMED_OUT, Kind
 from choreo.protocol import NEVER, Trigger, compensation_for
+from choreo.saga import ALL_VERSIONS, Versions
 
 
 @dataclass(frozen=True)
 class SagaGraph:
-    """The event graph of one saga: its contract, its steps, deadlines and observers."""
+    """The event graph of one saga in some of its versions: its contract, steps, deadlines and observers."""
 
     contract: SagaEntry
     participants: tuple[str, ...]
@@ -23,11 +24,17 @@ class SagaGraph:
     imports: frozenset[str] = frozenset()
     exports: frozenset[str] = frozenset()
     handlers: tuple[HandlerEntry, ...] = ()
+    versions: Versions = ALL_VERSIONS
 
     @property
     def name(self) -> str:
         """The saga's name."""
         return self.contract.name
+
+    @property
+    def title(self) -> str:
+        """The saga's name, with the versions that this graph is of where others differ."""
+        return self.name if self.versions == ALL_VERSIONS else f"{self.name}, {self.versions}"
 
     @cached_property
     def outcome(self) -> dict[str, tuple[str, str]]:

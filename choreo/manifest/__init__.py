@@ -18,8 +18,8 @@ from choreo.manifest.manifest import (
     SchemaEntry,
     Suppression,
 )
-from choreo.manifest.reading import read_manifest, saga_from
-from choreo.manifest.writing import digest_of, is_current, write_manifest
+from choreo.manifest.reading import read_manifest, saga_from, versions_from
+from choreo.manifest.writing import bounds_of, digest_of, is_current, write_manifest
 
 __all__ = [
     "MAX_BYTES",
@@ -34,10 +34,12 @@ __all__ = [
     "SagaEntry",
     "SchemaEntry",
     "Suppression",
+    "bounds_of",
     "digest_of",
     "is_current",
     "manifest_of",
     "read_manifest",
     "saga_from",
+    "versions_from",
     "write_manifest",
 ]

@@ -5,6 +5,7 @@ from choreo.participant.context import NOTHING_SHARED, Context, NoDatabase
 from choreo.participant.external import External
 from choreo.participant.handler import Handler, Parameter
 from choreo.participant.participant import Participant
+from choreo.participant.roles import Roles, version_of
 from choreo.participant.triggers import all_of
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "NoDatabase",
     "Parameter",
     "Participant",
+    "Roles",
     "Status",
     "Transaction",
     "Wait",
     "all_of",
+    "version_of",
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from choreo.errors import ReplayError
-from choreo.participant import Context, Handler, Participant
+from choreo.participant import Context, Handler, Participant, Roles
 from choreo.ports import Codec, Store
-from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import Entry, SagaKey
 from choreo.worker.attempt import attempt
@@ -27,7 +26,7 @@ def observe(
     ``progress`` is called with the number of rows that were read. Raises `ReplayError` for an observer that
     fails, and then changes nothing.
     """
-    roles = participant.roles()
+    roles = participant.roles_by_version()
     observers = {
         name: each for each in participant.handlers if each.task == "observer" for name in each.names
     }
@@ -38,7 +37,7 @@ def observe(
         while rows := store.rows(after, _PAGE):
             for _, entry in rows:
                 handler = observers.get(entry.step)
-                if entry.input == "observed" and handler is not None and entry.saga_type in roles:
+                if entry.input == "observed" and handler is not None and entry.saga_type in roles.newest:
                     _observe(roles, store, codec, handler, entry)
                     done += 1
             after = rows[-1][0]
@@ -46,12 +45,12 @@ def observe(
     return done
 
 
-def _observe(roles: Mapping[str, Role], store: Store, codec: Codec, handler: Handler, entry: Entry) -> None:
+def _observe(roles: Roles, store: Store, codec: Codec, handler: Handler, entry: Entry) -> None:
     key = SagaKey(entry.saga_id, entry.saga_type)
     history = store.history(*key)
     before = history[: history.index(entry)]
     event = next(each for each in before if each.input == "event" and each.event_id == entry.causation_id)
-    saga = rebuild(roles[entry.saga_type], before)
+    saga = rebuild(roles.of_rows(entry.saga_type, history), before)
     binding = Binding(store, codec, key, saga, TriggerEvent.of_entry(event))
     named = (entry.saga_id, handler.step, handler.task)
     keyed_by_id = saga.keyed_by_id or store.is_keyed_by_id(*key)

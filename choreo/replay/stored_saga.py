@@ -47,11 +47,11 @@ def stored_sagas(participant: Participant, store: Store, saga_id: str) -> list[S
     Call it inside a turn of the store, so that a running worker changes nothing meanwhile. Raises
     `ReplayError` for a saga that the store doesn't know, or whose rows can't be folded.
     """
-    roles = participant.roles()
+    roles = participant.roles_by_version()
     of_type: dict[str, list[Entry]] = {}
     for entry in store.history(saga_id):
         of_type.setdefault(entry.saga_type, []).append(entry)
-    known = [name for name in of_type if name in roles]
+    known = [name for name in of_type if name in roles.newest]
     if not known:
         types = (
             f"; it is of type {', '.join(of_type)}, which {participant.name} has no part in"
@@ -59,7 +59,7 @@ def stored_sagas(participant: Participant, store: Store, saga_id: str) -> list[S
             else ""
         )
         raise ReplayError(f"{participant.name} knows no saga {saga_id}{types}", hint="see `choreo sagas`")
-    return [_replayed(roles[name], store, saga_id, of_type[name]) for name in known]
+    return [_replayed(roles.of_rows(name, of_type[name]), store, saga_id, of_type[name]) for name in known]
 
 
 def _replayed(role: Role, store: Store, saga_id: str, entries: Sequence[Entry]) -> StoredSaga:

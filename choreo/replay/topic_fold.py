@@ -8,7 +8,6 @@ What the protocol decides by itself, such as a refusal, it decides again, with t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 
 from choreo import cloudevents
 from choreo.envelope import Envelope, event_id
@@ -33,7 +32,6 @@ from choreo.protocol import (
     Observed,
     Publish,
     Queue,
-    Role,
     Unowned,
     fold_into,
 )
@@ -60,12 +58,11 @@ class TopicFold:
 
     def __init__(self, participant: Participant, store: Store, own_events: OwnEvents) -> None:
         self.counts: Counter[str] = Counter()
-        self._roles: Mapping[str, Role] = participant.roles()
         self._types = {saga.topic: saga.name for saga in participant.sagas}
         self._name = participant.name
         self._store = store
         self._own_events = own_events
-        self._sagas = Instances(store, _SAGAS_IN_MEMORY)
+        self._sagas = Instances(store, participant.roles_by_version(), _SAGAS_IN_MEMORY)
 
     def collect(self, record: Record) -> None:
         """Collect an event if it is the participant's own, in the first pass over the topic."""
@@ -81,7 +78,7 @@ class TopicFold:
             self._store.add_dead_letter(unreadable_record(record, reason, "rebuilt", record.timestamp))
             self.counts["unreadable records"] += 1
             return
-        role = self._roles[envelope.saga_type]
+        role = self._sagas.role(envelope.saga_type, envelope.saga_id, envelope.saga_version)
         item = Item(role, record.topic, envelope.saga_id, TriggerEvent.of_record(envelope, record))
         self._key(item)
         own = self._own_events.get(*item.saga_key, envelope.id)

@@ -66,7 +66,7 @@ class WhatIf:
         self.changes: list[Changed] = []
         self.nondeterministic: dict[str, dict[str, None]] = {}
         self.counts: Counter[str] = Counter()
-        self._roles = participant.roles()
+        self._roles = participant.roles_by_version()
         self._codec = codec
         self._record = record
         self._rerun = Rerun(Handlers(participant), codec, record, scratch, has_base)
@@ -75,12 +75,12 @@ class WhatIf:
 
     def take(self, entry: Entry, following: Entry | None, *, in_base: bool = False) -> None:
         """Take one row, and the row after it; if the base holds the effects of the row, it is only folded."""
-        role = self._roles.get(entry.saga_type)
-        if role is None:
+        if entry.saga_type not in self._roles.newest:
             return
         key = (entry.saga_id, entry.saga_type)
         saga = self._sagas.get(key)
         if saga is None:
+            role = self._roles.of_rows(entry.saga_type, self._record.history(*key))
             saga = self._sagas[key] = _Saga(role, self._is_keyed_by_id(role, *key))
         if not in_base and _is_result(entry):
             self._again(saga, entry, following)

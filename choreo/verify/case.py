@@ -139,5 +139,7 @@ class Case:
 
 
 def _rollout(older: Choreography, graph: SagaGraph) -> Rollout | None:
-    """Return the rollout of a saga, None where no saga of its type can be in flight."""
-    return next((Rollout(each, graph) for each in older.sagas if each.name == graph.name), None)
+    """Return the rollout of a saga, None where no saga of its type and of these versions can be in flight."""
+    version = graph.versions.since
+    found = (each for each in older.graphs if each.name == graph.name and each.versions.includes(version))
+    return next((Rollout(each, graph) for each in found if version <= each.contract.version), None)

@@ -65,6 +65,7 @@ class Scope(NamedTuple):
     ``delays`` is how many steps were held up in one run, at most, where it was not any number.
     ``unsearched`` are the sagas of which not every order of events was looked at, as an error comes first;
     of those that are ``unexplored``, too, nothing was run. ``release`` is how much of a release was examined.
+    ``versions`` counts the versions that differ.
     """
 
     participants: int
@@ -80,28 +81,35 @@ class Scope(NamedTuple):
     unsearched: tuple[str, ...] = ()
     unexplored: tuple[str, ...] = ()
     release: OfRelease | None = None
+    versions: int = 0
 
     def __str__(self) -> str:
         looked = (
-            f"{_count(self.participants, 'participant')}, {_count(self.sagas, 'saga')}: "
+            f"{_count(self.participants, 'participant')}, {_count(self.sagas, 'saga')}{self._versions()}: "
             f"{_count(self.scenarios, 'scenario')}, {_count(self.states, 'state')}, {self.seconds:.2f} s"
         )
         release = f"; {self.release}" if self.release else ""
         return f"{looked}; {self._completeness()}{release}"
 
+    def _versions(self) -> str:
+        return f" in {_count(self.versions, 'version')}" if self.versions > self.sagas else ""
+
     def _completeness(self) -> str:
         if self.unfinished:
             return f"inconclusive: {', '.join(map(str, self.unfinished))}"
-        if len(self.unexplored) == self.sagas > 0:
+        if len(self.unexplored) == self._all() > 0:
             return "not searched: the errors come first"
         return f"{self._troubles()}{self._left_out()}"
+
+    def _all(self) -> int:
+        return max(self.sagas, self.versions)
 
     def _left_out(self) -> str:
         """Return what was not searched, of which nothing is claimed."""
         if self.unexplored:
             return f"; not searched, as errors come first: {', '.join(self.unexplored)}"
         if self.unsearched:
-            which = "" if len(self.unsearched) == self.sagas else f" of {', '.join(self.unsearched)}"
+            which = "" if len(self.unsearched) == self._all() else f" of {', '.join(self.unsearched)}"
             return f"; other orders of events{which} not searched: the errors come first"
         return ""
 
@@ -117,23 +125,24 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float, unread: str 
     """Return the scope in which these sagas were examined."""
     return Scope(
         len(cases[0].choreography.manifests) if cases else 0,
-        len(cases),
+        len({case.graph.name for case in cases}),
         sum(len(case.runs) for case in cases if "runs" in vars(case)),
         sum(case.meter.states for case in cases),
         seconds,
         budget.troubles,
         any(case.graph.contract.aborts for case in cases),
         tuple(
-            Unfinished(case.graph.name, meter.exhausted, meter.stopped_in)
+            Unfinished(case.graph.title, meter.exhausted, meter.stopped_in)
             for case in cases
             for meter in (case.meter, case.meter_of_release)
             if meter.exhausted
         ),
         max(map(_choices, cases), key=tuple(_CHOICES).index, default="all"),
         min((each for each in _delays(cases) if each is not None), default=None),
-        tuple(case.graph.name for case in cases if not case.is_searched),
-        tuple(case.graph.name for case in cases if not case.is_searched and "runs" not in vars(case)),
+        tuple(case.graph.title for case in cases if not case.is_searched),
+        tuple(case.graph.title for case in cases if not case.is_searched and "runs" not in vars(case)),
         OfRelease(reason=unread) if unread else _of_release(cases),
+        len(cases),
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from choreo.events import short_name
-from choreo.graph import Choreography, Lock
+from choreo.graph import Choreography, Lock, SagaGraph
+from choreo.saga import Versions, spans
 from choreo.verify.analysis.misplaced import misplaced
 from choreo.verify.analysis.schemas import Compare, same
 from choreo.verify.case import Case
@@ -16,7 +18,7 @@ from choreo.verify.engine.budget import DEFAULT, Budget, Clock, ExhaustedError, 
 from choreo.verify.engine.run import RunLine
 from choreo.verify.engine.run_file import run_file_of
 from choreo.verify.engine.violations import Violation
-from choreo.verify.finding import Finding, at
+from choreo.verify.finding import Finding, at, enumerated
 from choreo.verify.policy import Levels, Policy
 from choreo.verify.properties import Property
 from choreo.verify.release import OF_RELEASES, across_release
@@ -83,16 +85,50 @@ def verify(
     """
     choreography, moved = misplaced(choreography)
     begin = clock()
-    cases = [Case(choreography, graph, compare, lock, budget, clock, older) for graph in choreography.sagas]
+    graphs = [part for graph in choreography.graphs for part in _parts(graph, older)]
+    cases = [Case(choreography, graph, compare, lock, budget, clock, older) for graph in graphs]
     policy = Policy(choreography.manifests, levels or {})
     findings = list(policy.reported(in_wrong_saga(each) for each in moved))
+    found: dict[str, list[tuple[SagaGraph, list[Finding]]]] = {}
     for case in sorted(cases, key=lambda each: len(each.graph.handlers)):  # a large one stops no other
-        findings += _findings(case, policy)
-    applied = {case.graph.name: _applied(case) - policy.off for case in cases}
+        found.setdefault(case.graph.name, []).append((case.graph, _findings(case, policy)))
+    findings += chain.from_iterable(map(_by_version, found.values()))
+    applied: dict[str, frozenset[str]] = {}
+    for case in cases:
+        of_case = _applied(case) - policy.off
+        applied[case.graph.name] = applied.get(case.graph.name, of_case) & of_case
     findings += policy.on_suppressions(_IDS.intersection(*applied.values()))
     findings.sort(key=lambda each: (each.level != "error", each.saga, each.place, each.rule, each.message))
     scope = scope_of(cases, budget, clock() - begin, unread)
     return Verdict(tuple(findings), scope, choreography, applied)
+
+
+def _parts(graph: SagaGraph, older: Choreography | None) -> list[SagaGraph]:
+    """Return a graph once for all of its versions that were alike in the older choreography, too."""
+    before = [each.versions.since for each in (older.graphs if older else ()) if each.name == graph.name]
+    cuts = (Versions(since) for since in (graph.versions.since, *before) if graph.versions.includes(since))
+    newest = graph.versions.until or max(graph.contract.version, graph.versions.since)
+    found = [graph.versions.both(span) for span in spans(newest, cuts)]
+    return [replace(graph, versions=versions) for versions in found if versions]
+
+
+def _by_version(of_saga: list[tuple[SagaGraph, list[Finding]]]) -> Iterator[Finding]:
+    """Yield the findings on a saga, each once, with the versions that it is of where it is not of all."""
+    if len(of_saga) == 1:
+        yield from of_saga[0][1]
+        return
+    versions: dict[tuple[Any, ...], set[Versions]] = {}
+    first: dict[tuple[Any, ...], Finding] = {}
+    for graph, findings in sorted(of_saga, key=lambda each: -each[0].versions.since):
+        for finding in findings:
+            key = (finding.rule, finding.message, finding.where, finding.steps)
+            versions.setdefault(key, set()).add(graph.versions)
+            first.setdefault(key, finding)
+    for key, finding in first.items():
+        if len(versions[key]) < len(of_saga):
+            which = enumerated(map(str, sorted(versions[key])))
+            finding = finding._replace(message=f"{finding.message} (in {which} of the saga)")
+        yield finding
 
 
 def _applied(case: Case) -> frozenset[str]:

@@ -51,10 +51,7 @@ FollowUp = tuple[Item, Queue | Bury]
 
 
 class Decisions:
-    """Folds inputs, and writes what follows from them to the store: saga log, outbox and schedule.
-
-    It owns the sagas that are in memory.
-    """
+    """Folds inputs, and writes what follows from them to the store: saga log, outbox and schedule."""
 
     def __init__(
         self,
@@ -65,10 +62,10 @@ class Decisions:
         handlers: Handlers,
         schedule: Schedule,
         partitions: Partitions,
-        sagas_in_memory: int,
+        instances: Instances,
         redact: bool = False,
     ) -> None:
-        self.instances = Instances(store, sagas_in_memory)
+        self.instances = instances
         self._name = participant.name
         self._exports = participant.exports
         self._store = store
@@ -191,7 +188,7 @@ class Decisions:
             self._clock.now(),
             item.saga_id,
             item.role.contract.saga,
-            cause.saga_version,
+            rows.after.version or cause.saga_version,
             step,
             outcome,  # type: ignore[arg-type]
             action.kind if action else "compensatable",

@@ -61,6 +61,11 @@ class Handlers:
         """Whether this release of the service has a handler, or the step, for a scheduled task."""
         return name in self._names and (task != "compensation" or (saga_type, task, name) in self._of_step)
 
+    def is_of(self, name: str, version: int) -> bool:
+        """Whether the handler or the step of that name is of a version of its saga; 0: not known yet."""
+        handler = self._named.get(name)
+        return handler is None or version == 0 or handler.versions.includes(version)
+
     def named(self, name: str) -> Handler:
         """Return a handler, such as an observer or a deadline, by its own name or a former one."""
         return self._named[name]

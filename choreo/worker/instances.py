@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from choreo.participant import Roles
 from choreo.ports import Store
 from choreo.protocol import Instance, Role
 from choreo.protocol.recorded_inputs import rebuild
@@ -34,15 +35,15 @@ def item_about(store: Store, item: Item, event_type: str) -> Item:
     return item if entry is None else item._replace(trigger=TriggerEvent.of_entry(entry))
 
 
-def stored_instance(store: Store, role: Role, saga_id: str) -> Instance:
+def stored_instance(store: Store, roles: Roles, saga_type: str, saga_id: str) -> Instance:
     """Return a saga as its rows fold to, empty for an unknown one.
 
     What is queued is what the schedule holds: unschedule a row only after its saga was looked up.
     """
-    saga_type = role.contract.saga
     entries = store.history(saga_id, saga_type)
     if not entries:
         return Instance()
+    role = roles.of_rows(saga_type, entries)
     saga = rebuild(role, entries, pending_of(store, role, entries))
     if not saga.keyed_by_id:
         saga.keyed_by_id = store.is_keyed_by_id(saga_id, saga_type)
@@ -50,19 +51,27 @@ def stored_instance(store: Store, role: Role, saga_id: str) -> Instance:
 
 
 class Instances:
-    """The sagas that were used last, ``limit`` at most, by saga type and id."""
+    """The sagas that were used last, ``limit`` at most, by saga type and id; and the role in each of them."""
 
-    def __init__(self, store: Store, limit: int) -> None:
+    def __init__(self, store: Store, roles: Roles, limit: int) -> None:
         self._store = store
+        self._roles = roles
         self._limit = limit
         self._known: OrderedDict[tuple[str, str], Instance] = OrderedDict()
+
+    def role(self, saga_type: str, saga_id: str, version: int) -> Role:
+        """Return the role in a saga: of the version that it was started with, of ``version`` before that."""
+        if not self._roles.differs(saga_type):
+            return self._roles.newest[saga_type]
+        saga = self.get(self._roles.newest[saga_type], saga_id)
+        return self._roles.of(saga_type, saga.version if saga.started else version)
 
     def get(self, role: Role, saga_id: str) -> Instance:
         """Return the current state of a saga, empty for an unknown one."""
         key = (role.contract.saga, saga_id)
         saga = self._known.get(key)
         if saga is None:
-            saga = self._known[key] = stored_instance(self._store, role, saga_id)
+            saga = self._known[key] = stored_instance(self._store, self._roles, *key)
             if len(self._known) > self._limit:
                 self._known.popitem(last=False)
         else:

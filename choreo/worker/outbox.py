@@ -11,8 +11,8 @@ from choreo.cloudevents import MAX_SAGA_ID, headers_of
 from choreo.envelope import Envelope, event_id
 from choreo.errors import wrong_argument
 from choreo.events import event_name
-from choreo.outcome import SUCCEEDED
-from choreo.participant import Participant
+from choreo.outcome import START, SUCCEEDED
+from choreo.participant import Participant, version_of
 from choreo.ports import Clock, Codec, Publication, Store
 from choreo.records import Unpublished
 from choreo.saga import Saga
@@ -75,7 +75,7 @@ class Publisher:
             now,
             saga_id,
             saga.name,
-            saga.version,
+            saga.version if step == START else version_of(history) or saga.version,
             step,
             SUCCEEDED,
             kind,

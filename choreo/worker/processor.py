@@ -44,7 +44,7 @@ from choreo.worker.decisions import NO_EVENT, Decisions, FollowUp
 from choreo.worker.failure import detail_of
 from choreo.worker.handlers import Handlers
 from choreo.worker.imports import IMPORT, Imports
-from choreo.worker.instances import item_about, remembered_item
+from choreo.worker.instances import Instances, item_about, remembered_item
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
@@ -81,7 +81,8 @@ class Processor:
         self._clocks = clocks
         self._schema_retry = schema_retry
         self._is_traced = telemetry.is_on()
-        self._roles = participant.roles()
+        self._roles = participant.roles_by_version()
+        self.instances = Instances(store, self._roles, sagas_in_memory)
         self._saga_of = {saga.topic: saga.name for saga in participant.sagas}
         self._topic_of = {saga.name: saga.topic for saga in participant.sagas}
         self._handlers = Handlers(participant)
@@ -95,10 +96,9 @@ class Processor:
             self._handlers,
             self._schedule,
             partitions,
-            sagas_in_memory,
+            self.instances,
             redact,
         )
-        self.instances = self._decisions.instances
         self._dead_letters = DeadLetters(store, clock, self._decisions)
         self._unpublishable = Unpublishable(store, clock, self._dead_letters, self._saga_of)
 
@@ -119,7 +119,8 @@ class Processor:
         trigger = TriggerEvent.of_record(envelope, record)
         if not 0 <= trigger.time <= LATEST:
             trigger = trigger._replace(time=record_time(trigger.time, self._clock.now()))
-        item = Item(self._roles[envelope.saga_type], record.topic, envelope.saga_id, trigger)
+        role = self.instances.role(envelope.saga_type, envelope.saga_id, envelope.saga_version)
+        item = Item(role, record.topic, envelope.saga_id, trigger)
         self._complete(self._decisions.apply(item, envelope))
 
     def is_import(self, record: Record) -> bool:
@@ -140,10 +141,15 @@ class Processor:
         if row.task in (REQUEUE, DISCARD):
             self._settle(row)
             return None
-        if row.saga_type not in self._roles or not self._handlers.knows(row.saga_type, row.task, row.name):
+        if row.saga_type not in self._roles.newest or not self._handlers.knows(
+            row.saga_type, row.task, row.name
+        ):
             self._dead_letters.bury_unknown(row)
             return None
         item = self._item(row)
+        if self._is_of_other_versions(item, row.name):
+            self._dead_letters.bury_unknown(row)
+            return None
         if row.deaths >= MAX_DEATHS:
             self._complete(self._bury_deadly(item, row))
             return None
@@ -155,7 +161,7 @@ class Processor:
     def take_up_versions(self) -> None:
         """Requeue the dead letters of sagas of a version that this release of the service knows."""
         for letter in self._store.open_letters(UNKNOWN_VERSION):
-            role = self._roles.get(letter.saga_type)
+            role = self._roles.newest.get(letter.saga_type)
             known = role.contract.version if role else 0
             if role and self.instances.get(role, letter.saga_id).version <= known:
                 comment = f"version {known} is known now"
@@ -183,7 +189,7 @@ class Processor:
         """Write that a row is under way, so that an end of the process in it is counted."""
         if (
             self._handlers.is_partial_inside(row.saga_type, row.task, row.name)
-            and row.saga_type in self._roles
+            and row.saga_type in self._roles.newest
         ):
             item = self._item(row)
             begin = Begin(row.name, self._partitions.is_joining(item.trigger))
@@ -426,7 +432,7 @@ class Processor:
 
     def _take_off(self, row: Scheduled) -> None:
         """Take a row off the schedule, which until then says what its saga is about to do."""
-        role = self._roles.get(row.saga_type)
+        role = self._roles.newest.get(row.saga_type)
         if role is not None:
             self.instances.get(role, row.saga_id)
         self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
@@ -443,13 +449,14 @@ class Processor:
         if letter.task in (IMPORT, PUBLICATION):
             self._settle_record(letter, row.task)
             return
-        if letter.saga_type not in self._roles or not self._handlers.knows(
+        known = letter.saga_type in self._roles.newest and self._handlers.knows(
             letter.saga_type, letter.task, letter.name
-        ):
+        )
+        item = self._item(letter) if known else None
+        if item is None or self._is_of_other_versions(item, letter.name):
             if row.task == REQUEUE or letter.task in ("action", "compensation"):
                 self._dead_letters.reopen(letter, UNKNOWN_HANDLER, f"the service has no {letter.name}")
             return
-        item = self._item(letter)
         # The saga's state may have changed: whether a handler still runs is decided when it is due.
         for about, decision in self._settled(item, letter, row.task):
             if isinstance(decision, Queue):
@@ -473,8 +480,17 @@ class Processor:
         self._schedule.put(item, letter.task, letter.name, self._clock.now(), letter.attempt)
         return []
 
+    def _is_of_other_versions(self, item: Item, name: str) -> bool:
+        """Whether a handler is not of the version of an item's saga, as where a release has narrowed it."""
+        if not self._roles.differs(item.saga_type):
+            return False
+        return not self._handlers.is_of(name, self.instances.get(item.role, item.saga_id).version)
+
     def _item(self, what: Scheduled | DeadLetter) -> Item:
-        return remembered_item(self._store, self._roles[what.saga_type], self._topic_of[what.saga_type], what)
+        newest, topic = self._roles.newest[what.saga_type], self._topic_of[what.saga_type]
+        item = remembered_item(self._store, newest, topic, what)
+        version = item.trigger.envelope.saga_version
+        return item._replace(role=self.instances.role(what.saga_type, what.saga_id, version))
 
 
 def _context(
