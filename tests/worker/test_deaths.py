@@ -24,7 +24,6 @@ EVERY = [
     for way in ("exit", "kill", "segfault")
 ]
 CASES = [
-    ("inside", "action", "exit"),
     ("async", "compensation", "kill"),
     ("inside", "observer", "exit"),
     ("blocking", "decoding", "segfault"),

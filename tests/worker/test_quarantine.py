@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from itertools import product
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_forged_outcome_harms_no_other_saga_and_no_later_start(
 
 
 @pytest.mark.parametrize("how", ["requeued", "discarded"])
-@pytest.mark.parametrize(("name", "event", "path"), CASES)
+@pytest.mark.parametrize(("name", "event", "path"), CASES if os.environ.get("CHOREO_FUZZ") else CASES[::3])
 def test_an_operator_says_whether_it_counts(rig: Rigs, name: str, event: object, path: int, how: str) -> None:
     """Requeued, it is the participant's own, and what it calls for is done; discarded, nothing is done."""
     shop = rig(PARTICIPANTS[name]())

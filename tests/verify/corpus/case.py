@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -87,6 +87,7 @@ class CorpusCase:
         }
 
 
+@cache
 def cases(folder: str) -> list[CorpusCase]:
-    """Return the cases of ``bad`` or ``good``."""
+    """Return the cases of ``bad`` or ``good``; each is verified once for all tests of a process."""
     return [CorpusCase(file) for file in sorted((FOLDER / folder).glob("*.py")) if file.stem != "__init__"]
