@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from choreo.outcome import COMPENSATED, FAILED, SUCCEEDED, TIMED_OUT
-from choreo.protocol import steps
+from choreo.protocol import events, steps
 from choreo.protocol.decisions import Answer, Bury, Decision, Expire, Publish, Queue, Run
 from choreo.protocol.inputs import (
     Begin,
@@ -134,7 +134,10 @@ def buried(role: Role, saga: Instance, command: Buried, out: list[Decision]) -> 
 
 
 def requeued(role: Role, saga: Instance, command: Requeued, out: list[Decision]) -> None:
-    """Queue a dead letter again; `begin` decides whether it may still run."""
+    """Queue a dead letter again; `begin` decides whether it may still run.
+
+    What a release declares anew is taken up in the same way: as if it had been declared all along.
+    """
     if command.event_id in saga.unowned:
         steps.adopt(role, saga, command.event_id, out)
     elif command.name in role.action:
@@ -142,6 +145,8 @@ def requeued(role: Role, saga: Instance, command: Requeued, out: list[Decision])
     elif command.name in role.deadline:
         if saga.deadlines.get(command.name) == "armed":
             out.append(Queue("deadline", command.name))
+        else:
+            events.arm(saga, role.deadline[command.name], out)
     else:
         waiting = saga.observers.get(command.name, ())
         saga.observers[command.name] = (*waiting, command.event_id)
@@ -151,6 +156,8 @@ def requeued(role: Role, saga: Instance, command: Requeued, out: list[Decision])
 
 def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision]) -> None:
     progress = saga.step(action.step)
+    if progress.activity == "idle":
+        steps.catch_up(role, saga, action, out)
     if progress.activity != "dead":
         return
     if progress.state in _ENDED:

@@ -46,7 +46,7 @@ from choreo.protocol.decisions import (
     Unowned,
 )
 from choreo.protocol.instance import Instance, Progress, UnownedOutcome
-from choreo.protocol.role import Action, Contract, Role
+from choreo.protocol.role import Action, Contract, Deadline, Role
 
 _HINT = (
     "this store never produced it. Requeue it if this participant did publish it, as where the database was "
@@ -211,11 +211,16 @@ def _queue_observers(role: Role, saga: Instance, event: Envelope, out: list[Deci
 
 def _arm(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
     for deadline in role.armed_by.get(event.type, ()):
-        if deadline.name in saga.deadlines or saga.end or saga.failing:
-            continue
-        if deadline.of not in saga.outcomes and deadline.after.satisfied(saga.types):
-            saga.deadlines[deadline.name] = "armed"
-            out.append(Arm(deadline.name))
+        arm(saga, deadline, out)
+
+
+def arm(saga: Instance, deadline: Deadline, out: list[Decision]) -> None:
+    """Arm a deadline once, if its step may still be late."""
+    if deadline.name in saga.deadlines or saga.end or saga.failing:
+        return
+    if deadline.of not in saga.outcomes and deadline.after.satisfied(saga.types):
+        saga.deadlines[deadline.name] = "armed"
+        out.append(Arm(deadline.name))
 
 
 def _disarm(role: Role, saga: Instance, event: Envelope, first_failure: bool, out: list[Decision]) -> None:

@@ -117,6 +117,8 @@ def fold_row(role: Role, saga: Instance, entry: Entry) -> list[Decision]:
     if saga.end == "failed" and entry.note == "void":
         pass_over(saga, envelope_of(entry))
         return [Ignored("void")]
+    if entry.input in ("observed", "buried") and entry.step in saga.observers:
+        _let_be_next(saga, entry.step, entry.causation_id)
     decisions = fold_into(role, saga, input_of(entry))
     if saga.end == "failed" and entry.saga_state == "failed":
         saga.rest()
@@ -181,8 +183,6 @@ def _fold_fact(role: Role, saga: Instance, entry: Entry) -> None:
         _let_be_under_way(saga, entry)
     elif entry.input in ("due", "buried") and name in role.deadline:
         saga.deadlines[name] = "armed"
-    elif entry.input in ("observed", "buried") and name not in role.action:
-        _let_be_next(saga, name, entry.causation_id)
     fold_row(role, saga, entry)
 
 

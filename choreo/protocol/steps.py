@@ -79,7 +79,7 @@ def refuse_waiting(role: Role, saga: Instance, out: list[Decision]) -> None:
     """Refuse, at the abort or the end, half-filled joins and steps queued or backing off (R4, R8)."""
     for name, progress in list(saga.steps.items()):
         waits = progress.activity in ("queued", "waiting") and progress.state != "compensating"
-        if waits and role.action[name].can_fail:
+        if waits and name in role.action and role.action[name].can_fail:
             out.append(Drop("action", name))
             give_up(saga, role.action[name], out)
     for action in role.joins:
@@ -178,6 +178,14 @@ def _catch_up(role: Role, saga: Instance, out: list[Decision]) -> None:
             timed_out(saga, action, out)
         else:
             compensate_if_called(saga, action, out)
+        if action.trigger.touched(saga.types):
+            trigger(role, saga, action, out)
+
+
+def catch_up(role: Role, saga: Instance, action: Action, out: list[Decision]) -> None:
+    """Compensate, queue or refuse an idle step as all events so far call for, by new declarations."""
+    if not saga.unowned:
+        compensate_if_called(saga, action, out)
         if action.trigger.touched(saga.types):
             trigger(role, saga, action, out)
 

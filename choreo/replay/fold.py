@@ -37,8 +37,9 @@ class Replay:
     ``events`` are the rows of the events that were read from the topic, by their ids; ``unconfirmed`` those
     of the events that were published here and have not been read back from the topic. ``causes`` maps the
     task and name of work to the id of the event that last called for it; ``due_answers`` maps steps whose
-    answer was decided and not published to the id of the event that called for it. ``keyed_by_id`` is as
-    in `Instance`, from what the store records.
+    answer was decided and not published to the id of the event that called for it. ``role`` is that of
+    today, with which rows are folded that `fold` is given no other one for. ``keyed_by_id`` is as in
+    `Instance`, from what the store records.
 
     >>> from choreo.protocol import Action, Contract, Role, Trigger
     >>> contract = Contract("trip", "Asked", "Done", "Failed")
@@ -65,16 +66,21 @@ class Replay:
         self.causes: dict[tuple[str, str], str] = {}
         self.due_answers: dict[str, str] = {}
         self.rows = 0
+        self._then = role
         self._moves: list[Moved] = []
         self._to_publish: dict[str, Publish | Answer] = {}
         self._cause = ""
         self._saga_id = ""
         self._logged: set[str] = set()
 
-    def fold(self, entry: Entry) -> None:
-        """Fold one row. Raises `ReplayError` for a row that no fold could have written."""
+    def fold(self, entry: Entry, then: Role | None = None) -> None:
+        """Fold one row by the role ``then``, which was in force when it was written (R9).
+
+        Raises `ReplayError` for a row that no fold could have written.
+        """
         if entry.input or entry.kind in _EMITTED_ALONE:
             self._end_input()
+            self._then = then or self.role
         self.rows += 1
         self._logged.add(entry.step)
         self._saga_id = entry.saga_id
@@ -84,7 +90,7 @@ class Replay:
             self._consequence(entry)
         elif entry.input == "event":
             self._event(entry)
-        elif entry.input in ("begin", "ended") and entry.step not in self.role.action:
+        elif entry.input in ("begin", "ended") and entry.step not in self._then.action:
             self._differ(entry.step, "step", "in the log", "not declared")
         else:
             self._local(entry)
@@ -92,6 +98,7 @@ class Replay:
     def close(self) -> Sequence[Difference]:
         """Return all differences, after the last row of the saga."""
         self._end_input()
+        self._then = self.role
         self.differences = [
             each._replace(what="step", recorded="not in the log")
             if each.is_missing and each.step not in self._logged
@@ -116,7 +123,7 @@ class Replay:
             self._differ(step, "row", "an event", "one that came before")
             return
         is_void = first is Ignored
-        new = old if is_void or step in self.role.action else saga.state_of(step)
+        new = old if is_void or step in self._then.action else saga.state_of(step)
         if (entry.note == "void") is not is_void:
             self._differ(step, "note", entry.note or "empty", "void" if is_void else "empty")
         self._compare(entry, old, new)
@@ -158,7 +165,7 @@ class Replay:
 
     def _fold(self, entry: Entry) -> list[Decision]:
         try:
-            return fold_row(self.role, self.saga, entry)
+            return fold_row(self._then, self.saga, entry)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ReplayError(
                 f"row {self.rows} of saga {entry.saga_id} can't be folded: {entry.input} of {entry.step}",
@@ -177,8 +184,8 @@ class Replay:
                 self.causes["deadline", decision.deadline] = self._cause  # type: ignore[union-attr]
             elif kind is Publish or kind is Answer:
                 self._expect(decision)  # type: ignore[arg-type]
-            elif kind is Expire and decision.deadline in self.role.deadline:  # type: ignore[union-attr]
-                deadline = self.role.deadline[decision.deadline]  # type: ignore[union-attr]
+            elif kind is Expire and decision.deadline in self._then.deadline:  # type: ignore[union-attr]
+                deadline = self._then.deadline[decision.deadline]  # type: ignore[union-attr]
                 self._expect(Publish(deadline.of, TIMED_OUT, deadline.answer))
 
     def _expect(self, what: Publish | Answer) -> None:
@@ -195,11 +202,11 @@ class Replay:
 
     def _is_late_answer(self, entry: Entry) -> bool:
         """Whether a row publishes an answer that was decided while the participant caught up (R4)."""
-        if entry.step not in self.due_answers:
+        if entry.step not in self.due_answers or entry.step not in self._then.action:
             return False
         del self.due_answers[entry.step]
         answers: list[Decision] = []
-        steps.answer(self.saga, self.role.action[entry.step], answers, "")
+        steps.answer(self.saga, self._then.action[entry.step], answers, "")
         return any(isinstance(each, Answer) and self._id_of(each) == entry.event_id for each in answers)
 
     def _end_input(self) -> None:

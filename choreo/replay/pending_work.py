@@ -39,7 +39,19 @@ class StoredRows(NamedTuple):
 
 
 def work_of(replay: Replay) -> Iterator[Work]:
-    """Yield all work that a saga asks of its participant."""
+    """Yield all work that a saga asks of its participant, as far as that still declares it."""
+    role = replay.role
+    yield from (work for work in _of_steps(replay) if work.name in role.action)
+    observers = {observer.name for observer in role.observers}
+    for name, waiting in replay.saga.observers.items():
+        if name in observers:
+            yield Work("observer", name, waiting[0])
+    for name, state in replay.saga.deadlines.items():
+        if state == "armed" and name in role.deadline:
+            yield Work("deadline", name, replay.causes.get(("deadline", name), ""))
+
+
+def _of_steps(replay: Replay) -> Iterator[Work]:
     saga = replay.saga
     for step, progress in saga.steps.items():
         task = progress.task
@@ -48,11 +60,6 @@ def work_of(replay: Replay) -> Iterator[Work]:
         if (is_dead or progress.activity != "idle") and not withheld:
             event_id = replay.causes.get((task, step), "")
             yield Work(task, step, event_id, is_dead, progress.activity == "running")
-    for name, waiting in saga.observers.items():
-        yield Work("observer", name, waiting[0])
-    for name, state in saga.deadlines.items():
-        if state == "armed":
-            yield Work("deadline", name, replay.causes.get(("deadline", name), ""))
     for step, event_id in replay.due_answers.items():
         if not saga.is_at_rest and saga.step(step).activity != "dead":
             yield Work("answer", step, event_id)

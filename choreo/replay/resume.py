@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from choreo.participant import Participant
 from choreo.ports import Store
 from choreo.protocol.recorded_inputs import envelope_of
 from choreo.records import DeadLetter, Entry
+from choreo.replay.newly_declared import Missed, missed, missing_bodies, take_up
 from choreo.replay.pending_work import Work, lost_work
 from choreo.replay.stored_saga import StoredSaga, stored_sagas
 from choreo.worker.dead_letters import dead_letter, settle_in_turn, times_requeued
@@ -18,6 +19,11 @@ from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.outbox import outbox_rows
 from choreo.worker.schedule import Schedule, expires_at
+
+LIMIT = 5
+"""The most times that the work of one dead letter may be requeued."""
+
+_COMMENT = "resumed"
 
 
 class Restorer:
@@ -51,6 +57,10 @@ class Restorer:
         letter = dead_letter(self._item(work), work.task, work.name, reason, detail, self._now, 0)
         return letter._replace(id=self._store.add_dead_letter(letter))
 
+    def take_up(self, found: Missed, bodies: Mapping[str, bytes]) -> None:
+        """Have done what was newly declared after the events that call it."""
+        take_up(self._store, self._saga.role, self._topic, found, bodies, _COMMENT, self._now)
+
     def is_possible(self, work: Work) -> bool:
         """Whether the log holds the event that called for the work."""
         return work.event_id in self._saga.replay.events
@@ -65,19 +75,13 @@ class Restorer:
         return expires_at(self._handlers.named(work.name).within or timedelta(), item.trigger)
 
 
-LIMIT = 5
-"""The most times that the work of one dead letter may be requeued."""
-
-_COMMENT = "resumed"
-
-
 class Resumed(NamedTuple):
-    """What was put back; ``left`` has a sentence for each thing that could not be."""
+    """What was put back, or is done for the first time; ``left`` has a sentence for what could not be."""
 
     saga_type: str
     state: str
     published: list[Entry]
-    due: list[Work]
+    due: list[Work | Missed]
     requeued: list[DeadLetter]
     left: list[str]
 
@@ -94,6 +98,7 @@ def resume(
     now: int,
     *,
     topic: Container[str] = (),
+    bodies: Mapping[str, bytes] | None = None,
     limit: int = LIMIT,
     dry_run: bool = False,
 ) -> list[Resumed]:
@@ -101,7 +106,9 @@ def resume(
 
     Events that were published, and neither wait in the outbox nor were read back, are published again,
     unless ``topic`` holds their ids; work that had not finished is due again; dead letters are requeued,
-    each ``limit`` times at most. The worker does it in its next turn, or when it starts. Ids are the same
+    each ``limit`` times at most. A step, or a compensation, that was declared after the events that call it
+    is due, too; where the log did not keep their bodies, they are taken from ``bodies``, by the ids of the
+    topic's events. The worker does it in its next turn, or when it starts. Ids are the same
     as before, so doing this again, or where it was not needed, changes nothing (rule R2). ``now`` is in
     milliseconds since the epoch.
 
@@ -109,7 +116,7 @@ def resume(
     """
     with store.turn():
         return [
-            _Resuming(participant, store, saga, now, limit, dry_run).do(topic)
+            _Resuming(participant, store, saga, now, limit, dry_run).do(topic, bodies or {})
             for saga in stored_sagas(participant, store, saga_id)
         ]
 
@@ -128,12 +135,15 @@ class _Resuming:
         self._restorer = Restorer(participant, store, saga, now)
         self._left: list[str] = []
 
-    def do(self, topic: Container[str]) -> Resumed:
+    def do(self, topic: Container[str], bodies: Mapping[str, bytes]) -> Resumed:
         """Put back everything that is lost, and return it."""
         _refuse_broken(self._saga)
         replay = self._saga.replay
         published = [entry for entry in self._saga.unpublished(topic) if self._publish(entry)]
-        due = [work for work in lost_work(replay, self._saga.stored) if self._schedule(work)]
+        due: list[Work | Missed] = [
+            work for work in lost_work(replay, self._saga.stored) if self._schedule(work)
+        ]
+        due += self._take_up(bodies)
         letters = [letter for letter in self._saga.letters if letter.state == "open"]
         requeued = [letter for letter in letters if self._requeue(letter)]
         name = self._saga.role.contract.saga
@@ -158,6 +168,21 @@ class _Resuming:
         elif not self._dry_run:
             self._restorer.schedule(work)
         return True
+
+    def _take_up(self, bodies: Mapping[str, bytes]) -> Iterator[Missed]:
+        """Have done what was newly declared since, except for what would refuse what was aborted before."""
+        role = self._saga.role
+        for found in missed(self._store, role, self._saga.entries):
+            gone = missing_bodies(found, bodies)
+            if found.what == "refused":
+                apply = f"choreo releases apply {found.name} has it refused"
+                self._left.append(f"{found} is declared since the saga was aborted: {apply}")
+            elif found.what in ("run", "undo") and gone:
+                self._left.append(f"{found} is newly declared and can't be done: {gone} (see --topic)")
+            elif found.what in ("run", "undo"):
+                if not self._dry_run:
+                    self._restorer.take_up(found, bodies)
+                yield found
 
     def _requeue(self, letter: DeadLetter) -> bool:
         times = times_requeued(self._saga.letters, letter)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
+from choreo.chain import Row
 from choreo.errors import ReplayError
-from choreo.participant import Participant
+from choreo.participant import Participant, Roles, version_of
 from choreo.ports import Store
 from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import shows_keyed_by_id
 from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
+from choreo.release.in_force import InForce
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.pending_work import StoredRows, table_differences, unconfirmed
 from choreo.worker.pending import unsettled
@@ -41,16 +43,20 @@ class StoredSaga(NamedTuple):
         return [entry for entry in unconfirmed(self.replay, self.stored) if entry.event_id not in topic]
 
 
-def stored_sagas(participant: Participant, store: Store, saga_id: str) -> list[StoredSaga]:
+def stored_sagas(
+    participant: Participant, store: Store, saga_id: str, in_force: InForce | None = None
+) -> list[StoredSaga]:
     """Return the sagas with an id: one for each saga type that uses it.
 
-    Call it inside a turn of the store, so that a running worker changes nothing meanwhile. Raises
+    Each row is folded by the declarations that were in force when it was written; ``in_force`` are those of
+    the store. Call it inside a turn of the store, so that a running worker changes nothing meanwhile. Raises
     `ReplayError` for a saga that the store doesn't know, or whose rows can't be folded.
     """
     roles = participant.roles_by_version()
-    of_type: dict[str, list[Entry]] = {}
-    for entry in store.history(saga_id):
-        of_type.setdefault(entry.saga_type, []).append(entry)
+    in_force = in_force or InForce(store.releases())
+    of_type: dict[str, list[Row]] = {}
+    for row in store.saga_log.rows(saga_id):
+        of_type.setdefault(row.entry.saga_type, []).append(row)
     known = [name for name in of_type if name in roles.newest]
     if not known:
         types = (
@@ -59,15 +65,17 @@ def stored_sagas(participant: Participant, store: Store, saga_id: str) -> list[S
             else ""
         )
         raise ReplayError(f"{participant.name} knows no saga {saga_id}{types}", hint="see `choreo sagas`")
-    return [_replayed(roles.of_rows(name, of_type[name]), store, saga_id, of_type[name]) for name in known]
+    return [_replayed(roles, name, store, of_type[name], in_force) for name in known]
 
 
-def _replayed(role: Role, store: Store, saga_id: str, entries: Sequence[Entry]) -> StoredSaga:
-    name = role.contract.saga
+def _replayed(roles: Roles, name: str, store: Store, rows: Sequence[Row], in_force: InForce) -> StoredSaga:
+    entries = [row.entry for row in rows]
+    role, saga_id = roles.of_rows(name, entries), entries[0].saga_id
     keyed_by_id = shows_keyed_by_id(role, entries) or store.is_keyed_by_id(saga_id, name)
     replay = Replay(role, keyed_by_id=keyed_by_id)
-    for entry in entries:
-        replay.fold(entry)
+    role_at = in_force.roles(role, version_of(entries))
+    for row in rows:
+        replay.fold(row.entry, role_at(row.id))
     replay.close()
     letters = letters_of(store, saga_id, name)
     return StoredSaga(role, saga_id, entries, replay, stored_rows(store, saga_id, name, letters), letters)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.outcome import START, SUCCEEDED
-from choreo.participant import Participant
+from choreo.participant import Participant, version_of
 from choreo.ports import Codec, Store
 from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import WAITS_FOR_SCHEMA, shows_keyed_by_id
 from choreo.records import Entry
+from choreo.release.in_force import InForce, RoleAt
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.handler_result import HandlerResult, difference
 from choreo.replay.pending_work import table_differences, work_of
@@ -47,10 +48,13 @@ class Changed(NamedTuple):
 class WhatIf:
     """Runs handlers on the rows of a saga log, saga by saga or all in their order; collects differences.
 
-    ``changes`` are the differences. ``nondeterministic`` maps handlers that call the clock or random numbers
-    to the places where they do. ``counts`` are the numbers of runs that were compared, that were taken from
-    the record, and that need a base. ``scratch`` is as for `Rerun`; ``wanted`` are the sagas to report, None
-    for all.
+    Each row is folded by the declarations that were in force when it was written.
+
+    ``changes`` are the differences; ``older`` maps the sagas that an earlier release has had a part in to the
+    number of its rows: today's code is not compared with what called their handlers. ``nondeterministic``
+    maps handlers that call the clock or random numbers to the places where they do. ``counts`` are the
+    numbers of runs that were compared, that were taken from the record, and that need a base. ``scratch`` is
+    as for `Rerun`; ``wanted`` are the sagas to report, None for all.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class WhatIf:
         wanted: frozenset[str] | None = None,
     ) -> None:
         self.changes: list[Changed] = []
+        self.older: dict[str, int] = {}
         self.nondeterministic: dict[str, dict[str, None]] = {}
         self.counts: Counter[str] = Counter()
         self._roles = participant.roles_by_version()
@@ -72,25 +77,31 @@ class WhatIf:
         self._rerun = Rerun(Handlers(participant), codec, record, scratch, has_base)
         self._wanted = wanted
         self._sagas: dict[tuple[str, str], _Saga] = {}
+        self._in_force = InForce(record.releases())
 
-    def take(self, entry: Entry, following: Entry | None, *, in_base: bool = False) -> None:
-        """Take one row, and the row after it; if the base holds the effects of the row, it is only folded."""
+    def take(self, number: int, entry: Entry, following: Entry | None, *, in_base: bool = False) -> None:
+        """Take one row, its number, and the row after it; one whose effects the base holds is only folded."""
         if entry.saga_type not in self._roles.newest:
             return
         key = (entry.saga_id, entry.saga_type)
         saga = self._sagas.get(key)
         if saga is None:
-            role = self._roles.of_rows(entry.saga_type, self._record.history(*key))
-            saga = self._sagas[key] = _Saga(role, self._is_keyed_by_id(role, *key))
+            history = self._record.history(*key)
+            role = self._roles.of_rows(entry.saga_type, history)
+            role_at = self._in_force.roles(role, version_of(history))
+            saga = self._sagas[key] = _Saga(role, role_at, self._is_keyed_by_id(role, *key))
         if not in_base and _is_result(entry):
             self._again(saga, entry, following)
-        saga.take(entry)
+        is_older = self._in_force.is_older(number)
+        if is_older and self._is_wanted(entry.saga_id):
+            self.older[entry.saga_id] = self.older.get(entry.saga_id, 0) + 1
+        saga.take(number if is_older or saga.is_older else None, entry)
 
     def take_saga(self, saga_id: str) -> None:
         """Take all rows of the sagas with an id, without a base."""
-        rows = self._record.history(saga_id)
-        for entry, following in zip(rows, [*rows[1:], None], strict=True):
-            self.take(entry, following)
+        rows = self._record.saga_log.rows(saga_id)
+        for row, following in zip(rows, [*rows[1:], None], strict=True):
+            self.take(row.id, row.entry, following and following.entry)
         self.close()
 
     def take_all(self, in_base: int) -> Iterator[int]:
@@ -103,12 +114,12 @@ class WhatIf:
         while rows := self._record.rows(after, _PAGE):
             for row in rows:
                 if last is not None:
-                    self.take(last[1], row[1], in_base=last[0] <= in_base)
+                    self.take(*last, row[1], in_base=last[0] <= in_base)
                 last = row
             after = rows[-1][0]
             yield after
         if last is not None:
-            self.take(last[1], None, in_base=last[0] <= in_base)
+            self.take(*last, None, in_base=last[0] <= in_base)
         self.close()
 
     def close(self) -> None:
@@ -171,17 +182,20 @@ class WhatIf:
 class _Saga:
     """One saga as far as its rows were taken, with the failed attempts of what is under way."""
 
-    def __init__(self, role: Role, keyed_by_id: bool) -> None:
+    def __init__(self, role: Role, role_at: RoleAt, keyed_by_id: bool) -> None:
         self.replay = Replay(role, keyed_by_id=keyed_by_id)
         self.attempts: Counter[str] = Counter()
+        self.is_older = False
+        self._role_at = role_at
 
-    def take(self, entry: Entry) -> None:
-        """Take the next row."""
+    def take(self, number: int | None, entry: Entry) -> None:
+        """Take the next row, by the declarations of its day where its number is given."""
+        self.is_older = number is not None
         if entry.input == "deferred" and entry.kind != WAITS_FOR_SCHEMA:
             self.attempts[entry.step] += 1
         elif entry.input in ("ended", "observed", "buried", "requeued"):
             self.attempts[entry.step] = 0
-        self.replay.fold(entry)
+        self.replay.fold(entry, None if number is None else self._role_at(number))
 
 
 def _is_result(entry: Entry) -> bool:

@@ -10,13 +10,17 @@ from choreo.protocol.recorded_inputs import Pending
 from choreo.records import DeadLetter, Entry, Partition, Scheduled
 from choreo.worker.schedule import DISCARD, REQUEUE
 
+NEWLY_DECLARED = "newly-declared"
+"""The reason of a dead letter that has what is newly declared done after all; it is requeued at once."""
+
 
 def pending_of(store: Store, role: Role, entries: Sequence[Entry]) -> Pending:
     """Return the pending work of the saga with these rows, at least one."""
     key = entries[0].saga_id, role.contract.saga
     rows = store.scheduled(*key)
-    withheld = {(each.task, each.name) for each in unsettled(rows, store.letters_of(*key))}
-    if _is_before_start(store, entries):
+    letters = (each for each in store.letters_of(*key) if each.reason != NEWLY_DECLARED)
+    withheld = {(each.task, each.name) for each in unsettled(rows, list(letters))}
+    if is_before_start(store, entries):
         withheld.update(("action", step) for step in role.action)
     return Pending(
         frozenset(row.name for row in rows if row.task == "action"),
@@ -32,7 +36,7 @@ def unsettled(rows: Sequence[Scheduled], letters: Sequence[DeadLetter]) -> Itera
     return (letter for letter in letters if letter.state == "open" or str(letter.id) in asked)
 
 
-def _is_before_start(store: Store, entries: Sequence[Entry]) -> bool:
+def is_before_start(store: Store, entries: Sequence[Entry]) -> bool:
     """Whether some event came before the participant began to act: what it called for is never scheduled."""
     starts = {place: acts_from for place, (_, acts_from) in store.joined().items() if acts_from > 0}
     return bool(starts) and any(
