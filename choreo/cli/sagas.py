@@ -57,6 +57,13 @@ _STATES = get_args(SagaState)
 @click.option(
     "--version", type=click.IntRange(1), default=None, metavar="N", help="Only sagas of one version."
 )
+@click.option(
+    "--needing",
+    default="",
+    metavar="NAME",
+    help="Only sagas that have not ended and may still call a participant: they wait for it, it has done "
+    "what may be undone or, where the graph is known, it has a step to come.",
+)
 @click.option("--count", is_flag=True, help="Tell only how many there are, whatever --limit says.")
 @click.option(
     "--limit",
@@ -78,6 +85,7 @@ def sagas(
     threshold: int,
     unended: bool,
     version: int | None,
+    needing: str,
     count: bool,
     limit: int,
     form: str,
@@ -85,9 +93,9 @@ def sagas(
 ) -> None:
     """List sagas, the latest first: the state of each, what it waits for, and which participant must act.
 
-    With --stuck, --unended, or a --state that is not an end, the sagas without news for the longest time
-    come first. The command reads participants' stores, whether their workers run or not, or the topics. It
-    changes nothing.
+    With --stuck, --unended, --needing, or a --state that is not an end, the sagas without news for the
+    longest time come first. The command reads participants' stores, whether their workers run or not, or the
+    topics. It changes nothing.
 
     \b
     Examples:
@@ -95,10 +103,11 @@ def sagas(
       choreo sagas --stuck --threshold 30m
       choreo sagas --state compensating --participant payments --format json | jq '.[].saga_id'
       choreo sagas --unended --version 1 --count
+      choreo sagas --needing payments --graph shop
       choreo sagas --topic --bootstrap kafka:9092 --graph shop
     """
     stuck_for = max(threshold, 1) if stuck else 0
-    wanted = Filter(states, saga_type, participant, older_than, stuck_for, version or 0, unended)
+    wanted = Filter(states, saga_type, participant, older_than, stuck_for, version or 0, unended, needing)
     with open_timelines(context) as timelines:
         chosen = timelines.chosen(wanted)
         if count:

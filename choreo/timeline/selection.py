@@ -8,12 +8,16 @@ from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
 from choreo.errors import ConfigurationError
+from choreo.outcome import COMPENSATABLE, COMPENSATED, START, SUCCEEDED
 from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.source import LastEntry, Source
 from choreo.timeline.timeline import ENDED, Timeline, timeline_of
 
 if TYPE_CHECKING:
     from choreo.graph import SagaGraph
+
+_UNDONE = (START, COMPENSATABLE)
+"""The kinds of steps that a compensation undoes."""
 
 _NEAR = 50
 """How many ids of each source an unknown one is compared with."""
@@ -29,11 +33,12 @@ class Filter(NamedTuple):
     stuck_for: int = 0
     version: int = 0
     is_unended: bool = False
+    needing: str = ""
 
     @property
     def is_open(self) -> bool:
         """Whether only sagas that have not ended are admitted."""
-        if self.is_unended or self.stuck_for:
+        if self.is_unended or self.stuck_for or self.needing:
             return True
         return bool(self.states) and not set(self.states).intersection(ENDED)
 
@@ -53,6 +58,7 @@ class Filter(NamedTuple):
             and self.saga_type in ("", timeline.saga_type)
             and self.version in (0, timeline.version)
             and (not self.is_unended or is_in_flight(timeline))
+            and self.needing in ("", *needed(timeline))
             and self.participant in ("", *concerned(timeline))
             and timeline.began <= timeline.now - self.older_than
             and (not self.stuck_for or is_stuck(timeline, self.stuck_for))
@@ -72,6 +78,22 @@ def is_stuck(timeline: Timeline, after: int) -> bool:
 def concerned(timeline: Timeline) -> list[str]:
     """Return the participants that a saga waits for or, if it has ended, those that took part."""
     return list(timeline.participants) if timeline.is_ended else [wait.who for wait in timeline.waits]
+
+
+def needed(timeline: Timeline) -> set[str]:
+    """Return the participants that a saga may still call; none once it has ended.
+
+    It waits for them, its graph leads to them, or they have done what may have to be undone.
+    """
+    if not is_in_flight(timeline):
+        return set()
+    undone = {each.step for each in timeline.events if each.outcome == COMPENSATED}
+    done = [each for each in timeline.events if each.outcome == SUCCEEDED and not each.void]
+    return {
+        *concerned(timeline),
+        *(each.participant for each in timeline.remaining),
+        *(each.source for each in done if each.kind in _UNDONE and each.step not in undone),
+    }
 
 
 class Timelines:

@@ -91,6 +91,9 @@ def test_sagas_lists_those_that_moved_last_first(rig: Rig) -> None:
         (("--version", "1", "--unended", "--participant", "hotel"), ["trip-dead"]),
         (("--version", "1", "--state", "completed"), ["trip-booked"]),
         (("--version", "2"), []),
+        (("--needing", "agency"), ["trip-dead", "trip-waiting"]),
+        (("--needing", "hotel"), ["trip-dead", "trip-waiting"]),
+        (("--needing", "flight"), []),
     ],
 )
 def test_filters_must_all_admit_a_saga(rig: Rig, arguments: tuple[str, ...], found: list[str]) -> None:
