@@ -37,6 +37,7 @@ class Roles:
     """
 
     def __init__(self, roles: Mapping[str, Sequence[tuple[Versions, Role]]]) -> None:
+        self._roles = roles
         self.newest = {saga: of_saga[-1][1] for saga, of_saga in roles.items()}
         self._earlier = {saga: of_saga[:-1] for saga, of_saga in roles.items() if len(of_saga) > 1}
 
@@ -47,6 +48,10 @@ class Roles:
                 if versions.includes(version):
                     return role
         return self.newest[saga]
+
+    def each(self, saga: str) -> Sequence[tuple[Versions, Role]]:
+        """Return the roles in a saga with their versions, oldest first."""
+        return self._roles[saga]
 
     def of_rows(self, saga: str, entries: Iterable[Entry]) -> Role:
         """Return the role in a saga with these rows of the saga log, oldest first."""

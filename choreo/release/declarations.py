@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from choreo.events import event_name
@@ -17,8 +17,9 @@ from choreo.manifest import (
     write_manifest,
 )
 from choreo.participant import Participant
-from choreo.protocol import Role
+from choreo.protocol import Role, Trigger
 from choreo.records import Partition, Release
+from choreo.saga import Versions
 
 
 def declared(participant: Participant, schemas: Mapping[str, SchemaEntry]) -> Manifest:
@@ -29,23 +30,43 @@ def declared(participant: Participant, schemas: Mapping[str, SchemaEntry]) -> Ma
     """
     names = {event_name(cls) for cls in participant.events}
     manifest = manifest_of(participant, {name: schemas[name] for name in names & schemas.keys()})
-    roles = participant.roles()
-    handlers = (resolved for entry in manifest.handlers for resolved in _resolved(entry, roles[entry.saga]))
+    roles = participant.roles_by_version()
+    handlers = (
+        resolved for entry in manifest.handlers for resolved in _resolved(entry, roles.each(entry.saga))
+    )
     return replace(
         manifest, handlers=tuple(replace(each, place="") for each in handlers), choreo="", origin=""
     )
 
 
-def _resolved(entry: HandlerEntry, role: Role) -> Iterable[HandlerEntry]:
+def _resolved(entry: HandlerEntry, roles: Sequence[tuple[Versions, Role]]) -> Iterable[HandlerEntry]:
     """Return an entry for each trigger of a handler: only a compensation that names no event has several."""
     if not entry.derived:
         return (entry,)
     answer = next(iter(entry.emits.successes))
-    return (
-        replace(entry, trigger=each.trigger, results=each.results)
-        for each in role.action[entry.step].compensations
-        if each.answer == answer and (not entry.results or each.results <= entry.results)
-    )
+    called: list[tuple[Trigger, frozenset[str], Versions]] = []
+    for versions, role in roles:
+        both = versions.both(entry.versions)
+        if both is None:
+            continue
+        for each in role.action[entry.step].compensations:
+            if each.answer == answer and (not entry.results or each.results <= entry.results):
+                _add(called, each.trigger, each.results, both)
+    return [replace(entry, trigger=each[0], results=each[1], versions=each[2]) for each in called]
+
+
+def _add(
+    called: list[tuple[Trigger, frozenset[str], Versions]],
+    trigger: Trigger,
+    results: frozenset[str],
+    versions: Versions,
+) -> None:
+    """Add what calls a compensation in some versions, to the versions before where it is the same."""
+    for number, (known, undone, earlier) in enumerate(called):
+        if (known, undone, earlier.until) == (trigger, results, versions.since - 1):
+            called[number] = (trigger, results, Versions(earlier.since, versions.until))
+            return
+    called.append((trigger, results, versions))
 
 
 def release_of(

@@ -11,7 +11,9 @@ from choreo.participant import Participant
 from choreo.protocol import Trigger
 from choreo.records import Partition
 from choreo.release import declared, declared_in, release_of
+from choreo.saga import ALL_VERSIONS, Versions
 from examples.travel import agency, car, flight, hotel
+from tests.scenarios.rolling import shop
 
 PARTICIPANTS = (agency.agency, car.car, flight.flight, hotel.hotel)
 
@@ -41,6 +43,26 @@ def test_what_follows_from_the_choreography_is_in_it(participant: Participant) -
         for action in role.actions:
             undos = [each for each in entries if each.task == "compensation" and each.step == action.step]
             assert [each.trigger for each in undos] == [each.trigger for each in action.compensations]
+
+
+def test_what_follows_in_each_version_is_in_it() -> None:
+    """Versions in which the same calls a compensation are one entry; a step that is gone has those it had."""
+    everybody = shop(4)
+    derive(everybody)
+    undos = [each for participant in everybody for each in declared(participant, {}).handlers if each.derived]
+    assert {(each.step, each.versions): each.trigger for each in undos} == {
+        ("inventory.reserve_inventory", ALL_VERSIONS): any_of("PaymentFailed", "PaymentRefunded"),
+        ("inventory.pick_goods", Versions(2)): any_of("ShipmentCancelled", "ShipmentFailed"),
+        ("payments.process_payment", Versions(1, 1)): any_of("ShipmentCancelled", "ShipmentFailed"),
+        ("payments.process_payment", Versions(2)): any_of("GoodsMissing", "GoodsPutBack"),
+        ("shipping.create_shipment", Versions(1, 1)): Trigger(),
+        ("shipping.ship_goods", Versions(2)): Trigger(),
+    }
+
+
+def any_of(*events: str) -> Trigger:
+    """Return the trigger that any of these events of the shop fulfils."""
+    return Trigger.of(*(f"shop.{event}" for event in events))
 
 
 def test_another_trigger_of_a_compensation_is_another_release() -> None:

@@ -37,8 +37,9 @@ CHANGED = (
     (1, ("payments",)),
     (2, ("payments",)),
     (3, ("notifications",)),
+    (4, IN_ORDER),
 )
-EVERYBODY = tuple((release, IN_ORDER) for release in (2, 1, 2, 3))
+EVERYBODY = tuple((release, IN_ORDER) for release in (2, 1, 2, 3, 4))
 
 
 class Placed(NamedTuple):
