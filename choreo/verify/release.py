@@ -37,7 +37,7 @@ _RULE_OF = {STRANDED: STRANDED_BY_RELEASE, REPEATED: REPEATED_BY_RELEASE}
 
 _MOST_OTHERS = 3
 
-_DRAIN = "let the sagas in flight end first (choreo run --drain)"
+_DRAIN = "let the sagas in flight end first (choreo run --no-starts)"
 
 
 def across_release(case: Case) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from choreo.envelope import Envelope
 from choreo.graph import SagaGraph, Step, role_of
 from choreo.manifest import HandlerEntry
-from choreo.outcome import FAILED, TIMED_OUT
+from choreo.outcome import EXTERNAL, FAILED, TIMED_OUT
 from choreo.protocol import Instance, serves
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.rows import further_in_rows
@@ -39,6 +39,7 @@ class Touched(NamedTuple):
 
 COMPENSATION = "a saga may still have to compensate it"
 ATTEMPT = "an attempt may be under way"
+ARMED = "it may be armed"
 
 
 class Need(NamedTuple):
@@ -91,6 +92,24 @@ class Rollout:
                 found[event] = found.get(event, frozenset()) | {step.name}
         return found
 
+    @cached_property
+    def is_ambiguous(self) -> bool:
+        """Whether an event may be of several steps: of one of the old choreography, or one of the new."""
+        return any(len(names) > 1 for names in self.emitters.values()) or bool(self.renamed)
+
+    @cached_property
+    def calling(self) -> frozenset[str]:
+        """The events in the triggers of all compensations, of both choreographies."""
+        steps = (*self.old.steps.values(), *self.new.steps.values())
+        return frozenset().union(*(undo.trigger.types for step in steps for undo in step.compensations))
+
+    @cached_property
+    def begins_in_rollback(self) -> bool:
+        """Whether a step may begin in the middle of a rollback: by an event of it, or from outside."""
+        steps = (*self.old.steps.values(), *self.new.steps.values())
+        triggers = frozenset[str]().union(*(step.trigger.types for step in steps))
+        return not triggers <= self.emitters.keys() or any(step.kind == EXTERNAL for step in steps)
+
     def is_near(self, participant: str, event: Envelope) -> bool:
         """Whether it may make a difference that a participant is upgraded before it reads an event."""
         touched = self.touched[participant]
@@ -114,7 +133,16 @@ class Rollout:
                 found.append(Need(name, COMPENSATION))
             elif progress.activity != "idle" and new is None:
                 found.append(Need(name, ATTEMPT))
+        armed = (each for each in self.old.deadlines if saga.deadlines.get(each.known_as) == "armed")
+        found += (
+            Need(each.known_as, ARMED)
+            for each in armed
+            if each.participant == participant and not self._has_deadline(each.known_as)
+        )
         return found
+
+    def _has_deadline(self, name: str) -> bool:
+        return any(each.known_as == self.renamed.get(name, name) for each in self.new.deadlines)
 
     @cached_property
     def renamed(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ do is no trouble: it is what rescues a saga that waits in vain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from choreo.envelope import Envelope
@@ -35,7 +35,6 @@ from choreo.verify.engine.search import (
     ExternalEvent,
     Option,
     Read,
-    Trail,
     Transition,
     Troubles,
     Upgrade,
@@ -70,12 +69,24 @@ class State(NamedTuple):
     troubles: Troubles
 
 
+class Passed(NamedTuple):
+    """The transitions that lead to a state, the last one first.
+
+    ``near`` are the participants that could have been upgraded before it: to whom the moment mattered.
+    """
+
+    last: Transition
+    near: tuple[str, ...]
+    before: Passed | None
+
+
 class Visit(NamedTuple):
     """A state that is to be visited: the one after an option in another state, to which a trail leads."""
 
     before: State
     option: Option
-    trail: Trail | None
+    near: tuple[str, ...]
+    trail: Passed | None
 
 
 class Signature(NamedTuple):
@@ -86,12 +97,16 @@ class Signature(NamedTuple):
 
 
 class Break(NamedTuple):
-    """How a saga breaks in a run: ``because`` says more of it; ``upgraded`` are who was upgraded by then."""
+    """How a saga breaks in a run: ``because`` says more of it.
+
+    ``moments`` are, for each participant that is upgraded, the first and the last number of a transition
+    before which it may be, without any difference to the run.
+    """
 
     signature: Signature
     because: str
-    upgraded: Upgraded
     transitions: tuple[Transition, ...]
+    moments: Mapping[str, tuple[int, int]]
 
     @property
     def length(self) -> tuple[int, int]:
@@ -108,9 +123,8 @@ class _BrokenError(Exception):
 class RolloutSearch:
     """The states of one saga during a rollout.
 
-    ``begun`` are the participants that are upgraded before it starts. The others are upgraded in the order
-    ``order``, in any order where that is None. ``always`` is what must have been done in a saga that
-    completes: steps, and success events.
+    Participants are upgraded in the order ``order``, in any order where that is None. ``always`` is what must
+    have been done in a saga that completes, and in which nothing went wrong: steps, and success events.
     """
 
     def __init__(
@@ -118,24 +132,22 @@ class RolloutSearch:
         rollout: Rollout,
         troubles: int,
         order: tuple[str, ...] | None = None,
-        begun: Upgraded = frozenset(),
         always: frozenset[str] = frozenset(),
     ) -> None:
         self.rollout = rollout
         self._order = order
-        self._begun = begun
         self._always = always
-        first = State(Instance(), (), begun, frozenset(), Troubles(*(troubles,) * 3))
-        self._waiting = {0: [Visit(first, Option(), None)]}
+        self._untroubled = Troubles(*(troubles,) * 3)
+        first = State(Instance(), (), Upgraded(), frozenset(), self._untroubled)
+        self._waiting = {0: [Visit(first, Option(), (), None)]}
         self._reached: dict[object, tuple[Troubles, ...]] = {}
         self._further = FURTHER // max(len(rollout.rank), 1)
         self.moments = 0
         self.is_cut = False
         self.done: frozenset[str] | None = None
-        self._found: dict[Signature, Break] = {}
 
-    def breaks(self, meter: Meter) -> dict[Signature, Break]:
-        """Visit every state, or as many as the meter allows; return the shortest run for each break."""
+    def breaks(self, meter: Meter) -> Iterator[Break]:
+        """Visit every state, or as many as the meter allows; return what breaks in which runs."""
         delays = 0
         while self._waiting and not meter.is_empty:
             visits = self._waiting.get(delays, [])
@@ -148,17 +160,24 @@ class RolloutSearch:
                 try:
                     self._visit(visit, delays, meter)
                 except _BrokenError as broken:
-                    self._keep(broken, visit)
+                    yield self._break(broken, visit)
             self._waiting.pop(delays, None)
             delays += 1
-        return self._found
 
-    def _keep(self, broken: _BrokenError, visit: Visit) -> None:
-        upgraded = visit.before.upgraded
-        each = Break(broken.signature, broken.because, upgraded, _transitions(visit))
-        known = self._found.get(broken.signature)
-        if known is None or each.length < known.length:
-            self._found[broken.signature] = each
+    def _break(self, broken: _BrokenError, visit: Visit) -> Break:
+        trail = _trail(visit)
+        moments: dict[str, tuple[int, int]] = {}
+        for participant in self.rollout.changed:
+            first, last = 0, len(trail)
+            for number, (transition, near, _) in enumerate(trail):
+                if isinstance(transition.input, Upgrade):
+                    if transition.input.participant == participant:
+                        last = number
+                        break
+                elif participant in near:
+                    first = number + 1
+            moments[participant] = first, last
+        return Break(broken.signature, broken.because, tuple(each.last for each in trail), moments)
 
     def _has_enough(self) -> bool:
         return len(self._reached) + sum(map(len, self._waiting.values())) > self._further
@@ -172,57 +191,72 @@ class RolloutSearch:
         self._reached[key] = (*known, state.troubles)
         meter.count()
         last = visit.option.transition
-        trail = Trail(last, visit.trail) if last else visit.trail
-        for option in self.options(state, just_held=bool(visit.option.held)):
-            self._waiting.setdefault(delays + option.delays, []).append(Visit(state, option, trail))
+        trail = Passed(last, visit.near, visit.trail) if last else visit.trail
+        ready = self._ready(state)
+        near = self._near(state, ready)
+        for option in self.options(state, ready, near, just_held=bool(visit.option.held)):
+            self._waiting.setdefault(delays + option.delays, []).append(Visit(state, option, near, trail))
 
     def _key(self, state: State) -> object:
-        """Return all on which depends how the saga goes on."""
-        saga = state.saga
+        """Return all on which depends how the saga goes on.
+
+        Where it is only undone, what came to nothing doesn't matter, nor does any event but those that
+        compensations wait for.
+        """
+        saga, upgraded, held = state.saga, state.upgraded, state.held
         unread = tuple((each.step, each.outcome, each.type) for each in state.unread)
-        flags = (saga.started, saga.version, saga.cancelled, saga.pivoted, saga.imported, saga.failing)
-        return (
-            unread,
-            state.upgraded,
-            state.held,
+        if self._only_undoes(state):
+            done = [
+                (name, progress, saga.outcomes.get(name))
+                for name, progress in saga.steps.items()
+                if progress.state in ("completed", "compensating")
+            ]
+            types = frozenset(self.rollout.calling & saga.types)
+            return unread, upgraded, held, saga.end, CANCEL in saga.outcomes, frozenset(done), types
+        flags: tuple[object, ...] = (
             saga.end,
-            flags,
-            frozenset(saga.steps.items()),
-            frozenset(saga.types),
-            frozenset(saga.outcomes.items()),
-            frozenset(saga.compensated),
+            saga.version,
+            saga.cancelled,
+            saga.failing,
             frozenset(saga.deadlines.items()),
         )
+        steps, types = frozenset(saga.steps.items()), frozenset(saga.types)
+        if self.rollout.is_ambiguous:
+            flags = (*flags, frozenset(saga.outcomes.items()), frozenset(saga.compensated))
+        return unread, upgraded, held, flags, steps, types
+
+    def _only_undoes(self, state: State) -> bool:
+        if not state.saga.failing or self.rollout.begins_in_rollback:
+            return False
+        return all(
+            each.activity == "idle" or each.state == "compensating" for each in state.saga.steps.values()
+        ) and all(each.outcome != SUCCEEDED for each in state.unread)
 
     # What may be done in a state
 
-    def options(self, state: State, *, just_held: bool = False) -> Iterator[Option]:
-        """Return all that may be done in a state."""
+    def options(
+        self, state: State, ready: Sequence[str], near: Sequence[str], *, just_held: bool = False
+    ) -> Iterator[Option]:
+        """Return all that may be done in a state: who is ``near`` is upgraded, what is ``ready`` goes on."""
+        for participant in near if self._order is None or not near else self._left(state)[:1]:
+            yield Option(Transition("upgrade", Upgrade(participant)))
         if state.unread:
-            yield from self._upgrades(state, state.unread[0])
             yield Option(Transition("read", Read()))
         elif START not in state.saga.outcomes:
-            yield from self._starting(state)
+            if self._left(state) or not state.upgraded:  # else it is a saga of the new choreography
+                yield Option(Transition("start", Ended(START, SUCCEEDED, self.rollout.old.contract.starts)))
+                yield from map(Option, self._cancellations(state))
         else:
-            yield from self._going_on(state, just_held=just_held)
+            yield from self._going_on(state, ready, just_held=just_held)
 
-    def _starting(self, state: State) -> Iterator[Option]:
-        if self._next(state) or state.upgraded == self._begun:  # else it is a saga of the new choreography
-            yield from self._upgrades(state, names=(START, CANCEL))
-            yield Option(Transition("start", Ended(START, SUCCEEDED, self.rollout.old.contract.starts)))
-            yield from map(Option, self._cancellations(state))
-
-    def _going_on(self, state: State, *, just_held: bool) -> Iterator[Option]:
-        ready = self._ready(state)
+    def _going_on(self, state: State, ready: Sequence[str], *, just_held: bool) -> Iterator[Option]:
         free = [name for name in ready if name not in state.held]
         going_on = free[:1] or sorted(state.held)
         outside = [*self._deadlines(state, is_quiet=not going_on), *self._cancellations(state)]
         is_quiet = not going_on and not any(each.kind == "due" for each in outside)
-        if is_quiet and (state.saga.end or not self._next(state)):
+        if is_quiet and (state.saga.end or not self._left(state)):
             self._check_end(state)
             return
-        names = None if not going_on else (*ready, *state.saga.deadlines)
-        yield from self._upgrades(state, names=names)
         if free and (free[1:] or state.held or outside):
             yield from self._holding(state, free[0])
         for name in going_on:
@@ -247,24 +281,25 @@ class RolloutSearch:
         rank = self.rollout.rank.__getitem__
         return sorted(undoing, key=rank, reverse=True) + sorted(acting, key=rank)
 
-    def _next(self, state: State) -> list[str]:
-        """Return the participants of which one is upgraded next."""
-        if self._order is not None:
-            done = len(state.upgraded) - len(self._begun)
-            return list(self._order[done : done + 1])
-        return [name for name in self.rollout.changed if name not in state.upgraded]
+    def _left(self, state: State) -> list[str]:
+        """Return the participants that are still to be upgraded, in their order."""
+        among = self.rollout.changed if self._order is None else self._order
+        return [name for name in among if name not in state.upgraded]
 
-    def _upgrades(
-        self, state: State, event: Envelope | None = None, names: Iterable[str] | None = None
-    ) -> Iterator[Option]:
-        """Return the upgrades that may make a difference before an event is read, or one of these goes on."""
-        for participant in self._next(state):
-            if event is not None:
-                is_near = self.rollout.is_near(participant, event)
-            else:
-                is_near = names is None or not self.rollout.touched[participant].names.isdisjoint(names)
-            if is_near:
-                yield Option(Transition("upgrade", Upgrade(participant)))
+    def _near(self, state: State, ready: Sequence[str]) -> tuple[str, ...]:
+        """Return the participants to which it may make a difference to be upgraded now, not later."""
+        left = self._left(state)
+        if not left or state.unread:
+            return tuple(each for each in left if self.rollout.is_near(each, state.unread[0]))
+        if START not in state.saga.outcomes:
+            names: Iterable[str] = (START, CANCEL)
+        elif ready:
+            names = (*ready, *state.saga.deadlines)
+        elif state.saga.end:
+            return ()
+        else:
+            return tuple(left)
+        return tuple(each for each in left if not self.rollout.touched[each].names.isdisjoint(names))
 
     def _holding(self, state: State, name: str) -> Iterator[Option]:
         if name == START:  # it ends the saga, and whatever comes after that is void
@@ -369,6 +404,8 @@ class RolloutSearch:
         back = {name for name in done & undone if not (name in action and action[name].partial)}
         if back:
             raise _BrokenError(UNDONE, min(back, key=self._rank))
+        if state.troubles != self._untroubled:
+            return
         came = frozenset(done | saga.types).union(each.result for each in saga.steps.values() if each.result)
         self.done = came if self.done is None else self.done & came
         missing = self._always - came
@@ -428,11 +465,12 @@ def _fold(model: Model, saga: Instance, input: Input, unread: list[Envelope]) ->
                 raise _BrokenError(REFUSED, name, reason)
 
 
-def _transitions(visit: Visit) -> tuple[Transition, ...]:
+def _trail(visit: Visit) -> list[Passed]:
     """Return the transitions that lead to a state, and the one from there."""
-    found = [visit.option.transition] if visit.option.transition else []
-    trail = visit.trail
+    last = visit.option.transition
+    trail = Passed(last, visit.near, visit.trail) if last else visit.trail
+    found: list[Passed] = []
     while trail:
-        found.append(trail.last)
+        found.append(trail)
         trail = trail.before
-    return tuple(reversed(found))
+    return found[::-1]

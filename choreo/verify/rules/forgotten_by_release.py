@@ -14,7 +14,7 @@ For example, a function that has another name from now on:
 
 How to fix it: say what a step was called before: `@payments.action(formerly="charge")`. Keep a step that
 goes for the sagas that still need it: with `until=1`, the saga's version raised. Or let them end first
-(`choreo run --drain`), or settle by hand what they need (`choreo run --retire STEP`).
+(`choreo run --no-starts`), or settle by hand what they need (`choreo run --retire STEP`).
 """
 
 from __future__ import annotations

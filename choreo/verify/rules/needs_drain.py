@@ -13,7 +13,7 @@ For example, two participants that exchange the order of their steps, which each
 
 How to fix it: raise the saga's version: the old handlers with `until=1` beside the new ones with `since=2`.
 Or release in two steps, each of which goes together with what is deployed. Or start no saga, and let those
-in flight end (`choreo run --drain`), before any participant is upgraded.
+in flight end (`choreo run --no-starts`) until `choreo sagas --unended --count` says 0; then upgrade.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ For example, a step that is put between two others, where the second waits for t
 
 How to fix it: raise the saga's version, and let it end by the graph that it began with: keep the old
 handlers with `until=1` beside the new ones with `since=2`. Or let all sagas in flight end before the
-release (`choreo run --drain`).
+release (`choreo run --no-starts`).
 """
 
 from __future__ import annotations
