@@ -9,6 +9,7 @@ from choreo.outcome import CANCEL
 from choreo.participant.connection import Cancellation, Status, Wait
 from choreo.protocol import Action, Instance, Role
 from choreo.protocol.recorded_inputs import Pending, rebuild
+from choreo.protocol.renaming import role_for
 from choreo.records import Entry, Scheduled, moment
 
 _WHY = {"queued": "queued", "running": "executing", "waiting": "retry", "dead": "dead-letter"}
@@ -19,6 +20,7 @@ def status_of(
 ) -> Status:
     """Return the status of a saga from its entries, oldest first and at least one."""
     saga = rebuild(role, entries, pending)
+    role = role_for(role, saga)
     due = {(row.task, row.name): row.due for row in scheduled}
     steps = {entry.step: saga.state_of(entry.step) for entry in entries if _is_of_step(role, entry)}
     return Status(
@@ -34,7 +36,8 @@ def status_of(
 
 
 def _is_of_step(role: Role, entry: Entry) -> bool:
-    local_only = entry.step in role.deadline or any(entry.step == each.name for each in role.observers)
+    observers = (name for each in role.observers for name in role.family.get(each.name, (each.name,)))
+    local_only = entry.step in role.deadline or entry.step in observers
     return entry.step not in ("", CANCEL) and not local_only
 
 

@@ -22,6 +22,9 @@ def role_of(graph: SagaGraph, participant: str) -> Role:
             Deadline(each.known_as, each.step, each.trigger, next(iter(each.emits.successes), ""))
             for each in deadlines
         ),
+        names=tuple(
+            each.names for each in graph.handlers if each.participant == participant and each.formerly
+        ),
     )
 
 
@@ -39,6 +42,7 @@ def role_of_all(graph: SagaGraph) -> Role:
         tuple(action for role in roles for action in role.actions),
         tuple(observer for role in roles for observer in role.observers),
         tuple(deadline for role in roles for deadline in role.deadlines),
+        names=tuple(names for role in roles for names in role.names),
     )
 
 

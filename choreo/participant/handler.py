@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -137,6 +137,15 @@ class Handler:
     def aliases(self) -> tuple[str, ...]:
         """Its names but the identity: a release of the service may have used one as its identity."""
         return self.names[:-1]
+
+    def under(self, name: str) -> Handler:
+        """Return the handler as a saga knows it that goes on with one of its names, or its action's."""
+        if name == self.known_as:
+            return self
+        if self.task == "compensation":
+            return replace(self, step=name)
+        formerly = self.formerly[: self.names.index(name)]
+        return replace(self, formerly=formerly, step=self.step if self.task == "deadline" else name)
 
     @cached_property
     def successes(self) -> dict[str, type]:

@@ -123,6 +123,7 @@ def role_of(participant: str, saga: Saga, handlers: Iterable[Handler], edges: Ed
             Deadline(h.identity, h.step, h.trigger, next(iter(h.emits))) for h in own if h.task == "deadline"
         ),
         frozenset(name for handler in own for name in handler.earlier),
+        tuple(handler.names for handler in own if handler.formerly),
     )
 
 

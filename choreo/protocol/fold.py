@@ -21,6 +21,7 @@ from choreo.protocol.inputs import (
     Requeued,
 )
 from choreo.protocol.instance import Instance
+from choreo.protocol.renaming import renamed
 from choreo.protocol.role import Role
 
 _Fold = Callable[[Role, Instance, Any, list[Decision]], None]
@@ -52,6 +53,8 @@ def fold(role: Role, saga: Instance, item: Input) -> tuple[Instance, list[Decisi
 
 def fold_into(role: Role, saga: Instance, item: Input) -> list[Decision]:
     """Fold an input into the saga in place, and return the decisions."""
+    if role.names:
+        role, item = renamed(role, saga, item)
     decisions: list[Decision] = []
     _FOLD_OF[type(item)](role, saga, item, decisions)
     return decisions

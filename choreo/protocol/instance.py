@@ -64,6 +64,8 @@ class Instance:
     event has come from outside.
     ``pruned``: only the end is known, so every event is treated as a duplicate. ``unowned`` are outcomes of
     own steps that this participant never published: while there are any, the saga is in quarantine.
+    ``names`` are names of renamed handlers under which the saga goes on, beside those of its own steps,
+    deadlines and waiting observers.
     ``keyed_by_id``: the participant derives the ids of the saga's events from its id alone, without its type,
     as the saga was in flight when choreo did so; no decision depends on it.
     `fold` copies it before it writes, `fold_into` does not.
@@ -79,6 +81,7 @@ class Instance:
         "imported",
         "keyed_by_id",
         "lasting",
+        "names",
         "observers",
         "outcomes",
         "pivoted",
@@ -111,6 +114,7 @@ class Instance:
         self.observers: dict[str, tuple[str, ...]] = {}
         self.deadlines: dict[str, str] = {}
         self.unowned: dict[str, UnownedOutcome] = {}
+        self.names: frozenset[str] = frozenset()
 
     def copy(self) -> Instance:
         """Return an equal instance that shares nothing mutable with this one."""
@@ -134,6 +138,7 @@ class Instance:
         twin.observers = self.observers.copy()
         twin.deadlines = self.deadlines.copy()
         twin.unowned = self.unowned.copy()
+        twin.names = self.names
         return twin
 
     def key(self) -> tuple[Any, ...]:
@@ -157,6 +162,7 @@ class Instance:
             frozenset(self.observers.items()),
             frozenset(self.deadlines.items()),
             frozenset(self.unowned.items()),
+            self.names,
         )
 
     def __eq__(self, other: object) -> bool:

@@ -30,6 +30,7 @@ from choreo.protocol import (
 )
 from choreo.protocol.events import pass_over
 from choreo.protocol.instance import PENDING, Activity
+from choreo.protocol.renaming import name_in, names_in_use, role_for
 from choreo.records import Entry
 
 WAITS_FOR_SCHEMA = "schema"
@@ -138,6 +139,18 @@ class Pending(NamedTuple):
     armed: frozenset[str] = frozenset()
     withheld: frozenset[tuple[str, str]] = frozenset()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the handlers on the schedule."""
+        return self.queued | self.observers.keys() | self.armed
+
+
+def names_in_rows(role: Role, entries: Iterable[Entry]) -> frozenset[str]:
+    """Return the names of renamed handlers under which the participant wrote rows of a saga."""
+    if not role.names:
+        return frozenset()
+    return names_in_use(role, (entry.step for entry in entries if entry.input != "event"))
+
 
 def rebuild(role: Role, entries: Iterable[Entry], pending: Pending | None = None) -> Instance:
     """Return the saga that its rows of the saga log fold to.
@@ -148,8 +161,9 @@ def rebuild(role: Role, entries: Iterable[Entry], pending: Pending | None = None
     anew is not taken as called by events of before.
     """
     saga, entries = Instance(), list(entries)
+    saga.names = names_in_rows(role, entries) | names_in_use(role, pending.names if pending else ())
     saga.keyed_by_id = shows_keyed_by_id(role, entries)
-    declared = {*role.action, *role.deadline, *(each.name for each in role.observers)}
+    declared = {*role.action, *role.deadline, *(each.name for each in role.observers), *role.family}
     for rows in _by_input(entries):
         first = rows[0]
         if first.input not in ("", "event", "pruned") and first.step not in declared:
@@ -178,7 +192,7 @@ def _by_input(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 
 def _fold_fact(role: Role, saga: Instance, entry: Entry) -> None:
     """Fold the input of a row, which applied to the state that the row says."""
-    name = entry.step
+    name = name_in(role, saga, entry.step)
     if entry.input in ("begin", "ended", "deferred") and name in role.action:
         _let_be_under_way(saga, entry)
     elif entry.input in ("due", "buried") and name in role.deadline:
@@ -240,7 +254,7 @@ def _settle(role: Role, saga: Instance, entries: Sequence[Entry], pending: Pendi
     if not saga.unowned:  # in quarantine nothing of a step stays on the schedule
         for step in role.action:
             _settle_step(saga, step, pending)
-    for observer in role.observers:
+    for observer in role_for(role, saga).observers:
         _settle_observer(saga, observer.name, entries, pending)
     for name in role.deadline:
         if name in pending.armed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, TypeVar
 
 from choreo.outcome import COMPENSATABLE, RETRIABLE, START, TIMED_OUT, Kind, Outcome
@@ -106,7 +106,9 @@ class Deadline(NamedTuple):
 class Role:
     """The declarations of one participant in one saga. The step that starts the saga is an action too.
 
-    ``reads`` are the event types that handlers take without being called by them.
+    ``reads`` are the event types that handlers take without being called by them. ``names`` are those of
+    each handler that was renamed, newest first: the last one is its identity, by which the other fields know
+    it, and the others are its aliases (see `choreo.protocol.renaming`).
 
     >>> reserve = Action("inventory.reserve", Trigger.of("OrderCreated"), failure="InventoryUnavailable")
     >>> contract = Contract("order-fulfilment", "OrderCreated", "OrderFulfilled", "OrderFailed")
@@ -120,7 +122,10 @@ class Role:
     observers: tuple[Observer, ...] = ()
     deadlines: tuple[Deadline, ...] = ()
     reads: frozenset[str] = frozenset()
+    names: tuple[tuple[str, ...], ...] = ()
 
+    family: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    aliases: frozenset[str] = field(init=False, repr=False, compare=False)
     action: dict[str, Action] = field(init=False, repr=False, compare=False)
     triggered_by: dict[str, list[Action]] = field(init=False, repr=False, compare=False)
     compensated_by: dict[str, list[Action]] = field(init=False, repr=False, compare=False)
@@ -132,13 +137,19 @@ class Role:
     joins: tuple[Action, ...] = field(init=False, repr=False, compare=False)
     handles: frozenset[str] = field(init=False, repr=False, compare=False)
     """The event types whose body this participant may need."""
+    variants: dict[frozenset[str], Role] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
+        put("family", {name: names for names in self.names for name in names})
+        put("aliases", frozenset(name for names in self.names for name in names[:-1]))
+        put("variants", {})
         put("action", {action.step: action for action in self.actions})
         put("deadline", {deadline.name: deadline for deadline in self.deadlines})
+        if self.names:
+            self._add_aliases()
         put("triggered_by", _index(self.actions, lambda action: action.trigger.types))
         put("compensated_by", _index(self.actions, _calls))
         put("observed_by", _index(self.observers, lambda observer: observer.trigger.types))
@@ -148,6 +159,43 @@ class Role:
         put("joins", tuple(action for action in self.actions if action.trigger.is_join))
         indexes = (self.triggered_by, self.compensated_by, self.observed_by, self.armed_by)
         put("handles", self.reads.union(*indexes))
+
+    def _add_aliases(self) -> None:
+        """Look up steps and deadlines by each of their names; only the identities are in other indexes."""
+        for action in self.actions:
+            for name in self.family.get(action.step, ()):
+                self.action.setdefault(name, action._replace(step=name))
+        for deadline in self.deadlines:
+            for name in self.family.get(deadline.name, ()):
+                self.deadline.setdefault(name, deadline._replace(name=name))
+
+    def under(self, known: frozenset[str]) -> Role:
+        """Return the role for a saga that knows renamed handlers under the names ``known``.
+
+        It may know a step under several, where releases that didn't declare the rename were in between: each
+        is a step of its own, with its own compensation. An observer has one name, so that it sees an event
+        once.
+        """
+        if known.isdisjoint(self.aliases):
+            return self
+        if known not in self.variants:
+            self.variants[known] = self._variant(known)
+        return self.variants[known]
+
+    def _variant(self, known: frozenset[str]) -> Role:
+        def names(identity: str) -> tuple[str, ...]:
+            return tuple(each for each in self.family.get(identity, ()) if each in known) or (identity,)
+
+        return replace(
+            self,
+            actions=tuple(each._replace(step=name) for each in self.actions for name in names(each.step)),
+            observers=tuple(each._replace(name=names(each.name)[0]) for each in self.observers),
+            deadlines=tuple(
+                each._replace(name=name, of=names(each.of)[0])
+                for each in self.deadlines
+                for name in names(each.name)
+            ),
+        )
 
     @property
     def owns_start(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Literal
 from choreo.cloudevents import headers_of
 from choreo.ports import Clock, Store
 from choreo.protocol import Buried, Discarded
+from choreo.protocol.renaming import name_in
 from choreo.records import DeadLetter, Record, Scheduled
 from choreo.worker.decisions import Decisions, FollowUp
 from choreo.worker.item import Item
@@ -87,9 +88,10 @@ class DeadLetters:
         if letter.reason == UNKNOWN_HANDLER:
             followups = self._decisions.apply(item, Buried(letter.name, letter.reason))
         followups += self._decisions.apply(item, Discarded(letter.name, letter.comment))
-        action = item.role.action.get(letter.name)
         saga = self._decisions.instances.get(item.role, item.saga_id)
-        if action and not action.can_fail and saga.step(letter.name).activity == "dead":
+        name = name_in(item.role, saga, letter.name)
+        action = item.role.action.get(name)
+        if action and not action.can_fail and saga.step(name).activity == "dead":
             self.reopen(letter, "undiscardable", "a retriable step has no failure to answer with: requeue it")
         return followups
 

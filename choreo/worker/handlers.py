@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,19 +14,21 @@ from choreo.retry import Retry
 
 
 class Handlers:
-    """A participant's handlers, by saga type, task and step: each saga's start is a step of that name."""
+    """A participant's handlers, by saga type, task and step: each saga's start is a step of that name.
+
+    One that was renamed is found by each of its names, as a saga knows it that goes on with that name.
+    """
 
     def __init__(self, participant: Participant) -> None:
-        self._named = {name: handler for handler in participant.handlers for name in handler.names}
+        handlers = tuple(_under_each_name(participant.handlers))
+        self._named = {name: each.under(name) for each in participant.handlers for name in each.names}
         self._of_step: dict[tuple[str, str, str], list[Handler]] = {}
-        for handler in participant.handlers:
+        for handler in handlers:
             self._of_step.setdefault(_key(handler), []).append(handler)
-        self._outside = {_key(each) for each in participant.handlers if each.is_outside}
-        self._timeouts = {each.step: each.timeout for each in participant.handlers if each.task == "action"}
-        self._partial_inside = {
-            _key(each) for each in participant.handlers if each.partial and not each.is_outside
-        }
-        self._names = {*self._named, *(handler.step for handler in participant.handlers)}
+        self._outside = {_key(each) for each in handlers if each.is_outside}
+        self._timeouts = {each.step: each.timeout for each in handlers if each.task == "action"}
+        self._partial_inside = {_key(each) for each in handlers if each.partial and not each.is_outside}
+        self._names = {*self._named, *(handler.step for handler in handlers)}
 
     def is_outside(self, saga_type: str, task: str, name: str) -> bool:
         """Whether a scheduled task may have to run outside of the transaction."""
@@ -86,6 +88,15 @@ class Handlers:
                     if event_name(cls) == name:
                         return cls, handler.answer
         raise KeyError(name)
+
+
+def _under_each_name(handlers: Sequence[Handler]) -> Iterator[Handler]:
+    """Yield every handler of a step under the step's identity, and under each of its aliases."""
+    aliases = {each.step: each.aliases for each in handlers if each.task == "action"}
+    for handler in handlers:
+        yield handler
+        if handler.is_of_step:
+            yield from (handler.under(name) for name in aliases.get(handler.step, ()))
 
 
 def _key(handler: Handler) -> tuple[str, str, str]:

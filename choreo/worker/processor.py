@@ -23,6 +23,7 @@ from choreo.protocol import (
     Run,
     fold,
 )
+from choreo.protocol.renaming import name_in
 from choreo.protocol.steps import UNKNOWN_VERSION
 from choreo.records import LATEST, DeadLetter, Record, Scheduled, record_time
 from choreo.retry import Retry
@@ -137,7 +138,7 @@ class Processor:
         Return the call to start once the turn is committed, if there is one. Without room for a call, a step
         whose timeout has passed is ended all the same.
         """
-        self._take_off(row)
+        row = self._take_off(row)
         if row.task in (REQUEUE, DISCARD):
             self._settle(row)
             return None
@@ -192,15 +193,16 @@ class Processor:
             and row.saga_type in self._roles.newest
         ):
             item = self._item(row)
-            begin = Begin(row.name, self._partitions.is_joining(item.trigger))
+            name = self._known_name(row)
+            begin = Begin(name, self._partitions.is_joining(item.trigger))
             saga = self.instances.get(item.role, item.saga_id)
-            if Run("action", row.name) in fold(item.role, saga, begin)[1]:
+            if Run("action", name) in fold(item.role, saga, begin)[1]:
                 self._complete(self._decisions.apply(item, begin))
         self._store.schedule((row._replace(lane="out"),))
 
     def fail(self, row: Scheduled, error: BaseException) -> None:
         """End the attempt of a due row, which lost the turn that it alone was done in."""
-        self._take_off(row)
+        row = self._take_off(row)
         item = self._item(row)
         if row.task == "answer":
             detail = f"unanswerable: {detail_of(error, redact=self._redact)}"
@@ -430,12 +432,21 @@ class Processor:
         saga = self.instances.get(item.role, item.saga_id)
         return saga.step(handler.step).activity == "running"
 
-    def _take_off(self, row: Scheduled) -> None:
-        """Take a row off the schedule, which until then says what its saga is about to do."""
-        role = self._roles.newest.get(row.saga_type)
-        if role is not None:
-            self.instances.get(role, row.saga_id)
-        self._store.unschedule(row.saga_id, row.saga_type, row.task, row.name)
+    def _take_off(self, row: Scheduled) -> Scheduled:
+        """Take a row off the schedule, which until then says what its saga is about to do.
+
+        Return it with the name under which the saga knows the handler, which a release may have renamed.
+        """
+        known = self._known_name(row)
+        for name in {row.name, known}:
+            self._store.unschedule(row.saga_id, row.saga_type, row.task, name)
+        return row if known == row.name else row._replace(name=known)
+
+    def _known_name(self, row: Scheduled) -> str:
+        if row.saga_type not in self._roles.newest:
+            return row.name
+        role = self.instances.role(row.saga_type, row.saga_id, 0)
+        return name_in(role, self.instances.get(role, row.saga_id), row.name)
 
     def _settle(self, row: Scheduled) -> None:
         """Requeue or discard a dead letter that an operator has settled."""

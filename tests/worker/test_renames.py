@@ -1,0 +1,230 @@
+"""Renamed handlers (R9): a saga goes on with the names that it knows, whatever releases call them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import permutations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from hypothesis import event as seen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from choreo import Context, Participant, Retry
+from tests.worker.provider import until
+from tests.worker.rig import Rig
+from tests.worker.services import prepare
+from tests.worker.trip import (
+    FlightBooked,
+    FlightFull,
+    FlightLate,
+    HotelBooked,
+    HotelCancelled,
+    HotelFull,
+    TripFailed,
+    TripRequested,
+    trip,
+)
+
+FUZZ = bool(os.environ.get("CHOREO_FUZZ"))
+BUSY = ConnectionError("busy")
+SLOW = timedelta(minutes=10)
+
+
+class Names(NamedTuple):
+    """What one release calls a handler, and what it says it was called before."""
+
+    function: str
+    formerly: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """The name that new sagas know."""
+        return (self.function, *self.formerly)[-1]
+
+    def of(self, handler: str) -> dict[str, Any]:
+        """Return the option of a handler, whose names are told apart from those of others."""
+        return {"formerly": tuple(f"{handler}_{each}" for each in self.formerly)} if self.formerly else {}
+
+
+class World:
+    """What handlers do outside of their database, in all releases: calls by key, and what observers saw.
+
+    ``failing`` are how often each handler raises before it succeeds.
+    """
+
+    def __init__(self, failing: dict[str, int]) -> None:
+        self.failing = Counter(failing)
+        self.keys: dict[str, set[str]] = {"act": set(), "undo": set()}
+
+    def call(self, ctx: Context, what: str) -> None:
+        """Note a call, which fails as often as was asked for."""
+        self.keys[what].add(ctx.idempotency_key)
+        ctx.db.execute("insert into effects values (?, ?)", [ctx.saga_id, what])
+        self.fail(what)
+
+    def fail(self, what: str) -> None:
+        """Raise, as often as was asked for."""
+        if self.failing[what] > 0:
+            self.failing[what] -= 1
+            raise BUSY
+
+
+def release(names: Names, world: World, *, outside: bool) -> Participant:
+    """Return the hotel as one release declares it: every handler but the compensation may be renamed."""
+    retry = Retry(attempts=3, delay=timedelta(seconds=5))
+    hotel = Participant("hotel", sagas=[trip], prepare=prepare, retry=retry)
+
+    def act(event: TripRequested, ctx: Context) -> HotelBooked:
+        if not outside:
+            world.call(ctx, "act")
+            return HotelBooked(event.trip)
+        world.keys["act"].add(ctx.idempotency_key)
+        world.fail("act")
+        return HotelBooked(event.trip)
+
+    def undo(event: FlightFull | FlightLate, booked: HotelBooked, ctx: Context) -> HotelCancelled:
+        world.call(ctx, "undo")
+        return HotelCancelled(booked.trip)
+
+    def look(event: TripRequested | HotelBooked | FlightFull | HotelCancelled, ctx: Context) -> None:
+        world.fail("look")
+        ctx.db.execute("insert into effects values (?, ?)", [ctx.saga_id, f"saw {type(event).__name__}"])
+
+    def late(event: HotelBooked, ctx: Context) -> FlightLate:
+        world.fail("late")
+        return FlightLate(event.trip)
+
+    for function in (act, look, late):
+        kind = function.__name__
+        function.__name__ = f"{kind}_{names.function}"
+    timeout = timedelta(days=1)
+    hotel.action(fails=HotelFull, timeout=timeout, blocking=outside, partial=False, **names.of("act"))(act)
+    hotel.compensation(of=act)(undo)
+    hotel.observer(**names.of("look"))(look)
+    hotel.deadline(of="flight.fly", within=SLOW, **names.of("late"))(late)
+    return hotel
+
+
+ALL = ("one", "two", "three")
+
+
+def chains() -> Iterator[tuple[Names, tuple[Names, ...]]]:
+    """Yield the release that a saga begins with, and those that may come after it, in any order.
+
+    One that declares no former name can be rolled back to where its name is the identity of all others. Else
+    the others know all names.
+    """
+    known = [Names(each[0], each[1:]) for length in (2, 3) for each in permutations(ALL, length)]
+    everything = tuple(each for each in known if len(each.formerly) == 2)
+    for function in ALL:
+        first = Names(function)
+        yield first, (first, *(each for each in known if each.identity == function))
+        yield first, everything
+    for first in everything:
+        yield first, everything
+
+
+CHAINS = list(chains())
+MOVES = st.lists(
+    st.sampled_from(["turn", "turn", "release", "kill", "fail", "wait"]), min_size=1, max_size=12
+)
+
+
+@given(
+    st.sampled_from(CHAINS),
+    MOVES,
+    st.data(),
+    st.booleans(),
+    st.sampled_from(["full", "late", "booked"]),
+    st.fixed_dictionaries({each: st.sampled_from([0, 0, 1, 2]) for each in ("act", "undo", "look", "late")}),
+)
+@settings(max_examples=1500 if FUZZ else 40, deadline=None, derandomize=not FUZZ)
+def test_no_rename_is_seen_by_a_saga_in_flight(  # type: ignore[no-untyped-def]
+    chain, moves, data, outside, ending, failing
+) -> None:
+    """At each moment of a saga, forth and back: effects once, one key and one name, everything undone."""
+    first, others = chain
+    world = World(failing)
+    with TemporaryDirectory() as folder:
+        rig = Rig(release(first, world, outside=outside), Path(folder))
+        try:
+            rig.begin()
+            rig.append(TripRequested("t"))
+            until(rig, lambda: bool(rig.history()))
+            failed = ending == "booked"
+            for move in moves:
+                match move:
+                    case "turn":
+                        rig.worker.turn()
+                    case "wait":
+                        rig.clock.advance(5)
+                    case "fail" if not failed and HotelBooked("t") in rig.published():
+                        failed = True
+                        end_flight(rig, ending)
+                    case "release" | "kill":
+                        if move == "release":
+                            rig.settle()
+                        rig.close()
+                        names = data.draw(st.sampled_from(others))
+                        rig.participant = release(names, world, outside=outside)
+                        rig.begin()
+            check(rig, world, first, ending, failed=failed)
+        finally:
+            rig.close()
+
+
+def end_flight(rig: Rig, ending: str) -> None:
+    """Let the flight be full, or have no outcome in time."""
+    if ending == "full":
+        rig.append(FlightFull("t", "full"))
+    else:
+        rig.clock.advance(SLOW.total_seconds() + 1)
+
+
+def go_on(rig: Rig, wanted: object) -> None:
+    """Let the worker go on until an event is published and nothing is due that is not far away."""
+
+    def is_done() -> bool:
+        if rig.worker.turn() == 0 and (rig.due_in() or 0) <= 60:
+            rig.clock.advance(5)
+        return wanted in rig.published() and (rig.due_in() or SLOW.total_seconds()) > 60
+
+    until(rig, is_done)
+    rig.settle()
+
+
+def check(rig: Rig, world: World, first: Names, ending: str, *, failed: bool) -> None:
+    """Let the saga end, and compare everything with a saga that saw one release only."""
+    go_on(rig, HotelBooked("t"))
+    if ending == "booked":
+        rig.feed(FlightBooked("t"))
+        wanted: list[Any] = [HotelBooked("t")]
+    else:
+        if not failed:
+            end_flight(rig, ending)
+        go_on(rig, HotelCancelled("t"))
+        late = [FlightLate("t")] if ending == "late" else []
+        wanted = [HotelBooked("t"), *late, HotelCancelled("t")]
+        rig.feed(TripFailed("t", "no"))
+    go_on(rig, wanted[-1])
+    seen(f"{ending}, {'undone' if len(wanted) > 1 else 'done'}")
+    step = f"hotel.act_{first.identity}"
+    assert rig.published() == wanted, rig.history()
+    own = [envelope.step for _, envelope in rig.records() if envelope.source == "hotel"]
+    assert set(own) <= {step, "flight.fly"}
+    assert rig.letters() == []
+    assert [len(keys) for keys in world.keys.values()] == [1, int(ending != "booked")]
+    flight = [FlightFull("t", "full")] if ending == "full" else []
+    looked = [TripRequested("t"), HotelBooked("t"), *flight, *wanted[2 if ending == "late" else 1 :]]
+    effects = rig.effects()
+    assert [each for each in effects if each.startswith("saw")] == [f"saw {type(e).__name__}" for e in looked]
+    assert effects.count("act") == int("act" in effects)
+    assert effects.count("undo") == int(ending != "booked")
+    assert rig.state(step) == ("completed" if ending == "booked" else "compensated")
+    assert rig.participant.status("s1").steps[step] == rig.state(step)  # type: ignore[union-attr]
