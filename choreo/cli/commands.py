@@ -36,6 +36,8 @@ COMMANDS: Final = {
     "log prune": Place("choreo.cli.log.erase:prune", "Remove sagas that ended long ago."),
     "log verify": Place("choreo.cli.log.verify:verify", "Check that the log was not changed."),
     "manifest": Place("choreo.cli.manifest:manifest", "Write the manifests of participants as JSON."),
+    "releases": Place("choreo.cli.releases:releases", "List releases, and have done what is new in one."),
+    "releases apply": Place("choreo.cli.releases.apply:apply", "Have done what is newly declared."),
     "replay": Place("choreo.cli.replay:replay", "Replay sagas from a participant's log."),
     "replay fold": Place("choreo.cli.replay.fold:fold", "Compare a saga's log with its store."),
     "replay rebuild": Place("choreo.cli.replay.rebuild:rebuild", "Rebuild a lost store from the topics."),

@@ -10,7 +10,7 @@ from choreo.cloudevents import read
 from choreo.errors import ConfigurationError, HeadersError
 from choreo.graph import SagaGraph, role_of_all
 from choreo.kafka.topic_reader import TopicReader
-from choreo.records import Record, record_time
+from choreo.records import Entry, Partition, Record, record_time
 from choreo.timeline.events import Place
 from choreo.timeline.source import MemorySource
 from choreo.timeline.topic import TopicEvent, topic_source
@@ -33,13 +33,12 @@ def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> MemorySource
         return topic_source(contracts, _events(progress(reader.records(), "reading", total)))
 
 
-def event_ids(cluster: Cluster, names: Sequence[str], saga_ids: Sequence[str]) -> frozenset[str]:
-    """Return the ids of the events that topics hold of some sagas."""
+def bodies_by_id(cluster: Cluster, names: Sequence[str], saga_ids: Sequence[str]) -> dict[str, bytes]:
+    """Return the bodies of the events that topics hold of some sagas, by the events' ids."""
     keys = frozenset(each.encode() for each in saga_ids)
     with quiet("choreo.kafka"), TopicReader(cluster.bootstrap, names, cluster.kafka) as reader:
-        return frozenset(
-            event.envelope.id for event in _events(each for each in reader.records() if each.key in keys)
-        )
+        records = (each for each in reader.records() if each.key in keys)
+        return {event.envelope.id: each.value or b"" for each in records for event in _events((each,))}
 
 
 def _events(records: Iterable[Record]) -> Iterator[TopicEvent]:
@@ -51,3 +50,26 @@ def _events(records: Iterable[Record]) -> Iterator[TopicEvent]:
             continue
         time = record_time(record.timestamp, envelope.time)
         yield TopicEvent(envelope, Place(record.topic, record.partition, record.offset), time)
+
+
+def bodies_of(cluster: Cluster, rows: Sequence[Entry]) -> dict[str, bytes]:
+    """Return the bodies of the events of some rows, by the events' ids, as far as the topics have them."""
+    wanted: dict[Partition, dict[int, str]] = {}
+    for row in rows:
+        wanted.setdefault(Partition(row.topic, row.partition), {})[row.offset] = row.event_id
+    found: dict[str, bytes] = {}
+    topics = sorted({place.topic for place in wanted})
+    with quiet("choreo.kafka"), TopicReader(cluster.bootstrap, topics, cluster.kafka) as reader:
+        for each in reader.partitions:
+            offsets = {at: event for at, event in wanted.get(each.partition, {}).items() if at >= each.low}
+            begin = {each.partition: min(offsets)} if offsets else {}
+            for record in reader.records(begin) if begin else ():
+                if record.offset in offsets and _is_of(record, offsets[record.offset]):
+                    found[offsets[record.offset]] = record.value or b""
+                if record.offset >= max(offsets):
+                    break
+    return found
+
+
+def _is_of(record: Record, event_id: str) -> bool:
+    return any(event.envelope.id == event_id for event in _events([record]))

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from choreo.errors import PayloadErased
+from choreo.manifest import Manifest
 from choreo.outcome import START
+from choreo.participant import version_of
 from choreo.ports import Store
 from choreo.protocol import Answer, Arm, Decision, Instance, Queue, Requeued, Role, Trigger, fold
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import Entry, SagaKey, Scheduled
+from choreo.release.in_force import role_in
 from choreo.worker.dead_letters import dead_letter, settle_in_turn
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.pending import NEWLY_DECLARED, is_before_start, pending_of, unsettled
@@ -33,6 +36,7 @@ class Missed(NamedTuple):
     were erased.
     """
 
+    role: Role
     key: SagaKey
     what: str
     task: str
@@ -43,6 +47,21 @@ class Missed(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.task} {self.name}"
+
+
+def identity_in(manifest: Manifest, name: str) -> str:
+    """Return the name by which the protocol knows a handler with this name; empty where none has it."""
+    for each in manifest.handlers:
+        if name in (each.name, each.known_as, *each.names):
+            return each.known_as
+    return ""
+
+
+def missed_in(store: Store, manifest: Manifest, name: str, key: SagaKey) -> list[Missed]:
+    """Return what a saga has missed of a step, an observer or a deadline of a release."""
+    entries = store.history(*key)
+    role = role_in(manifest, key.saga_type, version_of(entries)) if entries else None
+    return missed(store, role, entries, name) if role else []
 
 
 def missed(store: Store, role: Role, entries: Sequence[Entry], name: str = "") -> list[Missed]:
@@ -124,7 +143,7 @@ class _Search:
                         unread.append(row)
                 except PayloadErased:
                     erased.append(row.event_type)
-        return Missed(self._key, what, task, name, cause, tuple(unread), tuple(erased))
+        return Missed(self._role, self._key, what, task, name, cause, tuple(unread), tuple(erased))
 
     def _cause(self, trigger: Trigger) -> Entry:
         """Return the event that satisfies a trigger; the last one that touches it where none does."""
@@ -162,7 +181,7 @@ def missing_bodies(found: Missed, bodies: Mapping[str, bytes]) -> str:
 
 
 def take_up(
-    store: Store, role: Role, topic: str, found: Missed, bodies: Mapping[str, bytes], comment: str, now: int
+    store: Store, topic: str, found: Missed, bodies: Mapping[str, bytes], comment: str, now: int
 ) -> None:
     """Put what was missed into the store, inside a turn: the worker does it in its next one.
 
@@ -171,7 +190,7 @@ def take_up(
     letters = []
     for row in sorted({*found.unread, found.cause}, key=lambda each: each.event_id == found.cause.event_id):
         body = bodies.get(row.event_id, row.payload)
-        item = Item(role, topic, found.key.saga_id, TriggerEvent.of_entry(row._replace(payload=body)))
+        item = Item(found.role, topic, found.key.saga_id, TriggerEvent.of_entry(row._replace(payload=body)))
         letter = dead_letter(item, found.task, found.name, NEWLY_DECLARED, comment, now, 0)
         letter = letter._replace(edited=bodies.get(row.event_id))
         letters.append(letter._replace(id=store.add_dead_letter(letter)))

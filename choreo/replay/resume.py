@@ -59,7 +59,7 @@ class Restorer:
 
     def take_up(self, found: Missed, bodies: Mapping[str, bytes]) -> None:
         """Have done what was newly declared after the events that call it."""
-        take_up(self._store, self._saga.role, self._topic, found, bodies, _COMMENT, self._now)
+        take_up(self._store, self._topic, found, bodies, _COMMENT, self._now)
 
     def is_possible(self, work: Work) -> bool:
         """Whether the log holds the event that called for the work."""

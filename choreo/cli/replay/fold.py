@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from choreo.cli import options, output
-from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
+from choreo.cli.replay.subject import as_json, bodies_in_topic, saga_ids, subject_of, target, with_topic
 from choreo.records import Entry
 from choreo.replay.stored_saga import StoredSaga, stored_sagas
 
@@ -45,7 +45,7 @@ def fold(
       choreo replay fold shop.orders:orders o-1 o-2 --topic --bootstrap kafka:9092 --format json
     """
     with subject_of(target, store, reading=True) as subject:
-        topic = ids_in_topic(context, subject.participant, saga_ids)
+        topic = bodies_in_topic(context, subject.participant, saga_ids)
         reports = []
         for saga_id in dict.fromkeys(saga_ids):
             with subject.store.turn():

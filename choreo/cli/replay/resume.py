@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from choreo.cli import options, output
-from choreo.cli.replay.subject import as_json, ids_in_topic, saga_ids, subject_of, target, with_topic
+from choreo.cli.replay.subject import as_json, bodies_in_topic, saga_ids, subject_of, target, with_topic
 from choreo.cli.sources import now
 from choreo.replay.resume import Resumed
 from choreo.replay.resume import resume as resume_saga
@@ -43,9 +43,11 @@ def resume(
     """Resume a saga from its last good step: put back the work and events that its store has lost.
 
     Events that were published and not read back are published again, with the same ids, so that they count
-    once; work that had not finished is due again; dead letters are requeued. All this is written in one
-    transaction, and the worker does it in its next turn, or when it is started. Repeating the command, or
-    running it when nothing was lost, does no harm. Exits with 1 if something could not be put back.
+    once; work that had not finished is due again; dead letters are requeued. A step or a compensation that a
+    release has declared after the events that call it is due, too; with --topic the bodies that the saga log
+    did not keep are read from there. All this is written in one transaction, and the worker does it in its
+    next turn, or when it is started. Repeating the command, or running it when nothing was lost, does no
+    harm. Exits with 1 if something could not be put back.
 
     \b
     Examples:
@@ -54,10 +56,14 @@ def resume(
     """
     done: list[tuple[str, Resumed]] = []
     with subject_of(target, store, reading=dry_run) as subject:
-        topic = ids_in_topic(context, subject.participant, saga_ids)
+        topic = bodies_in_topic(context, subject.participant, saga_ids)
         for saga_id in dict.fromkeys(saga_ids):
             results = resume_saga(
-                subject.participant, subject.store, saga_id, now(), topic=topic, limit=limit, dry_run=dry_run
+                *(subject.participant, subject.store, saga_id, now()),
+                topic=topic,
+                bodies=topic,
+                limit=limit,
+                dry_run=dry_run,
             )
             done += [(saga_id, result) for result in results]
     if form == "json":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,7 +11,7 @@ import click
 from choreo.audit.verification import saga_ids as saga_ids_in
 from choreo.cli import options
 from choreo.cli.stores import open_stores
-from choreo.cli.topic_source import event_ids
+from choreo.cli.topic_source import bodies_by_id
 from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.ports import Store
@@ -72,9 +72,11 @@ def subject_of(target: str, store: str, *, reading: bool = False) -> Iterator[Su
         yield Subject(participant, path, opened.store)
 
 
-def ids_in_topic(context: click.Context, participant: Participant, saga_ids: Sequence[str]) -> frozenset[str]:
-    """Return the ids of the events of some sagas on the topics; none without ``--topic``."""
+def bodies_in_topic(
+    context: click.Context, participant: Participant, saga_ids: Sequence[str]
+) -> Mapping[str, bytes]:
+    """Return the bodies of the events of some sagas on the topics, by their ids; none without ``--topic``."""
     if not context.params["topic"]:
-        return frozenset()
+        return {}
     names = [saga.topic for saga in participant.sagas]
-    return event_ids(options.chosen_cluster(context), names, saga_ids)
+    return bodies_by_id(options.chosen_cluster(context), names, saga_ids)
