@@ -139,7 +139,15 @@ class Case:
 
 
 def _rollout(older: Choreography, graph: SagaGraph) -> Rollout | None:
-    """Return the rollout of a saga, None where no saga of its type and of these versions can be in flight."""
+    """Return the rollout of a saga, None where no participant knows one of its type yet.
+
+    Of a version that is new, a saga may begin as soon as whoever starts it is upgraded. One that is dropped,
+    as where a release is rolled back, is acted on by nobody who is upgraded.
+    """
     version = graph.versions.since
-    found = (each for each in older.graphs if each.name == graph.name and each.versions.includes(version))
-    return next((Rollout(each, graph) for each in found if version <= each.contract.version), None)
+    of_saga = [each for each in older.graphs if each.name == graph.name]
+    found = (each for each in of_saga if each.versions.includes(version))
+    old = next((each for each in found if version <= each.contract.version), None)
+    if old is None and of_saga:
+        return Rollout(of_saga[-1], graph, is_newer=True)
+    return Rollout(old, graph, is_dropped=version > graph.contract.version) if old else None

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from choreo.events import short_name
 from choreo.graph import SagaGraph, Step
 from choreo.manifest.manifest import Link
+from choreo.outcome import START
 from choreo.verify.case import Case
 from choreo.verify.finding import NOWHERE, Finding, at, enumerated, listed
 from choreo.verify.rollout.judgement import Judgement
@@ -43,6 +44,10 @@ _DRAIN = "let the sagas in flight end first (choreo run --no-starts)"
 def across_release(case: Case) -> Iterator[Finding]:
     """Return what breaks in a saga while its participants are upgraded: one finding for each cause."""
     if case.rollout is None:
+        return
+    changed = _contract_changes(case.rollout)
+    if changed:
+        yield _another_contract(case, case.rollout, changed)
         return
     judgement = case.judgement
     yield from _certain(case, case.rollout, judgement)
@@ -114,6 +119,29 @@ def _needs_drain(case: Case, rollout: Rollout, judgement: Judgement) -> Finding:
     )
 
 
+def _contract_changes(rollout: Rollout) -> list[str]:
+    """Return in which the contract differs, of that on which all participants of a saga must agree."""
+    old, new = rollout.old.contract, rollout.new.contract
+    names = ("topic", "starts", "completes", "fails")
+    return [name for name in names if getattr(old, name) != getattr(new, name)]
+
+
+def _another_contract(case: Case, rollout: Rollout, changed: Sequence[str]) -> Finding:
+    old, new = rollout.old.contract, rollout.new.contract
+    told = (
+        f"{name} was {short_name(getattr(old, name))}, and is {short_name(getattr(new, name))}"
+        for name in changed
+    )
+    return NEEDS_DRAIN.finding(
+        case.graph.name,
+        f"the contract of {case.graph.name} changes while sagas are in flight",
+        _at(rollout.new, START),
+        why=f"{enumerated(told)}: who is upgraded and who is not disagree on how a saga begins and ends",
+        help=f"give the new saga another name, beside the old one; or start no saga, and {_DRAIN}",
+        steps=tuple(changed),
+    )
+
+
 def _several(rollout: Rollout, breaks: Sequence[Break]) -> str:
     told = list(dict.fromkeys(_short(each) for each in breaks))
     more = [f"{len(told) - _MOST_OTHERS} more"] if len(told) > _MOST_OTHERS else []
@@ -177,6 +205,8 @@ def _why(rollout: Rollout, each: Break) -> str:
 def _why_stranded(rollout: Rollout, each: Break) -> str:
     step = each.signature.step
     new = rollout.new.steps.get(step)
+    if each.because == "dead":
+        return f"`{step.partition('.')[0]}` does not know {rollout.old.versions} of the saga any more"
     if each.because == "completed":
         return f"`{step}` was done, and what calls its compensation now never comes"
     if new is None or not new.trigger:
@@ -192,6 +222,11 @@ def _help(rollout: Rollout, each: Break) -> str:
     successor = _successor(rollout, step) if each.signature.how in (REFUSED, REPEATED) else None
     if successor:
         return f'say what it was called: formerly="{step.partition(".")[2]}" at `{successor.name}`'
+    if rollout.is_dropped:
+        return (
+            "keep a release that knows the version, or start no saga of it, and "
+            "let those in flight end first (choreo run --no-starts)"
+        )
     versions = "raise the saga's version: the old handlers with until= beside the new ones with since="
     if each.signature.how == REFUSED:
         return f"{versions}; or {_DRAIN}, or give up what they need (choreo run --retire {step})"

@@ -149,12 +149,13 @@ def scope_of(cases: Sequence[Case], budget: Budget, seconds: float, unread: str 
 def _of_release(cases: Sequence[Case]) -> OfRelease | None:
     released = [case for case in cases if case.rollout]
     run = [case for case in released if "judgement" in vars(case)]
-    judged = [case.judgement for case in run]
+    rollouts = [case.rollout for case in run if case.rollout]
+    judged = [case.judgement for case in run if case.rollout and case.rollout.changed]
     if not released:
         return None
     return OfRelease(
-        len({name for case in run if case.rollout for name in case.rollout.changed}),
-        len({name for case in run for name in case.graph.participants}),
+        len({name for each in rollouts for name in each.changed}),
+        len({name for each in rollouts for graph in (each.old, each.new) for name in graph.participants}),
         sum(case.meter_of_release.states for case in run),
         sum(each.moments for each in judged),
         sum(each.orders for each in judged),

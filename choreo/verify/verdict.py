@@ -105,9 +105,11 @@ def verify(
 
 def _parts(graph: SagaGraph, older: Choreography | None) -> list[SagaGraph]:
     """Return a graph once for all of its versions that were alike in the older choreography, too."""
-    before = [each.versions.since for each in (older.graphs if older else ()) if each.name == graph.name]
+    of_saga = [each for each in (older.graphs if older else ()) if each.name == graph.name]
+    before = [each.versions.since for each in of_saga]
     cuts = (Versions(since) for since in (graph.versions.since, *before) if graph.versions.includes(since))
-    newest = graph.versions.until or max(graph.contract.version, graph.versions.since)
+    known = (graph.contract.version, *(each.contract.version for each in of_saga))
+    newest = graph.versions.until or max(*known, graph.versions.since)
     found = [graph.versions.both(span) for span in spans(newest, cuts)]
     return [replace(graph, versions=versions) for versions in found if versions]
 

@@ -10,7 +10,9 @@ A line is a handler, or an import::
     b imports Delivered
 
 Between name and ``<`` may stand ``pivot``, ``retriable``, ``async``, ``partial``; of a compensation
-``result=Paid,Owed`` (what it undoes), ``derived`` and ``no-aborted``. Events live in namespace ``g``.
+``result=Paid,Owed`` (what it undoes), ``derived`` and ``no-aborted``; ``since=2`` and ``until=1``, for the
+versions of the saga, and ``formerly=charge,pay``. A line ``version 2`` is the saga's. Events live in
+namespace ``g``.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from choreo.manifest import (
     SagaEntry,
     SchemaEntry,
 )
+from choreo.participant.handler import names_of
 from choreo.protocol import Trigger
+from choreo.saga import Versions
 
 SAGA = "grown"
 STARTED, COMPLETED, FAILED, CANCELLED = "g.Started", "g.Completed", "g.Failed", "g.Cancelled"
@@ -40,12 +44,14 @@ def read_choreography(text: str) -> list[Manifest]:
     aborts = CANCELLED if "Cancelled" in lines else ""
     imports = [(line.split()[0], _full(line.split()[2])) for line in lines if " imports " in line]
     handlers = [_handler(number, line) for number, line in enumerate(lines, 1) if "<" in line]
-    return manifests(handlers, imports, aborts)
+    version = next((int(line.split()[1]) for line in lines if line.startswith("version ")), 1)
+    return manifests(handlers, imports, aborts, version)
 
 
 def write_choreography(manifests: Sequence[Manifest]) -> str:
     """Return a text from which `read_choreography` returns the same manifests."""
     lines = ["Cancelled"] if manifests[0].sagas[0].aborts else []
+    lines += [f"version {manifests[0].sagas[0].version}"] if manifests[0].sagas[0].version > 1 else []
     for manifest in manifests:
         lines += [f"{manifest.participant} imports {_short(each.event)}" for each in manifest.external]
         lines += [_line(handler) for handler in manifest.handlers]
@@ -53,11 +59,14 @@ def write_choreography(manifests: Sequence[Manifest]) -> str:
 
 
 def manifests(
-    handlers: Iterable[HandlerEntry], imports: Sequence[tuple[str, str]] = (), aborts: str = ""
+    handlers: Iterable[HandlerEntry],
+    imports: Sequence[tuple[str, str]] = (),
+    aborts: str = "",
+    version: int = 1,
 ) -> list[Manifest]:
     """Return a manifest for each participant, from all their handlers."""
     handlers = list(handlers)
-    saga = SagaEntry(SAGA, SAGA, 1, STARTED, COMPLETED, FAILED, aborts)
+    saga = SagaEntry(SAGA, SAGA, version, STARTED, COMPLETED, FAILED, aborts)
     names = dict.fromkeys([*(handler.participant for handler in handlers), *(owner for owner, _ in imports)])
     return [
         _with_schemas(
@@ -98,11 +107,14 @@ def _handler(number: int, line: str) -> HandlerEntry:
     if task == "action" and not emits.strip():
         task = "observer"
     results = next((word.removeprefix("result=") for word in words if word.startswith("result=")), "")
+    since, until = (_number(words, option) for option in ("since", "until"))
+    formerly = next((word.removeprefix("formerly=") for word in words if word.startswith("formerly=")), "")
+    former = tuple(filter(None, formerly.split(",")))
     kind = next((word for word in words if word in ("pivot", "retriable")), "compensatable")
     return HandlerEntry(
         name=name,
         task=task,
-        step=words[1] if task in ("compensation", "deadline") else name,
+        step=words[1] if task in ("compensation", "deadline") else names_of(name, former)[-1],
         saga=SAGA,
         place=f"grown.py:{number}",
         trigger=_trigger(trigger),
@@ -116,7 +128,14 @@ def _handler(number: int, line: str) -> HandlerEntry:
         runs="coroutine" if "async" in options else "inside",
         partial="partial" in options,
         derived="derived" in options,
+        versions=Versions(since or 1, until),
+        formerly=former,
     )
+
+
+def _number(words: Iterable[str], option: str) -> int | None:
+    found = (word.removeprefix(f"{option}=") for word in words if word.startswith(f"{option}="))
+    return next(map(int, found), None)
 
 
 def _trigger(text: str) -> Trigger:
@@ -167,6 +186,9 @@ def _line(handler: HandlerEntry) -> str:
     words += ["partial"] if handler.partial else []
     words += [f"result={','.join(sorted(map(_short, handler.results)))}"] if handler.results else []
     words += ["derived"] if handler.derived else []
+    words += [f"since={handler.versions.since}"] if handler.versions.since > 1 else []
+    words += [f"until={handler.versions.until}"] if handler.versions.until is not None else []
+    words += [f"formerly={','.join(handler.formerly)}"] if handler.formerly else []
     words += ["no-aborted"] if handler.task == "compensation" and not handler.aborted else []
     trigger = handler.trigger.written(_short)
     emits = [" ".join(map(_short, names)) for names in (handler.emits.successes, handler.emits.failures)]

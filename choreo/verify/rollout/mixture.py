@@ -18,7 +18,7 @@ from typing import NamedTuple
 from choreo.envelope import Envelope
 from choreo.graph import SagaGraph, Step, role_of
 from choreo.manifest import HandlerEntry
-from choreo.outcome import EXTERNAL, FAILED, TIMED_OUT
+from choreo.outcome import EXTERNAL, FAILED, START, TIMED_OUT
 from choreo.protocol import Instance, serves
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.rows import further_in_rows
@@ -53,11 +53,16 @@ class Rollout:
     """One saga of an old and of a new choreography.
 
     ``changed`` are the participants that take part in both, or only in the old one, and that take part
-    otherwise in the new one. Observers are left out: they publish nothing.
+    otherwise in the new one. Observers are left out: they publish nothing. ``is_newer``: the saga is of a
+    version that the old choreography doesn't know, so that whoever is not upgraded puts off its steps;
+    ``is_dropped``: of one that the new choreography doesn't know any more, so that whoever is does.
     """
 
-    def __init__(self, old: SagaGraph, new: SagaGraph) -> None:
+    def __init__(
+        self, old: SagaGraph, new: SagaGraph, *, is_newer: bool = False, is_dropped: bool = False
+    ) -> None:
         self.old, self.new = (replace(graph, observers=()) for graph in (old, new))
+        self.is_newer, self.is_dropped = is_newer, is_dropped
         self.touched = {name: self._touched(name) for name in self.old.participants}
         self.changed = tuple(name for name in self.old.participants if self.touched[name])
         self.whole = Upgraded(self.changed)
@@ -109,6 +114,20 @@ class Rollout:
         steps = (*self.old.steps.values(), *self.new.steps.values())
         triggers = frozenset[str]().union(*(step.trigger.types for step in steps))
         return not triggers <= self.emitters.keys() or any(step.kind == EXTERNAL for step in steps)
+
+    def may_start(self, upgraded: Upgraded) -> bool:
+        """Whether a saga of this version may be started: whoever starts it stamps it with its own version."""
+        owner = self.old.steps[START].participant
+        if self.old.contract.version == self.new.contract.version or owner not in self.changed:
+            return True
+        return (owner in upgraded) == self.is_newer
+
+    def puts_off(self, step: str, upgraded: Upgraded) -> bool:
+        """Whether the participant of a step, as it is now, doesn't know the version of the saga."""
+        if self.is_dropped:
+            return step in self.new.steps and self.new.steps[step].participant in upgraded
+        old = self.old.steps.get(step)
+        return self.is_newer and old is not None and old.participant not in upgraded
 
     def is_near(self, participant: str, event: Envelope) -> bool:
         """Whether it may make a difference that a participant is upgraded before it reads an event."""
@@ -163,6 +182,8 @@ class Rollout:
             if new not in known:
                 saga.steps.pop(name, None)
                 saga.deadlines.pop(name, None)
+            elif saga.step(new).activity == "dead":
+                saga.steps[new] = saga.step(new)._replace(activity="queued")
 
     def _graph(self, upgraded: Upgraded) -> SagaGraph:
         old, new = self.old, self.new
@@ -178,6 +199,7 @@ class Rollout:
         steps |= {name: step for name, step in old.steps.items() if step.participant in keeps}
         return replace(
             old,
+            contract=new.contract if self.is_newer else old.contract,
             participants=tuple(dict.fromkeys((*old.participants, *new.participants))),
             steps={name: steps[name] for name in self.rank if name in steps},
             deadlines=mixed(old.deadlines, new.deadlines),
@@ -186,7 +208,8 @@ class Rollout:
 
     def _touched(self, participant: str) -> Touched:
         old, new = (_parts(graph, participant) for graph in (self.old, self.new))
-        names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+        both = old.keys() | new.keys()
+        names = {name for name in both if self.is_newer or self.is_dropped or old.get(name) != new.get(name)}
         parts = [part for each in (old, new) for name, part in each.items() if name in names]
         return Touched(frozenset(names), frozenset[str]().union(*(part.events for part in parts)))
 

@@ -37,6 +37,7 @@ class _RolloutReplay(Replay):
         self.moments: list[_Moment] = []
 
     def settle(self) -> None:
+        """Carry out all decisions; events are read one by one."""
         while self._decisions:
             self._carry_out(*self._decisions.popleft())
 
@@ -54,6 +55,11 @@ class _RolloutReplay(Replay):
                 self.model = self._rollout.model(self._upgraded)
             case _:
                 super().take(transition)
+
+    def work(self, task: str, name: str, cause: Cause) -> None:
+        super().work(task, name, cause)
+        if task == "action" and self._rollout.puts_off(name, self._upgraded):
+            self.saga.steps[name] = self.saga.step(name)._replace(activity="dead")
 
     def append(self, step: str, outcome: Outcome, event: str, cause: Cause, remark: str = "") -> None:
         if event:

@@ -24,6 +24,7 @@ from choreo.protocol import (
     Input,
     Instance,
     Publish,
+    Queue,
     fold_into,
 )
 from choreo.verify.engine.budget import Meter
@@ -243,11 +244,16 @@ class RolloutSearch:
         if state.unread:
             yield Option(Transition("read", Read()))
         elif START not in state.saga.outcomes:
-            if self._left(state) or not state.upgraded:  # else it is a saga of the new choreography
+            if self._may_start(state):
                 yield Option(Transition("start", Ended(START, SUCCEEDED, self.rollout.old.contract.starts)))
                 yield from map(Option, self._cancellations(state))
         else:
             yield from self._going_on(state, ready, just_held=just_held)
+
+    def _may_start(self, state: State) -> bool:
+        """Whether the saga starts here; after all upgrades it would be one of the new choreography alone."""
+        is_mixed = bool(self._left(state)) or not state.upgraded
+        return is_mixed and self.rollout.may_start(state.upgraded)
 
     def _going_on(self, state: State, ready: Sequence[str], *, just_held: bool) -> Iterator[Option]:
         free = [name for name in ready if name not in state.held]
@@ -353,7 +359,7 @@ class RolloutSearch:
         if isinstance(transition.input, Upgrade):
             return self._upgraded(state, transition.input.participant)
         saga, unread = state.saga.copy(), list(state.unread)
-        take(self.rollout.model(state.upgraded), saga, unread, transition)
+        self._take(state, saga, unread, transition)
         if isinstance(transition.input, Ended) and transition.kind == "end":
             self._check_once(saga, state.unread, transition.input)
         held = frozenset[str]() if option.releases else state.held - {transition.step}
@@ -363,6 +369,31 @@ class RolloutSearch:
         if troubles.deadlines < 0:  # passed when nothing else was left to do
             troubles = troubles._replace(deadlines=0)
         return State(saga, tuple(unread), state.upgraded, held, troubles)
+
+    def _take(self, state: State, saga: Instance, unread: list[Envelope], transition: Transition) -> None:
+        """Let a transition happen; what is published follows the events that are unread."""
+        input, model = transition.input, self.rollout.model(state.upgraded)
+        if isinstance(input, Read):
+            self._fold(state, saga, unread.pop(0), unread)
+        elif isinstance(input, ExternalEvent):
+            unread.append(model.envelope(*input))
+        elif transition.kind == "start" and not model.role.owns_start:
+            unread.append(model.envelope(START, SUCCEEDED, model.graph.contract.starts))
+        elif not isinstance(input, Upgrade):
+            self._fold(state, saga, input, unread)
+
+    def _fold(self, state: State, saga: Instance, input: Input, unread: list[Envelope]) -> None:
+        model = self.rollout.model(state.upgraded)
+        for decision in fold_into(model.role, saga, input):
+            match decision:
+                case Publish() | Answer() | Expire():
+                    step, outcome, event = model.role.outcome_of(decision)
+                    if event:
+                        unread.append(model.envelope(step, outcome, event))
+                case Queue("action", name) if self.rollout.puts_off(name, state.upgraded):
+                    saga.steps[name] = saga.step(name)._replace(activity="dead")
+                case Bury(_, name, reason):
+                    raise _BrokenError(REFUSED, name, reason)
 
     def _upgraded(self, state: State, participant: str) -> State:
         needs = self.rollout.needs(state.saga, participant)
@@ -421,6 +452,9 @@ class RolloutSearch:
         It is the first whose trigger came when nobody called it, or whose compensation nothing calls.
         """
         saga, model = state.saga, self.rollout.model(state.upgraded)
+        put_off = [name for name, each in saga.steps.items() if each.activity == "dead"]
+        if put_off:
+            return min(put_off, key=self._rank), "dead"
         for name in self.rollout.rank:
             action = model.role.action.get(name)
             progress = saga.step(name)
@@ -438,31 +472,6 @@ class RolloutSearch:
     @staticmethod
     def _half_filled(saga: Instance, model: Model, name: str) -> bool:
         return saga.step(name).state == "pending" and model.role.action[name].trigger.touched(saga.types)
-
-
-def take(model: Model, saga: Instance, unread: list[Envelope], transition: Transition) -> None:
-    """Let a transition happen; what is published follows the events that are unread."""
-    input = transition.input
-    if transition.kind == "read":
-        _fold(model, saga, unread.pop(0), unread)
-    elif isinstance(input, ExternalEvent):
-        unread.append(model.envelope(*input))
-    elif transition.kind == "start" and not model.role.owns_start:
-        unread.append(model.envelope(START, SUCCEEDED, model.graph.contract.starts))
-    else:
-        assert isinstance(input, (Begin, Ended, Due))
-        _fold(model, saga, input, unread)
-
-
-def _fold(model: Model, saga: Instance, input: Input, unread: list[Envelope]) -> None:
-    for decision in fold_into(model.role, saga, input):
-        match decision:
-            case Publish() | Answer() | Expire():
-                step, outcome, event = model.role.outcome_of(decision)
-                if event:
-                    unread.append(model.envelope(step, outcome, event))
-            case Bury(_, name, reason):
-                raise _BrokenError(REFUSED, name, reason)
 
 
 def _trail(visit: Visit) -> list[Passed]:
