@@ -14,12 +14,17 @@ from tests.docs.manual import PAGES
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a folder with every file that getting-started shows."""
+    return write_project(tmp_path)
+
+
+def write_project(folder: Path) -> Path:
+    """Write every file that getting-started shows into a folder, and return it."""
     for name, text in PAGES["getting-started"].files.items():
-        path = tmp_path / name
+        path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    (tmp_path / "shop" / "__init__.py").touch()
-    return tmp_path
+    (folder / "shop" / "__init__.py").touch()
+    return folder
 
 
 @pytest.fixture

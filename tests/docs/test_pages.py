@@ -23,6 +23,7 @@ TOPICS = {
     "testing",
     "operations",
     "replay",
+    "evolution",
     "schemas",
     "protocol",
     "glossary",
