@@ -123,6 +123,10 @@ class ReplayError(ChoreoError):
     """Raised when a saga can't be replayed: it isn't known, or its rows can't be read."""
 
 
+class ReleaseRefused(ChoreoError):
+    """Raised at the start of a worker whose declarations lack what sagas in flight still need."""
+
+
 class LifespanError(ChoreoError):
     """Raised when a participant's lifespan fails at the start of its worker, or ends before the worker."""
 

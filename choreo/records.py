@@ -207,3 +207,44 @@ class Release(NamedTuple):
     after: int = 0
     retired: tuple[str, ...] = ()
     id: int = 0
+
+
+class Work(NamedTuple):
+    """What one saga still needs of a handler, as the rows of its store say.
+
+    ``held`` says which rows: those of the ``schedule``, an open ``letter``, or those of a step that is
+    ``done``, whose compensation may still be called. ``task`` and ``name`` are the handler's. ``event_id`` is
+    the event that caused it, of a step that is done its success; ``result`` the type of that, and
+    ``step_state`` the state of the step. ``reason`` is that of the letter. ``since`` is the time of the
+    saga's first row.
+    """
+
+    saga_id: str
+    saga_type: str
+    saga_version: int
+    saga_state: str
+    since: int
+    held: Literal["schedule", "letter", "done"]
+    task: str
+    name: str
+    event_id: str = ""
+    result: str = ""
+    step_state: str = "pending"
+    reason: str = ""
+
+
+class Seen(NamedTuple):
+    """So many sagas that have not ended have seen exactly these of the event types that were asked for."""
+
+    saga_type: str
+    saga_version: int
+    saga_state: str
+    types: frozenset[str]
+    sagas: int
+
+
+class InFlight(NamedTuple):
+    """What a store holds of sagas in flight, as far as it was asked for."""
+
+    work: Sequence[Work] = ()
+    seen: Sequence[Seen] = ()

@@ -6,13 +6,14 @@ Apache Avro 1.12 specification, "Single-object encoding".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from fastavro import schemaless_reader, schemaless_writer
 
+from choreo.avro.answers import answer_body
 from choreo.avro.derivation import derive
 from choreo.avro.resolution import logical_changes, resolve
 from choreo.avro.schema import HEADER_BYTES, MARKER, ParsedSchema, parse_schema
@@ -114,6 +115,29 @@ class AvroCodec:
         except Exception as error:
             raise BodyError(f"{kind.name}: can't be encoded: {type(error).__name__}") from None
         return body.getvalue()
+
+    def answer(
+        self, answer: SchemaEntry, bodies: Sequence[bytes], known: Iterable[SchemaEntry], reason: str
+    ) -> bytes:
+        """Build an event by its schema, from bodies that one of the ``known`` schemas, or a file, describes.
+
+        Raises `BodyError` where that can't be done.
+        """
+        if answer.schema is None:
+            raise BodyError("the schema of the answer was not kept")
+        writers = {each.fingerprint: each.schema for each in known if each.schema is not None}
+        sources = [(self._written_by(body, writers), body) for body in bodies]
+        return answer_body(parse_schema(answer.schema), sources, reason)
+
+    def _written_by(self, body: bytes, known: Mapping[str, Any]) -> ParsedSchema:
+        """Return the schema of a body's writer. Raises `BodyError` where it is not known."""
+        fingerprint = body[2:HEADER_BYTES].hex()
+        if fingerprint in known:
+            return parse_schema(known[fingerprint])
+        found = self._own.get(fingerprint) or next(iter(self._folders.find(fingerprint)), None)
+        if body[:2] != MARKER or found is None:
+            raise BodyError("no schema of a body is known from which the answer is built")
+        return found
 
     def decode(self, type_name: str, body: bytes | None) -> object:
         """Decode a body into the event class of that name.

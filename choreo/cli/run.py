@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from choreo.cli import options, output, tracing
+from choreo.cli.check import check_release
 from choreo.cli.signals import stopping_on_signals
 from choreo.errors import ConfigurationError, StoreMismatch
 from choreo.kafka import EmbeddedBroker, KafkaLog
@@ -54,6 +55,20 @@ from choreo.worker.composition import open_store, open_worker
     help="Take part in the sagas that are in flight, and start none: what starts one, from another process "
     "or an import, waits in the outbox until a worker without this option publishes it.",
 )
+@click.option(
+    "--retire",
+    multiple=True,
+    metavar="STEP",
+    help="Give up a step, an observer or a deadline that is not declared any more, although sagas in flight "
+    "need it: what they need becomes dead letters with the reason retired. May be repeated.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Don't run: say what differs from the release that ran last, and what sagas in flight need that is "
+    "gone. Exits with 0 where the participant would start, with 2 where it would be refused. Needs no "
+    "cluster, writes nothing, and may be asked beside a running worker.",
+)
 @options.log_level
 @click.pass_context
 def run(
@@ -68,6 +83,8 @@ def run(
     drain: float,
     redact: bool,
     no_starts: bool,
+    retire: tuple[str, ...],
+    check: bool,
     log_level: str,
     **_cluster: Any,
 ) -> None:
@@ -77,21 +94,31 @@ def run(
     a second signal ends it at once. Nothing is lost either way: the worker continues from its store when it
     is started again.
 
+    The store keeps what each release declares. A start is refused, with exit code 2, where sagas in flight
+    need a step that this one does not have any more: put it back, name it with formerly=, or --retire it.
+
     \b
     Examples:
       choreo run shop.orders:orders --bootstrap localhost:9092 --store /var/lib/orders.db
       choreo run shop.orders:orders --embedded
+      choreo run shop.orders:orders --store /var/lib/orders.db --check
       choreo run shop.payments:payments --kafka security.protocol=SSL --from 2026-01-31T12:00:00Z
     """
     participant = load_participant(target)
-    chosen = options.chosen_cluster(context)
     path = store.replace("{participant}", participant.name)
     folder = _schema_folder(schemas)
+    if check:
+        derived(participant, lock)
+        check_release(participant, path, folder, retire)
+        return
+    chosen = options.chosen_cluster(context)
     output.set_up_logging(log_level)
     derived(participant, lock)
     tracing.set_up(participant.name)
     with _address(chosen) as address, _explained(chosen, path):
-        settings = Options(start=start, calls=calls, drain_seconds=drain, redact=redact, starts=not no_starts)
+        settings = Options(
+            start=start, calls=calls, drain_seconds=drain, redact=redact, starts=not no_starts, retire=retire
+        )
         _work(participant, path, chosen._replace(bootstrap=address), folder, settings)
 
 

@@ -107,6 +107,26 @@ def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
         yield sorted(sources, key=lambda each: each.participant)
 
 
+@contextmanager
+def open_reader(path: str) -> Iterator[StoreReader]:
+    """Open one store to read it, also one of an earlier choreo, or a file in which none was made yet.
+
+    Nothing is made or changed, and no worker waits.
+    """
+    with ExitStack() as opened:
+        try:
+            reader = opened.enter_context(StoreReader(path))
+            reader.newest_release()
+        except StoreError as error:
+            reader = _reader_of_copy(path, opened, error)
+        yield reader
+
+
+def owner_of(path: str) -> str:
+    """Return the participant of a store, empty where no worker has used it."""
+    return _owner(path) if _is_store(path) else ""
+
+
 def _reader(path: str, opened: ExitStack) -> StoreReader:
     try:
         reader = opened.enter_context(StoreReader(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from choreo.manifest import SchemaEntry
@@ -29,4 +29,14 @@ class Codec(Protocol):
 
     def schemas(self) -> Mapping[str, SchemaEntry]:
         """Return the schema with which each event is written, by the event's full name."""
+        ...
+
+    def answer(
+        self, answer: SchemaEntry, bodies: Sequence[bytes], known: Iterable[SchemaEntry], reason: str
+    ) -> bytes:
+        """Build an event by its schema, from the fields of the same name and type in the bodies of others.
+
+        ``known`` are schemas that may have written these; ``reason`` fills the field of that name. Raises
+        `BodyError` where that can't be done.
+        """
         ...

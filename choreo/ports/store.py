@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from choreo.ports.saga_log import SagaLog
-from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Release, Scheduled, Unpublished
+from choreo.records import (
+    DeadLetter,
+    Entry,
+    InFlight,
+    Lane,
+    LetterState,
+    Partition,
+    Release,
+    Scheduled,
+    Unpublished,
+)
 
 
 class Store(Protocol):
@@ -261,6 +271,17 @@ class Store(Protocol):
 
     def add_release(self, release: Release) -> int:
         """Add a release, inside a turn, and return its id. Its ``after`` is the number of the last entry."""
+        ...
+
+    def in_flight(
+        self, lacks: Callable[[str, str, str], bool], steps: Collection[str] | None, types: Collection[str]
+    ) -> InFlight:
+        """Return what sagas still need of some handlers, and which events they have seen.
+
+        ``lacks`` says of a saga type, a task and a name whether that work of the schedule and of open
+        dead letters is asked for; ``steps`` are the own steps whose completion in a saga that has not ended
+        is asked for, None for all; ``types`` the types of the events. Nothing asked for is cheap.
+        """
         ...
 
     def trim(self) -> None:

@@ -167,6 +167,10 @@ def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision
     if reason:
         out.append(Bury(progress.task, action.step, reason))
         return
+    if progress.state == "completed":  # a release had given up its compensation
+        saga.steps[action.step] = progress._replace(activity="idle")
+        steps.compensate_if_called(saga, action, out)
+        return
     saga.steps[action.step] = progress._replace(activity="queued")
     out.append(Queue(progress.task, action.step))
 
@@ -185,7 +189,9 @@ def _discard_step(saga: Instance, action: Action, reason: str, out: list[Decisio
         return
     if progress.state in _ENDED:
         _answer_late(saga, action, out, reason)
-    elif progress.state == "compensating" and not progress.owes_failure:
+    elif progress.state == "completed" and not steps.is_undone(saga, action):
+        saga.steps[action.step] = progress._replace(activity="idle")
+    elif progress.state in ("completed", "compensating") and not progress.owes_failure:
         steps.move(saga, action.step, Progress("compensated", result=progress.result), out, reason)
         _confirm(saga, action, out, reason)
     elif action.can_fail:  # a retriable step has no failure to answer with: it can only be requeued

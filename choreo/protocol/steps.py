@@ -105,12 +105,14 @@ def compensate_if_called(saga: Instance, action: Action, out: list[Decision]) ->
     A call before the trigger bars the step, and one while it executes waits for the result: both follow
     from the state of the saga at the trigger and at the result (R5).
     """
-    progress = saga.step(action.step)
-    compensation = (
-        compensation_for(action.compensations, progress.result) if progress.state == "completed" else None
-    )
-    if compensation and is_called(saga, action, compensation):
+    if saga.step(action.step).state == "completed" and is_undone(saga, action):
         compensate(saga, action, out)
+
+
+def is_undone(saga: Instance, action: Action) -> bool:
+    """Whether the compensation for the event that a step emitted has been called (R7)."""
+    compensation = compensation_for(action.compensations, saga.step(action.step).result)
+    return compensation is not None and is_called(saga, action, compensation)
 
 
 def timed_out(saga: Instance, action: Action, out: list[Decision]) -> None:

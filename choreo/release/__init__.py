@@ -1,8 +1,24 @@
 """A release: the declarations that a participant's worker runs with, which the sagas in flight outlive. Pure.
 
-``declarations`` makes a row of the store of them, and reads it.
+``declarations`` makes a row of the store of them, and reads it. ``changes`` says what differs between two
+releases, ``needs`` what sagas in flight still need that has no handler today, ``comparison`` both.
 """
 
-from choreo.release.declarations import declared, declared_in, release_of
+from choreo.release.changes import in_one_line
+from choreo.release.comparison import Comparison, New, compare
+from choreo.release.declarations import declared, declared_in, readable, release_of
+from choreo.release.needs import RETIRED, Need, needs_of
 
-__all__ = ["declared", "declared_in", "release_of"]
+__all__ = [
+    "RETIRED",
+    "Comparison",
+    "Need",
+    "New",
+    "compare",
+    "declared",
+    "declared_in",
+    "in_one_line",
+    "needs_of",
+    "readable",
+    "release_of",
+]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from choreo.errors import ManifestError
 from choreo.events import event_name
 from choreo.manifest import (
     MAX_BYTES,
@@ -86,3 +87,11 @@ def release_of(
 def declared_in(release: Release) -> Manifest:
     """Return the declarations of a stored release. Raises `ManifestError` where it was changed by hand."""
     return read_manifest(release.manifest, f"release {release.id}")
+
+
+def readable(release: Release) -> Manifest | None:
+    """Return the declarations of a stored release, None where its row was changed by hand."""
+    try:
+        return declared_in(release)
+    except ManifestError:
+        return None

@@ -49,6 +49,7 @@ class Claim:
                 self._participant.prepare(self._store.db)
             self._store.recall()
             self._processor.take_up_versions()
+        self._releases.say()
 
     def begin(self) -> None:
         """Let the time begin after which the worker is trusted again."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from choreo.events import event_name
 from choreo.participant import Handler, Participant
-from choreo.protocol import Instance
+from choreo.protocol import Instance, serves
 from choreo.records import Lane, Scheduled
 from choreo.retry import Retry
 
@@ -67,6 +67,10 @@ class Handlers:
         """Whether the handler or the step of that name is of a version of its saga; 0: not known yet."""
         handler = self._named.get(name)
         return handler is None or version == 0 or handler.versions.includes(version)
+
+    def undoes(self, saga_type: str, step: str, result: str) -> bool:
+        """Whether a compensation undoes a step that emitted the success event ``result``."""
+        return any(serves(each, result) for each in self._of_step.get((saga_type, "compensation", step), ()))
 
     def named(self, name: str) -> Handler:
         """Return a handler, such as an observer or a deadline, by its own name or a former one."""

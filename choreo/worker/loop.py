@@ -91,7 +91,7 @@ class Worker:
         self._uncommitted = Uncommitted(*parts, options.turn_items)
         self._careful = CarefulTurns(*parts, self._uncommitted, options.turn_items, options.turn_seconds)
         self._turns = Turns(*parts, self._uncommitted, self._careful, options)
-        releases = Releases(participant, store, codec, clock)
+        releases = Releases(participant, store, codec, clock, options.retire)
         self._claim = Claim(participant, store, self._processor, releases, clock, options.trust_seconds)
         self._patience = Patience(participant.name, clock, self._stopping)
         self._starts = None if options.starts else WaitingStarts(participant.name, store)
@@ -132,7 +132,8 @@ class Worker:
 
         Return whether it began: not where `stop` was called while the lifespan was entered. Raises
         `LifespanError` where that fails, `StoreMismatch` when store and cluster don't belong together,
-        `LogError` when the cluster can't be reached.
+        `ReleaseRefused` when sagas in flight need what is not declared any more, `LogError` when the cluster
+        can't be reached.
         """
         cluster = self._log.cluster_id()
         if not self._enter():

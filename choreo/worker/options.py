@@ -21,7 +21,9 @@ class Options:
     at a graceful stop, ``drain_seconds`` that for calls under way. ``calls`` bounds the actions that run
     outside of the transaction at the same time, and likewise the compensations; the others wait in the store.
     ``redact`` keeps the texts of exceptions out of the store. Without ``starts`` the worker takes part in the
-    sagas that are in flight and publishes no start of another one: those wait in the outbox.
+    sagas that are in flight and publishes no start of another one: those wait in the outbox. ``retire`` are
+    names of steps, observers and deadlines that are not declared any more: what sagas still need of them
+    becomes dead letters.
 
     After a process that ended without a stop, or a turn that was lost, a worker is careful for a while: each
     handler runs in a turn of its own, so that the one that is to blame is known. It is trusted again after
@@ -39,5 +41,6 @@ class Options:
     start: From = "earliest"
     redact: bool = False
     starts: bool = True
+    retire: tuple[str, ...] = ()
     trust_seconds: float = 60.0
     schema_retry: Retry = Retry(attempts=6, delay=timedelta(seconds=1))  # noqa: RUF009 (frozen)

@@ -26,6 +26,7 @@ from choreo.protocol import (
 from choreo.protocol.renaming import name_in
 from choreo.protocol.steps import UNKNOWN_VERSION
 from choreo.records import LATEST, DeadLetter, Record, Scheduled, record_time
+from choreo.release import RETIRED
 from choreo.retry import Retry
 from choreo.worker.attempt import Attempt, attempt, failed, outcome, prepare
 from choreo.worker.binding import Binding
@@ -49,6 +50,7 @@ from choreo.worker.instances import Instances, item_about, remembered_item
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
+from choreo.worker.retired import Refused, Retired
 from choreo.worker.schedule import DISCARD, REQUEUE, Schedule, due_after, expires_at
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 
@@ -101,6 +103,7 @@ class Processor:
             redact,
         )
         self._dead_letters = DeadLetters(store, clock, self._decisions)
+        self._retired = Retired(store, codec, clock)
         self._unpublishable = Unpublishable(store, clock, self._dead_letters, self._saga_of)
 
     def record(self, record: Record) -> None:
@@ -460,13 +463,9 @@ class Processor:
         if letter.task in (IMPORT, PUBLICATION):
             self._settle_record(letter, row.task)
             return
-        known = letter.saga_type in self._roles.newest and self._handlers.knows(
-            letter.saga_type, letter.task, letter.name
-        )
-        item = self._item(letter) if known else None
+        item = self._item(letter) if self._has_handler(letter) else None
         if item is None or self._is_of_other_versions(item, letter.name):
-            if row.task == REQUEUE or letter.task in ("action", "compensation"):
-                self._dead_letters.reopen(letter, UNKNOWN_HANDLER, f"the service has no {letter.name}")
+            self._settle_retired(letter, row.task)
             return
         # The saga's state may have changed: whether a handler still runs is decided when it is due.
         for about, decision in self._settled(item, letter, row.task):
@@ -474,6 +473,33 @@ class Processor:
                 self._schedule.put(about, decision.task, decision.name, self._clock.now())
             else:
                 self._complete([(about, decision)])
+
+    def _has_handler(self, letter: DeadLetter) -> bool:
+        """Whether this release has a handler for the work of a letter, and for what the step returned."""
+        role = self._roles.newest.get(letter.saga_type)
+        if role is None or not self._handlers.knows(letter.saga_type, letter.task, letter.name):
+            return False
+        result = self.instances.get(role, letter.saga_id).step(letter.name).result
+        is_undo = letter.task == "compensation" and result
+        return not is_undo or self._handlers.undoes(letter.saga_type, letter.name, result)
+
+    def _forget(self, letter: DeadLetter) -> None:
+        role = self._roles.newest.get(letter.saga_type)
+        if role is not None:
+            self.instances.forget(role, letter.saga_id)
+
+    def _settle_retired(self, letter: DeadLetter, task: str) -> None:
+        """Requeue or discard work for which this release has no handler."""
+        is_of_step = letter.task in ("action", "compensation")
+        reason = RETIRED if letter.reason == RETIRED else UNKNOWN_HANDLER
+        if task == REQUEUE:
+            self._dead_letters.reopen(letter, reason, f"the service has no {letter.name}")
+        elif is_of_step:
+            try:
+                self._retired.discard(letter)
+            except Refused as refused:
+                self._dead_letters.reopen(letter, reason, str(refused))
+            self._forget(letter)
 
     def _settle_record(self, letter: DeadLetter, task: str) -> None:
         """Requeue or discard a record that was not imported, or an event that was not published."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,12 @@ def test_a_role_comes_back_from_its_release(participant: Participant) -> None:
         assert role_in(manifest, name, role.contract.version) == role
 
 
+def handlers_of(releases: list[Declared]) -> set[str]:
+    """Return the names of all steps, observers and deadlines of some releases."""
+    handlers = [each for release in releases for each in release.participant({}).handlers]
+    return {each.known_as for each in handlers if each.task != "compensation"}
+
+
 def lived(rig: Rigs, chance: random.Random, releases: list[Declared]) -> Rig:
     """Let a saga go through several releases, with retries under way and events at any time."""
     errors: dict[str, int] = {}
@@ -39,6 +46,7 @@ def lived(rig: Rigs, chance: random.Random, releases: list[Declared]) -> Rig:
     shop.append(FEEDS[0])
     for number, release in enumerate(releases):
         errors.update({what: chance.choice((0, 0, 1)) for what in ("book", "cancel", "FlightBooked")})
+        shop.options = replace(shop.options, retire=tuple(handlers_of(releases[:number])))
         shop.participant = release.participant(errors)
         shop.begin()
         for _ in range(chance.randrange(1, 6)):

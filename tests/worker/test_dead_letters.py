@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -231,14 +232,15 @@ def without_booking() -> Participant:
 def test_a_step_whose_handler_was_gone_waits_until_it_is_back(
     rig: Rigs, how: Literal["requeued", "discarded"]
 ) -> None:
-    """Settled meanwhile, its letter opens again."""
+    """Requeued meanwhile, its letter opens again."""
     rigged = rig(hotel(Script([BUSY]), retry=Retry(attempts=9, delay=SECOND)))
     rigged.feed(TripRequested("t"))
     rigged.clock.advance(1)
     rigged.participant = without_booking()
+    rigged.options = replace(rigged.options, retire=("book",))
     rigged.restart()
-    ask(rigged, how, "mended")
-    assert [letter.reason for letter in open_letters(rigged)] == ["unknown-handler"]
+    ask(rigged, "requeued", "mended")
+    assert [letter.reason for letter in open_letters(rigged)] == ["retired"]
     rigged.participant = hotel()
     rigged.restart()
     ask(rigged, how, "by hand")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import copyfile
@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from choreo.errors import StoreError
-from choreo.records import DeadLetter, Entry, Release, Scheduled
+from choreo.records import DeadLetter, Entry, InFlight, Release, Scheduled
 from choreo.store.sqlite import releases as release_rows
 from choreo.store.sqlite.errors import refuse_views, store_error
+from choreo.store.sqlite.in_flight import in_flight
 from choreo.store.sqlite.rows import columns
 from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.source import LastEntry
@@ -173,6 +174,23 @@ class StoreReader:
     def releases(self) -> list[Release]:
         """Return the declarations that the store's workers ran with, oldest first."""
         return [release_rows.release_of(row, self.path) for row in self._rows(release_rows.ALL)]
+
+    def newest_release(self) -> Release | None:
+        """Return the newest of them, None where there is none."""
+        rows = self._rows(release_rows.NEWEST)
+        return release_rows.release_of(rows[0], self.path) if rows else None
+
+    def in_flight(
+        self, lacks: Callable[[str, str, str], bool], steps: Collection[str] | None, types: Collection[str]
+    ) -> InFlight:
+        """Return what sagas still need of some handlers, and which events they have seen; see the port.
+
+        All of it is of one moment.
+        """
+        connection = self._connection
+        with self._snapshot():
+            found = in_flight(self._rows, lacks, steps, types)
+        return found if self._connection is connection else self.in_flight(lacks, steps, types)
 
     def similar(self, saga_id: str, limit: int) -> list[str]:
         """Return ids that stand beside an unknown one in the order of ids, and the latest ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,12 +13,23 @@ from sqlite_utils import Database
 
 from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch
 from choreo.ports.saga_log import SagaLog
-from choreo.records import DeadLetter, Entry, Lane, LetterState, Partition, Release, Scheduled, Unpublished
+from choreo.records import (
+    DeadLetter,
+    Entry,
+    InFlight,
+    Lane,
+    LetterState,
+    Partition,
+    Release,
+    Scheduled,
+    Unpublished,
+)
 from choreo.store.sqlite import releases as release_rows
 from choreo.store.sqlite.errors import store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection
 from choreo.store.sqlite.heads import Heads
+from choreo.store.sqlite.in_flight import in_flight
 from choreo.store.sqlite.opening import open_database
 from choreo.store.sqlite.pending import Pending
 from choreo.store.sqlite.rows import UNWRITABLE, columns
@@ -467,6 +478,13 @@ class SQLiteStore:
         identity = self._change(release_rows.ADD, *release_rows.values_of(release)).lastrowid
         assert identity is not None  # SQLite numbers every inserted row
         return identity
+
+    def in_flight(
+        self, lacks: Callable[[str, str, str], bool], steps: Collection[str] | None, types: Collection[str]
+    ) -> InFlight:
+        """Return what sagas still need of some handlers, and which events they have seen; see the port."""
+        self._write()
+        return in_flight(self._rows, lacks, steps, types)
 
     @property
     def is_free(self) -> bool:

@@ -1,0 +1,117 @@
+"""``compare``: what a release changes, what sagas in flight still need of the one before, and what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from choreo.manifest import HandlerEntry, Manifest
+from choreo.protocol import serves
+from choreo.records import InFlight, Release, Seen, Work
+from choreo.release.changes import changes, new_handlers, renames
+from choreo.release.declarations import readable
+from choreo.release.needs import Handlers, is_given_up, needed, steps_at_risk
+
+
+class Store(Protocol):
+    """What a comparison reads of a store."""
+
+    def newest_release(self) -> Release | None:
+        """Return the newest release, None where there is none."""
+        ...
+
+    def in_flight(
+        self, lacks: Callable[[str, str, str], bool], steps: Collection[str] | None, types: Collection[str]
+    ) -> InFlight:
+        """Return what sagas in flight need of some handlers, and which events they have seen."""
+        ...
+
+
+class New(NamedTuple):
+    """A handler that is new, and the number of sagas in flight that are past what calls it."""
+
+    name: str
+    task: str
+    sagas: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A release compared with the one before, and with the sagas in flight.
+
+    ``before`` is None where nothing is known of it. ``needed`` is the work that has no handler today, and
+    that no earlier release has given up; ``gone`` are the names of before that nothing has today;
+    ``renamed`` the new names of what seems to be renamed. ``still_retired`` are the names that an earlier
+    release has given up, as far as they are not declared again.
+    """
+
+    today: Manifest
+    before: Manifest | None = None
+    changes: Sequence[str] = ()
+    needed: Sequence[Work] = ()
+    gone: frozenset[str] = frozenset()
+    new: Sequence[New] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    still_retired: frozenset[str] = frozenset()
+
+    @property
+    def lacking(self) -> set[str]:
+        """The names that may be retired: those that are needed, and those that are gone."""
+        return {*self.gone, *self.still_retired, *(each.name for each in self.needed)}
+
+
+def compare(store: Store, newest: Release | None, today: Manifest) -> Comparison:
+    """Compare declarations with the newest release of a store, and with its sagas in flight."""
+    handlers = Handlers(today)
+    before = readable(newest) if newest else None
+    added = new_handlers(before, today) if before else []
+    types = {name for each in added for name in _types_of(each, today)}
+    found = store.in_flight(handlers.may_lack, steps_at_risk(before, handlers), types)
+    retired = frozenset(newest.retired if newest else ())
+    lacking = needed(handlers, found.work)
+    open_names = {each.name for each in lacking if is_given_up(each, retired)}
+    names = {each.known_as for each in before.handlers if each.task != "compensation"} if before else ()
+    return Comparison(
+        today,
+        before,
+        changes(before, today) if before else (),
+        [each for each in lacking if not is_given_up(each, retired)],
+        frozenset(name for name in names if not handlers.have(name)),
+        _news(added, today, found.seen),
+        renames(before, today) if before else {},
+        frozenset(name for name in retired if name in open_names or not handlers.have(name)),
+    )
+
+
+def _types_of(entry: HandlerEntry, today: Manifest) -> Iterable[str]:
+    return {*entry.trigger.types, *_results_of(entry, today)}
+
+
+def _results_of(entry: HandlerEntry, today: Manifest) -> Iterable[str]:
+    """Return the success events that a compensation undoes; none for other handlers."""
+    if entry.task != "compensation":
+        return ()
+    action = next(
+        (each for each in today.handlers if each.task == "action" and each.step == entry.step), None
+    )
+    return [name for name in (action.emits.successes if action else ()) if serves(entry, name)]
+
+
+def _news(added: Sequence[HandlerEntry], today: Manifest, seen: Sequence[Seen]) -> list[New]:
+    counts: dict[tuple[str, str], int] = {}
+    for entry in added:
+        name = entry.step if entry.task == "compensation" else entry.name
+        past = sum(each.sagas for each in seen if _is_past(entry, today, each))
+        counts[name, entry.task] = counts.get((name, entry.task), 0) + past
+    return [New(*key, sagas) for key, sagas in counts.items()]
+
+
+def _is_past(entry: HandlerEntry, today: Manifest, seen: Seen) -> bool:
+    """Whether what calls a handler has come already; a leaf's compensation is called by the first failure."""
+    if seen.saga_type != entry.saga or not entry.versions.includes(max(seen.saga_version, 1)):
+        return False
+    if entry.task != "compensation":
+        return entry.trigger.satisfied(seen.types)
+    is_called = entry.trigger.satisfied(seen.types) if entry.trigger else seen.saga_state == "compensating"
+    return is_called and not seen.types.isdisjoint(_results_of(entry, today))

@@ -1,0 +1,116 @@
+"""What sagas in flight still need of a participant that a release has no handler for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from choreo.manifest import HandlerEntry, Manifest
+from choreo.outcome import START
+from choreo.protocol import serves
+from choreo.records import Work
+from choreo.saga import ALL_VERSIONS
+
+RETIRED = "retired"
+"""The reason of a dead letter of work that a release has given up, as it has no handler for it."""
+
+_HANDLER_OF = {"answer": "action", "outcome": "action"}
+"""The task of the handler that other work of a step belongs to."""
+
+
+class Need(NamedTuple):
+    """What so many sagas need of one step, observer or deadline; ``oldest`` began first, at ``since``."""
+
+    name: str
+    what: str
+    sagas: int
+    oldest: str
+    since: int
+
+
+class Handlers:
+    """The handlers of a manifest, by the names under which a store may hold work for them."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._handlers: dict[tuple[str, str, str], list[HandlerEntry]] = {}
+        names = {each.step: each.names for each in manifest.handlers if each.task == "action"}
+        for each in manifest.handlers:
+            known = names.get(each.step, (each.step,)) if each.task == "compensation" else each.names
+            for name in {*known, each.known_as}:
+                self._handlers.setdefault((each.saga, each.task, name), []).append(each)
+
+    def may_lack(self, saga_type: str, task: str, name: str) -> bool:
+        """Whether work of a task may have no handler, in a version or for a result."""
+        return not any(
+            each.versions == ALL_VERSIONS and not each.results for each in self._of(saga_type, task, name)
+        )
+
+    def serve(self, work: Work) -> bool:
+        """Whether a handler is there for some work. A saga whose start is not known counts as the first."""
+        return any(
+            each.versions.includes(max(work.saga_version, 1))
+            and (each.task != "compensation" or not work.result or serves(each, work.result))
+            for each in self._of(work.saga_type, work.task, work.name)
+        )
+
+    def have(self, name: str) -> bool:
+        """Whether any handler has, or had, a name."""
+        return any(known == name for _, _, known in self._handlers)
+
+    def _of(self, saga_type: str, task: str, name: str) -> Sequence[HandlerEntry]:
+        # The start has no action: what is due of it is its compensation's.
+        task = "compensation" if name == START else _HANDLER_OF.get(task, task)
+        return self._handlers.get((saga_type, task, name), ())
+
+
+def steps_at_risk(before: Manifest | None, today: Handlers) -> set[str] | None:
+    """Return the steps whose compensation may be missing now; None where nothing is known of before."""
+    if before is None:
+        return None
+    return {
+        each.step
+        for each in before.handlers
+        if each.task == "compensation" and today.may_lack(each.saga, each.task, each.step)
+    }
+
+
+def needed(today: Handlers, work: Iterable[Work]) -> list[Work]:
+    """Return the work that has no handler today, one for each saga and name; an open letter comes first."""
+    order = {"letter": 0, "schedule": 1, "done": 2}
+    found: dict[tuple[str, ...], Work] = {}
+    for each in sorted(work, key=lambda each: order[each.held]):
+        if not today.serve(each):
+            found.setdefault((each.saga_type, each.saga_id, each.name), each)
+    return list(found.values())
+
+
+def is_given_up(work: Work, retired: Iterable[str]) -> bool:
+    """Whether an earlier release has made a letter of some work, or left the one that there was."""
+    return work.held == "letter" and (work.reason == RETIRED or work.name in retired)
+
+
+def needs_of(work: Iterable[Work]) -> list[Need]:
+    """Return work as needs, by name."""
+    groups: dict[tuple[str, str], list[Work]] = {}
+    for each in work:
+        groups.setdefault((each.name, _in_words(each)), []).append(each)
+    needs = []
+    for (name, what), of_it in sorted(groups.items()):
+        oldest = min(of_it, key=lambda each: (each.since, each.saga_id))
+        sagas = {(each.saga_type, each.saga_id) for each in of_it}
+        needs.append(Need(name, what, len(sagas), oldest.saga_id, oldest.since))
+    return needs
+
+
+def _in_words(work: Work) -> str:
+    if work.held == "letter":
+        return "a dead letter"
+    if work.held == "done":
+        return "its compensation"
+    return {
+        "action": "an attempt",
+        "answer": "its answer",
+        "compensation": "a compensation under way",
+        "observer": "an event that waits for it",
+        "deadline": "an armed deadline",
+    }[work.task]

@@ -1,0 +1,195 @@
+"""What a store holds of the sagas in flight: the work that a release may leave without a handler.
+
+The saga log is searched once, from the first row of the oldest saga that has not ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from choreo.outcome import COMPENSATABLE, SUCCEEDED
+from choreo.records import InFlight, SagaKey, Seen, Work
+
+Read = Callable[..., Sequence[Any]]
+"""Executes a statement with its values, and returns the rows."""
+
+Lacks = Callable[[str, str, str], bool]
+
+_OF_HANDLERS = "task IN ('action', 'compensation', 'answer', 'observer', 'deadline', 'outcome')"
+_ASKED = "(saga_type, task, name) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
+# A letter that is about to be settled is as good as open: without its handler it is opened again.
+_OPEN = """
+(state = 'open' OR id IN (SELECT CAST(name AS INTEGER) FROM schedule WHERE task IN ('requeue', 'discard')))
+"""
+_SCHEDULED_NAMES = f"SELECT DISTINCT saga_type, task, name FROM schedule WHERE {_OF_HANDLERS}"
+_LETTERS_NAMES = f"SELECT DISTINCT saga_type, task, name FROM dead_letters WHERE {_OF_HANDLERS} AND {_OPEN}"
+_SCHEDULED = f"""
+SELECT saga_id, saga_type, task, name, event_id, '' FROM schedule
+WHERE {_OF_HANDLERS} AND {_ASKED} ORDER BY id
+"""
+_LETTERS = f"""
+SELECT saga_id, saga_type, task, name, event_id, reason FROM dead_letters
+WHERE {_OF_HANDLERS} AND {_OPEN} AND {_ASKED} ORDER BY id
+"""
+
+_HEAD = "row.saga_id, row.saga_type, row.saga_version, row.saga_state, first.recorded_at, heads.first"
+_HEADS = f"""
+SELECT {_HEAD}
+FROM (SELECT min(id) AS first, max(id) AS last FROM saga_log GROUP BY saga_id, saga_type) AS heads
+CROSS JOIN saga_log AS row ON row.id = heads.last CROSS JOIN saga_log AS first ON first.id = heads.first
+WHERE row.saga_state NOT IN ('completed', 'failed')
+"""
+_ONE_HEAD = f"""
+SELECT {_HEAD}
+FROM (SELECT min(id) AS first, max(id) AS last FROM saga_log WHERE saga_id = ? AND saga_type = ?) AS heads
+CROSS JOIN saga_log AS row ON row.id = heads.last CROSS JOIN saga_log AS first ON first.id = heads.first
+"""
+
+# An observer that has handled an event is no step, nor is an import or a deadline.
+_MOVES = "input NOT IN ('event', 'observed', 'due') AND old_state <> new_state AND kind <> 'external'"
+_SUCCESSES = f"input = 'event' AND outcome = '{SUCCEEDED}'"
+_ROW = "saga_id, saga_type, step, input, new_state, event_id, event_type, outcome, kind"
+_SEARCH = f"""
+SELECT {_ROW} FROM saga_log
+WHERE id >= ? AND (
+    (step IN (SELECT value FROM json_each(?)) AND ({_MOVES} OR {_SUCCESSES}))
+    OR (input = 'event' AND note <> 'void' AND event_type IN (SELECT value FROM json_each(?)))
+) ORDER BY id
+"""
+_STEPS = f"""
+SELECT DISTINCT saga_type, step, CASE input WHEN 'event' THEN kind ELSE '' END FROM saga_log
+WHERE id >= ? AND instr(step, ?) = 1 AND ({_MOVES} OR {_SUCCESSES})
+"""
+_OF_STEP = f"""
+SELECT {_ROW} FROM saga_log WHERE saga_id = ? AND saga_type = ? AND step = ? AND {_MOVES} ORDER BY id
+"""
+_OWNER = "SELECT participant FROM choreo_store"
+
+
+class _Head(NamedTuple):
+    saga_id: str
+    saga_type: str
+    version: int
+    state: str
+    since: int
+    first: int
+
+
+class _Step(NamedTuple):
+    state: str
+    event_id: str = ""
+    result: str = ""
+
+
+_NOTHING = _Step("pending")
+
+
+def in_flight(read: Read, lacks: Lacks, steps: Collection[str] | None, types: Collection[str]) -> InFlight:
+    """Return what `choreo.ports.Store.in_flight` does."""
+    heads = _Heads(read)
+    held = [
+        *_held(read, heads, "letter", lacks, _LETTERS_NAMES, _LETTERS),
+        *_held(read, heads, "schedule", lacks, _SCHEDULED_NAMES, _SCHEDULED),
+    ]
+    if not types and steps is not None and not steps:
+        return InFlight(held)
+    unended = heads.unended()
+    begin = min((head.first for head in unended.values()), default=0)
+    if steps is None:
+        steps = _lacking(read, begin, lacks)
+    rows = read(_SEARCH, begin, json.dumps(sorted(steps)), json.dumps(sorted(types)))
+    return InFlight([*held, *_done(unended, rows)], _counted(unended, rows, frozenset(types)))
+
+
+class _Heads:
+    """The heads of sagas, read for each saga or for all that have not ended at once."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._known: dict[SagaKey, _Head | None] = {}
+
+    def of(self, key: SagaKey) -> _Head | None:
+        """Return the head of a saga, None where it has no rows."""
+        if key not in self._known:
+            rows = self._read(_ONE_HEAD, *key)
+            self._known[key] = _Head._make(rows[0]) if rows else None
+        return self._known[key]
+
+    def unended(self) -> dict[SagaKey, _Head]:
+        return {SagaKey(*row[:2]): _Head._make(row) for row in self._read(_HEADS)}
+
+
+def _held(read: Read, heads: _Heads, held: Any, lacks: Lacks, names: str, rows: str) -> Iterator[Work]:
+    """Yield the asked work of the schedule, or of letters: most names of these are not asked for."""
+    asked = [list(each) for each in read(names) if lacks(*each)]
+    if not asked:
+        return
+    for saga_id, saga_type, task, name, event_id, reason in read(rows, json.dumps(asked)):
+        head = heads.of(SagaKey(saga_id, saga_type))
+        if head is None:  # a damaged row
+            continue
+        step = _progress(read(_OF_STEP, saga_id, saga_type, name))
+        saga = saga_id, saga_type, head.version, head.state, head.since
+        yield Work(*saga, held, task, name, event_id, step.result, step.state, reason)
+
+
+def _lacking(read: Read, begin: int, lacks: Lacks) -> set[str]:
+    """Return the participant's steps that may need a compensation which is asked for."""
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for saga_type, step, kind in read(_STEPS, begin, f"{read(_OWNER)[0][0]}."):
+        kinds.setdefault((saga_type, step), set()).add(kind)
+    # Of a step that succeeded for good no compensation is missing; where no success has come back, it may be.
+    return {
+        step
+        for (saga_type, step), known in kinds.items()
+        if (COMPENSATABLE in known or known == {""}) and lacks(saga_type, "compensation", step)
+    }
+
+
+def _done(heads: dict[SagaKey, _Head], rows: Iterable[Any]) -> Iterator[Work]:
+    """Yield the steps that are completed in sagas that have not ended, but for those that nothing undoes."""
+    progress: dict[tuple[str, str, str], _Step] = {}
+    for row in rows:
+        key = row[:3]
+        if row[3] != "event":
+            progress[key] = _after(progress.get(key, _NOTHING), row)
+        elif row[8] != COMPENSATABLE:
+            progress.pop(key, None)
+    for (saga_id, saga_type, name), step in progress.items():
+        head = heads.get(SagaKey(saga_id, saga_type))
+        if head is not None and step.state == "completed":
+            saga = saga_id, saga_type, head.version, head.state, head.since
+            yield Work(*saga, "done", "compensation", name, step.event_id, step.result, step.state)
+
+
+def _counted(heads: dict[SagaKey, _Head], rows: Iterable[Any], types: frozenset[str]) -> list[Seen]:
+    """Return how many sagas that have not ended have seen which of the types."""
+    if not types:
+        return []
+    seen: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        if row[3] == "event" and row[6] in types:
+            seen.setdefault(row[:2], set()).add(row[6])
+    groups = Counter(
+        (each.saga_type, each.version, each.state, frozenset(seen.get(key, ())))
+        for key, each in heads.items()
+    )
+    return [Seen(*group, sagas) for group, sagas in groups.items()]
+
+
+def _progress(rows: Iterable[Any]) -> _Step:
+    step = _NOTHING
+    for row in rows:
+        step = _after(step, row)
+    return step
+
+
+def _after(step: _Step, row: Any) -> _Step:
+    """Return the progress of a step after one of its transitions."""
+    _, _, _, _, new_state, event_id, event_type, outcome, _ = row
+    if outcome == SUCCEEDED:
+        return _Step(new_state, event_id, event_type)
+    return _Step(new_state, step.event_id, step.result)
