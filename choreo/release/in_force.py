@@ -93,6 +93,7 @@ def role_in(manifest: Manifest, saga: str, version: int) -> Role | None:
             if each.task == "deadline"
         ),
         frozenset(name for each in own for name in each.earlier),
+        tuple(each.names for each in own if each.formerly),
     )
 
 

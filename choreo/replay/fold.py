@@ -23,6 +23,7 @@ from choreo.protocol import (
     steps,
 )
 from choreo.protocol.recorded_inputs import fold_row
+from choreo.protocol.renaming import role_for
 from choreo.records import Entry
 
 _MISSING = "missing"
@@ -38,8 +39,8 @@ class Replay:
     of the events that were published here and have not been read back from the topic. ``causes`` maps the
     task and name of work to the id of the event that last called for it; ``due_answers`` maps steps whose
     answer was decided and not published to the id of the event that called for it. ``role`` is that of
-    today, with which rows are folded that `fold` is given no other one for. ``keyed_by_id`` is as in
-    `Instance`, from what the store records.
+    today, with which rows are folded that `fold` is given no other one for. ``keyed_by_id`` and ``names`` are
+    as in `Instance`, from what the store records.
 
     >>> from choreo.protocol import Action, Contract, Role, Trigger
     >>> contract = Contract("trip", "Asked", "Done", "Failed")
@@ -56,10 +57,11 @@ class Replay:
     row 2: doer.act: event is nothing, folded it is Acted published as succeeded
     """
 
-    def __init__(self, role: Role, *, keyed_by_id: bool = False) -> None:
+    def __init__(self, role: Role, *, keyed_by_id: bool = False, names: frozenset[str] = frozenset()) -> None:
         self.role = role
         self.saga = Instance()
         self.saga.keyed_by_id = keyed_by_id
+        self.saga.names = names
         self.differences: list[Difference] = []
         self.events: dict[str, Entry] = {}
         self.unconfirmed: dict[str, Entry] = {}
@@ -185,7 +187,7 @@ class Replay:
             elif kind is Publish or kind is Answer:
                 self._expect(decision)  # type: ignore[arg-type]
             elif kind is Expire and decision.deadline in self._then.deadline:  # type: ignore[union-attr]
-                deadline = self._then.deadline[decision.deadline]  # type: ignore[union-attr]
+                deadline = role_for(self._then, self.saga).deadline[decision.deadline]  # type: ignore[union-attr]
                 self._expect(Publish(deadline.of, TIMED_OUT, deadline.answer))
 
     def _expect(self, what: Publish | Answer) -> None:

@@ -23,6 +23,7 @@ _GET = "SELECT envelope, body FROM events WHERE saga_id = ? AND saga_type = ? AN
 _OF = """
 SELECT envelope, body FROM events WHERE saga_id = ? AND saga_type = ? AND causation_id = ? ORDER BY number
 """
+_SAGA = "SELECT envelope, body FROM events WHERE saga_id = ? AND saga_type = ?"
 _KEYED = (
     "CREATE TABLE keyed_by_id (saga_id TEXT, saga_type TEXT, PRIMARY KEY (saga_id, saga_type)) WITHOUT ROWID"
 )
@@ -66,6 +67,11 @@ class OwnEvents:
     def are_keyed_by_id(self, saga_id: str, saga_type: str) -> bool:
         """Whether the participant derived the ids of a saga's events from the saga's id alone."""
         return self._connection.execute(_IS_KEYED, (saga_id, saga_type)).fetchone() is not None
+
+    def steps(self, saga_id: str, saga_type: str) -> set[str]:
+        """Return the steps that a saga's events name."""
+        rows = self._connection.execute(_SAGA, (saga_id, saga_type))
+        return {_published(*row).envelope.step for row in rows}
 
     def get(self, saga_id: str, saga_type: str, event_id: str) -> PublishedEvent | None:
         """Return a saga's event with that id, None where the topic does not hold it."""

@@ -10,7 +10,8 @@ from choreo.errors import ReplayError
 from choreo.participant import Participant, Roles, version_of
 from choreo.ports import Store
 from choreo.protocol import Role
-from choreo.protocol.recorded_inputs import shows_keyed_by_id
+from choreo.protocol.recorded_inputs import names_in_rows, shows_keyed_by_id
+from choreo.protocol.renaming import names_in_use
 from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
 from choreo.release.in_force import InForce
 from choreo.replay.fold import Difference, Replay
@@ -72,7 +73,9 @@ def _replayed(roles: Roles, name: str, store: Store, rows: Sequence[Row], in_for
     entries = [row.entry for row in rows]
     role, saga_id = roles.of_rows(name, entries), entries[0].saga_id
     keyed_by_id = shows_keyed_by_id(role, entries) or store.is_keyed_by_id(saga_id, name)
-    replay = Replay(role, keyed_by_id=keyed_by_id)
+    scheduled = store.scheduled(saga_id, name) if role.names else ()
+    names = names_in_rows(role, entries) | names_in_use(role, (row.name for row in scheduled))
+    replay = Replay(role, keyed_by_id=keyed_by_id, names=names)
     role_at = in_force.roles(role, version_of(entries))
     for row in rows:
         replay.fold(row.entry, role_at(row.id))

@@ -36,6 +36,7 @@ from choreo.protocol import (
     fold_into,
 )
 from choreo.protocol.decisions import FOREIGN_OUTCOME, REUSED_ID
+from choreo.protocol.renaming import names_in_use, role_for
 from choreo.records import Entry, Record
 from choreo.replay.own_events import OwnEvents, PublishedEvent
 from choreo.worker.dead_letters import dead_letter, unreadable_record
@@ -90,8 +91,10 @@ class TopicFold:
             self._fold_cause(item, answer)
 
     def _key(self, item: Item) -> None:
-        """Mark a saga whose own events on the topic have ids that were derived from its id alone."""
+        """Mark a saga whose own events have ids of its id alone, or name renamed steps by an alias."""
         saga = self._sagas.get(item.role, item.saga_id)
+        if item.role.names and not saga.seen:
+            saga.names |= names_in_use(item.role, self._own_events.steps(*item.saga_key))
         saga.keyed_by_id = saga.keyed_by_id or self._own_events.are_keyed_by_id(*item.saga_key)
 
     def _read(self, record: Record) -> Envelope | None:
@@ -133,7 +136,7 @@ class TopicFold:
         return list(self._store.history(*item.saga_key))
 
     def _expire(self, item: Item, saga: Instance, own: PublishedEvent) -> None:
-        for deadline in item.role.deadlines:
+        for deadline in role_for(item.role, saga).deadlines:
             is_it = (deadline.of, deadline.answer) == (own.envelope.step, own.envelope.type)
             if is_it and saga.deadlines.get(deadline.name) == "armed":
                 self._fold(item, Due(deadline.name), own.envelope.time)
@@ -164,7 +167,7 @@ class TopicFold:
             case Moved():
                 rows.moves.append(decision)
             case Publish() | Answer() | Expire():
-                self._publish(item, rows, *item.role.outcome_of(decision))
+                self._publish(item, rows, *role_for(item.role, rows.after).outcome_of(decision))
             case Ignored():
                 rows.event_note = "void"
             case Unowned(step):

@@ -10,7 +10,7 @@ from choreo.outcome import START, SUCCEEDED
 from choreo.participant import Participant, version_of
 from choreo.ports import Codec, Store
 from choreo.protocol import Role
-from choreo.protocol.recorded_inputs import WAITS_FOR_SCHEMA, shows_keyed_by_id
+from choreo.protocol.recorded_inputs import WAITS_FOR_SCHEMA, names_in_rows, shows_keyed_by_id
 from choreo.records import Entry
 from choreo.release.in_force import InForce, RoleAt
 from choreo.replay.fold import Difference, Replay
@@ -89,7 +89,12 @@ class WhatIf:
             history = self._record.history(*key)
             role = self._roles.of_rows(entry.saga_type, history)
             role_at = self._in_force.roles(role, version_of(history))
-            saga = self._sagas[key] = _Saga(role, role_at, self._is_keyed_by_id(role, *key))
+            replay = Replay(
+                role,
+                keyed_by_id=self._is_keyed_by_id(role, *key),
+                names=names_in_rows(role, history),
+            )
+            saga = self._sagas[key] = _Saga(replay, role_at)
         if not in_base and _is_result(entry):
             self._again(saga, entry, following)
         is_older = self._in_force.is_older(number)
@@ -182,8 +187,8 @@ class WhatIf:
 class _Saga:
     """One saga as far as its rows were taken, with the failed attempts of what is under way."""
 
-    def __init__(self, role: Role, role_at: RoleAt, keyed_by_id: bool) -> None:
-        self.replay = Replay(role, keyed_by_id=keyed_by_id)
+    def __init__(self, replay: Replay, role_at: RoleAt) -> None:
+        self.replay = replay
         self.attempts: Counter[str] = Counter()
         self.is_older = False
         self._role_at = role_at

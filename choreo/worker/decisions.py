@@ -29,6 +29,7 @@ from choreo.protocol import (
     fold_into,
     steps,
 )
+from choreo.protocol.renaming import role_for
 from choreo.worker.attempt import Attempt
 from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
@@ -163,7 +164,7 @@ class Decisions:
             case Disarm(name):
                 self._schedule.drop(item, "deadline", name)
             case Expire(name):
-                watched = item.role.deadline[name].of
+                watched = role_for(item.role, rows.after).deadline[name].of
                 self._publish(item, rows, watched, TIMED_OUT, attempt.type, attempt.body)
 
     def _publish_returned(

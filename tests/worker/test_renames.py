@@ -11,12 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import event as seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from choreo import Context, Participant, Retry
+from choreo import Aborted, Context, Participant, Retry
 from choreo.events import event_name
+from choreo.replay.stored_saga import stored_sagas
 from tests.worker.provider import until
 from tests.worker.rig import Rig
 from tests.worker.services import prepare
@@ -27,6 +29,7 @@ from tests.worker.trip import (
     HotelBooked,
     HotelCancelled,
     HotelFull,
+    HotelLate,
     TripFailed,
     TripRequested,
     trip,
@@ -110,6 +113,52 @@ def release(names: Names, world: World, *, outside: bool) -> Participant:
     hotel.observer(**names.of("look"))(look)
     hotel.deadline(of="flight.fly", within=SLOW, **names.of("late"))(late)
     return hotel
+
+
+@pytest.mark.parametrize("first", [Names("one"), Names("three", ("two", "one")), Names("one", ("two",))])
+@pytest.mark.parametrize("then", [Names("two", ("three", "one")), Names("one", ("three", "two"))])
+@pytest.mark.parametrize("crashed", [False, True])
+def test_an_own_deadline_times_the_step_out_that_others_see(
+    tmp_path: Path, first: Names, then: Names, crashed: bool
+) -> None:
+    """Whatever its handler and the step's are called in the release in which the time is over."""
+
+    def declared(names: Names) -> Participant:
+        hotel = Participant("hotel", sagas=[trip], prepare=prepare, retry=Retry(attempts=9, delay=SLOW))
+
+        def act(event: TripRequested) -> HotelBooked:
+            raise BUSY
+
+        def undo(event: FlightFull | Aborted, booked: HotelBooked) -> HotelCancelled: ...
+        def late(event: TripRequested) -> HotelLate:
+            return HotelLate(event.trip)
+
+        act.__name__, late.__name__ = f"act_{names.function}", f"late_{names.function}"
+        hotel.action(fails=HotelFull, timeout=None, **names.of("act"))(act)
+        hotel.compensation(of=act)(undo)
+        hotel.deadline(of=act, within=timedelta(minutes=1), **names.of("late"))(late)
+        return hotel
+
+    rig = Rig(declared(first), tmp_path)
+    try:
+        rig.open()
+        rig.feed(TripRequested("t"))
+        rig.close() if crashed else rig.settle()
+        rig.close()
+        rig.participant = declared(then)
+        rig.open()
+        rig.clock.advance(61)
+        rig.settle()
+        step = f"hotel.act_{first.identity}"
+        own = [(each.step, each.outcome) for _, each in rig.records() if each.source == "hotel"]
+        # Nobody waits for a failure any more, so it confirms that nothing was done (R5).
+        assert own == [(step, "timed_out"), (step, "compensated")]
+        assert rig.letters() == []
+        with rig.store.turn():
+            (stored,) = stored_sagas(rig.participant, rig.store, "s1")
+        assert stored.differences() == []
+    finally:
+        rig.close()
 
 
 ALL = ("one", "two", "three")
@@ -229,3 +278,6 @@ def check(rig: Rig, world: World, first: Names, ending: str, *, failed: bool) ->
     assert effects.count("undo") == int(ending != "booked")
     assert rig.state(step) == ("completed" if ending == "booked" else "compensated")
     assert rig.participant.status("s1").steps[step] == rig.state(step)  # type: ignore[union-attr]
+    with rig.store.turn():
+        (stored,) = stored_sagas(rig.participant, rig.store, "s1")
+    assert stored.differences() == []
