@@ -15,7 +15,7 @@ UNKNOWN_VERSION = "unknown-version"
 
 def move(saga: Instance, step: str, progress: Progress, out: list[Decision], note: str = "") -> None:
     """Record an own step's progress; a change of its state is a row of the saga log."""
-    before = saga.step(step)
+    before = saga.steps.get(step, PENDING)
     saga.steps[step] = progress
     if before.state != progress.state:
         out.append(Moved(step, before.state, progress.state, note))
@@ -23,7 +23,7 @@ def move(saga: Instance, step: str, progress: Progress, out: list[Decision], not
 
 def trigger(role: Role, saga: Instance, action: Action, out: list[Decision]) -> None:
     """Queue an action whose trigger is satisfied, or refuse it when the saga is aborted (R4, R6)."""
-    progress = saga.step(action.step)
+    progress = saga.steps.get(action.step, PENDING)
     if progress.state != "pending" or progress.activity != "idle":
         return
     whole = action.trigger.satisfied(saga.types)
@@ -77,13 +77,15 @@ def answer(saga: Instance, action: Action, out: list[Decision], reason: str) -> 
 
 def refuse_waiting(role: Role, saga: Instance, out: list[Decision]) -> None:
     """Refuse, at the abort or the end, half-filled joins and steps queued or backing off (R4, R8)."""
-    for name, progress in list(saga.steps.items()):
-        waits = progress.activity in ("queued", "waiting") and progress.state != "compensating"
-        if waits and name in role.action and role.action[name].can_fail:
+    waiting = [name for name, progress in saga.steps.items() if progress.activity in ("queued", "waiting")]
+    for name in waiting:
+        waits = name in role.action and saga.steps[name].state != "compensating"
+        if waits and role.action[name].can_fail:
             out.append(Drop("action", name))
             give_up(saga, role.action[name], out)
     for action in role.joins:
-        if action.can_fail and saga.step(action.step) == PENDING and action.trigger.touched(saga.types):
+        is_pending = saga.steps.get(action.step, PENDING) == PENDING
+        if is_pending and action.can_fail and action.trigger.touched(saga.types):
             if saga.end:
                 refuse(saga, action, out)
             else:

@@ -12,7 +12,7 @@ Source: Bozga, Fernandez and Ghirvu, *State Space Reduction Based on Live Variab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from choreo.graph import SagaGraph
@@ -35,9 +35,10 @@ class Future(NamedTuple):
 class Facts(NamedTuple):
     """What may still be read of a saga: of its steps, of its events, and of the saga as a whole.
 
-    Before it is aborted, ``joining`` are the events for which a step has come that waits for others, too.
     ``acting`` are the actions and imports that can go on, ``undoing`` the compensations that can, in the
-    order in which they do. ``future`` is what the saga may still do once it is aborted.
+    order in which they do. ``future`` is what the saga may still do once it is aborted. ``come`` are all
+    events that counted; ``joining``, in a large saga before it is aborted, are those for which a step has
+    come that waits for others, too.
     """
 
     steps: int = 0
@@ -46,6 +47,7 @@ class Facts(NamedTuple):
     acting: tuple[str, ...] = ()
     undoing: tuple[str, ...] = ()
     future: Future | None = None
+    come: int = 0
     joining: frozenset[str] = frozenset()
 
     @property
@@ -64,6 +66,13 @@ class Facts(NamedTuple):
         return self.undoing + self.acting
 
 
+class _Reader(NamedTuple):
+    """Who looks at an event: the steps whose compensation it calls, as their bytes, and those it triggers."""
+
+    called: int
+    triggered: frozenset[str]
+
+
 class Change(NamedTuple):
     """What a transition changed: the steps that it touched, and the events that it published."""
 
@@ -74,29 +83,36 @@ class Change(NamedTuple):
 class LiveFacts:
     """The facts of one saga that may still be read, in each of its states."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, is_large: bool) -> None:
         actions = sorted(model.role.actions, key=lambda action: action.step == START)
+        self._is_large = is_large
         self._steps = tuple(action.step for action in actions)
         self._imports = tuple(step.name for step in model.imported)
         self._rank = {name: number for number, name in enumerate((*self._steps, *self._imports))}
-        self._bits = {event: 1 << number for number, event in enumerate(model.graph.outcome)}
-        self._event_of = {bit: event for event, bit in self._bits.items()}
-        self._triggers = {action.step: sorted(action.trigger.types) for action in actions}
-        self._triggered = _readers(self._triggers)
-        self._calls = {name: sorted(model.calls[name]) for name in self._steps}
-        called = _readers(self._calls)
-        self._called_bytes = {
-            event: sum(_BYTE << 8 * self._rank[name] for name in names) for event, names in called.items()
-        }
-        self._calling = sum(bit for event, bit in self._bits.items() if event in called)
+        self._bits_of = model.bits_of
+        triggers = {action.step: action.trigger.types for action in actions}
+        self._triggers = {name: self._bits_of(events) for name, events in triggers.items()}
+        self._calls = {name: self._bits_of(model.calls[name]) for name in self._steps}
+        self._triggered = _readers(triggers)
+        called = _readers(model.calls)
+        self._calling = self._bits_of(called)
+        self._reader = tuple(
+            _Reader(
+                sum(_BYTE << 8 * self._rank[name] for name in called.get(event, ())),
+                frozenset(self._triggered.get(event, ())),
+            )
+            for event in model.bits
+        )
+        """Who looks at each event, by its number."""
         plain = (event for action in actions for event in model.graph.steps[action.step].successes)
-        self._implied = frozenset(plain).difference(called)
+        self._implied = self._bits_of(set(plain).difference(called))
         """The events that the bytes of their steps imply."""
-        self._arming = frozenset(event for each in model.role.deadlines for event in each.after.types)
+        self._arming = self._bits_of(event for each in model.role.deadlines for event in each.after.types)
         self._led_to = {name: _led_to(model.graph, name) for name in self._rank}
         self._pivots = frozenset(action.step for action in actions if action.kind == PIVOT)
         self._forgets = not model.begins_in_rollback
         self._codes: dict[str, dict[object, int]] = {name: {} for name in self._steps}
+        self._futures: dict[tuple[tuple[str, ...], bool], Future] = {}
 
     def facts(self, saga: Instance, before: Facts, change: Change) -> Facts:
         """Return the facts of a saga after a change."""
@@ -105,35 +121,38 @@ class LiveFacts:
         future = self._future(saga, acting) if saga.aborted and self._forgets else None
         flags = (saga.started, saga.cancelled, saga.pivoted, saga.imported, bool(saga.failing), saga.end)
         whole = (self._deadlines(saga), *flags)
-        come = {event for event in change.events if event not in self._implied}
+        new = self._bits_of(saga.types.intersection(change.events))
+        come, new = before.come | new, new & ~self._implied
         if future:
-            earlier = before.future or Future(completes=future.completes)
-            begins = future.begins ^ earlier.begins
-            touched |= self._codes.keys() if future.completes < earlier.completes else begins
-            come.update(event for name in touched for event in self._triggers[name])
+            touched |= self._otherwise(before.future, future)
+            for name in touched:
+                new |= self._triggers[name]
         steps = self._bytes(saga, before.steps, touched, future)
-        come &= saga.types
-        events = before.events | sum(
-            self._bits[event] for event in come if not before.events & self._bits[event]
-        )
+        new &= come
+        events = before.events | new
         if future:
-            come.update(event for name in touched for event in self._calls[name])
+            for name in touched:
+                new |= self._calls[name]
             if not before.future:
-                come.update(self._events_of(events & self._calling))
-            events = self._without_unread(saga, events, come, steps, future)
-        joining = frozenset[str]() if future else frozenset(self._joining(saga, before, change))
-        return Facts(steps, events, whole, acting, undoing, future, joining)
+                new |= self._calling
+            events = self._without_unread(saga, events, new & events, steps, future)
+        joining = frozenset(self._joining(saga, before, change))
+        return Facts(steps, events, whole, acting, undoing, future, come, joining)
+
+    def _otherwise(self, before: Future | None, future: Future) -> Set[str]:
+        """Return the steps of which something else is known by what the saga may still do now."""
+        if before is None:
+            return future.begins
+        if future.completes < before.completes:
+            return self._codes.keys()
+        return future.begins ^ before.begins if future is not before else frozenset()
 
     def _joining(self, saga: Instance, before: Facts, change: Change) -> Iterator[str]:
+        if not self._is_large or saga.aborted:
+            return
         for event in before.joining.union(change.events):
             if any(saga.step(name) == _PENDING for name in self._triggered.get(event, ())):
                 yield event
-
-    def _events_of(self, bits: int) -> Iterator[str]:
-        while bits:
-            bit = bits & -bits
-            yield self._event_of[bit]
-            bits -= bit
 
     def _bytes(self, saga: Instance, steps: int, touched: Iterable[str], future: Future | None) -> int:
         for name in touched:
@@ -141,42 +160,56 @@ class LiveFacts:
             steps += byte - (steps >> shift & _BYTE) << shift
         return steps
 
-    def _without_unread(
-        self, saga: Instance, events: int, come: Iterable[str], steps: int, future: Future
-    ) -> int:
-        for event in come:
-            bit = self._bits.get(event, 0)
-            if events & bit and not self._is_read(saga, event, steps, future):
+    def _without_unread(self, saga: Instance, events: int, some: int, steps: int, future: Future) -> int:
+        """Return the events without those of some that nothing looks at any more."""
+        if not saga.failing:
+            some &= ~self._arming
+        while some:
+            bit = some & -some
+            some -= bit
+            called, triggered = self._reader[bit.bit_length() - 1]
+            if not steps & called and not self._may_begin(saga, triggered, future):
                 events -= bit
         return events
+
+    def _may_begin(self, saga: Instance, steps: frozenset[str], future: Future) -> bool:
+        return any(saga.steps.get(name, _PENDING) == _PENDING for name in steps & future.begins)
 
     def _going_on(
         self, saga: Instance, before: Facts, own: Iterable[str], change: Change
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        acting, undoing = set(before.acting) - change.steps, set(before.undoing) - change.steps
+        acting = [name for name in before.acting if name not in change.steps]
+        undoing = [name for name in before.undoing if name not in change.steps]
+        acts, undoes = len(acting), len(undoing)
         for name in own:
-            progress = saga.step(name)
+            progress = saga.steps.get(name, _PENDING)
             if progress.activity != "idle":
-                (undoing if progress.state == "compensating" else acting).add(name)
+                (undoing if progress.state == "compensating" else acting).append(name)
         if self._imports:
             comes = saga.started and not saga.end
-            acting -= set(self._imports)
-            acting.update(name for name in self._imports if comes and name not in saga.outcomes)
+            acting = [name for name in acting if name not in self._imports]
+            acting += [name for name in self._imports if comes and name not in saga.outcomes]
         rank = self._rank.__getitem__
-        return tuple(sorted(acting, key=rank)), tuple(sorted(undoing, key=rank, reverse=True))
+        if self._imports or len(acting) > acts:
+            acting.sort(key=rank)
+        if len(undoing) > undoes:
+            undoing.sort(key=rank, reverse=True)
+        return tuple(acting), tuple(undoing)
 
     def _deadlines(self, saga: Instance) -> tuple[str, ...]:
         """Return the deadlines that are armed; the others can't pass any more, or can't be armed yet."""
-        if saga.failing:
+        if saga.failing or not saga.deadlines:
             return ()
         return tuple(sorted(name for name, state in saga.deadlines.items() if state == "armed"))
 
     def _future(self, saga: Instance, acting: tuple[str, ...]) -> Future:
         completes = saga.pivoted or not saga.failing or not self._pivots.isdisjoint(acting)
-        return Future(
-            frozenset[str]().union(*(self._led_to[name] for name in acting)),
-            saga.end == "completed" or (not saga.end and completes),
-        )
+        key = acting, saga.end == "completed" or (not saga.end and completes)
+        future = self._futures.get(key)
+        if future is None:
+            begins = frozenset[str]().union(*(self._led_to[name] for name in acting))
+            future = self._futures[key] = Future(begins, key[1])
+        return future
 
     def _byte(self, saga: Instance, name: str, future: Future | None) -> int:
         """Return a number for all that is known of a step, 0 where nothing depends on that any more.
@@ -194,15 +227,6 @@ class LiveFacts:
         codes = self._codes[name]
         known = (progress, saga.outcomes.get(name), name in saga.compensated)
         return codes.setdefault(known, len(codes) + 1)
-
-    def _is_read(self, saga: Instance, event: str, steps: int, future: Future) -> bool:
-        """Whether a step, or a deadline, that is left may still look at an event of an aborted saga."""
-        if event in self._arming and not saga.failing:
-            return True
-        if steps & self._called_bytes.get(event, 0):
-            return True
-        begin = (name for name in self._triggered.get(event, ()) if name in future.begins)
-        return any(saga.step(name) == _PENDING for name in begin)
 
 
 def _readers(reads: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:

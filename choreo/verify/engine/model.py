@@ -27,6 +27,9 @@ class Model:
         self.graph = graph
         self.role = role_of_all(graph)
         self._envelopes: dict[tuple[str, Outcome, str], Envelope] = {}
+        self._compensated: dict[tuple[str, str], Ended] = {}
+        self.calling: dict[int, int] = {}
+        """The events that may call a compensation, for each progress of all completed steps that was met."""
 
     def envelope(self, step: str, outcome: Outcome, event: str) -> Envelope:
         """Return an event as the protocol reads it; the same outcome of a step is the same event."""
@@ -95,19 +98,21 @@ class Model:
         """A number for each event, in which one bit is set: a number stands for a set of events."""
         return {event: 1 << number for number, event in enumerate(self.graph.outcome)}
 
-    @cached_property
-    def call_bits(self) -> dict[str, int]:
-        """The events in the triggers of each step's compensations, as a number."""
-        return {step: self.bits_of(events) for step, events in self.calls.items()}
+    def bits_of_calls(self, steps: Iterable[str]) -> int:
+        """Return the events in the triggers of the compensations of some steps, as a number."""
+        return self.bits_of(event for step in steps for event in self.calls[step])
 
     def bits_of(self, events: Iterable[str]) -> int:
         """Return the number that stands for a set of events; what no step emits is left out."""
-        return sum(self.bits.get(event, 0) for event in set(events))
+        found = 0
+        for event in events:
+            found |= self.bits.get(event, 0)
+        return found
 
-    def with_progress(self, steps: int, name: str, progress: Progress) -> int:
-        """Return the progress of all steps as a number, in which that of one step is another."""
+    def with_progress(self, steps: int, name: str, progress: Progress | None) -> int:
+        """Return the progress of all steps as a number, in which that of one step is another, or none."""
         shift, codes = self._shifts[name], self._codes[name]
-        code = codes.setdefault(progress, len(codes) + 1)
+        code = codes.setdefault(progress, len(codes) + 1) if progress else 0
         return steps + ((code - (steps >> shift & 0xFF)) << shift)
 
     @cached_property
@@ -131,6 +136,9 @@ class Model:
 
     def compensated(self, step: str, result: str) -> Ended:
         """Return the end of the compensation that runs after a step had this result."""
-        compensation = self.graph.steps[step].compensation_after(result)
-        answer = next(iter(compensation.emits.successes), "") if compensation else ""
-        return Ended(step, COMPENSATED, answer)
+        ended = self._compensated.get((step, result))
+        if ended is None:
+            compensation = self.graph.steps[step].compensation_after(result)
+            answer = next(iter(compensation.emits.successes), "") if compensation else ""
+            ended = self._compensated[step, result] = Ended(step, COMPENSATED, answer)
+        return ended

@@ -25,6 +25,7 @@ from choreo.protocol import (
     Instance,
     Moved,
     Observed,
+    Progress,
     Publish,
     Queue,
     Trigger,
@@ -57,12 +58,11 @@ class Delayed(NamedTuple):
     cause: Cause
 
 
-def _step_of(decision: Decision) -> str:
-    """Return the step whose progress a decision may tell of, or empty."""
-    match decision:
-        case Moved(name) | Queue(_, name) | Drop(_, name) | RunHandler(_, name) | Bury(_, name):
-            return name
-    return ""
+_NAMED_AT = {Moved: 0, Queue: 1, Drop: 1, RunHandler: 1, Bury: 1}
+"""Where the decisions that may tell of a step's progress name it."""
+
+_CARRIED_OUT = (Queue, Publish, Answer, Expire, Arm, Drop, Bury)
+"""The decisions on which anything follows in a run."""
 
 
 def _is_queued(decision: Decision) -> bool:
@@ -83,7 +83,7 @@ class Path:
         self._numbers: dict[str, int] = {}
         self._imported = 0
         self._come = self._read = 0
-        self._steps = 0
+        self._steps = self._done = 0
 
     def fork(self) -> Self:
         """Return a copy of the path, which continues independently."""
@@ -187,11 +187,22 @@ class Path:
 
         As in the worker, events are published before what is queued is done.
         """
-        decisions = sorted(fold_into(self.model.role, self.saga, input), key=_is_queued)
-        named = {getattr(input, "step", ""), getattr(input, "name", ""), *map(_step_of, decisions)}
+        decisions = fold_into(self.model.role, self.saga, input)
+        decisions.sort(key=_is_queued)
+        named = {getattr(input, "step", ""), getattr(input, "name", "")}
+        for decision in decisions:
+            if (at := _NAMED_AT.get(type(decision))) is not None:
+                named.add(decision[at])
         for name in named & self.saga.steps.keys():
-            self._steps = self.model.with_progress(self._steps, name, self.saga.steps[name])
-        self._decisions.extendleft((decision, cause) for decision in reversed(decisions))
+            self._progress(name, self.saga.steps[name])
+        for decision in reversed(decisions):
+            if isinstance(decision, _CARRIED_OUT):
+                self._decisions.appendleft((decision, cause))
+
+    def _progress(self, name: str, progress: Progress) -> None:
+        self._steps = self.model.with_progress(self._steps, name, progress)
+        completed = progress if progress.state == "completed" else None
+        self._done = self.model.with_progress(self._done, name, completed)
 
     def _carry_out(self, decision: Decision, cause: Cause) -> None:
         match decision:
@@ -274,12 +285,11 @@ class Path:
         if not self._rolls_back(unread):
             known = (self._come, self._read, self._steps, frozenset(saga.deadlines.items()))
             return (*known, saga.end, saga.cancelled, types, imported)
-        calls, done = 0, []
-        for step, each in saga.steps.items():
-            if each.state == "completed":
-                done.append((step, each))
-                calls |= self.model.call_bits[step]
-        return (frozenset(done), calls & self._come, types, saga.end, saga.pivoted, imported)
+        calls = self.model.calling.get(self._done)
+        if calls is None:
+            done = (step for step, each in saga.steps.items() if each.state == "completed")
+            calls = self.model.calling[self._done] = self.model.bits_of_calls(done)
+        return (self._done, calls & self._come, types, saga.end, saga.pivoted, imported)
 
     def _rolls_back(self, unread: list[Event]) -> bool:
         if not self.saga.failing or self.model.goes_on_in_rollback:

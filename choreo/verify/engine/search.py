@@ -35,6 +35,7 @@ from choreo.protocol import (
     Queue,
     fold_into,
 )
+from choreo.protocol.instance import PENDING
 from choreo.verify.engine.budget import Meter
 from choreo.verify.engine.live import Change, Facts, LiveFacts
 from choreo.verify.engine.model import Model
@@ -63,7 +64,12 @@ class Troubles(NamedTuple):
 
     def cover(self, other: Troubles) -> bool:
         """Whether all that may still go wrong with the others may go wrong with these."""
-        return all(mine >= others for mine, others in zip(self, other, strict=True))
+        failures, deadlines, cancellations = self
+        return (
+            failures >= other.failures
+            and deadlines >= other.deadlines
+            and cancellations >= other.cancellations
+        )
 
 
 class State(NamedTuple):
@@ -169,14 +175,14 @@ class Search:
 
     def __init__(self, model: Model, troubles: int) -> None:
         self.model = model
-        self._live = LiveFacts(model)
+        self.is_large = len(model.graph.steps) > LARGE
+        self._live = LiveFacts(model, is_large=self.is_large)
         self._varied = frozenset(model.graph.steps) - further_in_rows(model.graph)
         self._further = FURTHER // len(model.graph.steps)
         self._started = Ended(START, SUCCEEDED, model.graph.contract.starts)
         first = State(Instance(), Facts(), frozenset(), Troubles(*(troubles,) * 3))
         self._waiting = {0: [Visit(first, Option(), None)]}
         self._reached: dict[object, tuple[Troubles, ...]] = {}
-        self.is_large = len(model.graph.steps) > LARGE
         self._ways = set[object]()
         self.delays: int | None = None
 
@@ -223,7 +229,7 @@ class Search:
         state = self.after(visit.before, visit.option)
         key = (*state.facts[:3], state.held)
         known = self._reached.get(key, ())
-        if any(troubles.cover(state.troubles) for troubles in known):
+        if known and any(troubles.cover(state.troubles) for troubles in known):
             return
         self._reached[key] = (*known, state.troubles)
         meter.count()
@@ -357,17 +363,22 @@ class Search:
 
     def _fold(self, saga: Instance, input: Input, change: Change) -> None:
         for decision in fold_into(self.model.role, saga, input):
-            match decision:
-                case Moved(name) | Queue("action", name):
-                    change.steps.add(name)
-                case Queue("observer", name):
-                    self._fold(saga, Observed(name), change)
-                case Queue(_, name):
-                    self._check_order(saga, name)
-                case Publish() | Answer() | Expire():
-                    self._publish(saga, *self.model.role.outcome_of(decision), change)
-                case Bury(_, name):
-                    raise _ViolatedError(Property.NO_DEAD_LETTER, name)
+            if isinstance(decision, Moved):
+                change.steps.add(decision.step)
+            elif isinstance(decision, Publish | Answer | Expire):
+                self._publish(saga, *self.model.role.outcome_of(decision), change)
+            elif isinstance(decision, Queue):
+                self._queue(saga, decision, change)
+            elif isinstance(decision, Bury):
+                raise _ViolatedError(Property.NO_DEAD_LETTER, decision.name)
+
+    def _queue(self, saga: Instance, decision: Queue, change: Change) -> None:
+        if decision.task == "action":
+            change.steps.add(decision.name)
+        elif decision.task == "observer":
+            self._fold(saga, Observed(decision.name), change)
+        else:
+            self._check_order(saga, decision.name)
 
     # Properties
 
@@ -381,7 +392,8 @@ class Search:
         if saga.outcomes.get(name) != SUCCEEDED:
             return  # a late success is void: nothing followed from it
         for after in self.model.graph.triggered.get(saga.step(name).result, ()):
-            if after.is_undone and saga.step(after.name).state in ("executing", "completed", "compensating"):
+            progress = saga.steps.get(after.name, PENDING)
+            if progress.state in ("executing", "completed", "compensating") and after.is_undone:
                 raise _ViolatedError(Property.REVERSE_ORDER, name)
 
     def _check_end(self, saga: Instance) -> None:
