@@ -37,8 +37,8 @@ class Roles:
     """
 
     def __init__(self, roles: Mapping[str, Sequence[tuple[Versions, Role]]]) -> None:
-        self._roles = roles
         self.newest = {saga: of_saga[-1][1] for saga, of_saga in roles.items()}
+        self._roles = roles
         self._earlier = {saga: of_saga[:-1] for saga, of_saga in roles.items() if len(of_saga) > 1}
 
     def of(self, saga: str, version: int) -> Role:

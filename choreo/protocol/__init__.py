@@ -13,6 +13,8 @@ the new state and the decisions. The worker, the simulator of the test kit and t
 - **R4 abort**: after a failure, a timeout or a cancellation, an action that can fail is refused, and answers
   with its failure event, when its trigger comes, while queued or backing off, or if it is a join of which
   a part has come; a participant folds to the end of the topic before it acts.
+  A saga of a version that this release does not know is folded and not acted on: what its events call for is
+  held until the version is known, and then done in their order, against the state of the saga of that day.
 - **R5 answer**: a step answers exactly when it was triggered: a compensation called before that bars its
   action, one called while the action executes waits for the result, and where the step's outcome is
   ``timed_out`` the answer is the compensated event, as a failure would be void.
@@ -61,6 +63,7 @@ from choreo.protocol.decisions import (
     Disarm,
     Drop,
     Expire,
+    Held,
     Ignored,
     Moved,
     Publish,
@@ -113,6 +116,7 @@ __all__ = [
     "Due",
     "Ended",
     "Expire",
+    "Held",
     "Ignored",
     "Input",
     "Instance",

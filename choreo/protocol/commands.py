@@ -138,7 +138,9 @@ def requeued(role: Role, saga: Instance, command: Requeued, out: list[Decision])
 
     What a release declares anew is taken up in the same way: as if it had been declared all along.
     """
-    if command.event_id in saga.unowned:
+    if command.event_id in saga.held:
+        events.take_up(role, saga, saga.held[command.event_id], out)
+    elif command.event_id in saga.unowned:
         steps.adopt(role, saga, command.event_id, out)
     elif command.name in role.action:
         _requeue_step(role, saga, role.action[command.name], out)
@@ -177,6 +179,8 @@ def _requeue_step(role: Role, saga: Instance, action: Action, out: list[Decision
 
 def discarded(role: Role, saga: Instance, command: Discarded, out: list[Decision]) -> None:
     """Settle a discarded dead letter: a compensation counts as done, an action as failed."""
+    if saga.held.pop(command.event_id, None) is not None:
+        return
     if command.name in role.action:
         _discard_step(saga, role.action[command.name], command.reason, out)
     elif saga.deadlines.get(command.name) == "armed":

@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 
 from choreo.outcome import Outcome, StepState
 
-Task = Literal["action", "compensation", "observer", "deadline", "outcome", "event"]
+Task = Literal["action", "compensation", "observer", "deadline", "outcome", "event", "saga"]
 """What is done, or buried; ``outcome``: an outcome of an own step that this store never produced; ``event``:
-an event with the id of another one."""
+an event with the id of another one; ``saga``: what the events of a saga of an unknown version call for."""
 
 
 FOREIGN_OUTCOME = "foreign-outcome"
@@ -97,10 +97,20 @@ class Bury(NamedTuple):
     reason: str
 
 
+HELD = "held"
+"""The note of the row of an event of which what it calls for waits."""
+
+
+class Held(NamedTuple):
+    """The event counts, and what it calls for waits until the version of its saga is known."""
+
+
 class Unowned(NamedTuple):
     """An outcome of an own step counts that this store never produced: the saga is in quarantine."""
 
     step: str
 
 
-Decision = Moved | Ignored | Queue | Run | Drop | Publish | Answer | Arm | Disarm | Expire | Bury | Unowned
+Decision = (
+    Moved | Ignored | Held | Queue | Run | Drop | Publish | Answer | Arm | Disarm | Expire | Bury | Unowned
+)

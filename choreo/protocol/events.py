@@ -41,6 +41,7 @@ from choreo.protocol.decisions import (
     Bury,
     Decision,
     Disarm,
+    Held,
     Ignored,
     Queue,
     Unowned,
@@ -59,18 +60,23 @@ _REUSED = (
 )
 
 
-def fold_event(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
-    """Fold one event, in the order of the topic (R1)."""
+def fold_event(
+    role: Role, saga: Instance, event: Envelope, out: list[Decision], was_held: bool | None = None
+) -> None:
+    """Fold one event, in the order of the topic (R1).
+
+    ``was_held`` says of one that was folded before whether what it calls for was held then.
+    """
     said = hash((event.step, event.outcome, event.type))
     known = saga.seen.get(event.id)
     if known is None and not saga.pruned:
         saga.seen[event.id] = said
-        _fold_new(role, saga, event, out)
+        _fold_new(role, saga, event, out, was_held)
     elif saga.pruned or known == said or (event.id, said) in saga.seen:
         out.append(Ignored("duplicate"))
     else:
         saga.seen[event.id, said] = said
-        _fold_new(role, saga, event, out)
+        _fold_new(role, saga, event, out, was_held)
         out.append(Bury("event", event.step, f"{REUSED_ID}: {_REUSED}"))
 
 
@@ -79,7 +85,9 @@ def pass_over(saga: Instance, event: Envelope) -> None:
     saga.seen[event.id] = hash((event.step, event.outcome, event.type))
 
 
-def _fold_new(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+def _fold_new(
+    role: Role, saga: Instance, event: Envelope, out: list[Decision], was_held: bool | None
+) -> None:
     if not _counts(role, saga, event):
         out.append(Ignored("void"))
         return
@@ -94,9 +102,29 @@ def _fold_new(role: Role, saga: Instance, event: Envelope, out: list[Decision]) 
     if not is_ours:
         saga.unowned[event.id] = UnownedOutcome(event.step, event.outcome, event.type)
         out += (Unowned(event.step), Bury("outcome", event.step, f"{FOREIGN_OUTCOME}: {_HINT}"))
+    is_unknown = saga.version > role.contract.version
+    if was_held or (was_held is None and (is_unknown or saga.held)):
+        _hold(saga, event, out)
     # The success of another participant's step that calls no handler of this role has no effect here.
-    if event.type in role.handles or saga.aborted or saga.end or role.deadlines:
+    elif not is_unknown and (event.type in role.handles or saga.aborted or saga.end or role.deadlines):
         _react(role, saga, event, was_aborted, was_failing, out)
+
+
+def _hold(saga: Instance, event: Envelope, out: list[Decision]) -> None:
+    """Keep what an event calls for until the version of the saga is known, and those before it are done."""
+    if not saga.held:
+        why = f"version {saga.version} of the saga is not known to this release, so it is not acted on"
+        out.append(Bury("saga", event.step, f"{steps.UNKNOWN_VERSION}: {why}"))
+    saga.held[event.id] = event
+    out.append(Held())
+
+
+def take_up(role: Role, saga: Instance, event: Envelope, out: list[Decision]) -> None:
+    """Do what a held event calls for, against the state of the saga of today."""
+    del saga.held[event.id]
+    if saga.version <= role.contract.version:
+        has_failed = event.step == saga.failing and event.outcome in (FAILED, TIMED_OUT)
+        _react(role, saga, event, False, not has_failed, out)
 
 
 def _react(

@@ -71,7 +71,8 @@ class Buried(NamedTuple):
 class Requeued(NamedTuple):
     """A dead letter is tried again, against the current state of the saga.
 
-    ``name`` is a step's, a deadline's or an observer's; ``event_id`` is the event for an observer.
+    ``name`` is a step's, a deadline's or an observer's; ``event_id`` is the event for an observer, or the
+    event that was held.
     """
 
     name: str
@@ -79,10 +80,14 @@ class Requeued(NamedTuple):
 
 
 class Discarded(NamedTuple):
-    """A dead letter was settled by hand: the step's answer is published without an attempt."""
+    """A dead letter was settled by hand: the step's answer is published without an attempt.
+
+    ``event_id`` is the event that was held, and that calls for nothing now.
+    """
 
     name: str
     reason: str = ""
+    event_id: str = ""
 
 
 class Observed(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
+from choreo.envelope import Envelope
 from choreo.outcome import SUCCEEDED, Outcome, SagaState, StepState
 
 Activity = Literal["idle", "queued", "running", "waiting", "dead"]
@@ -68,6 +69,7 @@ class Instance:
     deadlines and waiting observers.
     ``keyed_by_id``: the participant derives the ids of the saga's events from its id alone, without its type,
     as the saga was in flight when choreo did so; no decision depends on it.
+    ``held`` are the events, by id, of which what they call for waits until the version of the saga is known.
     `fold` copies it before it writes, `fold_into` does not.
     """
 
@@ -78,6 +80,7 @@ class Instance:
         "end",
         "failing",
         "failing_outcome",
+        "held",
         "imported",
         "keyed_by_id",
         "lasting",
@@ -115,6 +118,7 @@ class Instance:
         self.deadlines: dict[str, str] = {}
         self.unowned: dict[str, UnownedOutcome] = {}
         self.names: frozenset[str] = frozenset()
+        self.held: dict[str, Envelope] = {}
 
     def copy(self) -> Instance:
         """Return an equal instance that shares nothing mutable with this one."""
@@ -139,6 +143,7 @@ class Instance:
         twin.deadlines = self.deadlines.copy()
         twin.unowned = self.unowned.copy()
         twin.names = self.names
+        twin.held = self.held.copy() if self.held else {}
         return twin
 
     def key(self) -> tuple[Any, ...]:
@@ -163,6 +168,7 @@ class Instance:
             frozenset(self.deadlines.items()),
             frozenset(self.unowned.items()),
             self.names,
+            tuple(self.held),
         )
 
     def __eq__(self, other: object) -> bool:

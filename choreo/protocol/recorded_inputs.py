@@ -28,7 +28,8 @@ from choreo.protocol import (
     Role,
     fold_into,
 )
-from choreo.protocol.events import pass_over
+from choreo.protocol.decisions import HELD
+from choreo.protocol.events import fold_event, pass_over
 from choreo.protocol.instance import PENDING, Activity
 from choreo.protocol.renaming import name_in, names_in_use, role_for
 from choreo.records import Entry
@@ -54,7 +55,7 @@ _INPUTS: dict[str, Callable[[Entry], Input]] = {
     "deferred": lambda e: Deferred(e.step, e.note, e.kind != WAITS_FOR_SCHEMA),
     "buried": lambda e: Buried(e.step, e.note),
     "requeued": lambda e: Requeued(e.step, e.causation_id),
-    "discarded": lambda e: Discarded(e.step, e.note),
+    "discarded": lambda e: Discarded(e.step, e.note, e.causation_id),
     "observed": lambda e: Observed(e.step),
     "due": lambda e: Due(e.step),
     "pruned": lambda e: Pruned(e.saga_state),  # type: ignore[arg-type]
@@ -95,6 +96,8 @@ def local_fields(command: Any) -> tuple[str, str, str, str, str]:
         return "", "", "joining" if command.joining else "", "", ""
     if kind is Requeued:
         return "", "", "", command.event_id, ""
+    if kind is Discarded:
+        return "", "", "", command.event_id, command.reason
     return "", "", "", "", getattr(command, "reason", "")
 
 
@@ -120,7 +123,11 @@ def fold_row(role: Role, saga: Instance, entry: Entry) -> list[Decision]:
         return [Ignored("void")]
     if entry.input in ("observed", "buried") and entry.step in saga.observers:
         _let_be_next(saga, entry.step, entry.causation_id)
-    decisions = fold_into(role, saga, input_of(entry))
+    decisions: list[Decision] = []
+    if entry.input == "event":
+        fold_event(role, saga, envelope_of(entry), decisions, entry.note == HELD)
+    else:
+        decisions = fold_into(role, saga, input_of(entry))
     if saga.end == "failed" and entry.saga_state == "failed":
         saga.rest()
     return decisions
@@ -166,7 +173,8 @@ def rebuild(role: Role, entries: Iterable[Entry], pending: Pending | None = None
     declared = {*role.action, *role.deadline, *(each.name for each in role.observers), *role.family}
     for rows in _by_input(entries):
         first = rows[0]
-        if first.input not in ("", "event", "pruned") and first.step not in declared:
+        is_declared = first.step in declared or first.causation_id in saga.held
+        if first.input not in ("", "event", "pruned") and not is_declared:
             continue
         before = dict(saga.steps)
         if first.input:

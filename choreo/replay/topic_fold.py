@@ -25,6 +25,7 @@ from choreo.protocol import (
     Due,
     Ended,
     Expire,
+    Held,
     Ignored,
     Input,
     Instance,
@@ -37,6 +38,7 @@ from choreo.protocol import (
 )
 from choreo.protocol.decisions import FOREIGN_OUTCOME, REUSED_ID
 from choreo.protocol.renaming import names_in_use, role_for
+from choreo.protocol.steps import UNKNOWN_VERSION
 from choreo.records import Entry, Record
 from choreo.replay.own_events import OwnEvents, PublishedEvent
 from choreo.worker.dead_letters import dead_letter, unreadable_record
@@ -168,18 +170,17 @@ class TopicFold:
                 rows.moves.append(decision)
             case Publish() | Answer() | Expire():
                 self._publish(item, rows, *role_for(item.role, rows.after).outcome_of(decision))
-            case Ignored():
-                rows.event_note = "void"
+            case Ignored() | Held():
+                rows.event_note = "void" if type(decision) is Ignored else "held"
             case Unowned(step):
                 rows.event_note = "unowned"
                 self.counts["foreign outcomes"] += 1
                 self._store.add_dead_letter(
                     dead_letter(item, "outcome", step, FOREIGN_OUTCOME, "rebuilt", rows.now, 0)
                 )
-            case Bury("event", step):
-                self._store.add_dead_letter(
-                    dead_letter(item, "event", step, REUSED_ID, "rebuilt", rows.now, 0)
-                )
+            case Bury("event" | "saga" as task, step):
+                reason = REUSED_ID if task == "event" else UNKNOWN_VERSION
+                self._store.add_dead_letter(dead_letter(item, task, step, reason, "rebuilt", rows.now, 0))
             case Drop(task, name):
                 self._store.unschedule(*item.saga_key, task, name)
             case Disarm(name):

@@ -16,6 +16,7 @@ from choreo.cloudevents import headers_of
 from choreo.ports import Clock, Store
 from choreo.protocol import Buried, Discarded
 from choreo.protocol.renaming import name_in
+from choreo.protocol.steps import UNKNOWN_VERSION
 from choreo.records import DeadLetter, Record, Scheduled
 from choreo.worker.decisions import Decisions, FollowUp
 from choreo.worker.item import Item
@@ -108,7 +109,8 @@ class DeadLetters:
         letter = dead_letter(item, task, name, reason, detail, self._clock.now(), tried)
         number = self._store.add_dead_letter(letter)
         log.error("dead letter %d: saga_id=%s step=%s %s: %s", number, item.saga_id, name, task, reason)
-        return [] if task in ("outcome", "event") else self._decisions.apply(item, Buried(name, reason))
+        is_of_events = task in ("outcome", "event", "saga")
+        return [] if is_of_events else self._decisions.apply(item, Buried(name, reason))
 
     def bury_record(self, record: Record, detail: str, reason: str = "unreadable-headers") -> None:
         """Keep a dead letter of a record whose headers can't be read, or that can't be folded."""
@@ -124,6 +126,14 @@ class DeadLetters:
         log.error(
             "dead letter %d: saga_id=%s step=%s %s: %s", number, row.saga_id, row.name, row.task, UNWORKABLE
         )
+
+    def park(self, row: Scheduled, version: int) -> None:
+        """Keep a row of a later release, for a saga of a version that is not known, until it is."""
+        detail = f"version {version} of the saga is not known to this release"
+        letter = unknown_handler(row, self._clock.now())._replace(reason=UNKNOWN_VERSION, detail=detail)
+        number = self._store.add_dead_letter(letter)
+        what = f"step={row.name} {row.task}: {UNKNOWN_VERSION}"
+        log.error("dead letter %d: saga_id=%s %s", number, row.saga_id, what)
 
     def bury_unknown(self, row: Scheduled) -> None:
         """Keep a dead letter of a row that an earlier release scheduled for an undeclared handler."""

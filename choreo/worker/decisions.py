@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from choreo import telemetry
 from choreo.envelope import Envelope, event_id
@@ -19,6 +20,7 @@ from choreo.protocol import (
     Disarm,
     Drop,
     Expire,
+    Held,
     Ignored,
     Input,
     Instance,
@@ -46,6 +48,9 @@ NO_EVENT = Attempt("ignored")
 """The attempt of an input that publishes no event of a handler."""
 
 _DUPLICATE = Ignored("duplicate")
+
+_NOTES: dict[type, Any] = {Ignored: "void", Unowned: "unowned", Held: "held"}
+"""The notes of the rows of events about which such a decision was taken."""
 
 FollowUp = tuple[Item, Queue | Bury]
 """Work that follows from a decision: a handler to run, or a dead letter to keep, and its item."""
@@ -145,8 +150,8 @@ class Decisions:
                     queued.append((item, decision))
                 case Bury():
                     buried.append((item, decision))
-                case Ignored() | Unowned():
-                    rows.event_note = "void" if type(decision) is Ignored else "unowned"
+                case Ignored() | Unowned() | Held():
+                    rows.event_note = _NOTES[type(decision)]
                 case Answer():
                     buried += self._answer_or_wait(item, rows, after, decision)
                 case _:

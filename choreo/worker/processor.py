@@ -13,6 +13,7 @@ from choreo.protocol import (
     Begin,
     Bury,
     Deferred,
+    Discarded,
     Due,
     Ended,
     Expire,
@@ -145,6 +146,10 @@ class Processor:
         if row.task in (REQUEUE, DISCARD):
             self._settle(row)
             return None
+        unknown = self._unknown_version(row)
+        if unknown:
+            self._dead_letters.park(row, unknown)
+            return None
         if row.saga_type not in self._roles.newest or not self._handlers.knows(
             row.saga_type, row.task, row.name
         ):
@@ -194,6 +199,7 @@ class Processor:
         if (
             self._handlers.is_partial_inside(row.saga_type, row.task, row.name)
             and row.saga_type in self._roles.newest
+            and not self._unknown_version(row)
         ):
             item = self._item(row)
             name = self._known_name(row)
@@ -463,12 +469,23 @@ class Processor:
         if letter.task in (IMPORT, PUBLICATION):
             self._settle_record(letter, row.task)
             return
+        unknown = self._unknown_version(letter)
+        if unknown and (row.task == REQUEUE or letter.task != "saga"):
+            detail = f"version {unknown} of the saga is not known to this release"
+            self._dead_letters.reopen(letter, UNKNOWN_VERSION, detail)
+        elif letter.task == "saga" and letter.saga_type in self._roles.newest:
+            self._take_up(letter, row.task)
+        else:
+            self._settle_work(letter, row.task)
+
+    def _settle_work(self, letter: DeadLetter, task: str) -> None:
+        """Requeue or discard the work of a handler."""
         item = self._item(letter) if self._has_handler(letter) else None
         if item is None or self._is_of_other_versions(item, letter.name):
-            self._settle_retired(letter, row.task)
+            self._settle_retired(letter, task)
             return
         # The saga's state may have changed: whether a handler still runs is decided when it is due.
-        for about, decision in self._settled(item, letter, row.task):
+        for about, decision in self._settled(item, letter, task):
             if isinstance(decision, Queue):
                 self._schedule.put(about, decision.task, decision.name, self._clock.now())
             else:
@@ -501,6 +518,17 @@ class Processor:
                 self._dead_letters.reopen(letter, reason, str(refused))
             self._forget(letter)
 
+    def _take_up(self, letter: DeadLetter, task: str) -> None:
+        """Do what the held events of a saga call for, one after the other, or nothing of it any more."""
+        item = self._item(letter)
+        for event_id in list(self.instances.get(item.role, item.saga_id).held):
+            about = self._item(letter._replace(event_id=event_id))
+            step = about.trigger.envelope.step
+            settled = (
+                Requeued(step, event_id) if task == REQUEUE else Discarded(step, letter.comment, event_id)
+            )
+            self._complete(self._decisions.apply(about, settled))
+
     def _settle_record(self, letter: DeadLetter, task: str) -> None:
         """Requeue or discard a record that was not imported, or an event that was not published."""
         if letter.task == PUBLICATION:
@@ -511,11 +539,23 @@ class Processor:
     def _settled(self, item: Item, letter: DeadLetter, task: str) -> list[FollowUp]:
         if task == DISCARD:
             return self._dead_letters.discard(item, letter)
-        if letter.reason not in (UNKNOWN_HANDLER, UNWORKABLE):
+        is_parked = letter.reason == UNKNOWN_VERSION and not self._is_dead(item, letter.name)
+        if not is_parked and letter.reason not in (UNKNOWN_HANDLER, UNWORKABLE):
             return self._decisions.apply(item, Requeued(letter.name, letter.event_id))
         # Without a handler the letter can't be settled, and the saga still waits for it.
         self._schedule.put(item, letter.task, letter.name, self._clock.now(), letter.attempt)
         return []
+
+    def _is_dead(self, item: Item, step: str) -> bool:
+        return self.instances.get(item.role, item.saga_id).step(step).activity == "dead"
+
+    def _unknown_version(self, what: Scheduled | DeadLetter) -> int:
+        """Return the version of a saga that this release of the service doesn't know, 0 for a known one."""
+        role = self._roles.newest.get(what.saga_type)
+        if role is None or not what.saga_id:
+            return 0
+        version = self.instances.get(role, what.saga_id).version
+        return version if version > role.contract.version else 0
 
     def _is_of_other_versions(self, item: Item, name: str) -> bool:
         """Whether a handler is not of the version of an item's saga, as where a release has narrowed it."""

@@ -20,10 +20,10 @@ class Rows:
 
     ``old`` is the state before it of the step that the input is about, ``after`` the saga after it. ``moves``
     are the transitions of own steps, ``published`` the events, with their bodies, that are published because
-    of the input. ``event_note`` says what is special about the event: it changes nothing (``void``), or is an
-    outcome of an own step that this store never produced (``unowned``). ``detail`` is what an exception said,
-    which has a row of its own where no other has it; ``body`` that of the event which a handler returned,
-    kept where it is published later.
+    of the input. ``event_note`` says what is special about the event: it changes nothing (``void``), is an
+    outcome of an own step that this store never produced (``unowned``), or calls for nothing yet (``held``).
+    ``detail`` is what an exception said, which has a row of its own where no other has it; ``body`` that of
+    the event which a handler returned, kept where it is published later.
     """
 
     item: Item
@@ -33,7 +33,7 @@ class Rows:
     now: int
     moves: list[Moved] = field(default_factory=list)
     published: list[tuple[Envelope, bytes]] = field(default_factory=list)
-    event_note: Literal["", "void", "unowned"] = ""
+    event_note: Literal["", "void", "unowned", "held"] = ""
     detail: str = ""
     body: bytes = b""
 
@@ -77,15 +77,15 @@ class Rows:
             trigger.partition,
             trigger.offset,
             trigger.time,
-            trigger.body if event.type in role.handles or self._is_foreign(event) else None,
+            trigger.body if event.type in role.handles or self._is_kept(event) else None,
             self.event_note,
             event.traceparent,
         )
 
-    def _is_foreign(self, event: Envelope) -> bool:
-        """Whether an outcome of an own step came from elsewhere, so that no row has its body yet."""
+    def _is_kept(self, event: Envelope) -> bool:
+        """Whether the body is kept for later: of an event that is held, or of an own one from elsewhere."""
         role = self.item.role
-        return self.event_note == "unowned" or (
+        return self.event_note in ("unowned", "held") or (
             event.step == START and role.owns_start and event.source != role.participant
         )
 

@@ -36,6 +36,7 @@ from choreo.protocol import (
     Due,
     Ended,
     Expire,
+    Held,
     Ignored,
     Instance,
     Moved,
@@ -276,25 +277,40 @@ def test_a_saga_whose_start_was_never_seen_is_not_acted_on() -> None:
 
 
 def test_a_version_that_is_not_known_is_folded_and_not_acted_on() -> None:
-    """The participant says so, in a dead letter."""
-    folded = Folded(role(), replace_version(START_EVENT, 2))
-    assert folded.fold(RESERVED) == [Bury("action", "pay", "unknown-version")]
+    """The participant says so, once a saga, in a dead letter; what the events call for is held."""
+    folded = Folded(role())
+    letter, held = folded.fold(replace_version(START_EVENT, 2))
+    assert letter[:2] == ("saga", START)
+    assert letter.reason.startswith("unknown-version: version 2 of the saga")
+    assert [held, *folded.fold(RESERVED)] == [Held(), Held()]
     assert "Reserved" in folded.saga.types
 
 
 @pytest.mark.parametrize("halves", [(RESERVED, CANCELLED), (CANCELLED, RESERVED)], ids=["at", "after"])
 def test_a_version_that_is_not_known_refuses_no_half_filled_join(halves: tuple[Envelope, ...]) -> None:
-    """A refusal is an act too: who doesn't know the version leaves it in a dead letter."""
+    """A refusal is an act too: who doesn't know the version holds it, too."""
     folded = Folded(role(JOIN), replace_version(START_EVENT, 2), *halves)
-    assert folded.decided == [Bury("action", "pay", "unknown-version")]
+    assert folded.decided == [Held()]
 
 
-def test_a_requeue_of_what_must_not_be_acted_on_is_a_dead_letter_again() -> None:
-    """Until a participant that knows the version requeues it."""
-    folded = Folded(role(), replace_version(START_EVENT, 2), RESERVED)
-    assert folded.fold(Requeued("pay")) == [Bury("action", "pay", "unknown-version")]
+@pytest.mark.parametrize("later", [(), (CANCELLED,)], ids=["alive", "aborted"])
+def test_what_is_held_is_done_once_the_version_is_known(later: tuple[Envelope, ...]) -> None:
+    """In its order, against the state of that day: what comes meanwhile is held behind it."""
+    folded = Folded(role(), replace_version(START_EVENT, 2), RESERVED, *later)
     folded.role = replace(folded.role, contract=CONTRACT._replace(version=2))
-    assert folded.fold(Requeued("pay")) == [Queue("action", "pay")]
+    assert folded.fold(event("pack", SUCCEEDED, "Packed")) == [Held()]
+    done = [each for event in tuple(folded.saga.held) for each in folded.fold(Requeued("pay", event))]
+    expected = [Moved("pay", "pending", "refused"), REFUSAL]
+    assert done == (expected if later else [Queue("action", "pay")])
+    assert not folded.saga.held
+
+
+def test_what_is_held_and_discarded_calls_for_nothing() -> None:
+    """Who discards it wants nothing of it done; what comes later is acted on again."""
+    folded = Folded(role(), replace_version(START_EVENT, 2))
+    folded.role = replace(folded.role, contract=CONTRACT._replace(version=2))
+    assert folded.fold(Discarded("start", "no", *folded.saga.held)) == []
+    assert folded.fold(RESERVED) == [Queue("action", "pay")]
 
 
 def test_a_requeue_decides_by_the_state_of_today() -> None:

@@ -278,7 +278,7 @@ def test_a_version_newer_than_known_is_folded_and_not_acted_on(
     stage.until(lambda: bool(stage.letters("inventory")))
     stage.until_quiet(["after"])
     (letter,) = stage.letters("inventory")
-    assert (letter.reason, letter.saga_id, letter.name) == ("unknown-version", "bad-version", RESERVE)
+    assert (letter.reason, letter.saga_id, letter.name) == ("unknown-version", "bad-version", "start")
     stage.restart(*PARTICIPANTS)
     assert len(stage.letters("inventory")) == 1
     stage.close()
