@@ -215,8 +215,8 @@ class Work(NamedTuple):
     ``held`` says which rows: those of the ``schedule``, an open ``letter``, or those of a step that is
     ``done``, whose compensation may still be called. ``task`` and ``name`` are the handler's. ``event_id`` is
     the event that caused it, of a step that is done its success; ``result`` the type of that, and
-    ``step_state`` the state of the step. ``reason`` is that of the letter. ``since`` is the time of the
-    saga's first row.
+    ``step_state`` the state of the step; ``kind`` is the kind that it had, empty where its success has not
+    come back. ``reason`` is that of the letter. ``since`` is the time of the saga's first row.
     """
 
     saga_id: str
@@ -231,6 +231,7 @@ class Work(NamedTuple):
     result: str = ""
     step_state: str = "pending"
     reason: str = ""
+    kind: str = ""
 
 
 class Seen(NamedTuple):

@@ -69,7 +69,7 @@ def compare(store: Store, newest: Release | None, today: Manifest) -> Comparison
     types = {name for each in added for name in _types_of(each, today)}
     found = store.in_flight(handlers.may_lack, steps_at_risk(before, handlers), types)
     retired = frozenset(newest.retired if newest else ())
-    lacking = needed(handlers, found.work)
+    lacking = needed(handlers, found.work, knows_before=before is not None)
     open_names = {each.name for each in lacking if is_given_up(each, retired)}
     names = {each.known_as for each in before.handlers if each.task != "compensation"} if before else ()
     return Comparison(

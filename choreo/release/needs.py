@@ -53,6 +53,10 @@ class Handlers:
             for each in self._of(work.saga_type, work.task, work.name)
         )
 
+    def act(self, work: Work) -> bool:
+        """Whether the step of some work is declared."""
+        return bool(self._of(work.saga_type, "action", work.name))
+
     def have(self, name: str) -> bool:
         """Whether any handler has, or had, a name."""
         return any(known == name for _, _, known in self._handlers)
@@ -74,12 +78,17 @@ def steps_at_risk(before: Manifest | None, today: Handlers) -> set[str] | None:
     }
 
 
-def needed(today: Handlers, work: Iterable[Work]) -> list[Work]:
-    """Return the work that has no handler today, one for each saga and name; an open letter comes first."""
+def needed(today: Handlers, work: Iterable[Work], *, knows_before: bool) -> list[Work]:
+    """Return the work that has no handler today, one for each saga and name; an open letter comes first.
+
+    Unless it is known what was declared before, a step that is done is taken to be of today's kind until its
+    success has come back.
+    """
     order = {"letter": 0, "schedule": 1, "done": 2}
     found: dict[tuple[str, ...], Work] = {}
     for each in sorted(work, key=lambda each: order[each.held]):
-        if not today.serve(each):
+        is_of_today = each.held == "done" and not each.kind and not knows_before and today.act(each)
+        if not today.serve(each) and not is_of_today:
             found.setdefault((each.saga_type, each.saga_id, each.name), each)
     return list(found.values())
 

@@ -82,6 +82,7 @@ class _Step(NamedTuple):
     state: str
     event_id: str = ""
     result: str = ""
+    kind: str = ""
 
 
 _NOTHING = _Step("pending")
@@ -158,11 +159,14 @@ def _done(heads: dict[SagaKey, _Head], rows: Iterable[Any]) -> Iterator[Work]:
             progress[key] = _after(progress.get(key, _NOTHING), row)
         elif row[8] != COMPENSATABLE:
             progress.pop(key, None)
+        elif key in progress:
+            progress[key] = progress[key]._replace(kind=COMPENSATABLE)
     for (saga_id, saga_type, name), step in progress.items():
         head = heads.get(SagaKey(saga_id, saga_type))
         if head is not None and step.state == "completed":
             saga = saga_id, saga_type, head.version, head.state, head.since
-            yield Work(*saga, "done", "compensation", name, step.event_id, step.result, step.state)
+            done = "compensation", name, step.event_id, step.result, step.state
+            yield Work(*saga, "done", *done, kind=step.kind)
 
 
 def _counted(heads: dict[SagaKey, _Head], rows: Iterable[Any], types: frozenset[str]) -> list[Seen]:
@@ -192,4 +196,4 @@ def _after(step: _Step, row: Any) -> _Step:
     _, _, _, _, new_state, event_id, event_type, outcome, _ = row
     if outcome == SUCCEEDED:
         return _Step(new_state, event_id, event_type)
-    return _Step(new_state, step.event_id, step.result)
+    return step._replace(state=new_state)
