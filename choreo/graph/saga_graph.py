@@ -102,6 +102,11 @@ class Step:
         return self.kind in (COMPENSATABLE, START)
 
     @property
+    def function(self) -> str:
+        """The name of its action in the code, which a release may have renamed."""
+        return (self.handler.name if self.handler else self.name).partition(".")[2]
+
+    @property
     def place(self) -> str:
         """The place of its action, or of its compensation where it has no action."""
         handlers = (self.handler, *self.compensations)

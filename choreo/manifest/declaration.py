@@ -38,10 +38,12 @@ def manifest_of(
     project; ``code`` is the version of the participant's code; ``suppressions`` and ``remarks`` were found in
     its source.
     """
+    actions = [each for each in participant.handlers if each.task == "action" and each.formerly]
+    renamed = {each.step: each.name.partition(".")[2] for each in actions}
     return Manifest(
         participant.name,
         tuple(_saga(saga) for saga in participant.sagas),
-        tuple(_handler(handler, locate) for handler in participant.handlers),
+        tuple(_handler(handler, locate, renamed) for handler in participant.handlers),
         tuple(_external(each) for each in participant.external),
         dict(sorted(schemas.items())),
         tuple(suppressions),
@@ -74,7 +76,7 @@ def _external(external: External) -> ExternalEntry:
     return ExternalEntry(external.name, saga, external.topic, "import" if external.is_import else "export")
 
 
-def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
+def _handler(handler: Handler, locate: Callable[[str], str], renamed: Mapping[str, str]) -> HandlerEntry:
     result = handler.result_parameter
     return HandlerEntry(
         name=handler.name,
@@ -96,6 +98,7 @@ def _handler(handler: Handler, locate: Callable[[str], str]) -> HandlerEntry:
         partial=handler.partial,
         derived=handler.derived,
         formerly=handler.formerly,
+        of=renamed.get(handler.step, "") if handler.task == "compensation" else "",
         parameters=tuple(_parameter(each) for each in handler.parameters),
         versions=handler.versions,
     )

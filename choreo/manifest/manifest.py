@@ -91,7 +91,8 @@ class HandlerEntry:
     compensation undoes (empty: all), ``aborted``: it admits an `Aborted`, ``optional_result``: it can run
     without the event that its action returned, ``derived``: it names no event, and its trigger follows from
     the graph (R7). ``earlier`` are the earlier events that the handler takes. ``versions`` are those of the
-    sagas that it takes part in, ``formerly`` the names that its function had, newest first.
+    sagas that it takes part in, ``formerly`` the names that its function had, newest first. ``of`` is the
+    function of the action that a compensation undoes, where the step has another name.
     """
 
     name: str
@@ -115,6 +116,7 @@ class HandlerEntry:
     parameters: tuple[ParameterEntry, ...] = ()
     versions: Versions = ALL_VERSIONS
     formerly: tuple[str, ...] = ()
+    of: str = ""
 
     @property
     def participant(self) -> str:

@@ -92,6 +92,7 @@ def _handler(given: Fields, former: bool) -> HandlerEntry:
         parameters=tuple(_parameter(each) for each in given.each("parameters")),
         versions=versions_from(given),
         formerly=given.identifiers("formerly") if given.has("formerly") else (),
+        of=given.text("of") if given.has("of") else "",
     )
 
 

@@ -105,11 +105,12 @@ def _schema(entry: SchemaEntry) -> dict[str, Any]:
 
 def _handler(handler: HandlerEntry) -> dict[str, Any]:
     # What was never renamed, and is of all versions, reads as in an earlier choreo's manifest.
-    optional = ("versions", "formerly")
+    optional = ("versions", "formerly", "of")
     return {
         **{name: value for name, value in vars(handler).items() if name not in optional},
         **bounds_of(handler.versions),
         **({"formerly": list(handler.formerly)} if handler.formerly else {}),
+        **({"of": handler.of} if handler.of else {}),
         "trigger": _slots(handler.trigger),
         "emits": {name: list(value) for name, value in vars(handler.emits).items()},
         "retry": dict(vars(handler.retry)) if handler.retry else None,

@@ -85,7 +85,7 @@ def at(handler: HandlerEntry | None) -> Link:
     participant, _, function = handler.name.partition(".")
     match handler.task:
         case "compensation":
-            of = START if handler.step == START else handler.step.partition(".")[2]
+            of = handler.of or (START if handler.step == START else handler.step.partition(".")[2])
             text = f"@{participant}.compensation(of={of})"
         case "deadline":
             text = f'@{participant}.deadline(of="{handler.step}")'

@@ -36,7 +36,7 @@ def join_meant(case: Case, step: Step) -> Join | None:
     if len(slots) < 2 or step.handler is None:
         return None
     events = " & ".join(" | ".join(map(short_name, names)) for names in slots)
-    help = f"let `{step.name.partition('.')[2]}` wait for {events}, each by a parameter of its own"
+    help = f"let `{step.function}` wait for {events}, each by a parameter of its own"
     return Join(step, help, joined(case, step.handler, slots))
 
 

@@ -82,7 +82,7 @@ def compensation(case: Case, step: Step, successes: Sequence[str], names: Names)
         of, function = f"{names.saga(graph.name)}.start", "fail_" + re.sub(r"\W", "_", graph.name)
         returned = names.event(graph.contract.fails)
     else:
-        of = step.name.partition(".")[2]
+        of = step.function
         function = f"undo_{of}"
         awaited = _awaited(graph, step)
         returned = names.event(awaited) if awaited else names.local(_unused(case, f"{class_name(of)}Undone"))

@@ -109,10 +109,16 @@ def _through_a_module(body: str) -> str:
     return f"from . import contract as c\n{body}"
 
 
+def _renamed(body: str) -> str:
+    """Let every action have been called otherwise before."""
+    return re.sub(r"\.action\((.*)\)\n(.*def (\w+))", r'.action(\1, formerly="former_\3")\n\2', body)
+
+
 STYLES: dict[str, Callable[[str], str]] = {
     "by name": _named,
     "through the module": _through_a_module,
     "by a star": lambda body: f"from .contract import *\n{body}",
+    "renamed": lambda body: _named(_renamed(body)),
 }
 
 
@@ -207,7 +213,11 @@ def paste(folder: Path, finding: Finding) -> None:
 
 
 EVERY = list(product(SPOILT, STYLES, (False, True)))
-SOME = [(spoilt, list(STYLES)[(n + by) % 3], bool(by)) for n, spoilt in enumerate(SPOILT) for by in (0, 1)]
+SOME = [
+    (spoilt, list(STYLES)[(n + 2 * by) % len(STYLES)], bool(by))
+    for n, spoilt in enumerate(SPOILT)
+    for by in (0, 1)
+]
 
 
 @pytest.mark.parametrize(("spoilt", "style", "by_manifest"), EVERY if os.environ.get("CHOREO_FUZZ") else SOME)

@@ -34,8 +34,12 @@ def event_like(graph: SagaGraph, name: str, handler: HandlerEntry) -> str:
 def step_like(graph: SagaGraph, name: str) -> str:
     """Return the step of a saga that a deadline was meant to watch; empty where none is like it.
 
-    Steps that can be watched come first, and of these the steps of the participant that is named.
+    Steps that can be watched come first, and of these the steps of the participant that is named. A step
+    that was renamed is meant by any of its names.
     """
+    renamed = [each.name for each in graph.steps.values() if each.handler and name in each.handler.aliases]
+    if renamed:
+        return renamed[0]
     owner, _, function = name.partition(".")
     watchable = [step for step in graph.steps.values() if step.kind in ("compensatable", "external")]
     groups = (

@@ -80,7 +80,7 @@ def _on_an_end(case: Case, step: Step, events: list[str]) -> Finding:
     names = " or ".join(map(short_name, events))
     ends = {case.graph.contract.completes, case.graph.contract.fails}
     what = "the end of the saga" if ends & set(events) else "no success"
-    function = step.name.partition(".")[2]
+    function = step.function
     why = (
         "a retriable step is never undone, and the saga is rolled back then"
         if step.kind == RETRIABLE
@@ -187,7 +187,7 @@ def _after_and_beside(case: Case, final: Step) -> list[Step]:
 def _finding(case: Case, final: Step, wrong: list[Step]) -> Finding:
     step = wrong[0]
     where = "after" if step.name in case.order.after[final.name] else "beside"
-    function, last = step.name.partition(".")[2], final.name.partition(".")[2]
+    function, last = step.function, final.function
     meant = join_meant(case, final) if final.name in case.order.after[step.name] else None
     return RULE.finding(
         case.graph.name,

@@ -29,12 +29,13 @@ def check(case: Case) -> Iterator[Finding]:
         owner = handler.step.partition(".")[0]
         if handler.task == "compensation" and handler.step != START and owner != handler.participant:
             step = case.graph.steps.get(handler.step)
+            of = step.function if step else handler.step.partition(".")[2]
             yield RULE.finding(
                 case.graph.name,
                 f"`{handler.name}` compensates `{handler.step}`, which is {owner}'s",
                 at(handler),
                 why=f"only {owner} knows whether it was done",
-                help=f"declare it in {owner}: @{owner}.compensation(of={handler.step.partition('.')[2]})",
+                help=f"declare it in {owner}: @{owner}.compensation(of={of})",
                 steps=(handler.name, handler.step),
                 related=(at(step.handler),) if step and step.handler else (),
             )

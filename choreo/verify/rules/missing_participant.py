@@ -7,8 +7,9 @@ For example, where no manifest of `payments` is given, or it has no step `charge
     @orders.deadline(of="payments.charge", within=timedelta(minutes=10))
     def payment_is_late(event: OrderCreated, ctx: Context) -> PaymentTimedOut: ...
 
-How to fix it: give that participant's module or manifest, too, or correct the step's name. Where a
-participant has left the saga, write the lock again: `choreo verify --lock`.
+How to fix it: give that participant's module or manifest, too, or correct the step's name: of one that was
+renamed, the oldest, which is the last of its `formerly=`. Where a participant has left the saga, write the
+lock again: `choreo verify --lock`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def check(case: Case) -> Iterator[Finding]:
             continue
         owner = deadline.step.partition(".")[0]
         close = step_like(graph, deadline.step)
+        step = graph.steps.get(close)
+        is_alias = bool(step and step.handler and deadline.step in step.handler.aliases)
         here = owner in graph.participants
         yield RULE.finding(
             graph.name,
@@ -46,7 +49,11 @@ def check(case: Case) -> Iterator[Finding]:
             f"{f'{owner} has no such step' if here else f'no participant {owner} is here'}",
             at(deadline),
             why="its time would pass in every saga",
-            help=f"did you mean {close}?" if close else f"give the module or the manifest of {owner}, too",
+            help=f'of="{close}": a step that was renamed is known by its oldest name'
+            if is_alias
+            else f"did you mean {close}?"
+            if close
+            else f"give the module or the manifest of {owner}, too",
             steps=(deadline.name, deadline.step),
         )
     yield from _only_in_lock(case)
