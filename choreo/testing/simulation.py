@@ -125,10 +125,11 @@ class Simulation:
         """End the processes of these participants at once, one after the other, and start the next releases.
 
         What is on the way to the topic is lost, and published again; a call that is under way is repeated.
-        One that has no process yet takes part from now on. Where a release does not start, that of before
-        goes on, and the error is raised.
+        One that has no process yet takes part from now on. Compensations that name no event are called as was
+        derived for them, from all participants of a release, or else as those that run now say. Where a
+        release does not start, that of before goes on, and the error is raised.
         """
-        self._derive([each for each in participants if self._coming.get(each.name) is not each])
+        self._derive([each for each in participants if not each.knows_rollback])
         for each in participants:
             self.moves.append(str(Move(RELEASE, each.name)))
             self._release(each)
