@@ -56,6 +56,7 @@ _HEAD["fields"].append({"name": "keyed_by_id", "type": ["null", "long"], "defaul
 _SCHEMA = fastavro.parse_schema(
     [
         _HEAD,
+        _record("release", {"text": "string"}),
         _record("row", {name: _TYPES[kind] for name, kind in COLUMNS.items()}),
         _record("end", {"sagas": "long", "rows": "long", "digest": "bytes"}),
     ]

@@ -16,6 +16,7 @@ from choreo.chain import Row, chain_of, first_broken_link
 from choreo.drafts import draft_folder
 from choreo.errors import ArchiveError
 from choreo.ports import Store
+from choreo.store.sqlite.releases import copy_releases
 from choreo.store.sqlite.saga_log import ALL_KEYED_BY_ID, copy_owner, copy_rows
 from choreo.store.sqlite.store import SQLiteStore
 
@@ -65,6 +66,7 @@ def fill(store: Store, origin: Origin, rows: Iterable[Row]) -> None:
     with store.turn():
         owner = (origin.store_id, origin.participant, origin.unchained, origin.keyed_by_id)
         copy_owner(store.db.conn, *owner)
+        copy_releases(store.db.conn, origin.releases)
     rest = iter(rows)
     while some := list(islice(rest, _AT_ONCE)):
         with store.turn():
@@ -75,7 +77,7 @@ def origin_of(participant: str, store: Store) -> Origin:
     """Return the origin of an export of a participant's store."""
     log = store.saga_log
     keyed_by_id = None if log.keyed_by_id == ALL_KEYED_BY_ID else log.keyed_by_id
-    return Origin(participant, store.store_id, log.unchained, keyed_by_id)
+    return Origin(participant, store.store_id, log.unchained, keyed_by_id, tuple(store.releases()))
 
 
 def _refuse_broken_chains(store: Store) -> None:

@@ -159,20 +159,29 @@ def names_in_rows(role: Role, entries: Iterable[Entry]) -> frozenset[str]:
     return names_in_use(role, (entry.step for entry in entries if entry.input != "event"))
 
 
-def rebuild(role: Role, entries: Iterable[Entry], pending: Pending | None = None) -> Instance:
+def rebuild(
+    role: Role,
+    entries: Iterable[Entry],
+    pending: Pending | None = None,
+    then: Callable[[int], Role] | None = None,
+) -> Instance:
     """Return the saga that its rows of the saga log fold to.
 
     What the rows say of an own step, of an observer or of a deadline is a fact, whatever the declarations of
     today would decide about the same input (R9). The rows of what the service does not declare any more are
     passed over. No row says what is only queued: with ``pending`` the schedule does, so what is declared
-    anew is not taken as called by events of before.
+    anew is not taken as called by events of before. Without a schedule, ``then`` returns the role that was
+    in force when a row was written, by its place among the entries.
     """
     saga, entries = Instance(), list(entries)
     saga.names = names_in_rows(role, entries) | names_in_use(role, pending.names if pending else ())
     saga.keyed_by_id = shows_keyed_by_id(role, entries)
-    declared = {*role.action, *role.deadline, *(each.name for each in role.observers), *role.family}
+    declared, place = _declared_in(role), 0
     for rows in _by_input(entries):
         first = rows[0]
+        if then is not None:
+            role = then(place)
+            declared, place = _declared_in(role), place + len(rows)
         is_declared = first.step in declared or first.causation_id in saga.held
         if first.input not in ("", "event", "pruned") and not is_declared:
             continue
@@ -184,6 +193,10 @@ def rebuild(role: Role, entries: Iterable[Entry], pending: Pending | None = None
     if pending is not None:
         _settle(role, saga, entries, pending)
     return saga
+
+
+def _declared_in(role: Role) -> set[str]:
+    return {*role.action, *role.deadline, *(each.name for each in role.observers), *role.family}
 
 
 def _by_input(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -1,12 +1,14 @@
 """A release: the declarations that a participant's worker runs with, which the sagas in flight outlive. Pure.
 
-``declarations`` makes a row of the store of them, and reads it. ``changes`` says what differs between two
+``declarations`` makes a row of the store of them, and reads it; ``documents`` lets rows travel, and
+``in_force`` gives the roles that wrote the rows of a saga log. ``changes`` says what differs between two
 releases, ``needs`` what sagas in flight still need that has no handler today, ``comparison`` both.
 """
 
 from choreo.release.changes import in_one_line
 from choreo.release.comparison import Comparison, New, compare
 from choreo.release.declarations import declared, declared_in, readable, release_of
+from choreo.release.documents import release_data, release_from
 from choreo.release.needs import RETIRED, Need, needs_of
 
 __all__ = [
@@ -20,5 +22,7 @@ __all__ = [
     "in_one_line",
     "needs_of",
     "readable",
+    "release_data",
+    "release_from",
     "release_of",
 ]

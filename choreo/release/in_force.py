@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from choreo.manifest import HandlerEntry, Manifest, SagaEntry
 from choreo.outcome import START
+from choreo.participant import Roles
 from choreo.protocol import Action, Compensation, Contract, Deadline, Observer, Role, Trigger
 from choreo.records import Release
 from choreo.release.declarations import declared_in
+from choreo.saga import Versions, spans
 
 RoleAt = Callable[[int], Role]
 """Returns the role in a saga that was in force when the row with a number was written."""
@@ -95,6 +97,18 @@ def role_in(manifest: Manifest, saga: str, version: int) -> Role | None:
         frozenset(name for each in own for name in each.earlier),
         tuple(each.names for each in own if each.formerly),
     )
+
+
+def roles_in(manifest: Manifest) -> Roles:
+    """Return a participant's roles in each version of its sagas, by its resolved manifest."""
+    found: dict[str, list[tuple[Versions, Role]]] = {}
+    for saga in manifest.sagas:
+        bounds = [each.versions for each in manifest.handlers if each.saga == saga.name]
+        for span in spans(saga.version, bounds):
+            role = role_in(manifest, saga.name, span.since)
+            if role is not None:
+                found.setdefault(saga.name, []).append((span, role))
+    return Roles(found)
 
 
 def _action(entry: HandlerEntry, undos: dict[str, list[Compensation]]) -> Action:

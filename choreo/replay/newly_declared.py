@@ -17,6 +17,7 @@ from choreo.participant import version_of
 from choreo.ports import Store
 from choreo.protocol import Answer, Arm, Decision, Instance, Queue, Requeued, Role, Trigger, fold
 from choreo.protocol.recorded_inputs import rebuild
+from choreo.protocol.renaming import role_for
 from choreo.records import Entry, SagaKey, Scheduled
 from choreo.release.in_force import role_in
 from choreo.worker.dead_letters import dead_letter, settle_in_turn
@@ -72,10 +73,12 @@ def missed(store: Store, role: Role, entries: Sequence[Entry], name: str = "") -
     saga = rebuild(role, entries, pending_of(store, role, entries))
     if saga.is_at_rest or saga.unowned or is_before_start(store, entries):
         return []
+    names = role.family.get(name, (name,))
+    role = role_for(role, saga)
     search = _Search(store, role, saga, entries)
-    steps = (action.step for action in role.actions if name in ("", action.step))
-    deadlines = (each.name for each in role.deadlines if name in ("", each.name))
-    observers = (each.name for each in role.observers if name in ("", each.name))
+    steps = (action.step for action in role.actions if not name or action.step in names)
+    deadlines = (each.name for each in role.deadlines if not name or each.name in names)
+    observers = (each.name for each in role.observers if not name or each.name in names)
     found = [*search.steps(steps), *search.deadlines(deadlines), *search.observers(observers)]
     return [each for each in found if not search.is_under_way(each)]
 

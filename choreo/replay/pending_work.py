@@ -42,7 +42,7 @@ def work_of(replay: Replay) -> Iterator[Work]:
     """Yield all work that a saga asks of its participant, as far as that still declares it."""
     role = replay.role
     yield from (work for work in _of_steps(replay) if work.name in role.action)
-    observers = {observer.name for observer in role.observers}
+    observers = {n for each in role.observers for n in role.family.get(each.name, (each.name,))}
     for name, waiting in replay.saga.observers.items():
         if name in observers:
             yield Work("observer", name, waiting[0])

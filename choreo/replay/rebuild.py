@@ -13,9 +13,11 @@ from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.ports import Assignment, Store
 from choreo.protocol import steps
-from choreo.records import Partition, Record, SagaKey
+from choreo.records import Partition, Record, Release, SagaKey
+from choreo.release.in_force import InForce
 from choreo.replay.own_events import OwnEvents
 from choreo.replay.pending_work import lost_work
+from choreo.replay.phases import Phases
 from choreo.replay.resume import Restorer
 from choreo.replay.stored_saga import stored_sagas
 from choreo.replay.topic_fold import REBUILT, TopicFold
@@ -62,14 +64,17 @@ def rebuild(
     now: int,
     *,
     start: Start = "earliest",
+    releases: Sequence[Release] = (),
     progress: Callable[[int], None] = lambda count: None,
 ) -> Rebuilt:
     """Fold the topics into a store, from its positions on: a new store from their beginning.
 
     No handler runs. The events that this participant published are taken from the topics; work that was
     called for and has no outcome there is put on the schedule, for the worker. All is done in turns: after an
-    interruption, call it again. ``start`` is the participant's ``--from``. ``progress`` is called with the
-    size of every batch of records; all are read twice.
+    interruption, call it again. ``start`` is the participant's ``--from``. ``releases`` are those of the lost
+    store, oldest first: each record is folded by the one that was in force then, and by today's declarations
+    without them. One whose ``after`` is negative begins at its time, wherever that was. ``progress`` is
+    called with the size of every batch of records; all are read twice.
 
     Raises `StoreMismatch` for a store of another participant or cluster, or one that is ahead of the log;
     `ReplayError` for an outcome that the topics don't explain.
@@ -77,14 +82,17 @@ def rebuild(
     with closing(OwnEvents()) as own_events:
         topic_fold = TopicFold(participant, store, own_events)
         begin = _positions(store, reader)
+        known = store.releases()[: len(releases)]
+        phases = Phases([*known, *releases[len(known) :]], reader.partitions)
         acts_from = {each.partition: _acts_from(each, start) for each in reader.partitions}
         for record in _counted(reader.records(begin), progress):
             topic_fold.collect(record)
+            phases.look_at(record)
             if isinstance(start, datetime) and record.timestamp >= start.timestamp() * 1000:
                 place = Partition(record.topic, record.partition)
                 acts_from[place] = min(acts_from[place], record.offset)
         _join(participant, store, reader, acts_from)
-        _fold(participant, store, reader, topic_fold, progress)
+        _fold(participant, store, reader, topic_fold, phases, progress)
     due, left = _restore_work(participant, store, now)
     return Rebuilt(topic_fold.counts, due, left)
 
@@ -124,20 +132,24 @@ def _fold(
     store: Store,
     reader: TopicReader,
     topic_fold: TopicFold,
+    phases: Phases,
     progress: Callable[[int], None],
 ) -> None:
-    """Fold batch by batch, each in a turn. Topics of external events are left to the worker."""
+    """Fold release by release, in batches, each a turn. Topics of external events are left to the worker."""
     topics = {saga.topic for saga in participant.sagas}
-    begin = {place: at for place, at in _positions(store, reader).items() if place.topic in topics}
-    records = reader.records(begin)
-    while batch := list(islice(records, _BATCH)):
+    for place, release, ends in phases.all():
+        if release is not None:
+            topic_fold.begin(place, release)
+        begin = {place: at for place, at in _positions(store, reader).items() if place.topic in topics}
+        records = phases.records(reader.records(begin), begin, ends)
+        while batch := list(islice(records, _BATCH)):
+            with store.turn():
+                for record in batch:
+                    topic_fold.fold(record)
+                _advance(store, {Partition(each.topic, each.partition): each.offset + 1 for each in batch})
+            progress(len(batch))
         with store.turn():
-            for record in batch:
-                topic_fold.fold(record)
-            _advance(store, {Partition(each.topic, each.partition): each.offset + 1 for each in batch})
-        progress(len(batch))
-    with store.turn():
-        _advance(store, {each.partition: each.high for each in reader.partitions if each.partition in begin})
+            _advance(store, {place: max(at, ends[place]) for place, at in begin.items()})
 
 
 def _advance(store: Store, positions: Mapping[Partition, int]) -> None:
@@ -158,11 +170,11 @@ def _restore_work(participant: Participant, store: Store, now: int) -> tuple[Cou
     """Put the pending work of every saga on the schedule; return the work, and the sagas that are broken."""
     due: Counter[str] = Counter()
     left: list[str] = []
-    after = SagaKey("", "")
+    after, in_force = SagaKey("", ""), InForce(store.releases())
     while found := store.saga_log.sagas(after, _BATCH):
         with store.turn():
             for saga_id in dict.fromkeys(each.saga_id for each in found if each.saga_id != after.saga_id):
-                for saga in stored_sagas(participant, store, saga_id):
+                for saga in stored_sagas(participant, store, saga_id, in_force):
                     restorer = Restorer(participant, store, saga, now)
                     for work in lost_work(saga.replay, saga.stored):
                         if work.is_dead:

@@ -13,7 +13,7 @@ from choreo import cloudevents
 from choreo.envelope import Envelope, event_id
 from choreo.errors import HeadersError
 from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT
-from choreo.participant import Participant
+from choreo.participant import Participant, Roles, version_of
 from choreo.ports import Store
 from choreo.protocol import (
     Answer,
@@ -33,13 +33,20 @@ from choreo.protocol import (
     Observed,
     Publish,
     Queue,
+    Requeued,
+    Role,
     Unowned,
+    fold,
     fold_into,
 )
 from choreo.protocol.decisions import FOREIGN_OUTCOME, REUSED_ID
+from choreo.protocol.instance import PENDING
+from choreo.protocol.recorded_inputs import rebuild
 from choreo.protocol.renaming import names_in_use, role_for
 from choreo.protocol.steps import UNKNOWN_VERSION
-from choreo.records import Entry, Record
+from choreo.records import Entry, Record, Release
+from choreo.release import declared_in
+from choreo.release.in_force import InForce, roles_in
 from choreo.replay.own_events import OwnEvents, PublishedEvent
 from choreo.worker.dead_letters import dead_letter, unreadable_record
 from choreo.worker.instances import Instances
@@ -65,7 +72,18 @@ class TopicFold:
         self._name = participant.name
         self._store = store
         self._own_events = own_events
-        self._sagas = Instances(store, participant.roles_by_version(), _SAGAS_IN_MEMORY)
+        self._sagas = _FoldedSagas(store, participant.roles_by_version(), _SAGAS_IN_MEMORY)
+        self._today = participant.roles()
+
+    def begin(self, place: int, release: Release) -> None:
+        """Fold what follows by a release, which is added to the store where it is not there yet."""
+        with self._store.turn():
+            if place >= len(self._store.releases()):
+                self._store.add_release(release)
+        roles = roles_in(declared_in(release))
+        for name, role in self._today.items():
+            roles.newest.setdefault(name, Role(role.participant, role.contract))  # it had no part in it yet
+        self._sagas.begin(roles)
 
     def collect(self, record: Record) -> None:
         """Collect an event if it is the participant's own, in the first pass over the topic."""
@@ -90,7 +108,13 @@ class TopicFold:
         self._fold(item, envelope, record.timestamp)
         self.counts["events"] += 1
         for answer in self._own_events.caused_by(envelope):
-            self._fold_cause(item, answer)
+            if not self._is_of_later(item.role, answer.envelope):
+                self._fold_cause(item, answer)
+
+    def _is_of_later(self, role: Role, own: Envelope) -> bool:
+        """Whether an own event is of a step that a later release declares: it is folded when it comes."""
+        is_step = own.kind not in ("external", "cancellation") and own.outcome != TIMED_OUT
+        return is_step and own.step != START and own.step not in role.action
 
     def _key(self, item: Item) -> None:
         """Mark a saga whose own events have ids of its id alone, or name renamed steps by an alias."""
@@ -113,13 +137,22 @@ class TopicFold:
             if not saga.step(START).result:
                 self._start(item, own)
         elif envelope.step in item.role.action:
-            input = _input_before(saga, envelope)
-            if input is not None:
-                self._fold(item, input, envelope.time)
+            self._fold_outcome(item, saga, envelope)
         elif envelope.outcome == TIMED_OUT:
             self._expire(item, saga, own)
         elif not any(each.event_id == envelope.id for each in self._history(item)):
             self._append_emitted(item, own)
+
+    def _fold_outcome(self, item: Item, saga: Instance, own: Envelope) -> None:
+        """Fold the input that led to an outcome; a step that nothing had called was taken up by hand."""
+        input = _input_before(saga, own)
+        if input is None and saga.step(own.step) == PENDING:
+            taken_up = Requeued(own.step, own.causation_id)
+            if fold(item.role, saga, taken_up)[1]:
+                self._fold(item, taken_up, own.time)
+                input = _input_before(saga, own)
+        if input is not None:
+            self._fold(item, input, own.time)
 
     def _start(self, item: Item, own: PublishedEvent) -> None:
         """Write the row with which the participant started the saga."""
@@ -199,6 +232,23 @@ class TopicFold:
         name = input[0]
         for task in ("action", "compensation", "deadline", "answer"):
             self._store.unschedule(*item.saga_key, task, str(name))
+
+
+class _FoldedSagas(Instances):
+    """The sagas of a store that has no schedule yet; rows are folded by the releases that it has."""
+
+    def begin(self, roles: Roles) -> None:
+        """Fold what follows by these roles."""
+        self._roles = roles
+
+    def _stored(self, saga_type: str, saga_id: str) -> Instance:
+        entries = self._store.history(saga_id, saga_type)
+        role = self._roles.of_rows(saga_type, entries)
+        rows = [row.id for row in self._store.saga_log.rows(saga_id) if row.entry.saga_type == saga_type]
+        role_at = InForce(self._store.releases()).roles(role, version_of(entries))
+        saga = rebuild(role, entries, then=lambda place: role_at(rows[place]))
+        saga.keyed_by_id = saga.keyed_by_id or self._store.is_keyed_by_id(saga_id, saga_type)
+        return saga
 
 
 def _input_before(saga: Instance, own: Envelope) -> Begin | Ended | None:

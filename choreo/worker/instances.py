@@ -71,12 +71,15 @@ class Instances:
         key = (role.contract.saga, saga_id)
         saga = self._known.get(key)
         if saga is None:
-            saga = self._known[key] = stored_instance(self._store, self._roles, *key)
+            saga = self._known[key] = self._stored(*key)
             if len(self._known) > self._limit:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(key)
         return saga
+
+    def _stored(self, saga_type: str, saga_id: str) -> Instance:
+        return stored_instance(self._store, self._roles, saga_type, saga_id)
 
     def put(self, role: Role, saga_id: str, saga: Instance) -> None:
         """Cache a saga, and drop the least recently used one where there are too many."""

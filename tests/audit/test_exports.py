@@ -88,7 +88,7 @@ Spoil = Callable[[list[dict[str, dict[str, object]]]], object]
 
 SPOILT: dict[str, tuple[Spoil, str]] = {
     "no head": (lambda told: told.pop(0), "no export of a saga log"),
-    "another version": (lambda told: told[0]["head"].update(version=3), "version 3"),
+    "another version": (lambda told: told[0]["head"].update(version=4), "version 4"),
     "no store id": (lambda told: told[0]["head"].update(store_id=1), "head can't be read"),
     "a row less": (lambda told: told.pop(5), "not those that it says it has"),
     "a row twice": (lambda told: told.insert(5, told[5]), "not those that it says it has"),

@@ -9,6 +9,7 @@ import click
 
 from choreo.avro import AvroCodec
 from choreo.cli import options, output
+from choreo.cli.replay.releases import releases_in
 from choreo.cli.replay.subject import target
 from choreo.cli.sources import now
 from choreo.cli.store import give_group
@@ -35,6 +36,14 @@ from choreo.replay.rebuild import rebuild as rebuild_store
     metavar="FILE",
     help="A copy of the lost file from an earlier day, or of the service's own tables, to begin with.",
 )
+@click.option(
+    "--releases",
+    "given",
+    multiple=True,
+    metavar="FILE[@TIME]",
+    help="What the lost store's workers ran with: the JSON of `choreo releases list`, an export of the saga "
+    "log, or manifests, oldest first, each but the first with the local time of its deploy; may be repeated.",
+)
 @click.option("--observers", is_flag=True, help="Run the observers on all events, into empty tables.")
 @options.schemas
 @click.option("--dry-run", is_flag=True, help="Do it in a temporary file, and only show the result.")
@@ -46,6 +55,7 @@ def rebuild(
     store: str,
     start: options.Start,
     backup: Path | None,
+    given: tuple[str, ...],
     observers: bool,
     schemas: str | None,
     dry_run: bool,
@@ -55,17 +65,21 @@ def rebuild(
 
     The topics are folded into a new file. No handler runs: the outcomes that the participant has published
     are taken from the topics and marked as rebuilt; work that has no outcome there is put on the schedule,
-    and done once the worker runs. The service's own tables are in no topic: restore them from their own
-    backup, or name one with --backup. If the command is interrupted, run it again: it continues. Exits with 1
-    if the events of a saga contradict each other.
+    and done once the worker runs. With --releases each record is folded by what was declared then, else all
+    by today's declarations; a saga with an outcome that these don't explain is in quarantine, with a dead
+    letter. The service's own tables are in no topic: restore them from their own backup, or name one with
+    --backup. If the command is interrupted, run it again: it continues. Exits with 1 if the events of a saga
+    contradict each other.
 
     \b
     Examples:
       choreo replay rebuild shop.orders:orders --bootstrap kafka:9092 --store orders.db
       choreo replay rebuild shop.orders:orders --bootstrap kafka:9092 --backup monday.db --dry-run
+      choreo replay rebuild shop.orders:orders --bootstrap kafka:9092 --releases orders-releases.json
     """
     participant = derived(load_participant(target))
     cluster = options.chosen_cluster(context)
+    releases = releases_in(participant.name, given)
     path = Path(store.replace("{participant}", participant.name))
     with (
         output.quiet("choreo.kafka"),
@@ -75,10 +89,12 @@ def rebuild(
     ):
         records = sum(each.high - each.low for each in reader.partitions)
         with output.bar("reading the topics", 2 * records) as bar:
-            result = rebuild_store(participant, opened, reader, now(), start=start, progress=bar.update)
+            result = rebuild_store(
+                *(participant, opened, reader, now()), start=start, releases=releases, progress=bar.update
+            )
         seen = _observe(participant, opened, schemas) if observers else None
         store_id = opened.store_id
-    _show(participant, result, seen, path, backup, dry_run)
+    _show(participant, result, seen, path, backup, dry_run, by_releases=bool(releases))
     if not dry_run:
         _claim(participant, store_id, cluster)
     context.exit(1 if result.left else 0)
@@ -105,6 +121,8 @@ def _show(
     path: Path,
     backup: Path | None,
     dry_run: bool,
+    *,
+    by_releases: bool,
 ) -> None:
     counts = result.counts
     done = "would be rebuilt" if dry_run else "rebuilt"
@@ -115,8 +133,9 @@ def _show(
     if counts["unreadable records"]:
         output.line(f"  {counts['unreadable records']} records can't be read: see `choreo dlq list`")
     if counts["foreign outcomes"]:
+        hint = "" if by_releases else "; were they of other releases? see --releases"
         output.line(
-            f"  {counts['foreign outcomes']} outcomes are explained by nothing: see `choreo dlq list`"
+            f"  {counts['foreign outcomes']} outcomes are explained by nothing: see `choreo dlq list`{hint}"
         )
     if counts["forgotten"]:
         output.line(

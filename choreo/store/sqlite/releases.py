@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from choreo.errors import StoreError
@@ -18,6 +19,16 @@ ADD = """
 INSERT INTO releases (digest, manifest, since, positions, after, retired)
 VALUES (?, ?, ?, ?, (SELECT ifnull(max(id), 0) FROM saga_log), ?)
 """
+
+_COPY = """
+INSERT INTO releases (digest, manifest, since, positions, retired, after) VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+
+def copy_releases(connection: sqlite3.Connection, releases: Iterable[Release]) -> None:
+    """Write the releases of another store, with the rows of its saga log after which they began."""
+    for release in releases:
+        connection.execute(_COPY, (*values_of(release), release.after))
 
 
 def values_of(release: Release) -> tuple[object, ...]:
