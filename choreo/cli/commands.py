@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "manifest": Place("choreo.cli.manifest:manifest", "Write the manifests of participants as JSON."),
     "releases": Place("choreo.cli.releases:releases", "List releases, and have done what is new in one."),
     "releases apply": Place("choreo.cli.releases.apply:apply", "Have done what is newly declared."),
+    "releases list": Place("choreo.cli.releases.list:list_releases", "List what a store's workers ran with."),
     "replay": Place("choreo.cli.replay:replay", "Replay sagas from a participant's log."),
     "replay fold": Place("choreo.cli.replay.fold:fold", "Compare a saga's log with its store."),
     "replay rebuild": Place("choreo.cli.replay.rebuild:rebuild", "Rebuild a lost store from the topics."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,3 +138,18 @@ def test_bodies_are_read_where_the_rows_say(released: Rig) -> None:
             rows[-1].event_id: released.codec.encode(FlightBooked("t")),
         }
         assert bodies_of(cluster, [rows[-1]._replace(event_id="other")]) == {}
+
+
+def test_the_releases_of_a_store_are_listed(released: Rig) -> None:
+    """What changed, since when, and from where; with the manifests as JSON."""
+    done = invoke("releases", "list", "--store", "hotel.db")
+    assert done.exit_code == 0, done.output
+    first, *_, last = done.stdout.splitlines()
+    assert first.startswith("hotel release 1 since 2023-11-14T22:13:20.000Z: from the beginning")
+    assert "send is new" in done.stdout
+    assert last.startswith("  ")
+    before, today = json.loads(invoke("releases", "list", "--store", "hotel.db", "--format", "json").stdout)
+    assert (before["in_force"], today["in_force"], before["after"]) == (False, True, 0)
+    assert [each[:2] for each in today["positions"]] == [["trip", 0]]
+    assert "look is new" in today["changes"]
+    assert today["manifest"]["participant"] == "hotel"

@@ -16,5 +16,6 @@ def releases() -> None:
 
     \b
     Examples:
+      choreo releases list --store orders.db
       choreo releases apply payments.check --store payments.db --dry-run
     """

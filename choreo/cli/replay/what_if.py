@@ -119,6 +119,7 @@ def _report(whatif: WhatIf, sagas: int) -> dict[str, Any]:
         "sagas": sagas,
         "counts": dict(whatif.counts),
         "changes": [each._asdict() for each in whatif.changes],
+        "older": whatif.older,
         "nondeterministic": {name: list(places) for name, places in whatif.nondeterministic.items()},
     }
 
@@ -133,6 +134,10 @@ def _show(whatif: WhatIf, sagas: int) -> None:
         output.line(f"… and {len(whatif.changes) - _SHOWN} more (--format json has them all)")
     for name, places in whatif.nondeterministic.items():
         output.line(f"nondeterministic: {name} calls {', '.join(places)}")
+    for saga_id, rows in list(whatif.older.items())[:_SHOWN]:
+        output.line(
+            f"saga {saga_id}: {_many(rows, 'row')} of an earlier release: compared by what was declared then"
+        )
     counts = ", ".join(f"{count} {what}" for what, count in sorted(whatif.counts.items())) or "no handler ran"
     output.line(f"{_many(sagas, 'saga')}: {counts}; {_many(len(whatif.changes), 'difference')}")
 
