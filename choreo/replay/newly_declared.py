@@ -71,7 +71,7 @@ def missed(store: Store, role: Role, entries: Sequence[Entry], name: str = "") -
     ``entries`` are its rows, at least one, and ``role`` is that of today.
     """
     saga = rebuild(role, entries, pending_of(store, role, entries))
-    if saga.is_at_rest or saga.unowned or is_before_start(store, entries):
+    if saga.is_at_rest or saga.unowned or saga.held or is_before_start(store, entries):
         return []
     names = role.family.get(name, (name,))
     role = role_for(role, saga)
