@@ -138,8 +138,8 @@ class RolloutSearch:
         self.rollout = rollout
         self._order = order
         self._always = always
-        self._untroubled = Troubles(*(troubles,) * 3)
-        first = State(Instance(), (), Upgraded(), frozenset(), self._untroubled)
+        self.untroubled = Troubles(*(troubles,) * 3)
+        first = State(Instance(), (), Upgraded(), frozenset(), self.untroubled)
         self._waiting = {0: [Visit(first, Option(), (), None)]}
         self._reached: dict[object, tuple[Troubles, ...]] = {}
         self._further = FURTHER // max(len(rollout.rank), 1)
@@ -435,7 +435,7 @@ class RolloutSearch:
         back = {name for name in done & undone if not (name in action and action[name].partial)}
         if back:
             raise _BrokenError(UNDONE, min(back, key=self._rank))
-        if state.troubles != self._untroubled:
+        if state.troubles != self.untroubled:
             return
         came = frozenset(done | saga.types).union(each.result for each in saga.steps.values() if each.result)
         self.done = came if self.done is None else self.done & came
