@@ -1,7 +1,7 @@
 """What is found of a release: sagas in flight that break while participants are upgraded one by one.
 
-A break that no order of upgrades avoids is CHO801, 802 or 803, by what the run shows. Where some order
-avoids all others, they are one CHO804 with that order; where each order has one of them, one CHO805.
+A break that no order of upgrades avoids is CHO801, 802 or 803, by what the run shows. Where there is none:
+if some order avoids all breaks, they are one CHO804 with that order; if each order has another, one CHO805.
 """
 
 from __future__ import annotations
@@ -51,9 +51,11 @@ def across_release(case: Case) -> Iterator[Finding]:
         return
     judgement = case.judgement
     yield from _certain(case, case.rollout, judgement)
-    if judgement.others and judgement.order:
+    if judgement.certain or not judgement.others:
+        return
+    if judgement.order:
         yield _needs_order(case, case.rollout, judgement, judgement.order)
-    elif judgement.others and not judgement.certain:
+    else:
         yield _needs_drain(case, case.rollout, judgement)
 
 
@@ -174,10 +176,12 @@ def _short_stranded(each: Break) -> str:
     step = each.signature.step
     if not step:
         return "the saga never ends"
+    if each.because == "unheard":
+        return f"the saga stops after `{step}` for ever"
     return (
         f"the rollback waits at `{step}` for ever"
         if each.because == "completed"
-        else (f"the saga waits for `{step}` for ever")
+        else f"the saga waits for `{step}` for ever"
     )
 
 
@@ -207,6 +211,8 @@ def _why_stranded(rollout: Rollout, each: Break) -> str:
     new = rollout.new.steps.get(step)
     if each.because == "dead":
         return f"`{step.partition('.')[0]}` does not know {rollout.old.versions} of the saga any more"
+    if each.because == "unheard":
+        return f"what `{step}` returned calls nobody any more"
     if each.because == "completed":
         return f"`{step}` was done, and what calls its compensation now never comes"
     if new is None or not new.trigger:

@@ -5,7 +5,7 @@ read the same topic in the same order, one role stands for all of them together.
 
 What a participant did stays a fact when it is upgraded: the states of its steps, what they returned, what is
 queued (R9). What its new release declares acts on the events that it reads from then on. A participant that
-is new to the saga reads all events from the first one on, so it is as if it had been there, and late.
+is new to the saga reads all events from the first one on, so its steps are only put off until it is there.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Need(NamedTuple):
 class Rollout:
     """One saga of an old and of a new choreography.
 
-    ``changed`` are the participants that take part in both, or only in the old one, and that take part
-    otherwise in the new one. Observers are left out: they publish nothing. ``is_newer``: the saga is of a
-    version that the old choreography doesn't know, so that whoever is not upgraded puts off its steps;
-    ``is_dropped``: of one that the new choreography doesn't know any more, so that whoever is does.
+    ``changed`` are the participants that take part otherwise in the new one, or in one of both only.
+    Observers are left out: they publish nothing. ``is_newer``: the saga is of a version that the old
+    choreography doesn't know, so that whoever is not upgraded puts off its steps; ``is_dropped``: of one that
+    the new choreography doesn't know any more, so that whoever is does.
     """
 
     def __init__(
@@ -63,8 +63,10 @@ class Rollout:
     ) -> None:
         self.old, self.new = (replace(graph, observers=()) for graph in (old, new))
         self.is_newer, self.is_dropped = is_newer, is_dropped
-        self.touched = {name: self._touched(name) for name in self.old.participants}
-        self.changed = tuple(name for name in self.old.participants if self.touched[name])
+        self.participants = tuple(dict.fromkeys((*self.old.participants, *self.new.participants)))
+        self.added = frozenset(self.new.participants) - frozenset(self.old.participants)
+        self.touched = {name: self._touched(name) for name in self.participants}
+        self.changed = tuple(name for name in self.participants if self.touched[name])
         self.whole = Upgraded(self.changed)
         self._models: dict[Upgraded, Model] = {}
 
@@ -123,7 +125,10 @@ class Rollout:
         return (owner in upgraded) == self.is_newer
 
     def puts_off(self, step: str, upgraded: Upgraded) -> bool:
-        """Whether the participant of a step, as it is now, doesn't know the version of the saga."""
+        """Whether the participant of a step is not there yet, or doesn't know the version of the saga."""
+        new = self.new.steps.get(step)
+        if new and new.participant in self.added - upgraded:
+            return True
         if self.is_dropped:
             return step in self.new.steps and self.new.steps[step].participant in upgraded
         old = self.old.steps.get(step)
@@ -171,19 +176,19 @@ class Rollout:
         return {alias: name for alias, name in names if alias in known and name not in known}
 
     def upgrade(self, saga: Instance, participant: str) -> None:
-        """Upgrade a participant: drop what its new release does not know any more."""
+        """Upgrade a participant: drop what its new release does not know, and take up what was put off."""
         known = {*self.new.steps, *(each.known_as for each in self.new.deadlines)}
         own = [name for name, step in self.old.steps.items() if step.participant == participant]
         own += [each.known_as for each in self.old.deadlines if each.participant == participant]
         for name in own:
-            new = self.renamed.get(name, name)
-            if new != name:
-                _rename(saga, name, new)
-            if new not in known:
+            if name in self.renamed:
+                _rename(saga, name, self.renamed[name])
+            elif name not in known:
                 saga.steps.pop(name, None)
                 saga.deadlines.pop(name, None)
-            elif saga.step(new).activity == "dead":
-                saga.steps[new] = saga.step(new)._replace(activity="queued")
+        for name, step in self.new.steps.items():
+            if step.participant == participant and saga.step(name).activity == "dead":
+                saga.steps[name] = saga.step(name)._replace(activity="queued")
 
     def _graph(self, upgraded: Upgraded) -> SagaGraph:
         old, new = self.old, self.new
@@ -200,7 +205,7 @@ class Rollout:
         return replace(
             old,
             contract=new.contract if self.is_newer else old.contract,
-            participants=tuple(dict.fromkeys((*old.participants, *new.participants))),
+            participants=self.participants,
             steps={name: steps[name] for name in self.rank if name in steps},
             deadlines=mixed(old.deadlines, new.deadlines),
             handlers=mixed(old.handlers, new.handlers),

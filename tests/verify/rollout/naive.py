@@ -82,7 +82,9 @@ class World:
         self.topic: list[Envelope] = []
         names = dict.fromkeys((*old.participants, *new.participants))
         self.processes = {name: Process(name, old if name in old.participants else new) for name in names}
-        self.left = list(old.participants if order is None else order)
+        for name in names.keys() - set(old.participants):
+            self.processes[name].is_gone = True
+        self.left = list(names if order is None else order)
         if order is None:
             random.shuffle(self.left)
         self.in_turn, self.mark = in_turn, 0
@@ -128,7 +130,8 @@ class World:
             yield Move(0.05, partial(self._cancel, process))
 
     def _upgrades(self) -> list[Move]:
-        if not self.left or (self.in_turn and self.processes[self.left[0]].read < self.mark):
+        following = self.processes[self.left[0]] if self.left else None
+        if following is None or (self.in_turn and not following.is_gone and following.read < self.mark):
             return []
         return [Move(self.upgrades, lambda: self.upgrade(self.left[0]))]
 
