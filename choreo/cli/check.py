@@ -8,7 +8,7 @@ from pathlib import Path
 
 from choreo.avro import AvroCodec
 from choreo.cli import output
-from choreo.cli.stores import open_reader, owner_of
+from choreo.cli.stores import open_reader
 from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.release import compare, declared
@@ -25,12 +25,12 @@ def check_release(participant: Participant, path: str, schemas: Path, retire: Se
     if not Path(path).exists():
         output.line(f"{name}: there is no store {path} yet, so no saga is in flight: it would start")
         return
-    if owner_of(path) not in ("", name):
-        raise StoreMismatch(
-            f"the store {path} belongs to the participant {owner_of(path)!r}, not to {name!r}",
-            hint="each participant needs a store of its own",
-        )
     with open_reader(path) as store:
+        if store.owner not in ("", name):
+            raise StoreMismatch(
+                f"the store {path} belongs to the participant {store.owner!r}, not to {name!r}",
+                hint="each participant needs a store of its own",
+            )
         newest = store.newest_release()
         comparison = compare(store, newest, today)
         for line in in_lines(comparison, (), 0):

@@ -122,11 +122,6 @@ def open_reader(path: str) -> Iterator[StoreReader]:
         yield reader
 
 
-def owner_of(path: str) -> str:
-    """Return the participant of a store, empty where no worker has used it."""
-    return _owner(path) if _is_store(path) else ""
-
-
 def _reader(path: str, opened: ExitStack) -> StoreReader:
     try:
         reader = opened.enter_context(StoreReader(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from choreo.manifest import HandlerEntry, Manifest
 
@@ -32,8 +32,8 @@ def changes(before: Manifest, today: Manifest) -> list[str]:
     return [
         *_of_sagas(before, today),
         *(line for key in sorted(old.keys() & new.keys()) for line in _of_handler(old[key], new[key])),
-        *(f"{_short(new[key])} is new" for key in sorted(new.keys() - old.keys())),
-        *(f"{_short(old[key])} is gone" for key in sorted(old.keys() - new.keys())),
+        *(f"{_short(new[key])} is new" for key in _apart(new.keys() - old.keys())),
+        *(f"{_short(old[key])} is gone" for key in _apart(old.keys() - new.keys())),
         *_of_schemas(before, today),
     ]
 
@@ -49,11 +49,9 @@ def in_one_line(found: Sequence[str]) -> str:
 
 
 def new_handlers(before: Manifest, today: Manifest) -> list[HandlerEntry]:
-    """Return the handlers that the release before did not have."""
-    old = _by_identity(before, today)
-    return [
-        entry for key, entries in _by_identity(today, before).items() if key not in old for entry in entries
-    ]
+    """Return the handlers that the release before did not have; a new step stands for its compensation."""
+    old, new = _by_identity(before, today), _by_identity(today, before)
+    return [entry for key in _apart(new.keys() - old.keys()) for entry in new[key]]
 
 
 def renames(before: Manifest, today: Manifest) -> dict[str, str]:
@@ -91,6 +89,11 @@ def _by_identity(manifest: Manifest, other: Manifest) -> dict[_Key, list[Handler
         known_as = identities.get(each.known_as, each.known_as)
         found.setdefault((each.saga, known_as, each.task), []).append(each)
     return found
+
+
+def _apart(keys: Set[_Key]) -> list[_Key]:
+    """Return keys, but not those of compensations whose action is among them, too."""
+    return sorted(key for key in keys if key[2] != "compensation" or (*key[:2], "action") not in keys)
 
 
 def _short(entries: Sequence[HandlerEntry]) -> str:

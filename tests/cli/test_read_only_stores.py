@@ -24,6 +24,7 @@ READING = (
     "log heads",
     "log erase {saga} --dry-run",
     "log prune --older-than 1ms --dry-run",
+    "run examples.orders.payments:payments --check",
     "replay fold examples.orders.payments:payments {saga}",
     "replay resume examples.orders.payments:payments {saga} --dry-run",
 )

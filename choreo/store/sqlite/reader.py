@@ -97,7 +97,10 @@ _BEYOND = 2**62
 class StoreReader:
     """Reads one store, as a `choreo.timeline.source.Source`; it and the worker never wait for each other.
 
-    Raises `StoreError` where the file can't be read, or isn't a store of this choreo's.
+    ``owner`` is the participant that has used it, empty where none has.
+
+    ``owner`` is the participant that has used it, empty where none has. Raises `StoreError` where the file
+    can't be read, or isn't a store of this choreo's.
     """
 
     def __init__(self, path: str | Path, *, name: str = "") -> None:
@@ -108,7 +111,8 @@ class StoreReader:
         try:
             self._refuse_views()
             owners = self._rows(_OWNER)
-            self.participant = str((owners and owners[0][0]) or Path(path).stem)
+            self.owner = str((owners and owners[0][0]) or "")
+            self.participant = self.owner or Path(path).stem
         except BaseException:
             self._connection.close()
             raise
