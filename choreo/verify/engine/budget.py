@@ -71,6 +71,10 @@ class Meter:
         """Add to the number of states that were visited."""
         self.states += states
 
+    def start_again(self, states: int) -> None:
+        """Count anew from so many states: what was visited since is visited again."""
+        self.states, self.exhausted, self.stopped_in = states, "", ""
+
     @property
     def is_empty(self) -> bool:
         """Whether a limit is reached."""

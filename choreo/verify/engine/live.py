@@ -12,13 +12,16 @@ Source: Bozga, Fernandez and Ghirvu, *State Space Reduction Based on Live Variab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from choreo.graph import SagaGraph
 from choreo.outcome import PIVOT, START
 from choreo.protocol import Instance, Progress
 from choreo.verify.engine.model import Model
+from choreo.verify.engine.symmetry import Alike, Branch
+
+StateKey = tuple[object, ...]
 
 _ENDED = ("failed", "refused", "compensated")
 _PENDING = Progress()
@@ -83,13 +86,18 @@ class Change(NamedTuple):
 class LiveFacts:
     """The facts of one saga that may still be read, in each of its states."""
 
-    def __init__(self, model: Model, *, is_large: bool) -> None:
+    def __init__(self, model: Model, groups: Sequence[Sequence[Branch]] = (), *, is_large: bool) -> None:
         actions = sorted(model.role.actions, key=lambda action: action.step == START)
         self._is_large = is_large
         self._steps = tuple(action.step for action in actions)
         self._imports = tuple(step.name for step in model.imported)
         self._rank = {name: number for number, name in enumerate((*self._steps, *self._imports))}
-        self._bits_of = model.bits_of
+        self._alike = Alike(groups)
+        self._shift = {
+            name: 8 * number for number, name in enumerate(dict.fromkeys((*self._alike.steps, *self._steps)))
+        }
+        bits = dict.fromkeys((*self._alike.events, *model.graph.outcome))
+        self._bits = {event: 1 << number for number, event in enumerate(bits)}
         triggers = {action.step: action.trigger.types for action in actions}
         self._triggers = {name: self._bits_of(events) for name, events in triggers.items()}
         self._calls = {name: self._bits_of(model.calls[name]) for name in self._steps}
@@ -98,10 +106,10 @@ class LiveFacts:
         self._calling = self._bits_of(called)
         self._reader = tuple(
             _Reader(
-                sum(_BYTE << 8 * self._rank[name] for name in called.get(event, ())),
+                sum(_BYTE << self._shift[name] for name in called.get(event, ())),
                 frozenset(self._triggered.get(event, ())),
             )
-            for event in model.bits
+            for event in self._bits
         )
         """Who looks at each event, by its number."""
         plain = (event for action in actions for event in model.graph.steps[action.step].successes)
@@ -112,7 +120,22 @@ class LiveFacts:
         self._pivots = frozenset(action.step for action in actions if action.kind == PIVOT)
         self._forgets = not model.begins_in_rollback
         self._codes: dict[str, dict[object, int]] = {name: {} for name in self._steps}
+        self._codes_of_alike: dict[str, dict[object, int]] = {name: {} for name in self._steps}
         self._futures: dict[tuple[tuple[str, ...], bool], Future] = {}
+
+    def _bits_of(self, events: Iterable[str]) -> int:
+        found = 0
+        for event in events:
+            found |= self._bits.get(event, 0)
+        return found
+
+    def key(self, facts: Facts, held: frozenset[str]) -> StateKey:
+        """Return what is equal for states that continue alike, in which these steps are held up."""
+        return (*facts[:3], held)
+
+    def key_of_alike(self, facts: Facts, held: frozenset[str]) -> StateKey:
+        """Return what is equal, too, where branches that are alike have changed places."""
+        return (facts.saga, *self._alike.key(facts.steps, facts.events, held))
 
     def facts(self, saga: Instance, before: Facts, change: Change) -> Facts:
         """Return the facts of a saga after a change."""
@@ -156,7 +179,7 @@ class LiveFacts:
 
     def _bytes(self, saga: Instance, steps: int, touched: Iterable[str], future: Future | None) -> int:
         for name in touched:
-            byte, shift = self._byte(saga, name, future), 8 * self._rank[name]
+            byte, shift = self._byte(saga, name, future), self._shift[name]
             steps += byte - (steps >> shift & _BYTE) << shift
         return steps
 
@@ -226,7 +249,12 @@ class LiveFacts:
                 return 0
         codes = self._codes[name]
         known = (progress, saga.outcomes.get(name), name in saga.compensated)
-        return codes.setdefault(known, len(codes) + 1)
+        code = codes.get(known)
+        if code is None:
+            same = self._codes_of_alike[self._alike.first(name)]
+            alike = (self._alike.progress(name, progress), *known[1:])
+            code = codes[known] = same.setdefault(alike, len(same) + 1)
+        return code
 
 
 def _readers(reads: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:

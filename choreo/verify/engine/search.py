@@ -40,6 +40,7 @@ from choreo.verify.engine.budget import Meter
 from choreo.verify.engine.live import Change, Facts, LiveFacts
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.rows import further_in_rows
+from choreo.verify.engine.symmetry import alike
 from choreo.verify.properties import Property
 
 HOLD, CHOICE = 2, 1
@@ -176,12 +177,14 @@ class Search:
     def __init__(self, model: Model, troubles: int) -> None:
         self.model = model
         self.is_large = len(model.graph.steps) > LARGE
-        self._live = LiveFacts(model, is_large=self.is_large)
+        groups = list(alike(model))
+        self._live = LiveFacts(model, groups, is_large=self.is_large)
+        self._key = self._live.key_of_alike if groups else self._live.key
         self._varied = frozenset(model.graph.steps) - further_in_rows(model.graph)
         self._further = FURTHER // len(model.graph.steps)
         self._started = Ended(START, SUCCEEDED, model.graph.contract.starts)
-        first = State(Instance(), Facts(), frozenset(), Troubles(*(troubles,) * 3))
-        self._waiting = {0: [Visit(first, Option(), None)]}
+        self._first = State(Instance(), Facts(), frozenset(), Troubles(*(troubles,) * 3))
+        self._waiting = {0: [Visit(self._first, Option(), None)]}
         self._reached: dict[object, tuple[Troubles, ...]] = {}
         self._ways = set[object]()
         self.delays: int | None = None
@@ -189,8 +192,22 @@ class Search:
     def counterexamples(self, meter: Meter) -> Iterator[Counterexample]:
         """Visit every state, or as many as the meter allows; return what is violated after which troubles.
 
-        What is violated after fewer of these troubles, too, is left out.
+        What is violated after fewer of these troubles, too, is left out. One of several branches that are
+        alike stands for all as long as nothing is violated; else all states are visited.
         """
+        begun, by_some = meter.states, list[Counterexample]()
+        if self._key == self._live.key_of_alike:
+            by_some = list(self._counterexamples(meter))
+            if not by_some:
+                return
+            meter.start_again(begun)
+            self._key = self._live.key
+            self._waiting = {0: [Visit(self._first, Option(), None)]}
+            self._reached, self._ways, self.delays = {}, set(), None
+        by_all = list(self._counterexamples(meter))
+        yield from by_all or by_some
+
+    def _counterexamples(self, meter: Meter) -> Iterator[Counterexample]:
         told: list[Counterexample] = []
         delays = 0
         while self._waiting and not meter.is_empty:
@@ -227,7 +244,7 @@ class Search:
     def _visit(self, visit: Visit, delays: int, meter: Meter) -> None:
         """Visit a state, unless what may be done there was done before."""
         state = self.after(visit.before, visit.option)
-        key = (*state.facts[:3], state.held)
+        key = self._key(state.facts, state.held)
         known = self._reached.get(key, ())
         if known and any(troubles.cover(state.troubles) for troubles in known):
             return
