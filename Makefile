@@ -8,7 +8,7 @@ JOBS ?= 3
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage proof fuzz kills resumes whatif simulate faults soak house walk clean
+.PHONY: help demo test check bench coverage proof fuzz kills resumes whatif releases simulate faults soak house walk clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ CHOREOGRAPHIES ?= 100000
 FIRST ?= 0
 proof: $(READY) ## `choreo verify` against a naive search and random runs, on random sagas (CHOREOGRAPHIES=100000 FIRST=0)
 	JOBS=$(JOBS) $(BIN)/python -m tests.programs.proof $(CHOREOGRAPHIES) $(FIRST)
+
+PAIRS ?= 200
+releases: $(READY) ## `choreo verify --against` and the real worker, on random pairs of choreographies (PAIRS=200 FIRST=0)
+	JOBS=$(JOBS) $(BIN)/python -m tests.programs.releases $(PAIRS) $(FIRST)
 
 fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mutants, crashes, damaged records
 	JOBS=$(JOBS) $(BIN)/python -m tests.programs.proof 10000

@@ -78,6 +78,7 @@ def _circumstances(harness: Harness) -> Iterable[str]:
     """Yield the faults that struck, the schedule, and the last moves."""
     yield from (f"the fault: {fault}" for fault in harness.faults if fault.has_struck)
     yield from (f"released: {each}" for each in harness.released)
+    yield from (f"refused: {each}" for each in harness.refused)
     schedule = harness.choices.schedule
     if schedule.differs:
         yield f'schedule="{schedule}"'

@@ -28,15 +28,20 @@ Begin = Callable[..., object]
 
 @dataclass
 class Explored:
-    """The extent of an exploration: complete runs, visited states, and the number of sagas by end."""
+    """The extent of an exploration: complete runs, visited states, and the number of sagas by end.
+
+    ``refused`` counts how often the next release of a participant refused to start.
+    """
 
     runs: int = 0
     states: int = 0
     ends: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
 
     def __str__(self) -> str:
         ends = ", ".join(f"{count} {end}" for end, count in sorted(self.ends.items()))
-        return f"{self.runs} runs, {self.states} states: {ends}"
+        refused = f"; a release refused {self.refused} times" if self.refused else ""
+        return f"{self.runs} runs, {self.states} states: {ends}{refused}"
 
 
 class Plan(NamedTuple):
@@ -101,6 +106,7 @@ def explore(
     instead, beginning with the seed ``first_seed``. ``invariant`` is that of the service, as for
     `choreo.testing.failure_matrix`. ``releases`` are the next releases of some of the participants: each
     starts at every moment, after every possible part of the sagas and in every order, at rest at the latest.
+    One that is refused, as sagas in flight need what it lacks, is tried again at rest.
 
     Raises `Violation` for the first run that violates an invariant, with its seed and the shrunk schedule,
     which ``schedule=`` runs again; `ConfigurationError` beyond the limit. Source: Godefroid, *Model Checking
@@ -129,6 +135,7 @@ def _go(plan: Plan, choosers: Sequence[Chooser]) -> Explored:
             found.ends.update(plan.play(harness))
             found.runs += 1
             found.states += len(harness.moves)
+            found.refused += len(harness.refused)
     return found
 
 
@@ -142,6 +149,7 @@ def _go_randomly(plan: Plan, seeds: Sequence[int]) -> Explored:
                 raise _shrunk(plan, harness.choices.schedule, violation, f"seed {seed}") from None
             found.runs += 1
             found.states += len(harness.moves)
+            found.refused += len(harness.refused)
     return found
 
 
@@ -157,6 +165,7 @@ def _go_everywhere(plan: Plan, limit: int) -> Explored:
             try:
                 found.ends.update(plan.play(harness))
                 found.runs += 1
+                found.refused += len(harness.refused)
             except _SeenBefore:
                 pass
             except Violation as violation:

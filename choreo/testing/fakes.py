@@ -154,6 +154,8 @@ def _handler(entry: HandlerEntry, events: _Events, saga: Saga) -> Handler:
         partial=entry.partial,
         runs=entry.runs,  # type: ignore[arg-type]
         derived=entry.derived,
+        versions=entry.versions,
+        formerly=entry.formerly,
     )
 
 

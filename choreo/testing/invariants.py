@@ -35,7 +35,7 @@ def check(harness: Harness) -> None:
     undone, in the strict reverse of the causal order; every step that was triggered has answered; a repeated
     event changes nothing.
     """
-    blamed = None
+    blamed = next(((each.saga_type, each.saga_id) for each in harness.letters() if each.saga_id), None)
     try:
         check_quiet(harness)
         for blamed in harness.sagas():
@@ -79,7 +79,7 @@ def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
         check_once(harness, saga, effects, saga_id)
         check_undone(actions, effects, history)
         check_order(actions, effects)
-        check_answers(_unchanged(harness, saga), history)
+        check_answers(_unchanged(harness, history), history)
     except Violation as violation:
         raise Violation(f"{saga.name} {saga_id}: {violation.complaint}") from None
 
@@ -203,13 +203,18 @@ def _actions(harness: Harness, saga: Saga) -> Actions:
     return found
 
 
-def _unchanged(harness: Harness, saga: Saga) -> Iterator[Handler]:
-    """Yield the actions that every release so far declared alike, since no other need have answered."""
+def _unchanged(harness: Harness, history: SagaHistory) -> Iterator[Handler]:
+    """Yield the actions that every release so far declared alike, since no other need have answered.
+
+    Neither need those of a participant that joined meanwhile, and those of other versions of the saga.
+    """
+    version = history.envelopes[0].saga_version if history.envelopes else 0
     for process in harness.processes.values():
         for handler in process.participant.handlers:
-            if handler.saga.name == saga.name and all(
-                any(_is_alike(handler, each) for each in release.handlers) for release in process.releases
-            ):
+            is_of_saga = handler.saga.name == history.saga.name and handler.versions.includes(version)
+            if process.name in harness.joined or not is_of_saga:
+                continue
+            if all(any(_is_alike(handler, each) for each in it.handlers) for it in process.releases):
                 yield handler
 
 

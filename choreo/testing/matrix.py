@@ -170,6 +170,7 @@ class _Runs:
             if missed and not releases:
                 pytest.skip(_why_missed(missed[0], cell, harness))
             check(harness)
+            require(not harness.refused, f"a release is refused: {', '.join(harness.refused)}")
             if not releases:
                 self._check_ends(cell, harness, own, fixtures)
             self._check_invariant(harness, fixtures)

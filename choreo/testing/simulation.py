@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from choreo.cloudevents import read
-from choreo.errors import Permanent
+from choreo.errors import Permanent, ReleaseRefused
 from choreo.graph import choreography_of, derive, derive_from, lock_of
 from choreo.manifest import manifest_of
 from choreo.participant import Handler, Participant
@@ -50,12 +50,13 @@ class Simulation:
     """Runs participants deterministically: the same participants, test and choices make the same run.
 
     ``faults`` strike their handlers; ``budget`` is the number of other faults, which ``chooser`` chooses.
-    ``called`` are the names of the handlers called so far, ``released`` tells when each release came.
+    ``called`` are the names of the handlers called so far, ``released`` tells when each release came,
+    ``refused`` when one was refused, and ``joined`` are the participants that were not there before theirs.
     ``folder`` keeps the databases in files. It is not thread-safe, and must be closed (`close`). Where it
     ``reduces``, a participant that can only read does so before any other move. With ``imports``, events from
     outside come by themselves. ``releases`` are next releases of participants: each starts at a moment that
-    is chosen, at rest at the latest. Source: Zhou et al., *FoundationDB* (SIGMOD 2021), section 4,
-    "Simulation testing".
+    is chosen, at rest at the latest, and again at rest where it is refused. Source: Zhou et al.,
+    *FoundationDB* (SIGMOD 2021), section 4, "Simulation testing".
     """
 
     def __init__(
@@ -81,6 +82,9 @@ class Simulation:
         self.moves: list[str] = []
         self.called: set[str] = set()
         self.released: list[str] = []
+        self.refused: list[str] = []
+        self._refused: dict[str, Participant] = {}
+        self.joined: set[str] = set()
         self.effects: dict[str, Effects] = {}
         self._left = budget
         self._most_moves = most_moves
@@ -191,17 +195,30 @@ class Simulation:
             for each in releases:
                 derive_from(lock, each)
 
+    def _try_release(self, name: str) -> None:
+        """Release a participant by choice; where that is refused, it is tried again at rest."""
+        participant = self._coming.get(name) or self._refused[name]
+        try:
+            self._release(participant)
+        except ReleaseRefused as error:
+            if name in self._refused:
+                raise Violation(f"{name} refuses its release though all is done: {error}") from None
+            self._refused[name] = participant
+            self.refused.append(f"{name}, before move {len(self.moves)}: {error}")
+
     def _release(self, participant: Participant) -> None:
         name = participant.name
         self._coming.pop(name, None)
         self._past.setdefault(name, 0)
         self._remember(name, RELEASE)
-        self.released.append(f"{name}, before move {len(self.moves)}{self._latest_event()}")
-        if name not in self.processes:
+        if name in self.processes:
+            self.processes[name].release(participant)
+            self._connect(participant)
+        else:
             self._add(participant)
-            return
-        self.processes[name].release(participant)
-        self._connect(participant)
+            self.joined.add(name)
+        self._refused.pop(name, None)
+        self.released.append(f"{name}, before move {len(self.moves)}{self._latest_event()}")
 
     def _latest_event(self) -> str:
         return f", after {read(self.broker.latest).type}" if self.broker.latest else ""
@@ -252,8 +269,8 @@ class Simulation:
             moves = self._possible.choice(moves, self._left)
             return moves[self.choices.choose(moves)]
         time = self._possible.next_time()
-        if time is None and before is None and self._coming:
-            return Move(RELEASE, next(iter(self._coming)))
+        if time is None and before is None and (self._coming or self._refused):
+            return Move(RELEASE, next(iter({**self._coming, **self._refused})))
         return None if time is None or (before is not None and time > before) else TIME
 
     def _make(self, move: Move) -> None:
@@ -272,7 +289,7 @@ class Simulation:
                 self._remember(move.who, "crashes")
                 self.processes[move.who].crash()
             case "is released":
-                self._release(self._coming[move.who])
+                self._try_release(move.who)
             case "delivers":
                 self._deliver(self.processes[move.who])
             case "calls":

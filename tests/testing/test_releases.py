@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from choreo import Participant, Saga, event
-from choreo.errors import LifespanError
+from choreo.errors import LifespanError, ReleaseRefused
 from choreo.testing import Harness, Violation, check, explore, failure_matrix
 from choreo.testing.cells import cells_of
 from examples.orders.contract import OrderCreated
@@ -310,3 +310,37 @@ def _counting(seen: list[str]) -> Any:
         own(self, *participants)
 
     return release
+
+
+def without_a_refund() -> Participant:
+    """Return a release of the bank whose payments can't be undone any more."""
+    made = Participant("bank", sagas=[box])
+
+    @made.action(kind="pivot", fails=NotPaid)
+    def charge(order: Ordered) -> Paid:
+        return Paid(order.n)
+
+    return made
+
+
+def test_a_release_that_is_refused_is_tried_again_at_rest() -> None:
+    """The one of before goes on meanwhile; an exploration counts how often."""
+    with Harness([shop(), bank(), depot(Paid)]) as harness:
+        begin(harness)
+        harness.run(until=lambda: "box.Paid" in [each.type for each in harness.events()])
+        with pytest.raises(ReleaseRefused, match=r"bank\.charge"):
+            harness.release(without_a_refund())
+        harness.run()
+        assert harness.state("1") == "completed"
+    releases = [without_a_refund()]
+    found = explore(shop(), bank(), depot(Paid), begin=begin, releases=releases, seeds=10)
+    assert found.ends == {"completed": 10}
+    assert 0 < found.refused < 10
+    assert str(found).endswith(f"a release refused {found.refused} times")
+
+
+def test_a_case_of_a_matrix_fails_where_a_release_is_refused() -> None:
+    cases = releases_of(shop(), bank(), depot(Paid), releases=(without_a_refund(),))
+    with pytest.raises(ReleaseRefused) as refused:
+        cases["calm-release"]()
+    assert "bank: is released" in "".join(refused.value.__notes__)
