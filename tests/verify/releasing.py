@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from choreo.graph import choreography_of
 from choreo.manifest import Manifest
@@ -23,6 +24,9 @@ _TOGETHER = 6
 
 _ALONE = 3
 """The runs of each choreography alone with each trouble: a pair of which one breaks is left out."""
+
+_CONFIRMING = 150
+"""The pairs of runs after which an alarm counts as one that nothing confirms."""
 
 _STATES = 60_000
 
@@ -124,6 +128,7 @@ def _is_right_alone(rolling: Rolling) -> bool:
                     return False
                 if not trouble and course.end == "completed":
                     always = course.types if always is None else always & course.types
+                    rolling.length = max(rolling.length, course.moves)
     rolling.always = always or frozenset()
     return True
 
@@ -131,7 +136,7 @@ def _is_right_alone(rolling: Rolling) -> bool:
 def judge(rolling: Rolling, most: int) -> Judged:
     """Judge a pair by runs in every order, or by those up to the first one that breaks."""
     judged = Judged(rolling.pair, _findings(rolling.pair.old, rolling.pair.new))
-    for way in _ways(rolling, most):
+    for way in chain(_ways(rolling, most), _more(rolling, judged.alarms)):
         course = _go(rolling, way, judged)
         if course.wrong and not course.refused and judged.broken is None:
             judged.broken = way, course
@@ -146,7 +151,8 @@ def judge(rolling: Rolling, most: int) -> Judged:
 
 def _judge_order(rolling: Rolling, judged: Judged) -> None:
     newcomers = tuple(name for name in rolling.changed if name not in judged.order)
-    for way in _ways_of(rolling, (*newcomers, *judged.order), 40):
+    chance = random.Random(f"order {rolling.pair.seed}")
+    for way in _ways_of(rolling, (*newcomers, *judged.order), 40, chance):
         ordered = way._replace(reads_on=True)
         course = _go(rolling, ordered, judged)
         if course.wrong and not course.refused:
@@ -170,17 +176,23 @@ def _findings(old: Sequence[Manifest], new: Sequence[Manifest]) -> tuple[Finding
 def _ways(rolling: Rolling, most: int) -> Iterator[Way]:
     chance = random.Random(f"ways {rolling.pair.seed}")
     possible = orders(rolling.changed, chance, most)
-    length = max(rolling.alone(False, seed, "").moves for seed in range(2))
+    length = rolling.length
     for position in range(length + 2):  # each position once, with one saga
         yield _alone(rolling, chance, chance.choice(possible), position, length)
     for order in possible:
-        yield from _ways_of(rolling, order, 4)
+        yield from _ways_of(rolling, order, 4, chance)
 
 
-def _ways_of(rolling: Rolling, order: tuple[str, ...], times: int) -> Iterator[Way]:
+def _more(rolling: Rolling, alarms: bool) -> Iterator[Way]:
+    """Yield more ways where the verdict finds something, since what it finds may be rare."""
+    chance = random.Random(f"more {rolling.pair.seed}")
+    for _ in range(_CONFIRMING if alarms else 0):
+        yield from _ways_of(rolling, chance.choice(orders(rolling.changed, chance, ORDERS)), 2, chance)
+
+
+def _ways_of(rolling: Rolling, order: tuple[str, ...], times: int, chance: random.Random) -> Iterator[Way]:
     """Yield ways to upgrade in one order, now with one saga and now with several in flight."""
-    chance = random.Random(f"ways {rolling.pair.seed} {order}")
-    length = max(rolling.alone(False, seed, "").moves for seed in range(2))
+    length = rolling.length
     for number in range(times):
         if number % 2:
             yield _alone(rolling, chance, order, chance.randrange(length + 2), length)

@@ -35,6 +35,10 @@ _LATE = timedelta(minutes=101)
 """More than any deadline. The steps' own timeouts are left out, as a leap of time would strike several."""
 
 
+_TRANSIENT = 0.15
+"""How often the first attempt of a handler raises, and the next one is after a pause."""
+
+
 class Way(NamedTuple):
     """One run: in which order participants are upgraded, after which move the first, and what goes wrong.
 
@@ -77,13 +81,15 @@ class _Script:
         self.fails: dict[str, str] = {}
 
     def result(self, handler: Handler, context: Context) -> Any:
+        chance = random.Random(f"{self.seed} {context.saga_id} {handler.step} {handler.task}")
+        if chance.random() < _TRANSIENT and context.attempt == 1:
+            raise ConnectionError("the run lets one attempt fail")
         fails = handler.task == "action" and handler.kind != RETRIABLE
         if fails and handler.step == self.fails.get(context.saga_id):
             raise Permanent("the run lets it fail")
         names = list(handler.successes)
         if not names:
             return None
-        chance = random.Random(f"{self.seed} {context.saga_id} {handler.step}")
         return fake_event(handler.emits[names[chance.randrange(len(names))]])
 
 
@@ -110,6 +116,7 @@ class Rolling:
         self.troubles = troubles + (["cancellation"] if pair.old[0].sagas[0].aborts else [])
         self.changed = _changed(pair)
         self.always: frozenset[str] = frozenset()
+        self.length = 0
 
     def _participants(self, manifests: Sequence[Manifest]) -> list[Participant]:
         def scripted(handler: Handler) -> Handler:
