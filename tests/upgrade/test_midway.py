@@ -8,13 +8,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from choreo import Participant
+from choreo import Context, Participant
+from choreo.errors import ReleaseRefused
 from choreo.testing import Harness
+from examples.orders.contract import InventoryReserved, PaymentFailed, PaymentProcessed
+from examples.orders.payments import refund_payment
 from examples.scenarios import orders as order_scenario
 from examples.travel import flight
 from tests.scenarios.rolling import RELEASES, shop
@@ -90,3 +95,20 @@ def test_orders_stopped_at_many_positions_end_as_they_would_have(
     assert [each for each in order_scenario.balance(harness.databases) if not each.holds] == []
     harness.close()
     assert told("log", "verify").endswith("no findings\n")
+
+
+def test_a_step_that_orders_of_before_need_is_not_forgotten(folder: Path, saga_harness: Opened) -> None:
+    """Also where no release was kept yet, as the rows say what was done; the code of before then goes on."""
+    before = shop(1, "order-fulfilment")
+    payments = Participant("payments", sagas=before.payments.sagas)
+
+    @payments.action(fails=PaymentFailed)
+    def take_payment(event: InventoryReserved, ctx: Context) -> PaymentProcessed:
+        raise AssertionError
+
+    payments.compensation(of=take_payment)(refund_payment)
+    needed = r"payments\.process_payment \(its compensation: \d+ sagas, the oldest midway-"
+    with pytest.raises(ReleaseRefused, match=needed):
+        gone_on("orders", folder, saga_harness, before._replace(payments=payments))
+    with closing(sqlite3.connect("payments.db")) as store:
+        assert store.execute("select count(*) from releases").fetchone() == (0,)
