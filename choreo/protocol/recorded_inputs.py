@@ -121,11 +121,13 @@ def fold_row(role: Role, saga: Instance, entry: Entry) -> list[Decision]:
     if saga.end == "failed" and entry.note == "void":
         pass_over(saga, envelope_of(entry))
         return [Ignored("void")]
-    if entry.input in ("observed", "buried") and entry.step in saga.observers:
-        _let_be_next(saga, entry.step, entry.causation_id)
+    name = name_in(role, saga, entry.step)
+    if entry.input in ("observed", "buried") and name in saga.observers:
+        _let_be_next(saga, name, entry.causation_id)
     decisions: list[Decision] = []
     if entry.input == "event":
-        fold_event(role, saga, envelope_of(entry), decisions, entry.note == HELD)
+        known = role_for(role, saga)
+        fold_event(known, saga, envelope_of(entry), decisions, entry.note == HELD)
     else:
         decisions = fold_into(role, saga, input_of(entry))
     if saga.end == "failed" and entry.saga_state == "failed":
