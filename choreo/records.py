@@ -7,9 +7,11 @@ the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
+
+from choreo.outcome import START
 
 LATEST = 32_503_680_000_000
 """The latest time of a record: the beginning of the year 3000, to which any timeout can be added."""
@@ -249,3 +251,13 @@ class InFlight(NamedTuple):
 
     work: Sequence[Work] = ()
     seen: Sequence[Seen] = ()
+
+
+def version_of(entries: Iterable[Entry]) -> int:
+    """Return the version with which a saga was started, by its rows; that of its first event before that."""
+    version = 0
+    for entry in entries:
+        if entry.event_id and entry.step == START:
+            return entry.saga_version
+        version = version or entry.saga_version
+    return version

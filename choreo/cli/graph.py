@@ -24,12 +24,14 @@ from choreo.render.mermaid import flowchart
 def graph(names: tuple[str, ...], form: str) -> None:
     """Draw the event graph of each saga: its steps, their triggers and their compensations.
 
+    A saga whose versions differ has a graph for each of them.
+
     \b
     Examples:
       choreo graph shop
       choreo graph manifests --format mermaid
     """
-    sagas = choreography_named(names, manifest_from).sagas
+    sagas = choreography_named(names, manifest_from).graphs
     if form == "json":
         output.json_text(as_json(sagas))
         return

@@ -66,12 +66,15 @@ def open_timelines(context: click.Context) -> Iterator[Timelines]:
         yield Timelines([*readers, topics], graphs, now())
 
 
-def _graphs_of(names: Sequence[str]) -> dict[str, SagaGraph]:
-    """Return graphs by saga type, of the named modules and manifests or else of the project."""
+def _graphs_of(names: Sequence[str]) -> dict[str, list[SagaGraph]]:
+    """Return graphs by saga type, oldest versions first, of the named modules or else of the project."""
     if not names and not nearest_project().get("modules"):
         return {}
     # Only where there is a graph are the modules loaded that graphs are made of.
     from choreo.project.choreography import choreography_known
 
     choreography = choreography_known(names)
-    return {graph.name: graph for graph in choreography.sagas} if choreography else {}
+    graphs: dict[str, list[SagaGraph]] = {}
+    for graph in choreography.graphs if choreography else ():
+        graphs.setdefault(graph.name, []).append(graph)
+    return graphs

@@ -16,7 +16,7 @@ from choreo.timeline.source import MemorySource
 from choreo.timeline.topic import TopicEvent, topic_source
 
 
-def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> MemorySource:
+def topics_of(cluster: Cluster, graphs: Mapping[str, Sequence[SagaGraph]]) -> MemorySource:
     """Return a source of the sagas whose graphs are known, read from their topics.
 
     Raises `ConfigurationError` where no graph is known: the topic alone doesn't say which event ends a saga.
@@ -26,8 +26,8 @@ def topics_of(cluster: Cluster, graphs: Mapping[str, SagaGraph]) -> MemorySource
             "it is not known which sagas there are, on which topics",
             hint="name modules or manifests: --graph shop, or modules in [tool.choreo]",
         )
-    contracts = {name: role_of_all(graph).contract for name, graph in graphs.items()}
-    names = sorted({graph.contract.topic for graph in graphs.values()})
+    contracts = {name: role_of_all(newest).contract for name, [*_, newest] in graphs.items()}
+    names = sorted({newest.contract.topic for *_, newest in graphs.values()})
     with quiet("choreo.kafka"), TopicReader(cluster.bootstrap, names, cluster.kafka) as reader:
         total = sum(each.high - each.low for each in reader.partitions)
         return topic_source(contracts, _events(progress(reader.records(), "reading", total)))

@@ -5,7 +5,7 @@ from choreo.participant.context import NOTHING_SHARED, Context, NoDatabase
 from choreo.participant.external import External
 from choreo.participant.handler import Handler, Parameter
 from choreo.participant.participant import Participant
-from choreo.participant.roles import Roles, version_of
+from choreo.participant.roles import Roles
 from choreo.participant.triggers import all_of
 
 __all__ = [
@@ -21,5 +21,4 @@ __all__ = [
     "Transaction",
     "Wait",
     "all_of",
-    "version_of",
 ]

@@ -9,7 +9,7 @@ from choreo.events import event_name
 from choreo.outcome import COMPENSATABLE, START
 from choreo.participant.handler import Handler
 from choreo.protocol import Action, Compensation, Contract, Deadline, Observer, Role, Trigger, serves
-from choreo.records import Entry
+from choreo.records import Entry, version_of
 from choreo.saga import Saga, Versions, spans
 
 
@@ -60,16 +60,6 @@ class Roles:
     def differs(self, saga: str) -> bool:
         """Whether any version of a saga has another role than the newest."""
         return saga in self._earlier
-
-
-def version_of(entries: Iterable[Entry]) -> int:
-    """Return the version with which a saga was started, by its rows; that of its first event before that."""
-    version = 0
-    for entry in entries:
-        if entry.event_id and entry.step == START:
-            return entry.saga_version
-        version = version or entry.saga_version
-    return version
 
 
 def roles_of(

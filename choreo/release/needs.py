@@ -32,6 +32,7 @@ class Handlers:
     """The handlers of a manifest, by the names under which a store may hold work for them."""
 
     def __init__(self, manifest: Manifest) -> None:
+        self._versions = {saga.name: saga.version for saga in manifest.sagas}
         self._handlers: dict[tuple[str, str, str], list[HandlerEntry]] = {}
         names = {each.step: each.names for each in manifest.handlers if each.task == "action"}
         for each in manifest.handlers:
@@ -46,7 +47,12 @@ class Handlers:
         )
 
     def serve(self, work: Work) -> bool:
-        """Whether a handler is there for some work. A saga whose start is not known counts as the first."""
+        """Whether a handler is there for some work. A saga whose start is not known counts as the first.
+
+        What sagas of a version that is not known need is held until it is known again.
+        """
+        if work.saga_version > self._versions.get(work.saga_type, work.saga_version):
+            return True
         return any(
             each.versions.includes(max(work.saga_version, 1))
             and (each.task != "compensation" or not work.result or serves(each, work.result))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from choreo.escape import escaped
 from choreo.events import short_name
 from choreo.graph import SagaGraph, Step
-from choreo.manifest import HandlerEntry
+from choreo.manifest import HandlerEntry, bounds_of
 from choreo.protocol import Trigger
 
 
@@ -47,7 +47,7 @@ def _to(graph: SagaGraph, target: str, trigger: Trigger, *, back: bool) -> Itera
 
 def dot(graph: SagaGraph) -> str:
     """Return the graph in DOT; the edges of a rollback are dashed."""
-    lines = [f"digraph {_quoted(graph.name)} {{", "  rankdir=LR;", "  node [shape=box];"]
+    lines = [f"digraph {_quoted(graph.title)} {{", "  rankdir=LR;", "  node [shape=box];"]
     for edge in edges(graph):
         style = ", style=dashed" if edge.back else ""
         label = _quoted(short_name(edge.event))
@@ -72,6 +72,7 @@ def as_json(graphs: Iterable[SagaGraph]) -> str:
     sagas = [
         {
             "saga": graph.name,
+            **bounds_of(graph.versions),
             "topic": graph.contract.topic,
             "steps": [row._asdict() for row in rows(graph)],
             "edges": [edge._asdict() for edge in edges(graph)],
@@ -144,7 +145,7 @@ def table(graph: SagaGraph) -> str:
     written.insert(1, "  ".join("-" * width for width in widths))
     contract = graph.contract
     starts, completes, fails = map(short_name, (contract.starts, contract.completes, contract.fails))
-    return "\n".join([f"{graph.name}: {starts} … {completes} or {fails}", *written])
+    return "\n".join([f"{graph.title}: {starts} … {completes} or {fails}", *written])
 
 
 def _lines(row: Row) -> Iterator[Row]:

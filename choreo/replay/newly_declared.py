@@ -13,12 +13,11 @@ from typing import NamedTuple
 from choreo.errors import PayloadErased
 from choreo.manifest import Manifest
 from choreo.outcome import START
-from choreo.participant import version_of
 from choreo.ports import Store
 from choreo.protocol import Answer, Arm, Decision, Instance, Queue, Requeued, Role, Trigger, fold
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.protocol.renaming import role_for
-from choreo.records import Entry, SagaKey, Scheduled
+from choreo.records import Entry, SagaKey, Scheduled, version_of
 from choreo.release.in_force import role_in
 from choreo.worker.dead_letters import dead_letter, settle_in_turn
 from choreo.worker.item import Item, TriggerEvent

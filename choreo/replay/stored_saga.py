@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from choreo.chain import Row
 from choreo.errors import ReplayError
-from choreo.participant import Participant, Roles, version_of
+from choreo.participant import Participant, Roles
 from choreo.ports import Store
 from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import names_in_rows, shows_keyed_by_id
 from choreo.protocol.renaming import names_in_use
-from choreo.records import DeadLetter, Entry, Scheduled, Unpublished
+from choreo.records import DeadLetter, Entry, Scheduled, Unpublished, version_of
 from choreo.release.in_force import InForce
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.pending_work import StoredRows, table_differences, unconfirmed

@@ -13,7 +13,7 @@ from choreo import cloudevents
 from choreo.envelope import Envelope, event_id
 from choreo.errors import HeadersError
 from choreo.outcome import COMPENSATED, FAILED, START, SUCCEEDED, TIMED_OUT
-from choreo.participant import Participant, Roles, version_of
+from choreo.participant import Participant, Roles
 from choreo.ports import Store
 from choreo.protocol import (
     Answer,
@@ -44,7 +44,7 @@ from choreo.protocol.instance import PENDING
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.protocol.renaming import names_in_use, role_for
 from choreo.protocol.steps import UNKNOWN_VERSION
-from choreo.records import Entry, Record, Release
+from choreo.records import Entry, Record, Release, version_of
 from choreo.release import declared_in
 from choreo.release.in_force import InForce, roles_in
 from choreo.replay.own_events import OwnEvents, PublishedEvent

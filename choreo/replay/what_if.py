@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from choreo.outcome import START, SUCCEEDED
-from choreo.participant import Participant, version_of
+from choreo.participant import Participant
 from choreo.ports import Codec, Store
 from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import WAITS_FOR_SCHEMA, names_in_rows, shows_keyed_by_id
-from choreo.records import Entry
+from choreo.records import Entry, version_of
 from choreo.release.in_force import InForce, RoleAt
 from choreo.replay.fold import Difference, Replay
 from choreo.replay.handler_result import HandlerResult, difference

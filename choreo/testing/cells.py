@@ -93,7 +93,10 @@ def cells_of(participants: Sequence[Participant]) -> list[Cell]:
     a handler that nothing in these participants can call.
     """
     derive(participants)
-    handlers = _in_order([_resolved(each, handler) for each in participants for handler in each.handlers])
+    declared = ((each, handler) for each in participants for handler in each.handlers)
+    # A saga that starts now is of the newest version.
+    of_newest = (each for each in declared if each[1].versions.includes(each[1].saga.version))
+    handlers = _in_order([_resolved(*each) for each in of_newest])
     names = _Names(handlers)
     cells = [Cell("calm", ())]
     for handler in handlers:

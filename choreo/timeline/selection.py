@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from choreo.errors import ConfigurationError
 from choreo.outcome import COMPENSATABLE, COMPENSATED, START, SUCCEEDED
+from choreo.records import version_of
 from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.source import LastEntry, Source
 from choreo.timeline.timeline import ENDED, Timeline, timeline_of
@@ -99,11 +100,13 @@ def needed(timeline: Timeline) -> set[str]:
 class Timelines:
     """The timelines of sagas, merged from several sources, and completed by their graphs where known.
 
-    ``graphs`` are by saga type; ``now`` is in milliseconds since the epoch. Raises `ConfigurationError` where
-    two sources are of one participant.
+    ``graphs`` are by saga type, one for all versions that are alike, oldest first; ``now`` is in milliseconds
+    since the epoch. Raises `ConfigurationError` where two sources are of one participant.
     """
 
-    def __init__(self, sources: Sequence[Source], graphs: Mapping[str, SagaGraph], now: int) -> None:
+    def __init__(
+        self, sources: Sequence[Source], graphs: Mapping[str, Sequence[SagaGraph]], now: int
+    ) -> None:
         _refuse_twice(sources)
         self.now = now
         self._sources = sources
@@ -115,7 +118,14 @@ class Timelines:
         for source in self._sources:
             for saga_type, view in source.views(saga_id).items():
                 sides.setdefault(saga_type, []).append(view)
-        return [timeline_of(each, self.now, self._graphs.get(name)) for name, each in sorted(sides.items())]
+        return [timeline_of(each, self.now, self._graph(name, each)) for name, each in sorted(sides.items())]
+
+    def _graph(self, saga_type: str, views: Sequence[ParticipantView]) -> SagaGraph | None:
+        """Return the graph of a saga's own version, or of the newest where it is newer or not known."""
+        graphs = self._graphs.get(saga_type, ())
+        version = max((version_of(view.entries) for view in views), default=0)
+        found = (each for each in graphs if each.versions.includes(version))
+        return next(found, graphs[-1] if graphs else None)
 
     def one(self, saga_id: str, saga_type: str) -> Timeline:
         """Return the timeline of one saga. Raises `ConfigurationError` where there is none, or several."""

@@ -12,9 +12,9 @@ from choreo.envelope import Envelope, event_id
 from choreo.errors import wrong_argument
 from choreo.events import event_name
 from choreo.outcome import START, SUCCEEDED
-from choreo.participant import Participant, version_of
+from choreo.participant import Participant
 from choreo.ports import Clock, Codec, Publication, Store
-from choreo.records import Unpublished
+from choreo.records import Unpublished, version_of
 from choreo.saga import Saga
 from choreo.worker.bodies import encode
 from choreo.worker.rows import emitted_row
