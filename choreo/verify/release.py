@@ -18,6 +18,7 @@ from choreo.verify.rollout.judgement import Judgement
 from choreo.verify.rollout.mixture import Rollout
 from choreo.verify.rollout.run import run_of
 from choreo.verify.rollout.search import (
+    DROPPED,
     REFUSED,
     REPEATED,
     STRANDED,
@@ -60,12 +61,15 @@ def across_release(case: Case) -> Iterator[Finding]:
 
 
 def _certain(case: Case, rollout: Rollout, judgement: Judgement) -> Iterator[Finding]:
-    """Return a finding for each step that would be missed, one for an effect that is repeated, and, where
-    there is neither, one for all other breaks: the shortest."""
+    """Return a finding for an effect that is repeated, and one for each other step that would be missed.
+
+    Where there is neither, it is one for all other breaks: the shortest.
+    """
     refused = [each for each in judgement.certain if each.signature.how == REFUSED]
     repeated = [each for each in judgement.certain if each.signature.how == REPEATED]
     others = [each for each in judgement.certain if each not in refused and each not in repeated]
-    for each in refused or repeated[:1]:
+    twice = {name for each in repeated for name in (each.signature.step, each.because)}
+    for each in (*repeated[:1], *(each for each in refused if each.signature.step not in twice)):
         yield _finding(case, rollout, each, ())
     if others and not refused and not repeated:
         yield _finding(case, rollout, others[0], others[1:])
@@ -209,7 +213,7 @@ def _why(rollout: Rollout, each: Break) -> str:
 def _why_stranded(rollout: Rollout, each: Break) -> str:
     step = each.signature.step
     new = rollout.new.steps.get(step)
-    if each.because == "dead":
+    if each.because == DROPPED:
         return f"`{step.partition('.')[0]}` does not know {rollout.old.versions} of the saga any more"
     if each.because == "unheard":
         return f"what `{step}` returned calls nobody any more"

@@ -55,7 +55,7 @@ class Rollout:
     ``changed`` are the participants that take part otherwise in the new one, or in one of both only.
     Observers are left out: they publish nothing. ``is_newer``: the saga is of a version that the old
     choreography doesn't know, so that whoever is not upgraded puts off its steps; ``is_dropped``: of one that
-    the new choreography doesn't know any more, so that whoever is does.
+    the new one doesn't know any more, so that whoever is upgraded does nothing for it.
     """
 
     def __init__(
@@ -73,7 +73,8 @@ class Rollout:
     def model(self, upgraded: Upgraded) -> Model:
         """Return the mixture in which these participants were upgraded."""
         if upgraded not in self._models:
-            self._models[upgraded] = Model(self._graph(upgraded))
+            model = self._models[upgraded] = Model(self._graph(upgraded))
+            model.graph = self._with_former_names(model.graph)
         return self._models[upgraded]
 
     @cached_property
@@ -129,8 +130,6 @@ class Rollout:
         new = self.new.steps.get(step)
         if new and new.participant in self.added - upgraded:
             return True
-        if self.is_dropped:
-            return step in self.new.steps and self.new.steps[step].participant in upgraded
         old = self.old.steps.get(step)
         return self.is_newer and old is not None and old.participant not in upgraded
 
@@ -181,9 +180,7 @@ class Rollout:
         own = [name for name, step in self.old.steps.items() if step.participant == participant]
         own += [each.known_as for each in self.old.deadlines if each.participant == participant]
         for name in own:
-            if name in self.renamed:
-                _rename(saga, name, self.renamed[name])
-            elif name not in known:
+            if name not in known and name not in self.renamed:
                 saga.steps.pop(name, None)
                 saga.deadlines.pop(name, None)
         for name, step in self.new.steps.items():
@@ -210,6 +207,15 @@ class Rollout:
             deadlines=mixed(old.deadlines, new.deadlines),
             handlers=mixed(old.handlers, new.handlers),
         )
+
+    def _with_former_names(self, graph: SagaGraph) -> SagaGraph:
+        """Return a graph that knows a renamed step under the name, too, with which a saga may go on."""
+        former = {
+            name: replace(graph.steps[new], name=name)
+            for name, new in self.renamed.items()
+            if new in graph.steps and name not in graph.steps
+        }
+        return replace(graph, steps={**graph.steps, **former}) if former else graph
 
     def _touched(self, participant: str) -> Touched:
         old, new = (_parts(graph, participant) for graph in (self.old, self.new))
@@ -247,17 +253,3 @@ def _lacks(old: Step, new: Step | None, result: str) -> bool:
     if not any(serves(undo, result) or not result for undo in old.compensations):
         return False
     return new is None or not any(serves(undo, result) or not result for undo in new.compensations)
-
-
-def _rename(saga: Instance, name: str, new: str) -> None:
-    """Let a saga know a step or a deadline by another name."""
-    if name in saga.steps:
-        saga.steps[new] = saga.steps.pop(name)
-    for known in (saga.outcomes, saga.deadlines):
-        if name in known:
-            known[new] = known.pop(name)
-    for names in (saga.compensated, saga.lasting):
-        if name in names:
-            names.add(new)
-            names.discard(name)
-    saga.failing = new if saga.failing == name else saga.failing

@@ -60,6 +60,10 @@ the saga needs what its release doesn't have; the saga fails and a step stays do
 is undone; it completes and a step was never done."""
 
 
+DROPPED = "dropped"
+"""Why a saga never ends whose version the release of a participant doesn't know any more."""
+
+
 class State(NamedTuple):
     """A state of the exploration; ``unread`` are the events that nobody has read yet."""
 
@@ -396,6 +400,9 @@ class RolloutSearch:
                     raise _BrokenError(REFUSED, name, reason)
 
     def _upgraded(self, state: State, participant: str) -> State:
+        if self.rollout.is_dropped and state.saga.started and not state.saga.is_at_rest:
+            own = (name for name, step in self.rollout.old.steps.items() if step.participant == participant)
+            raise _BrokenError(STRANDED, min(own, key=self._rank), DROPPED)
         needs = self.rollout.needs(state.saga, participant)
         if needs:
             first = min(needs, key=lambda need: need.what != COMPENSATION)
@@ -452,9 +459,6 @@ class RolloutSearch:
         It is the first whose trigger came when nobody called it, or whose compensation nothing calls.
         """
         saga, model = state.saga, self.rollout.model(state.upgraded)
-        put_off = [name for name, each in saga.steps.items() if each.activity == "dead"]
-        if put_off:
-            return min(put_off, key=self._rank), "dead"
         for name in self.rollout.rank:
             action = model.role.action.get(name)
             progress = saga.step(name)

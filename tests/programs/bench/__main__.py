@@ -19,6 +19,7 @@ from tests.programs.bench import (
     footprint,
     hop,
     participant,
+    releases,
     sagas,
     trace,
     waiting,
@@ -74,7 +75,7 @@ def _verify(quick: bool) -> None:
     sizes = choreographies.SIZES[:2] if quick else choreographies.SIZES
     for figures in choreographies.measure(sizes, 1 if quick else 3):
         show(figures)
-    for figures in choreographies.table():
+    for figures in (*choreographies.table(), *releases.table()):
         show(figures)
 
 

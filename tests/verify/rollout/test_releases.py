@@ -2,68 +2,225 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from choreo.graph import choreography_of
-from choreo.verify import Verdict, verify
+from choreo.graph import Choreography, choreography_of
+from choreo.verify import Budget, Verdict, verify
+from choreo.verify.report import FORMATS
+from choreo.verify.report.text import text
 from tests.verify.choreography_text import read_choreography
 
 BASE = """
-o.fail of start < PayFailed | Refunded > Failed
+o.fail of start derived <> Failed
 p.pay < Started > Paid / PayFailed
-p.refund of p.pay < ShipFailed | Unshipped > Refunded
+p.refund of p.pay derived <> Refunded
 s.ship < Paid > Shipped / ShipFailed
-s.unship of s.ship < PackFailed > Unshipped
+s.unship of s.ship derived <> Unshipped
 k.pack pivot < Shipped > Completed / PackFailed
 """
-INSERTED = """
-o.fail of start < PayFailed | Refunded > Failed
+WATCHED = f"{BASE}o.late late p.pay < Started > PayLate\n"
+CHECKED = BASE.replace("s.ship < Paid", "s.ship < Checked").replace("p.refund of", "p.giveback of") + (
+    "c.check < Paid > Checked / CheckFailed\nc.uncheck of c.check derived <> Unchecked\n"
+)
+LEAF = "m.mail < Paid > Mailed / MailFailed\nm.unmail of m.mail derived <> Unmailed\n"
+SWAPPED = (
+    BASE.replace("< Paid >", "< Started >", 1)
+    .replace("p.pay < Started", "p.pay < Shipped")
+    .replace("pivot < Shipped", "pivot < Paid")
+)
+PARALLEL = BASE.replace("s.ship < Paid", "s.ship < Started").replace(
+    "pivot < Shipped", "pivot < Paid & Shipped"
+)
+CHOICE = BASE.replace("> Shipped /", "> Shipped Posted /").replace("< Shipped >", "< Shipped | Posted >")
+SPLIT = BASE.replace("> Paid /", "> Held /", 1) + (
+    "p.take < Held > Paid / TakeFailed\np.untake of p.take derived <> Untaken\n"
+)
+MERGED = """
+o.fail of start derived <> Failed
+s.ship < Started > Shipped / ShipFailed
+s.unship of s.ship derived <> Unshipped
+k.pack pivot < Shipped > Completed / PackFailed
+"""
+VERSION_2 = """
+version 2
+o.fail of start derived <> Failed
 p.pay < Started > Paid / PayFailed
-p.refund of p.pay < CheckFailed | Unchecked > Refunded
-c.check < Paid > Checked / CheckFailed
-c.uncheck of c.check < ShipFailed | Unshipped > Unchecked
-s.ship < Checked > Shipped / ShipFailed
-s.unship of s.ship < PackFailed > Unshipped
+p.refund of p.pay derived <> Refunded
+c.check since=2 < Paid > Checked / CheckFailed
+c.uncheck of c.check since=2 derived <> Unchecked
+s.ship until=1 < Paid > Shipped / ShipFailed
+s.unship of s.ship until=1 derived <> Unshipped
+s.send since=2 < Checked > Shipped / ShipFailed
+s.unsend of s.send since=2 derived <> Unshipped
 k.pack pivot < Shipped > Completed / PackFailed
 """
-CHANGES = {
-    "nothing": (BASE, []),
-    "observers": (BASE + "r.look < Completed | Failed >\n", []),
-    "renamed": (BASE.replace("p.pay", "p.take"), ["CHO803"]),
-    "to another participant": (BASE.replace("p.pay", "q.pay").replace("p.refund", "q.refund"), ["CHO803"]),
-    "inserted": (INSERTED, ["CHO801"]),
-    "added at the end, by whom it is new": (
-        BASE.replace("> Completed", "> Packed") + "n.tell retriable < Packed > Completed\n",
-        [],
+
+CLEAN = {
+    "nothing": (BASE, BASE),
+    "observers": (f"{BASE}r.look < Completed >\n", f"{BASE}r.look < Completed | Failed >\n"),
+    "renamed with formerly": (BASE, BASE.replace("\np.pay <", "\np.take formerly=pay <")),
+    "renamed twice": (
+        BASE.replace("p.pay", "p.take"),
+        BASE.replace("\np.pay <", "\np.charge formerly=take,pay <"),
     ),
-    "added at the end, by whom was there": (
-        BASE.replace("> Completed", "> Packed") + "o.tell retriable < Packed > Completed\n",
-        ["CHO804"],
+    "renamed back": (BASE.replace("\np.pay <", "\np.take formerly=pay <"), BASE),
+    "a pivot that can't fail any more": (
+        BASE,
+        BASE.replace("pivot < Shipped > Completed / PackFailed", "retriable < Shipped > Completed"),
     ),
-    "a compensation that is called by another event": (
-        BASE.replace("< PackFailed > Unshipped", "< PayFailed > Unshipped"),
-        [],
+    "a deadline": (BASE, WATCHED),
+    "a cancellation": (BASE, f"Cancelled\n{BASE}"),
+    "a step at the end, by whom it is new": (
+        BASE,
+        f"{BASE.replace('> Completed', '> Packed')}n.tell retriable < Packed > Completed\n",
     ),
+    "a step at the end, by the same": (
+        BASE,
+        f"{BASE.replace('> Completed', '> Packed')}k.tell retriable < Packed > Completed\n",
+    ),
+}
+BROKEN = {
+    "renamed": (BASE, BASE.replace("p.pay", "p.take"), "CHO803"),
+    "removed": (BASE + LEAF, BASE, "CHO803"),
+    "a deadline removed": (WATCHED, BASE, "CHO803"),
+    "of another kind": (
+        BASE,
+        BASE.replace("s.ship <", "s.ship pivot <")
+        .replace("s.unship of s.ship derived <> Unshipped\n", "")
+        .replace("pivot < Shipped > Completed / PackFailed", "retriable < Shipped > Completed"),
+        "CHO803",
+    ),
+    "merged": (BASE, MERGED, "CHO803"),
+    "given to another": (BASE, BASE.replace("p.pay", "q.pay").replace("p.refund", "q.refund"), "CHO803"),
+    "given up by a participant that leaves": (
+        f"{BASE}{LEAF}",
+        f"{BASE}{LEAF.replace('m.', 'p.')}",
+        "CHO803",
+    ),
+    "split": (BASE, SPLIT, "CHO801"),
+    "exchanged": (BASE, SWAPPED, "CHO801"),
+    "one after the other, not beside": (PARALLEL, BASE, "CHO801"),
+    "beside, not one after the other": (BASE, PARALLEL, "CHO801"),
+    "a choice removed": (CHOICE, BASE, "CHO801"),
+    "a choice added": (BASE, CHOICE, "CHO804"),
+    "put in the middle": (BASE, CHECKED, "CHO804"),
+    "at the end, by whom was there": (
+        BASE,
+        f"{BASE.replace('> Completed', '> Packed')}o.tell retriable < Packed > Completed\n",
+        "CHO804",
+    ),
+    "a version": (BASE, VERSION_2, "CHO804"),
+    "a version that is rolled back": (VERSION_2, BASE, "CHO801"),
 }
 
 
-def across(old: str, new: str) -> Verdict:
-    choreographies = [choreography_of(read_choreography(text)) for text in (old, new)]
-    return verify(choreographies[1], older=choreographies[0], levels={"CHO301": "off"})
+def made(choreography: str) -> Choreography:
+    return choreography_of(read_choreography(choreography))
 
 
-@pytest.mark.parametrize("change", [name for name in CHANGES if "another event" not in name])
-def test_a_change_is_told_as_what_it_is(change: str) -> None:
-    new, expected = CHANGES[change]
-
-    assert [each.rule for each in across(BASE, new).findings] == expected
+def across(old: str, new: str, budget: Budget | None = None) -> Verdict:
+    levels = dict.fromkeys(("CHO103", "CHO212", "CHO301"), "off")
+    return verify(made(new), older=made(old), levels=levels, budget=budget or Budget())  # type: ignore[arg-type]
 
 
-def test_the_order_is_printed() -> None:
-    (found,) = across(BASE, CHANGES["added at the end, by whom was there"][0]).findings
+@pytest.mark.parametrize("change", CLEAN)
+def test_a_change_that_harms_no_saga_is_clean(change: str) -> None:
+    verdict = across(*CLEAN[change])
+
+    assert verdict.findings == ()
+    assert verdict.scope.release is not None
+
+
+@pytest.mark.parametrize("change", BROKEN)
+def test_a_change_that_harms_a_saga_is_told_as_what_it_is(change: str) -> None:
+    old, new, expected = BROKEN[change]
+
+    assert {each.rule for each in across(old, new).findings} == {expected}
+
+
+def test_each_release_is_clean_alone() -> None:
+    """So what is found is the release's."""
+    for old, new, _ in BROKEN.values():
+        assert not across(old, old).errors
+        assert not across(new, new).errors
+
+
+def test_the_order_that_is_printed_is_right_and_another_is_shown() -> None:
+    (found,) = across(*BROKEN["at the end, by whom was there"][:2]).findings
 
     assert found.message == "right only if deployed in this order: o, k"
-    assert [(line.step, line.what) for line in found.run if line.what == "upgraded"] == [
-        ("k", "upgraded"),
-        ("o", "upgraded"),
+    assert found.steps == ("o", "k")
+    assert [line.step for line in found.run if line.what == "upgraded"] == ["k", "o"]
+    assert "deploy `o`, then `k`" in found.help
+
+
+def test_a_new_version_is_done_right_once_its_steps_are_known() -> None:
+    """Whoever doesn't know it puts off the steps of its own release, which may be other ones."""
+    (found,) = across(BASE, VERSION_2).findings
+
+    assert "`s.ship` is still needed, and gone" in found.why
+    assert found.steps.index("s") < found.steps.index("p")
+
+
+def test_a_rename_is_mended_by_what_the_finding_says() -> None:
+    (found,) = across(BASE, BASE.replace("p.pay", "p.take")).findings
+
+    assert found.help == 'say what it was called: formerly="pay" at `p.take`'
+    assert [line.what for line in found.run] == ["ok", "refused"]
+
+
+def test_an_effect_that_is_repeated_is_told() -> None:
+    """The renamed step is called later, and nobody has to undo the old one."""
+    old = f"{BASE.replace('> Completed', '> Packed')}k.tell retriable < Packed > Completed\n"
+    old += "m.mail retriable < Packed > Mailed\n"
+    new = old.replace("m.mail retriable < Packed", "n.post retriable < Packed | Completed")
+    found = across(old, new).findings
+
+    assert [each.rule for each in found] == ["CHO802"]
+
+
+def test_another_contract_needs_a_drain() -> None:
+    old, new = read_choreography(BASE), read_choreography(BASE)
+    moved = [
+        replace(each, sagas=tuple(replace(saga, topic="elsewhere") for saga in each.sagas)) for each in new
     ]
+    verdict = verify(choreography_of(moved), older=choreography_of(old), levels={"CHO301": "off"})
+
+    assert [each.rule for each in verdict.findings] == ["CHO805"]
+    assert "topic was grown, and is elsewhere" in verdict.findings[0].why
+
+
+def test_errors_of_the_new_choreography_come_first() -> None:
+    broken = BASE.replace("s.unship of s.ship derived <> Unshipped\n", "")
+    verdict = across(BASE, broken)
+
+    assert "CHO201" in {each.rule for each in verdict.findings}
+    assert "the release not run: the errors come first" in str(verdict.scope)
+
+
+def test_a_limit_makes_it_inconclusive() -> None:
+    verdict = across(*BROKEN["exchanged"][:2], budget=Budget(states=60))
+
+    assert verdict.scope.unfinished
+    assert "CHO901" in {each.rule for each in verdict.findings}
+
+
+def test_every_report_carries_it() -> None:
+    verdict = across(*BROKEN["renamed"][:2])
+    told = json.loads(FORMATS["json"](verdict))
+
+    assert told["scope"]["release"]["changed"] == 1
+    assert told["findings"][0]["trace"][-1]["what"] == "refused"
+    assert "1 of 4 participants changed" in text(verdict)
+    assert "<failure" in FORMATS["junit"](verdict)
+    assert "CHO803" in FORMATS["github"](verdict)
+    flow = json.loads(FORMATS["sarif"](verdict))["runs"][0]["results"][0]["codeFlows"][0]
+    assert len(flow["threadFlows"][0]["locations"]) == 2
+
+
+def test_a_rule_on_releases_is_not_looked_at_without_one() -> None:
+    assert "CHO801" not in verify(made(BASE)).applied_to("")
+    assert "CHO801" in across(BASE, BASE).applied_to("")
