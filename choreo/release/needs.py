@@ -49,15 +49,21 @@ class Handlers:
     def serve(self, work: Work) -> bool:
         """Whether a handler is there for some work. A saga whose start is not known counts as the first.
 
-        What sagas of a version that is not known need is held until it is known again.
+        What sagas of a version that is not known need is held until it is known again. What undoes an attempt
+        that returned nothing has no result to be chosen by: it must be the only one.
         """
         if work.saga_version > self._versions.get(work.saga_type, work.saga_version):
             return True
-        return any(
-            each.versions.includes(max(work.saga_version, 1))
-            and (each.task != "compensation" or not work.result or serves(each, work.result))
+        of_version = [
+            each
             for each in self._of(work.saga_type, work.task, work.name)
-        )
+            if each.versions.includes(max(work.saga_version, 1))
+        ]
+        if work.task != "compensation":
+            return bool(of_version)
+        if not work.result:
+            return len({each.name for each in of_version}) == 1
+        return any(serves(each, work.result) for each in of_version)
 
     def act(self, work: Work) -> bool:
         """Whether the step of some work is declared."""

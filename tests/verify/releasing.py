@@ -126,9 +126,9 @@ def _is_right_alone(rolling: Rolling) -> bool:
                 course = rolling.alone(is_new, seed, trouble)
                 if course.wrong:
                     return False
+                rolling.length = max(rolling.length, course.moves)
                 if not trouble and course.end == "completed":
                     always = course.types if always is None else always & course.types
-                    rolling.length = max(rolling.length, course.moves)
     rolling.always = always or frozenset()
     return True
 

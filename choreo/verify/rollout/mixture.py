@@ -250,6 +250,11 @@ def _parts(graph: SagaGraph, participant: str) -> dict[str, _Part]:
 
 def _lacks(old: Step, new: Step | None, result: str) -> bool:
     """Whether a step that had this result could be compensated, and can't be any more."""
-    if not any(serves(undo, result) or not result for undo in old.compensations):
-        return False
-    return new is None or not any(serves(undo, result) or not result for undo in new.compensations)
+    return _undoes(old, result) and (new is None or not _undoes(new, result))
+
+
+def _undoes(step: Step, result: str) -> bool:
+    """Whether a step with this result has a compensation; without one, nothing tells several apart."""
+    if not result:
+        return len({undo.name for undo in step.compensations}) == 1
+    return any(serves(undo, result) for undo in step.compensations)
