@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,10 +16,12 @@ from itertools import permutations
 from typing import Any, NamedTuple
 
 from choreo.errors import Permanent, ReleaseRefused
+from choreo.events import event_name
 from choreo.graph import derive
 from choreo.manifest import Manifest
 from choreo.outcome import RETRIABLE
 from choreo.participant import Context, Handler, Parameter, Participant
+from choreo.participant.external import External
 from choreo.testing import Harness, Seeded, Violation
 from choreo.testing.account import account_of
 from choreo.testing.fakes import fake_event, fake_participants
@@ -134,7 +136,12 @@ class Rolling:
             }
             return replace(handler, parameters=parameters, timeout=None, **changes)  # type: ignore[arg-type]
 
-        return [each.with_handlers(map(scripted, each.handlers)) for each in fake_participants(manifests)]
+        made = fake_participants(manifests)
+        classes = {event_name(cls): cls for each in made for cls in each.events}
+        made = [each.with_handlers(map(scripted, each.handlers)) for each in made]
+        for participant, manifest in zip(made, manifests, strict=True):
+            participant.external = tuple(_imported(participant, manifest, classes))
+        return made
 
     def alone(self, is_new: bool, seed: int, trouble: str) -> Course:
         """Run one of the two choreographies alone."""
@@ -158,6 +165,16 @@ class Rolling:
     def next_release(self, name: str) -> Participant:
         """Return a participant's next release."""
         return self._new[name]
+
+
+def _imported(
+    participant: Participant, manifest: Manifest, classes: Mapping[str, type]
+) -> Iterator[External]:
+    """Yield what a participant imports and somebody reads; it comes by itself (`AwaitedImports`)."""
+    for entry in manifest.external:
+        if entry.event in classes:
+            saga = participant.saga(entry.saga)
+            yield External(classes[entry.event], entry.topic, saga_id=lambda _: None, saga=saga)
 
 
 def _id(number: int) -> str:
