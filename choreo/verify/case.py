@@ -139,15 +139,14 @@ class Case:
 
 
 def _rollout(older: Choreography, graph: SagaGraph) -> Rollout | None:
-    """Return the rollout of a saga, None where no participant knows one of its type yet.
+    """Return the rollout of a saga, None where none of its version can be in flight or be acted on before.
 
-    Of a version that is new, a saga may begin as soon as whoever starts it is upgraded. One that is dropped,
-    as where a release is rolled back, is acted on by nobody who is upgraded.
+    Whoever doesn't know a version that is new holds its sagas, and does everything once it knows it: it is
+    late, as the search of the new choreography has it be. One that is dropped, as where a release is rolled
+    back, is acted on by nobody who is upgraded.
     """
     version = graph.versions.since
     of_saga = [each for each in older.graphs if each.name == graph.name]
     found = (each for each in of_saga if each.versions.includes(version))
     old = next((each for each in found if version <= each.contract.version), None)
-    if old is None and of_saga:
-        return Rollout(of_saga[-1], graph, is_newer=True)
     return Rollout(old, graph, is_dropped=version > graph.contract.version) if old else None

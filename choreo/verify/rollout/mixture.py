@@ -53,16 +53,13 @@ class Rollout:
     """One saga of an old and of a new choreography.
 
     ``changed`` are the participants that take part otherwise in the new one, or in one of both only.
-    Observers are left out: they publish nothing. ``is_newer``: the saga is of a version that the old
-    choreography doesn't know, so that whoever is not upgraded puts off its steps; ``is_dropped``: of one that
-    the new one doesn't know any more, so that whoever is upgraded does nothing for it.
+    Observers are left out: they publish nothing. ``is_dropped``: the saga is of a version that the new
+    choreography doesn't know any more, so that whoever is upgraded does nothing for it.
     """
 
-    def __init__(
-        self, old: SagaGraph, new: SagaGraph, *, is_newer: bool = False, is_dropped: bool = False
-    ) -> None:
+    def __init__(self, old: SagaGraph, new: SagaGraph, *, is_dropped: bool = False) -> None:
         self.old, self.new = (replace(graph, observers=()) for graph in (old, new))
-        self.is_newer, self.is_dropped = is_newer, is_dropped
+        self.is_dropped = is_dropped
         self.participants = tuple(dict.fromkeys((*self.old.participants, *self.new.participants)))
         self.added = frozenset(self.new.participants) - frozenset(self.old.participants)
         self.touched = {name: self._touched(name) for name in self.participants}
@@ -123,15 +120,12 @@ class Rollout:
         owner = self.old.steps[START].participant
         if self.old.contract.version == self.new.contract.version or owner not in self.changed:
             return True
-        return (owner in upgraded) == self.is_newer
+        return owner not in upgraded
 
     def puts_off(self, step: str, upgraded: Upgraded) -> bool:
-        """Whether the participant of a step is not there yet, or doesn't know the version of the saga."""
+        """Whether the participant of a step is not there yet."""
         new = self.new.steps.get(step)
-        if new and new.participant in self.added - upgraded:
-            return True
-        old = self.old.steps.get(step)
-        return self.is_newer and old is not None and old.participant not in upgraded
+        return new is not None and new.participant in self.added - upgraded
 
     def is_near(self, participant: str, event: Envelope) -> bool:
         """Whether it may make a difference that a participant is upgraded before it reads an event."""
@@ -201,7 +195,6 @@ class Rollout:
         steps |= {name: step for name, step in old.steps.items() if step.participant in keeps}
         return replace(
             old,
-            contract=new.contract if self.is_newer else old.contract,
             participants=self.participants,
             steps={name: steps[name] for name in self.rank if name in steps},
             deadlines=mixed(old.deadlines, new.deadlines),
@@ -220,7 +213,7 @@ class Rollout:
     def _touched(self, participant: str) -> Touched:
         old, new = (_parts(graph, participant) for graph in (self.old, self.new))
         both = old.keys() | new.keys()
-        names = {name for name in both if self.is_newer or self.is_dropped or old.get(name) != new.get(name)}
+        names = {name for name in both if self.is_dropped or old.get(name) != new.get(name)}
         parts = [part for each in (old, new) for name, part in each.items() if name in names]
         return Touched(frozenset(names), frozenset[str]().union(*(part.events for part in parts)))
 
