@@ -129,8 +129,17 @@ def _is_right_alone(rolling: Rolling) -> bool:
                 rolling.length = max(rolling.length, course.moves)
                 if not trouble and course.end == "completed":
                     always = course.types if always is None else always & course.types
-    rolling.always = always or frozenset()
+    rolling.always = (always or frozenset()) & _awaited(rolling.pair.old) & _awaited(rolling.pair.new)
     return True
+
+
+def _awaited(manifests: Sequence[Manifest]) -> frozenset[str]:
+    """Return the events of steps without which the saga doesn't complete: another one may come too late."""
+    actions = [each for manifest in manifests for each in manifest.handlers if each.task == "action"]
+    found = {manifests[0].sagas[0].completes}
+    while more := {e for a in actions if found & {*a.emits.successes} for e in a.trigger.types} - found:
+        found |= more
+    return frozenset(found) - {each.event for manifest in manifests for each in manifest.external}
 
 
 def judge(rolling: Rolling, most: int) -> Judged:
