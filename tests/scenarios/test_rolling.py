@@ -56,7 +56,8 @@ class Rollout(Processes):
         self.released = dict.fromkeys(Shop._fields, 1)
         self.web = shop(1)
         self.placed: dict[str, Placed] = {}
-        self._locks = folder
+        self._home = folder
+        self._begins: dict[str, int] = {}
         for release in RELEASES:
             lock = lock_of(choreography_of(manifest_of(each, {}) for each in shop(release)))
             save_lock(self._lock(release), lock)
@@ -68,13 +69,23 @@ class Rollout(Processes):
         return {**os.environ, "RELEASE": str(release), "CHOREO_LOCK": str(self._lock(release))}
 
     def release(self, name: str, release: int) -> None:
-        """Replace a participant's process by one of another release, and the web process with it."""
+        """Replace a participant's process, which works by now, by one of another release.
+
+        One that is killed while it joins its group keeps the next one out for the time of a session.
+        """
+        self.until(lambda: self._lives(name), 60)
         self.kill(name)
         self.released[name] = release
         self.start(name)
         if name == "orders":
             self.web = shop(release)
             choreo.connect(self.web.orders, self.store_path("orders"))
+
+    def start(self, name: str) -> None:
+        """Start a participant's process."""
+        log = self._log(name)
+        self._begins[name] = log.stat().st_size if log.exists() else 0
+        super().start(name)
 
     def place(self, prefix: str) -> None:
         """Place an order of each kind: one that is fulfilled, one that fails at each step that can."""
@@ -96,8 +107,17 @@ class Rollout(Processes):
         """Return what a participant's database lists."""
         return {value for (value,) in self.stores[name].db.execute(query).fetchall()}
 
+    def _lives(self, name: str) -> bool:
+        """Whether a participant's process has read what the topic held."""
+        with self._log(name).open("rb") as log:
+            log.seek(self._begins[name])
+            return b" is live on " in log.read()
+
+    def _log(self, name: str) -> Path:
+        return self._home / f"{name}.log"
+
     def _lock(self, release: int) -> Path:
-        return self._locks / f"release-{release}.json"
+        return self._home / f"release-{release}.json"
 
     def _target(self, name: str) -> str:
         return f"{self._package}:{name}"
