@@ -22,6 +22,7 @@ from choreo.events import event_name
 from choreo.replay.rebuild import rebuild
 from choreo.replay.stored_saga import stored_sagas
 from choreo.store.sqlite.store import SQLiteStore
+from choreo.worker.dead_letters import settle
 from tests.replay.memory_topics import MemoryTopics
 from tests.worker.provider import until
 from tests.worker.rig import Rig
@@ -161,6 +162,60 @@ def test_an_own_deadline_times_the_step_out_that_others_see(
         with rig.store.turn():
             (stored,) = stored_sagas(rig.participant, rig.store, "s1")
         assert stored.differences() == []
+    finally:
+        rig.close()
+
+
+def letters_of(names: Names, broken: bool) -> Participant:
+    """Return the hotel whose handlers all fail, or all work."""
+    hotel = Participant("hotel", sagas=[trip], prepare=prepare, retry=Retry(attempts=1))
+
+    def act(event: TripRequested, ctx: Context) -> HotelBooked:
+        if broken:
+            raise BUSY
+        return HotelBooked(event.trip)
+
+    def look(event: TripRequested, ctx: Context) -> None:
+        if broken:
+            raise BUSY
+        ctx.db.execute("insert into effects values (?, ?)", [ctx.saga_id, event.trip])
+
+    for function in (act, look):
+        function.__name__ = f"{function.__name__}_{names.function}"
+    hotel.action(kind="retriable", retry=Retry(attempts=None, delay=SLOW), **names.of("act"))(act)
+    hotel.observer(**names.of("look"))(look)
+    return hotel
+
+
+@pytest.mark.parametrize("first", [Names("one"), Names("three", ("two", "one")), Names("one", ("two",))])
+@pytest.mark.parametrize("then", [Names("two", ("three", "one")), Names("one", ("three", "two"))])
+@pytest.mark.parametrize("how", ["requeued", "discarded", "edited"])
+def test_a_dead_letter_is_settled_under_whatever_name(
+    tmp_path: Path, first: Names, then: Names, how: str
+) -> None:
+    """By the handler of today, once, and with the body that an operator gave it."""
+    rig = Rig(letters_of(first, broken=True), tmp_path)
+    try:
+        rig.open()
+        rig.feed(TripRequested("t"))
+        (letter,) = rig.letters()
+        assert letter.name == f"hotel.look_{first.identity}"
+        rig.close()
+        rig.participant = letters_of(then, broken=False)
+        rig.open()
+        if how == "edited":
+            with rig.store.turn():
+                assert rig.store.edit_dead_letter(letter.id, rig.codec.encode(TripRequested("mended")))
+        settle(rig.store, letter, "discarded" if how == "discarded" else "requeued", "", rig.clock.now())
+        rig.clock.advance(SLOW.total_seconds() + 1)
+        rig.settle()
+        assert [each.state for each in rig.store.dead_letters()] == [
+            "discarded" if how == "discarded" else "requeued"
+        ]
+        assert rig.effects() == {"requeued": ["t"], "discarded": [], "edited": ["mended"]}[how]
+        assert {each.step for _, each in rig.records() if each.source == "hotel"} == {
+            f"hotel.act_{first.identity}"
+        }
     finally:
         rig.close()
 
