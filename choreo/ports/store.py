@@ -274,13 +274,17 @@ class Store(Protocol):
         ...
 
     def in_flight(
-        self, lacks: Callable[[str, str, str], bool], steps: Collection[str] | None, types: Collection[str]
+        self,
+        lacks: Callable[[str, str, str, str], bool],
+        steps: Collection[str] | None,
+        types: Collection[str],
     ) -> InFlight:
         """Return what sagas still need of some handlers, and which events they have seen.
 
-        ``lacks`` says of a saga type, a task and a name whether that work of the schedule and of open
-        dead letters is asked for; ``steps`` are the own steps whose completion in a saga that has not ended
-        is asked for, None for all; ``types`` the types of the events. Nothing asked for is cheap.
+        ``lacks`` says of a saga type, a task, a name and the result of a step, empty where that is not known,
+        whether that work of the schedule and of open dead letters is asked for; ``steps`` are the own steps
+        whose completion in a saga that has not ended is asked for, None for those whose compensation is
+        lacking; ``types`` the types of the events. Nothing asked for is cheap.
         """
         ...
 

@@ -22,7 +22,10 @@ class Store(Protocol):
         ...
 
     def in_flight(
-        self, lacks: Callable[[str, str, str], bool], steps: Collection[str] | None, types: Collection[str]
+        self,
+        lacks: Callable[[str, str, str, str], bool],
+        steps: Collection[str] | None,
+        types: Collection[str],
     ) -> InFlight:
         """Return what sagas in flight need of some handlers, and which events they have seen."""
         ...

@@ -40,10 +40,11 @@ class Handlers:
             for name in {*known, each.known_as}:
                 self._handlers.setdefault((each.saga, each.task, name), []).append(each)
 
-    def may_lack(self, saga_type: str, task: str, name: str) -> bool:
-        """Whether work of a task may have no handler, in a version or for a result."""
+    def may_lack(self, saga_type: str, task: str, name: str, result: str = "") -> bool:
+        """Whether work of a task may have no handler, in some version, or for the result of a step."""
         return not any(
-            each.versions == ALL_VERSIONS and not each.results for each in self._of(saga_type, task, name)
+            each.versions == ALL_VERSIONS and (serves(each, result) if result else not each.results)
+            for each in self._of(saga_type, task, name)
         )
 
     def serve(self, work: Work) -> bool:
@@ -83,10 +84,13 @@ def steps_at_risk(before: Manifest | None, today: Handlers) -> set[str] | None:
     """Return the steps whose compensation may be missing now; None where nothing is known of before."""
     if before is None:
         return None
+    successes = {each.step: each.emits.successes for each in before.handlers if each.task == "action"}
     return {
         each.step
         for each in before.handlers
-        if each.task == "compensation" and today.may_lack(each.saga, each.task, each.step)
+        if each.task == "compensation"
+        for result in successes.get(each.step, tuple(each.results) or ("",))
+        if serves(each, result) and today.may_lack(each.saga, each.task, each.step, result)
     }
 
 

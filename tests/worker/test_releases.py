@@ -22,7 +22,7 @@ from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.dead_letters import settle
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
-from tests.worker.services import SECOND, Script, prepare
+from tests.worker.services import SECOND, Script, agency, prepare
 from tests.worker.trip import (
     FlightBooked,
     FlightFull,
@@ -323,6 +323,22 @@ def test_a_name_may_be_retired_that_nothing_needs(rig: Rigs) -> None:
     rigged.restart()
     release(rigged, Declared(), "book")
     assert rigged.store.newest_release().retired == ()  # type: ignore[union-attr]
+
+
+def test_the_compensation_of_a_start_is_needed_like_any_other(rig: Rigs) -> None:
+    """The start is a step, too."""
+    rigged = rig(agency())
+    with rigged.participant.transaction() as tx:
+        tx.start(TripRequested("t"), saga_id="s1")
+    rigged.settle()
+    onlooker = Participant("agency", sagas=[trip], prepare=prepare)
+
+    @onlooker.observer
+    def look(event: TripBooked, ctx: Context) -> None:
+        """Only look."""
+
+    with pytest.raises(ReleaseRefused, match=r"start \(its compensation: 1 saga, the oldest s1"):
+        release(rigged, onlooker)
 
 
 def forget_releases(rigged: Rig) -> None:

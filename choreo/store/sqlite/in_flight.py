@@ -16,7 +16,7 @@ from choreo.records import InFlight, SagaKey, Seen, Work
 Read = Callable[..., Sequence[Any]]
 """Executes a statement with its values, and returns the rows."""
 
-Lacks = Callable[[str, str, str], bool]
+Lacks = Callable[[str, str, str, str], bool]
 
 _OF_HANDLERS = "task IN ('action', 'compensation', 'answer', 'observer', 'deadline', 'outcome')"
 _ASKED = "(saga_type, task, name) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
@@ -60,8 +60,8 @@ WHERE id >= ? AND (
 ) ORDER BY id
 """
 _STEPS = f"""
-SELECT DISTINCT saga_type, step, CASE input WHEN 'event' THEN kind ELSE '' END FROM saga_log
-WHERE id >= ? AND instr(step, ?) = 1 AND ({_MOVES} OR {_SUCCESSES})
+SELECT DISTINCT saga_type, step, CASE input WHEN 'event' THEN kind ELSE '' END, event_type FROM saga_log
+WHERE id >= ? AND instr(step, ?) = 1 AND (({_MOVES} AND outcome = '{SUCCEEDED}') OR {_SUCCESSES})
 """
 _OF_STEP = f"""
 SELECT {_ROW} FROM saga_log WHERE saga_id = ? AND saga_type = ? AND step = ? AND {_MOVES} ORDER BY id
@@ -125,7 +125,7 @@ class _Heads:
 
 def _held(read: Read, heads: _Heads, held: Any, lacks: Lacks, names: str, rows: str) -> Iterator[Work]:
     """Yield the asked work of the schedule, or of letters: most names of these are not asked for."""
-    asked = [list(each) for each in read(names) if lacks(*each)]
+    asked = [list(each) for each in read(names) if lacks(each[0], each[1], each[2], "")]
     if not asked:
         return
     for saga_id, saga_type, task, name, event_id, reason in read(rows, json.dumps(asked)):
@@ -139,14 +139,14 @@ def _held(read: Read, heads: _Heads, held: Any, lacks: Lacks, names: str, rows: 
 
 def _lacking(read: Read, begin: int, lacks: Lacks) -> set[str]:
     """Return the participant's steps that may need a compensation which is asked for."""
-    kinds: dict[tuple[str, str], set[str]] = {}
-    for saga_type, step, kind in read(_STEPS, begin, f"{read(_OWNER)[0][0]}."):
-        kinds.setdefault((saga_type, step), set()).add(kind)
+    kinds: dict[tuple[str, str, str], set[str]] = {}
+    for saga_type, step, kind, result in read(_STEPS, begin, f"{read(_OWNER)[0][0]}."):
+        kinds.setdefault((saga_type, step, result), set()).add(kind)
     # Of a step that succeeded for good no compensation is missing; where no success has come back, it may be.
     return {
         step
-        for (saga_type, step), known in kinds.items()
-        if (COMPENSATABLE in known or known == {""}) and lacks(saga_type, "compensation", step)
+        for (saga_type, step, result), known in kinds.items()
+        if (COMPENSATABLE in known or known == {""}) and lacks(saga_type, "compensation", step, result)
     }
 
 

@@ -185,7 +185,10 @@ class StoreReader:
         return release_rows.release_of(rows[0], self.path) if rows else None
 
     def in_flight(
-        self, lacks: Callable[[str, str, str], bool], steps: Collection[str] | None, types: Collection[str]
+        self,
+        lacks: Callable[[str, str, str, str], bool],
+        steps: Collection[str] | None,
+        types: Collection[str],
     ) -> InFlight:
         """Return what sagas still need of some handlers, and which events they have seen; see the port.
 

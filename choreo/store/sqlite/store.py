@@ -480,7 +480,10 @@ class SQLiteStore:
         return identity
 
     def in_flight(
-        self, lacks: Callable[[str, str, str], bool], steps: Collection[str] | None, types: Collection[str]
+        self,
+        lacks: Callable[[str, str, str, str], bool],
+        steps: Collection[str] | None,
+        types: Collection[str],
     ) -> InFlight:
         """Return what sagas still need of some handlers, and which events they have seen; see the port."""
         self._write()
