@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from choreo.outcome import COMPENSATABLE, SUCCEEDED
+from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, SUCCEEDED
 from choreo.records import InFlight, SagaKey, Seen, Work
 
 Read = Callable[..., Sequence[Any]]
@@ -157,10 +157,10 @@ def _done(heads: dict[SagaKey, _Head], rows: Iterable[Any]) -> Iterator[Work]:
         key = row[:3]
         if row[3] != "event":
             progress[key] = _after(progress.get(key, _NOTHING), row)
-        elif row[8] != COMPENSATABLE:
+        elif row[8] in (PIVOT, RETRIABLE):
             progress.pop(key, None)
         elif key in progress:
-            progress[key] = progress[key]._replace(kind=COMPENSATABLE)
+            progress[key] = progress[key]._replace(kind=row[8])
     for (saga_id, saga_type, name), step in progress.items():
         head = heads.get(SagaKey(saga_id, saga_type))
         if head is not None and step.state == "completed":
