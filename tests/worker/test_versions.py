@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,13 +14,30 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from choreo import Participant
+from choreo import Aborted, Participant, Retry, Saga
 from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
+from choreo.records import Entry
+from choreo.replay.rebuild import rebuild
 from choreo.replay.stored_saga import stored_sagas
+from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
+from tests.replay.memory_topics import MemoryTopics
 from tests.worker.rig import ManualClock, Rig
-from tests.worker.versioned import EVENTS, NEVER_FAILS, NEWEST, PLACES, Ordered, Plan, plans, release
+from tests.worker.versioned import (
+    DONE,
+    EVENTS,
+    FAILED,
+    NEVER_FAILS,
+    NEWEST,
+    PLACES,
+    Closed,
+    Completed,
+    Ordered,
+    Plan,
+    plans,
+    release,
+)
 
 NAMES = ("front", "back")
 CODEC = AvroCodec(EVENTS)
@@ -108,6 +128,8 @@ def test_each_saga_is_run_by_the_handlers_of_its_version(plan: Plan, done: list[
                 getattr(service, what)(*given_)
             service.finish()
             check(service)
+            for name in NAMES:
+                check_rebuilt(service, name, Path(folder) / f"{name}-again.db")
         finally:
             service.close()
 
@@ -127,3 +149,71 @@ def check(service: Service) -> None:
                     assert stored.differences() == []
     for rig in service.rigs.values():
         assert [letter for letter in rig.letters() if letter.state == "open"] == []
+
+
+def check_rebuilt(service: Service, name: str, path: Path) -> None:
+    """Rebuild a lost store from the topic: each saga is where it was, and nothing of it is to be done."""
+    rig, participant = service.rigs[name], service.participant(name)
+    with closing(SQLiteStore(path)) as store:
+        found = rebuild(participant, store, MemoryTopics(rig.broker, participant), 0)
+        assert found.left == []
+        for saga_id in service.started:
+            assert not store.scheduled(saga_id, "orders")
+            assert store.history(saga_id)[-1].saga_state == rig.store.history(saga_id)[-1].saga_state
+            assert own_moves(store.history(saga_id), name) == own_moves(rig.store.history(saga_id), name)
+
+
+def own_moves(entries: Sequence[Entry], name: str) -> dict[str, str]:
+    """Return the last state of each step of a participant."""
+    own = [each for each in entries if each.step.startswith(f"{name}.") and each.input != "event"]
+    return {each.step: each.new_state for each in own if each.old_state != each.new_state}
+
+
+def shop(version: int, called: list[str]) -> Participant:
+    """Return a service that checks an order in its second version, and pays it at once in its first."""
+    saga = Saga("orders", starts=Ordered, completes=Completed, fails=Closed, version=version)
+    made = Participant("shop", sagas=[saga], retry=Retry(delay=timedelta(seconds=1)))
+
+    @made.compensation(of=saga.start)
+    def close(event: Aborted, ordered: Ordered) -> Closed:  # type: ignore[valid-type]
+        return Closed(ordered.order, 0)  # type: ignore[attr-defined]
+
+    def pay(event: Ordered) -> Completed:  # type: ignore[valid-type]
+        called.append("pay")
+        return Completed(event.order, 0)  # type: ignore[attr-defined]
+
+    made.action(kind="pivot", fails=FAILED[0], **({"until": 1} if version > 1 else {}))(pay)
+    if version > 1:
+
+        @made.action(kind="pivot", fails=FAILED[1], since=2)
+        def check(event: Ordered) -> DONE[0]:  # type: ignore[valid-type]
+            called.append("check")
+            if len(called) == 1:
+                raise ConnectionError("busy")
+            return DONE[0](event.order, 0)  # type: ignore[attr-defined]
+
+    return made
+
+
+def test_a_retry_of_an_unknown_version_waits_until_it_is_known_again(tmp_path: Path) -> None:
+    """A release that is rolled back neither runs what the later one scheduled nor loses it."""
+    called: list[str] = []
+    rig = Rig(shop(2, called), tmp_path)
+    rig.codec = CODEC
+    rig.open()
+    with rig.participant.transaction() as tx:
+        tx.start(Ordered("o", 0), saga_id="s1")
+    rig.settle()
+    rig.close()
+    rig.participant = shop(1, called)
+    rig.open()
+    rig.clock.advance(60)
+    rig.settle()
+    assert called == ["check"]
+    assert {(each.task, each.reason) for each in rig.letters()} == {("action", "unknown-version")}
+    rig.close()
+    rig.participant = shop(2, called)
+    rig.open()
+    assert called == ["check", "check"]
+    assert [each.state for each in rig.letters()] == ["requeued"]
+    rig.close()
