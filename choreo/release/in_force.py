@@ -20,12 +20,10 @@ RoleAt = Callable[[int], Role]
 class InForce:
     """The declarations that a store's workers ran with, by the numbers of the rows of its saga log.
 
-    ``unknown_until`` is the number of the last row that was written before the first known release; the
-    declarations of that release stand in for those.
+    Those of the first known release stand in for what was declared before.
     """
 
     def __init__(self, releases: Sequence[Release]) -> None:
-        self.unknown_until = releases[0].after if releases else 0
         self._after = [release.after for release in releases]
         self._releases = releases
         self._manifests: dict[int, Manifest] = {}

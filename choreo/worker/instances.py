@@ -10,7 +10,7 @@ from choreo.protocol import Instance, Role
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import DeadLetter, Scheduled
 from choreo.worker.item import Item, TriggerEvent
-from choreo.worker.pending import pending_of
+from choreo.worker.pending import Newest, pending_of
 
 
 def remembered_item(store: Store, role: Role, topic: str, what: Scheduled | DeadLetter) -> Item:
@@ -35,16 +35,21 @@ def item_about(store: Store, item: Item, event_type: str) -> Item:
     return item if entry is None else item._replace(trigger=TriggerEvent.of_entry(entry))
 
 
-def stored_instance(store: Store, roles: Roles, saga_type: str, saga_id: str) -> Instance:
+def stored_instance(
+    store: Store, roles: Roles, saga_type: str, saga_id: str, newest: Newest | None = None
+) -> Instance:
     """Return a saga as its rows fold to, empty for an unknown one.
 
-    What is queued is what the schedule holds: unschedule a row only after its saga was looked up.
+    Where not the ``newest`` release wrote all of them, what is queued is what the schedule holds: unschedule
+    a row only after its saga was looked up.
     """
     entries = store.history(saga_id, saga_type)
     if not entries:
         return Instance()
     role = roles.of_rows(saga_type, entries)
-    saga = rebuild(role, entries, pending_of(store, role, entries))
+    # Under which of its names a saga knows a renamed handler, the schedule may be alone to say.
+    is_known = newest is not None and not role.names and newest.wrote(entries)
+    saga = rebuild(role, entries, None if is_known else pending_of(store, role, entries))
     if not saga.keyed_by_id:
         saga.keyed_by_id = store.is_keyed_by_id(saga_id, saga_type)
     return saga
@@ -56,6 +61,7 @@ class Instances:
     def __init__(self, store: Store, roles: Roles, limit: int) -> None:
         self._store = store
         self._roles = roles
+        self._newest: Newest | None = None
         self._limit = limit
         self._known: OrderedDict[tuple[str, str], Instance] = OrderedDict()
 
@@ -79,7 +85,9 @@ class Instances:
         return saga
 
     def _stored(self, saga_type: str, saga_id: str) -> Instance:
-        return stored_instance(self._store, self._roles, saga_type, saga_id)
+        if self._newest is None:
+            self._newest = Newest(self._store.newest_release())
+        return stored_instance(self._store, self._roles, saga_type, saga_id, self._newest)
 
     def put(self, role: Role, saga_id: str, saga: Instance) -> None:
         """Cache a saga, and drop the least recently used one where there are too many."""

@@ -7,11 +7,27 @@ from collections.abc import Iterator, Sequence
 from choreo.ports import Store
 from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import Pending
-from choreo.records import DeadLetter, Entry, Partition, Scheduled
+from choreo.records import DeadLetter, Entry, Partition, Release, Scheduled
 from choreo.worker.schedule import DISCARD, REQUEUE
 
 NEWLY_DECLARED = "newly-declared"
 """The reason of a dead letter that has what is newly declared done after all; it is requeued at once."""
+
+
+class Newest:
+    """The newest release of a store, or None: since when today's declarations are in force."""
+
+    def __init__(self, release: Release | None) -> None:
+        self._release = release
+        self._is_only = release is not None and release.id == 1 and release.after == 0
+
+    def wrote(self, entries: Sequence[Entry]) -> bool:
+        """Whether all rows of a saga are its: then they say by themselves what is queued."""
+        if self._is_only or self._release is None:
+            return self._is_only
+        first = next((entry for entry in entries if entry.input == "event"), None)
+        place = Partition(first.topic, first.partition) if first else None
+        return first is not None and first.offset >= self._release.positions.get(place, 0)  # type: ignore[arg-type]
 
 
 def pending_of(store: Store, role: Role, entries: Sequence[Entry]) -> Pending:

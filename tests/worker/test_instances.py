@@ -58,7 +58,7 @@ INPUTS: tuple[Input, ...] = (
     Deferred("hotel.look"),
     Buried("hotel.book", "gave-up"),
     Requeued("hotel.look", "e1"),
-    Discarded("hotel.book", "by hand"),
+    Discarded("hotel.book", "by hand", "e2"),
     Observed("hotel.look"),
     Due("hotel.late"),
 )
