@@ -19,12 +19,16 @@ from choreo.envelope import Envelope
 from choreo.graph import SagaGraph, Step, role_of
 from choreo.manifest import HandlerEntry
 from choreo.outcome import EXTERNAL, FAILED, START, TIMED_OUT
-from choreo.protocol import Instance, serves
+from choreo.protocol import Instance, Progress, serves
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.rows import further_in_rows
 
 Upgraded = frozenset[str]
 """The participants that were upgraded."""
+
+
+PUT_OFF = Progress(activity="dead")
+"""The progress of a step that was called, and whose participant is not there yet."""
 
 
 class Touched(NamedTuple):
@@ -178,8 +182,8 @@ class Rollout:
                 saga.steps.pop(name, None)
                 saga.deadlines.pop(name, None)
         for name, step in self.new.steps.items():
-            if step.participant == participant and saga.step(name).activity == "dead":
-                saga.steps[name] = saga.step(name)._replace(activity="queued")
+            if step.participant == participant and saga.step(name) == PUT_OFF:
+                saga.steps[name] = PUT_OFF._replace(activity="queued")
 
     def _graph(self, upgraded: Upgraded) -> SagaGraph:
         old, new = self.old, self.new

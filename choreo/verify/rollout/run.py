@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from choreo.events import short_name
 from choreo.outcome import FAILED, SUCCEEDED, TIMED_OUT, Outcome
+from choreo.protocol import Answer, Decision, Queue
 from choreo.verify.engine.counterexample import Replay
 from choreo.verify.engine.path import Cause
 from choreo.verify.engine.run import Run, RunLine
 from choreo.verify.engine.search import Read, Transition, Upgrade
-from choreo.verify.rollout.mixture import Rollout, Upgraded
+from choreo.verify.rollout.mixture import PUT_OFF, Rollout, Upgraded
 from choreo.verify.rollout.search import REFUSED, REPEATED, Break
 
 UPGRADED = "upgraded"
@@ -56,10 +57,13 @@ class _RolloutReplay(Replay):
             case _:
                 super().take(transition)
 
-    def work(self, task: str, name: str, cause: Cause) -> None:
-        super().work(task, name, cause)
-        if task == "action" and self._rollout.puts_off(name, self._upgraded):
-            self.saga.steps[name] = self.saga.step(name)._replace(activity="dead")
+    def _carry_out(self, decision: Decision, cause: Cause) -> None:
+        match decision:
+            case Queue("action", name) | Answer(name) if self._rollout.puts_off(name, self._upgraded):
+                self.saga.steps[name] = PUT_OFF
+                self.work("action", name, cause)
+            case _:
+                super()._carry_out(decision, cause)
 
     def append(self, step: str, outcome: Outcome, event: str, cause: Cause, remark: str = "") -> None:
         if event:

@@ -42,7 +42,7 @@ from choreo.verify.engine.search import (
     less,
     with_release,
 )
-from choreo.verify.rollout.mixture import ATTEMPT, COMPENSATION, Rollout, Upgraded
+from choreo.verify.rollout.mixture import ATTEMPT, COMPENSATION, PUT_OFF, Rollout, Upgraded
 
 FURTHER = 20_000
 """Runs with more delays than must be are visited as long as states times steps are no more than this."""
@@ -390,12 +390,12 @@ class RolloutSearch:
         model = self.rollout.model(state.upgraded)
         for decision in fold_into(model.role, saga, input):
             match decision:
+                case Queue("action", name) | Answer(name) if self.rollout.puts_off(name, state.upgraded):
+                    saga.steps[name] = PUT_OFF
                 case Publish() | Answer() | Expire():
                     step, outcome, event = model.role.outcome_of(decision)
                     if event:
                         unread.append(model.envelope(step, outcome, event))
-                case Queue("action", name) if self.rollout.puts_off(name, state.upgraded):
-                    saga.steps[name] = saga.step(name)._replace(activity="dead")
                 case Bury(_, name, reason):
                     raise _BrokenError(REFUSED, name, reason)
 

@@ -279,7 +279,7 @@ def replayed(rollout: Rollout, found: Break) -> str:
 def _take(world: World, transition: Transition) -> None:
     match transition.input:
         case Upgrade(participant):
-            world.upgrade(participant)
+            _upgrade(world, participant)
         case Read():
             for each in world.processes.values():
                 if not each.is_gone:
@@ -291,6 +291,14 @@ def _take(world: World, transition: Transition) -> None:
             world.fold(next(each for each in world.processes.values() if name in each.role.deadline), due)
         case Begin() | Ended() as item:
             _act(world, item)
+
+
+def _upgrade(world: World, participant: str) -> None:
+    """Upgrade a participant; one that is new reads all that the others have read."""
+    come = max(each.read for each in world.processes.values())
+    world.upgrade(participant)
+    while world.processes[participant].read < come:
+        world.read(world.processes[participant])
 
 
 def _act(world: World, item: Begin | Ended) -> None:
