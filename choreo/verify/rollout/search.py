@@ -439,7 +439,7 @@ class RolloutSearch:
             if left:
                 raise _BrokenError(KEPT, min(left, key=self._rank))
             return
-        back = {name for name in done & undone if not (name in action and action[name].partial)}
+        back = done & undone
         if back:
             raise _BrokenError(UNDONE, min(back, key=self._rank))
         if state.troubles != self.untroubled:
