@@ -400,7 +400,7 @@ class Search:
     # Properties
 
     def _check_compensation(self, saga: Instance, name: str) -> None:
-        if saga.end == "completed" and not self.model.role.action[name].partial:
+        if saga.end == "completed" and not saga.step(name).owes_failure:
             raise _ViolatedError(Property.ONE_END, name)
         self._check_order(saga, name)
 
@@ -425,8 +425,7 @@ class Search:
                 raise _ViolatedError(Property.ONE_END, name)
 
     def _is_undone(self, saga: Instance, name: str) -> bool:
-        undone = saga.step(name).state == "compensated" and saga.outcomes.get(name) == SUCCEEDED
-        return undone and not self.model.role.action[name].partial
+        return saga.step(name).state == "compensated" and saga.outcomes.get(name) == SUCCEEDED
 
 
 def with_release(transition: Transition, held: frozenset[str]) -> Iterator[Option]:
