@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from choreo.chain import BrokenLink, first_broken_link
 from choreo.records import SagaKey
-from choreo.store.sqlite.heads import Heads
+from choreo.store.sqlite.heads import SQLiteHeads as Heads
 from choreo.store.sqlite.migrations import migrations
 from choreo.store.sqlite.store import SQLiteStore
 

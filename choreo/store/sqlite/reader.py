@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from choreo.errors import StoreError
 from choreo.records import DeadLetter, Entry, InFlight, Release, Scheduled
-from choreo.store.sqlite import releases as release_rows
+from choreo.store.in_flight import in_flight
+from choreo.store.releases import release_of
+from choreo.store.sqlite.dialect import SEARCHES, SQL
 from choreo.store.sqlite.errors import refuse_views, store_error
-from choreo.store.sqlite.in_flight import in_flight
 from choreo.store.sqlite.rows import columns
 from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.source import LastEntry
@@ -177,12 +178,12 @@ class StoreReader:
 
     def releases(self) -> list[Release]:
         """Return the declarations that the store's workers ran with, oldest first."""
-        return [release_rows.release_of(row, self.path) for row in self._rows(release_rows.ALL)]
+        return [release_of(row, self.path) for row in self._rows(SQL.releases)]
 
     def newest_release(self) -> Release | None:
         """Return the newest of them, None where there is none."""
-        rows = self._rows(release_rows.NEWEST)
-        return release_rows.release_of(rows[0], self.path) if rows else None
+        rows = self._rows(SQL.newest_release)
+        return release_of(rows[0], self.path) if rows else None
 
     def in_flight(
         self,
@@ -196,7 +197,7 @@ class StoreReader:
         """
         connection = self._connection
         with self._snapshot():
-            found = in_flight(self._rows, lacks, steps, types)
+            found = in_flight(self._rows, SEARCHES, lacks, steps, types)
         return found if self._connection is connection else self.in_flight(lacks, steps, types)
 
     def similar(self, saga_id: str, limit: int) -> list[str]:

@@ -10,12 +10,13 @@ from contextlib import suppress
 from types import TracebackType
 
 from choreo.errors import Fenced, NestedTransaction, StoreError, TransactionControl, TurnLost
+from choreo.store.nesting import Occupation, is_inside, refuse_inside
+from choreo.store.pending import Mark
 from choreo.store.sqlite import forks
 from choreo.store.sqlite.errors import is_busy, store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection, inherited
-from choreo.store.sqlite.nesting import Occupation, is_inside, refuse_inside
-from choreo.store.sqlite.pending import Mark, Pending
+from choreo.store.sqlite.pending import SQLitePending
 from choreo.store.sqlite.rows import UNWRITABLE
 
 _TAKE = "UPDATE choreo_store SET claimed_by = ?, deaths = deaths + 1"
@@ -73,7 +74,7 @@ class Turn:
         path: str,
         connection: GuardedConnection,
         guard: Guard,
-        pending: Pending,
+        pending: SQLitePending,
         claim: Claim,
         files: Files,
         *,
@@ -210,7 +211,9 @@ class Savepoint:
     is random, so that no handler releases or undoes one of them.
     """
 
-    def __init__(self, turn: Turn, connection: sqlite3.Connection, guard: Guard, pending: Pending) -> None:
+    def __init__(
+        self, turn: Turn, connection: sqlite3.Connection, guard: Guard, pending: SQLitePending
+    ) -> None:
         self._turn = turn
         self._execute = connection.cursor().execute
         self._connection = connection

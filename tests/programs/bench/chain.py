@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from choreo.audit.verification import Verification, all_sagas
 from choreo.records import Entry
-from choreo.store.sqlite.heads import Heads
+from choreo.store.sqlite.heads import SQLiteHeads as Heads
 from choreo.store.sqlite.store import SQLiteStore
 from tests.programs.bench.site import Site
 

@@ -7,66 +7,72 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, SUCCEEDED
 from choreo.records import InFlight, SagaKey, Seen, Work
-
-Read = Callable[..., Sequence[Any]]
-"""Executes a statement with its values, and returns the rows."""
+from choreo.store.chains import Read
+from choreo.store.dialect import Dialect
 
 Lacks = Callable[[str, str, str, str], bool]
 
 _OF_HANDLERS = "task IN ('action', 'compensation', 'answer', 'observer', 'deadline', 'outcome')"
-_ASKED = "(saga_type, task, name) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?))"
+_ASKED = "(saga_type, task, name) IN ({triples})"
 # A letter that is about to be settled is as good as open: without its handler it is opened again.
 _OPEN = """
-(state = 'open' OR id IN (SELECT CAST(name AS INTEGER) FROM schedule WHERE task IN ('requeue', 'discard')))
+(state = 'open' OR CAST(id AS TEXT) IN (SELECT name FROM {schedule} WHERE task IN ('requeue', 'discard')))
 """
-_SCHEDULED_NAMES = f"SELECT DISTINCT saga_type, task, name FROM schedule WHERE {_OF_HANDLERS}"
-_LETTERS_NAMES = f"SELECT DISTINCT saga_type, task, name FROM dead_letters WHERE {_OF_HANDLERS} AND {_OPEN}"
-_SCHEDULED = f"""
-SELECT saga_id, saga_type, task, name, event_id, '' FROM schedule
-WHERE {_OF_HANDLERS} AND {_ASKED} ORDER BY id
+_HEAD = "last.saga_id, last.saga_type, last.saga_version, last.saga_state, first.recorded_at, heads.first"
+_ROWS_OF_HEADS = """
+CROSS JOIN {saga_log} AS last CROSS JOIN {saga_log} AS first
+WHERE last.id = heads.last AND first.id = heads.first
 """
-_LETTERS = f"""
-SELECT saga_id, saga_type, task, name, event_id, reason FROM dead_letters
-WHERE {_OF_HANDLERS} AND {_OPEN} AND {_ASKED} ORDER BY id
-"""
-
-_HEAD = "row.saga_id, row.saga_type, row.saga_version, row.saga_state, first.recorded_at, heads.first"
-_HEADS = f"""
-SELECT {_HEAD}
-FROM (SELECT min(id) AS first, max(id) AS last FROM saga_log GROUP BY saga_id, saga_type) AS heads
-CROSS JOIN saga_log AS row ON row.id = heads.last CROSS JOIN saga_log AS first ON first.id = heads.first
-WHERE row.saga_state NOT IN ('completed', 'failed')
-"""
-_ONE_HEAD = f"""
-SELECT {_HEAD}
-FROM (SELECT min(id) AS first, max(id) AS last FROM saga_log WHERE saga_id = ? AND saga_type = ?) AS heads
-CROSS JOIN saga_log AS row ON row.id = heads.last CROSS JOIN saga_log AS first ON first.id = heads.first
-"""
-
 # An observer that has handled an event is no step, nor is an import or a deadline.
 _MOVES = "input NOT IN ('event', 'observed', 'due') AND old_state <> new_state AND kind <> 'external'"
 _SUCCESSES = f"input = 'event' AND outcome = '{SUCCEEDED}'"
 _ROW = "saga_id, saga_type, step, input, new_state, event_id, event_type, outcome, kind"
-_SEARCH = f"""
-SELECT {_ROW} FROM saga_log
-WHERE id >= ? AND (
-    (step IN (SELECT value FROM json_each(?)) AND ({_MOVES} OR {_SUCCESSES}))
-    OR (input = 'event' AND note <> 'void' AND event_type IN (SELECT value FROM json_each(?)))
-) ORDER BY id
-"""
-_STEPS = f"""
-SELECT DISTINCT saga_type, step, CASE input WHEN 'event' THEN kind ELSE '' END, event_type FROM saga_log
-WHERE id >= ? AND instr(step, ?) = 1 AND (({_MOVES} AND outcome = '{SUCCEEDED}') OR {_SUCCESSES})
-"""
-_OF_STEP = f"""
-SELECT {_ROW} FROM saga_log WHERE saga_id = ? AND saga_type = ? AND step = ? AND {_MOVES} ORDER BY id
-"""
-_OWNER = "SELECT participant FROM choreo_store"
+
+
+class Searches:
+    """The statements that search a store for what is in flight, in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        sql = dialect.sql
+        work = "saga_id, saga_type, task, name, event_id"
+        names = "SELECT DISTINCT saga_type, task, name FROM"
+        self.scheduled_names = sql(f"{names} {{schedule}} WHERE {_OF_HANDLERS}")
+        self.letters_names = sql(f"{names} {{dead_letters}} WHERE {_OF_HANDLERS} AND {_OPEN}")
+        self.scheduled = sql(
+            f"SELECT {work}, '' FROM {{schedule}} WHERE {_OF_HANDLERS} AND {_ASKED} ORDER BY id"
+        )
+        self.letters = sql(
+            f"SELECT {work}, reason FROM {{dead_letters}}"
+            f" WHERE {_OF_HANDLERS} AND {_OPEN} AND {_ASKED} ORDER BY id"
+        )
+        ends = "SELECT min(id) AS first, max(id) AS last FROM {saga_log}"
+        self.heads = sql(
+            f"SELECT {_HEAD} FROM ({ends} GROUP BY saga_id, saga_type) AS heads {_ROWS_OF_HEADS}"
+            " AND last.saga_state NOT IN ('completed', 'failed')"
+        )
+        self.one_head = sql(
+            f"SELECT {_HEAD} FROM ({ends} WHERE saga_id = ? AND saga_type = ?) AS heads {_ROWS_OF_HEADS}"
+        )
+        self.search = sql(
+            f"SELECT {_ROW} FROM {{saga_log}} WHERE id >= ? AND ("
+            f" (step IN ({{texts}}) AND ({_MOVES} OR {_SUCCESSES}))"
+            " OR (input = 'event' AND note <> 'void' AND event_type IN ({texts}))) ORDER BY id"
+        )
+        self.steps = sql(
+            "SELECT DISTINCT saga_type, step, CASE input WHEN 'event' THEN kind ELSE '' END, event_type"
+            " FROM {saga_log} WHERE id >= ? AND {begins}"
+            f" AND (({_MOVES} AND outcome = '{SUCCEEDED}') OR {_SUCCESSES})"
+        )
+        self.of_step = sql(
+            f"SELECT {_ROW} FROM {{saga_log}}"
+            f" WHERE saga_id = ? AND saga_type = ? AND step = ? AND {_MOVES} ORDER BY id"
+        )
+        self.owner = sql("SELECT participant FROM {store}")
 
 
 class _Head(NamedTuple):
@@ -88,59 +94,66 @@ class _Step(NamedTuple):
 _NOTHING = _Step("pending")
 
 
-def in_flight(read: Read, lacks: Lacks, steps: Collection[str] | None, types: Collection[str]) -> InFlight:
+def in_flight(
+    read: Read, sql: Searches, lacks: Lacks, steps: Collection[str] | None, types: Collection[str]
+) -> InFlight:
     """Return what `choreo.ports.Store.in_flight` does."""
-    heads = _Heads(read)
+    heads = _Heads(read, sql)
     held = [
-        *_held(read, heads, "letter", lacks, _LETTERS_NAMES, _LETTERS),
-        *_held(read, heads, "schedule", lacks, _SCHEDULED_NAMES, _SCHEDULED),
+        *_held(read, sql, heads, "letter", lacks),
+        *_held(read, sql, heads, "schedule", lacks),
     ]
     if not types and steps is not None and not steps:
         return InFlight(held)
     unended = heads.unended()
     begin = min((head.first for head in unended.values()), default=0)
     if steps is None:
-        steps = _lacking(read, begin, lacks)
-    rows = read(_SEARCH, begin, json.dumps(sorted(steps)), json.dumps(sorted(types)))
+        steps = _lacking(read, sql, begin, lacks)
+    rows = read(sql.search, begin, json.dumps(sorted(steps)), json.dumps(sorted(types)))
     return InFlight([*held, *_done(unended, rows)], _counted(unended, rows, frozenset(types)))
 
 
 class _Heads:
     """The heads of sagas, read for each saga or for all that have not ended at once."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, sql: Searches) -> None:
         self._read = read
+        self._sql = sql
         self._known: dict[SagaKey, _Head | None] = {}
 
     def of(self, key: SagaKey) -> _Head | None:
         """Return the head of a saga, None where it has no rows."""
         if key not in self._known:
-            rows = self._read(_ONE_HEAD, *key)
+            rows = self._read(self._sql.one_head, *key)
             self._known[key] = _Head._make(rows[0]) if rows else None
         return self._known[key]
 
     def unended(self) -> dict[SagaKey, _Head]:
-        return {SagaKey(*row[:2]): _Head._make(row) for row in self._read(_HEADS)}
+        return {SagaKey(*row[:2]): _Head._make(row) for row in self._read(self._sql.heads)}
 
 
-def _held(read: Read, heads: _Heads, held: Any, lacks: Lacks, names: str, rows: str) -> Iterator[Work]:
+def _held(read: Read, sql: Searches, heads: _Heads, held: Any, lacks: Lacks) -> Iterator[Work]:
     """Yield the asked work of the schedule, or of letters: most names of these are not asked for."""
+    is_letter = held == "letter"
+    names = sql.letters_names if is_letter else sql.scheduled_names
     asked = [list(each) for each in read(names) if lacks(each[0], each[1], each[2], "")]
     if not asked:
         return
-    for saga_id, saga_type, task, name, event_id, reason in read(rows, json.dumps(asked)):
+    for saga_id, saga_type, task, name, event_id, reason in read(
+        sql.letters if is_letter else sql.scheduled, json.dumps(asked)
+    ):
         head = heads.of(SagaKey(saga_id, saga_type))
         if head is None:  # a damaged row
             continue
-        step = _progress(read(_OF_STEP, saga_id, saga_type, name))
+        step = _progress(read(sql.of_step, saga_id, saga_type, name))
         saga = saga_id, saga_type, head.version, head.state, head.since
         yield Work(*saga, held, task, name, event_id, step.result, step.state, reason)
 
 
-def _lacking(read: Read, begin: int, lacks: Lacks) -> set[str]:
+def _lacking(read: Read, sql: Searches, begin: int, lacks: Lacks) -> set[str]:
     """Return the participant's steps that may need a compensation which is asked for."""
     kinds: dict[tuple[str, str, str], set[str]] = {}
-    for saga_type, step, kind, result in read(_STEPS, begin, f"{read(_OWNER)[0][0]}."):
+    for saga_type, step, kind, result in read(sql.steps, begin, f"{read(sql.owner)[0][0]}."):
         kinds.setdefault((saga_type, step, result), set()).add(kind)
     # Of a step that succeeded for good no compensation is missing; where no success has come back, it may be.
     return {

@@ -1,0 +1,326 @@
+"""``TableStore``: the part of a `choreo.ports.Store` that is the same on every database."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+from choreo.errors import Fenced, PayloadErased, StoreMismatch
+from choreo.records import (
+    DeadLetter,
+    Entry,
+    InFlight,
+    Lane,
+    LetterState,
+    Partition,
+    Release,
+    Scheduled,
+    Unpublished,
+)
+from choreo.store.heads import Heads
+from choreo.store.in_flight import Searches, in_flight
+from choreo.store.pending import Pending
+from choreo.store.releases import release_of, values_of
+from choreo.store.statements import Statements
+
+
+class TableStore(ABC):
+    """The tables of a store, read and written by the statements of one dialect.
+
+    Rows of the saga log, the outbox and the schedule are written together when the turn ends, or when
+    a method reads them. ``_path`` is how the database is called in messages.
+    """
+
+    _path: str
+    _sql: Statements
+    _searches: Searches
+    _heads: Heads
+    _pending: Pending
+    _turn: Any
+
+    @abstractmethod
+    def turn(self) -> AbstractContextManager[None]:
+        """Open the one transaction of a turn; see `choreo.ports.Store.turn`."""
+
+    @abstractmethod
+    def _write(self) -> None:
+        """Write what is pending in the open turn, if one is open. Raises `StoreError`."""
+
+    @abstractmethod
+    def _rows(self, sql: str, *values: object) -> list[Any]:
+        """Execute a statement, and return its rows. Raises `StoreError`."""
+
+    @abstractmethod
+    def _count(self, sql: str, *values: object) -> int:
+        """Execute a statement, and return how many rows it changed. Raises `StoreError`."""
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add to the saga log."""
+        self._turn.require("append")
+        self._pending.entries.extend(entries)
+
+    def history(self, saga_id: str, saga_type: str = "") -> Sequence[Entry]:
+        """Return a saga's entries, oldest first; without a type, those of all sagas with the id."""
+        if self._pending.concerns(saga_id):
+            self._write()
+        if not saga_type:
+            return [Entry._make(row) for row in self._rows(self._sql.histories, saga_id)]
+        entries = [Entry._make(row) for row in self._rows(self._sql.history, saga_id, saga_type)]
+        if not entries:
+            self._heads.new(saga_id, saga_type)
+        return entries
+
+    def last_entry(self, saga_id: str) -> int:
+        """Return the number of the last entry of the sagas with an id, 0 where there is none; cheap."""
+        if self._pending.concerns(saga_id):
+            self._write()
+        return self._rows(self._sql.last_entry, saga_id)[0][0] or 0
+
+    def is_keyed_by_id(self, saga_id: str, saga_type: str) -> bool:
+        """Whether the store held a saga before it was keyed by saga type and id."""
+        return bool(self._rows(self._sql.is_keyed_by_id, saga_id, saga_type))
+
+    def rows(self, after: int, limit: int) -> Sequence[tuple[int, Entry]]:
+        """Return entries of all sagas with their numbers, from the one after ``after`` on, oldest first."""
+        self._write()
+        return [(row[0], Entry._make(row[1:])) for row in self._rows(self._sql.rows, after, limit)]
+
+    def payload(self, saga_id: str, saga_type: str, event_type: str) -> bytes | None:
+        """Return the kept body of the saga's first event of that type that counts; None where there is none.
+
+        Raises `PayloadErased` where the body was erased.
+        """
+        if self._pending.concerns(saga_id):
+            self._write()
+        rows = self._rows(self._sql.payload, saga_id, saga_type, event_type)
+        if rows and rows[0][0] is None:
+            raise PayloadErased(f"{event_type}: the payload was erased")
+        return rows[0][0] if rows else None
+
+    def enqueue(self, rows: Iterable[Unpublished]) -> None:
+        """Add to the outbox; the store numbers the rows, whatever their ``seq``."""
+        self._turn.require("enqueue")
+        self._pending.unpublished.extend(rows)
+
+    def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
+        """Return outbox rows whose ``seq`` is greater than ``after``, in order."""
+        self._write()
+        return [Unpublished._make(row) for row in self._rows(self._sql.unpublished, after, limit)]
+
+    def acknowledge(self, seqs: Iterable[int]) -> None:
+        """Take acknowledged rows out of the outbox; numbers that are gone already do no harm."""
+        self._turn.require("acknowledge")
+        self._pending.acknowledged.extend(seqs)
+
+    def schedule(self, rows: Iterable[Scheduled]) -> None:
+        """Put rows on the schedule, or move them."""
+        self._turn.require("schedule")
+        self._pending.changes.extend(rows)
+
+    def unschedule(self, saga_id: str, saga_type: str, task: str, name: str) -> None:
+        """Take a saga's rows of that task and name off the schedule."""
+        self._turn.require("unschedule")
+        self._pending.changes.append((saga_id, saga_type, task, name))
+
+    def scheduled(self, saga_id: str, saga_type: str) -> Sequence[Scheduled]:
+        """Return a saga's rows of the schedule, of all lanes, in the order of scheduling."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(self._sql.scheduled, saga_id, saga_type)]
+
+    def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
+        """Return what is due in a lane at ``now``, the oldest first, then in the order of scheduling."""
+        self._write()
+        sql = (self._sql.doubted if lane == "doubt" else self._sql.due)[lane]
+        return [Scheduled._make(row) for row in self._rows(sql, now, limit)]
+
+    def postponed(self, now: int) -> Sequence[Scheduled]:
+        """Return the rows, other than deadlines, that are due after ``now``."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(self._sql.postponed, now)]
+
+    def next_due(self, lane: Lane = "turn") -> int | None:
+        """Return when the next row of a lane is due; None where there is none."""
+        self._write()
+        rows = self._rows(self._sql.next_due[lane])
+        return rows[0][0] if rows else None
+
+    def overdue(self, now: int, limit: int) -> Sequence[Scheduled]:
+        """Return the rows of the lane ``call`` whose time limit has passed at ``now``, oldest limit first."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(self._sql.overdue, now, limit)]
+
+    def next_limit(self) -> int | None:
+        """Return the earliest time limit in the lane ``call``, None where no row has one."""
+        self._write()
+        rows = self._rows(self._sql.next_limit)
+        return rows[0][0] if rows else None
+
+    def waiting(self, lane: Lane, now: int) -> tuple[int, int]:
+        """Return how many rows of a lane are due at ``now``, and since when the oldest is; 0 for none."""
+        self._write()
+        count, since = self._rows(self._sql.waiting[lane], now)[0]
+        return count, since
+
+    def recall(self) -> None:
+        """Put what was out back into its lane, and count that the process ended meanwhile."""
+        self._turn.require("recall")
+        self._write()
+        self._count(self._sql.recall)
+        self._count(self._sql.release)
+        self._count(self._sql.let_go)
+
+    def trust(self) -> None:
+        """Forget how often the process has ended without `release`."""
+        self._turn.require("trust")
+        self._count(self._sql.trust)
+
+    def release(self) -> None:
+        """End in order: put what is out back into the lane of calls, uncounted."""
+        self._turn.require("release")
+        self._write()
+        self._count(self._sql.release)
+        self._count(self._sql.trust)
+
+    def hold(self, row: Scheduled) -> None:
+        """Hold a row, so that it isn't due before `let_go`."""
+        self.schedule((row._replace(lane=cast(Lane, f"held-{row.lane}")),))
+
+    def let_go(self) -> None:
+        """Put the held rows back into their lanes."""
+        self._turn.require("let_go")
+        self._write()
+        self._count(self._sql.let_go)
+
+    def partition_of(self, saga_id: str, saga_type: str) -> Partition | None:
+        """Return the partition of a saga's events, None where none was folded."""
+        self._write()
+        rows = self._rows(self._sql.partition_of, saga_id, saga_type)
+        return Partition(*rows[0]) if rows else None
+
+    def positions(self) -> Mapping[Partition, int]:
+        """Return the next offset to fold, for every partition that was ever assigned."""
+        return {Partition(topic, number): at for topic, number, at in self._rows(self._sql.positions)}
+
+    def joined(self) -> Mapping[Partition, tuple[int, int]]:
+        """Return the end offset at joining and the offset from which to act, for every such partition."""
+        rows = self._rows(self._sql.joined)
+        return {Partition(topic, number): (end, acts) for topic, number, end, acts in rows}
+
+    def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
+        """Note a partition at its first assignment. Raises `Fenced` when another worker has just done so."""
+        self._turn.require("join")
+        if self._count(self._sql.join, *partition, position, end, acts_from) != 1:
+            raise _fenced(partition, "has been joined already")
+
+    def advance(self, partition: Partition, expected: int, position: int) -> None:
+        """Move a position by compare-and-set. Raises `Fenced` when it isn't ``expected`` any more."""
+        self._turn.require("advance")
+        if self._count(self._sql.advance, position, *partition, expected) != 1:
+            raise _fenced(partition, f"is not at {expected} any more")
+
+    def topics(self) -> Mapping[str, str]:
+        """Return the topics that have positions, each with its id, empty where it isn't known."""
+        return dict(self._rows(self._sql.topics))
+
+    def identify(self, topics: Mapping[str, str]) -> None:
+        """Note the ids of topics with the positions that have none."""
+        self._turn.require("identify")
+        for topic, identity in topics.items():
+            self._count(self._sql.identify, identity, topic)
+
+    def leave(self, topic: str) -> None:
+        """Forget the positions of a topic, which then begins anew."""
+        self._turn.require("leave")
+        self._count(self._sql.leave, topic)
+
+    def bind(self, cluster_id: str, participant: str) -> None:
+        """Note, the first time, to whom this store belongs; raise `StoreMismatch` for anyone else later."""
+        owner = self._rows(self._sql.owner)[0][1:]
+        if owner == (None, None):
+            with nullcontext() if self._turn.is_open else self.turn():
+                self._count(self._sql.own, cluster_id, participant)
+                owner = self._rows(self._sql.owner)[0][1:]
+        self._compare("cluster", owner[0], cluster_id)
+        self._compare("participant", owner[1], participant)
+
+    def add_dead_letter(self, letter: DeadLetter) -> int:
+        """Keep a dead letter, and return its id."""
+        self._turn.require("add_dead_letter")
+        return int(self._rows(self._sql.add_letter, *letter[:-1])[0][0])
+
+    def dead_letters(self) -> Sequence[DeadLetter]:
+        """Return the dead letters, open or closed, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(self._sql.letters)]
+
+    def open_letters(self, reason: str) -> Sequence[DeadLetter]:
+        """Return the open dead letters with a reason, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(self._sql.open_letters, reason)]
+
+    def letters(self, after: int, limit: int) -> Sequence[DeadLetter]:
+        """Return dead letters without their bodies, those after the id ``after``, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(self._sql.letter_page, after, limit)]
+
+    def letters_of(self, saga_id: str, saga_type: str) -> Sequence[DeadLetter]:
+        """Return a saga's dead letters without their bodies, open or closed, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(self._sql.letters_of, saga_id, saga_type)]
+
+    def dead_letter(self, identity: int) -> DeadLetter | None:
+        """Return one dead letter, None where there is none with that id."""
+        rows = self._rows(self._sql.letter, identity)
+        return DeadLetter._make(rows[0]) if rows else None
+
+    def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
+        """Close a dead letter; return whether it was still open, so that one of two takers gets it."""
+        self._turn.require("close_dead_letter")
+        return self._count(self._sql.close_letter, state, comment, at, identity) == 1
+
+    def edit_dead_letter(self, identity: int, body: bytes) -> bool:
+        """Keep another body beside that of an open dead letter; return whether it was still open."""
+        self._turn.require("edit_dead_letter")
+        return self._count(self._sql.edit_letter, body, identity) == 1
+
+    def edited(self, saga_id: str, saga_type: str, task: str, name: str, event_id: str) -> bytes | None:
+        """Return the latest body that was written by hand for that event and handler; None where none was."""
+        rows = self._rows(self._sql.edited, saga_id, saga_type, task, name, event_id)
+        return rows[0][0] if rows else None
+
+    def releases(self) -> Sequence[Release]:
+        """Return the declarations that the store's workers ran with, oldest first."""
+        return [release_of(row, self._path) for row in self._rows(self._sql.releases)]
+
+    def newest_release(self) -> Release | None:
+        """Return the newest of them, None where there is none."""
+        rows = self._rows(self._sql.newest_release)
+        return release_of(rows[0], self._path) if rows else None
+
+    def add_release(self, release: Release) -> int:
+        """Add a release, and return its id; it is in force after the last entry of the saga log."""
+        self._turn.require("add_release")
+        self._write()
+        return int(self._rows(self._sql.add_release, *values_of(release))[0][0])
+
+    def in_flight(
+        self,
+        lacks: Callable[[str, str, str, str], bool],
+        steps: Collection[str] | None,
+        types: Collection[str],
+    ) -> InFlight:
+        """Return what sagas still need of some handlers, and which events they have seen; see the port."""
+        self._write()
+        return in_flight(self._rows, self._searches, lacks, steps, types)
+
+    def _compare(self, what: str, noted: str, given: str) -> None:
+        if noted != given:
+            raise StoreMismatch(
+                f"the store {self._path} belongs to the {what} {noted!r}, not to {given!r}",
+                hint="check the configuration; another cluster or participant needs a store of its own",
+            )
+
+
+def _fenced(partition: Partition, what: str) -> Fenced:
+    return Fenced(
+        f"partition {partition.number} of {partition.topic} {what} in this store",
+        hint="another worker uses the same store: stop one of them",
+    )
