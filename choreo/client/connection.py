@@ -10,15 +10,16 @@ from datetime import timedelta
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from choreo.avro import AvroCodec
+from choreo.client.joined import joined
 from choreo.client.pool import Pool
 from choreo.client.status import status_of
 from choreo.client.transaction import LocalTransaction
 from choreo.errors import ConfigurationError, StoreError, wrong_argument
 from choreo.participant import Participant, Roles, Status
-from choreo.ports import Clock, Codec, Store
+from choreo.ports import Clock, Codec, JoinedStore, Store
 from choreo.project.lock import derived
 from choreo.records import Entry
 from choreo.saga import Saga
@@ -118,6 +119,16 @@ class StoreConnection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def open(self) -> Self:
+        """Open the store now, not at the first use, and make its tables where there are none.
+
+        A service that only joins sessions of its own calls it when it starts: `transaction` makes no tables
+        in a session. Raises what the first use would raise.
+        """
+        _ = self._declared
+        with self._lent():
+            return self
+
     def close(self) -> None:
         """Close the connection, and disconnect the participant; closing twice does no harm.
 
@@ -129,24 +140,28 @@ class StoreConnection:
             self._participant.connect(None)
 
     @contextmanager
-    def transaction(self) -> Iterator[LocalTransaction]:
-        """Open a transaction on the store."""
+    def transaction(self, within: object = None) -> Iterator[LocalTransaction]:
+        """Open a transaction on the store, or join one that the service has open."""
         roles, codec = self._declared
-        with self._lent() as store, store.turn(), store.savepoint():
+        with self._own_turn() if within is None else self._joined(within) as store:
             opened = LocalTransaction(
                 self._participant, roles.newest, store, codec, self._clock, self._new_id
             )
+            opened.is_joined = within is not None
             _here.set((*self._open_here(), opened))
             try:
                 yield opened
             finally:
                 opened.end()
+                _here.set(tuple(self._open_here()))
 
     def status(self, saga_id: str, saga: Saga | str | None = None) -> Status | None:
         """Return the status of a saga, None where the participant knows no saga with that id."""
         refuse_bad_question(saga_id)
         with self._reading() as store:
-            entries = self._entries(store, saga_id, saga)
+            own = self._own()
+            # A joined transaction has written nothing but the saga log and the outbox.
+            entries = self._entries(own.store if own else store, saga_id, saga)
             if not entries:
                 return None
             role = self._declared[0].of_rows(entries[0].saga_type, entries)
@@ -182,17 +197,29 @@ class StoreConnection:
         codec = self._codec() if callable(self._codec) else self._codec
         return self._participant.roles_by_version(), codec
 
+    @contextmanager
+    def _own_turn(self) -> Iterator[Store]:
+        with self._lent() as store, store.turn(), store.savepoint():
+            yield store
+
+    def _joined(self, within: object) -> AbstractContextManager[JoinedStore]:
+        stores = self._stores if isinstance(self._stores, Pool) else self._stores()
+        return stores.within(joined(within), self._participant.name)
+
     def _lent(self) -> AbstractContextManager[Store]:
         """Return a block with a store for the caller's own use."""
         return self._stores.lend() if isinstance(self._stores, Pool) else nullcontext(self._stores())
 
     @contextmanager
     def _reading(self) -> Iterator[Store]:
-        """Yield the store of the transaction that is open here, which sees what it wrote, or another one."""
+        """Yield the store of the transaction that is open here, which sees what it wrote, or another one.
+
+        One that is joined writes by a connection that is not the store's.
+        """
         _ = self._declared  # before anything is opened
         own = self._own()
-        if own is not None:
-            yield own.store
+        if own is not None and not own.is_joined:
+            yield cast(Store, own.store)
             return
         with self._lent() as store:
             yield store
@@ -204,7 +231,7 @@ class StoreConnection:
         own = [each for each in self._open_here() if each.participant is self._participant]
         return own[-1] if own else None
 
-    def _entries(self, store: Store, saga_id: str, saga: Saga | str | None) -> list[Entry]:
+    def _entries(self, store: JoinedStore, saga_id: str, saga: Saga | str | None) -> list[Entry]:
         roles = self._declared[0].newest
         if saga is not None:
             return list(store.history(saga_id, self._participant.saga(saga).name))

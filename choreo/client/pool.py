@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from choreo.errors import StoreGone, StoreMismatch
+from choreo.ports import JoinedStore, OpenTransaction
+from choreo.store.sqlite.joined import joined_in
 from choreo.store.sqlite.store import SQLiteStore
 
 _FORK_SECONDS = 5.0
@@ -58,6 +60,13 @@ class Pool:
                 self._take_back(store)
         finally:
             self._release(thread)
+
+    @contextmanager
+    def within(self, transaction: OpenTransaction, participant: str) -> Iterator[JoinedStore]:
+        """Yield the store inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
+        with joined_in(self._path, transaction, participant, self._store_id) as joined:
+            self._store_id = joined.store_id
+            yield joined
 
     def close(self) -> None:
         """Close the idle connections, and the others as soon as they are given back."""
@@ -130,7 +139,7 @@ class Pool:
                     hint="start this process again to use that one",
                 )
             self._store_id = store.store_id
-            if self._prepare and not self._is_prepared:
+            if self._prepare and not self._is_prepared and not store.blocks_here:
                 with store.turn():
                     self._prepare(store.db)
                 self._is_prepared = True

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from choreo.errors import ConfigurationError, DeclarationError, StoreError, wrong_argument
 from choreo.events import event_name, is_event
-from choreo.outcome import CANCEL, START
+from choreo.outcome import CANCEL, START, Kind
 from choreo.participant import Participant
-from choreo.ports import Clock, Codec, Store
+from choreo.ports import Clock, Codec, JoinedStore
 from choreo.protocol import Role
 from choreo.saga import Saga
 from choreo.worker.outbox import Publisher, refuse_bad_id
@@ -27,7 +27,7 @@ class LocalTransaction:
         self,
         participant: Participant,
         roles: Mapping[str, Role],
-        store: Store,
+        store: JoinedStore,
         codec: Codec,
         clock: Clock,
         new_id: Callable[[], str] | None = None,
@@ -35,13 +35,14 @@ class LocalTransaction:
         self.participant = participant
         self.store = store
         self.is_open = True
+        self.is_joined = False
         self._roles = roles
         self._publisher = Publisher(participant, store, codec, clock)
         self._new_id = new_id or new_saga_id
 
     @property
     def db(self) -> Any:
-        """The database with the transaction open; it refuses commit and rollback."""
+        """The database with the transaction open, which refuses commit and rollback; or what was joined."""
         self._refuse_ended()
         return self.store.db
 
@@ -60,7 +61,7 @@ class LocalTransaction:
                 f"{event_name(saga.fails)}",
             )
         chosen = self._new_id() if saga_id is None else saga_id
-        self._publisher.publish(saga, chosen, START, "start", event)
+        self._publish(saga, chosen, START, "start", event)
         return chosen
 
     def cancel(self, saga_id: str, event: object, saga: Saga | str | None = None) -> None:
@@ -68,7 +69,11 @@ class LocalTransaction:
         self._refuse_ended()
         refuse_bad_id(saga_id)
         saga = self._saga_of(event, "aborts", saga)
-        self._publisher.publish(saga, saga_id, CANCEL, "cancellation", event)
+        self._publish(saga, saga_id, CANCEL, "cancellation", event)
+
+    def _publish(self, saga: Saga, saga_id: str, step: str, kind: Kind, event: object) -> None:
+        with self.store.savepoint():  # for a caller who catches an error: no half of it stays
+            self._publisher.publish(saga, saga_id, step, kind, event)
 
     def _refuse_ended(self) -> None:
         if not self.is_open:

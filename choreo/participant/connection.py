@@ -83,7 +83,7 @@ class Transaction(Protocol):
 
     @property
     def db(self) -> Any:
-        """The open database; it refuses commit and rollback."""
+        """The open database, which refuses commit and rollback; the session where one was joined."""
         ...
 
     def start(self, event: object, saga_id: str | None = None, saga: Saga | str | None = None) -> str:
@@ -116,10 +116,19 @@ class Connection(Protocol):
     connected.
     """
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(self, within: object = None) -> AbstractContextManager[Transaction]:
         """Open a local transaction in which sagas can be started and cancelled.
 
         It is committed at the end of the ``with`` block, and rolled back when an exception leaves it.
+
+        With ``within`` it joins the transaction that is open in a session or a connection of the service's
+        own: a SQLAlchemy ``Session`` or ``Connection`` (of ``AsyncSession`` by ``run_sync``), the alias of a
+        Django database inside of ``atomic()``, a ``sqlite3.Connection``. Then what is started and cancelled
+        shares the fate of the rows that the service writes there, before, inside and after the block, whose
+        end, by an exception too, neither commits nor undoes anything. Raises
+        `ConfigurationError` for anything else; `StoreMismatch` for a session on another database, or on
+        another participant's; `StoreError` where no transaction is open in it, where its commits are not
+        synced, or where the database has no tables of choreo's yet.
         """
         ...
 

@@ -380,9 +380,12 @@ class Participant:
         if self._connection is not None:
             self._connection.close()
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
-        """Open a local transaction in which sagas are started and cancelled; see `Connection.transaction`."""
-        return self._connected().transaction()
+    def transaction(self, within: object = None) -> AbstractContextManager[Transaction]:
+        """Open a local transaction in which sagas are started and cancelled; see `Connection.transaction`.
+
+        ``within`` is a session, or a connection, of the service's own, whose transaction it joins.
+        """
+        return self._connected().transaction(within)
 
     def status(self, saga_id: str, saga: Saga | str | None = None) -> Status | None:
         """Return the status of a saga, None for an unknown one; see `Connection.status`."""

@@ -5,6 +5,7 @@ This package and all below it cannot do any I/O, which a contract of import-lint
 
 from choreo.ports.clock import Clock
 from choreo.ports.codec import Codec
+from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.ports.log import Assignment, Log, Publication, Refusal, Taken
 from choreo.ports.saga_log import SagaLog
 from choreo.ports.store import Store
@@ -14,7 +15,9 @@ __all__ = [
     "Assignment",
     "Clock",
     "Codec",
+    "JoinedStore",
     "Log",
+    "OpenTransaction",
     "Publication",
     "Refusal",
     "SagaLog",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.ports.saga_log import SagaLog
 from choreo.records import (
     DeadLetter,
@@ -70,6 +71,15 @@ class Store(Protocol):
         Raises `TransactionControl`, and rolls back to it, when something inside tried to commit or roll back,
         even where it caught the database's error; the turn can go on. Raises `StoreError` when the whole
         turn is lost (`TurnLost` for a statement's ``OR ROLLBACK``), which the caller must leave then.
+        """
+        ...
+
+    def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
+        """Open a block that writes inside of a transaction of the service's own, and never ends that.
+
+        Raises `StoreMismatch` where the transaction is not on this store, or the store is another
+        participant's; `StoreError` where no transaction is open, or what it commits could be lost;
+        `NestedTransaction` where it would wait for a transaction that is open here.
         """
         ...
 

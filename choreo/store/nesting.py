@@ -21,14 +21,15 @@ class Occupation:
     """An open transaction of ``key``, which is a file or a connection, by the thread that opened it.
 
     One that ``moves`` may be left in another thread than it was opened in, as the halves of a generator that
-    a web framework runs in two threads.
+    a web framework runs in two threads. ``driver`` is the connection of one that the service has opened.
     """
 
-    __slots__ = ("is_open", "key", "moves", "thread")
+    __slots__ = ("driver", "is_open", "key", "moves", "thread")
 
-    def __init__(self, key: object, *, moves: bool) -> None:
+    def __init__(self, key: object, *, moves: bool, driver: object = None) -> None:
         self.key = key
         self.moves = moves
+        self.driver = driver
         self.thread = threading.get_ident()
         self.is_open = True
         _here.set((*(each for each in _here.get() if each.is_open), self))
@@ -37,6 +38,7 @@ class Occupation:
     def end(self) -> None:
         """End the transaction."""
         self.is_open = False
+        self.driver = None
         if _open.get(self.key) is self:
             del _open[self.key]
 
@@ -49,19 +51,29 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.clear)
 
 
-def is_inside(key: object) -> bool:
-    """Whether a transaction of ``key`` is open here, so that to wait for its end would never end."""
+def is_inside(key: object, *, blocks: bool = True) -> bool:
+    """Whether a transaction of ``key`` is open here, so that to wait for its end would never end.
+
+    A wait that ``blocks`` stops whatever else the thread does, such as the tasks of an event loop.
+    """
     if any(each.is_open and each.key == key for each in _here.get()):
         return True
     other = _open.get(key)
-    if other is None or other.thread != threading.get_ident():
+    if other is None or not blocks or other.thread != threading.get_ident():
         return False
     return not other.moves or _is_in_coroutine()
 
 
-def refuse_inside(path: str, key: object) -> None:
+def is_joined(key: object, driver: object) -> bool:
+    """Whether the transaction of ``key`` that is open here is that of the service's own connection."""
+    other = _open.get(key)
+    found = _here.get() if other is None else (*_here.get(), other)
+    return any(each.is_open and each.key == key and each.driver is driver for each in found)
+
+
+def refuse_inside(path: str, key: object, *, blocks: bool = True) -> None:
     """Raise `NestedTransaction` where a transaction of ``key`` is open here."""
-    if is_inside(key):
+    if is_inside(key, blocks=blocks):
         raise NestedTransaction(
             f"a transaction on {path} is open already here: one inside of it would wait for it for ever",
             hint="use that one's tx or ctx.db; in a handler, declare it blocking=True, which runs it outside"

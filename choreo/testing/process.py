@@ -288,9 +288,9 @@ class SimulatedConnection(StoreConnection):
         self._run = run
 
     @contextmanager
-    def transaction(self) -> Iterator[LocalTransaction]:
-        """Open a transaction, and wake the worker after it."""
-        with super().transaction() as opened:
+    def transaction(self, within: object = None) -> Iterator[LocalTransaction]:
+        """Open or join a transaction, and wake the worker after it."""
+        with super().transaction(within) as opened:
             yield opened
         self._process.faulty_store.was_touched = True
 

@@ -13,7 +13,7 @@ from choreo.errors import wrong_argument
 from choreo.events import event_name
 from choreo.outcome import START, SUCCEEDED
 from choreo.participant import Participant
-from choreo.ports import Clock, Codec, Publication, Store
+from choreo.ports import Clock, Codec, JoinedStore, Publication
 from choreo.records import Unpublished, version_of
 from choreo.saga import Saga
 from choreo.worker.bodies import encode
@@ -46,7 +46,7 @@ def _parsed(headers: str) -> list[tuple[str, bytes]]:
 class Publisher:
     """Publishes events that no handler returned, inside a transaction: a start, a cancellation, an import."""
 
-    def __init__(self, participant: Participant, store: Store, codec: Codec, clock: Clock) -> None:
+    def __init__(self, participant: Participant, store: JoinedStore, codec: Codec, clock: Clock) -> None:
         self._participant = participant
         self._store = store
         self._codec = codec

@@ -9,8 +9,8 @@ from choreo.store.pending import Pending, Removal, net
 from choreo.store.sqlite.heads import SQLiteHeads
 from choreo.store.sqlite.rows import Insertion
 
-_ENTRIES = Insertion("saga_log", (*Entry._fields, "salt", "link"))
-_UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1])  # the database gives the seq
+ENTRIES = Insertion("saga_log", (*Entry._fields, "salt", "link"))
+UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1])  # the database gives the seq
 _SCHEDULED = Insertion(
     "schedule",
     Scheduled._fields,
@@ -39,14 +39,14 @@ class SQLitePending(Pending):
             return
         entries, unpublished, acknowledged, changes = self.unwritten
         self._write_entries(connection, entries)
-        _UNPUBLISHED.write(connection, [row[:-1] for row in unpublished])
+        UNPUBLISHED.write(connection, [row[:-1] for row in unpublished])
         connection.executemany(_DELETE_UNPUBLISHED, [(seq,) for seq in acknowledged])
         _write_changes(connection, changes)
         self.written()
 
     def _write_entries(self, connection: sqlite3.Connection, entries: list[Entry]) -> None:
         try:
-            _ENTRIES.write(connection, self._heads.linked(entries))
+            ENTRIES.write(connection, self._heads.linked(entries))
         except BaseException:
             self._heads.forget(entries)
             raise

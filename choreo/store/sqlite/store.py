@@ -12,12 +12,14 @@ from typing import Any, cast
 from sqlite_utils import Database
 
 from choreo.errors import StoreError
+from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.ports.saga_log import SagaLog
 from choreo.store.sqlite.dialect import SEARCHES, SQL
 from choreo.store.sqlite.errors import store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection
 from choreo.store.sqlite.heads import SQLiteHeads
+from choreo.store.sqlite.joined import joined_in
 from choreo.store.sqlite.opening import open_database
 from choreo.store.sqlite.pending import SQLitePending
 from choreo.store.sqlite.rows import UNWRITABLE
@@ -122,6 +124,10 @@ class SQLiteStore(TableStore):
     def savepoint(self) -> AbstractContextManager[None]:
         """Open a savepoint inside a turn; see `choreo.ports.Store.savepoint`."""
         return self._savepoint
+
+    def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
+        """Open a block inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
+        return joined_in(self._path, transaction, participant, self._store_id)
 
     def claim(self) -> int:
         """Claim the store: whoever claimed it before is fenced from its next turn on; see the port."""
