@@ -17,6 +17,7 @@ from choreo.client.joined import joined
 from choreo.client.pool import Pool
 from choreo.client.status import status_of
 from choreo.client.transaction import LocalTransaction
+from choreo.client.watch import LOOK_SECONDS, Watch
 from choreo.errors import ConfigurationError, StoreError, wrong_argument
 from choreo.participant import Participant, Roles, Status
 from choreo.ports import Clock, Codec, JoinedStore, Store
@@ -85,9 +86,6 @@ def _path(name: str, value: object) -> Path:
     return Path(value).absolute()  # of the moment of the call: a server may change its working directory
 
 
-_LOOK_SECONDS = 0.02
-"""The interval at which `StoreConnection.wait` polls the store."""
-
 _here: ContextVar[tuple[LocalTransaction, ...]] = ContextVar("choreo_local_transactions", default=())
 """The transactions that are open in this task or call, the innermost last."""
 
@@ -112,6 +110,7 @@ class StoreConnection:
         self._codec = codec
         self._clock = clock
         self._new_id = new_id
+        self._watch = Watch(self._reading)
 
     def __enter__(self) -> Self:
         return self
@@ -170,19 +169,19 @@ class StoreConnection:
 
     def wait(self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None) -> Status | None:
         """Wait until a saga has ended, for ``timeout`` at most, and return its status then."""
-        refuse_bad_question(saga_id, timeout)
-        self.refuse_to_wait()
-        until, seen = time.monotonic() + timeout.total_seconds(), -1
-        status = None
+        waiting = _Waiting(self, saga_id, timeout, saga)
+        waiting.begin()
         while True:
             with self._reading() as store:
-                last = store.last_entry(saga_id)
-            left = until - time.monotonic()
-            if last != seen or left <= 0:
-                seen, status = last, self.status(saga_id, saga)
-            if left <= 0 or (status is not None and status.is_ended):
-                return status
-            time.sleep(min(left, _LOOK_SECONDS))
+                if waiting.is_over(store):
+                    return waiting.status
+            time.sleep(min(waiting.left, LOOK_SECONDS))
+
+    async def wait_async(
+        self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None
+    ) -> Status | None:
+        """Wait as `wait` does, in a coroutine: its event loop goes on meanwhile."""
+        return await self._watch.over(_Waiting(self, saga_id, timeout, saga))
 
     def refuse_to_wait(self) -> None:
         """Raise `StoreError` inside of a transaction, which would never see the end of a saga."""
@@ -242,6 +241,37 @@ class StoreConnection:
                 f"sagas of several types have the id {saga_id}: {', '.join(types)}", hint="give saga="
             )
         return entries
+
+
+class _Waiting:
+    """Implements `choreo.client.watch.Wait`: reads the status of a saga only when it has new entries."""
+
+    def __init__(
+        self, connection: StoreConnection, saga_id: str, timeout: timedelta, saga: Saga | str | None
+    ) -> None:
+        refuse_bad_question(saga_id, timeout)
+        self.status: Status | None = None
+        self._connection = connection
+        self._saga_id = saga_id
+        self._saga = saga
+        self._until = time.monotonic() + timeout.total_seconds()
+        self._seen = -1
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left, at least 0."""
+        return max(0.0, self._until - time.monotonic())
+
+    def begin(self) -> None:
+        """Raise `StoreError` inside of a transaction, which would never see the end."""
+        self._connection.refuse_to_wait()
+
+    def is_over(self, store: Store) -> bool:
+        """Whether the saga has ended, or the time is up."""
+        last, is_late = store.last_entry(self._saga_id), not self.left
+        if last != self._seen or is_late:
+            self._seen, self.status = last, self._connection.status(self._saga_id, self._saga)
+        return is_late or (self.status is not None and self.status.is_ended)
 
 
 def refuse_bad_question(saga_id: object, timeout: object = timedelta(0)) -> None:

@@ -143,8 +143,16 @@ class Connection(Protocol):
         """Wait until a saga has ended, for ``timeout`` at most, and return its status then, as `status` does.
 
         For a web request that answers with the end of the saga. It polls the store and blocks the calling
-        thread: in a coroutine, use ``asyncio.to_thread``. Raises as `status` does, and `StoreError` inside a
+        thread: in a coroutine, await `wait_async`. Raises as `status` does, and `StoreError` inside a
         transaction of the same thread, where the end can never be seen.
+        """
+        ...
+
+    async def wait_async(self, saga_id: str, timeout: timedelta, saga: Saga | str | None) -> Status | None:
+        """Wait as `wait` does, in a coroutine, without blocking its event loop.
+
+        One thread polls the store for all coroutines that wait, and ends with the last of them. A wait that
+        is cancelled leaves nothing behind. With a ``timeout`` of 0 it only reads the status.
         """
         ...
 

@@ -395,6 +395,12 @@ class Participant:
         """Wait until a saga has ended, for ``timeout`` at most; see `Connection.wait`."""
         return self._connected().wait(saga_id, timeout, saga)
 
+    async def wait_async(
+        self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None
+    ) -> Status | None:
+        """Wait until a saga has ended, in a coroutine; see `Connection.wait_async`."""
+        return await self._connected().wait_async(saga_id, timeout, saga)
+
     def _connected(self) -> Connection:
         if self._connection is None:
             raise ConfigurationError(

@@ -305,3 +305,9 @@ class SimulatedConnection(StoreConnection):
 
         self._run(has_ended, self._clock.now() + round(timeout.total_seconds() * 1000))
         return self.status(saga_id, saga)
+
+    async def wait_async(
+        self, saga_id: str, timeout: timedelta, saga: Saga | str | None = None
+    ) -> Status | None:
+        """Run the simulation, as `wait` does."""
+        return self.wait(saga_id, timeout, saga)
