@@ -249,6 +249,7 @@ def test_some_sagas_go_through_a_pipe(rig: Rig, folder: Path) -> None:
     result = invoke("log", "export", "s2", "s2")
     assert [next(iter(json.loads(line))) for line in result.stdout.splitlines()] == [
         "head",
+        "release",
         *["row"] * 8,
         "end",
     ]
