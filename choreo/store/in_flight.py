@@ -1,13 +1,14 @@
 """What a store holds of the sagas in flight: the work that a release may leave without a handler.
 
-The saga log is searched once, from the first row of the oldest saga that has not ended.
+Sagas are counted by the database, as there may be a million; those that need something are listed, which
+searches the saga log from the first row of the oldest saga that has not ended.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, SUCCEEDED
@@ -31,6 +32,7 @@ WHERE last.id = heads.last AND first.id = heads.first
 # An observer that has handled an event is no step, nor is an import or a deadline.
 _MOVES = "input NOT IN ('event', 'observed', 'due') AND old_state <> new_state AND kind <> 'external'"
 _SUCCESSES = f"input = 'event' AND outcome = '{SUCCEEDED}'"
+_IS_SEEN = "sum(CASE WHEN input = 'event' AND note <> 'void' AND event_type = ? THEN 1 ELSE 0 END) > 0"
 _ROW = "saga_id, saga_type, step, input, new_state, event_id, event_type, outcome, kind"
 
 
@@ -59,9 +61,8 @@ class Searches:
             f"SELECT {_HEAD} FROM ({ends} WHERE saga_id = ? AND saga_type = ?) AS heads {_ROWS_OF_HEADS}"
         )
         self.search = sql(
-            f"SELECT {_ROW} FROM {{saga_log}} WHERE id >= ? AND ("
-            f" (step IN ({{texts}}) AND ({_MOVES} OR {_SUCCESSES}))"
-            " OR (input = 'event' AND note <> 'void' AND event_type IN ({texts}))) ORDER BY id"
+            f"SELECT {_ROW} FROM {{saga_log}}"
+            f" WHERE id >= ? AND step IN ({{texts}}) AND ({_MOVES} OR {_SUCCESSES}) ORDER BY id"
         )
         self.steps = sql(
             "SELECT DISTINCT saga_type, step, CASE input WHEN 'event' THEN kind ELSE '' END, event_type"
@@ -73,6 +74,20 @@ class Searches:
             f" WHERE saga_id = ? AND saga_type = ? AND step = ? AND {_MOVES} ORDER BY id"
         )
         self.owner = sql("SELECT participant FROM {store}")
+        self._sql = sql
+
+    def counts(self, types: int) -> str:
+        """Return the statement that counts sagas by which of so many event types they have seen."""
+        names = "".join(f", seen_{number}" for number in range(types))
+        columns = "".join(f", {_IS_SEEN} AS seen_{number}" for number in range(types))
+        saga = "last.saga_type, last.saga_version, last.saga_state"
+        return self._sql(
+            f"SELECT {saga}, count(*){names} FROM"
+            f" (SELECT max(id) AS last{columns} FROM {{saga_log}} GROUP BY saga_id, saga_type) AS heads"
+            " CROSS JOIN {saga_log} AS last"
+            " WHERE last.id = heads.last AND last.saga_state NOT IN ('completed', 'failed')"
+            f" GROUP BY {saga}{names}"
+        )
 
 
 class _Head(NamedTuple):
@@ -103,14 +118,14 @@ def in_flight(
         *_held(read, sql, heads, "letter", lacks),
         *_held(read, sql, heads, "schedule", lacks),
     ]
-    if not types and steps is not None and not steps:
-        return InFlight(held)
+    seen = _counted(read, sql, sorted(types)) if types else []
+    if steps is not None and not steps:
+        return InFlight(held, seen)
     unended = heads.unended()
     begin = min((head.first for head in unended.values()), default=0)
     if steps is None:
         steps = _lacking(read, sql, begin, lacks)
-    rows = read(sql.search, begin, json.dumps(sorted(steps)), json.dumps(sorted(types)))
-    return InFlight([*held, *_done(unended, rows)], _counted(unended, rows, frozenset(types)))
+    return InFlight([*held, *_done(unended, read(sql.search, begin, json.dumps(sorted(steps))))], seen)
 
 
 class _Heads:
@@ -182,19 +197,13 @@ def _done(heads: dict[SagaKey, _Head], rows: Iterable[Any]) -> Iterator[Work]:
             yield Work(*saga, "done", *done, kind=step.kind)
 
 
-def _counted(heads: dict[SagaKey, _Head], rows: Iterable[Any], types: frozenset[str]) -> list[Seen]:
+def _counted(read: Read, sql: Searches, types: Sequence[str]) -> list[Seen]:
     """Return how many sagas that have not ended have seen which of the types."""
-    if not types:
-        return []
-    seen: dict[tuple[str, str], set[str]] = {}
-    for row in rows:
-        if row[3] == "event" and row[6] in types:
-            seen.setdefault(row[:2], set()).add(row[6])
-    groups = Counter(
-        (each.saga_type, each.version, each.state, frozenset(seen.get(key, ())))
-        for key, each in heads.items()
-    )
-    return [Seen(*group, sagas) for group, sagas in groups.items()]
+    rows = read(sql.counts(len(types)), *types)
+    return [
+        Seen(saga, version, state, frozenset(compress(types, seen)), sagas)
+        for saga, version, state, sagas, *seen in rows
+    ]
 
 
 def _progress(rows: Iterable[Any]) -> _Step:

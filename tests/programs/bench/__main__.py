@@ -21,6 +21,7 @@ from tests.programs.bench import (
     participant,
     releases,
     sagas,
+    start,
     trace,
     waiting,
     writers,
@@ -51,6 +52,7 @@ def main() -> None:
         ),
         "writers": lambda where: writers.measure(where, 10_000 if quick else 40_000),
         "chain": lambda where: chain.measure(where, 5_000 if quick else 50_000),
+        "start": lambda where: start.measure(where, 100_000 if quick else 1_000_000),
         "hop": lambda where: hop.measure(where, rate=50, seconds=4 if quick else 20),
         "footprint": lambda where: footprint.measure(where, seconds=3 if quick else 10),
     }
