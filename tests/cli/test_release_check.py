@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from choreo.kafka import EmbeddedBroker, KafkaLog
 from tests.cli import hotel_releases
-from tests.cli.command import invoke
+from tests.cli.command import assert_refused, execute, invoke
 from tests.worker.rig import Rig
 from tests.worker.trip import HotelBooked, TripRequested
 
@@ -143,3 +144,17 @@ def test_the_store_of_another_participant_is_refused(shop: Rig) -> None:
     result = check("before", shop.path)
     assert result.exit_code == 2
     assert "belongs to the participant 'flight'" in result.stderr
+
+
+def test_a_release_that_is_refused_ends_the_process_with_2(shop: Rig) -> None:
+    """In one line, and its store takes the release of before as if nothing had been tried."""
+    with EmbeddedBroker() as broker:
+        cluster = KafkaLog(broker.bootstrap, "hotel", embedded=True).cluster_id()
+        with closing(sqlite3.connect(shop.path)) as database, database:
+            database.execute("UPDATE choreo_store SET cluster_id = ?", [cluster])
+        joined = "--embedded", "--bootstrap", broker.bootstrap, "--store", str(shop.path)
+        done = execute("run", "tests.cli.hotel_releases:renamed", *joined, folder=Path.cwd())
+    assert_refused(done.returncode, done.stderr, "hotel.book (its compensation: 1 saga", "formerly='book'")
+    with closing(sqlite3.connect(shop.path)) as database:
+        assert database.execute("SELECT count(*) FROM releases").fetchone() == (1,)
+    assert check("before", shop.path).stdout.splitlines()[-1] == "hotel: it would start"
