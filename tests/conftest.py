@@ -15,6 +15,9 @@ from tests.broker.any_broker import AnyBroker, broker_of, unique
 from tests.broker.kafka import Broker, BrokerFailed
 from tests.broker.kafka_jars import Unavailable
 from tests.broker.shared import shared_broker
+from tests.postgresql.databases import empty, new_database, session_server
+from tests.postgresql.server import ServerFailed
+from tests.postgresql.server import Unavailable as NoPostgreSQL
 
 BROKERS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
 
@@ -26,9 +29,9 @@ def default_interrupt() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def unavailable(error: Exception) -> None:
-    """Skip loudly; on CI a missing broker is a failure, or nobody would notice."""
-    reason = f"no real Kafka here: {error}"
+def unavailable(error: Exception, what: str = "Kafka") -> None:
+    """Skip loudly; on CI a missing server is a failure, or nobody would notice."""
+    reason = f"no real {what} here: {error}"
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -51,6 +54,35 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
     finally:
         session.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a PostgreSQL: ``CHOREO_TEST_POSTGRESQL``, or one server for the whole session."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    session = session_server(folder / "postgresql")
+    try:
+        address = session.__enter__()
+    except (NoPostgreSQL, ServerFailed) as error:
+        unavailable(error, "PostgreSQL")
+    try:
+        yield address
+    finally:
+        session.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql: str) -> Iterator[str]:
+    """Return the address of this process's own database, which `empty_store` empties."""
+    with new_database(postgresql) as address:
+        yield address
+
+
+@pytest.fixture
+def empty_store(postgresql_database: str) -> str:
+    """Return the address of a database with the tables of a new store, and nothing else."""
+    return empty(postgresql_database)
 
 
 @pytest.fixture

@@ -1,0 +1,102 @@
+"""How PostgreSQL writes the pending rows of a turn: a statement for each table, all in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import get_type_hints
+
+from choreo.records import Entry, Scheduled, Unpublished
+from choreo.store.pending import Pending, Removal, net
+from choreo.store.postgresql.session import Session
+
+_TYPES = {int: "bigint", bytes: "bytea", bytes | None: "bytea"}
+
+
+def _types_of(row: type[tuple[object, ...]], fields: Sequence[str]) -> list[str]:
+    hints = get_type_hints(row)
+    return [_TYPES.get(hints[name], "text") for name in fields]
+
+
+class Insertion:
+    """The statement that inserts rows into some columns of a table; ``clause`` may say ON CONFLICT."""
+
+    def __init__(self, table: str, names: Sequence[str], types: Sequence[str], clause: str = "") -> None:
+        columns = ", ".join(f'"{name}"' for name in names)
+        arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+        self.sql = f"INSERT INTO choreo.{table} ({columns}) SELECT * FROM unnest({arrays}) {clause}"
+
+    def values(self, rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+        """Return the values of the statement: a list for each column."""
+        return [list(column) for column in zip(*rows, strict=True)]
+
+
+_ENTRIES = Insertion(
+    "saga_log",
+    (*Entry._fields, "salt", "link"),
+    (*_types_of(Entry, Entry._fields), "bytea", "bytea"),
+)
+_UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1], _types_of(Unpublished, Unpublished._fields[:-1]))
+_SCHEDULED = Insertion(
+    "schedule",
+    (*Scheduled._fields, "event_key"),
+    (*_types_of(Scheduled, Scheduled._fields), "text"),
+    "ON CONFLICT (saga_id, saga_type, task, name, event_key)"
+    " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
+    " until = excluded.until, deaths = excluded.deaths",
+)
+_DELETE_UNPUBLISHED = "DELETE FROM choreo.outbox WHERE seq = ANY(%s::bigint[])"
+_DELETE_SCHEDULED = """
+DELETE FROM choreo.schedule WHERE (saga_id, saga_type, task, name)
+    IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]))
+"""
+
+_LONG = 255
+"""The characters of an event id above which its digest stands in the index, which has room for few bytes."""
+
+Statement = tuple[str, Sequence[object]]
+
+
+class PostgreSQLPending(Pending):
+    """The rows of one turn, and how PostgreSQL writes them."""
+
+    def write(self, session: Session) -> None:
+        """Write what is not written yet. Raises one of `UNWRITABLE`."""
+        if self.is_written:
+            return
+        entries, unpublished, acknowledged, changes = self.unwritten
+        removed, put = net(changes)
+        try:
+            statements = [
+                *_inserted(_ENTRIES, self._heads.linked(entries)),
+                *_inserted(_UNPUBLISHED, [row[:-1] for row in unpublished]),
+                *([(_DELETE_UNPUBLISHED, (acknowledged,))] if acknowledged else ()),
+                *_removed(removed),
+                *_inserted(_SCHEDULED, [(*row, _key(row.event_id)) for row in put]),
+            ]
+            _execute(session, statements)
+        except BaseException:
+            self._heads.forget(entries)
+            raise
+        self.written()
+
+
+def _execute(session: Session, statements: Sequence[Statement]) -> None:
+    if len(statements) == 1:
+        session.execute(*statements[0])
+        return
+    with session.connection.pipeline():
+        for sql, values in statements:
+            session.execute(sql, values)
+
+
+def _inserted(insertion: Insertion, rows: Sequence[tuple[object, ...]]) -> list[Statement]:
+    return [(insertion.sql, insertion.values(rows))] if rows else []
+
+
+def _removed(rows: Sequence[Removal]) -> list[Statement]:
+    return [(_DELETE_SCHEDULED, [list(column) for column in zip(*rows, strict=True)])] if rows else []
+
+
+def _key(event_id: str) -> str:
+    return event_id if len(event_id) <= _LONG else sha256(event_id.encode()).hexdigest()

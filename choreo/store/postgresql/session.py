@@ -1,0 +1,165 @@
+"""``Session``: the one connection of a store, opened again where it was lost."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+
+from choreo.errors import StoreError, StoreGone
+from choreo.store.postgresql.errors import opening_error, parsed, shown, store_error
+from choreo.store.postgresql.guard import Guard, GuardedConnection
+from choreo.store.postgresql.schema import require_tables
+
+_CONNECT_SECONDS = 5
+_FACTS = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
+_ID = "SELECT store_id FROM choreo.store"
+# Whoever had the connection that was lost may still be committing: this waits for the end of that.
+_WAIT = """
+BEGIN; SET LOCAL lock_timeout = {}; SELECT store_id FROM choreo.store FOR UPDATE; COMMIT
+"""
+
+_FORKED = "fork outside of transactions and of workers, or start processes by spawn or exec"
+
+
+def connect(address: str, name: str) -> psycopg.Connection[Any]:
+    """Return a plain connection in autocommit mode, for migrations and checks. Raises `StoreError`."""
+    connection: psycopg.Connection[Any] = _connected(psycopg.Connection, address, name)
+    return connection
+
+
+def _connected(kind: type[Any], address: str, name: str) -> Any:
+    given = {key: value for key, value in parsed(address).items() if value is not None}
+    given.setdefault("connect_timeout", _CONNECT_SECONDS)
+    given["client_encoding"] = "UTF8"
+    try:
+        # Prepared statements are of one session, and a pooler gives a session to somebody else.
+        connection = kind.connect(**given, autocommit=True, prepare_threshold=None)
+    except (psycopg.Error, UnicodeError, ValueError) as error:
+        raise opening_error(name, error) from None  # its text may hold more than may be shown
+    try:
+        _refuse_unusable(connection, name)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_unusable(connection: psycopg.Connection[Any], name: str) -> None:
+    try:
+        row = connection.execute(_FACTS).fetchone()
+    except psycopg.Error as error:
+        raise store_error(name, error) from error
+    assert row is not None
+    is_standby, encoding = row
+    if encoding != "UTF8":
+        raise StoreError(
+            f"the database {name} has the encoding {encoding}, which can't hold every text",
+            hint="make one with createdb --encoding UTF8 --template template0",
+        )
+    if is_standby:
+        raise StoreError(
+            f"the database {name} is a read-only standby", hint="give the address of the primary"
+        )
+
+
+class Session:
+    """The connection of a store, and the cursor of its own statements.
+
+    It belongs to the thread that made it, unless ``any_thread`` may use it, one after the other; and to the
+    process that made it. ``patience`` is how many seconds it waits for other writers.
+    """
+
+    def __init__(self, address: str, guard: Guard, *, any_thread: bool, patience: float) -> None:
+        self.name = shown(address)
+        self.patience = max(round(patience * 1000), 1)
+        self._address = address
+        self._guard = guard
+        self._thread = None if any_thread else threading.get_ident()
+        self._process = os.getpid()
+        self._is_closed = False
+        self.connection = self._open()
+        self.cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
+        self.store_id = self._id()
+
+    def _open(self) -> GuardedConnection:
+        connection: GuardedConnection = _connected(GuardedConnection, self._address, self.name)
+        connection.guard = self._guard
+        connection.reset()
+        try:
+            require_tables(connection, self.name)
+        except psycopg.Error as error:
+            connection.close()
+            raise store_error(self.name, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _id(self) -> str:
+        rows = self.execute(_ID).fetchall()
+        if not rows:
+            raise StoreError(f"the database {self.name} has lost its id", hint="restore it from a backup")
+        return str(rows[0][0])
+
+    @property
+    def status(self) -> TransactionStatus:
+        """The state of the transaction."""
+        return TransactionStatus(self.connection.pgconn.transaction_status)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether this process may use the connection, and it was not lost."""
+        return os.getpid() == self._process and not self.connection.closed
+
+    def check(self) -> None:
+        """Raise `StoreError` where another thread or a forked process uses the store, or it is closed."""
+        if os.getpid() != self._process:
+            raise StoreError(
+                "this transaction, or store, is of the process that opened it; this one was forked since",
+                hint=_FORKED,
+            )
+        if self._thread is not None and threading.get_ident() != self._thread:
+            raise StoreError("a store is used in the thread that opened it", hint="open one in each thread")
+        if self._is_closed:
+            raise StoreError(f"the store {self.name} is closed")
+
+    def renew(self) -> bool:
+        """Open the connection again where it was lost; whether it was. Raises `StoreError`."""
+        if not self.connection.closed:
+            return False
+        self.connection = self._open()
+        self.cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
+        try:
+            self.cursor.execute(_WAIT.format(self.patience).encode())
+            found = self._id()
+        except psycopg.Error as error:
+            self.drop()
+            raise store_error(self.name, error) from error
+        if found != self.store_id:
+            self.drop()
+            raise StoreGone(
+                f"the store {self.name} was replaced by another one while it was open",
+                hint="start again to use the one that is there now",
+            )
+        return True
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> psycopg.Cursor[Any]:
+        """Execute a statement of the store's own. Raises `psycopg.Error`."""
+        return self.cursor.execute(sql.encode(), values or None)
+
+    def drop(self) -> None:
+        """Give up the connection, whatever its state is."""
+        psycopg.Connection.close(self.connection)
+
+    def close(self) -> None:
+        """Close the connection; in a forked process nothing is closed, as it is the parent's."""
+        if os.getpid() != self._process:
+            return
+        self._is_closed = True
+        self.connection.close()

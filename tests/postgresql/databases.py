@@ -1,0 +1,73 @@
+"""Databases for tests on the session's PostgreSQL server, which is started by the first that asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg
+
+from choreo.store.postgresql.schema import migrate
+from tests.broker.shared import Service, shared
+from tests.postgresql.server import Server
+
+
+class _Removed:
+    """A server whose files go with it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def stop(self) -> None:
+        self._server.remove()
+
+
+@contextmanager
+def session_server(folder: Path) -> Iterator[str]:
+    """Return the address of a database on the session's server: ``CHOREO_TEST_POSTGRESQL``, or our own."""
+    if given := os.environ.get("CHOREO_TEST_POSTGRESQL"):
+        yield given
+        return
+    with shared(folder, _start) as address:
+        yield address
+
+
+def _start(_folder: Path) -> tuple[str, Service]:
+    server = Server()
+    try:
+        server.start()
+    except BaseException:
+        server.remove()
+        raise
+    return server.address("postgres"), _Removed(server)
+
+
+def on(address: str, database: str) -> str:
+    """Return the address of another database on the same server."""
+    return urlunsplit(urlsplit(address)._replace(path=f"/{database}"))
+
+
+@contextmanager
+def new_database(server: str, *, options: str = "") -> Iterator[str]:
+    """Return the address of a new and empty database, which is dropped afterwards."""
+    name = f"choreo_{uuid4().hex[:12]}"
+    with closing(psycopg.connect(server, autocommit=True)) as connection:
+        connection.execute(f"CREATE DATABASE {name} {options}".encode())
+        try:
+            yield on(server, name)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def empty(address: str) -> str:
+    """Give a database the tables of a new store, and nothing else."""
+    with closing(psycopg.connect(address, autocommit=True)) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS choreo CASCADE")
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+        migrate(connection, "test")
+    return address
