@@ -64,7 +64,7 @@ class Server:
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
-    def address(self, database: str, user: str = "choreo", **parts: object) -> str:
+    def address(self, database: str, user: str = "tester", **parts: object) -> str:
         """Return the address of a database."""
         more = "".join(f"&{name}={value}" for name, value in parts.items())
         return f"postgresql://{user}@/{database}?host={self.home}&port={self.port}{more}"
@@ -73,7 +73,7 @@ class Server:
         """Start, and wait until the server answers."""
         data = self.home / "data"
         if not data.exists():
-            superuser = ("-U", "choreo", "--auth=trust")
+            superuser = ("-U", "tester", "--auth=trust")
             self._run("initdb", "-D", str(data), *superuser, "--no-sync", "-E", "UTF8", "--locale=C")
         command = [
             str(self.programs / "postgres"),
