@@ -22,6 +22,7 @@ TOPICS = {
     "verify",
     "testing",
     "operations",
+    "frameworks",
     "replay",
     "evolution",
     "schemas",
