@@ -64,7 +64,7 @@ releases: $(READY) ## `choreo verify --against` and the real worker, on random p
 fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mutants, crashes, damaged records
 	JOBS=$(JOBS) $(BIN)/python -m tests.programs.proof 10000
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -s tests/verify/test_mutants.py
-	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/programs/fuzz tests/kafka/test_cloudevents.py \
+	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/programs/fuzz tests/client/test_within_property.py tests/kafka/test_cloudevents.py \
 	  --ignore tests/verify/test_mutants.py tests/verify tests/testing/test_exploration.py tests/worker/test_deaths.py tests/worker/test_quarantine.py tests/scenarios/test_catch_up.py \
 	  tests/scenarios/test_nth_operation.py tests/scenarios/test_crashes.py tests/scenarios/test_travel.py tests/scenarios/test_bad_input.py
 

@@ -27,6 +27,7 @@ from sqlite_utils import Database
 from choreo import Context, Participant, connect
 from choreo.client.connection import StoreConnection
 from choreo.errors import ChoreoError, ConfigurationError, NestedTransaction, StoreError, StoreMismatch
+from choreo.store.sqlite.joined import SQLiteJoined
 from choreo.testing import Harness
 from examples.orders.contract import OrderCreated
 from examples.orders.inventory import inventory
@@ -320,7 +321,7 @@ def test_a_session_that_has_read_before_another_one_wrote_is_refused(shop: Parti
         connection.execute("select * from wishes").fetchall()
         with shop.transaction() as tx:
             tx.start(TripRequested("t"), "other")
-        with pytest.raises(StoreError, match=r"has read before.*BEGIN IMMEDIATE"):
+        with pytest.raises(StoreError, match=r"has read before another.*BEGIN IMMEDIATE"):
             start(shop, Opened(connection, lambda *_: None, lambda: connection), "s1")
 
 
@@ -344,6 +345,23 @@ def test_another_writer_is_waited_for_as_the_session_waits(shop: Participant, pa
             tx.start(TripRequested("t"), "s1")
         connection.commit()
     assert known(path) == ["s1"]
+
+
+@pytest.mark.parametrize("way", ["sqlite3", "plain Session", "Django"])
+def test_what_choreo_looks_at_first_is_no_reading(
+    shop: Participant, path: Path, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that has only begun still sees, and waits for, whoever writes before it."""
+    lock = SQLiteJoined._lock
+
+    def late(joined: SQLiteJoined) -> None:
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("insert into wishes values ('other')")
+        lock(joined)
+
+    monkeypatch.setattr(SQLiteJoined, "_lock", late)
+    WAYS[way](path, lambda opened: _join(shop, opened))
+    assert wishes(path) == ["other"]
 
 
 @pytest.mark.parametrize("given", [7, None, [], "no alias"], ids=repr)

@@ -19,7 +19,7 @@ from choreo.store.heads import Heads
 from choreo.store.nesting import Occupation, is_joined, refuse_inside
 from choreo.store.sqlite import forks
 from choreo.store.sqlite.dialect import SQL
-from choreo.store.sqlite.errors import refuse_unidentified, refuse_views, store_error
+from choreo.store.sqlite.errors import is_busy, refuse_unidentified, refuse_views, store_error
 from choreo.store.sqlite.files import Identity, identity_of
 from choreo.store.sqlite.guard import GuardedConnection, inherited
 from choreo.store.sqlite.heads import chains_in
@@ -30,7 +30,7 @@ from choreo.store.sqlite.rows import UNWRITABLE
 # A write that changes nothing: the driver begins its transaction where none has begun, and the lock is taken
 # before anything is read, as a transaction that has read before another one wrote may not write any more.
 _LOCK = "UPDATE main.choreo_store SET id = id WHERE 0"
-_FILE = "SELECT file FROM pragma_database_list WHERE name = 'main'"
+_FILES = "PRAGMA database_list"  # reads nothing, unlike a SELECT on it
 _SYNCHRONOUS = "PRAGMA main.synchronous"
 _FULL = 2
 _OWNER = "SELECT store_id, participant FROM choreo_store"
@@ -190,7 +190,7 @@ class SQLiteJoined:
                 "the store is in memory, where no session of the service's can join it",
                 hint="keep it in a file: in a test, Harness(…, folder=tmp_path)",
             )
-        own, found = identity_of(self._path), self._run(_FILE).fetchone()[0] or "in memory"
+        own, found = identity_of(self._path), self._file() or "in memory"
         if own is None:
             raise self._without_tables()
         if identity_of(found) != own:
@@ -201,8 +201,12 @@ class SQLiteJoined:
             )
         return own
 
+    def _file(self) -> str:
+        return next((str(file) for _, name, file in self._run(_FILES) if name == "main"), "")
+
     def _lock(self) -> None:
-        if not self._driver.in_transaction and _commits_by_itself(self._driver):
+        was_open = self._driver.in_transaction
+        if not was_open and _commits_by_itself(self._driver):
             raise StoreError(
                 "no transaction is open in the session: each statement would be committed by itself",
                 hint="begin one, by BEGIN IMMEDIATE, session.begin() or atomic(), and commit after the block",
@@ -219,6 +223,11 @@ class SQLiteJoined:
         except sqlite3.OperationalError as error:
             if "no such table" in str(error):
                 raise self._without_tables() from error
+            if is_busy(error) and was_open:
+                raise StoreUnavailable(
+                    f"the database {self._path} is locked, or the session has read before another one wrote",
+                    hint="roll back and do it again; BEGIN IMMEDIATE locks before it reads, and so waits",
+                ) from error
             raise
 
     def _refuse_others(self, participant: str) -> None:
@@ -278,11 +287,6 @@ class SQLiteJoined:
             self._run("RELEASE choreo_joined")
 
     def _failed(self, error: Exception) -> StoreError:
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
-            return StoreUnavailable(
-                "the session has read before another one wrote, so it can't write any more",
-                hint="roll back and do it again; BEGIN IMMEDIATE, which locks before it reads, avoids this",
-            )
         return store_error(self._path, error)
 
 

@@ -1,0 +1,145 @@
+"""Exactly what sessions have committed is published, each once, in order per saga: whatever they do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from itertools import count
+from typing import Any, NamedTuple
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from choreo import Participant
+from choreo.audit.verification import Verification, all_sagas
+from choreo.client.connection import connect
+from tests.client.sessions import WAYS, Opened, Undone
+from tests.worker.conftest import Rigs
+from tests.worker.services import agency
+from tests.worker.trip import TripCancelled, TripRequested
+
+EXAMPLES = 300 if os.environ.get("CHOREO_FUZZ") else 15
+
+
+class Do(NamedTuple):
+    """Starts or cancels a saga, and writes that down, if it is not yet, in the service's own table."""
+
+    what: str
+    saga: int
+
+
+class Savepoint(NamedTuple):
+    """Steps in a savepoint, which is rolled back or not."""
+
+    steps: Sequence[Any]
+    is_undone: bool
+
+
+class Caught(NamedTuple):
+    """Steps in one block of choreo's, which an exception leaves that the service catches."""
+
+    steps: Sequence[Any]
+
+
+class Transaction(NamedTuple):
+    """One transaction of a session, of one of the ways, which is rolled back or not."""
+
+    way: str
+    steps: Sequence[Any]
+    is_undone: bool
+
+
+do = st.builds(Do, st.sampled_from(["start", "start", "cancel"]), st.integers(0, 2))
+steps = st.recursive(
+    st.lists(do, min_size=1, max_size=3),
+    lambda inner: st.lists(
+        do | st.builds(Savepoint, inner, st.booleans()) | st.builds(Caught, inner), max_size=3
+    ),
+    max_leaves=6,
+)
+transactions = st.builds(Transaction, st.sampled_from(sorted(WAYS)), steps, st.booleans())
+threads = st.lists(st.lists(transactions, min_size=1, max_size=3), min_size=1, max_size=4)
+
+
+class Service:
+    """A service that does as a script says, with sagas whose ids are its own in each example."""
+
+    def __init__(self, shop: Participant, name: str) -> None:
+        self._shop = shop
+        self._name = name
+
+    def do(self, opened: Opened, step: Any) -> None:
+        if isinstance(step, Savepoint):
+            with suppress(Undone), opened.savepoint():
+                self.do_all(opened, step.steps)
+                if step.is_undone:
+                    raise Undone
+        elif isinstance(step, Caught):
+            with suppress(Undone), self._shop.transaction(within=opened.within):
+                self.do_all(opened, step.steps)
+                raise Undone
+        else:
+            saga_id = f"{self._name}-{step.saga}"
+            opened.execute("insert or ignore into wishes values (null, ?, ?)", saga_id, step.what)
+            with self._shop.transaction(within=opened.within) as tx:
+                if step.what == "start":
+                    tx.start(TripRequested("t"), saga_id)
+                else:
+                    tx.cancel(saga_id, TripCancelled("t"))
+
+    def do_all(self, opened: Opened, steps: Sequence[Any]) -> None:
+        for step in steps:
+            self.do(opened, step)
+
+    def run(self, path: Any, transactions: Sequence[Transaction]) -> None:
+        for each in transactions:
+
+            def script(opened: Opened, each: Transaction = each) -> None:
+                self.do_all(opened, each.steps)
+                if each.is_undone:
+                    raise Undone
+
+            with suppress(Undone):
+                WAYS[each.way](path, script)
+
+
+def test_exactly_what_is_committed_is_published(rig: Rigs) -> None:
+    """Each once, and in the order of the service's own rows."""
+    rigged, numbers = rig(agency()), count()
+    shop = agency()
+    with closing(sqlite3.connect(rigged.path)) as own, connect(shop, rigged.path):
+        own.execute("create table wishes (id integer primary key, saga text, what text, unique (saga, what))")
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        )
+        @given(threads)
+        def check(scripts: list[list[Transaction]]) -> None:
+            name = f"x{next(numbers)}"
+            service = Service(shop, name)
+            with ThreadPoolExecutor(len(scripts)) as pool:
+                for done in [pool.submit(service.run, rigged.path, each) for each in scripts]:
+                    done.result(60)
+            rigged.settle()
+            expected: dict[str, list[str]] = defaultdict(list)
+            for saga, what in own.execute(
+                "select saga, what from wishes where saga like ? order by id", [f"{name}-%"]
+            ):
+                expected[saga].append(what)
+            published = {
+                saga: ["start" if isinstance(each, TripRequested) else "cancel" for each in events]
+                for saga in (f"{name}-{number}" for number in range(3))
+                if (events := rigged.published(saga))
+            }
+            assert published == expected
+
+        check()
+    assert rigged.store.unpublished(0, 1) == []
+    chains = Verification(rigged.store.saga_log)
+    assert [found for saga in all_sagas(rigged.store.saga_log) if (found := chains.check(saga))] == []
