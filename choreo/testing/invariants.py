@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from choreo.events import event_name
-from choreo.outcome import EXTERNAL, RETRIABLE, START
+from choreo.outcome import EXTERNAL, RETRIABLE, START, SUCCEEDED
 from choreo.participant import Handler
 from choreo.saga import Saga
 from choreo.testing.account import account_of
@@ -78,7 +78,7 @@ def check_saga(harness: Harness, saga: Saga, saga_id: str) -> None:
         check_winners(harness, history, saga_id)
         check_once(harness, saga, effects, saga_id)
         check_undone(actions, effects, history)
-        check_order(actions, effects)
+        check_order(actions, effects, history)
         check_answers(_unchanged(harness, history), history)
     except Violation as violation:
         raise Violation(f"{saga.name} {saga_id}: {violation.complaint}") from None
@@ -147,13 +147,17 @@ def check_undone(actions: Actions, effects: list[Effect], history: SagaHistory) 
             require(step in history.compensated, f"{step} is undone, and no event says so")
 
 
-def check_order(actions: Actions, effects: list[Effect]) -> None:
-    """Check that causally later effects are undone earlier."""
+def check_order(actions: Actions, effects: list[Effect], history: SagaHistory) -> None:
+    """Check that causally later effects are undone earlier.
+
+    A success that is void has called nobody: its step is undone whatever the others do.
+    """
+    void = {name for name, first in history.outcomes.items() if first.outcome != SUCCEEDED}
     places: dict[str, list[int]] = {}
     for effect in effects:
         if effect.task == "compensation":
             places.setdefault(effect.step, []).append(effect.place)
-    for earlier in places:
+    for earlier in sorted(places.keys() - void):
         for later in _consequences(actions, effects, earlier):
             if later in places and later != earlier:
                 in_order = max(places[later]) < min(places[earlier])

@@ -63,11 +63,13 @@ def across_release(case: Case) -> Iterator[Finding]:
 def _certain(case: Case, rollout: Rollout, judgement: Judgement) -> Iterator[Finding]:
     """Return a finding for an effect that is repeated, and one for each other step that would be missed.
 
-    Where there is neither, it is one for all other breaks: the shortest.
+    Where there is neither, it is one for all other breaks: the shortest in which the saga never ends, else
+    the shortest.
     """
     refused = [each for each in judgement.certain if each.signature.how == REFUSED]
     repeated = [each for each in judgement.certain if each.signature.how == REPEATED]
     others = [each for each in judgement.certain if each not in refused and each not in repeated]
+    others.sort(key=lambda each: each.signature.how != STRANDED)
     twice = {name for each in repeated for name in (each.signature.step, each.because)}
     for each in (*repeated[:1], *(each for each in refused if each.signature.step not in twice)):
         yield _finding(case, rollout, each, ())
@@ -168,6 +170,10 @@ def _short(each: Break) -> str:
             return f"{step} does again what `{each.because}` did"
         case "kept":
             return f"{step} stays done though the saga fails"
+        case "late":
+            return f"the saga has failed before {step} is undone"
+        case "early":
+            return f"{step} is undone before `{each.because}`, which depends on it"
         case "undone":
             return f"{step} is undone though the saga completes"
         case "omitted":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from choreo.graph import choreography_of
-from choreo.manifest import Manifest
+from choreo.manifest import HandlerEntry, Manifest
 from choreo.project.manifests import compare
 from choreo.verify import Finding, verify
 from choreo.verify.engine.budget import Budget
@@ -118,8 +118,7 @@ def judge_seed(seed: int, most: int = ORDERS) -> Judged | None:
 
 
 def _is_right_alone(rolling: Rolling) -> bool:
-    """Whether nothing breaks without a release; note what comes in every saga that goes well."""
-    always: frozenset[str] | None = None
+    """Whether nothing breaks without a release; note what comes in every saga that completes."""
     for is_new in (False, True):
         for trouble in sorted(set(rolling.troubles)):
             for seed in range(_ALONE * (1 if trouble else 3)):
@@ -127,19 +126,30 @@ def _is_right_alone(rolling: Rolling) -> bool:
                 if course.wrong:
                     return False
                 rolling.length = max(rolling.length, course.moves)
-                if not trouble and course.end == "completed":
-                    always = course.types if always is None else always & course.types
-    rolling.always = (always or frozenset()) & _awaited(rolling.pair.old) & _awaited(rolling.pair.new)
+    rolling.always = awaited(rolling.pair.old) & awaited(rolling.pair.new)
     return True
 
 
-def _awaited(manifests: Sequence[Manifest]) -> frozenset[str]:
-    """Return the events of steps without which the saga doesn't complete: another one may come too late."""
-    actions = [each for manifest in manifests for each in manifest.handlers if each.task == "action"]
-    found = {manifests[0].sagas[0].completes}
-    while more := {e for a in actions if found & {*a.emits.successes} for e in a.trigger.types} - found:
-        found |= more
-    return frozenset(found) - {each.event for manifest in manifests for each in manifest.external}
+def awaited(manifests: Sequence[Manifest]) -> frozenset[str]:
+    """Return the success events without which the saga can't complete, whatever comes when.
+
+    They are those without which the event that completes it can't follow from the others.
+    """
+    handlers = [each for manifest in manifests for each in manifest.handlers if each.task == "action"]
+    given = {manifests[0].sagas[0].starts, *(e.event for each in manifests for e in each.external)}
+    completes = manifests[0].sagas[0].completes
+    events = given | {event for each in handlers for event in each.emits.successes}
+    return frozenset(each for each in events if completes not in _following(handlers, given, each))
+
+
+def _following(handlers: Sequence[HandlerEntry], given: set[str], missing: str) -> set[str]:
+    """Return all success events that may come where one never does."""
+    found = given - {missing}
+    while more := {e for h in handlers if h.trigger.satisfied(found) for e in h.emits.successes} - found:
+        if more == {missing}:
+            break
+        found |= more - {missing}
+    return found
 
 
 def judge(rolling: Rolling, most: int) -> Judged:

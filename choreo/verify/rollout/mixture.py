@@ -166,6 +166,21 @@ class Rollout:
         return any(each.known_as == self.renamed.get(name, name) for each in self.new.deadlines)
 
     @cached_property
+    def recalled(self) -> frozenset[str]:
+        """The steps that the new choreography calls by other events than the old one."""
+        both = ((name, step, self._renewed(name)) for name, step in self.old.steps.items())
+        return frozenset(name for name, old, new in both if new and new.trigger != old.trigger)
+
+    def calls(self, step: str, *, is_anew: bool) -> frozenset[str]:
+        """Return the events that call a step which can be undone, as one of both choreographies says."""
+        old, new = self.old.steps.get(step), self._renewed(step)
+        declared = new if is_anew or old is None else old
+        return declared.trigger.types if declared and declared.compensations else frozenset()
+
+    def _renewed(self, step: str) -> Step | None:
+        return self.new.steps.get(self.renamed.get(step, step))
+
+    @cached_property
     def renamed(self) -> dict[str, str]:
         """The steps and deadlines that the new choreography knows by an older name than the old one does."""
         known = {*self.old.steps, *(each.known_as for each in self.old.deadlines)}

@@ -23,6 +23,7 @@ from choreo.protocol import (
     Expire,
     Input,
     Instance,
+    Progress,
     Publish,
     Queue,
     fold_into,
@@ -47,17 +48,20 @@ from choreo.verify.rollout.mixture import ATTEMPT, COMPENSATION, PUT_OFF, Rollou
 FURTHER = 20_000
 """Runs with more delays than must be are visited as long as states times steps are no more than this."""
 
-STRANDED, REPEATED, REFUSED, KEPT, UNDONE, OMITTED = (
+STRANDED, REPEATED, REFUSED, KEPT, LATE, EARLY, UNDONE, OMITTED = (
     "stranded",
     "repeated",
     "refused",
     "kept",
+    "late",
+    "early",
     "undone",
     "omitted",
 )
 """How a saga may break: it never ends; a step is done that another one did; a participant does not start, as
-the saga needs what its release doesn't have; the saga fails and a step stays done; it completes and a step
-is undone; it completes and a step was never done."""
+the saga needs what its release doesn't have; the saga fails and a step stays done, or is undone only later,
+when nobody waits for it any more, or before a step that depends on it; it completes and a step is undone, or
+was never done."""
 
 
 DROPPED = "dropped"
@@ -65,13 +69,18 @@ DROPPED = "dropped"
 
 
 class State(NamedTuple):
-    """A state of the exploration; ``unread`` are the events that nobody has read yet."""
+    """A state of the exploration; ``unread`` are the events that nobody has read yet.
+
+    ``anew`` are the steps that were called as the new choreography says, of those that the old one calls
+    otherwise.
+    """
 
     saga: Instance
     unread: tuple[Envelope, ...]
     upgraded: Upgraded
     held: frozenset[str]
     troubles: Troubles
+    anew: frozenset[str] = frozenset()
 
 
 class Passed(NamedTuple):
@@ -209,6 +218,7 @@ class RolloutSearch:
         compensations wait for.
         """
         saga, upgraded, held = state.saga, state.upgraded, state.held
+        flags: tuple[object, ...]
         unread = tuple((each.step, each.outcome, each.type) for each in state.unread)
         if self._only_undoes(state):
             done = [
@@ -217,8 +227,11 @@ class RolloutSearch:
                 if progress.state in ("completed", "compensating")
             ]
             types = frozenset(self.rollout.calling & saga.types)
-            return unread, upgraded, held, saga.end, CANCEL in saga.outcomes, frozenset(done), types
-        flags: tuple[object, ...] = (
+            late = frozenset(_undone_late(saga)) if saga.end else frozenset[str]()
+            flags = (saga.end, CANCEL in saga.outcomes, late, state.anew)
+            return unread, upgraded, held, flags, frozenset(done), types
+        flags = (
+            state.anew,
             saga.end,
             saga.version,
             saga.cancelled,
@@ -366,13 +379,23 @@ class RolloutSearch:
         self._take(state, saga, unread, transition)
         if isinstance(transition.input, Ended) and transition.kind == "end":
             self._check_once(saga, state.unread, transition.input)
+            self._check_basis(state, saga, transition.step)
+        elif transition.kind == "compensate":
+            self._check_order(state, transition.step)
         held = frozenset[str]() if option.releases else state.held - {transition.step}
         if held:
             held = frozenset(name for name in held if saga.step(name).activity in ("queued", "running"))
         troubles = less(state.troubles, transition)
         if troubles.deadlines < 0:  # passed when nothing else was left to do
             troubles = troubles._replace(deadlines=0)
-        return State(saga, tuple(unread), state.upgraded, held, troubles)
+        return State(saga, tuple(unread), state.upgraded, held, troubles, self._anew(state, saga))
+
+    def _anew(self, state: State, saga: Instance) -> frozenset[str]:
+        """Return the steps that were called as the new choreography says, after something was done."""
+        called = {name for name in self.rollout.recalled if saga.step(name) != Progress()}
+        before = {name for name in called if state.saga.step(name) != Progress()}
+        ours = {name for name in called - before if name.partition(".")[0] in state.upgraded}
+        return state.anew | ours
 
     def _take(self, state: State, saga: Instance, unread: list[Envelope], transition: Transition) -> None:
         """Let a transition happen; what is published follows the events that are unread."""
@@ -426,6 +449,29 @@ class RolloutSearch:
             if is_done and other not in saga.compensated:
                 raise _BrokenError(REPEATED, ended.step, other)
 
+    def _check_order(self, state: State, step: str) -> None:
+        """Check that nothing that depends on a step is still done when the step is undone."""
+        saga = state.saga
+        for other, progress in saga.steps.items():
+            if progress.state in ("completed", "compensating") and self._depends(state, other, step):
+                raise _BrokenError(EARLY, step, other)
+
+    def _check_basis(self, state: State, saga: Instance, step: str) -> None:
+        """Check that nothing on which a step depends is undone already when the step is done."""
+        if saga.step(step).state not in ("completed", "compensating"):
+            return
+        for other, progress in saga.steps.items():
+            if progress.state == "compensated" and self._depends(state, step, other):
+                raise _BrokenError(EARLY, other, step)
+
+    def _depends(self, state: State, step: str, other: str) -> bool:
+        """Whether a step that can be undone was called by what another one returned."""
+        saga = state.saga
+        if START in (step, other) or saga.outcomes.get(other) != SUCCEEDED:
+            return False
+        result = saga.step(other).result
+        return result in self.rollout.calls(step, is_anew=step in state.anew)
+
     def _check_end(self, state: State) -> None:
         saga = state.saga
         if not saga.end:
@@ -438,6 +484,9 @@ class RolloutSearch:
             left = (done - undone) & action.keys()
             if left:
                 raise _BrokenError(KEPT, min(left, key=self._rank))
+            late = _undone_late(saga) & action.keys()
+            if late:
+                raise _BrokenError(LATE, min(late, key=self._rank))
             return
         back = done & undone
         if back:
@@ -476,6 +525,12 @@ class RolloutSearch:
     @staticmethod
     def _half_filled(saga: Instance, model: Model, name: str) -> bool:
         return saga.step(name).state == "pending" and model.role.action[name].trigger.touched(saga.types)
+
+
+def _undone_late(saga: Instance) -> set[str]:
+    """Return the steps that are compensated, and of which the saga took no notice before it ended."""
+    undone = {name for name, progress in saga.steps.items() if progress.state == "compensated"}
+    return undone - saga.compensated
 
 
 def _trail(visit: Visit) -> list[Passed]:

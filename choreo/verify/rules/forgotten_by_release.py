@@ -1,8 +1,8 @@
 """CHO803 forgotten-by-release: what a saga in flight still needs is in the new release no more.
 
-Why it is bad: a step that was done stays done though the saga fails, or is undone though it completes, or is
-never done. Where a participant knows that it would forget something, it refuses to start: the release is
-stopped halfway.
+Why it is bad: a step that was done stays done though the saga fails, or is undone only after it has failed
+or before a step that depends on it; or it is undone though the saga completes, or is never done. Where a
+participant knows that it would forget something, it refuses to start: the release is stopped halfway.
 
 For example, a function that has another name from now on:
 

@@ -35,6 +35,7 @@ from choreo.verify.rollout.mixture import Rollout
 from choreo.verify.rollout.search import Break, RolloutSearch, State
 
 MOST_MOVES = 2_000
+AT_THE_END = ("stranded", "kept", "late", "undone")
 
 
 class BrokenError(Exception):
@@ -82,7 +83,8 @@ class World:
         self.topic: list[Envelope] = []
         names = dict.fromkeys((*old.participants, *new.participants))
         self.processes = {name: Process(name, old if name in old.participants else new) for name in names}
-        for name in names.keys() - set(old.participants):
+        self.joining = names.keys() - set(old.participants)
+        for name in self.joining:
             self.processes[name].is_gone = True
         self.left = list(names if order is None else order)
         if order is None:
@@ -91,6 +93,8 @@ class World:
         self.failures, self.deadlines = random.randint(0, 1), random.randint(0, 1)
         self.cancellations = random.randint(0, 1) if old.contract.aborts else 0
         self.done: dict[str, str] = {}
+        self.undone: dict[str, str] = {}
+        self.calls: dict[str, frozenset[str]] = {}
         self.speed = {name: random.choice([0.1, 1, 1, 3]) for name in names}
         self.upgrades = random.choice([0.03, 0.1, 0.3, 1])
 
@@ -185,12 +189,18 @@ class World:
             if any(event == ended.type and step != ended.step for step, event in self.done.items()):
                 raise BrokenError("repeated")
             self.done[ended.step] = ended.type
+            if not self.calls.get(ended.step, frozenset()).isdisjoint(self.undone.values()):
+                raise BrokenError("early")
         self.fold(process, ended)
 
     def compensate(self, process: Process, name: str) -> None:
         """Compensate a step."""
         undo = process.graph.steps[name].compensation_after(process.saga.step(name).result)
-        self.done.pop(name, None)
+        event = self.done.pop(name, "")
+        if process.saga.outcomes.get(name) == SUCCEEDED and name != START:
+            self.undone[name] = event
+            if any(event in self.calls.get(step, ()) for step in self.done):
+                raise BrokenError("early")
         self.fold(process, Ended(name, COMPENSATED, next(iter(undo.emits.successes)) if undo else ""))
 
     def _pass(self, process: Process, name: str) -> None:
@@ -207,6 +217,9 @@ class World:
             match decision:
                 case Publish() | Answer() | Expire():
                     self.publish(process, *process.role.outcome_of(decision))
+                case Queue("action", name):
+                    step = process.graph.steps[name]
+                    self.calls[name] = step.trigger.types if step.compensations else frozenset()
                 case Queue("observer", name):
                     self.fold(process, Observed(name))
                 case Bury():
@@ -231,6 +244,9 @@ class World:
             raise BrokenError("kept")
         for saga in sagas:
             for name, progress in saga.steps.items():
+                is_undone = progress.state == "compensated"
+                if saga.end == "failed" and is_undone and name not in saga.compensated:
+                    raise BrokenError("late")
                 back = progress.state == "compensated" and saga.outcomes.get(name) == SUCCEEDED
                 if saga.end == "completed" and back:
                     raise BrokenError("undone")
@@ -263,7 +279,7 @@ def replayed(rollout: Rollout, found: Break) -> str:
     try:
         for transition in found.transitions:
             _take(world, transition)
-            if transition != found.transitions[-1] or found.signature.how in ("stranded", "kept", "undone"):
+            if transition != found.transitions[-1] or found.signature.how in AT_THE_END:
                 came += state.unread[:1] if isinstance(transition.input, Read) else ()
                 state = search.after(state, Option(transition))
                 _in_order(world, [*came, *state.unread])
@@ -312,9 +328,13 @@ def _act(world: World, item: Begin | Ended) -> None:
 
 
 def _in_order(world: World, events: Sequence[Envelope]) -> None:
-    """Let events that several participants published at once be in the order that the search gave them."""
-    assert sorted((each.step, each.type) for each in world.topic) == sorted(
-        (each.step, each.type) for each in events
-    )
+    """Let events that several participants published at once be in the order that the search gave them.
+
+    A participant that joined may have answered already what it answers later in the search.
+    """
     place = {(each.step, each.type): number for number, each in enumerate(events)}
-    world.topic.sort(key=lambda each: place[each.step, each.type])
+    came = {(each.step, each.type): each.source for each in world.topic}
+    assert (len(came), len(place)) == (len(world.topic), len(events))
+    assert place.keys() <= came.keys()
+    assert {came[each] for each in came.keys() - place.keys()} <= world.joining
+    world.topic.sort(key=lambda each: place.get((each.step, each.type), len(place)))

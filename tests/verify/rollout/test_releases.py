@@ -106,7 +106,8 @@ BROKEN = {
     "beside, not one after the other": (BASE, PARALLEL, "CHO801"),
     "a choice removed": (CHOICE, BASE, "CHO801"),
     "a choice added": (BASE, CHOICE, "CHO804"),
-    "put in the middle": (BASE, CHECKED, "CHO804"),
+    "put in the middle": (BASE, CHECKED, "CHO803"),
+    "beside, by whom is new": (BASE, f"{BASE}{LEAF}", "CHO804"),
     "at the end, by whom was there": (
         BASE,
         f"{BASE.replace('> Completed', '> Packed')}o.tell retriable < Packed > Completed\n",
