@@ -25,7 +25,7 @@ _TOGETHER = 6
 _ALONE = 3
 """The runs of each choreography alone with each trouble: a pair of which one breaks is left out."""
 
-_CONFIRMING = 150
+_CONFIRMING = 600
 """The pairs of runs after which an alarm counts as one that nothing confirms."""
 
 _STATES = 60_000
@@ -155,7 +155,7 @@ def _following(handlers: Sequence[HandlerEntry], given: set[str], missing: str) 
 def judge(rolling: Rolling, most: int) -> Judged:
     """Judge a pair by runs in every order, or by those up to the first one that breaks."""
     judged = Judged(rolling.pair, _findings(rolling.pair.old, rolling.pair.new))
-    for way in chain(_ways(rolling, most), _more(rolling, judged.alarms)):
+    for way in chain(_ways(rolling, most), _more(rolling, judged)):
         course = _go(rolling, way, judged)
         if course.wrong and not course.refused and judged.broken is None:
             judged.broken = way, course
@@ -202,11 +202,15 @@ def _ways(rolling: Rolling, most: int) -> Iterator[Way]:
         yield from _ways_of(rolling, order, 4, chance)
 
 
-def _more(rolling: Rolling, alarms: bool) -> Iterator[Way]:
-    """Yield more ways where the verdict finds something, since what it finds may be rare."""
+def _more(rolling: Rolling, judged: Judged) -> Iterator[Way]:
+    """Yield more ways where the verdict finds something, in an order that it calls wrong: it may be rare."""
     chance = random.Random(f"more {rolling.pair.seed}")
-    for _ in range(_CONFIRMING if alarms else 0):
-        yield from _ways_of(rolling, chance.choice(orders(rolling.changed, chance, ORDERS)), 2, chance)
+    newcomers = tuple(name for name in rolling.changed if name not in judged.order)
+    right = (*newcomers, *judged.order) if judged.order else ()
+    for _ in range(_CONFIRMING if judged.alarms else 0):
+        order = chance.choice(orders(rolling.changed, chance, ORDERS))
+        if order != right:
+            yield from _ways_of(rolling, order, 2, chance)
 
 
 def _ways_of(rolling: Rolling, order: tuple[str, ...], times: int, chance: random.Random) -> Iterator[Way]:

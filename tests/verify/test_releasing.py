@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.verify.choreography_text import COMPLETED, STARTED, read_choreography
 from tests.verify.pairs import MUTATIONS, pairs
-from tests.verify.releasing import judge_seed
+from tests.verify.releasing import awaited, judge_seed
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,33 @@ def test_both_say_the_same_of_a_release(seed: int, breaks: bool) -> None:
     assert both
     assert both.agrees, str(both)
     assert both.alarms == breaks
+
+
+@pytest.mark.parametrize(
+    ("trigger", "expected"),
+    [
+        ("S1", "S1"),
+        ("S1 | S2", ""),
+        ("S1 | S2 & S3", ""),
+        ("(S1 | S2) & S3", "S3"),
+        ("(S1 | S3) & S3", "S3"),
+        ("S1 & S4", "S1 S2 S4"),
+        ("S1 & S5 | S2 & S5", "S5"),
+    ],
+)
+def test_an_event_always_comes_where_no_saga_completes_without_it(trigger: str, expected: str) -> None:
+    """Another one may come first, and what comes after it counts no more."""
+    manifests = read_choreography(f"""
+        p.s1 < Started > S1 / S1Failed
+        p.s2 < Started > S2 / S2Failed
+        q.s3 < Started > S3 / S3Failed
+        q.s4 < S2 > S4 / S4Failed
+        q imports S5
+        p.last < {trigger} > Completed / LastFailed
+        p.fail of start derived <> Failed
+    """)
+
+    assert awaited(manifests) == {STARTED, COMPLETED, *(f"g.{each}" for each in expected.split())}
 
 
 def test_every_mutation_makes_pairs() -> None:

@@ -277,7 +277,7 @@ class RolloutSearch:
         going_on = free[:1] or sorted(state.held)
         outside = [*self._deadlines(state, is_quiet=not going_on), *self._cancellations(state)]
         is_quiet = not going_on and not any(each.kind == "due" for each in outside)
-        if is_quiet and (state.saga.end or not self._left(state)):
+        if is_quiet and (state.saga.is_at_rest or not self._left(state)):
             self._check_end(state)
             return
         if free and (free[1:] or state.held or outside):
@@ -318,7 +318,7 @@ class RolloutSearch:
             names: Iterable[str] = (START, CANCEL)
         elif ready:
             names = (*ready, *state.saga.deadlines)
-        elif state.saga.end:
+        elif state.saga.is_at_rest:
             return ()
         else:
             return tuple(left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,24 @@ s.unsend of s.send since=2 derived <> Unshipped
 k.pack pivot < Shipped > Completed / PackFailed
 """
 
+IMPORTED = """
+o.fail of start derived <> Failed
+o imports Told
+p.pay < Told > Paid / PayFailed
+p.refund of p.pay result=Paid derived <> Refunded
+s.ship < Started > Shipped / ShipFailed
+s.unship of s.ship derived <> Unshipped
+p.pack pivot < Paid & Shipped > Completed / PackFailed
+"""
+OWED = (
+    IMPORTED.replace("> Paid /", "> Paid Owed /").replace("Paid & Shipped", "(Paid | Checked) & Shipped")
+    + """
+p.forget of p.pay result=Owed derived <> Forgotten
+m.check < Owed > Checked / CheckFailed
+m.uncheck of m.check derived <> Unchecked
+"""
+)
+
 CLEAN = {
     "nothing": (BASE, BASE),
     "observers": (f"{BASE}r.look < Completed >\n", f"{BASE}r.look < Completed | Failed >\n"),
@@ -72,6 +91,7 @@ CLEAN = {
         BASE.replace("pivot < Shipped > Completed / PackFailed", "retriable < Shipped > Completed"),
     ),
     "a deadline": (BASE, WATCHED),
+    "a choice in the branch of an import, taken by whom is new": (IMPORTED, OWED),
     "a cancellation": (BASE, f"Cancelled\n{BASE}"),
     "a step at the end, by whom it is new": (
         BASE,
@@ -155,6 +175,24 @@ def test_the_order_that_is_printed_is_right_and_another_is_shown() -> None:
     assert found.steps == ("o", "k")
     assert [line.step for line in found.run if line.what == "upgraded"] == ["k", "o"]
     assert "deploy `o`, then `k`" in found.help
+
+
+def test_a_saga_does_not_fail_before_everything_is_undone() -> None:
+    """Whoever ends it must know of a step that is new beside the others, before that is done."""
+    (found,) = across(*BROKEN["beside, by whom is new"][:2]).findings
+
+    assert found.steps == ("p", "m")
+    assert "`p.pay` is undone before `m.mail`, which depends on it" in found.why
+    (last,) = across(BASE, f"{BASE}{LEAF.replace('< Paid', '< Started')}").findings
+    assert last.steps == ("o", "m")
+    assert "the saga has failed before `m.mail` is undone" in last.why
+
+
+def test_a_step_is_undone_after_all_that_depend_on_it() -> None:
+    """What was called by the old release depends on what called it, whatever the new one says."""
+    (found,) = across(*BROKEN["put in the middle"][:2]).findings
+
+    assert re.search(r"`p\.pay` is undone before `[sc]\.\w+`, which depends on it", found.message)
 
 
 def test_a_new_version_is_right_in_any_order() -> None:
