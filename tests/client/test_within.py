@@ -57,6 +57,12 @@ def way(request: pytest.FixtureRequest) -> Way:
     return WAYS[request.param]
 
 
+@pytest.fixture(params=["sqlite3 begun", "plain Session", "AsyncSession", "Django"])
+def kind(request: pytest.FixtureRequest) -> Way:
+    """One of each kind of framework, where the others make no difference."""
+    return WAYS[request.param]
+
+
 def start(shop: Participant, opened: Opened, saga_id: str) -> None:
     opened.execute("insert into wishes values (?)", saga_id)
     with shop.transaction(within=opened.within) as tx:
@@ -128,7 +134,7 @@ def test_a_rollback_undoes_it(shop: Participant, path: Path, way: Way) -> None:
         tx.cancel("s1", TripCancelled("t"))  # on the chain that was written through the session
 
 
-def test_an_exception_in_the_block_leaves_it_to_the_session(shop: Participant, path: Path, way: Way) -> None:
+def test_an_exception_in_the_block_leaves_it_to_the_session(shop: Participant, path: Path, kind: Way) -> None:
     """Caught, it undoes nothing: what is started goes with the rows that the service has written."""
 
     def caught(opened: Opened) -> None:
@@ -138,12 +144,12 @@ def test_an_exception_in_the_block_leaves_it_to_the_session(shop: Participant, p
             _ = 1 / 0
         start(shop, opened, "s2")
 
-    way(path, caught)
+    kind(path, caught)
     check_same(path, "s1", "s2")
 
 
 def test_no_half_of_a_start_stays(
-    shop: Participant, path: Path, way: Way, monkeypatch: pytest.MonkeyPatch
+    shop: Participant, path: Path, kind: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the database refuses a row of it, and the service catches that."""
     with closing(sqlite3.connect(path)) as other:
@@ -158,7 +164,7 @@ def test_no_half_of_a_start_stays(
             tx.start(TripRequested("t"), "bad")
         start(shop, opened, "s2")
 
-    way(path, script)
+    kind(path, script)
     check_same(path, "s1", "s2")
 
 
@@ -227,7 +233,7 @@ def test_autocommit_is_refused(shop: Participant, path: Path) -> None:
     check_same(path)
 
 
-def test_a_session_elsewhere_is_refused(shop: Participant, path: Path, tmp_path: Path, way: Way) -> None:
+def test_a_session_elsewhere_is_refused(shop: Participant, path: Path, tmp_path: Path, kind: Way) -> None:
     """Another file, a copy of the store, another participant's store: each in words that name both."""
     copy, payments = tmp_path / "copy.db", hotel()
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
@@ -235,7 +241,7 @@ def test_a_session_elsewhere_is_refused(shop: Participant, path: Path, tmp_path:
     with connect(payments, tmp_path / "hotel.db").open():
         for other in (tmp_path / "new.db", copy, tmp_path / "hotel.db"):
             with pytest.raises(StoreMismatch, match=rf"{other.name}.*shop\.db"):
-                way(other, lambda opened: _join(shop, opened))
+                kind(other, lambda opened: _join(shop, opened))
     check_same(path)
 
 
@@ -271,7 +277,7 @@ def test_another_participants_store_is_refused(rig: Rigs, path: Path) -> None:
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_a_database_without_tables_is_refused(tmp_path: Path, way: Way, exists: bool) -> None:
+def test_a_database_without_tables_is_refused(tmp_path: Path, kind: Way, exists: bool) -> None:
     """They are not made in a session; `open` makes them."""
     shop, path = agency(), tmp_path / "shop.db"
     if exists:
@@ -279,9 +285,9 @@ def test_a_database_without_tables_is_refused(tmp_path: Path, way: Way, exists: 
             connection.execute("create table wishes (id text)")
     with connect(shop, path) as connected:
         with pytest.raises(StoreError, match=r"no tables of choreo.*\(hint: .*open\(\)"):
-            way(path, lambda opened: _join(shop, opened))
+            kind(path, lambda opened: _join(shop, opened))
         assert connected.open() is connected
-        way(path, lambda opened: _join(shop, opened))
+        kind(path, lambda opened: _join(shop, opened))
 
 
 def _join(shop: Participant, opened: Opened) -> None:
@@ -376,6 +382,23 @@ def test_what_is_no_session_is_refused(shop: Participant, given: object) -> None
     assert refused.value.hint
 
 
+def test_an_engine_and_another_driver_are_refused(shop: Participant, path: Path) -> None:
+    """The first has no transaction; the second can't be on this file."""
+
+    class Connection:
+        def cursor(self) -> None: ...
+        def commit(self) -> None: ...
+
+    with sessions.engine_on(path) as engine:
+        with pytest.raises(ConfigurationError, match="within="), shop.transaction(within=engine):
+            pass
+    with (
+        pytest.raises(StoreMismatch, match="Connection, but the store"),
+        shop.transaction(within=Connection()),
+    ):
+        pass
+
+
 def test_what_must_be_awaited_is_refused(shop: Participant, path: Path) -> None:
     """With the way that works."""
     session = AsyncSession(create_async_engine(f"sqlite+aiosqlite:///{path}"))
@@ -405,7 +428,7 @@ def test_choreos_own_transaction_is_no_session(shop: Participant, rig: Rigs) -> 
     assert ["no session" in said[0].message, isinstance(said[1], NestedTransaction)] == [True, True]
 
 
-def test_what_would_wait_for_itself_is_refused_at_once(shop: Participant, path: Path, way: Way) -> None:
+def test_what_would_wait_for_itself_is_refused_at_once(shop: Participant, path: Path, kind: Way) -> None:
     """A transaction of choreo's own, another session, and `wait`; the session goes on."""
 
     def script(opened: Opened) -> None:
@@ -423,7 +446,7 @@ def test_what_would_wait_for_itself_is_refused_at_once(shop: Participant, path: 
             opened.execute("insert into wishes values ('s2')")
             outer.start(TripRequested("t"), "s2")
 
-    way(path, script)
+    kind(path, script)
     check_same(path, "s1", "s2")
     with shop.transaction():
         pass

@@ -22,7 +22,7 @@ from tests.worker.conftest import Rigs
 from tests.worker.services import agency
 from tests.worker.trip import TripCancelled, TripRequested
 
-EXAMPLES = 300 if os.environ.get("CHOREO_FUZZ") else 15
+EXAMPLES = 300 if os.environ.get("CHOREO_FUZZ") else 8
 
 
 class Do(NamedTuple):

@@ -186,6 +186,7 @@ def starts_a_saga() -> str:
     inventory.wait("o-1")  # type: ignore[call-arg]
     inventory.wait("o-1", 5)  # type: ignore[arg-type]
     assert_type(inventory.transaction(), AbstractContextManager[Transaction])
+    assert_type(inventory.transaction(within="default"), AbstractContextManager[Transaction])
     with inventory.transaction() as tx:
         tx.db["orders"].insert({"order_id": order.order_id})
         assert_type(tx.start(order), str)
