@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -577,3 +578,32 @@ def test_a_connection_serves_many_threads(shop: Participant, path: Path) -> None
         list(threads.map(one, range(24)))
     assert sorted(wishes(path)) == sorted(outbox(path)) == sorted(f"s{number}" for number in range(24))
     assert isinstance(shop.connection, StoreConnection)
+
+
+def test_a_request_that_is_cancelled_at_any_await_leaves_all_or_nothing(
+    shop: Participant, path: Path
+) -> None:
+    """Of an asynchronous session: each statement is awaited, below the plain code."""
+
+    async def run() -> None:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        sessions.begin_at_once(engine.sync_engine)
+
+        async def request(number: int) -> None:
+            async with AsyncSession(engine) as session, session.begin():
+                await session.run_sync(lambda inner: start(shop, sessions._of_session(inner), f"s{number}"))
+
+        try:
+            for steps in range(0, 60, 3):
+                task = asyncio.create_task(request(steps))
+                for _ in range(steps):
+                    await asyncio.sleep(0.0002)
+                task.cancel()
+                await asyncio.wait([task])
+        finally:
+            await engine.dispose()
+
+    asyncio.run(run())
+    check_same(path, *wishes(path))
+    with shop.transaction():
+        pass
