@@ -299,13 +299,17 @@ def end_flight(rig: Rig, ending: str) -> None:
 def go_on(rig: Rig, wanted: object) -> None:
     """Let the worker go on until an event is published and nothing is due that is not far away."""
 
+    def is_quiet() -> bool:
+        return wanted in rig.published() and (rig.due_in() or SLOW.total_seconds()) > 60
+
     def is_done() -> bool:
         if rig.worker.turn() == 0 and (rig.due_in() or 0) <= 60:
             rig.clock.advance(5)
-        return wanted in rig.published() and (rig.due_in() or SLOW.total_seconds()) > 60
+        if is_quiet():
+            rig.settle()  # a worker that has just started may not have read all of its topic
+        return is_quiet()
 
     until(rig, is_done)
-    rig.settle()
 
 
 def check(rig: Rig, world: World, first: Names, ending: str, *, failed: bool) -> None:
