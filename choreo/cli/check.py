@@ -12,6 +12,7 @@ from choreo.cli.stores import open_reader
 from choreo.errors import StoreMismatch
 from choreo.participant import Participant
 from choreo.release import compare, declared
+from choreo.store.opening import is_address, shown
 from choreo.worker.releases import in_lines, in_words, to_retire
 
 
@@ -22,13 +23,13 @@ def check_release(participant: Participant, path: str, schemas: Path, retire: Se
     """
     name = participant.name
     today = declared(participant, AvroCodec(participant.events, [schemas]).schemas())
-    if not Path(path).exists():
+    if not is_address(path) and not Path(path).exists():
         output.line(f"{name}: there is no store {path} yet, so no saga is in flight: it would start")
         return
     with open_reader(path) as store:
         if store.owner not in ("", name):
             raise StoreMismatch(
-                f"the store {path} belongs to the participant {store.owner!r}, not to {name!r}",
+                f"the store {shown(path)} belongs to the participant {store.owner!r}, not to {name!r}",
                 hint="each participant needs a store of its own",
             )
         newest = store.newest_release()

@@ -62,8 +62,8 @@ store = _setting(
     "store",
     "{participant}.db",
     metavar="PATH",
-    help="The participant's SQLite database; {participant} stands for its name. "
-    "Default: {participant}.db in the working directory.",
+    help="The participant's SQLite database, or postgresql://HOST/DATABASE; {participant} stands for its "
+    "name. Default: {participant}.db in the working directory.",
 )
 start = _setting(
     "from",

@@ -17,6 +17,7 @@ from choreo.kafka import EmbeddedBroker, KafkaLog
 from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
+from choreo.store.opening import shown
 from choreo.worker import Options
 from choreo.worker.composition import open_store, open_worker
 
@@ -115,7 +116,7 @@ def run(
     output.set_up_logging(log_level)
     derived(participant, lock)
     tracing.set_up(participant.name)
-    with _address(chosen) as address, _explained(chosen, path):
+    with _address(chosen) as address, _explained(chosen, shown(path)):
         settings = Options(
             start=start, calls=calls, drain_seconds=drain, redact=redact, starts=not no_starts, retire=retire
         )
@@ -194,7 +195,9 @@ def _work(
         with output.quiet("choreo.kafka"):
             identity = records.cluster_id()
         topics = ", ".join(participant.topics)
-        output.line(f"{name}: store {path}, cluster {identity} at {cluster.bootstrap}, topics {topics}")
+        output.line(
+            f"{name}: store {shown(path)}, cluster {identity} at {cluster.bootstrap}, topics {topics}"
+        )
         if not settings.starts:
             output.line(f"{name}: starts no sagas (--no-starts)")
         with stopping_on_signals(worker.stop):

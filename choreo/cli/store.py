@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import click
 
 from choreo.cli import options, output
 from choreo.cli.commands import Group
-from choreo.errors import ConfigurationError
+from choreo.cli.stores import open_stores, stores
 from choreo.kafka.claim import claim_group
 from choreo.participant import Participant
 from choreo.project.modules import load_participant
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store import opening
 
 
-@click.group(cls=Group, prefix="store ", short_help="Replace the store of a participant.")
+@click.group(cls=Group, prefix="store ", short_help="Make, check and replace the store of a participant.")
 def store() -> None:
-    """Replace the store of a participant by another one.
+    """Make the tables of a participant's store, check them, and replace a store by another one.
 
     \b
-    Example:
+    Examples:
+      choreo store migrate --store postgresql://shop@db.example/shop
       choreo store claim shop.orders:orders --bootstrap localhost:9092 --store /var/lib/orders.db
     """
 
@@ -47,17 +46,63 @@ def claim(context: click.Context, /, target: str, store: str, **_cluster: Any) -
     """
     participant = load_participant(target)
     cluster = options.chosen_cluster(context)
-    path = Path(store.replace("{participant}", participant.name))
-    if not path.is_file():
-        raise ConfigurationError(f"there is no file {path}", hint="which store is meant? --store PATH")
-    with closing(SQLiteStore(path)) as opened:
-        store_id = opened.store_id
+    path = store.replace("{participant}", participant.name)
+    with open_stores([path]) as (opened,):
+        path, store_id = opened.path, opened.store.store_id
     before = give_group(participant, store_id, cluster)
     if before == store_id:
         output.line(f"{participant.name}: the consumer group is this store's already ({path}, {store_id})")
         return
     instead = f" in place of {before}" if before else ""
     output.line(f"{participant.name}: the consumer group is now that of {path} ({store_id}){instead}")
+
+
+@click.command(short_help="Make a store's tables, or bring them up to date.")
+@stores
+def migrate(stores: tuple[str, ...]) -> None:
+    """Make the tables of stores, or bring them up to date.
+
+    In PostgreSQL they stand in the schema "choreo" of the database, beside the service's own. Only this
+    command makes them, or the service's own migrations by `choreo store ddl`: a worker or a web process needs
+    no right to. Workers may run meanwhile.
+
+    \b
+    Example:
+      choreo store migrate --store postgresql://shop@db.example/shop
+    """
+    for place in stores:
+        done = opening.migrate(place)
+        what = f"made with {', '.join(done)}" if done else "up to date"
+        output.line(f"{opening.shown(place)}: {what}")
+
+
+@click.command(short_help="Print the statements that make the tables in PostgreSQL.")
+def ddl() -> None:
+    """Print the SQL that makes the tables of a store in PostgreSQL, for a migration of the service's own.
+
+    As one script, for psql, for op.execute() of Alembic or migrations.RunSQL() of Django.
+
+    \b
+    Example:
+      choreo store ddl > migrations/0007_choreo.sql
+    """
+    output.page(opening.ddl())
+
+
+@click.command(short_help="Check that stores can be used.")
+@stores
+def check(stores: tuple[str, ...]) -> None:
+    """Check that stores can be opened by this choreo, with the role and the rights that it is given here.
+
+    The exit code is 2 where one can't, and the error says why.
+
+    \b
+    Example:
+      choreo store check --store postgresql://shop@db.example/shop
+    """
+    with open_stores(stores) as opened:
+        for each in opened:
+            output.line(f"{each.path}: store {each.store.store_id} of {each.participant or 'nobody yet'}")
 
 
 def give_group(participant: Participant, store_id: str, cluster: options.Cluster) -> str:

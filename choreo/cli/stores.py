@@ -14,7 +14,9 @@ import click
 from choreo.cli.options import Listed, lines_in
 from choreo.errors import ArchiveError, ConfigurationError, StoreError
 from choreo.project.pyproject import nearest_project
-from choreo.store.sqlite.errors import store_error
+from choreo.store import opening
+from choreo.store.opening import is_address, shown
+from choreo.store.reader import TableReader
 from choreo.store.sqlite.reader import (
     StoreReader,
     connect_read_only,
@@ -25,7 +27,7 @@ from choreo.store.sqlite.reader import (
 from choreo.timeline.source import MemorySource
 
 if TYPE_CHECKING:
-    from choreo.store.sqlite.store import SQLiteStore
+    from choreo.store.opening import AnyStore
     from choreo.timeline.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,7 +47,7 @@ def _stores_in(text: str) -> list[str]:
 
 
 def _is_there(path: str) -> bool:
-    return Path(path).exists() or bool(glob(path.replace(_ANY, "*")))
+    return is_address(path) or Path(path).exists() or bool(glob(path.replace(_ANY, "*")))
 
 
 stores = click.option(
@@ -56,9 +58,9 @@ stores = click.option(
     envvar="CHOREO_STORE",
     default=_default,
     metavar="PATH",
-    help="A participant's SQLite database, or a folder with several (*.db); may be repeated, and "
-    "CHOREO_STORE may hold one a line. Default: the store of [tool.choreo], or *.db in the working "
-    "directory. Commands that only read also take exports of `choreo log export`.",
+    help="A participant's SQLite database, a folder with several (*.db), or postgresql://HOST/DATABASE; may "
+    "be repeated, and CHOREO_STORE may hold one a line. Default: the store of [tool.choreo], or *.db in the "
+    "working directory. Commands that only read also take exports of `choreo log export`.",
 )
 """The option that names the stores that a command works on."""
 
@@ -68,7 +70,7 @@ class Opened(NamedTuple):
 
     participant: str
     path: str
-    store: SQLiteStore
+    store: AnyStore
 
 
 @contextmanager
@@ -79,15 +81,13 @@ def open_stores(named: Sequence[str], *, reading: bool = False) -> Iterator[list
     store of choreo's: nothing is made. A worker may use them meanwhile. With ``reading``, one that may not be
     written is read from a private copy.
     """
-    from choreo.store.sqlite.store import SQLiteStore
-
     with ExitStack() as stack:
         opened: list[Opened] = []
-        for path in _paths(named):
-            is_copied = reading and not may_be_written(path)
+        for path in _places(named):
+            is_copied = reading and not is_address(path) and not may_be_written(path)
             place = stack.enter_context(private_copy(path)) if is_copied else path
-            store = stack.enter_context(closing(SQLiteStore(place)))
-            opened.append(Opened(_owner(place), path, store))
+            store = stack.enter_context(closing(opening.open_store(place)))
+            opened.append(Opened(store.owner, shown(path), store))
         yield sorted(opened, key=lambda each: (each.participant, each.path))
 
 
@@ -102,44 +102,44 @@ def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
         exports = [name for name in named if _is_export(name)]
         stores = [name for name in named if name not in exports]
         sources: list[Source] = [_export(name) for name in exports]
-        for path in _paths(stores) if stores else ():
+        for path in _places(stores) if stores else ():
             sources.append(_reader(path, opened))
         yield sorted(sources, key=lambda each: each.participant)
 
 
 @contextmanager
-def open_reader(path: str) -> Iterator[StoreReader]:
+def open_reader(path: str) -> Iterator[TableReader]:
     """Open one store to read it, also one of an earlier choreo, or a file in which none was made yet.
 
     Nothing is made or changed, and no worker waits.
     """
     with ExitStack() as opened:
         try:
-            reader = opened.enter_context(StoreReader(path))
+            reader = opened.enter_context(opening.open_reader(path))
             reader.newest_release()
         except StoreError as error:
+            if is_address(path):
+                raise
             reader = _reader_of_copy(path, opened, error)
         yield reader
 
 
-def _reader(path: str, opened: ExitStack) -> StoreReader:
+def _reader(path: str, opened: ExitStack) -> TableReader:
     try:
-        reader = opened.enter_context(StoreReader(path))
+        reader = opened.enter_context(opening.open_reader(path))
         reader.views("")
         return reader
     except StoreError as error:
-        if may_be_written(path):
+        if is_address(path) or may_be_written(path):
             raise
         return _reader_of_copy(path, opened, error)
 
 
 def _reader_of_copy(path: str, opened: ExitStack, error: StoreError) -> StoreReader:
     """Read a copy: the store has a log that only a writer can open, or it is of an older choreo."""
-    from choreo.store.sqlite.store import SQLiteStore
-
     try:
         copied = opened.enter_context(private_copy(path))
-        SQLiteStore(copied).close()
+        opening.migrate(copied)
     except StoreError:
         raise error from None
     return opened.enter_context(StoreReader(copied, name=path))
@@ -163,6 +163,19 @@ def _export(path: str) -> Source:
             return MemorySource(origin.participant, path, ((row.id, row.entry) for row in rows))
     except ArchiveError as error:
         raise ArchiveError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _places(named: Sequence[str]) -> list[str]:
+    """Return the addresses that are named, and the paths that are found."""
+    addresses = [name for name in named if is_address(name)]
+    for address in addresses:
+        if _ANY in address:
+            raise ConfigurationError(
+                f"{shown(address)} stands for any participant's database",
+                hint="name each one: --store may be repeated",
+            )
+    paths = [name for name in named if name not in addresses]
+    return [*addresses, *(_paths(paths) if paths or not addresses else ())]
 
 
 def _paths(named: Sequence[str]) -> list[str]:
@@ -200,12 +213,3 @@ def _is_store(path: str) -> bool:
             connection.execute("SELECT 1 FROM choreo_store")
             return True
     return False
-
-
-def _owner(path: str) -> str:
-    try:
-        with closing(connect_read_only(path, at_rest=is_at_rest(path))) as connection:
-            owner = connection.execute("SELECT participant FROM choreo_store").fetchone()
-    except (sqlite3.Error, UnicodeError) as error:
-        raise store_error(path, error) from None
-    return str((owner and owner[0]) or "")

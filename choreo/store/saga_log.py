@@ -114,6 +114,7 @@ class Maintenance:
             f" + (SELECT count(*) FROM {{dead_letters}} WHERE {_LETTERS_OF})"
         )
         self.old_letters = sql(_OLD_LETTERS)
+        self.last_id = sql("SELECT max(id) FROM {saga_log}")
         self.delete_letter = sql("DELETE FROM {dead_letters} WHERE id = ?")
         self.prune = sql("DELETE FROM {saga_log} WHERE saga_id = ? AND saga_type = ?")
 
@@ -139,8 +140,8 @@ class TableSagaLog(ABC):
         """Execute a statement, and return how many rows it changed. Raises `StoreError`."""
 
     @abstractmethod
-    def _stand_in(self, tombstones: Sequence[Tombstone]) -> None:
-        """Write rows in place of pruned ones, with ids that are greater than all others.
+    def _stand_in(self, tombstones: Sequence[Tombstone], last: int) -> None:
+        """Write rows in place of pruned ones, with ids that are greater than ``last``, the last one before.
 
         Ids only ever grow, as older ones say which rows were written before what.
         """
@@ -231,9 +232,10 @@ class TableSagaLog(ABC):
             if all(row.entry.input == PRUNED for row in rows.values()):
                 return 0
             self._heads.forget(row.entry for row in rows.values())
+            last = int(self._rows(self._sql.last_id)[0][0])
             for each in together:
                 self._count(self._sql.prune, *each)
-            self._stand_in([tombstone(each, chain, at) for each, chain in chains.items()])
+            self._stand_in([tombstone(each, chain, at) for each, chain in chains.items()], last)
             return len(rows)
 
     @contextmanager

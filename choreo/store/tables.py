@@ -40,6 +40,11 @@ class TableStore(ABC):
     _pending: Pending
     _turn: Any
 
+    @property
+    def owner(self) -> str:
+        """The participant that has used the store, empty where none has."""
+        return str(self._rows(self._sql.owner)[0][2] or "")
+
     @abstractmethod
     def turn(self) -> AbstractContextManager[None]:
         """Open the one transaction of a turn; see `choreo.ports.Store.turn`."""

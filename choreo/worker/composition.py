@@ -11,7 +11,7 @@ from choreo.avro import AvroCodec
 from choreo.errors import SchemaError
 from choreo.participant import Participant
 from choreo.ports import Clock, Log
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store import opening
 from choreo.worker.clock import SystemClock
 from choreo.worker.loop import Worker
 from choreo.worker.options import Options
@@ -21,10 +21,10 @@ _BUSY_SECONDS = 1.0
 """How long a worker waits for another writer before it looks after its group, and waits again."""
 
 
-def open_store(participant: str, path: str | Path) -> SQLiteStore:
+def open_store(participant: str, place: str | Path) -> opening.AnyStore:
     """Return the store of a participant's worker; wait while it is locked, full or failing."""
     patience = Patience(participant, SystemClock(), threading.Event())
-    return patience.until_done(lambda: SQLiteStore(path, busy_timeout=_BUSY_SECONDS))
+    return patience.until_done(lambda: opening.open_store(place, busy_timeout=_BUSY_SECONDS))
 
 
 @contextmanager
@@ -39,10 +39,11 @@ def open_worker(
 ) -> Iterator[Worker]:
     """Yield a participant's worker, not started yet; its store is closed at the end of the block.
 
-    ``store`` is the path of the SQLite database, which is created where it does not exist; ``schemas`` are
-    folders with the schemas of other versions of the events. The worker must run in the thread that opens it.
-    `Worker.run` closes the log. Raises `StoreError` when the database can't be used, `SchemaError` for an
-    unusable schema, `DeclarationError` for an action that lacks its compensation.
+    ``store`` is the path of an SQLite database, which is created where it does not exist, or the address of a
+    PostgreSQL database (``postgresql://…``), whose tables must be there. ``schemas`` are folders with the
+    schemas of other versions of the events. The worker must run in the thread that opens it. `Worker.run`
+    closes the log. Raises `StoreError` when the database can't be used, `SchemaError` for an unusable schema,
+    `DeclarationError` for an action that lacks its compensation.
     """
     opened = open_store(participant.name, store)
     try:

@@ -23,6 +23,7 @@ TOPICS = {
     "testing",
     "operations",
     "frameworks",
+    "stores",
     "replay",
     "evolution",
     "schemas",

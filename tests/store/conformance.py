@@ -305,6 +305,16 @@ class StoreConformance:
         for saga, saga_type in (("s2", "shop"), ("s3", "shop"), ("s1", "other")):
             assert len(check_chain(store, saga, saga_type)) == 2
 
+    def test_what_stands_for_a_pruned_saga_comes_after_all_that_was_there(self, store: Store) -> None:
+        """Also where nothing else is left: a number that was given once never names another row."""
+        with store.turn():
+            store.append([entry("s1"), ended("s1"), entry("s2"), ended("s2")])
+        last = store.last_entry("s2")
+        with store.turn():
+            store.saga_log.prune(key("s2"), 5000)
+            store.saga_log.prune(key("s1"), 5000)
+        assert last < store.last_entry("s2") < store.last_entry("s1")
+
     @pytest.mark.parametrize("inside", [False, True])
     def test_what_was_erased_or_pruned_in_vain_is_there(self, store: Store, inside: bool) -> None:
         """Undone with its turn or its savepoint; the log can't be changed afterwards either."""

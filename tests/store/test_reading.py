@@ -12,7 +12,6 @@ import pytest
 
 from choreo.errors import StoreError
 from choreo.records import Entry, SagaKey, Scheduled
-from choreo.store.sqlite import reader as reading
 from choreo.store.sqlite.reader import StoreReader
 from choreo.store.sqlite.store import SQLiteStore
 
@@ -63,9 +62,9 @@ def test_no_more_is_read_than_is_taken(reader: StoreReader) -> None:
     plans = {
         name: " ".join(str(part[3]) for part in reader._rows(f"EXPLAIN QUERY PLAN {sql}", *values))
         for name, sql, values in (
-            ("latest", reading._LATEST, (1, 1)),
-            ("unended", reading._UNENDED, ()),
-            ("entries", reading._ENTRIES, ("s",)),
+            ("latest", reader._sql.latest, (1, 1)),
+            ("unended", reader._sql.unended, ()),
+            ("entries", reader._sql.entries, ("s",)),
         )
     }
     assert "SEARCH newer USING COVERING INDEX saga_log_by_saga" in plans["latest"]

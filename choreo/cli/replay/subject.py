@@ -66,10 +66,10 @@ def subject_of(target: str, store: str, *, reading: bool = False) -> Iterator[Su
     with open_stores([path], reading=reading) as (opened,):
         if opened.participant not in ("", participant.name):
             raise StoreMismatch(
-                f"the store {path} belongs to {opened.participant!r}, not to {participant.name!r}",
+                f"the store {opened.path} belongs to {opened.participant!r}, not to {participant.name!r}",
                 hint="name the participant's own with --store",
             )
-        yield Subject(participant, path, opened.store)
+        yield Subject(participant, opened.path, opened.store)
 
 
 def bodies_in_topic(

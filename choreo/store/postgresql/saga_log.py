@@ -62,7 +62,7 @@ class PostgreSQLSagaLog(TableSagaLog):
         except UNWRITABLE as error:
             raise self._turn.error(error) from error
 
-    def _stand_in(self, tombstones: Sequence[Tombstone]) -> None:
+    def _stand_in(self, tombstones: Sequence[Tombstone], last: int) -> None:
         for entry, digest, link in tombstones:
             self._count(_ADD, *entry, digest, link)
 

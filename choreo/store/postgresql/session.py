@@ -27,13 +27,16 @@ BEGIN; SET LOCAL lock_timeout = {}; SELECT store_id FROM choreo.store FOR UPDATE
 _FORKED = "fork outside of transactions and of workers, or start processes by spawn or exec"
 
 
-def connect(address: str, name: str) -> psycopg.Connection[Any]:
-    """Return a plain connection in autocommit mode, for migrations and checks. Raises `StoreError`."""
-    connection: psycopg.Connection[Any] = _connected(psycopg.Connection, address, name)
+def connect(address: str, name: str, *, reading: bool = False) -> psycopg.Connection[Any]:
+    """Return a plain connection in autocommit mode. Raises `StoreError`.
+
+    It may be to a standby where it is only for ``reading``.
+    """
+    connection: psycopg.Connection[Any] = _connected(psycopg.Connection, address, name, reading=reading)
     return connection
 
 
-def _connected(kind: type[Any], address: str, name: str) -> Any:
+def _connected(kind: type[Any], address: str, name: str, *, reading: bool = False) -> Any:
     given = {key: value for key, value in parsed(address).items() if value is not None}
     given.setdefault("connect_timeout", _CONNECT_SECONDS)
     given["client_encoding"] = "UTF8"
@@ -43,14 +46,14 @@ def _connected(kind: type[Any], address: str, name: str) -> Any:
     except (psycopg.Error, UnicodeError, ValueError) as error:
         raise opening_error(name, error) from None  # its text may hold more than may be shown
     try:
-        _refuse_unusable(connection, name)
+        _refuse_unusable(connection, name, reading=reading)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _refuse_unusable(connection: psycopg.Connection[Any], name: str) -> None:
+def _refuse_unusable(connection: psycopg.Connection[Any], name: str, *, reading: bool) -> None:
     try:
         row = connection.execute(_FACTS).fetchone()
     except psycopg.Error as error:
@@ -62,7 +65,7 @@ def _refuse_unusable(connection: psycopg.Connection[Any], name: str) -> None:
             f"the database {name} has the encoding {encoding}, which can't hold every text",
             hint="make one with createdb --encoding UTF8 --template template0",
         )
-    if is_standby:
+    if is_standby and not reading:
         raise StoreError(
             f"the database {name} is a read-only standby", hint="give the address of the primary"
         )

@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from choreo.errors import StoreError
+from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.ports.saga_log import SagaLog
 from choreo.store.chains import Chains
 from choreo.store.heads import Heads
@@ -92,6 +94,13 @@ class PostgreSQLStore(TableStore):
     def savepoint(self) -> AbstractContextManager[None]:
         """Open a savepoint inside a turn; see `choreo.ports.Store.savepoint`."""
         return self._savepoint
+
+    def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
+        """Raise `StoreError`: a session of the service's own can't be joined on PostgreSQL yet."""
+        raise StoreError(
+            "transaction(within=…) can't join a session on PostgreSQL yet",
+            hint="use orders.transaction(), and its tx.db for the service's own rows",
+        )
 
     def claim(self) -> int:
         """Claim the store: whoever claimed it before is fenced from its next turn on; see the port."""

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from choreo.errors import StoreError
-from choreo.records import DeadLetter, Entry, InFlight, Release, Scheduled
-from choreo.store.in_flight import in_flight
-from choreo.store.releases import release_of
-from choreo.store.sqlite.dialect import SEARCHES, SQL
+from choreo.store.reader import Reading, TableReader
+from choreo.store.sqlite.dialect import SEARCHES, SQLITE
 from choreo.store.sqlite.errors import refuse_views, store_error
-from choreo.store.sqlite.rows import columns
-from choreo.timeline.participant_view import ParticipantView
-from choreo.timeline.source import LastEntry
+
+T = TypeVar("T")
 
 _PATIENCE = 5.0
 """Seconds to wait where a checkpoint has the file for a moment."""
@@ -67,42 +64,15 @@ def changed_at(path: str | Path) -> int:
     return Path(path).stat().st_mtime_ns
 
 
-_ENTRIES = f"SELECT {columns(Entry._fields)} FROM saga_log WHERE saga_id = ? ORDER BY id"
-_SCHEDULED = f"SELECT {columns(Scheduled._fields)} FROM schedule WHERE saga_id = ? ORDER BY due, id"
-_DEAD_LETTERS = f"SELECT {columns(DeadLetter._fields)} FROM dead_letters WHERE saga_id = ? ORDER BY id"
-_UNPUBLISHED = "SELECT saga_type, event_id FROM outbox WHERE saga_id = ?"
-_OWNER = "SELECT participant FROM choreo_store"
-
-_LAST_ENTRY = "row.id, row.saga_id, row.saga_type, row.saga_state, row.recorded_at, row.saga_version"
-# From the newest row back, so that no more is read than is taken.
-_LATEST = f"""
-SELECT {_LAST_ENTRY} FROM saga_log AS row
-WHERE row.id < ? AND row.input <> 'pruned' AND NOT EXISTS (
-    SELECT 1 FROM saga_log AS newer
-    WHERE newer.saga_id = row.saga_id AND newer.saga_type = row.saga_type AND newer.id > row.id
-)
-ORDER BY row.id DESC LIMIT ?
-"""
-# Among many ended sagas the few that go on are found by the index alone, which holds each saga's last row.
-_UNENDED = f"""
-SELECT {_LAST_ENTRY} FROM (SELECT max(id) AS last FROM saga_log GROUP BY saga_id, saga_type) AS heads
-CROSS JOIN saga_log AS row ON row.id = heads.last
-WHERE row.saga_state NOT IN ('completed', 'failed') ORDER BY row.id
-"""
-_PAGE = 200
-_AFTER = "SELECT DISTINCT saga_id FROM saga_log WHERE saga_id >= ? ORDER BY saga_id LIMIT ?"
-_BEFORE = "SELECT DISTINCT saga_id FROM saga_log WHERE saga_id < ? ORDER BY saga_id DESC LIMIT ?"
-_BEYOND = 2**62
-
-
-class StoreReader:
+class StoreReader(TableReader):
     """Reads one store, as a `choreo.timeline.source.Source`; it and the worker never wait for each other.
 
-    ``owner`` is the participant that has used it, empty where none has.
-
-    ``owner`` is the participant that has used it, empty where none has. Raises `StoreError` where the file
+    Raises `StoreError` where the file
     can't be read, or isn't a store of this choreo's.
     """
+
+    _sql = Reading(SQLITE)
+    _searches = SEARCHES
 
     def __init__(self, path: str | Path, *, name: str = "") -> None:
         self.path = name or str(path)
@@ -111,18 +81,12 @@ class StoreReader:
         self._connection = self._open()
         try:
             self._refuse_views()
-            owners = self._rows(_OWNER)
+            owners = self._rows(self._sql.owner)
             self.owner = str((owners and owners[0][0]) or "")
             self.participant = self.owner or Path(path).stem
         except BaseException:
             self._connection.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -142,70 +106,6 @@ class StoreReader:
         except (OSError, sqlite3.Error) as error:
             raise store_error(self.path, error) from error
 
-    def views(self, saga_id: str) -> dict[str, ParticipantView]:
-        """Return the views of the sagas with that id, all of one moment, by their type."""
-        connection = self._connection
-        with self._snapshot():
-            rows = [self._rows(sql, saga_id) for sql in (_ENTRIES, _SCHEDULED, _DEAD_LETTERS, _UNPUBLISHED)]
-        if self._connection is not connection:  # opened anew: not all is of one moment
-            return self.views(saga_id)
-        entries = [Entry._make(row) for row in rows[0]]
-        scheduled = [Scheduled._make(row) for row in rows[1]]
-        letters = [DeadLetter._make(row) for row in rows[2]]
-        unpublished = rows[3]
-        return {
-            saga_type: ParticipantView(
-                self.participant,
-                [entry for entry in entries if entry.saga_type == saga_type],
-                [row for row in scheduled if row.saga_type == saga_type],
-                [letter for letter in letters if letter.saga_type == saga_type],
-                frozenset(event_id for of_type, event_id in unpublished if of_type == saga_type),
-                self.path,
-            )
-            for saga_type in dict.fromkeys(entry.saga_type for entry in entries)
-        }
-
-    def latest(self) -> Iterator[LastEntry]:
-        """Yield the last row of every saga, the newest first; no more is read than is taken."""
-        before = _BEYOND
-        while rows := self._rows(_LATEST, before, _PAGE):
-            yield from map(LastEntry._make, rows)
-            before = rows[-1][0]
-
-    def unended(self) -> Iterator[LastEntry]:
-        """Yield the last row of every saga that has not ended, the oldest first."""
-        yield from map(LastEntry._make, self._rows(_UNENDED))
-
-    def releases(self) -> list[Release]:
-        """Return the declarations that the store's workers ran with, oldest first."""
-        return [release_of(row, self.path) for row in self._rows(SQL.releases)]
-
-    def newest_release(self) -> Release | None:
-        """Return the newest of them, None where there is none."""
-        rows = self._rows(SQL.newest_release)
-        return release_of(rows[0], self.path) if rows else None
-
-    def in_flight(
-        self,
-        lacks: Callable[[str, str, str, str], bool],
-        steps: Collection[str] | None,
-        types: Collection[str],
-    ) -> InFlight:
-        """Return what sagas still need of some handlers, and which events they have seen; see the port.
-
-        All of it is of one moment.
-        """
-        connection = self._connection
-        with self._snapshot():
-            found = in_flight(self._rows, SEARCHES, lacks, steps, types)
-        return found if self._connection is connection else self.in_flight(lacks, steps, types)
-
-    def similar(self, saga_id: str, limit: int) -> list[str]:
-        """Return ids that stand beside an unknown one in the order of ids, and the latest ones."""
-        found = [*self._rows(_AFTER, saga_id, limit), *self._rows(_BEFORE, saga_id, limit)]
-        latest = [last.saga_id for last in map(LastEntry._make, self._rows(_LATEST, _BEYOND, limit))]
-        return [*(row[0] for row in found), *latest]
-
     def _is_reopened(self) -> bool:
         """Whether somebody uses a file that nobody used when it was opened; it is then opened anew."""
         if not self._changed_at or (is_at_rest(self._file) and changed_at(self._file) == self._changed_at):
@@ -214,13 +114,16 @@ class StoreReader:
         self._connection = self._open()
         return True
 
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def _at_once(self, read: Callable[[], T]) -> T:
+        connection = self._connection
         self._rows("BEGIN")
         try:
-            yield
+            found = read()
         finally:
             self._connection.rollback()
+        if self._connection is not connection:  # opened anew: not all is of one moment
+            return self._at_once(read)
+        return found
 
     def _rows(self, sql: str, *values: object) -> Sequence[Any]:
         try:

@@ -28,7 +28,6 @@ _PATIENCE = 50
 
 _ATTEMPTS = 20
 
-_LAST_ID = "SELECT max(id) FROM saga_log"
 _TOMBSTONES = Insertion("saga_log", ("id", *Entry._fields, "digest", "link"))
 _SQL = Maintenance(SQLITE)
 
@@ -84,9 +83,8 @@ class SQLiteSagaLog(TableSagaLog):
     def _write(self) -> None:
         self._pending.write(self._connection)
 
-    def _stand_in(self, tombstones: Sequence[Tombstone]) -> None:
-        number = int(self._rows(_LAST_ID)[0][0])
-        rows = [(number + n, *entry, *rest) for n, (entry, *rest) in enumerate(tombstones, 1)]
+    def _stand_in(self, tombstones: Sequence[Tombstone], last: int) -> None:
+        rows = [(last + n, *entry, *rest) for n, (entry, *rest) in enumerate(tombstones, 1)]
         _TOMBSTONES.write(self._connection, rows)
 
     def _count(self, sql: str, *values: object) -> int:

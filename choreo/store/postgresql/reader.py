@@ -1,0 +1,59 @@
+"""Reading a store in PostgreSQL beside its worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+
+from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES
+from choreo.store.postgresql.errors import shown, store_error
+from choreo.store.postgresql.schema import require_tables
+from choreo.store.postgresql.session import connect
+from choreo.store.reader import Reading, TableReader
+
+T = TypeVar("T")
+
+
+class PostgreSQLReader(TableReader):
+    """Reads one store, as a `choreo.timeline.source.Source`; also on a standby.
+
+    Raises `StoreError` where the database can't be read, or holds no store of this choreo's.
+    """
+
+    _sql = Reading(POSTGRESQL)
+    _searches = SEARCHES
+
+    def __init__(self, address: str) -> None:
+        self.path = shown(address)
+        self._connection = connect(address, self.path, reading=True)
+        try:
+            require_tables(self._connection, self.path)
+            owners = self._rows(self._sql.owner)
+            self.owner = str((owners and owners[0][0]) or "")
+            self.participant = self.owner or str(self._connection.info.dbname)
+        except psycopg.Error as error:
+            self._connection.close()
+            raise store_error(self.path, error) from error
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _at_once(self, read: Callable[[], T]) -> T:
+        self._rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            return read()
+        finally:
+            self._connection.rollback()
+
+    def _rows(self, sql: str, *values: object) -> Sequence[Any]:
+        try:
+            cursor = self._connection.execute(sql.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise store_error(self.path, error) from error

@@ -1,0 +1,142 @@
+"""``TableReader``: reads one store beside its worker; the part that is the same on every database."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Self, TypeVar
+
+from choreo.records import DeadLetter, Entry, InFlight, Release, Scheduled
+from choreo.store.dialect import Dialect
+from choreo.store.in_flight import Searches, in_flight
+from choreo.store.releases import release_of
+from choreo.timeline.participant_view import ParticipantView
+from choreo.timeline.source import LastEntry
+
+T = TypeVar("T")
+
+_LAST_ENTRY = "last.id, last.saga_id, last.saga_type, last.saga_state, last.recorded_at, last.saga_version"
+_PAGE = 200
+_BEYOND = 2**62
+
+
+class Reading:
+    """The statements of `TableReader` in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        sql = dialect.sql
+        self.entries = sql("SELECT {entry} FROM {saga_log} WHERE saga_id = ? ORDER BY id")
+        self.scheduled = sql("SELECT {scheduled} FROM {schedule} WHERE saga_id = ? ORDER BY due, id")
+        self.letters = sql("SELECT {letter} FROM {dead_letters} WHERE saga_id = ? ORDER BY id")
+        self.unpublished = sql("SELECT saga_type, event_id FROM {outbox} WHERE saga_id = ?")
+        self.owner = sql("SELECT participant FROM {store}")
+        # From the newest row back, so that no more is read than is taken.
+        self.latest = sql(
+            f"SELECT {_LAST_ENTRY} FROM {{saga_log}} AS last"
+            " WHERE last.id < ? AND last.input <> 'pruned' AND NOT EXISTS ("
+            " SELECT 1 FROM {saga_log} AS newer WHERE newer.saga_id = last.saga_id"
+            " AND newer.saga_type = last.saga_type AND newer.id > last.id) ORDER BY last.id DESC LIMIT ?"
+        )
+        # Among many ended sagas the few that go on are found by the index alone, which holds each saga's
+        # last row.
+        self.unended = sql(
+            f"SELECT {_LAST_ENTRY} FROM"
+            " (SELECT max(id) AS last FROM {saga_log} GROUP BY saga_id, saga_type) AS heads"
+            " CROSS JOIN {saga_log} AS last WHERE last.id = heads.last"
+            " AND last.saga_state NOT IN ('completed', 'failed') ORDER BY last.id"
+        )
+        ids = "SELECT DISTINCT saga_id FROM {saga_log} WHERE saga_id"
+        self.after = sql(f"{ids} >= ? ORDER BY saga_id LIMIT ?")
+        self.before = sql(f"{ids} < ? ORDER BY saga_id DESC LIMIT ?")
+        self.releases = sql("SELECT {release} FROM {releases} ORDER BY id")
+        self.newest_release = sql("SELECT {release} FROM {releases} ORDER BY id DESC LIMIT 1")
+
+
+class TableReader(ABC):
+    """Reads one store, as a `choreo.timeline.source.Source`; it and the worker never wait for each other.
+
+    ``owner`` is the participant that has used it, empty where none has.
+    """
+
+    path: str
+    owner: str
+    participant: str
+    _sql: Reading
+    _searches: Searches
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the store."""
+
+    @abstractmethod
+    def _rows(self, sql: str, *values: object) -> Sequence[Any]:
+        """Execute a statement, and return its rows. Raises `StoreError`."""
+
+    @abstractmethod
+    def _at_once(self, read: Callable[[], T]) -> T:
+        """Return what ``read`` returns, all of which is of one moment."""
+
+    def views(self, saga_id: str) -> dict[str, ParticipantView]:
+        """Return the views of the sagas with that id, all of one moment, by their type."""
+        sql = self._sql
+        statements = (sql.entries, sql.scheduled, sql.letters, sql.unpublished)
+        rows = self._at_once(lambda: [self._rows(each, saga_id) for each in statements])
+        entries = [Entry._make(row) for row in rows[0]]
+        scheduled = [Scheduled._make(row) for row in rows[1]]
+        letters = [DeadLetter._make(row) for row in rows[2]]
+        unpublished = rows[3]
+        return {
+            saga_type: ParticipantView(
+                self.participant,
+                [entry for entry in entries if entry.saga_type == saga_type],
+                [row for row in scheduled if row.saga_type == saga_type],
+                [letter for letter in letters if letter.saga_type == saga_type],
+                frozenset(event_id for of_type, event_id in unpublished if of_type == saga_type),
+                self.path,
+            )
+            for saga_type in dict.fromkeys(entry.saga_type for entry in entries)
+        }
+
+    def in_flight(
+        self,
+        lacks: Callable[[str, str, str, str], bool],
+        steps: Collection[str] | None,
+        types: Collection[str],
+    ) -> InFlight:
+        """Return what sagas still need of some handlers, and which events they have seen; see the port.
+
+        All of it is of one moment.
+        """
+        return self._at_once(lambda: in_flight(self._rows, self._searches, lacks, steps, types))
+
+    def latest(self) -> Iterator[LastEntry]:
+        """Yield the last row of every saga, the newest first; no more is read than is taken."""
+        before = _BEYOND
+        while rows := self._rows(self._sql.latest, before, _PAGE):
+            yield from map(LastEntry._make, rows)
+            before = rows[-1][0]
+
+    def unended(self) -> Iterator[LastEntry]:
+        """Yield the last row of every saga that has not ended, the oldest first."""
+        yield from map(LastEntry._make, self._rows(self._sql.unended))
+
+    def releases(self) -> list[Release]:
+        """Return the declarations that the store's workers ran with, oldest first."""
+        return [release_of(row, self.path) for row in self._rows(self._sql.releases)]
+
+    def newest_release(self) -> Release | None:
+        """Return the newest of them, None where there is none."""
+        rows = self._rows(self._sql.newest_release)
+        return release_of(rows[0], self.path) if rows else None
+
+    def similar(self, saga_id: str, limit: int) -> list[str]:
+        """Return ids that stand beside an unknown one in the order of ids, and the latest ones."""
+        found = [*self._rows(self._sql.after, saga_id, limit), *self._rows(self._sql.before, saga_id, limit)]
+        latest = [last.saga_id for last in map(LastEntry._make, self._rows(self._sql.latest, _BEYOND, limit))]
+        return [*(row[0] for row in found), *latest]
