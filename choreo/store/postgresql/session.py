@@ -88,7 +88,14 @@ class Session:
         self._is_closed = False
         self.connection = self._open()
         self.cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
-        self.store_id = self._id()
+        try:
+            self.store_id = self._id()
+        except psycopg.Error as error:
+            self.drop()
+            raise store_error(self.name, error) from error
+        except BaseException:
+            self.drop()
+            raise
 
     def _open(self) -> GuardedConnection:
         connection: GuardedConnection = _connected(GuardedConnection, self._address, self.name)

@@ -59,6 +59,14 @@ class PostgreSQLStore(TableStore):
         self._guard = guard
         self._session = Session(address, guard, any_thread=any_thread, patience=busy_timeout)
         self._path = self._session.name
+        try:
+            self._set_up(chance, any_thread=any_thread)
+        except BaseException:
+            self._session.drop()
+            raise
+
+    def _set_up(self, chance: Callable[[int], bytes], *, any_thread: bool) -> None:
+        guard = self._guard
         self._heads = Heads(Chains(self._read, POSTGRESQL), chance=chance)
         self._pending = PostgreSQLPending(self._heads)
         self._claim = Claim(self._session, chance)
