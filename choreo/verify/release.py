@@ -173,13 +173,19 @@ def _short(each: Break) -> str:
         case "late":
             return f"the saga has failed before {step} is undone"
         case "early":
-            return f"{step} is undone before `{each.because}`, which depends on it"
+            return _short_early(each)
         case "undone":
             return f"{step} is undone though the saga completes"
         case "omitted":
             return f"{step} is never done though the saga completes"
         case _:
             return _short_stranded(each)
+
+
+def _short_early(each: Break) -> str:
+    if each.signature.step == START:
+        return f"the saga has failed before `{each.because}` is undone"
+    return f"`{each.signature.step}` is undone before `{each.because}`, which depends on it"
 
 
 def _short_stranded(each: Break) -> str:

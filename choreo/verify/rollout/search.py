@@ -317,7 +317,8 @@ class RolloutSearch:
         if START not in state.saga.outcomes:
             names: Iterable[str] = (START, CANCEL)
         elif ready:
-            names = (*ready, *state.saga.deadlines)
+            put_off = (name for name, each in state.saga.steps.items() if each == PUT_OFF)
+            names = (*ready, *state.saga.deadlines, *put_off)
         elif state.saga.is_at_rest:
             return ()
         else:
@@ -467,8 +468,10 @@ class RolloutSearch:
     def _depends(self, state: State, step: str, other: str) -> bool:
         """Whether a step that can be undone was called by what another one returned."""
         saga = state.saga
-        if START in (step, other) or saga.outcomes.get(other) != SUCCEEDED:
+        if saga.outcomes.get(other) != SUCCEEDED:
             return False
+        if other == START and not self.rollout.begins_in_rollback:
+            return False  # what is undone after the end is undone too late
         result = saga.step(other).result
         return result in self.rollout.calls(step, is_anew=step in state.anew)
 

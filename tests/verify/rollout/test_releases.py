@@ -45,6 +45,21 @@ s.ship < Started > Shipped / ShipFailed
 s.unship of s.ship derived <> Unshipped
 k.pack pivot < Shipped > Completed / PackFailed
 """
+PIVOT = """
+o.fail of start derived <> Failed
+p.pay < Started > Paid / PayFailed
+p.refund of p.pay derived <> Refunded
+s.ship pivot < Paid > Shipped / ShipFailed
+o.close retriable async < Shipped > Completed
+"""
+BRANCH = """
+o.fail of start derived <> Failed
+t imports Told
+p.pay < Started > Paid / PayFailed
+p.refund of p.pay derived <> Refunded
+t.take async partial < Paid & Told > Completed / TakeFailed
+t.untake of t.take async derived <> Untaken
+"""
 VERSION_2 = """
 version 2
 o.fail of start derived <> Failed
@@ -114,7 +129,19 @@ BROKEN = {
         "CHO803",
     ),
     "merged": (BASE, MERGED, "CHO803"),
-    "given to another": (BASE, BASE.replace("p.pay", "q.pay").replace("p.refund", "q.refund"), "CHO803"),
+    "given to another": (BASE, BASE.replace("p.pay", "q.pay").replace("p.refund", "q.refund"), "CHO802"),
+    "put before a pivot, by whom is new": (
+        PIVOT,
+        PIVOT.replace("s.ship pivot < Paid", "s.ship pivot < Checked")
+        + "c.check < Paid > Checked / CheckFailed\nc.uncheck of c.check derived <> Unchecked\n",
+        "CHO803",
+    ),
+    "put before a step in the branch of an import": (
+        BRANCH,
+        BRANCH.replace("p.pay <", "p.pay < Held <").replace("< Held < Started", "< Held")
+        + "c.hold < Started > Held / HoldFailed\nc.unhold of c.hold derived <> Unheld\n",
+        "CHO803",
+    ),
     "given up by a participant that leaves": (
         f"{BASE}{LEAF}",
         f"{BASE}{LEAF.replace('m.', 'p.')}",
