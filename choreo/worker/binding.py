@@ -48,9 +48,25 @@ class Binding:
             )
 
     def events(self, types: frozenset[str], step: str) -> list[Any]:
-        """Return the decoded events of these types in the saga, from which a step's answer is built."""
+        """Return the decoded events of these types in the saga, from which a step's answer is built.
+
+        An earlier release, which something else called, may have taken them by their headers only. Where no
+        body is there, the answer is built from the event at hand, or from another one of the saga.
+        """
         self._work = ("action", step)
-        return [self._event(name) for name in sorted(types & self.saga.types)]
+        wanted = sorted(types & self.saga.types)
+        names = [name for name in wanted if self._has_body(name)]
+        return [self._event(name) for name in names or self._others() or wanted]
+
+    def _others(self) -> list[str]:
+        known = self.codec.schemas()
+        names = (self.trigger.envelope.type, *sorted(self.saga.types))
+        return [name for name in names if name in known and self._has_body(name)][:1]
+
+    def _has_body(self, name: str) -> bool:
+        if name == self.trigger.envelope.type:
+            return True
+        return self._payload(name) is not None or self._edited(name) is not None
 
     def _argument(self, handler: Handler, parameter: Parameter) -> Any:
         found = self._find(handler, parameter)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from choreo import Context, Participant, Permanent
+from choreo import Context, Participant, Permanent, Retry
 from choreo.worker import Worker
 from tests.worker.conftest import Rigs
-from tests.worker.services import Script, flight, hotel, prepare, ticket
+from tests.worker.services import SECOND, Script, flight, hotel, prepare, ticket
 from tests.worker.trip import (
     FlightBooked,
     FlightCancelled,
@@ -268,3 +268,36 @@ def test_a_worker_that_is_careful_after_a_crash_gives_answers_and_comes_to_rest(
         assert [type(each) for each in shop.published(f"s{number}")] == [HotelFull]
         assert shop.due_in() is None
     assert len(turns) < 200
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_step_that_an_earlier_release_called_is_answered_from_what_is_there(rig: Rigs, knows: bool) -> None:
+    """The event that calls it now came by its headers only, and the one that called it may not be known."""
+
+    def released(called_by: type, *, looks: bool) -> Participant:
+        hotel = Participant("hotel", sagas=[trip], prepare=prepare, retry=Retry(attempts=9, delay=SECOND))
+
+        def book(event: Any) -> HotelBooked:
+            raise ConnectionError("away")
+
+        def cancel(event: FlightFull, booked: HotelBooked) -> HotelCancelled:
+            return HotelCancelled(booked.trip)
+
+        def look(event: TripRequested) -> None: ...
+
+        book.__annotations__["event"] = called_by
+        hotel.action(fails=HotelFull)(book)
+        hotel.compensation(of=book)(cancel)
+        if looks:
+            hotel.observer(look)
+        return hotel
+
+    rigged = rig(released(TripRequested, looks=True))
+    rigged.feed(TripRequested("t"))
+    rigged.feed(FlightBooked("t"))
+    rigged.close()
+    rigged.participant = released(FlightBooked, looks=knows)
+    rigged.open()
+    rigged.feed(TripCancelled("t"))
+    assert [type(each) for each in rigged.published()] == [HotelFull]
+    assert rigged.letters() == []
