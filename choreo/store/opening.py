@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ConfigurationError
+from choreo.store.reader import TableReader
+from choreo.store.sqlite.reader import StoreReader
 
 if TYPE_CHECKING:
     from choreo.store.postgresql.store import PostgreSQLStore
-    from choreo.store.reader import TableReader
     from choreo.store.sqlite.store import SQLiteStore
 
     AnyStore = SQLiteStore | PostgreSQLStore
@@ -36,67 +36,48 @@ def place_of(named: str) -> str | Path:
 
 def shown(place: str | Path) -> str:
     """Return an address as it may be shown, without its password; or a path."""
-    if not is_address(place):
-        return str(place)
-    _require_driver()
-    from choreo.store.postgresql.errors import shown as shown_address
-
-    return shown_address(str(place))
+    return _postgresql().shown(str(place)) if is_address(place) else str(place)
 
 
 def open_store(place: str | Path, *, busy_timeout: float = 5.0, any_thread: bool = False) -> AnyStore:
     """Open a participant's store. Raises `StoreError`, `ConfigurationError` where the driver is missing."""
-    if not is_address(place):
-        from choreo.store.sqlite.store import SQLiteStore
-
-        return SQLiteStore(place, busy_timeout=busy_timeout, any_thread=any_thread)
-    _require_driver()
-    from choreo.store.postgresql.store import PostgreSQLStore
-
-    return PostgreSQLStore(str(place), busy_timeout=busy_timeout, any_thread=any_thread)
+    kind = _postgresql().PostgreSQLStore if is_address(place) else _sqlite()
+    return kind(place, busy_timeout=busy_timeout, any_thread=any_thread)
 
 
 def open_reader(place: str) -> TableReader:
     """Open a store to read it, beside its worker. Raises `StoreError`, `ConfigurationError`."""
-    if not is_address(place):
-        from choreo.store.sqlite.reader import StoreReader
-
-        return StoreReader(place)
-    _require_driver()
-    from choreo.store.postgresql.reader import PostgreSQLReader
-
-    return PostgreSQLReader(place)
+    return _postgresql().PostgreSQLReader(place) if is_address(place) else StoreReader(place)
 
 
 def migrate(place: str) -> Sequence[str]:
     """Make a store's tables, or bring them up to date; return the migrations that took, where known."""
-    if not is_address(place):
-        from choreo.store.sqlite.store import SQLiteStore
-
-        SQLiteStore(place).close()
-        return ()
-    _require_driver()
-    from choreo.store.postgresql.schema import migrate as migrate_tables
-    from choreo.store.postgresql.session import connect
-
-    with closing(connect(place, shown(place))) as connection:
-        return migrate_tables(connection, shown(place))
+    if is_address(place):
+        took: Sequence[str] = _postgresql().migrate_database(place)
+        return took
+    _sqlite()(place).close()
+    return ()
 
 
 def ddl() -> str:
     """Return the statements that make the tables of a store in PostgreSQL."""
-    _require_driver()
-    from choreo.store.postgresql.schema import ddl as statements
-
-    return statements()
+    return str(_postgresql().ddl())
 
 
-def _require_driver() -> None:
+def _sqlite() -> type[SQLiteStore]:
+    """Return the class of stores in SQLite: commands that only read are faster without it."""
+    from choreo.store.sqlite.store import SQLiteStore
+
+    return SQLiteStore
+
+
+def _postgresql() -> Any:
+    """Return the module of stores in PostgreSQL: only who has one needs its driver."""
     try:
-        import psycopg
+        from choreo.store.postgresql import opening
     except ImportError as error:
         raise ConfigurationError(
             f"a store in PostgreSQL needs psycopg, which can't be used here: {error}",
             hint="pip install 'choreo-saga[postgresql]'",
         ) from None
-    assert psycopg
+    return opening

@@ -132,7 +132,7 @@ def test_a_connected_participant_opens_its_store(inventory: Participant) -> None
 
     class Connection:
         @contextmanager
-        def transaction(self) -> Iterator[Any]:
+        def transaction(self, within: object = None) -> Iterator[Any]:
             opened.append("store")
             yield opened
 
