@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import dropwhile
 from typing import Any, NamedTuple
 
 from choreo.envelope import Envelope, is_keyed_by_id
@@ -302,7 +303,9 @@ def _settle_observer(saga: Instance, name: str, entries: Sequence[Entry], pendin
     if head is None:
         if waiting and ("observer", name) not in pending.withheld:
             del saga.observers[name]
-    elif waiting[:1] != (head,):
-        ids = [entry.event_id for entry in entries if entry.input == "event"]
-        later = ids[ids.index(head) + 1 :] if head in ids else []
+    else:
+        # The log keeps the bodies of what a handler of that time took: what has none was not queued.
+        events = [entry for entry in entries if entry.input == "event"]
+        after = dropwhile(lambda entry: entry.event_id != head, events)
+        later = {entry.event_id for entry in after if entry.payload is not None} - {head}
         saga.observers[name] = (head, *(each for each in waiting if each in later))

@@ -466,3 +466,29 @@ def test_a_start_is_refused_exactly_where_something_needed_is_gone(rig: Rigs, se
     assert set(retired) <= needed
     rigged.restart()
     assert open_letters(rigged) == kept
+
+
+def test_a_widened_observer_takes_what_comes_from_then_on(rig: Rigs) -> None:
+    """Not what came before, behind an event that waits for it: that was kept by its headers only."""
+
+    def watching(takes: Any) -> Participant:
+        hotel = Participant("hotel", sagas=[trip], prepare=prepare, retry=Retry(attempts=9, delay=SECOND))
+
+        def look(event: Any, ctx: Context) -> None:
+            watch(ctx)
+            seen.append(type(event))
+
+        look.__annotations__["event"] = takes
+        hotel.observer(look)
+        return hotel
+
+    watch, seen = Script([ConnectionError("away")]), list[type]()
+    rigged = rig(watching(TripRequested))
+    rigged.feed(TripRequested("t"))
+    rigged.feed(FlightBooked("t"))
+    release(rigged, watching(TripRequested | FlightBooked | HotelBooked))
+    rigged.feed(HotelBooked("t"))
+    rigged.clock.advance(2)
+    rigged.settle()
+    assert seen == [TripRequested, HotelBooked]
+    assert rigged.letters() == []
