@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from choreo.errors import Fenced, PayloadErased, StoreMismatch
+from choreo.ports.saga_log import SagaLog
 from choreo.records import (
     DeadLetter,
     Entry,
@@ -39,15 +40,32 @@ class TableStore(ABC):
     _heads: Heads
     _pending: Pending
     _turn: Any
+    _savepoint: AbstractContextManager[None]
+    _saga_log: SagaLog
 
     @property
     def owner(self) -> str:
         """The participant that has used the store, empty where none has."""
         return str(self._rows(self._sql.owner)[0][2] or "")
 
-    @abstractmethod
+    @property
+    def saga_log(self) -> SagaLog:
+        """The saga log as `choreo.audit` needs it."""
+        return self._saga_log
+
     def turn(self) -> AbstractContextManager[None]:
         """Open the one transaction of a turn; see `choreo.ports.Store.turn`."""
+        opened: AbstractContextManager[None] = self._turn
+        return opened
+
+    @property
+    def blocks_here(self) -> bool:
+        """Whether the calling thread or task has a turn of this database open, by any connection."""
+        return bool(self._turn.blocks_here)
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Open a savepoint inside a turn; see `choreo.ports.Store.savepoint`."""
+        return self._savepoint
 
     @abstractmethod
     def _write(self) -> None:

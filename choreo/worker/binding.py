@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from choreo.errors import BodyError
+from choreo.errors import BodyError, PayloadErased
 from choreo.events import Aborted
 from choreo.participant import Context, Handler, Parameter
 from choreo.ports import Codec, Store
@@ -55,8 +55,15 @@ class Binding:
         """
         self._work = ("action", step)
         wanted = sorted(types & self.saga.types)
-        names = [name for name in wanted if self._has_body(name)]
-        return [self._event(name) for name in names or self._others() or wanted]
+        try:
+            return [self._event(name) for name in wanted]
+        except PayloadErased:
+            raise
+        except BodyError:
+            names = [name for name in wanted if self._has_body(name)] or self._others()
+            if names in ([], wanted):
+                raise
+            return [self._event(name) for name in names]
 
     def _others(self) -> list[str]:
         known = self.codec.schemas()
@@ -64,7 +71,7 @@ class Binding:
         return [name for name in names if name in known and self._has_body(name)][:1]
 
     def _has_body(self, name: str) -> bool:
-        if name == self.trigger.envelope.type:
+        if name == self.trigger.envelope.type and self.trigger.body is not None:
             return True
         return self._payload(name) is not None or self._edited(name) is not None
 

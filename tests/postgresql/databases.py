@@ -75,7 +75,7 @@ DROP SCHEMA public CASCADE; CREATE SCHEMA public
 
 
 def empty(address: str) -> str:
-    """Give a database the tables of a new store, and nothing else."""
+    """Make the tables of a new store in a database, and nothing else."""
     with closing(psycopg.connect(address, autocommit=True)) as connection:
         if not migrate(connection, "test"):
             connection.execute(_EMPTY.encode())

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 
@@ -90,6 +91,21 @@ class StoreConformance:
         assert not store.positions()
         assert not store.joined()
         assert not store.dead_letters()
+
+    def test_another_thread_is_refused(self, store: Store) -> None:
+        """One store, one thread."""
+        refused: list[StoreError] = []
+
+        def read() -> None:
+            try:
+                store.positions()
+            except StoreError as error:
+                refused.append(error)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+        assert "thread" in str(refused[0])
 
     def test_connections_agree_on_the_store_id(self, store: Store, other: Store) -> None:
         """The id is the database's, not the connection's."""

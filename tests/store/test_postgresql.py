@@ -294,22 +294,6 @@ def test_a_forked_process_neither_uses_nor_closes_what_it_inherits(store: Postgr
     assert len(store.history("s1")) == 1
 
 
-def test_another_thread_is_refused(store: PostgreSQLStore) -> None:
-    """One store, one thread."""
-    refused: list[StoreError] = []
-
-    def read() -> None:
-        try:
-            store.positions()
-        except StoreError as error:
-            refused.append(error)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    thread.join()
-    assert "thread" in str(refused[0])
-
-
 def test_a_savepoint_costs_nothing_where_nothing_is_asked(
     store: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,22 +85,6 @@ def test_values_that_no_database_takes_are_refused_in_one_line(store: SQLiteStor
     assert not store.history("s1")
 
 
-def test_another_thread_is_refused(store: SQLiteStore) -> None:
-    """One connection, one thread."""
-    refused: list[StoreError] = []
-
-    def read() -> None:
-        try:
-            store.positions()
-        except StoreError as error:
-            refused.append(error)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    thread.join()
-    assert "thread" in str(refused[0])
-
-
 def test_a_turn_waits_no_longer_than_told(store: SQLiteStore, tmp_path: Path) -> None:
     """A database that stays locked is an error with a hint; afterwards the store works."""
     hasty = SQLiteStore(tmp_path / "shop.db", busy_timeout=0.01)

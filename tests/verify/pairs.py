@@ -259,14 +259,19 @@ def rename(draft: Draft) -> str:
     return f"{old} is {step.name}"
 
 
-def insert(draft: Draft) -> str:
-    """A step comes between an event and all steps that wait for it."""
+def _after_some_event(draft: Draft) -> tuple[str, Step]:
+    """Return an event, and a new step that it calls."""
     events = sorted({STARTED, *(e for s in draft.steps for e in s.successes if e != COMPLETED)})
     event = draft.chance.choice(events)
     number = draft.fresh()
-    made = Step(
+    return event, Step(
         f"{draft.owner()}.n{number}", Trigger.of(event), (f"g.N{number}",), failures=(f"g.N{number}Failed",)
     )
+
+
+def insert(draft: Draft) -> str:
+    """A step comes between an event and all steps that wait for it."""
+    event, made = _after_some_event(draft)
     if draft.chance.random() < 0.25:
         made.kind, made.failures = RETRIABLE, ()
     draft.swap(event, *made.successes)
@@ -276,12 +281,7 @@ def insert(draft: Draft) -> str:
 
 def insert_leaf(draft: Draft) -> str:
     """A step that nobody waits for comes after an event."""
-    events = sorted({STARTED, *(e for s in draft.steps for e in s.successes if e != COMPLETED)})
-    event = draft.chance.choice(events)
-    number = draft.fresh()
-    made = Step(
-        f"{draft.owner()}.n{number}", Trigger.of(event), (f"g.N{number}",), failures=(f"g.N{number}Failed",)
-    )
+    event, made = _after_some_event(draft)
     if draft.chance.random() < 0.4 or any(s.kind != COMPENSATABLE for s in draft.steps):
         made.kind, made.failures = RETRIABLE, ()
     draft.steps.append(made)

@@ -12,7 +12,6 @@ from psycopg.pq import TransactionStatus
 
 from choreo.errors import StoreError
 from choreo.ports.joined import JoinedStore, OpenTransaction
-from choreo.ports.saga_log import SagaLog
 from choreo.store.chains import Chains
 from choreo.store.heads import Heads
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES, SQL
@@ -84,24 +83,6 @@ class PostgreSQLStore(TableStore):
     def store_id(self) -> str:
         """A random id given when the tables were made; a copied database keeps it."""
         return self._session.store_id
-
-    @property
-    def saga_log(self) -> SagaLog:
-        """The saga log as `choreo.audit` needs it."""
-        return self._saga_log
-
-    def turn(self) -> AbstractContextManager[None]:
-        """Open the one transaction of a turn; see `choreo.ports.Store.turn`."""
-        return self._turn
-
-    @property
-    def blocks_here(self) -> bool:
-        """Whether the calling thread or task has a turn of this database open, by any connection."""
-        return self._turn.blocks_here
-
-    def savepoint(self) -> AbstractContextManager[None]:
-        """Open a savepoint inside a turn; see `choreo.ports.Store.savepoint`."""
-        return self._savepoint
 
     def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
         """Raise `StoreError`: a session of the service's own can't be joined on PostgreSQL yet."""

@@ -13,7 +13,6 @@ from sqlite_utils import Database
 
 from choreo.errors import StoreError
 from choreo.ports.joined import JoinedStore, OpenTransaction
-from choreo.ports.saga_log import SagaLog
 from choreo.store.sqlite.dialect import SEARCHES, SQL
 from choreo.store.sqlite.errors import store_error, turn_error
 from choreo.store.sqlite.files import Files
@@ -106,24 +105,6 @@ class SQLiteStore(TableStore):
     def store_id(self) -> str:
         """A random id given when the store was made; a copied file keeps it."""
         return self._store_id
-
-    @property
-    def saga_log(self) -> SagaLog:
-        """The saga log as `choreo.audit` needs it."""
-        return self._saga_log
-
-    def turn(self) -> AbstractContextManager[None]:
-        """Open the one transaction of a turn; see `choreo.ports.Store.turn`."""
-        return self._turn
-
-    @property
-    def blocks_here(self) -> bool:
-        """Whether the calling thread or task has a turn of this database open, by any connection."""
-        return self._turn.blocks_here
-
-    def savepoint(self) -> AbstractContextManager[None]:
-        """Open a savepoint inside a turn; see `choreo.ports.Store.savepoint`."""
-        return self._savepoint
 
     def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
         """Open a block inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
