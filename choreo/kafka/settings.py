@@ -28,6 +28,10 @@ _NEEDED_TO_WRITE: Final[Mapping[str, Setting]] = {
     "enable.idempotence": True,
     "acks": "all",
     "enable.gapless.guarantee": True,  # no publication may overtake one that failed
+    # A broker takes any batch as the first of a producer that it doesn't know on a partition. Were a second
+    # one under way when the first is refused (the leader has just moved, or the topic was just created), it
+    # would be written, and librdkafka take the first as written, too: lost, and acknowledged (KAFKA-15591).
+    "max.in.flight.requests.per.connection": 1,
     "message.timeout.ms": 0,  # an outage is waited out
 }
 _PREFERRED_TO_READ: Final[Mapping[str, Setting]] = {
@@ -54,6 +58,7 @@ _REFUSED: Final[Mapping[str, str]] = {
         (
             "request.required.acks",
             "delivery.timeout.ms",
+            "max.in.flight",
             "enable.auto.offset.reset",
             "delivery.report.only.error",
         ),

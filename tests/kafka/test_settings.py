@@ -27,6 +27,8 @@ NOBODY = "127.0.0.1:1"
         "partitioner",
         "enable.idempotence",
         "acks",
+        "max.in.flight",
+        "max.in.flight.requests.per.connection",
         "request.required.acks",
         "transactional.id",
         "group.id",
