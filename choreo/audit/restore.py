@@ -16,9 +16,8 @@ from choreo.chain import Row, chain_of, first_broken_link
 from choreo.drafts import draft_folder
 from choreo.errors import ArchiveError
 from choreo.ports import Store
-from choreo.store.sqlite.releases import copy_releases
-from choreo.store.sqlite.saga_log import ALL_KEYED_BY_ID, copy_owner, copy_rows
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.opening import open_store
+from choreo.store.saga_log import ALL_KEYED_BY_ID
 
 _AT_ONCE = 1_000
 
@@ -40,7 +39,7 @@ def import_export(file: IO[bytes], path: Path, progress: Progress = iter) -> Ori
     try:
         with draft_folder(path) as folder:
             draft = folder / "store.db"
-            with closing(SQLiteStore(draft)) as store:
+            with closing(open_store(draft)) as store:
                 fill(store, origin, progress(rows))
                 _refuse_broken_chains(store)
             os.replace(draft, path)
@@ -64,13 +63,13 @@ def check_export(file: IO[bytes], progress: Progress = iter) -> Origin:
 def fill(store: Store, origin: Origin, rows: Iterable[Row]) -> None:
     """Write the rows of an export into an empty store."""
     with store.turn():
-        owner = (origin.store_id, origin.participant, origin.unchained, origin.keyed_by_id)
-        copy_owner(store.db.conn, *owner)
-        copy_releases(store.db.conn, origin.releases)
+        store.saga_log.adopt(
+            origin.store_id, origin.participant, origin.unchained, origin.keyed_by_id, origin.releases
+        )
     rest = iter(rows)
     while some := list(islice(rest, _AT_ONCE)):
         with store.turn():
-            copy_rows(store.db.conn, some)
+            store.saga_log.restore(some)
 
 
 def origin_of(participant: str, store: Store) -> Origin:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from glob import escape, glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -15,19 +14,12 @@ from choreo.cli.options import Listed, lines_in
 from choreo.errors import ArchiveError, ConfigurationError, StoreError
 from choreo.project.pyproject import nearest_project
 from choreo.store import opening
-from choreo.store.opening import is_address, shown
+from choreo.store.opening import is_address, is_store, is_writable, shown
 from choreo.store.reader import TableReader
-from choreo.store.sqlite.reader import (
-    StoreReader,
-    connect_read_only,
-    is_at_rest,
-    may_be_written,
-    private_copy,
-)
 from choreo.timeline.source import MemorySource
 
 if TYPE_CHECKING:
-    from choreo.store.opening import AnyStore
+    from choreo.store.tables import TableStore
     from choreo.timeline.source import Source
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,11 +58,15 @@ stores = click.option(
 
 
 class Opened(NamedTuple):
-    """An open store; ``participant`` is empty where no worker has used it yet."""
+    """An open store; ``participant`` is empty where no worker has used it yet.
+
+    ``path`` is how it is called in messages, ``place`` what it was opened by.
+    """
 
     participant: str
     path: str
-    store: AnyStore
+    store: TableStore
+    place: str
 
 
 @contextmanager
@@ -84,10 +80,9 @@ def open_stores(named: Sequence[str], *, reading: bool = False) -> Iterator[list
     with ExitStack() as stack:
         opened: list[Opened] = []
         for path in _places(named):
-            is_copied = reading and not is_address(path) and not may_be_written(path)
-            place = stack.enter_context(private_copy(path)) if is_copied else path
+            place = stack.enter_context(opening.readable(path)) if reading else path
             store = stack.enter_context(closing(opening.open_store(place)))
-            opened.append(Opened(store.owner, shown(path), store))
+            opened.append(Opened(store.owner, shown(path), store, place))
         yield sorted(opened, key=lambda each: (each.participant, each.path))
 
 
@@ -130,19 +125,16 @@ def _reader(path: str, opened: ExitStack) -> TableReader:
         reader.views("")
         return reader
     except StoreError as error:
-        if is_address(path) or may_be_written(path):
+        if is_writable(path):
             raise
         return _reader_of_copy(path, opened, error)
 
 
-def _reader_of_copy(path: str, opened: ExitStack, error: StoreError) -> StoreReader:
-    """Read a copy: the store has a log that only a writer can open, or it is of an older choreo."""
+def _reader_of_copy(path: str, opened: ExitStack, error: StoreError) -> TableReader:
     try:
-        copied = opened.enter_context(private_copy(path))
-        opening.migrate(copied)
+        return opened.enter_context(opening.reader_of_copy(path))
     except StoreError:
         raise error from None
-    return opened.enter_context(StoreReader(copied, name=path))
 
 
 def _is_export(path: str) -> bool:
@@ -183,7 +175,7 @@ def _paths(named: Sequence[str]) -> list[str]:
     for name in named:
         pattern = f"{escape(name)}/*.db" if Path(name).is_dir() else name.replace(_ANY, "*")
         if pattern != name:
-            found.update(dict.fromkeys(path for path in sorted(glob(pattern)) if _is_store(path)))
+            found.update(dict.fromkeys(path for path in sorted(glob(pattern)) if is_store(path)))
         else:
             _refuse_other(name)
             found[name] = None
@@ -197,19 +189,7 @@ def _paths(named: Sequence[str]) -> list[str]:
 def _refuse_other(path: str) -> None:
     if not Path(path).is_file():
         raise ConfigurationError(f"there is no file {path}", hint="which store is meant? --store PATH")
-    if not _is_store(path):
+    if not is_store(path):
         raise ConfigurationError(
             f"{path} is not a store of choreo's", hint="which one is meant? --store PATH"
         )
-
-
-def _is_store(path: str) -> bool:
-    # A write-ahead log that can't be opened is no part of what the file is.
-    for at_rest in {is_at_rest(path), True}:
-        with (
-            suppress(sqlite3.Error, UnicodeError),
-            closing(connect_read_only(path, at_rest=at_rest)) as connection,
-        ):
-            connection.execute("SELECT 1 FROM choreo_store")
-            return True
-    return False

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from choreo.chain import Row
-from choreo.records import SagaKey
+from choreo.records import Release, SagaKey
 
 
 class SagaLog(Protocol):
@@ -27,6 +27,11 @@ class SagaLog(Protocol):
     @property
     def keyed_by_id(self) -> int:
         """The id up to which the rows of all sagas with an id form one chain, whatever their types."""
+        ...
+
+    @property
+    def last_id(self) -> int:
+        """The id of the last row; 0 where there is none."""
         ...
 
     def sagas(self, after: SagaKey, limit: int) -> Sequence[SagaKey]:
@@ -94,6 +99,25 @@ class SagaLog(Protocol):
         the deleted rows. So the saga can neither start again nor be forged. The sagas with which it shares
         a part of its chain are pruned with it, so they must be at rest, too.
         """
+        ...
+
+    def adopt(
+        self,
+        store_id: str,
+        participant: str,
+        unchained: int,
+        keyed_by_id: int | None,
+        releases: Iterable[Release],
+        cluster_id: str = ...,
+    ) -> None:
+        """Make a new store, inside a turn, the copy of another one, whose rows `restore` then writes.
+
+        Without a cluster, no worker may use it. Open the store again afterwards: its id is another one.
+        """
+        ...
+
+    def restore(self, rows: Sequence[Row]) -> None:
+        """Write rows of the other store, inside a turn, with their ids and links. Raises `StoreError`."""
         ...
 
     def scrub(self, *, whole: bool = False) -> bool:

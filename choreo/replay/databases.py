@@ -1,77 +1,74 @@
-"""The databases that replay works on: temporary copies of a store, and drafts of a store to be rebuilt."""
+"""The databases that replay works on: copies of a store, and drafts of a store to be rebuilt."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from choreo.drafts import draft_folder, make_private
+from choreo.drafts import draft_folder
 from choreo.errors import ConfigurationError
 from choreo.ports import Store
 from choreo.records import Entry
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.opening import MEMORY, copy_database, is_address, open_store, shown
+from choreo.store.tables import TableStore
 
 
 class Snapshot(NamedTuple):
     """An earlier copy of a store; ``last`` is the number of its last row of the saga log, or 0."""
 
-    store: SQLiteStore
+    store: TableStore
     last: int
+
+
+class _Undone(Exception):
+    """Leaves a turn of which nothing is to stay."""
 
 
 @contextmanager
 def empty_store() -> Iterator[Snapshot]:
     """Open an empty store in memory."""
-    with closing(SQLiteStore(":memory:")) as store:
+    with closing(open_store(MEMORY)) as store:
         yield Snapshot(store, 0)
 
 
 @contextmanager
-def copy_of(base: Path, store: Store) -> Iterator[Snapshot]:
-    """Copy ``base``, an earlier copy of ``store`` made by any means that SQLite allows; it may be in use.
+def trial(store: Store) -> Iterator[None]:
+    """Open a turn of a store, all of which is undone at its end."""
+    with suppress(_Undone), store.turn():
+        yield
+        raise _Undone
 
-    The copy is in a temporary folder, and is deleted after the block. Raises `ConfigurationError` for a file
-    that is not an earlier state of that store.
+
+@contextmanager
+def copy_of(base: str, store: Store) -> Iterator[Snapshot]:
+    """Open a copy of ``base``, an earlier copy of ``store``; it may be in use.
+
+    That of a file is in a temporary folder, and is deleted after the block. A base in PostgreSQL is opened
+    itself: what is written to it must be undone. Raises `ConfigurationError` for what is not an earlier state
+    of that store.
     """
+    if is_address(base):
+        with closing(open_store(base)) as opened:
+            yield _earlier(opened, store, base, "make one with pg_dump and pg_restore, into another database")
+        return
     with TemporaryDirectory(prefix="choreo-") as folder:
         path = Path(folder) / "base.db"
-        copy_database(base, path)
-        with closing(SQLiteStore(path)) as copied:
+        copy_database(Path(base), path)
+        with closing(open_store(path)) as copied:
             copied.db.execute("PRAGMA synchronous = OFF")  # it need not survive a crash
-            last = last_row(copied)
-            if copied.store_id != store.store_id or _row(copied, last) != _row(store, last):
-                raise ConfigurationError(
-                    f"{base} is not an earlier state of the store",
-                    hint="make one with `sqlite3 STORE '.backup BASE'`, or by a copy while no worker runs",
-                )
-            yield Snapshot(copied, last)
+            hint = "make one with `sqlite3 STORE '.backup BASE'`, or by a copy while no worker runs"
+            yield _earlier(copied, store, base, hint)
 
 
-def last_row(store: Store) -> int:
-    """Return the number of the last row of a saga log; 0 where it has none."""
-    return int(store.db.execute("SELECT ifnull(max(id), 0) FROM saga_log").fetchone()[0])
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Copy an SQLite database, which may be in use, by SQLite's own backup. Raises `ConfigurationError`."""
-    if not source.is_file():
-        raise ConfigurationError(f"there is no file {source}", hint="name a copy of the store")
-    try:
-        make_private(target)
-        with (
-            closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as given,
-            closing(sqlite3.connect(target)) as copied,
-        ):
-            given.backup(copied)
-    except sqlite3.Error as error:
-        raise ConfigurationError(
-            f"{source} can't be copied: {error}", hint="it must be an SQLite database"
-        ) from None
+def _earlier(copied: TableStore, store: Store, base: str, hint: str) -> Snapshot:
+    last = copied.saga_log.last_id
+    if copied.store_id != store.store_id or _row(copied, last) != _row(store, last):
+        raise ConfigurationError(f"{shown(base)} is not an earlier state of the store", hint=hint)
+    return Snapshot(copied, last)
 
 
 def _row(store: Store, number: int) -> list[tuple[int, Entry]]:
@@ -83,7 +80,7 @@ def _row(store: Store, number: int) -> list[tuple[int, Entry]]:
 @contextmanager
 def draft_store(
     path: Path, backup: Path | None, *, anew: bool = False, dry_run: bool = False
-) -> Iterator[SQLiteStore]:
+) -> Iterator[TableStore]:
     """Open a draft of the database ``path``, which begins as a copy of ``backup`` or empty.
 
     The draft is renamed to ``path`` when the block succeeds. Otherwise it is kept, and the next call
@@ -104,17 +101,20 @@ def draft_store(
     unfinished = path.with_name(f"{path.name}.rebuilding")
     if unfinished.is_symlink():
         raise ConfigurationError(f"{unfinished} is a symbolic link", hint="remove it")
+    if anew:
+        for each in ("", "-wal", "-shm"):
+            Path(f"{unfinished}{each}").unlink(missing_ok=True)
     with _open(unfinished, backup) as store:
         yield store
     os.replace(unfinished, path)
 
 
 @contextmanager
-def _open(path: Path, backup: Path | None) -> Iterator[SQLiteStore]:
+def _open(path: Path, backup: Path | None) -> Iterator[TableStore]:
     if backup is not None and not path.exists():
         with draft_folder(path) as folder:
             copied = folder / "store.db"
             copy_database(backup, copied)
             os.replace(copied, path)
-    with closing(SQLiteStore(path)) as store:
+    with closing(open_store(path)) as store:
         yield store

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ConfigurationError
 from choreo.store.reader import TableReader
-from choreo.store.sqlite.reader import StoreReader
+from choreo.store.sqlite import reader as files
 
 if TYPE_CHECKING:
-    from choreo.store.postgresql.store import PostgreSQLStore
-    from choreo.store.sqlite.store import SQLiteStore
-
-    AnyStore = SQLiteStore | PostgreSQLStore
+    from choreo.store.tables import TableStore
 
 _ADDRESS = re.compile(r"postgres(?:ql)?://")
+
+MEMORY = ":memory:"
+"""The path of a store that is gone when it is closed."""
 
 
 def is_address(place: str | Path) -> bool:
@@ -36,18 +38,67 @@ def place_of(named: str) -> str | Path:
 
 def shown(place: str | Path) -> str:
     """Return an address as it may be shown, without its password; or a path."""
-    return _postgresql().shown(str(place)) if is_address(place) else str(place)
+    return str(_postgresql().shown(str(place))) if is_address(place) else str(place)
 
 
-def open_store(place: str | Path, *, busy_timeout: float = 5.0, any_thread: bool = False) -> AnyStore:
-    """Open a participant's store. Raises `StoreError`, `ConfigurationError` where the driver is missing."""
-    kind = _postgresql().PostgreSQLStore if is_address(place) else _sqlite()
-    return kind(place, busy_timeout=busy_timeout, any_thread=any_thread)
+def open_store(
+    place: str | Path,
+    *,
+    busy_timeout: float = 5.0,
+    any_thread: bool = False,
+    chance: Callable[[int], bytes] = os.urandom,
+) -> TableStore:
+    """Open a participant's store. Raises `StoreError`, `ConfigurationError` where the driver is missing.
+
+    ``busy_timeout`` is the time to wait for another writer, in seconds. The store belongs to the thread that
+    opens it, unless ``any_thread`` may use it, one after the other. ``chance`` returns so many random bytes.
+    """
+    if place == MEMORY:
+        in_memory: TableStore = _sqlite().in_memory(chance)
+        return in_memory
+    kind = _postgresql() if is_address(place) else _sqlite()
+    opened: TableStore = kind.Store(place, busy_timeout=busy_timeout, any_thread=any_thread, chance=chance)
+    return opened
 
 
 def open_reader(place: str) -> TableReader:
     """Open a store to read it, beside its worker. Raises `StoreError`, `ConfigurationError`."""
-    return _postgresql().PostgreSQLReader(place) if is_address(place) else StoreReader(place)
+    reader: TableReader = _postgresql().Reader(place) if is_address(place) else files.StoreReader(place)
+    return reader
+
+
+def reader_of_copy(path: str) -> AbstractContextManager[TableReader]:
+    """Read a copy of a file: its log can be opened by a writer only, or it is of an older choreo."""
+    reader: AbstractContextManager[TableReader] = _sqlite().reader_of_copy(path)
+    return reader
+
+
+def is_store(path: str) -> bool:
+    """Whether a file is a store."""
+    return files.holds_store(path)
+
+
+def is_writable(place: str) -> bool:
+    """Whether this process may write a store, as far as the file system says."""
+    return is_address(place) or files.may_be_written(place)
+
+
+@contextmanager
+def readable(place: str) -> Iterator[str]:
+    """Yield a place from which a store can be opened to read it: a copy of a file that may not be written.
+
+    Raises `StoreError` where that can't be made.
+    """
+    if is_writable(place):
+        yield place
+        return
+    with files.private_copy(place) as copied:
+        yield copied
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database file, which may be in use. Raises `ConfigurationError`."""
+    _sqlite().copy_database(source, target)
 
 
 def migrate(place: str) -> Sequence[str]:
@@ -55,7 +106,7 @@ def migrate(place: str) -> Sequence[str]:
     if is_address(place):
         took: Sequence[str] = _postgresql().migrate_database(place)
         return took
-    _sqlite()(place).close()
+    open_store(place).close()
     return ()
 
 
@@ -64,11 +115,11 @@ def ddl() -> str:
     return str(_postgresql().ddl())
 
 
-def _sqlite() -> type[SQLiteStore]:
-    """Return the class of stores in SQLite: commands that only read are faster without it."""
-    from choreo.store.sqlite.store import SQLiteStore
+def _sqlite() -> Any:
+    """Return the module of stores in SQLite: commands that only read are faster without it."""
+    from choreo.store.sqlite import opening
 
-    return SQLiteStore
+    return opening
 
 
 def _postgresql() -> Any:

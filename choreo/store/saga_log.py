@@ -14,10 +14,11 @@ from typing import Any
 from choreo.chain import PRUNED, ZEROS, Row, digest_of, head_of, link_of, pruned_note
 from choreo.errors import StoreError
 from choreo.outcome import CANCEL
-from choreo.records import Entry, SagaKey
+from choreo.records import Entry, Release, SagaKey
 from choreo.store.chains import Chains
 from choreo.store.dialect import Dialect
 from choreo.store.heads import Heads
+from choreo.store.releases import values_of
 
 _PAGE = 5_000
 """The rows that are searched at once for sagas that have ended."""
@@ -80,6 +81,12 @@ AND coalesce((
 ORDER BY id LIMIT ?
 """
 
+IMPORTED = "(imported)"
+"""The cluster of a store that was made of an export: no worker may use it."""
+
+ALL_KEYED_BY_ID = 2**63 - 1
+"""The ``keyed_by_id`` of a store that was made of an export in which all rows are so."""
+
 Tombstone = tuple[Entry, bytes, bytes]
 """The row that stands for all rows of a saga, with its digest and its link."""
 
@@ -116,6 +123,13 @@ class Maintenance:
         self.old_letters = sql(_OLD_LETTERS)
         self.last_id = sql("SELECT max(id) FROM {saga_log}")
         self.delete_letter = sql("DELETE FROM {dead_letters} WHERE id = ?")
+        self.adopt = sql(
+            "UPDATE {store} SET store_id = ?, participant = ?, unchained = ?, keyed_by_id = ?, cluster_id = ?"
+        )
+        self.adopt_release = sql(
+            "INSERT INTO {releases} (digest, manifest, since, positions, retired, after)"
+            " VALUES (?, ?, ?, ?, ?, ?)"
+        )
         self.prune = sql("DELETE FROM {saga_log} WHERE saga_id = ? AND saga_type = ?")
 
 
@@ -146,6 +160,26 @@ class TableSagaLog(ABC):
         Ids only ever grow, as older ones say which rows were written before what.
         """
 
+    @abstractmethod
+    def restore(self, rows: Sequence[Row]) -> None:
+        """Write rows of another store, inside a turn, with their ids and links. Raises `StoreError`."""
+
+    def adopt(
+        self,
+        store_id: str,
+        participant: str,
+        unchained: int,
+        keyed_by_id: int | None,
+        releases: Iterable[Release],
+        cluster_id: str = IMPORTED,
+    ) -> None:
+        """Make a new store, inside a turn, the copy of another one; see the port."""
+        self._turn.require("adopt")
+        keyed = ALL_KEYED_BY_ID if keyed_by_id is None else keyed_by_id
+        self._count(self._sql.adopt, store_id, participant, unchained, keyed, cluster_id)
+        for release in releases:
+            self._count(self._sql.adopt_release, *values_of(release), release.after)
+
     def _tolerant(self) -> AbstractContextManager[None]:
         """Read texts in the block even where another program has written what is no text."""
         return nullcontext()
@@ -159,6 +193,11 @@ class TableSagaLog(ABC):
     def keyed_by_id(self) -> int:
         """The id up to which the rows of all sagas with an id form one chain, whatever their types."""
         return self._chains.keyed_by_id()
+
+    @property
+    def last_id(self) -> int:
+        """The id of the last row; 0 where there is none."""
+        return int(self._rows(self._sql.last_id)[0][0] or 0)
 
     def sagas(self, after: SagaKey, limit: int) -> Sequence[SagaKey]:
         """Return the sagas that come after ``after``, in the order of their ids; begin with empty texts."""
@@ -232,7 +271,7 @@ class TableSagaLog(ABC):
             if all(row.entry.input == PRUNED for row in rows.values()):
                 return 0
             self._heads.forget(row.entry for row in rows.values())
-            last = int(self._rows(self._sql.last_id)[0][0])
+            last = self.last_id
             for each in together:
                 self._count(self._sql.prune, *each)
             self._stand_in([tombstone(each, chain, at) for each, chain in chains.items()], last)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from choreo.errors import Fenced, PayloadErased, StoreMismatch
+from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.ports.saga_log import SagaLog
 from choreo.records import (
     DeadLetter,
@@ -42,6 +43,45 @@ class TableStore(ABC):
     _turn: Any
     _savepoint: AbstractContextManager[None]
     _saga_log: SagaLog
+
+    @property
+    @abstractmethod
+    def db(self) -> Any:
+        """The open database as handlers see it. Inside a turn it refuses to commit and to roll back."""
+
+    @property
+    @abstractmethod
+    def store_id(self) -> str:
+        """A random id given when the store was made; a copy keeps it."""
+
+    @property
+    @abstractmethod
+    def is_free(self) -> bool:
+        """Whether no transaction is open in it, and this process may use it."""
+
+    @abstractmethod
+    def claim(self) -> int:
+        """Claim the store; see `choreo.ports.Store.claim`."""
+
+    @abstractmethod
+    def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
+        """Open a block inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
+
+    @abstractmethod
+    def changed(self) -> bool:
+        """Whether another connection has committed since the last call; cheap."""
+
+    @abstractmethod
+    def check_files(self) -> None:
+        """Raise `StoreGone` where the store's files were deleted, moved or replaced since it was opened."""
+
+    @abstractmethod
+    def trim(self) -> None:
+        """Give back space that is needed no more, without waiting for readers; outside of a turn."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the store; closing twice does no harm."""
 
     @property
     def owner(self) -> str:

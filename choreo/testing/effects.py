@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,16 +11,11 @@ from typing import Any, NamedTuple
 from choreo.events import event_name
 from choreo.participant import Context, Handler, Parameter
 from choreo.participant.handler import Task
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.ports import Store
 
 # A temporary table belongs to the connection, so the service's own schema is unchanged.
-_TABLE = """
-CREATE TEMP TABLE IF NOT EXISTS choreo_effects (
-    place INTEGER, saga_id TEXT, saga_type TEXT, task TEXT, handler TEXT, step TEXT, result TEXT,
-    declared INTEGER
-)
-"""
-_INSERT = "INSERT INTO choreo_effects VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+# One text a row, written into the statement: every database takes that, whatever its driver's marks are.
+_TABLE = "CREATE TEMP TABLE IF NOT EXISTS choreo_effects (effect TEXT)"
 
 
 class Effect(NamedTuple):
@@ -49,7 +45,7 @@ class Effects:
     Effects of handlers outside of a transaction are external, and remain even if the process ends.
     """
 
-    def __init__(self, store: SQLiteStore, count: Callable[[], int]) -> None:
+    def __init__(self, store: Store, count: Callable[[], int]) -> None:
         self._store = store
         self._count = count
         self._outside: list[Effect] = []
@@ -57,7 +53,8 @@ class Effects:
         store.db.execute(_TABLE)
 
     def __iter__(self) -> Iterator[Effect]:
-        rows = self._store.db.execute("SELECT * FROM choreo_effects").fetchall()
+        found = self._store.db.execute("SELECT effect FROM choreo_effects").fetchall()
+        rows = [json.loads(effect) for (effect,) in found]
         inside = (Effect._make((*row[:-1], self._declared[row[-1]])) for row in rows)
         return iter(sorted([*inside, *self._outside], key=lambda effect: effect.place))
 
@@ -103,7 +100,8 @@ class Effects:
 
     def _record_inside(self, number: int, context: Context, result: Any) -> None:
         effect = self._effect(number, context, result)
-        self._store.db.execute(_INSERT, (*effect[:-1], number))
+        text = json.dumps((*effect[:-1], number)).replace("'", "''")
+        self._store.db.execute(f"INSERT INTO choreo_effects VALUES ('{text}')")
 
     def _record_outside(self, number: int, context: Context, result: Any) -> None:
         self._outside.append(self._effect(number, context, result))

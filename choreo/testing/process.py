@@ -17,7 +17,7 @@ from choreo.participant import Handler, Participant, Status
 from choreo.ports import Assignment, Publication, Taken, TopicState
 from choreo.records import DeadLetter, Partition, Record
 from choreo.saga import Saga
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.tables import TableStore
 from choreo.testing.broker import MemoryBroker, MemoryLog
 from choreo.testing.store import Crash, FaultyStore
 from choreo.testing.virtual_time import SimulatedCalls, VirtualClock
@@ -65,7 +65,7 @@ class Process:
         self,
         participant: Participant,
         world: World,
-        store: SQLiteStore,
+        store: TableStore,
         change: Callable[[Handler], Handler],
         on_taken: Callable[[Process, Sequence[Record]], None],
     ) -> None:

@@ -19,7 +19,7 @@ from choreo.chain import PRUNED, Row
 from choreo.errors import ArchiveError, ConfigurationError
 from choreo.participant import Participant
 from choreo.replay.what_if import Changed, WhatIf
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.opening import MEMORY, open_store
 
 _ENDED = ("completed", "failed")
 
@@ -53,7 +53,7 @@ class Recorded(NamedTuple):
                 hint="check it against the participant that recorded it",
             )
         codec = AvroCodec(participant.events, [Path(schemas)])
-        with closing(SQLiteStore(":memory:")) as record, closing(SQLiteStore(":memory:")) as scratch:
+        with closing(open_store(MEMORY)) as record, closing(open_store(MEMORY)) as scratch:
             fill(record, self.origin, self.rows)
             with scratch.turn():
                 whatif = WhatIf(participant, codec, record, scratch)

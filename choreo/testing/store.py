@@ -1,39 +1,28 @@
-"""The SQLite store of a simulation, in memory or in a file, with simulated failures."""
+"""The store of a simulation, in memory or in a file, with simulated failures."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from choreo.errors import StoreError
 from choreo.records import Entry, Partition
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.opening import MEMORY
+from choreo.store.opening import open_store as open_at
+from choreo.store.tables import TableStore
 
 
 class Crash(BaseException):
     """Raised where the process of a participant ends, as by ``kill -9``; no handler can catch it."""
 
 
-def open_store(folder: Path | None, name: str) -> SQLiteStore:
+def open_store(folder: Path | None, name: str) -> TableStore:
     """Return a participant's store, in memory or in a file, with reproducible random bytes."""
     chance = random.Random(name).randbytes
-    if folder is not None:
-        return SQLiteStore(folder / f"{name}.db", chance=chance)
-    return SQLiteStore(":memory:", image=_empty_store(), chance=chance)
-
-
-@cache
-def _empty_store() -> bytes:
-    """Return the image of an empty store, of which every store in memory is a copy."""
-    store = SQLiteStore(":memory:")
-    try:
-        return store.image()
-    finally:
-        store.close()
+    return open_at(MEMORY if folder is None else folder / f"{name}.db", chance=chance)
 
 
 class FaultyStore:
@@ -45,7 +34,7 @@ class FaultyStore:
     positions.
     """
 
-    def __init__(self, store: SQLiteStore) -> None:
+    def __init__(self, store: TableStore) -> None:
         self.crashes_at = ""
         self.breaks = False
         self.before_turn: Callable[[], None] | None = None

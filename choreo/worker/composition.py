@@ -10,7 +10,7 @@ from pathlib import Path
 from choreo.avro import AvroCodec
 from choreo.errors import SchemaError
 from choreo.participant import Participant
-from choreo.ports import Clock, Log
+from choreo.ports import Clock, Log, Store
 from choreo.store import opening
 from choreo.worker.clock import SystemClock
 from choreo.worker.loop import Worker
@@ -21,7 +21,7 @@ _BUSY_SECONDS = 1.0
 """How long a worker waits for another writer before it looks after its group, and waits again."""
 
 
-def open_store(participant: str, place: str | Path) -> opening.AnyStore:
+def open_store(participant: str, place: str | Path) -> Store:
     """Return the store of a participant's worker; wait while it is locked, full or failing."""
     patience = Patience(participant, SystemClock(), threading.Event())
     return patience.until_done(lambda: opening.open_store(place, busy_timeout=_BUSY_SECONDS))

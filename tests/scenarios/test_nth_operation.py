@@ -18,7 +18,7 @@ from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.errors import LogError, StoreError
 from choreo.participant import Participant
-from choreo.store.sqlite import opening
+from choreo.store.sqlite import database as opening
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+import choreo
 from choreo.errors import StoreError
 from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.migrations import NAMES, TABLES, migrations
@@ -153,3 +155,15 @@ def test_a_path_that_sqlite_can_not_open_is_refused(tmp_path: Path) -> None:
     SQLiteStore(tmp_path / "shop.db").close()
     (tmp_path / "shop.db-wal").mkdir()
     assert "can't be opened" in refused(tmp_path / "shop.db")
+
+
+def test_no_other_code_knows_which_database_a_store_is_in() -> None:
+    """It opens a store by its address, or its path, in `choreo.store.opening`; the rest is of the port."""
+    knowing = {"SQLiteStore", "StoreReader", "PostgreSQLStore", "PostgreSQLReader"}
+    root = Path(choreo.__file__).parent
+    found = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if not path.is_relative_to(root / "store") and knowing & set(re.findall(r"\w+", path.read_text()))
+    }
+    assert found <= {"client/pool.py"}

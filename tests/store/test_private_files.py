@@ -18,7 +18,8 @@ from choreo.audit.restore import import_export
 from choreo.drafts import PRIVATE, SHARED, draft_folder, whole_file
 from choreo.errors import ArchiveError
 from choreo.project.documents import write_document
-from choreo.replay.databases import copy_database, draft_store
+from choreo.replay.databases import draft_store
+from choreo.store.opening import copy_database
 from choreo.store.sqlite.store import SQLiteStore
 from tests.cli.command import execute
 

@@ -14,7 +14,8 @@ from choreo.errors import ChoreoError
 from choreo.graph import derive
 from choreo.kafka import KafkaLog
 from choreo.participant import Participant
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.opening import open_store
+from choreo.store.tables import TableStore
 from choreo.timeline.participant_view import ParticipantView
 from choreo.worker import Worker
 from choreo.worker.composition import open_worker
@@ -47,14 +48,14 @@ class Runner:
         self._failure: Exception | None = None
         self._failed = threading.Event()
         self._leaving = threading.Event()
-        self._stores: dict[str, SQLiteStore] = {}
+        self._stores: dict[str, TableStore] = {}
 
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         try:
             self._wait(self._is_live, "the participants are not ready")
-            self._stores = {name: SQLiteStore(path) for name, path in self._paths.items()}
+            self._stores = {name: open_store(path) for name, path in self._paths.items()}
             for each in self._participants:
                 connect(each, self._paths[each.name])
         except BaseException:

@@ -16,6 +16,7 @@ from choreo.cli import output
 from choreo.cli.output import progress
 from choreo.cli.stores import open_stores, stores
 from choreo.errors import ConfigurationError
+from choreo.store.opening import is_address
 
 
 @click.command(short_help="Write sagas, with their payloads, to a file.")
@@ -76,9 +77,9 @@ def export(saga_ids: tuple[str, ...], stores: Sequence[str], path: Path | None, 
 
 @click.command("import", short_help="Make a store from an export.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--store", "path", type=Path, required=True, metavar="PATH", help="The store to make.")
+@click.option("--store", "place", required=True, metavar="PATH", help="The store to make, a file.")
 @click.option("--dry-run", is_flag=True, help="Read and check the export, and make no store.")
-def import_log(file: Path, path: Path, dry_run: bool) -> None:
+def import_log(file: Path, place: str, dry_run: bool) -> None:
     """Make a store from an export, to inspect it, to verify it and to replay from it.
 
     The store holds only the saga log, and no worker runs on it. It appears only once the whole export has
@@ -89,6 +90,12 @@ def import_log(file: Path, path: Path, dry_run: bool) -> None:
       choreo log import orders.avro --store archive/orders.db
       choreo log verify --store archive/orders.db
     """
+    if is_address(place):
+        raise ConfigurationError(
+            "an export is imported into a file, not into PostgreSQL",
+            hint="name one: --store archive/orders.db; every command reads it",
+        )
+    path = Path(place)
     with file.open("rb") as opened:
         if dry_run:
             origin = check_export(opened, lambda rows: progress(rows, str(file)))

@@ -21,7 +21,7 @@ from choreo.manifest import Manifest
 from choreo.records import Entry, SagaKey
 from choreo.release import declared_in
 from choreo.replay.newly_declared import Missed, identity_in, missed_in, missing_bodies, take_up
-from choreo.store.sqlite.reader import StoreReader
+from choreo.store.opening import open_reader
 
 _AT_ONCE = 100
 """The sagas of one turn of the store."""
@@ -109,7 +109,7 @@ def _declaring(opened: Sequence[Opened], name: str) -> tuple[Opened, Manifest, s
 
 
 def _in_flight(opened: Opened, since: datetime | None) -> Iterator[SagaKey]:
-    with closing(StoreReader(opened.path)) as reader:
+    with closing(open_reader(opened.place)) as reader:
         for last in reader.unended():
             key = SagaKey(last.saga_id, last.saga_type)
             if since is None or _began(opened, key) >= since:

@@ -19,7 +19,7 @@ from choreo.participant import Participant
 from choreo.ports import Store
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-from choreo.replay.databases import draft_store, last_row
+from choreo.replay.databases import draft_store
 from choreo.replay.observers import observe
 from choreo.replay.rebuild import Rebuilt
 from choreo.replay.rebuild import rebuild as rebuild_store
@@ -110,7 +110,7 @@ def _claim(participant: Participant, store_id: str, cluster: options.Cluster) ->
 
 def _observe(participant: Participant, store: Store, schemas: str | None) -> int:
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
-    with output.bar("running the observers", last_row(store)) as bar:
+    with output.bar("running the observers", store.saga_log.last_id) as bar:
         return observe(participant, store, codec, bar.update)
 
 

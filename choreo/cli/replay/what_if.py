@@ -13,7 +13,7 @@ from choreo.avro import AvroCodec
 from choreo.cli import options, output
 from choreo.cli.replay.subject import Subject, as_json, subject_of, target
 from choreo.errors import ConfigurationError, ReplayError
-from choreo.replay.databases import copy_of, empty_store, last_row
+from choreo.replay.databases import copy_of, empty_store, trial
 from choreo.replay.what_if import WhatIf
 
 _SHOWN = 50
@@ -32,7 +32,9 @@ _SHOWN = 50
     help="With --all: only those that began since then (local time).",
 )
 @click.option(
-    "--base", type=Path, metavar="SNAPSHOT", help="An earlier copy of the store; it is not changed."
+    "--base",
+    metavar="SNAPSHOT",
+    help="An earlier copy of the store, a file or an address; it is not changed.",
 )
 @options.schemas
 @as_json
@@ -46,7 +48,7 @@ def what_if(
     store: str,
     everything: bool,
     since: datetime | None,
-    base: Path | None,
+    base: str | None,
     schemas: str | None,
     form: str,
     **_given: Any,
@@ -92,18 +94,18 @@ def _begun(subject: Subject, saga_id: str) -> datetime:
     return datetime.fromtimestamp(subject.store.history(saga_id)[0].recorded_at / 1000)
 
 
-def _tried(subject: Subject, wanted: list[str], base: Path | None, schemas: str | None) -> WhatIf:
+def _tried(subject: Subject, wanted: list[str], base: str | None, schemas: str | None) -> WhatIf:
     """Run the handlers on the sagas, with a progress bar on a terminal."""
     participant, store = subject.participant, subject.store
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
-    with copy_of(base, store) if base else empty_store() as scratch, scratch.store.turn():
+    with copy_of(base, store) if base else empty_store() as scratch, trial(scratch.store):
         whatif = WhatIf(
             participant, codec, store, scratch.store, has_base=bool(base), wanted=frozenset(wanted)
         )
         if base and participant.prepare:
             participant.prepare(scratch.store.db)
         if base:
-            with output.bar("what if", last_row(store)) as bar:
+            with output.bar("what if", store.saga_log.last_id) as bar:
                 for number in whatif.take_all(scratch.last):
                     bar.update(number - bar.pos)
         else:

@@ -11,7 +11,10 @@ from choreo.store.postgresql.schema import ddl, migrate
 from choreo.store.postgresql.session import connect
 from choreo.store.postgresql.store import PostgreSQLStore
 
-__all__ = ["PostgreSQLReader", "PostgreSQLStore", "ddl", "migrate_database", "shown"]
+__all__ = ["Reader", "Store", "ddl", "migrate_database", "shown"]
+
+Store = PostgreSQLStore
+Reader = PostgreSQLReader
 
 
 def migrate_database(address: str) -> Sequence[str]:

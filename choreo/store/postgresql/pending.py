@@ -13,7 +13,8 @@ from choreo.store.postgresql.session import Session
 _TYPES = {int: "bigint", bytes: "bytea", bytes | None: "bytea"}
 
 
-def _types_of(row: type[tuple[object, ...]], fields: Sequence[str]) -> list[str]:
+def types_of(row: type[tuple[object, ...]], fields: Sequence[str]) -> list[str]:
+    """Return the database's types of some fields of a row."""
     hints = get_type_hints(row)
     return [_TYPES.get(hints[name], "text") for name in fields]
 
@@ -34,13 +35,13 @@ class Insertion:
 _ENTRIES = Insertion(
     "saga_log",
     (*Entry._fields, "salt", "link"),
-    (*_types_of(Entry, Entry._fields), "bytea", "bytea"),
+    (*types_of(Entry, Entry._fields), "bytea", "bytea"),
 )
-_UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1], _types_of(Unpublished, Unpublished._fields[:-1]))
+_UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1], types_of(Unpublished, Unpublished._fields[:-1]))
 _SCHEDULED = Insertion(
     "schedule",
     (*Scheduled._fields, "event_key"),
-    (*_types_of(Scheduled, Scheduled._fields), "text"),
+    (*types_of(Scheduled, Scheduled._fields), "text"),
     "ON CONFLICT (saga_id, saga_type, task, name, event_key)"
     " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
     " until = excluded.until, deaths = excluded.deaths",

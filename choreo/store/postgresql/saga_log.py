@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from choreo.chain import Row
+from choreo.errors import StoreError
 from choreo.records import Entry
 from choreo.store.chains import Chains
 from choreo.store.heads import Heads
 from choreo.store.postgresql.dialect import POSTGRESQL
-from choreo.store.postgresql.errors import UNWRITABLE
-from choreo.store.postgresql.pending import PostgreSQLPending
+from choreo.store.postgresql.errors import UNWRITABLE, first_line
+from choreo.store.postgresql.pending import Insertion, PostgreSQLPending, types_of
 from choreo.store.postgresql.session import Session
 from choreo.store.postgresql.turn import Turn
 from choreo.store.saga_log import Maintenance, TableSagaLog, Tombstone
@@ -20,6 +22,12 @@ _ADD = (
     f"INSERT INTO choreo.saga_log ({POSTGRESQL.columns((*Entry._fields, 'digest', 'link'))})"
     f" VALUES ({', '.join(['%s'] * (len(Entry._fields) + 2))})"
 )
+_COPIES = Insertion(
+    "saga_log",
+    ("id", *Entry._fields, "salt", "digest", "link"),
+    ("bigint", *types_of(Entry, Entry._fields), "bytea", "bytea", "bytea"),
+)
+_GO_ON = "SELECT setval(pg_get_serial_sequence('choreo.saga_log', 'id'), %s)"  # the next row's id is greater
 _VACUUM = "VACUUM {} choreo.saga_log, choreo.dead_letters"
 _NOW = "SELECT pg_snapshot_xmax(pg_current_snapshot())::xid::text"
 # What is deleted stays for transactions that began before, and can be removed once they have ended.
@@ -41,6 +49,19 @@ class PostgreSQLSagaLog(TableSagaLog):
         self._pending = pending
         self._heads = heads
         self._chains = Chains(self._rows, POSTGRESQL)
+
+    def restore(self, rows: Sequence[Row]) -> None:
+        """Write rows of another store, inside a turn, with their ids and links. Raises `StoreError`."""
+        self._turn.require("restore")
+        if not rows:
+            return
+        values = [(row.id, *row.entry, row.salt, row.digest, row.link) for row in rows]
+        try:
+            self._session.execute(_COPIES.sql, _COPIES.values(values))
+        except UNWRITABLE as error:
+            said = first_line(error)
+            raise StoreError(f"a row can't be written: {said}", hint="is it there already?") from error
+        self._rows(_GO_ON, rows[-1].id)
 
     def scrub(self, *, whole: bool = False) -> bool:
         """Remove what was erased or pruned from the tables, outside of a turn; return whether it is gone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -31,6 +31,19 @@ def connect_read_only(path: str | Path, *, at_rest: bool = False) -> sqlite3.Con
 def is_at_rest(path: str | Path) -> bool:
     """Whether nobody has the database open: whoever does has a write-ahead log beside it."""
     return not Path(f"{path}-wal").exists()
+
+
+def holds_store(path: str | Path) -> bool:
+    """Whether a file is a store."""
+    # A write-ahead log that can't be opened is no part of what the file is.
+    for at_rest in {is_at_rest(path), True}:
+        with (
+            suppress(sqlite3.Error, UnicodeError),
+            closing(connect_read_only(path, at_rest=at_rest)) as connection,
+        ):
+            connection.execute("SELECT 1 FROM choreo_store")
+            return True
+    return False
 
 
 def may_be_written(path: str | Path) -> bool:

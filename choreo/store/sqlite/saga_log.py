@@ -1,4 +1,4 @@
-"""Maintenance of the saga log in SQLite: reads its chains, erases, prunes and copies rows.
+"""Maintenance of the saga log in SQLite: what `choreo.store.saga_log` leaves to the database.
 
 This is the side that `choreo.audit` calls. The table is made by `choreo.store.sqlite.migrations`, and a turn
 writes its rows through `choreo.store.sqlite.pending`.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,7 @@ _PATIENCE = 50
 
 _ATTEMPTS = 20
 
+_COPIES = Insertion("saga_log", ("id", *Entry._fields, "salt", "digest", "link"))
 _TOMBSTONES = Insertion("saga_log", ("id", *Entry._fields, "digest", "link"))
 _SQL = Maintenance(SQLITE)
 
@@ -80,6 +81,16 @@ class SQLiteSagaLog(TableSagaLog):
         finally:
             self._connection.text_factory = str
 
+    def restore(self, rows: Sequence[Row]) -> None:
+        """Write rows of another store, inside a turn, with their ids and links. Raises `StoreError`."""
+        self._turn.require("restore")
+        try:
+            _COPIES.write(
+                self._connection, [(row.id, *row.entry, row.salt, row.digest, row.link) for row in rows]
+            )
+        except UNWRITABLE as error:
+            raise StoreError(f"a row can't be written: {error}", hint="is it there already?") from error
+
     def _write(self) -> None:
         self._pending.write(self._connection)
 
@@ -106,32 +117,3 @@ class SQLiteSagaLog(TableSagaLog):
 
 def _surrogates(text: bytes) -> str:
     return text.decode("utf-8", "surrogateescape")
-
-
-IMPORTED = "(imported)"
-"""The cluster that a store made of an export belongs to: no worker is on it."""
-
-_COPIES = Insertion("saga_log", ("id", *Entry._fields, "salt", "digest", "link"))
-_COPY_OWNER = (
-    "UPDATE choreo_store SET store_id = ?, participant = ?, unchained = ?, keyed_by_id = ?, cluster_id = ?"
-)
-
-
-ALL_KEYED_BY_ID = 2**63 - 1
-"""The ``keyed_by_id`` of a store that was made of an export in which all rows are so."""
-
-
-def copy_owner(
-    connection: sqlite3.Connection, store_id: str, participant: str, unchained: int, keyed_by_id: int | None
-) -> None:
-    """Copy to a new store, inside a turn, the id and the participant of the store whose rows it will hold."""
-    keyed = ALL_KEYED_BY_ID if keyed_by_id is None else keyed_by_id
-    connection.execute(_COPY_OWNER, [store_id, participant, unchained, keyed, IMPORTED])
-
-
-def copy_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Write rows of another store with their ids and links, inside a turn. Raises `StoreError`."""
-    try:
-        _COPIES.write(connection, [(row.id, *row.entry, row.salt, row.digest, row.link) for row in rows])
-    except UNWRITABLE as error:
-        raise StoreError(f"a row can't be written: {error}", hint="is it there already?") from error

@@ -13,13 +13,13 @@ from sqlite_utils import Database
 
 from choreo.errors import StoreError
 from choreo.ports.joined import JoinedStore, OpenTransaction
+from choreo.store.sqlite.database import open_database
 from choreo.store.sqlite.dialect import SEARCHES, SQL
 from choreo.store.sqlite.errors import store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection
 from choreo.store.sqlite.heads import SQLiteHeads
 from choreo.store.sqlite.joined import joined_in
-from choreo.store.sqlite.opening import open_database
 from choreo.store.sqlite.pending import SQLitePending
 from choreo.store.sqlite.rows import UNWRITABLE
 from choreo.store.sqlite.saga_log import SQLiteSagaLog
