@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class ChoreoError(Exception):
@@ -112,7 +113,15 @@ class TurnLost(StoreError):
 
 
 class Fenced(StoreError):
-    """Raised when another worker has claimed the store, so that this one must stop."""
+    """Raised when another worker has claimed the store, so that this one must stop.
+
+    Where ``partitions`` are named, it is these that another replica has taken over, and this one goes on
+    with the others.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", partitions: frozenset[Any] = frozenset()) -> None:
+        super().__init__(message, hint=hint)
+        self.partitions = partitions
 
 
 class ArchiveError(ChoreoError):

@@ -96,6 +96,16 @@ class KafkaConsumer:
         )
         self._asking = Watermarks(self._leaders, lambda partition: self._watermarks(partition))
 
+    def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        """Return the number of partitions of each topic. Raises `LogError` for one that doesn't exist."""
+        for topic in topics:
+            self._look_up(topic)
+        try:
+            found = [each.topic for each in partitions_of(self._consumer, topics)]
+        except KafkaException as error:
+            raise refused("could not ask for the partitions", cause(error)) from error
+        return {topic: found.count(topic) for topic in topics}
+
     def claim(self, store_id: str, is_new: bool) -> None:
         """Claim the group for a store before `subscribe`; see `choreo.ports.Log.claim`."""
         self._store_id, self._is_new = store_id, is_new

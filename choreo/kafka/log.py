@@ -57,6 +57,10 @@ class KafkaLog:
         """Return the cluster's id. Raises `LogError` where it does not answer within a few seconds."""
         return self._producer.cluster_id(REACH_DEADLINE)
 
+    def partitions(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Return the number of partitions of each topic. Raises `LogError`, also where there is none such."""
+        return self._consumer.partitions(topics)
+
     def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:
         """Describe topics; the embedded broker knows no settings and no ids. Raises `LogError`."""
         return () if self._embedded else self._descriptions.get(topics, wait)

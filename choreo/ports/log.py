@@ -74,6 +74,10 @@ class Log(Protocol):
         """
         ...
 
+    def partitions(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Return the number of partitions of each topic. Raises `LogError`."""
+        ...
+
     def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:
         """Return the topics as they are now, or None where the answer takes longer than ``wait`` seconds.
 

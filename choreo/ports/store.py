@@ -53,7 +53,8 @@ class Store(Protocol):
         (`TurnLost` where what was done inside is the cause); `NestedTransaction` at once where `blocks_here`;
         `TransactionControl` when something inside, but outside of a savepoint, tried to commit or roll back;
         `Fenced` when another worker has claimed the store since this one did. In any case nothing was
-        committed. Raises `StoreGone` where the store's files were deleted or replaced meanwhile.
+        committed. Raises `StoreGone` where the store's files were deleted or replaced meanwhile. A `Fenced`
+        with ``partitions`` says that these, and these alone, are another's now.
         """
         ...
 
@@ -180,6 +181,39 @@ class Store(Protocol):
 
         A process that never claims it, such as a web process that starts sagas, is never fenced.
         """
+        ...
+
+    @property
+    def serves_one(self) -> bool:
+        """Whether one worker at a time has all of the store, by `claim`.
+
+        Otherwise several share it, the replicas of one participant: to one that has called `claim`, the rows
+        of the outbox and of the schedule are those of the partitions that it has taken over, and those alone.
+        """
+        ...
+
+    def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
+        """Note, inside a turn, the topic of each saga type and its number of partitions.
+
+        They say on which partition a saga lies, by the hash of its id.
+        """
+        ...
+
+    def take_over(self, partitions: Collection[Partition]) -> int:
+        """Own partitions, which are joined, once the turn is committed; with `recall` of their rows.
+
+        An earlier owner is fenced from its next turn on, which raises `Fenced` with these partitions; then it
+        owns the others. A turn that it has open is waited for. Return how many owners in a row, of any of
+        them, ended without `give_up` or `trust`. Where the store serves one worker, nothing is done.
+        """
+        ...
+
+    def give_up(self, partitions: Collection[Partition]) -> None:
+        """End the ownership of partitions in order, inside a turn, as `release` does; `disown` them then."""
+        ...
+
+    def disown(self, partitions: Collection[Partition]) -> None:
+        """Own partitions no more, outside of a turn, whatever the database says."""
         ...
 
     def recall(self) -> None:

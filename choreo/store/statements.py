@@ -78,7 +78,7 @@ class Statements:
             " WHERE lane = 'out' OR (lane = 'call' AND task = 'compensation')"
         )
         self.trust = sql("UPDATE {store} SET deaths = 0")
-        self.let_go = sql("UPDATE {schedule} SET lane = substr(lane, 6) WHERE lane LIKE 'held-%'")
+        self.let_go = sql("UPDATE {schedule} SET lane = substr(lane, 6) WHERE substr(lane, 1, 5) = 'held-'")
 
     def _positions(self, dialect: Dialect) -> None:
         sql = dialect.sql

@@ -254,6 +254,10 @@ class MemoryLog:
             raise LogError("the broker in memory is stopped")
         return self._broker.name
 
+    def partitions(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Return the number of partitions of each topic."""
+        return {each: self._broker.describe(each).partitions for each in topics}
+
     def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:
         """Describe topics, at once. Raises `LogError` during an outage."""
         del wait

@@ -241,6 +241,10 @@ class InFlightLog:
         """Join the group."""
         self._log.subscribe(topics, on_assign, on_revoke)
 
+    def partitions(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Return the number of partitions of each topic."""
+        return self._log.partitions(topics)
+
     def describe(self, topics: Sequence[str], wait: float) -> Sequence[TopicState] | None:
         """Describe topics."""
         return self._log.describe(topics, wait)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from choreo import telemetry
 from choreo.participant import Context, Handler
 from choreo.ports import Clock
-from choreo.records import Lane, Scheduled
+from choreo.records import Lane, Partition, Scheduled
 from choreo.worker.attempt import end_forked
 from choreo.worker.item import Item
 from choreo.worker.lifespan import Lifespan
@@ -60,6 +60,11 @@ class Call:
     row: Scheduled
     limit: Limit
     is_traced: bool = False
+
+    @property
+    def partition(self) -> Partition:
+        """The partition of its saga."""
+        return Partition(self.item.trigger.topic, self.item.trigger.partition)
 
     @property
     def lane(self) -> Lane:
@@ -259,6 +264,12 @@ class Calls:
         self._cut[call] = now
         call.limit.is_over = True
         self._runner.cancel(call)
+
+    def drop(self, partitions: Set[Partition], now: int) -> None:
+        """Abandon the calls for sagas of partitions that are another worker's."""
+        self.begun = [call for call in self.begun if call.partition not in partitions]
+        for call in [call for call in self._out if call.partition in partitions]:
+            self.cut(call, now)
 
     def stop(self, seconds: float) -> None:
         """Cancel all calls, wait ``seconds`` at most until they have ended, and abandon the others.

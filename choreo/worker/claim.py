@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 from choreo.errors import ChoreoError, Fenced, StoreError
 from choreo.participant import Participant
 from choreo.ports import Clock, Store
+from choreo.records import Partition
 from choreo.worker.processor import Processor
 from choreo.worker.releases import Releases
 
@@ -39,10 +40,11 @@ class Claim:
         self._trust_seconds = trust_seconds
         self._began = 0.0
 
-    def take(self, cluster: str) -> None:
-        """Claim the store, and what the last worker left in it."""
+    def take(self, cluster: str, topics: Mapping[str, tuple[str, int]]) -> None:
+        """Claim the store, and what the last worker left in it; ``topics`` are for `Store.spread`."""
         with self._store.turn():
             self._store.bind(cluster, self._participant.name)
+            self._store.spread(topics)
             self._releases.begin()
             self.deaths = self._store.claim()  # before the calls of the last worker are recalled
             if self._participant.prepare:
@@ -54,6 +56,12 @@ class Claim:
     def begin(self) -> None:
         """Let the time begin after which the worker is trusted again."""
         self._began = self._clock.monotonic()
+
+    def note(self, deaths: int) -> None:
+        """Note how often a process has ended that had partitions which this one has now."""
+        if deaths:
+            self.deaths = max(self.deaths, deaths)
+            self.begin()
 
     def look(self) -> None:
         """Trust the worker again, once it has run for long enough."""
@@ -71,6 +79,12 @@ class Claim:
             raise
         except StoreError as error:  # it is locked, say: the next turn waits for it
             log.debug("%s", error)
+
+    def give_up(self, partitions: Collection[Partition], acknowledged: Iterable[int]) -> None:
+        """End the ownership of partitions, with what the log has acknowledged."""
+        with self._store.turn():
+            self._store.acknowledge(acknowledged)
+            self._store.give_up(partitions)
 
     def release(self, acknowledged: Iterable[int]) -> None:
         """Release the store at a graceful stop, with what the log has acknowledged."""

@@ -37,8 +37,9 @@ class DueRows:
         self._has_suspects = False
 
     def begin(self) -> None:
-        """Look which lanes the last worker has left rows in, after the claim of the store."""
-        self._has_suspects = self._store.next_due("doubt") is not None  # only a claim makes suspects
+        """Look which lanes the last worker has left rows in, after the claim of what it had."""
+        if self._store.next_due("doubt") is not None:  # only a claim makes suspects
+            self._has_suspects = True
         # Handlers that an earlier release ran outside of the transaction may now run inside.
         lanes: tuple[Lane, ...] = (*_CALLS, "doubt")
         self.has_calls = self.has_calls or any(self._store.next_due(lane) is not None for lane in lanes)

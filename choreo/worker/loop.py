@@ -6,25 +6,25 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from choreo.errors import StoreUnavailable
+from choreo.errors import Fenced, StoreUnavailable
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Store
-from choreo.records import Partition, Unpublished
+from choreo.records import Partition
 from choreo.worker.calls import Calls, Runner
 from choreo.worker.careful_turns import CarefulTurns
 from choreo.worker.claim import Claim
 from choreo.worker.clocks import Clocks
 from choreo.worker.due_rows import DueRows
 from choreo.worker.failure import is_of_an_item
+from choreo.worker.handover import Handover
 from choreo.worker.lifespan import Lifespan
 from choreo.worker.options import Options
-from choreo.worker.outbox import publications
 from choreo.worker.partitions import Partitions
 from choreo.worker.patience import Patience
 from choreo.worker.processor import Processor
+from choreo.worker.publishing import Publishing
 from choreo.worker.releases import Releases
 from choreo.worker.room import Room
-from choreo.worker.starts import WaitingStarts
 from choreo.worker.threads import Threads
 from choreo.worker.topics import Topics
 from choreo.worker.turns import Turns
@@ -94,9 +94,11 @@ class Worker:
         releases = Releases(participant, store, codec, clock, options.retire)
         self._claim = Claim(participant, store, self._processor, releases, clock, options.trust_seconds)
         self._patience = Patience(participant.name, clock, self._stopping)
-        self._starts = None if options.starts else WaitingStarts(participant.name, store)
-        self._published = 0
-        self._in_flight = 0
+        self._publishing = Publishing(participant.name, store, records, options)
+        self._handover = Handover(
+            *(participant.name, store, self._publishing, clock, self._processor, self._partitions),
+            *(self._calls, self._due, self._uncommitted, self._claim, self._patience),
+        )
         self._looked = 0.0
         self._others_wrote = -_OTHERS_SECONDS
         self._is_stale = False
@@ -138,19 +140,30 @@ class Worker:
         cluster = self._log.cluster_id()
         if not self._enter():
             return False
-        self._patience.until_done(lambda: self._claim.take(cluster))
+        topics = {} if self._store.serves_one else self._spread()
+        self._patience.until_done(lambda: self._claim.take(cluster, topics))
         self._due.begin()
         self._topics.start()  # before anything is published, which a topic made anew would take
-        if self._claim.deaths:  # each time for longer, until the item is found in which the process ends
-            self._careful.begin(self._options.turn_items * 2 ** min(self._claim.deaths - 1, 10))
+        self._be_careful(self._claim.deaths)
         self._claim.begin()
         self._log.claim(self._store.store_id, not self._store.positions())
         self._claim.check()  # else, of two that start at once, both would end
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         self._due.look_ahead()
         self._store.changed()
-        self._publish()
+        self._publishing.publish(is_behind=bool(self._uncommitted.backlog))
         return True
+
+    def _spread(self) -> dict[str, tuple[str, int]]:
+        """Return the topic of each saga type, and its number of partitions."""
+        sagas = self._participant.sagas
+        counts = self._log.partitions([saga.topic for saga in sagas])
+        return {saga.name: (saga.topic, counts[saga.topic]) for saga in sagas}
+
+    def _be_careful(self, deaths: int) -> None:
+        """Be careful after ends of the process, each time for longer, until the item at fault is found."""
+        if deaths:
+            self._careful.begin(self._options.turn_items * 2 ** min(deaths - 1, 10))
 
     def _enter(self) -> bool:
         """Enter the lifespan, if there is one, before anything is claimed; whether that was not cut short."""
@@ -193,6 +206,9 @@ class Worker:
             self._due.at_once()
             self._patience.wait(error)
             return 0
+        except Fenced as error:
+            self._handover.lose(error)
+            return 0
         self._patience.end()
         return done
 
@@ -207,7 +223,7 @@ class Worker:
         if self._calls.begun:
             self._calls.start_begun()
             self._due.look_ahead()  # the started calls have time limits
-        self._publish()
+        self._publishing.publish(is_behind=bool(self._uncommitted.backlog))
         if not done:
             self._store.check_files()
         self._look_around()
@@ -233,7 +249,7 @@ class Worker:
     def _is_idle(self) -> bool:
         """Whether all partitions are read, and nothing is under way."""
         return self._partitions.complete and not (
-            self._uncommitted.backlog or self._in_flight or self._calls.out
+            self._uncommitted.backlog or self._publishing.in_flight or self._calls.out
         )
 
     def _give_way(self) -> None:
@@ -267,9 +283,7 @@ class Worker:
             wait, limit = self._wait(), self._options.turn_items
         taken = self._log.take(limit, wait)
         self._uncommitted.add(taken)
-        if self._starts is not None:
-            self._starts.note(taken.records)
-        self._in_flight -= len(taken.acknowledged) + len(taken.refused)
+        self._publishing.note(taken)
         if taken.ended:
             self._partitions.end_at(taken.ended)
         if taken.records and self._partitions.live and self._clock.monotonic() - self._looked < _STALLED:
@@ -289,24 +303,7 @@ class Worker:
             return longest
         return min(max((self._due.next - self._clock.now()) / 1000, 0.0), longest)
 
-    # Publish
-
-    def _publish(self) -> None:
-        """Publish rows of the outbox."""
-        if self._starts is not None and not self._uncommitted.backlog:
-            self._send(self._starts.let_go())
-        while (room := self._options.in_flight - self._in_flight) > 0:
-            limit = min(room, self._options.turn_items)
-            rows = self._store.unpublished(self._published, limit)
-            if rows:
-                self._send(rows if self._starts is None else self._starts.sift(rows))
-                self._published = rows[-1].seq
-            if len(rows) < limit or self._starts is not None:
-                break
-
-    def _send(self, rows: Sequence[Unpublished]) -> None:
-        self._log.publish(publications(rows))
-        self._in_flight += len(rows)
+    # Look
 
     def _look_around(self) -> None:
         """Once a second, commit positions for lag monitors; look at the topics, and at the room of calls."""
@@ -330,8 +327,7 @@ class Worker:
                 self._due.look_ahead()  # others may begin now
             self._room.look()
         self._claim.look()
-        if self._starts is not None:
-            self._starts.say()
+        self._publishing.say()
 
     def _drain(self) -> None:
         """Let the calls under way end, for a while, at a graceful stop; none begins meanwhile."""
@@ -345,7 +341,8 @@ class Worker:
         acknowledged = self._uncommitted.acknowledged
         acknowledged.extend(self._log.flush(self._options.flush_seconds))
         try:
-            self._patience.until_done(lambda: self._claim.release(acknowledged), self._options.flush_seconds)
+            release = lambda: self._handover.unless_lost(lambda: self._claim.release(acknowledged))  # noqa: E731
+            self._patience.until_done(release, self._options.flush_seconds)
         except StoreUnavailable as error:
             log.warning("stopped without the store: what was acknowledged is published again: %s", error)
         self._log.commit(self._partitions.positions)
@@ -353,12 +350,11 @@ class Worker:
     # Rebalances
 
     def _assigned(self, assignments: Sequence[Assignment]) -> list[int]:
-        positions = self._patience.until_done(lambda: self._partitions.assign(assignments))
+        positions = self._handover.take_over(assignments)
+        self._be_careful(self._partitions.deaths)
         self._topics.joined()
-        self._processor.instances.clear()
+        self._publishing.begin_anew()
         return positions
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
-        self._claim.check()  # before the group is joined again
-        self._partitions.revoke(partitions)
-        self._processor.instances.clear()
+        self._handover.give_up(partitions)

@@ -23,8 +23,10 @@ class Partitions:
 
     ``positions`` are the offsets to fold next. A partition is live once everything that the log held at its
     assignment has been folded (R4): until then, the due work of its sagas, and only theirs, waits.
-    ``live`` is whether all that are assigned are, ``complete`` whether all are that the store knows: one may
-    be not assigned, or not begun as its leader is away. Where it ``postpones``, work is only scheduled too,
+    ``live`` is whether all that are assigned are, ``complete`` whether all are of which the store shows rows:
+    all that it knows, of which one may be not assigned, or not begun as its leader is away; or those that
+    were taken over, where several workers share it. ``deaths`` is how many owners of what was assigned last
+    ended without a stop. Where it ``postpones``, work is only scheduled too,
     so that each handler runs in a turn of its own.
     """
 
@@ -32,6 +34,7 @@ class Partitions:
         self.live = False
         self.complete = False
         self.postpones = False
+        self.deaths = 0
         self.positions: dict[Partition, int] = {}
         self._store = store
         self._log = records
@@ -68,6 +71,7 @@ class Partitions:
                 if new.partition not in known:
                     self._store.join(new.partition, new.low, new.high, self._acts_from(new))
             self._store.identify(self._topics.ids)
+            self.deaths = self._store.take_over([each.partition for each in assignments])
         known = self._store.positions()
         for each in assignments:
             _check_range(each, known[each.partition])
@@ -75,7 +79,9 @@ class Partitions:
             self._behind[each.partition] = each.high
             self._ended.pop(each.partition, None)
             self._live.discard(each.partition)
-        self._known = {each for each in known if each.topic in self._topics.read} or set(self.positions)
+        self._known = set(self.positions)
+        if self._store.serves_one:
+            self._known |= {each for each in known if each.topic in self._topics.read}
         self._joined = self._store.joined()
         self.live = self.complete = False
         return [known[each.partition] for each in assignments]
@@ -88,6 +94,10 @@ class Partitions:
             self._ended.pop(partition, None)
             self._live.discard(partition)
             self.complete = False
+        if not self._store.serves_one:
+            self._known = set(self.positions)
+            self.live = self.live and bool(self.positions)
+            self.complete = self.live and self._live >= self._known
 
     def end_at(self, ended: Mapping[Partition, int]) -> None:
         """Note the ends of partitions, which follow the records taken so far.

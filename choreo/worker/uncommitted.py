@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from choreo.ports import Clock, Refusal, Store, Taken
@@ -86,6 +86,22 @@ class Uncommitted:
             self.finished = [each for each in self.finished if self._due.acts_on(each.call)]
         self._due.look_ahead()  # other calls may begin now
         return self.finished
+
+    def drop(self, partitions: Set[Partition]) -> None:
+        """Drop what was taken of partitions that are another worker's."""
+        kept = [each for each in self.backlog if Partition(each.topic, each.partition) not in partitions]
+        self.backlog = deque(kept)
+        self.finished = [each for each in self.finished if each.call.partition not in partitions]
+        self._early = [each for each in self._early if each.call.partition not in partitions]
+        if self._unsure is not None:
+            self._unsure.begun = [call for call in self._unsure.begun if call.partition not in partitions]
+            self._unsure.alone = self._kept(self._unsure.alone, partitions)
+        self.alone = self._kept(self.alone, partitions)
+
+    def _kept(self, row: Scheduled | None, partitions: Set[Partition]) -> Scheduled | None:
+        if row is not None and self._store.partition_of(row.saga_id, row.saga_type) in partitions:
+            return None
+        return row
 
     # Inside a turn
 

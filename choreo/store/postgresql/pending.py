@@ -7,7 +7,9 @@ from hashlib import sha256
 from typing import get_type_hints
 
 from choreo.records import Entry, Scheduled, Unpublished
+from choreo.store.heads import Heads
 from choreo.store.pending import Pending, Removal, net
+from choreo.store.postgresql.ownership import Homes
 from choreo.store.postgresql.session import Session
 
 _TYPES = {int: "bigint", bytes: "bytea", bytes | None: "bytea"}
@@ -37,11 +39,15 @@ _ENTRIES = Insertion(
     (*Entry._fields, "salt", "link"),
     (*types_of(Entry, Entry._fields), "bytea", "bytea"),
 )
-_UNPUBLISHED = Insertion("outbox", Unpublished._fields[:-1], types_of(Unpublished, Unpublished._fields[:-1]))
+_UNPUBLISHED = Insertion(
+    "outbox",
+    (*Unpublished._fields[:-1], "partition"),
+    (*types_of(Unpublished, Unpublished._fields[:-1]), "bigint"),
+)
 _SCHEDULED = Insertion(
     "schedule",
-    (*Scheduled._fields, "event_key"),
-    (*types_of(Scheduled, Scheduled._fields), "text"),
+    (*Scheduled._fields, "event_key", "partition"),
+    (*types_of(Scheduled, Scheduled._fields), "text", "bigint"),
     "ON CONFLICT (saga_id, saga_type, task, name, event_key)"
     " DO UPDATE SET due = excluded.due, attempt = excluded.attempt, lane = excluded.lane,"
     " until = excluded.until, deaths = excluded.deaths",
@@ -59,7 +65,11 @@ Statement = tuple[str, Sequence[object]]
 
 
 class PostgreSQLPending(Pending):
-    """The rows of one turn, and how PostgreSQL writes them."""
+    """The rows of one turn, and how PostgreSQL writes them, each with the partition of its saga."""
+
+    def __init__(self, heads: Heads, homes: Homes) -> None:
+        super().__init__(heads)
+        self._homes = homes
 
     def write(self, session: Session) -> None:
         """Write what is not written yet. Raises one of `UNWRITABLE`."""
@@ -67,13 +77,20 @@ class PostgreSQLPending(Pending):
             return
         entries, unpublished, acknowledged, changes = self.unwritten
         removed, put = net(changes)
+        home = self._homes.of
         try:
             statements = [
                 *_inserted(_ENTRIES, self._heads.linked(entries)),
-                *_inserted(_UNPUBLISHED, [row[:-1] for row in unpublished]),
+                *_inserted(
+                    _UNPUBLISHED,
+                    [(*row[:-1], home(row.saga_type, row.saga_id)) for row in unpublished],
+                ),
                 *([(_DELETE_UNPUBLISHED, (acknowledged,))] if acknowledged else ()),
                 *_removed(removed),
-                *_inserted(_SCHEDULED, [(*row, _key(row.event_id)) for row in put]),
+                *_inserted(
+                    _SCHEDULED,
+                    [(*row, _key(row.event_id), home(row.saga_type, row.saga_id)) for row in put],
+                ),
             ]
             _execute(session, statements)
         except BaseException:

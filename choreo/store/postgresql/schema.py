@@ -150,7 +150,16 @@ CREATE TRIGGER saga_log_refuses_truncate BEFORE TRUNCATE ON choreo.saga_log
     FOR EACH STATEMENT EXECUTE FUNCTION choreo.saga_log_refuses();
 """
 
-MIGRATIONS: Sequence[tuple[str, str]] = (("0001_tables", _TABLES),)
+# Each of several workers reads the rows of its own partitions, some of each in order.
+_REPLICAS = f"""
+ALTER TABLE choreo.positions ADD COLUMN deaths {_NUMBER} DEFAULT 0;
+CREATE TABLE choreo.topics (saga_type text COLLATE "C" PRIMARY KEY, topic {_TEXT}, partitions {_NUMBER});
+CREATE INDEX schedule_by_partition ON choreo.schedule (saga_type, partition, lane, due, id);
+CREATE INDEX outbox_by_partition ON choreo.outbox (saga_type, partition, seq);
+DROP INDEX choreo.schedule_by_lane;
+"""
+
+MIGRATIONS: Sequence[tuple[str, str]] = (("0001_tables", _TABLES), ("0003_replicas", _REPLICAS))
 """Every migration, in order: a store that has others is of a newer choreo."""
 
 _IS_THERE = "SELECT to_regclass('choreo.migrations') IS NOT NULL"

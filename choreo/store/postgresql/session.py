@@ -21,7 +21,7 @@ _FACTS = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
 _ID = "SELECT store_id FROM choreo.store"
 # Whoever had the connection that was lost may still be committing: this waits for the end of that.
 _WAIT = """
-BEGIN; SET LOCAL lock_timeout = {}; SELECT store_id FROM choreo.store FOR UPDATE; COMMIT
+BEGIN; SET LOCAL lock_timeout = {}; {}; SELECT store_id FROM choreo.store FOR UPDATE; COMMIT
 """
 
 _FORKED = "fork outside of transactions and of workers, or start processes by spawn or exec"
@@ -75,7 +75,8 @@ class Session:
     """The connection of a store, and the cursor of its own statements.
 
     It belongs to the thread that made it, unless ``any_thread`` may use it, one after the other; and to the
-    process that made it. ``patience`` is how many seconds it waits for other writers.
+    process that made it. ``patience`` is how many seconds it waits for other writers. ``on_renewal`` is what
+    another connection locks first, as the one that was lost may have it locked.
     """
 
     def __init__(self, address: str, guard: Guard, *, any_thread: bool, patience: float) -> None:
@@ -86,6 +87,7 @@ class Session:
         self._thread = None if any_thread else threading.get_ident()
         self._process = os.getpid()
         self._is_closed = False
+        self.on_renewal = ""
         self.connection = self._open()
         self.cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
         try:
@@ -146,7 +148,7 @@ class Session:
         self.connection = self._open()
         self.cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
         try:
-            self.cursor.execute(_WAIT.format(self.patience).encode())
+            self.cursor.execute(_WAIT.format(self.patience, self.on_renewal).encode())
             found = self._id()
         except psycopg.Error as error:
             self.drop()

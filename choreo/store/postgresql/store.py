@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import product
 from typing import Any
 
-import psycopg
 from psycopg.pq import TransactionStatus
 
 from choreo.errors import StoreError
 from choreo.ports.joined import JoinedStore, OpenTransaction
+from choreo.records import Partition
 from choreo.store.chains import Chains
 from choreo.store.heads import Heads
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES, SQL
 from choreo.store.postgresql.errors import UNWRITABLE
 from choreo.store.postgresql.guard import Guard, GuardedConnection
+from choreo.store.postgresql.ownership import Homes, Ownership
 from choreo.store.postgresql.pending import PostgreSQLPending
 from choreo.store.postgresql.saga_log import PostgreSQLSagaLog
+from choreo.store.postgresql.scope import SCOPED, Scope
 from choreo.store.postgresql.session import Session
-from choreo.store.postgresql.turn import Claim, Savepoint, Turn
+from choreo.store.postgresql.turn import Savepoint, Turn
 from choreo.store.tables import TableStore
 
 _TURNS = "SELECT turns FROM choreo.store"
+_TOPICS = "SELECT saga_type, topic, partitions FROM choreo.topics"
+_SPREAD = """
+INSERT INTO choreo.topics (saga_type, topic, partitions) VALUES (%s, %s, %s)
+ON CONFLICT (saga_type) DO UPDATE SET topic = excluded.topic, partitions = excluded.partitions
+"""
+_LYING = "SELECT DISTINCT saga_id FROM choreo.{} WHERE saga_type = %s"
+_MOVE = """
+UPDATE choreo.{} SET partition = home.number FROM unnest(%s::text[], %s::bigint[]) AS home (id, number)
+WHERE saga_type = %s AND saga_id = home.id AND partition <> home.number
+"""
+_PLACES = "(SELECT * FROM unnest(%s::text[], %s::bigint[]))"
+# In one order, and no longer than for other writers: an earlier owner may have a turn open.
+_WAIT_FOR = f"""
+SELECT 1 FROM choreo.positions WHERE (topic, partition) IN {_PLACES} ORDER BY topic, partition FOR UPDATE
+"""
+_TAKE_OVER = f"""
+UPDATE choreo.positions SET epoch = epoch + 1, deaths = deaths + 1 WHERE (topic, partition) IN {_PLACES}
+RETURNING topic, partition, epoch, deaths - 1
+"""
+_TRUST = f"UPDATE choreo.positions SET deaths = 0 WHERE (topic, partition) IN {_PLACES}"
 
 
 class PostgreSQLStore(TableStore):
@@ -66,13 +89,26 @@ class PostgreSQLStore(TableStore):
 
     def _set_up(self, chance: Callable[[int], bytes], *, any_thread: bool) -> None:
         guard = self._guard
+        self._homes = Homes()
+        self._ownership = Ownership(self._homes)
         self._heads = Heads(Chains(self._read, POSTGRESQL), chance=chance)
-        self._pending = PostgreSQLPending(self._heads)
-        self._claim = Claim(self._session, chance)
-        self._turn = Turn(self._session, guard, self._pending, self._heads, self._claim, moves=any_thread)
+        self._pending = PostgreSQLPending(self._heads, self._homes)
+        self._turn = Turn(
+            self._session,
+            guard,
+            self._pending,
+            self._heads,
+            self._ownership,
+            self._read_topics,
+            moves=any_thread,
+        )
         self._savepoint = Savepoint(self._turn, self._session, guard, self._pending)
         self._saga_log = PostgreSQLSagaLog(self._session, self._turn, self._pending, self._heads)
         self._turn.number = self._rows(_TURNS)[0][0]
+        self._read_topics()
+
+    def _read_topics(self) -> None:
+        self._homes.begin({saga: (topic, count) for saga, topic, count in self._rows(_TOPICS)})
 
     @property
     def db(self) -> GuardedConnection:
@@ -91,13 +127,68 @@ class PostgreSQLStore(TableStore):
             hint="use orders.transaction(), and its tx.db for the service's own rows",
         )
 
+    @property
+    def serves_one(self) -> bool:
+        """False: each worker claims some partitions."""
+        return False
+
     def claim(self) -> int:
-        """Claim the store: whoever claimed it before is fenced from its next turn on; see the port."""
+        """See and write nothing but the rows of partitions that are taken over, from now on; return 0."""
         self._turn.require("claim")
-        try:
-            return self._claim.take()
-        except psycopg.Error as error:
-            raise self._turn.error(error) from error
+        self._turn.claim()
+        return 0
+
+    def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
+        """Add a partition at its first assignment, unless another worker has just done so."""
+        self._turn.require("join")
+        self._count(self._sql.join, *partition, position, end, acts_from)
+
+    def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
+        """Note on how many partitions the sagas of each type lie, inside a turn; see the port."""
+        self._turn.require("spread")
+        self._read_topics()
+        changed = {saga: each for saga, each in topics.items() if self._homes.topics.get(saga) != each}
+        for saga_type, (topic, count) in changed.items():
+            self._count(_SPREAD, saga_type, topic, count)
+        self._homes.begin({**self._homes.topics, **changed})
+        for saga_type, table in product(changed, ("outbox", "schedule")):
+            ids = [saga_id for (saga_id,) in self._rows(_LYING.format(table), saga_type)]
+            homes = [self._homes.of(saga_type, saga_id) for saga_id in ids]
+            self._count(_MOVE.format(table), ids, homes, saga_type)
+
+    def take_over(self, partitions: Collection[Partition]) -> int:
+        """Own partitions from now on: an earlier owner is fenced from its next turn on; see the port."""
+        self._turn.require("take_over")
+        places = _places(partitions)
+        self._turn.lock(_WAIT_FOR, places)
+        found = self._rows(_TAKE_OVER, *places)
+        scope = self._ownership.scope_of(partitions)
+        for sql in (self._sql.recall, self._sql.release, self._sql.let_go):
+            self._count_of(sql, scope)
+        self._turn.own({Partition(topic, number): epoch for topic, number, epoch, _ in found})
+        return max((deaths for *_, deaths in found), default=0)
+
+    def give_up(self, partitions: Collection[Partition]) -> None:
+        """End the ownership of partitions in order; see the port."""
+        self._turn.require("give_up")
+        self._write()
+        own = self._ownership.partitions.intersection(partitions)
+        self._count_of(self._sql.release, self._ownership.scope_of(own))
+        self._count(_TRUST, *_places(own))
+
+    def disown(self, partitions: Collection[Partition]) -> None:
+        """See and write no rows of partitions any more, whatever the database says."""
+        self._ownership.drop(partitions)
+
+    def trust(self) -> None:
+        """Forget how often the owners of these partitions have ended without `give_up`."""
+        self._turn.require("trust")
+        self._count(_TRUST, *_places(self._ownership.partitions))
+
+    def release(self) -> None:
+        """End in order: what is out goes back into the lane of calls, uncounted."""
+        self._turn.require("release")
+        self.give_up(self._ownership.partitions)
 
     @property
     def is_free(self) -> bool:
@@ -139,7 +230,20 @@ class PostgreSQLStore(TableStore):
             raise self._turn.error(error) from error
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
-        return self._turn.rows(sql, values)
+        return self._turn.rows(*self._scoped(sql, values))
 
     def _count(self, sql: str, *values: object) -> int:
-        return self._turn.count(sql, values)
+        return self._turn.count(*self._scoped(sql, values))
+
+    def _scoped(self, sql: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
+        own = self._ownership
+        return (SCOPED.of(sql, own.scope, values) if own.is_worker else None) or (sql, values)
+
+    def _count_of(self, sql: str, scope: Scope) -> None:
+        found = SCOPED.of(sql, scope, ())
+        assert found is not None
+        self._turn.count(*found)
+
+
+def _places(partitions: Collection[Partition]) -> Scope:
+    return [topic for topic, _ in sorted(partitions)], [number for _, number in sorted(partitions)]

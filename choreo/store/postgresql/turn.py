@@ -1,9 +1,9 @@
-"""The one transaction of a turn, the savepoints in it, and the claim that fences a replaced worker."""
+"""The one transaction of a turn, the savepoints in it, and the fence that keeps a replaced owner out."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from types import TracebackType
 from typing import Any
 
@@ -19,62 +19,46 @@ from choreo.errors import (
     TransactionControl,
     TurnLost,
 )
+from choreo.records import Partition
 from choreo.store.heads import Heads
 from choreo.store.nesting import Occupation, is_inside, refuse_inside
 from choreo.store.pending import Mark
 from choreo.store.postgresql.errors import UNWRITABLE, away, store_error, turn_error
 from choreo.store.postgresql.guard import Guard
+from choreo.store.postgresql.ownership import Ownership
 from choreo.store.postgresql.pending import PostgreSQLPending
 from choreo.store.postgresql.session import Session
 
-# The row is locked until the end of the turn: so turns follow each other, as on a store that is a file, and
-# numbers that a sequence gives inside grow in the order of commits.
-_BEGIN = """
-BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {};
-UPDATE choreo.store SET turns = turns + 1 RETURNING store_id, claimed_by, turns;
-SET LOCAL lock_timeout TO DEFAULT
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {};"
+# Whoever owns no partitions, such as a command line, excludes every owner until the end of its turn.
+_ALONE = """
+UPDATE choreo.store SET turns = turns + 1 RETURNING store_id, turns;
+SELECT topic, partition FROM choreo.positions ORDER BY topic, partition FOR NO KEY UPDATE;
 """
-_UPDATE = 2
-"""The place of the statement with the rows among those."""
+# Read once the rows of the partitions are locked: whoever was alone on the store has committed then.
+_BESIDE = "SELECT store_id, turns FROM choreo.store;"
+_PAUSED = "SET LOCAL idle_in_transaction_session_timeout = {};"
+_END = "SET LOCAL lock_timeout TO DEFAULT"
+_PATIENCE = "SELECT set_config('lock_timeout', %s, true)"
+_FIRST = 2
+"""The place of the first statement with rows among those."""
 
-_TAKE = "UPDATE choreo.store SET claimed_by = %s, deaths = deaths + 1 RETURNING deaths - 1"
+_PAUSED_MS = 60_000
+"""After so long without a statement the server ends the turn of a worker that was paused in it."""
+
+_OWN_PAUSE = "SELECT setting::bigint FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
 
 _LOSSES = 8
 """So many turns in a row may be lost to other transactions, or with the connection, before one is blamed."""
 
 
-class Claim:
-    """A fencing token (Kleppmann, "How to do distributed locking", 2016): the last one to claim wins.
-
-    A store that never claimed is never fenced.
-    """
-
-    def __init__(self, session: Session, chance: Callable[[int], bytes]) -> None:
-        self._session = session
-        self._chance = chance
-        self._token = ""
-
-    def take(self) -> int:
-        """Claim the store, in the open transaction; if that is rolled back, the next turn raises.
-
-        Return how many claims before this one ended without a release.
-        """
-        self._token = self._chance(16).hex()
-        return int(self._session.execute(_TAKE, (self._token,)).fetchall()[0][0])
-
-    def check(self, token: str | None) -> None:
-        """Raise `Fenced` where another worker has claimed the store since."""
-        if self._token and token != self._token:
-            raise Fenced(
-                "another worker has taken this store over", hint="a store serves one worker: stop one of them"
-            )
-
-
 class Turn:
     """The transaction of a turn: on leaving, what is pending is written and committed, or rolled back.
 
-    ``number`` counts the turns of the store, by whichever connection. One that ``moves`` may be left in
-    another thread than it was entered in.
+    One of a worker locks the partitions that it owns, and those of other workers go on beside it; any other
+    one is alone on the store. ``number`` counts the turns of those that were alone. One that ``moves`` may be
+    left in another thread than it was entered in. ``on_change`` is called in a turn that finds that another
+    one was alone meanwhile.
     """
 
     def __init__(
@@ -83,7 +67,8 @@ class Turn:
         guard: Guard,
         pending: PostgreSQLPending,
         heads: Heads,
-        claim: Claim,
+        ownership: Ownership,
+        on_change: Callable[[], None],
         *,
         moves: bool,
     ) -> None:
@@ -92,13 +77,16 @@ class Turn:
         self._guard = guard
         self._pending = pending
         self._heads = heads
-        self._claim = claim
+        self._ownership = ownership
+        self._on_change = on_change
+        self._taken: Mapping[Partition, int] = {}
+        self._is_claiming = False
         self._moves = moves
         self._key = ("postgresql", session.store_id)
-        self._begin = _BEGIN.format(session.patience).encode()
         self._occupation: Occupation | None = None
         self._begun = 0
         self._losses = 0
+        self._paused: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -146,6 +134,20 @@ class Turn:
         except psycopg.Error as error:
             raise self._of_now(error) from error
 
+    def lock(self, sql: str, values: Sequence[object]) -> None:
+        """Lock rows, and wait no longer for them than at the beginning of a turn. Raises `StoreError`."""
+        self.rows(_PATIENCE, (str(self._session.patience),))
+        self.rows(sql, values)
+        self.rows(_PATIENCE, ("0",))
+
+    def claim(self) -> None:
+        """Be a worker's from now on, which owns nothing yet; not if the turn is rolled back."""
+        self._ownership.is_worker = self._is_claiming = True
+
+    def own(self, epochs: Mapping[Partition, int]) -> None:
+        """Own partitions once the turn is committed, each with its epoch."""
+        self._taken = epochs
+
     def _execute(self, sql: str, values: Sequence[object]) -> psycopg.Cursor[Any]:
         self._session.check()
         if not self._guard.is_on:
@@ -179,25 +181,16 @@ class Turn:
         return away(name, error) if self._session.connection.closed else store_error(name, error)
 
     def _enter(self) -> None:
-        row = self._begin_again() if self._session.renew() else self._try()
-        if row is None:
-            raise StoreGone(
-                f"the store {self._session.name} has lost its id", hint="restore it from a backup"
-            )
-        store_id, token, number = row
-        if store_id != self._session.store_id:
-            raise StoreGone(
-                f"the store {self._session.name} was replaced by another one while it was open",
-                hint="start again to use the one that is there now",
-            )
-        self._claim.check(token)
-        if number != self.number + 1:
+        self._session.on_renewal = self._ownership.fence
+        number = self._begin_again() if self._session.renew() else self._try()
+        if number != self.number + (not self._ownership.is_worker):
             self._heads.clear()
+            self._on_change()
         self._begun = number
         self._occupation = Occupation(self._key, moves=self._moves)
         self._guard.begin()
 
-    def _try(self) -> tuple[str, str | None, int] | None:
+    def _try(self) -> int:
         """Begin; on a connection that was lost while nothing happened, begin on another one."""
         try:
             return self._begin_again()
@@ -207,11 +200,45 @@ class Turn:
             self._session.renew()
             return self._begin_again()
 
-    def _begin_again(self) -> tuple[str, str | None, int] | None:
-        cursor = self._session.cursor.execute(self._begin)
-        cursor.set_result(_UPDATE)
-        row: tuple[str, str | None, int] | None = cursor.fetchone()
-        return row
+    def _begin_again(self) -> int:
+        """Begin, and lock what is this store's; return the number of turns."""
+        fence = self._ownership.fence
+        cursor = self._session.cursor.execute(self._first_statements(fence).encode())
+        if fence:
+            cursor.set_result(_FIRST)
+            self._refuse_lost({Partition(*row) for row in cursor.fetchall()})
+        cursor.set_result(_FIRST + bool(fence))
+        return self._known(cursor.fetchone())
+
+    def _first_statements(self, fence: str) -> str:
+        begin = _BEGIN.format(self._session.patience)
+        if not self._ownership.is_worker:
+            return begin + _ALONE + _END
+        if self._paused is None:
+            own = int(self._session.execute(_OWN_PAUSE).fetchall()[0][0])
+            self._paused = "" if 0 < own <= _PAUSED_MS else _PAUSED.format(_PAUSED_MS)
+        return f"{begin}{fence}{';' if fence else ''}{_BESIDE}{self._paused}{_END}"
+
+    def _refuse_lost(self, locked: Set[Partition]) -> None:
+        """Raise `Fenced` where another worker has taken partitions over, which are dropped."""
+        lost = self._ownership.partitions - locked
+        if lost:
+            self._ownership.drop(lost)
+            raise fenced(lost)
+
+    def _known(self, row: tuple[str, int] | None) -> int:
+        """Return the number of turns, if the store is the same that was opened."""
+        if row is None:
+            raise StoreGone(
+                f"the store {self._session.name} has lost its id", hint="restore it from a backup"
+            )
+        store_id, number = row
+        if store_id != self._session.store_id:
+            raise StoreGone(
+                f"the store {self._session.name} was replaced by another one while it was open",
+                hint="start again to use the one that is there now",
+            )
+        return number
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -236,8 +263,10 @@ class Turn:
         self._guard.phase = "ending"
         self._session.execute("COMMIT")
         self._pending.committed()
-        if self._begun == self.number + 1:
+        if not self._ownership.is_worker and self._begun == self.number + 1:
             self.number = self._begun
+        self._ownership.add(self._taken)
+        self._is_claiming = False
         self._losses = 0
 
     def refuse_ended(self, *, but_failed: bool = False) -> None:
@@ -267,6 +296,9 @@ class Turn:
         if self._guard.loss is not None:
             self._losses += 1
         self._guard.loss = None
+        self._taken = {}
+        if self._is_claiming:
+            self._ownership.is_worker = self._is_claiming = False
         self._pending.clear()
         self._guard.end()
         try:
@@ -350,3 +382,9 @@ class Savepoint:
         if failure is not error and failure is not None:
             guard.denied = ""
             raise failure
+
+
+def fenced(lost: Set[Partition]) -> Fenced:
+    """Return the error for partitions that another worker has taken over."""
+    names = ", ".join(f"{topic}[{number}]" for topic, number in sorted(lost))
+    return Fenced(f"another worker has taken over {names}", partitions=frozenset(lost))
