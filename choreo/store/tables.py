@@ -226,6 +226,28 @@ class TableStore(ABC):
         count, since = self._rows(self._sql.waiting[lane], now)[0]
         return count, since
 
+    @property
+    def serves_one(self) -> bool:
+        """Whether the store is claimed as a whole, by one worker at a time."""
+        return True
+
+    def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
+        """Do nothing: the worker of the store has all partitions."""
+        self._turn.require("spread")
+
+    def take_over(self, partitions: Collection[Partition]) -> int:
+        """Do nothing, and return 0: the store was claimed as a whole."""
+        self._turn.require("take_over")
+        return 0
+
+    def give_up(self, partitions: Collection[Partition]) -> None:
+        """Do nothing, as the store stays claimed."""
+        self._turn.require("give_up")
+
+    def disown(self, partitions: Collection[Partition]) -> None:
+        """Do nothing, as the store stays claimed."""
+        del partitions
+
     def recall(self) -> None:
         """Put what was out back into its lane, and count that the process ended meanwhile."""
         self._turn.require("recall")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,6 @@ from sqlite_utils import Database
 
 from choreo.errors import StoreError
 from choreo.ports.joined import JoinedStore, OpenTransaction
-from choreo.records import Partition
 from choreo.store.sqlite.database import open_database
 from choreo.store.sqlite.dialect import SEARCHES, SQL
 from choreo.store.sqlite.errors import store_error, turn_error
@@ -118,24 +117,6 @@ class SQLiteStore(TableStore):
             return self._claim.take()
         except sqlite3.Error as error:
             raise store_error(self._path, error) from error
-
-    @property
-    def serves_one(self) -> bool:
-        """True: the store is claimed as a whole."""
-        return True
-
-    def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
-        """Do nothing: the worker of the store has all partitions."""
-
-    def take_over(self, partitions: Collection[Partition]) -> int:
-        """Do nothing, and return 0: the store was claimed as a whole."""
-        return 0
-
-    def give_up(self, partitions: Collection[Partition]) -> None:
-        """Do nothing, as the store stays claimed."""
-
-    def disown(self, partitions: Collection[Partition]) -> None:
-        """Do nothing, as the store stays claimed."""
 
     @property
     def is_free(self) -> bool:
