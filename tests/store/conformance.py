@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 
 import pytest
+from confluent_kafka.cimpl import murmur2
 
 from choreo.chain import ZEROS, Row, digest_of, first_broken_link, link_of
 from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch, TransactionControl
@@ -468,42 +469,6 @@ class StoreConformance:
         assert [(row.saga_id, row.deaths) for row in store.due(9, 9, "doubt")] == [("s2", 1)]
         assert store.next_due("out") is None
 
-    def test_who_claimed_a_store_is_fenced_once_another_one_does(self, store: Store, other: Store) -> None:
-        """At its next turn, whatever it was about to do; the one that claimed last goes on."""
-        with store.turn():
-            store.claim()
-        with store.turn():
-            store.append([entry()])
-        with other.turn():
-            other.claim()
-        with pytest.raises(Fenced, match="another worker") as fenced, store.turn():
-            raise AssertionError("the turn was opened")
-        assert fenced.value.hint
-        with other.turn():
-            other.append([entry()])
-        assert len(store.history("s1")) == 2
-
-    def test_who_never_claimed_a_store_is_never_fenced(self, store: Store, other: Store) -> None:
-        """As a web process that starts sagas beside the worker."""
-        with other.turn():
-            other.claim()
-        with store.turn():
-            store.append([entry()])
-        with other.turn():
-            other.append([entry()])
-
-    def test_a_claim_that_was_not_committed_fences_nobody(self, store: Store, other: Store) -> None:
-        """The one that has the store keeps it; the other one is refused."""
-        with store.turn():
-            store.claim()
-        with pytest.raises(RuntimeError), other.turn():
-            other.claim()
-            raise RuntimeError
-        with store.turn():
-            store.append([entry()])
-        with pytest.raises(Fenced), other.turn():
-            raise AssertionError("the turn was opened")
-
     def test_positions_move_by_compare_and_set(self, store: Store, other: Store) -> None:
         """A worker that didn't see the last move is fenced, and its turn undone."""
         with store.turn():
@@ -730,3 +695,219 @@ class StoreConformance:
         store = connect()
         store.close()
         store.close()
+
+
+class ClaimedStoreConformance:
+    """What a store must do that serves one worker, beside `StoreConformance`."""
+
+    def test_who_claimed_a_store_is_fenced_once_another_one_does(self, store: Store, other: Store) -> None:
+        """At its next turn, whatever it was about to do; the one that claimed last goes on."""
+        with store.turn():
+            store.claim()
+        with store.turn():
+            store.append([entry()])
+        with other.turn():
+            other.claim()
+        with pytest.raises(Fenced, match="another worker") as fenced, store.turn():
+            raise AssertionError("the turn was opened")
+        assert fenced.value.hint
+        with other.turn():
+            other.append([entry()])
+        assert len(store.history("s1")) == 2
+
+    def test_who_never_claimed_a_store_is_never_fenced(self, store: Store, other: Store) -> None:
+        """As a web process that starts sagas beside the worker."""
+        with other.turn():
+            other.claim()
+        with store.turn():
+            store.append([entry()])
+        with other.turn():
+            other.append([entry()])
+
+    def test_a_claim_that_was_not_committed_fences_nobody(self, store: Store, other: Store) -> None:
+        """The one that has the store keeps it; the other one is refused."""
+        with store.turn():
+            store.claim()
+        with pytest.raises(RuntimeError), other.turn():
+            other.claim()
+            raise RuntimeError
+        with store.turn():
+            store.append([entry()])
+        with pytest.raises(Fenced), other.turn():
+            raise AssertionError("the turn was opened")
+
+
+SPREAD = {"shop": ("orders", 4)}
+FOUR = [Partition("orders", number) for number in range(4)]
+
+
+def homes() -> list[str]:
+    """Return a saga for each of four partitions, in their order."""
+    found = {murmur2(f"s{each}".encode(), 4): f"s{each}" for each in reversed(range(99))}
+    return [found[number] for number in range(4)]
+
+
+def divided(store: Store, other: Store) -> tuple[Store, Store]:
+    """Return two workers' stores: the first has the partitions 0 and 1, the other one 2 and 3."""
+    with store.turn():
+        store.spread(SPREAD)
+        for each in FOUR:
+            store.join(each, 0, 0, 0)
+        assert store.claim() == 0
+    with other.turn():
+        other.claim()
+    with store.turn():
+        assert store.take_over(FOUR[:2]) == 0
+    with other.turn():
+        assert other.take_over(FOUR[2:]) == 0
+    return store, other
+
+
+class SharedStoreConformance:
+    """What a store must do that several workers share, beside `StoreConformance`."""
+
+    @pytest.fixture
+    def owners(self, store: Store, other: Store) -> tuple[Store, Store]:
+        return divided(store, other)
+
+    def test_owners_go_on_side_by_side(self, owners: tuple[Store, Store]) -> None:
+        """Their turns are open at the same time."""
+        store, other = owners
+        first, *_, last = homes()
+        with store.turn():
+            store.append([entry(first)])
+            store.advance(FOUR[0], 0, 1)
+            done = threading.Event()
+
+            def beside() -> None:
+                with other.turn():
+                    other.append([entry(last)])
+                    other.advance(FOUR[3], 0, 1)
+                done.set()
+
+            other._session._thread = None  # type: ignore[attr-defined]
+            threading.Thread(target=beside).start()
+            assert done.wait(10)
+        assert store.positions() == {FOUR[0]: 1, FOUR[1]: 0, FOUR[2]: 0, FOUR[3]: 1}
+        check_chain(store, first)
+        check_chain(store, last)
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_an_earlier_owner_is_fenced_from_what_was_taken_over(
+        self, owners: tuple[Store, Store], count: int
+    ) -> None:
+        """At its next turn, before it does anything; then it goes on with the others."""
+        store, other = owners
+        with other.turn():
+            assert other.take_over(FOUR[:count]) == 1
+        with pytest.raises(Fenced, match="taken over") as fenced, store.turn():
+            raise AssertionError("the turn was opened")
+        assert fenced.value.partitions == set(FOUR[:count])
+        with store.turn():
+            store.append([entry(homes()[1])])
+        with other.turn():
+            other.append([entry(homes()[0])])
+
+    def test_what_was_not_committed_takes_nothing_over(self, owners: tuple[Store, Store]) -> None:
+        """The owner keeps it, and nobody has claimed what was not claimed."""
+        store, other = owners
+        with pytest.raises(RuntimeError), other.turn():
+            other.take_over(FOUR[:1])
+            raise RuntimeError
+        with store.turn():
+            store.advance(FOUR[0], 0, 1)
+        assert not other.due(99, 9)
+        with other.turn():
+            other.advance(FOUR[2], 0, 1)
+
+    def test_each_owner_sees_the_rows_of_its_partitions(self, store: Store, other: Store) -> None:
+        """Whatever is asked for, the owners have all of it together, and no row twice."""
+        lanes = ("turn", "call", "undo", "out", "doubt")
+        rows = [
+            scheduled(saga_id, due, lane=lane, name=f"{lane}{due}", until=due if lane == "call" else 0)
+            for saga_id in homes()
+            for lane in lanes
+            for due in (1, 5)
+        ]
+        with store.turn():
+            store.schedule(rows)
+            store.enqueue(unpublished()._replace(saga_id=saga_id) for saga_id in homes())
+        before = store.due(9, 99)
+        owners = divided(store, other)
+        found = [each.due(9, 99) for each in owners]
+        assert sorted([*found[0], *found[1]]) == sorted(before)
+        assert [{row.saga_id for row in each} for each in found] == [{*homes()[:2]}, {*homes()[2:]}]
+        for first, number in zip(owners, (0, 2), strict=True):
+            mine = set(homes()[number : number + 2])
+            assert [row.due for row in first.due(9, 3, "call")] == [1, 1, 5]
+            assert {row.saga_id for row in first.unpublished(0, 9)} == mine
+            assert len(first.unpublished(first.unpublished(0, 1)[0].seq, 9)) == 1
+            assert first.next_due("undo") == 1
+            assert first.waiting("turn", 9) == (4, 1)
+            assert {row.saga_id for row in first.overdue(9, 99)} == mine
+            assert first.next_limit() == 1
+            assert {row.saga_id for row in first.postponed(0)} == mine
+            assert len(first.postponed(0)) == 2 * 2 * len(lanes)
+            assert first.next_due("out") is None  # what was out when the partition was taken over
+            assert len(first.due(9, 99, "doubt")) == 2 * 2 * 2
+
+    def test_ends_of_the_process_are_counted_for_each_partition(self, owners: tuple[Store, Store]) -> None:
+        """Until an owner ends in order, or is trusted; what was out is in doubt, or back in its lane."""
+        store, other = owners
+        saga_id = homes()[0]
+        with store.turn():
+            store.schedule([scheduled(saga_id, 5, lane="out")])
+        with other.turn():
+            assert other.take_over(FOUR[:1]) == 1
+        assert [row.deaths for row in other.due(9, 9, "doubt")] == [1]
+        with other.turn():
+            other.schedule([scheduled(saga_id, 5, lane="out", deaths=1)])
+            other.give_up(FOUR[:1])
+        other.disown(FOUR[:1])
+        assert not other.due(9, 9, "call")
+        with suppress(Fenced), store.turn():
+            pass
+        with store.turn():
+            assert store.take_over(FOUR[:1]) == 0
+        assert [row.deaths for row in store.due(9, 9, "call")] == [1]
+        with store.turn():
+            store.trust()
+        with other.turn():
+            assert other.take_over(FOUR[:1]) == 0
+        with suppress(Fenced), store.turn():
+            pass
+        with store.turn():
+            assert store.take_over(FOUR[:1]) == 1
+            store.release()
+
+    def test_who_is_no_worker_is_alone(self, store: Store, other: Store, connect: Connect) -> None:
+        """It sees all, and what it writes into a saga is seen by its owner, whatever that has in memory."""
+        first, second = divided(store, other)
+        saga_id = homes()[3]
+        with second.turn():
+            second.append([entry(saga_id)])
+        alone = connect()
+        try:
+            with alone.turn():
+                alone.append([entry(saga_id)])
+                alone.schedule([scheduled(saga_id, 5)])
+                alone.enqueue([unpublished()._replace(saga_id=saga_id)])
+        finally:
+            alone.close()
+        with second.turn():
+            second.append([entry(saga_id)])
+        assert len(check_chain(second, saga_id)) == 3
+        assert [row.saga_id for row in second.due(9, 9)] == [saga_id]
+        assert [row.saga_id for row in second.unpublished(0, 9)] == [saga_id]
+        assert not first.due(9, 9)
+
+    def test_rows_move_with_a_topic_that_has_grown(self, store: Store, other: Store) -> None:
+        """To the partition on which the next events of their sagas lie."""
+        ids = [f"s{number}" for number in range(40)]
+        with store.turn():
+            store.spread({"shop": ("orders", 2)})
+            store.schedule([scheduled(saga_id, 5) for saga_id in ids])
+        divided(store, other)
+        assert {row.saga_id for row in store.due(9, 99)} == {
+            saga_id for saga_id in ids if murmur2(saga_id.encode(), 4) < 2
+        }

@@ -15,10 +15,18 @@ import pytest
 from choreo.errors import NestedTransaction, StoreError, StoreUnavailable, TurnLost
 from choreo.store.postgresql.store import PostgreSQLStore
 
-from .conformance import Connect, StoreConformance, check_chain, entry, scheduled, unpublished
+from .conformance import (
+    Connect,
+    SharedStoreConformance,
+    StoreConformance,
+    check_chain,
+    entry,
+    scheduled,
+    unpublished,
+)
 
 
-class TestPostgreSQL(StoreConformance):
+class TestPostgreSQL(StoreConformance, SharedStoreConformance):
     """Every store's tests, on a server."""
 
     @pytest.fixture

@@ -17,10 +17,10 @@ from choreo.errors import StoreError
 from choreo.records import Partition
 from choreo.store.sqlite.store import SQLiteStore
 
-from .conformance import Connect, StoreConformance, entry, scheduled, unpublished
+from .conformance import ClaimedStoreConformance, Connect, StoreConformance, entry, scheduled, unpublished
 
 
-class TestSQLite(StoreConformance):
+class TestSQLite(StoreConformance, ClaimedStoreConformance):
     """Every store's tests, on a file."""
 
     @pytest.fixture

@@ -140,6 +140,9 @@ class PostgreSQLStore(TableStore):
 
     def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
         """Add a partition at its first assignment, unless another worker has just done so."""
+        if not self._ownership.is_worker:
+            super().join(partition, position, end, acts_from)
+            return
         self._turn.require("join")
         self._count(self._sql.join, *partition, position, end, acts_from)
 

@@ -1,0 +1,147 @@
+"""Several workers of one participant that share a store: each has its partitions, and what is theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from choreo import Participant, Retry
+from tests.worker.provider import Provider
+from tests.worker.provider import hotel as calling_hotel
+from tests.worker.replicas import PARTITIONS, Replicas, Traced, on, place
+from tests.worker.services import SECOND, hotel
+from tests.worker.trip import FlightFull, HotelBooked, TripRequested
+
+Make = Callable[..., Replicas]
+
+
+@pytest.fixture
+def replicas(empty_store: str, tmp_path: Path) -> Iterator[Make]:
+    """Return a function that opens a participant's store for replicas."""
+    opened: list[Replicas] = []
+
+    def make(participant: Callable[[], Participant], count: int = 0) -> Replicas:
+        opened.append(Replicas(tmp_path, empty_store, participant))
+        opened[0].start(count)
+        return opened[0]
+
+    yield make
+    for each in opened:
+        each.close()
+
+
+SAGAS = [f"s{number}" for number in range(24)]
+
+
+def booking(**given: Any) -> Callable[[], Participant]:
+    """Return a maker of hotels that leave their traces."""
+    return lambda: hotel(Traced(), Traced(), **given)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_each_saga_is_run_once_by_the_owner_of_its_partition(replicas: Make, count: int) -> None:
+    """Side by side; one more than partitions has nothing to do, and does no harm."""
+    many = replicas(booking(), count)
+    assert sorted(number for each in many.running for number in each.numbers) == list(range(PARTITIONS))
+    many.feed(TripRequested, SAGAS)
+    many.feed(lambda saga_id: FlightFull(saga_id, "full"), SAGAS)
+    assert many.effects() == {(saga, task): 1 for saga in SAGAS for task in ("action", "compensation")}
+    assert set(many.published().values()) == {1}
+    assert len(many.published()) == 2 * len(SAGAS)
+    many.check_chains(SAGAS)
+    assert not many.reader.unpublished(0, 9)
+    assert many.reader.next_due() is None
+
+
+def test_replicas_come_and_go_amid_the_work(replicas: Make) -> None:
+    """Whoever has the partition goes on where the one before was; nothing is done twice, nothing is lost."""
+    many = replicas(booking(), 1)
+    many.feed(TripRequested, SAGAS[:12])
+    many.start(2)
+    many.feed(TripRequested, SAGAS[12:])
+    many.expel(many.running[0])
+    many.feed(lambda saga_id: FlightFull(saga_id, "full"), SAGAS[:12])
+    many.start()
+    many.feed(lambda saga_id: FlightFull(saga_id, "full"), SAGAS[12:])
+    assert many.effects() == {(saga, task): 1 for saga in SAGAS for task in ("action", "compensation")}
+    assert set(many.published().values()) == {1}
+    many.check_chains(SAGAS)
+
+
+def test_what_is_due_is_done_by_the_owner(replicas: Make) -> None:
+    """The other one does not see it, however late it is; who takes the partition over does it."""
+    retry = Retry(attempts=3, delay=10 * SECOND)
+    script = Traced([LookupError()])
+    many = replicas(lambda: hotel(script, retry=retry), 2)
+    saga_id = on(0)[0]
+    many.feed(TripRequested, [saga_id])
+    owner = many.owner_of(saga_id)
+    (other,) = [each for each in many.running if each is not owner]
+    many.rig.clock.advance(11)
+    for _ in range(5):
+        other.worker.turn()
+    assert not many.effects()
+    many.expel(owner)
+    assert many.effects() == {(saga_id, "action"): 1}
+
+
+def test_what_was_not_published_is_published_by_the_next_owner(replicas: Make) -> None:
+    """Also where its number is lower than that of what the next owner has published already."""
+    many = replicas(booking(), 2)
+    first, second = on(0)[0], on(1)[0]
+    owner = many.owner_of(first)
+    owner.worker._publishing.publish = lambda **_: None  # type: ignore[method-assign]
+    many.feed(TripRequested, [first])
+    many.feed(TripRequested, [second])
+    assert len(many.published()) == 1
+    many.expel(owner)
+    assert set(many.published().values()) == {1}
+    assert len(many.published()) == 2
+
+
+def test_calls_are_cut_with_their_partition_and_called_again(replicas: Make) -> None:
+    """By the next owner, with the same key; what the first call returns is dropped."""
+    provider = Provider()
+    many = replicas(lambda: calling_hotel(provider), 1)
+    ids = [on(number)[0] for number in range(PARTITIONS)]
+    many.feed(TripRequested, ids)
+    _until(many, lambda: len(provider.keys) == len(ids))
+    many.start()  # takes every other partition over
+    moved = [saga_id for saga_id in ids if many.owner_of(saga_id) is many.running[1]]
+    _until(many, lambda: len(provider.keys) == len(ids) + len(moved))
+    assert len(set(provider.keys)) == len(ids)
+    assert provider.ended == ["cancelled"] * len(moved)
+    provider.answer(*[None] * len(ids))
+    _until(many, lambda: len(many.published()) == len(ids))
+    assert set(many.published().values()) == {1}
+    many.check_chains(ids)
+    assert not many.reader.dead_letters()
+
+
+def _until(many: Replicas, is_done: Callable[[], bool]) -> None:
+    for _ in range(20_000):
+        many.settle()
+        if is_done():
+            return
+    raise AssertionError("it never comes")
+
+
+def test_a_worker_that_was_replaced_drops_its_partitions_and_goes_on(replicas: Make) -> None:
+    """Its turn is refused before it does anything, and it does what is its own still."""
+    many = replicas(booking(), 2)
+    zombie, other = many.running
+    gone, kept = zombie.numbers
+    with other.store.turn():
+        other.store.take_over([place(gone)])
+    saga_id, own = on(gone)[0], on(kept)[0]
+    many.rig.append(TripRequested(saga_id), saga_id)
+    many.rig.append(TripRequested(own), own)
+    for _ in range(5):
+        zombie.worker.turn()
+    assert many.effects() == {(own, "action"): 1}
+    assert zombie.numbers == [kept]
+    assert [type(each) for each in many.rig.published(own)] == [HotelBooked]
+    assert not many.reader.history(saga_id)
