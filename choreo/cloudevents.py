@@ -258,6 +258,21 @@ def _text(name: str, text: str, longest: int) -> str:
     return text
 
 
+def time_in(headers: str) -> int:
+    """Return the time of an event (ms) in its headers as an outbox holds them, 0 where none can be read.
+
+    >>> time_in("ce_id: 1\\nce_time: 2026-01-31T12:00:00Z")
+    1769860800000
+    """
+    for line in headers.split("\n"):
+        if line.startswith("ce_time: "):
+            try:
+                return _time(line.removeprefix("ce_time: "))
+            except HeadersError:
+                return 0
+    return 0
+
+
 def _time(text: str) -> int:
     """Parse RFC 3339 into milliseconds since the epoch; finer parts are cut off."""
     if not _RFC3339.fullmatch(text):

@@ -108,6 +108,20 @@ class Entry(NamedTuple):
         return not (self.input or self.event_id) and self.old_state == self.new_state
 
 
+class Depths(NamedTuple):
+    """What waits in a store at one moment; times are in milliseconds since the epoch.
+
+    ``unpublished`` are the rows of the outbox, ``oldest`` the time of the event that has waited there for
+    longest, 0 where there is none. ``lanes`` has, for each lane of the schedule, its rows and the time for
+    which the first of them is due. ``letters`` counts the open dead letters by their reason.
+    """
+
+    unpublished: int
+    oldest: int
+    lanes: Mapping[str, tuple[int, int]]
+    letters: Mapping[str, int]
+
+
 class Unpublished(NamedTuple):
     """One row of ``outbox``: an event that Kafka has not acknowledged yet.
 

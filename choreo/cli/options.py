@@ -25,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _WRITTEN = re.compile(r"([0-9]{1,9})(ms|s|min|m|h|d)")
 
+_LAST_PORT = 65_535
+
 _RANKS = {ParameterSource.COMMANDLINE: 2, ParameterSource.ENVIRONMENT: 1}
 
 
@@ -58,6 +60,18 @@ def _start(value: str | datetime) -> Start:
         ) from None
 
 
+def _address(value: str) -> tuple[str, int]:
+    """Return host and port; the host of ``9464`` is the loopback.
+
+    >>> _address("9464"), _address("0.0.0.0:9464"), _address("[::1]:9464")
+    (('127.0.0.1', 9464), ('0.0.0.0', 9464), ('::1', 9464))
+    """
+    host, _, port = value.rpartition(":")
+    if not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
+        raise click.BadParameter(f"{value!r} is not a port, or HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
 store = _setting(
     "store",
     "{participant}.db",
@@ -85,6 +99,13 @@ calls = _setting(
     metavar="N",
     help="How many actions may be called at the same time outside of the transaction (async def, "
     "blocking=True), and how many compensations. The others wait in the store. Default: 200.",
+)
+admin = _setting(
+    "admin",
+    type=_address,
+    metavar="[HOST:]PORT",
+    help="Serve /livez, /readyz and /metrics at this address, of the loopback where no host is given. "
+    "Default: nowhere.",
 )
 drain = _setting(
     "drain",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from choreo.project.modules import load_participant
 from choreo.store.opening import shown
 from choreo.worker import Options
 from choreo.worker.composition import open_store, open_worker
+
+if TYPE_CHECKING:
+    from choreo.cli.admin import Watch
 
 
 @click.command(short_help="Run a participant.")
@@ -40,6 +43,7 @@ from choreo.worker.composition import open_store, open_worker
 )
 @options.calls
 @options.drain
+@options.admin
 @click.option(
     "--redact",
     is_flag=True,
@@ -82,6 +86,7 @@ def run(
     lock: Path | None,
     calls: int,
     drain: float,
+    admin: tuple[str, int] | None,
     redact: bool,
     no_starts: bool,
     retire: tuple[str, ...],
@@ -115,12 +120,22 @@ def run(
     chosen = options.chosen_cluster(context)
     output.set_up_logging(log_level)
     derived(participant, lock)
-    tracing.set_up(participant.name)
+    watch = _watch(participant, admin)
+    tracing.set_up(participant.name, *(watch.readers if watch else ()))
     with _address(chosen) as address, _explained(chosen, shown(path)):
         settings = Options(
             start=start, calls=calls, drain_seconds=drain, redact=redact, starts=not no_starts, retire=retire
         )
-        _work(participant, path, chosen._replace(bootstrap=address), folder, settings)
+        _work(participant, path, chosen._replace(bootstrap=address), folder, settings, watch)
+
+
+def _watch(participant: Participant, address: tuple[str, int] | None) -> Watch | None:
+    """Return how a worker is watched, None where nobody asks for pages or metrics."""
+    if address is None and not tracing.exporter_name("metrics"):
+        return None
+    from choreo.cli.admin import Watch  # a server and its libraries, which most workers don't need
+
+    return Watch(participant, address)
 
 
 def _schema_folder(named: str | None) -> Path:
@@ -180,6 +195,7 @@ def _work(
     cluster: options.Cluster,
     schemas: Path,
     settings: Options,
+    watch: Watch | None,
 ) -> None:
     name = participant.name
     instance = f"{name}-{_store_id(name, path)}"
@@ -200,6 +216,6 @@ def _work(
         )
         if not settings.starts:
             output.line(f"{name}: starts no sagas (--no-starts)")
-        with stopping_on_signals(worker.stop):
+        with watch.over(worker, path) if watch else nullcontext(), stopping_on_signals(worker.stop):
             worker.run()
     output.line(f"{name}: stopped")

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
 _log = logging.getLogger("choreo.cli")
 
 
-def set_up(participant: str) -> bool:
+def set_up(participant: str, *readers: Any) -> bool:
     """Set up a participant's process, and return whether there is an exporter of traces.
 
-    Without an exporter in the environment no provider is set, and spans cost next to nothing.
+    ``readers`` collect metrics, beside the exporter that the environment names. Without either, and without
+    an exporter of traces, no provider is set, and spans cost next to nothing.
     """
     service = os.environ.get("OTEL_SERVICE_NAME") or participant
     measures = _exporter("metrics")
-    if measures:
-        _measure_with(measures(), service)
+    collecting = [*readers, *([_reader(measures())] if measures else [])]
+    if collecting:
+        _measure_with(collecting, service)
     traces = _exporter("traces")
     if traces:
         _trace_with(traces(), service)
@@ -46,16 +49,21 @@ def _exporter(signal: str) -> Any:
     return found[0].load()
 
 
-def _measure_with(exporter: Any, service: str) -> None:
-    from opentelemetry import metrics
-    from opentelemetry.sdk.metrics import MeterProvider, export
-    from opentelemetry.sdk.resources import Resource
+def _reader(exporter: Any) -> Any:
+    from opentelemetry.sdk.metrics import export
 
     # Some, such as that of Prometheus, are read instead of exporting by themselves.
     is_reader = isinstance(exporter, export.MetricReader)
-    reader = exporter if is_reader else export.PeriodicExportingMetricReader(exporter)
+    return exporter if is_reader else export.PeriodicExportingMetricReader(exporter)
+
+
+def _measure_with(readers: Sequence[Any], service: str) -> None:
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
+
     resource = Resource.create({"service.name": service})
-    metrics.set_meter_provider(MeterProvider(metric_readers=[reader], resource=resource))
+    metrics.set_meter_provider(MeterProvider(metric_readers=readers, resource=resource))
 
 
 def _trace_with(exporter: Any, service: str) -> None:

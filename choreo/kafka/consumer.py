@@ -164,6 +164,16 @@ class KafkaConsumer:
         except KafkaException as error:
             _log.debug("commit: %s", error)
 
+    def ends(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Return the ends that came with the last fetch, of the partitions that are fetched."""
+        found = {}
+        for each in partitions:
+            if each in self._begun:
+                known = self._consumer.get_watermark_offsets(TopicPartition(*each), cached=True)
+                if known is not None and known[1] >= 0:
+                    found[each] = known[1]
+        return found
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> list[int]:
         """Return each partition's first offset at or after a time (ms). Raises `LogError`.
 

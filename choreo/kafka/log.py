@@ -101,6 +101,10 @@ class KafkaLog:
         """Commit positions for lag monitors; it never fails."""
         self._consumer.commit(positions)
 
+    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Return the ends that came with the last fetch."""
+        return self._consumer.ends(partitions)
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms). Raises `LogError`."""
         return self._consumer.offsets_at(partitions, timestamp)

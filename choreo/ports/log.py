@@ -116,6 +116,13 @@ class Log(Protocol):
         """Commit positions, for lag monitors only: the worker uses those of the store."""
         ...
 
+    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Return the newest known ends of assigned partitions, without asking the cluster.
+
+        A partition whose end isn't known yet is left out.
+        """
+        ...
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Return each partition's first offset at or after ``timestamp`` (ms), or its end where none is."""
         ...

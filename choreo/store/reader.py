@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
-from choreo.records import DeadLetter, Entry, InFlight, Release, Scheduled
+from choreo.cloudevents import time_in
+from choreo.records import DeadLetter, Depths, Entry, InFlight, Release, Scheduled
 from choreo.store.dialect import Dialect
 from choreo.store.in_flight import Searches, in_flight
 from choreo.store.releases import release_of
@@ -44,6 +45,12 @@ class Reading:
             " (SELECT max(id) AS last FROM {saga_log} GROUP BY saga_id, saga_type) AS heads"
             " CROSS JOIN {saga_log} AS last WHERE last.id = heads.last"
             " AND last.saga_state NOT IN ('completed', 'failed') ORDER BY last.id"
+        )
+        self.unpublished_rows = sql("SELECT count(*) FROM {outbox}")
+        self.first_unpublished = sql("SELECT headers FROM {outbox} ORDER BY seq LIMIT 1")
+        self.lanes = sql("SELECT lane, count(*), min(due) FROM {schedule} GROUP BY lane ORDER BY lane")
+        self.reasons = sql(
+            "SELECT reason, count(*) FROM {dead_letters} WHERE state = 'open' GROUP BY reason ORDER BY reason"
         )
         ids = "SELECT DISTINCT saga_id FROM {saga_log} WHERE saga_id"
         self.after = sql(f"{ids} >= ? ORDER BY saga_id LIMIT ?")
@@ -125,6 +132,18 @@ class TableReader(ABC):
     def unended(self) -> Iterator[LastEntry]:
         """Yield the last row of every saga that has not ended, the oldest first."""
         yield from map(LastEntry._make, self._rows(self._sql.unended))
+
+    def depths(self) -> Depths:
+        """Return what waits in the store, all of one moment."""
+        sql = self._sql
+        statements = (sql.unpublished_rows, sql.first_unpublished, sql.lanes, sql.reasons)
+        count, first, lanes, reasons = self._at_once(lambda: [self._rows(each) for each in statements])
+        return Depths(
+            count[0][0],
+            time_in(first[0][0]) if first else 0,
+            {lane: (rows, due) for lane, rows, due in lanes},
+            dict(reasons),
+        )
 
     def releases(self) -> list[Release]:
         """Return the declarations that the store's workers ran with, oldest first."""

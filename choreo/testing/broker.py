@@ -306,6 +306,11 @@ class MemoryLog:
         """Add the positions to ``committed``."""
         self.committed.update(positions)
 
+    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Return the ends as they are."""
+        with self._broker.changed:
+            return {each: self._broker.partition(each).high for each in partitions}
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms)."""
         with self._broker.changed:

@@ -270,6 +270,10 @@ class InFlightLog:
         """Commit positions to the broker."""
         self._log.commit(positions)
 
+    def ends(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Return the ends that are known."""
+        return self._log.ends(partitions)
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms)."""
         return self._log.offsets_at(partitions, timestamp)

@@ -22,6 +22,7 @@ from choreo.worker.options import Options
 from choreo.worker.partitions import Partitions
 from choreo.worker.patience import Patience
 from choreo.worker.processor import Processor
+from choreo.worker.progress import Progress
 from choreo.worker.publishing import Publishing
 from choreo.worker.releases import Releases
 from choreo.worker.room import Room
@@ -93,7 +94,8 @@ class Worker:
         self._turns = Turns(*parts, self._uncommitted, self._careful, options)
         releases = Releases(participant, store, codec, clock, options.retire)
         self._claim = Claim(participant, store, self._processor, releases, clock, options.trust_seconds)
-        self._patience = Patience(participant.name, clock, self._stopping)
+        self.progress = Progress()
+        self._patience = Patience(participant.name, clock, self._stopping, self.progress)
         self._publishing = Publishing(participant.name, store, records, options)
         self._handover = Handover(
             *(participant.name, store, self._publishing, clock, self._processor, self._partitions),
@@ -205,6 +207,7 @@ class Worker:
             self._calls.start_begun()
             self._due.at_once()
             self._patience.wait(error)
+            self.progress.turn(0, 0.0, self._clock.monotonic())
             return 0
         except Fenced as error:
             self._handover.lose(error)
@@ -215,6 +218,7 @@ class Worker:
     def _go_round(self) -> int:
         began = self._clock.monotonic()
         self._take()
+        taken = self._clock.monotonic()
         self._uncommitted.settle()
         if self._uncommitted.alone is not None:
             self._careful.do_alone(self._uncommitted.alone)
@@ -229,7 +233,9 @@ class Worker:
         self._look_around()
         if self._due.quiet.is_awaited:
             self._listen(done)
-        if self._clock.monotonic() - began > self._options.turn_seconds:
+        ended = self._clock.monotonic()
+        self.progress.turn(done, ended - taken, ended)
+        if ended - began > self._options.turn_seconds:
             self._give_way()
         return done
 
@@ -320,6 +326,7 @@ class Worker:
         if self._lifespan is not None:
             self._lifespan.check()
         self._log.commit(self._partitions.positions)
+        self._look_at_ends()
         self._topics.look()
         self._store.trim()
         if self._due.has_calls:
@@ -328,6 +335,13 @@ class Worker:
             self._room.look()
         self._claim.look()
         self._publishing.say()
+
+    def _look_at_ends(self) -> None:
+        """Note how far each partition is from its end."""
+        positions = dict(self._partitions.positions)
+        ends = self._log.ends(list(positions))
+        self.progress.lag = {each: max(end - positions[each], 0) for each, end in ends.items()}
+        self.progress.catching_up = self._partitions.catching_up
 
     def _drain(self) -> None:
         """Let the calls under way end, for a while, at a graceful stop; none begins meanwhile."""

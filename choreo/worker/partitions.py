@@ -111,6 +111,11 @@ class Partitions:
                 self._ended[partition] = end
 
     @property
+    def catching_up(self) -> int:
+        """How many partitions hold records of before their assignment that are not folded yet."""
+        return len(self._behind)
+
+    @property
     def have_ended(self) -> bool:
         """Whether there are ends to move positions to."""
         return bool(self._ended)

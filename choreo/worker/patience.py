@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from choreo.errors import StoreUnavailable
 from choreo.ports import Clock
+from choreo.worker.progress import Progress
 
 T = TypeVar("T")
 
@@ -24,7 +25,10 @@ _SAID_EACH = 60.0
 class Patience:
     """Waits for the store of one participant; for the worker's thread. ``stopping`` cuts a wait short."""
 
-    def __init__(self, participant: str, clock: Clock, stopping: threading.Event) -> None:
+    def __init__(
+        self, participant: str, clock: Clock, stopping: threading.Event, progress: Progress | None = None
+    ) -> None:
+        self._progress = progress or Progress()
         self._participant = participant
         self._clock = clock
         self._stopping = stopping
@@ -38,7 +42,7 @@ class Patience:
         if self._since is None or now - self._said >= _SAID_EACH:
             self._said = now
             log.warning("%s: waits for its store, and keeps what it has: %s", self._participant, error)
-        self._since = now if self._since is None else self._since
+        self._progress.away = self._since = now if self._since is None else self._since
         self._stopping.wait(self._pause)
         self._pause = min(2 * self._pause, _LONGEST)
 
@@ -48,7 +52,9 @@ class Patience:
             return
         seconds = self._clock.monotonic() - self._since
         log.info("%s: its store is there again, after %.1f s", self._participant, seconds)
-        self._since, self._pause = None, _FIRST
+        self._progress.waited += seconds
+        self._progress.away = self._since = None
+        self._pause = _FIRST
 
     def until_done(self, work: Callable[[], T], seconds: float = float("inf")) -> T:
         """Return the result of ``work``, which is repeated until the store is there.

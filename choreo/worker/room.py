@@ -30,7 +30,7 @@ class Room:
         self._lacking: dict[Lane, int] = {}
         self._said = 0
         self._metrics = {
-            state: telemetry.Level(f"choreo.calls.{state}", {"choreo.participant": participant})
+            state: telemetry.Level(f"choreo.calls.{state}", {"participant": participant})
             for state in ("out", "waiting", "hanging")
         }
 

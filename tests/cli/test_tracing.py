@@ -67,7 +67,7 @@ def test_levels_are_exported_as_they_are() -> None:
     script = (
         "from choreo.cli import tracing\nassert not tracing.set_up('sage')\n"
         "from choreo.telemetry import Level\n"
-        "level = Level('choreo.calls.waiting', {'choreo.participant': 'sage'})\n"
+        "level = Level('choreo.calls.waiting', {'participant': 'sage'})\n"
         "level.set(3); level.set(2); level.set(2)\n"
     )
     env = {"OTEL_METRICS_EXPORTER": "console", "PATH": ""}

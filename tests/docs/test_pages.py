@@ -22,6 +22,7 @@ TOPICS = {
     "verify",
     "testing",
     "operations",
+    "monitoring",
     "frameworks",
     "stores",
     "replay",

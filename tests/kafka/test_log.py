@@ -91,6 +91,17 @@ def test_partitions_end_once_all_that_was_there_came(any_broker: AnyBroker, log:
     assert sum(each.high for each in seen.assigned.values()) == len(seen.records) == 200
 
 
+def test_the_ends_of_partitions_are_known(any_broker: AnyBroker, log: Log, made: str) -> None:
+    """Those that came with the last fetch, of what is assigned."""
+    publish(log, made, 200)
+    seen = _others(any_broker, made).until_ended()
+    partitions = sorted(seen.assigned)
+    seen.until(lambda: len(seen.log.ends(partitions)) == len(partitions))
+    assert dict(seen.log.ends(partitions)) == {each: seen.assigned[each].high for each in partitions}
+    publish(log, made, 200, first=200)
+    seen.until(lambda: sum(seen.log.ends(partitions).values()) == 400)
+
+
 def test_the_end_of_a_partition_is_told_without_delay(any_broker: AnyBroker, log: Log, made: str) -> None:
     """A long poll of the broker (0.5 s) must not hold up who only wants to catch up."""
     publish(log, made, 50)

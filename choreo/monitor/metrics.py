@@ -1,0 +1,255 @@
+"""``observe``: the metrics of a worker, as observable instruments of OpenTelemetry's API.
+
+Nothing is counted for each event: the numbers are those that the worker keeps anyway, and what the store
+says when they are asked for. So they are right after a crash, too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol, Self, get_args
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from choreo.errors import StoreError
+from choreo.outcome import SagaState
+from choreo.participant import Participant
+from choreo.records import Depths
+from choreo.timeline.source import LastEntry
+from choreo.timeline.timeline import ENDED
+from choreo.worker.progress import Progress
+
+Number = int | float
+Labels = Mapping[str, str]
+
+STUCK_MS: Final = 600_000
+"""Milliseconds without any event after which a saga in flight counts as stuck."""
+
+_IN_FLIGHT: Final = tuple(state for state in get_args(SagaState) if state not in ENDED)
+
+_FRESH: Final = 1.0
+"""Seconds for which what was read in the store counts as the present: one collection asks for it often."""
+
+
+_SPARING: Final = 20.0
+"""How many times as long as the reading of all sagas in flight took they are not read again."""
+
+
+class Readable(Protocol):
+    """A participant's store, open to read it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def depths(self) -> Depths:
+        """Return what waits in the store."""
+        ...
+
+    def unended(self) -> Iterable[LastEntry]:
+        """Return the last row of every saga that has not ended."""
+        ...
+
+
+class _Waiting:
+    """What waits in the store, read once for a collection; None while the store can't be read."""
+
+    def __init__(self, read: Callable[[], Depths]) -> None:
+        self._read = read
+        self._at = float("-inf")
+        self._found: Depths | None = None
+
+    def now(self) -> Depths | None:
+        """Return it, at most a moment old."""
+        at = time.monotonic()
+        if at - self._at > _FRESH:
+            try:
+                self._found = self._read()
+            except StoreError:
+                self._found = None
+            self._at = at
+        return self._found
+
+
+class _InFlight:
+    """When the last row was written of each saga in flight, by saga type and state; of some types only."""
+
+    def __init__(self, saga_types: Collection[str], read: Callable[[], Iterable[LastEntry]]) -> None:
+        self._types = saga_types
+        self._read = read
+        self._due = float("-inf")
+        self._found: dict[tuple[str, str], list[int]] | None = None
+
+    def now(self, of: Callable[[Sequence[int], int], Number]) -> Iterable[tuple[Labels, Number]] | None:
+        """Return a value of each type and state, made of the times and the present (ms)."""
+        began = time.monotonic()
+        if began >= self._due:
+            self._found = self._times()
+            took = time.monotonic() - began
+            self._due = began + max(_FRESH, _SPARING * took)
+        if self._found is None:
+            return None
+        now = round(time.time() * 1000)
+        return [
+            ({"saga_type": saga_type, "state": state}, of(times, now))
+            for (saga_type, state), times in self._found.items()
+        ]
+
+    def _times(self) -> dict[tuple[str, str], list[int]] | None:
+        found: dict[tuple[str, str], list[int]] = {
+            (saga_type, state): [] for saga_type in sorted(self._types) for state in _IN_FLIGHT
+        }
+        try:
+            for last in self._read():
+                if last.saga_type in self._types:
+                    found.setdefault((last.saga_type, last.state), []).append(last.time)
+        except StoreError:
+            return None
+        return found
+
+
+def observe(
+    meter: Meter, participant: Participant, progress: Progress, store: Callable[[], Readable]
+) -> None:
+    """Make a worker's instruments, all with the label ``participant``.
+
+    ``store`` opens its store to read it; it is called in the thread of whoever collects. The sagas are those
+    that this participant starts, so that no saga is counted by two.
+    """
+
+    def waiting() -> Depths:
+        with store() as reader:
+            return reader.depths()
+
+    def in_flight() -> Iterable[LastEntry]:
+        with store() as reader:
+            yield from reader.unended()
+
+    instruments = _Instruments(meter, participant.name)
+    own = [name for name, role in participant.roles().items() if role.owns_start]
+    _turns(instruments, progress)
+    _store(instruments, _Waiting(waiting))
+    _sagas(instruments, _InFlight(own, in_flight))
+
+
+def _turns(make: _Instruments, progress: Progress) -> None:
+    make.counter("choreo.turns", "{turn}", "Turns that processed something.", lambda: progress.turns)
+    make.counter("choreo.turn.items", "{item}", "Items that turns processed.", lambda: progress.items)
+    make.counter("choreo.turn.duration", "s", "Time that these turns took.", lambda: progress.seconds)
+    make.counter("choreo.store.wait", "s", "Time spent waiting for the store.", lambda: progress.waited)
+    make.gauge(
+        "choreo.partitions.catching_up",
+        "{partition}",
+        "Partitions with records of before the assignment that are not folded yet.",
+        lambda: [({}, progress.catching_up)],
+    )
+    make.gauge(
+        "choreo.consumer.lag",
+        "{record}",
+        "Offsets between the position and the end of each partition.",
+        lambda: [
+            ({"topic": each.topic, "partition": str(each.number)}, lag) for each, lag in progress.lag.items()
+        ],
+    )
+
+
+def _store(make: _Instruments, waiting: _Waiting) -> None:
+    def each(of: Callable[[Depths], Iterable[tuple[Labels, Number]]]) -> _Values:
+        return lambda: None if (found := waiting.now()) is None else of(found)
+
+    make.gauge(
+        "choreo.store.up",
+        "",
+        "Whether the store can be read.",
+        lambda: [({}, int(waiting.now() is not None))],
+    )
+    make.gauge(
+        "choreo.outbox.rows",
+        "{row}",
+        "Events that the log has not acknowledged.",
+        each(lambda found: [({}, found.unpublished)]),
+    )
+    make.gauge(
+        "choreo.outbox.age",
+        "s",
+        "Age of the oldest of them; 0 where there is none.",
+        each(lambda found: [({}, _since(found.oldest))]),
+    )
+    make.lasting(
+        "choreo.schedule.rows",
+        "{row}",
+        "Rows of the schedule, by lane.",
+        each(lambda found: [({"lane": lane}, rows) for lane, (rows, _) in found.lanes.items()]),
+    )
+    make.lasting(
+        "choreo.schedule.lateness",
+        "s",
+        "How late the first row of a lane is; 0 where none is late.",
+        each(lambda found: [({"lane": lane}, _since(due)) for lane, (_, due) in found.lanes.items()]),
+    )
+    make.lasting(
+        "choreo.dead_letters",
+        "{letter}",
+        "Open dead letters, by reason.",
+        each(lambda found: [({"reason": reason}, count) for reason, count in found.letters.items()]),
+    )
+
+
+def _sagas(make: _Instruments, in_flight: _InFlight) -> None:
+    make.gauge(
+        "saga.stuck.count",
+        "",
+        "Sagas that have not ended and in which nothing has happened for 10 minutes, by type and state.",
+        lambda: in_flight.now(lambda found, now: sum(now - time >= STUCK_MS for time in found)),
+    )
+    make.gauge(
+        "saga.oldest.age",
+        "s",
+        "Time since anything has happened in the saga that waits for longest; 0 where none is in flight.",
+        lambda: in_flight.now(lambda found, now: max((now - min(found, default=now)) / 1000, 0.0)),
+    )
+
+
+def _since(milliseconds: int) -> float:
+    return max(time.time() - milliseconds / 1000, 0.0) if milliseconds else 0.0
+
+
+_Values = Callable[[], Iterable[tuple[Labels, Number]] | None]
+"""Returns values with their labels, None where they can't be had now."""
+
+
+class _Instruments:
+    """Makes observable instruments of one participant."""
+
+    def __init__(self, meter: Meter, participant: str) -> None:
+        self._meter = meter
+        self._participant = participant
+
+    def counter(self, name: str, unit: str, meaning: str, value: Callable[[], Number]) -> None:
+        """Make a counter without further labels."""
+        observed = self._observed(lambda: [({}, value())])
+        self._meter.create_observable_counter(name, [observed], unit, meaning)
+
+    def gauge(self, name: str, unit: str, meaning: str, values: _Values) -> None:
+        """Make a gauge, whose values have labels each."""
+        self._meter.create_observable_gauge(name, [self._observed(values)], unit, meaning)
+
+    def lasting(self, name: str, unit: str, meaning: str, values: _Values) -> None:
+        """Make a gauge that reports 0 for labels that are gone, so that an alert on them ends."""
+        known: dict[tuple[tuple[str, str], ...], Labels] = {}
+
+        def with_former() -> Iterator[tuple[Labels, Number]]:
+            present = values()
+            if present is None:
+                return
+            found = {tuple(sorted(labels.items())): (labels, value) for labels, value in present}
+            yield from found.values()
+            yield from ((labels, 0) for key, labels in known.items() if key not in found)
+            known.update({key: labels for key, (labels, _) in found.items()})
+
+        self._meter.create_observable_gauge(name, [self._observed(with_former)], unit, meaning)
+
+    def _observed(self, values: _Values) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        own: dict[str, Any] = {"participant": self._participant}
+        return lambda _: [Observation(value, {**own, **labels}) for labels, value in values() or ()]

@@ -1,0 +1,40 @@
+"""``Progress``: what a worker has done, and what it waits for, as plain numbers for other threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from choreo.records import Partition
+
+
+class Progress:
+    """The progress of one worker since its start; it writes, and any thread may read.
+
+    ``turned`` is the time (`Clock.monotonic`) at which the last turn ended, None before the first.
+    ``turns`` counts the turns that processed something, ``items`` what they processed, and ``seconds`` is the
+    time that they took, without the wait for the log. ``lag`` holds how many offsets each assigned partition
+    has to its end, looked up once a second. ``catching_up`` is the number of partitions whose records of
+    before the assignment are not folded yet; ``away`` is since when (`Clock.monotonic`) the store is waited
+    for, None while it is there, and ``waited`` the seconds of all such waits that are over.
+    """
+
+    __slots__ = ("away", "catching_up", "items", "lag", "seconds", "turned", "turns", "waited")
+
+    def __init__(self) -> None:
+        self.turned: float | None = None
+        self.turns = 0
+        self.items = 0
+        self.seconds = 0.0
+        self.lag: Mapping[Partition, int] = MappingProxyType({})
+        self.catching_up = 0
+        self.away: float | None = None
+        self.waited = 0.0
+
+    def turn(self, items: int, seconds: float, now: float) -> None:
+        """Count a turn that has ended."""
+        self.turned = now
+        if items:
+            self.turns += 1
+            self.items += items
+            self.seconds += seconds

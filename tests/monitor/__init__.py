@@ -1,0 +1,1 @@
+"""Tests of a worker that is seen from outside."""

@@ -1,0 +1,185 @@
+"""Metrics are what the worker and its store say at the moment of asking."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from choreo import Participant
+from choreo.errors import StoreError
+from choreo.monitor import metrics
+from choreo.store.sqlite.reader import StoreReader
+from tests.worker.rig import Rig
+from tests.worker.services import agency, hotel
+from tests.worker.trip import HotelBooked, HotelFull, TripRequested
+
+Values = dict[tuple[tuple[str, Any], ...], float]
+
+
+class Watched:
+    """A worker with a reader of its metrics."""
+
+    def __init__(self, participant: Participant, folder: Path) -> None:
+        self.rig = Rig(participant, folder)
+        self.collected = InMemoryMetricReader()
+        self.open_store: Callable[[], Any] = lambda: StoreReader(self.rig.path)
+        provider = MeterProvider(metric_readers=[self.collected])
+        worker = self.rig.begin()
+        metrics.observe(provider.get_meter("choreo"), participant, worker.progress, lambda: self.open_store())
+
+    def values(self, name: str) -> Values:
+        """Return the values of a metric by their labels, without that of the participant."""
+        data = self.collected.get_metrics_data()
+        found = [
+            point
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+        ]
+        assert all((each.attributes or {})["participant"] == self.rig.participant.name for each in found)
+        return {
+            tuple(
+                sorted((k, v) for k, v in (each.attributes or {}).items() if k != "participant")
+            ): each.value  # type: ignore[union-attr]
+            for each in found
+        }
+
+
+@pytest.fixture
+def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Participant], Watched]]:
+    """Return a function that opens a worker and reads its metrics; nothing is cached between two readings."""
+    monkeypatch.setattr(metrics, "_FRESH", -1.0)
+    monkeypatch.setattr(metrics, "_SPARING", 0.0)
+    opened: list[Watched] = []
+
+    def open_one(participant: Participant) -> Watched:
+        opened.append(Watched(participant, tmp_path))
+        monkeypatch.setattr(metrics.time, "time", lambda: opened[-1].rig.clock.now() / 1000)
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.rig.close()
+
+
+def test_items_of_turns_are_counted(watch: Callable[[Participant], Watched]) -> None:
+    """Idle turns are none."""
+    watched = watch(hotel())
+    watched.rig.settle()
+    assert watched.values("choreo.turn.items") == {(): 0}
+    watched.rig.feed(TripRequested(trip="t"))
+    items, turns = watched.values("choreo.turn.items")[()], watched.values("choreo.turns")[()]
+    assert 2 <= items <= 3
+    assert 1 <= turns <= items
+
+
+def test_lag_is_what_the_log_holds_beyond_the_position(watch: Callable[[Participant], Watched]) -> None:
+    watched = watch(hotel())
+    watched.rig.settle()
+    for number in range(3):
+        watched.rig.append(TripRequested(trip="t"), f"s{number}")
+    where = (("partition", "0"), ("topic", "trip"))
+    watched.rig.clock.advance(2)
+    watched.rig.worker._look_at_ends()
+    assert watched.values("choreo.consumer.lag") == {where: 3}
+    watched.rig.settle()
+    watched.rig.clock.advance(2)
+    watched.rig.settle()
+    assert watched.values("choreo.consumer.lag") == {where: 0}
+
+
+def test_an_outage_of_the_log_fills_the_outbox(watch: Callable[[Participant], Watched]) -> None:
+    """The age is that of the oldest event."""
+    watched = watch(hotel())
+    watched.rig.settle()
+    assert watched.values("choreo.outbox.rows") == {(): 0}
+    assert watched.values("choreo.outbox.age") == {(): 0.0}
+    watched.rig.append(TripRequested(trip="t"))
+    watched.rig.worker.turn()
+    rows = watched.values("choreo.outbox.rows")[()]
+    watched.rig.clock.advance(90)
+    assert rows == 1
+    assert watched.values("choreo.outbox.age")[()] == pytest.approx(90, abs=1)
+    watched.rig.settle()
+    assert watched.values("choreo.outbox.rows") == {(): 0}
+
+
+def test_a_dead_letter_is_counted_until_it_is_closed(watch: Callable[[Participant], Watched]) -> None:
+    """Afterwards its reason is reported as 0, so that an alert ends."""
+    watched = watch(hotel())
+    watched.rig.feed(TripRequested(trip="t"))
+    assert watched.values("choreo.dead_letters") == {}
+    watched.rig.append(TripRequested(trip="t"), body=b"\xff", id="another", saga_id="s2")
+    watched.rig.settle()
+    (letter,) = watched.rig.store.dead_letters()
+    reason = (("reason", letter.reason),)
+    assert watched.values("choreo.dead_letters") == {reason: 1}
+    with watched.rig.store.turn():
+        watched.rig.store.close_dead_letter(letter.id, "discarded", "", 0)
+    assert watched.values("choreo.dead_letters") == {reason: 0}
+
+
+def test_a_saga_is_stuck_when_nothing_happens_for_ten_minutes(
+    watch: Callable[[Participant], Watched],
+) -> None:
+    """It is counted by the participant that starts it, and by no other."""
+    watched = watch(agency())
+    watched.rig.settle()
+    with watched.rig.participant.transaction() as tx:
+        tx.start(TripRequested(trip="t"), saga_id="s1")
+    watched.rig.settle()
+    assert set(watched.values("saga.stuck.count").values()) == {0}
+    watched.rig.clock.advance(601)
+    stuck = {key: count for key, count in watched.values("saga.stuck.count").items() if count}
+    assert stuck == {(("saga_type", "trip"), ("state", "started")): 1}
+    assert max(watched.values("saga.oldest.age").values()) == pytest.approx(601, abs=1)
+    watched.rig.feed(HotelBooked(trip="t"))
+    assert set(watched.values("saga.stuck.count").values()) == {0}
+    watched.rig.feed(HotelFull(trip="t", reason="none"), saga_id="s2")
+    watched.rig.clock.advance(600)
+    assert sum(watched.values("saga.stuck.count").values()) == 2
+
+
+def test_another_participant_counts_no_saga(watch: Callable[[Participant], Watched]) -> None:
+    watched = watch(hotel())
+    watched.rig.feed(TripRequested(trip="t"))
+    watched.rig.clock.advance(10_000)
+    assert watched.values("saga.stuck.count") == {}
+
+
+def test_a_store_that_cannot_be_read_is_down_and_says_nothing_else(
+    watch: Callable[[Participant], Watched],
+) -> None:
+    """What is unknown is left out, so that no alert ends by an outage."""
+
+    def gone() -> Any:
+        raise StoreError("gone")
+
+    watched = watch(agency())
+    watched.rig.settle()
+    assert watched.values("choreo.store.up") == {(): 1}
+    watched.open_store = gone
+    assert watched.values("choreo.store.up") == {(): 0}
+    assert watched.values("choreo.outbox.rows") == {}
+    assert watched.values("saga.stuck.count") == {}
+
+
+def test_what_a_crash_left_is_counted_at_once(
+    watch: Callable[[Participant], Watched], tmp_path: Path
+) -> None:
+    """The numbers are the store's, not those of a process."""
+    watched = watch(hotel())
+    watched.rig.settle()
+    watched.rig.append(TripRequested(trip="t"))
+    watched.rig.worker.turn()
+    watched.rig.close()
+    assert os.path.exists(watched.rig.path)
+    assert watched.values("choreo.outbox.rows") == {(): 1}
