@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from choreo.errors import DeclarationError
@@ -31,7 +32,8 @@ RUNS = 200
 """The random runs of a choreography that is too large for the search."""
 
 _MORE_RUNS = 2_000
-"""The random runs after which an error counts as one that nothing confirms."""
+_MORE_STATES = 200_000
+"""So much is looked at before an error counts as one that nothing confirms."""
 
 VERIFIED = 40_000
 """The states of a saga that `choreo verify` may visit."""
@@ -149,17 +151,51 @@ def judge(asked: Question, runs: int = RUNS, states: int = VERIFIED) -> Judged:
     graph = frozenset(broken_properties(asked.manifests, saga))
     verdict = verified(asked.manifests, asked.troubles, states)
     budget = naive.Budget(*(asked.troubles,) * 3)
-    if asked.steps <= 6:
-        try:
-            return Judged(asked, search.run(budget, STATES, foresees=True), graph, verdict)
-        except naive.TooLarge:
-            pass
-    found = naive.Verdict("", 0)
-    if not graph:
+    found, whole = _searched(asked, search, budget)
+    if not whole and not graph:
         found = random_runs(search, budget, runs, asked.seed)
-        if not found.wrong and errors_in(verdict):
-            found = random_runs(search, budget, _MORE_RUNS, ~asked.seed)
-    return Judged(asked, found, graph, verdict, whole=False)
+    errors = errors_in(verdict)
+    if errors and not graph and not found.wrong:
+        found = _confirmed(asked, search, budget, errors) or found
+    return Judged(asked, found, graph, verdict, whole)
+
+
+def _searched(asked: Question, search: naive.Search, budget: naive.Budget) -> tuple[naive.Verdict, bool]:
+    """Return what the naive search finds, and whether it has visited every state."""
+    if asked.steps <= 6:
+        with suppress(naive.TooLarge):
+            return search.run(budget, STATES, foresees=True), True
+    return naive.Verdict("", 0), False
+
+
+def _confirmed(
+    asked: Question, search: naive.Search, budget: naive.Budget, errors: Sequence[Finding]
+) -> naive.Verdict | None:
+    """Return what shows one of some errors, None where nothing does.
+
+    It may take runs that go near what the errors name, or one trouble more than was asked for: the rules on
+    the graph count none. That a step is never called takes no run: none calls it.
+    """
+    handlers = [handler for manifest in asked.manifests for handler in manifest.handlers]
+    named = {name for each in errors for name in each.steps}
+    aim = frozenset(
+        name
+        for handler in handlers
+        if named & {handler.name, handler.step, *handler.emits.successes, *handler.emits.failures}
+        for name in (handler.name, handler.step)
+    )
+    found = random_runs(search, budget, _MORE_RUNS, ~asked.seed, aim)
+    if not found.wrong:
+        with suppress(naive.TooLarge):
+            found = naive.Search(asked.manifests, search.saga).run(budget, _MORE_STATES)
+    if not found.wrong:
+        more = naive.Budget(*(asked.troubles + 1,) * 3)
+        found = random_runs(search, more, _MORE_RUNS, ~asked.seed, aim)
+    if not found.wrong:
+        done = {each.step for past in search.pasts for each in past.done}
+        never = [e.steps[0] for e in errors if e.rule in ("CHO104", "CHO108") and e.steps[0] not in done]
+        found = found._replace(wrong=f"fed-joins: {never[0]} is never called") if never else found
+    return found if found.wrong else None
 
 
 def verified(manifests: Sequence[Manifest], troubles: int = 1, states: int = VERIFIED) -> Verdict:

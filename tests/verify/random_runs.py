@@ -43,24 +43,33 @@ class Doing(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is to go wrong in a run: steps that fail, deadlines that pass, whether it is cancelled."""
+    """What is to go wrong in a run: steps that fail, deadlines that pass, whether it is cancelled.
+
+    ``held`` are steps that wait until nothing else can happen.
+    """
 
     fails: frozenset[str]
     late: frozenset[str]
     cancelled: bool
+    held: frozenset[str] = frozenset()
 
 
 Doings = dict[tuple[int, int], Doing]
 """What each participant may do in each of its states, by their numbers."""
 
 
-def random_runs(search: Search, budget: Budget, runs: int, seed: int) -> Verdict:
-    """Go so many random runs; return what the first wrong one shows, or that none was wrong."""
+def random_runs(
+    search: Search, budget: Budget, runs: int, seed: int, aim: frozenset[str] = frozenset()
+) -> Verdict:
+    """Go so many random runs; return what the first wrong one shows, or that none was wrong.
+
+    Where there is an ``aim``, it is steps of these names that fail and are held up, or deadlines that pass.
+    """
     ends: set[str] = set()
     doings: Doings = {}
     states, length = 0, 100
     for number in range(runs):
-        found = RandomRun(search, budget, random.Random(f"{seed}/{number}"), doings, length).go()
+        found = RandomRun(search, budget, random.Random(f"{seed}/{number}"), doings, length, aim).go()
         ends |= found.ends
         states += found.states
         length = max(found.states, 1)
@@ -76,12 +85,18 @@ class RandomRun:
     """
 
     def __init__(
-        self, search: Search, budget: Budget, chance: random.Random, doings: Doings, length: int = 100
+        self,
+        search: Search,
+        budget: Budget,
+        chance: random.Random,
+        doings: Doings,
+        length: int = 100,
+        aim: frozenset[str] = frozenset(),
     ) -> None:
         self._search = search
         self._doings = doings
         self._chance = chance
-        self._plan, self._deadlines = _plan(search, budget, chance)
+        self._plan, self._deadlines = _plan(search, budget, chance, aim)
         self._read = [0] * len(search.participants)
         self._numbers = [0] * len(search.participants)
         self._reading = [
@@ -93,7 +108,7 @@ class RandomRun:
         self._imports = dict(sorted(search.imports.items()))
         self._begun = False
         self._path: list[str] = []
-        self._priorities: dict[str, float] | None = {} if chance.random() < 0.5 else None
+        self._priorities: dict[str, float] | None = {} if aim or chance.random() < 0.5 else None
         self._changes = {chance.randrange(length) for _ in range(chance.randint(0, 4))}
         self._length = length
         self._moments: dict[str, int] = {}
@@ -119,12 +134,17 @@ class RandomRun:
         for option in options:
             priority = priorities.get(option.label)
             if priority is None:
-                priority = priorities[option.label] = self._chance.random()
+                priority = priorities[option.label] = self._chance.random() - self._is_held(option)
             if priority > most:
                 first, most = option, priority
         if len(self._path) in self._changes:
             priorities[first.label] = -len(self._path)
         return first
+
+    def _is_held(self, option: Option) -> bool:
+        """Whether an option is the beginning or the end of a step that waits."""
+        held = self._plan.held
+        return bool(held) and any(word in held for word in option.label.split())
 
     # What may happen
 
@@ -233,19 +253,28 @@ class RandomRun:
         return self._search.judge_end(GlobalState(places, 0, self._past, Budget(), True, frozenset()))
 
 
-def _plan(search: Search, budget: Budget, chance: random.Random) -> tuple[Plan, int]:
+def _plan(search: Search, budget: Budget, chance: random.Random, aim: frozenset[str]) -> tuple[Plan, int]:
     """Plan what goes wrong, within the budget; give the number of deadlines that may pass, too."""
     roles = [participant.role for participant in search.participants]
     steps = sorted(a.step for role in roles for a in role.actions if a.can_fail and a.step != START)
-    late = sorted(f"{deadline.name} is due" for role in roles for deadline in role.deadlines)
+    late = sorted(deadline.name for role in roles for deadline in role.deadlines)
+    fails = _some(_aimed(steps, aim, chance), budget.failures, chance, 0.7)
+    passing = _some(_aimed(late, aim, chance), budget.deadlines, chance, 0.4)
     return (
         Plan(
-            frozenset(_some(steps, budget.failures, chance, 0.7)),
-            frozenset(_some(late, budget.deadlines, chance, 0.4)),
+            frozenset(fails),
+            frozenset(f"{name} is due" for name in passing),
             bool(search.saga.aborts and budget.cancellations and chance.random() < 0.4),
+            frozenset(name for name in sorted(aim) if chance.random() < 0.4),
         ),
         budget.deadlines,
     )
+
+
+def _aimed(names: list[str], aim: frozenset[str], chance: random.Random) -> list[str]:
+    """Return the names that are aimed at, mostly, where there are any."""
+    some = [name for name in names if name in aim]
+    return some if some and chance.random() < 0.7 else names
 
 
 def _some(names: list[str], most: int, chance: random.Random, odds: float) -> list[str]:

@@ -40,30 +40,30 @@ def first_missing(order: Order, each: Declared) -> Answers | None:
     trigger = each.undo.trigger
     if not trigger or not trigger.types <= known or not order.may_be_undone(each.success):
         return None
-    if each.needs.is_leaf:
-        alone = [frozenset((name,)) for name in order.first_failures(each.success)]
-        return min((call for call in alone if not trigger.satisfied(call)), key=sorted, default=None)
     further = [a for a in rollback._further_answers(order, each) if not trigger.types.isdisjoint(a)]
+    answers = [(name,) for name in order.first_failures(each.success)]
+    if not each.needs.is_leaf:
+        answers = list(product(*(names for _, names in each.needs.answers)))
     found = (
-        frozenset(answers)
-        for answers in product(*(names for _, names in each.needs.answers))
-        if not all(trigger.satisfied({*answers, *more}) for more in product(*further))
-        and may_come(order, frozenset(answers))
+        frozenset(call)
+        for call in answers
+        if not all(trigger.satisfied({*call, *more}) for more in product(*further))
+        and (each.needs.is_leaf or may_come(order, each, call))
     )
     return min(found, key=sorted, default=None)
 
 
-def may_come(order: Order, answers: Answers) -> bool:
-    undone = [list(rollback._undone_by(order.graph, name)) for name in sorted(answers)]
-    watched = {deadline.step for deadline in order.graph.deadlines}
-
-    def may_all_be_undone(successes: tuple[str, ...]) -> bool:
-        freely = [success for success in successes if order.graph.outcome[success][0] not in watched]
-        if len(freely) == len(successes) and all(undone) and not order.may_be_undone(*freely):
-            return False
-        return all(map(order.may_be_undone, freely))
-
-    return any(map(may_all_be_undone, product(*filter(None, undone))))
+def may_come(order: Order, each: Declared, answers: tuple[str, ...]) -> bool:
+    """Whether each answer can come in a saga with the success, and with each other one, and one failed."""
+    undone = [name for name in answers if list(rollback._undone_by(order.graph, name))]
+    watched = {deadline.step for deadline in order.graph.deadlines if order.is_armed(deadline)}
+    freely = [name for name in undone if order.graph.outcome[name][0] not in watched]
+    return (
+        order.possible(each.success).issuperset(answers)
+        and all(any(map(order.may_be_undone, rollback._undone_by(order.graph, name))) for name in freely)
+        and rollback._come_together(order, answers)
+        and rollback._bring_failure(order, each, answers)
+    )
 
 
 def spoilt(seed: int) -> list[Manifest]:

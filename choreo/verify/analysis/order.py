@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, product
 
 from choreo.graph import SagaGraph, Step
 from choreo.manifest import HandlerEntry
-from choreo.outcome import START
+from choreo.outcome import START, SUCCEEDED
 from choreo.protocol import Trigger
 from choreo.verify.analysis.courses import Course, Courses
 
@@ -143,7 +143,7 @@ class Order:
             if each.name not in settled:
                 yield from each.failures
         for deadline in self.graph.deadlines:
-            if deadline.step != step.name and self.may_pass(deadline, step):
+            if deadline.step != step.name and self.may_pass(deadline, step, success):
                 yield from deadline.emits.successes
 
     def possible(self, success: str) -> frozenset[str]:
@@ -163,29 +163,50 @@ class Order:
             if come == most:
                 break
         come = come or most
-        late = [each for each in self.graph.deadlines if not self.may_pass(each, step)]
+        late = [each for each in self.graph.deadlines if not self.may_pass(each, step, success)]
         never = courses.events(name for deadline in late for name in deadline.emits.successes)
         for each in (step, *self.surely_before(step)):
             never |= courses.events(each.failures)
         return courses.names(come & ~never)
 
-    def may_pass(self, deadline: HandlerEntry, step: Step) -> bool:
-        """Whether a deadline may still pass when a step has succeeded, on a way not taken, too."""
+    def may_pass(self, deadline: HandlerEntry, step: Step, success: str = "") -> bool:
+        """Whether a deadline may still pass when a step has succeeded, on a way not taken, too.
+
+        With a ``success``, the step has succeeded with that event.
+        """
         self.check()
         watched = self.graph.steps.get(deadline.step)
-        if watched is None or self.is_surely_before(watched, step):
+        if watched is None or self.is_surely_before(watched, step) or not self.is_armed(deadline):
             return False
-        ways = ({**way, watched.name: ""} for some in self._ways for way in some)
+        own = {step.name: success} if success else {}
+        ways = ({**way, **own, watched.name: ""} for some in self._ways for way in some)
         return any(
-            self._comes(step, way)
-            and self._courses.satisfies(self._courses.course(way).events, deadline.trigger)
-            for way in ways
+            self._comes(step, way) and self._arms(deadline, self._courses.course(way).events) for way in ways
         )
+
+    def is_armed(self, deadline: HandlerEntry) -> bool:
+        """Whether a deadline can be armed: before the saga fails or ends, and its step has an outcome."""
+        return self._arms(deadline, self._without(deadline.step).events)
+
+    def _arms(self, deadline: HandlerEntry, events: int) -> bool:
+        return self._courses.satisfies(events & self._arming, deadline.trigger)
+
+    @cached_property
+    def _arming(self) -> int:
+        """The bits of the events after which a deadline can be armed: a saga goes on after them."""
+        contract = self.graph.contract
+        successes = {name for name, (_, outcome) in self.graph.outcome.items() if outcome == SUCCEEDED}
+        return self._courses.events(successes - {contract.completes, contract.fails})
 
     def comes_without(self, step: Step, trigger: Trigger) -> bool:
         """Whether a trigger can be met when a step never has an outcome."""
         ended = self._courses.events((*step.failures, *step.answers))
         return self._courses.satisfies(self._without(step.name).events & ~ended, trigger)
+
+    def is_called_without(self, step: Step, others: Iterable[str]) -> bool:
+        """Whether a step can be called when none of the others ever succeeds."""
+        course = self._courses.course(dict.fromkeys(others, ""))
+        return bool(course.steps & self._courses.step_bits[step.name])
 
     def _without(self, name: str) -> Course:
         """Return what can still come when a step never succeeds."""

@@ -27,13 +27,13 @@ def rightly_undone(graph: SagaGraph) -> SagaGraph:
 
 
 def _undos(graph: SagaGraph, step: Step) -> Iterator[HandlerEntry]:
-    known: set[str] = set()
+    known: list[HandlerEntry] = []
     for success in step.successes:
         undo = step.compensation_for(success)
         if undo is None:
             yield _missing(graph, step, success)
-        elif undo.name not in known:
-            known.add(undo.name)
+        elif undo not in known:
+            known.append(undo)
             emits = Emission(undo.emits.successes[:1] or (f"{success} undone",))
             yield replace(undo, trigger=NEVER, derived=True, emits=emits)
 

@@ -142,7 +142,7 @@ class Path:
         elif self.delayed:
             self.release()
         else:
-            return self._import()
+            return self._import() or self._waits_for_deadline()
         return True
 
     def _read_next(self) -> None:
@@ -181,6 +181,19 @@ class Path:
         self._imported += 1
         self.append(step.name, SUCCEEDED, step.successes[0], Cause(how="outside"))
         return True
+
+    def _waits_for_deadline(self) -> bool:
+        """Let the first deadline pass that a cancelled saga still waits for; return whether there was one."""
+        saga = self.saga
+        armed = sorted(name for name, state in saga.deadlines.items() if state == "armed")
+        if not saga.cancelled or saga.end or not armed or self._is_late:
+            return False
+        self.due = armed[0]
+        return True
+
+    @property
+    def _is_late(self) -> bool:
+        return any(event.outcome == TIMED_OUT for event in self.run.explored)
 
     def fold(self, input: Input, cause: Cause) -> None:
         """Fold an input; its decisions are carried out before any that were made earlier.

@@ -40,8 +40,10 @@ def check(case: Case) -> Iterator[Finding]:
     reported: set[str] = set()
     for deadline in case.graph.deadlines:
         step = case.graph.steps.get(deadline.step)
-        for undo in step.compensations if step else ():
-            if undo.aborted or undo.name in reported or step is None:
+        if step is None or not case.order.is_armed(deadline):
+            continue
+        for undo in step.compensations:
+            if undo.aborted or undo.name in reported:
                 continue
             reported.add(undo.name)
             success = next(s for s in step.successes if step.compensation_for(s) is undo)
