@@ -14,16 +14,16 @@ from typing import Self, cast
 
 from choreo.avro import AvroCodec
 from choreo.client.joined import joined
-from choreo.client.pool import Pool
 from choreo.client.status import status_of
 from choreo.client.transaction import LocalTransaction
 from choreo.client.watch import LOOK_SECONDS, Watch
 from choreo.errors import ConfigurationError, StoreError, wrong_argument
 from choreo.participant import Participant, Roles, Status
-from choreo.ports import Clock, Codec, JoinedStore, Store
+from choreo.ports import Clock, Codec, JoinedStore, OpenTransaction, Store, Stores
 from choreo.project.lock import derived
 from choreo.records import Entry
 from choreo.saga import Saga
+from choreo.store import opening
 from choreo.worker.clock import SystemClock
 from choreo.worker.pending import pending_of
 
@@ -37,10 +37,11 @@ def connect(
 ) -> StoreConnection:
     """Connect a participant to its store, for ``participant.transaction()``, ``status()`` and ``wait()``.
 
-    ``store`` is the path of the SQLite database of the participant's worker, which is created where it does
-    not exist. ``schemas`` are folders with the schemas of other versions of the events. ``lock`` is the path
-    of ``choreography.json``, for compensations that name no event; without it, they are derived as by
-    ``choreo run``.
+    ``store`` is that of the participant's worker: the path of an SQLite database, which is created where it
+    does not exist, or the address of a PostgreSQL database (``postgresql://…``), whose tables must be there
+    (``choreo store migrate``). ``schemas`` are folders with the schemas of other versions of the events.
+    ``lock`` is the path of ``choreography.json``, for compensations that name no event; without it, they are
+    derived as by ``choreo run``.
 
     Nothing is opened or read before the first use, so that a module may connect while it declares. The
     connection may be used by every thread and, after a ``fork()``, by both processes. ``participant.close()``
@@ -61,7 +62,7 @@ def connect(
         raise wrong_argument(
             "participant", participant, "a Participant", hint='connect(orders, store="orders.db")'
         )
-    path = _path("store", store)
+    place = store if opening.is_address(store) else _path("store", store)
     if not isinstance(schemas, list | tuple):
         raise wrong_argument("schemas", schemas, "a list of folders", hint='schemas=["schemas"]')
     folders = [_path("schemas", folder) for folder in schemas]
@@ -72,8 +73,8 @@ def connect(
             derived(participant, locked)
         return AvroCodec(participant.events, folders)
 
-    pool = Pool(path, participant.prepare)
-    connection = StoreConnection(participant, pool, read, SystemClock())
+    stores = opening.stores_of(place, participant.name, participant.prepare)
+    connection = StoreConnection(participant, stores, read, SystemClock())
     if participant.connection is not None:
         participant.connection.close()
     participant.connect(connection)
@@ -93,20 +94,20 @@ _here: ContextVar[tuple[LocalTransaction, ...]] = ContextVar("choreo_local_trans
 class StoreConnection:
     """Implements `choreo.participant.connection.Connection`.
 
-    ``stores`` is a pool, or a function that returns a store which others open and close. ``codec`` may be a
+    ``stores`` may be a function that returns a store which others open and close. ``codec`` may be a
     function that returns it at the first use, when the participant is declared.
     """
 
     def __init__(
         self,
         participant: Participant,
-        stores: Pool | Callable[[], Store],
+        stores: Stores | Callable[[], Store],
         codec: Codec | Callable[[], Codec],
         clock: Clock,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self._participant = participant
-        self._stores = stores
+        self._stores = _OneStore(stores) if callable(stores) else stores
         self._codec = codec
         self._clock = clock
         self._new_id = new_id
@@ -119,13 +120,13 @@ class StoreConnection:
         self.close()
 
     def open(self) -> Self:
-        """Open the store now, not at the first use, and make its tables where there are none.
+        """Open the store now, not at the first use, and make the tables of one in SQLite where it has none.
 
         A service that only joins sessions of its own calls it when it starts: `transaction` makes no tables
         in a session. Raises what the first use would raise.
         """
         _ = self._declared
-        with self._lent():
+        with self._stores.lend():
             return self
 
     def close(self) -> None:
@@ -133,8 +134,7 @@ class StoreConnection:
 
         A transaction that is open in another thread is closed at its end.
         """
-        if isinstance(self._stores, Pool):
-            self._stores.close()
+        self._stores.close()
         if self._participant.connection is self:
             self._participant.connect(None)
 
@@ -186,7 +186,7 @@ class StoreConnection:
     def refuse_to_wait(self) -> None:
         """Raise `StoreError` inside of a transaction, which would never see the end of a saga."""
         with self._reading() as store:
-            if store.blocks_here:
+            if self._own() is not None or store.blocks_here:
                 raise StoreError(
                     "wait() inside of a transaction would never see the end", hint="commit first"
                 )
@@ -198,16 +198,11 @@ class StoreConnection:
 
     @contextmanager
     def _own_turn(self) -> Iterator[Store]:
-        with self._lent() as store, store.turn(), store.savepoint():
+        with self._stores.lend() as store, store.turn(), store.savepoint():
             yield store
 
     def _joined(self, within: object) -> AbstractContextManager[JoinedStore]:
-        stores = self._stores if isinstance(self._stores, Pool) else self._stores()
-        return stores.within(joined(within), self._participant.name)
-
-    def _lent(self) -> AbstractContextManager[Store]:
-        """Return a block with a store for the caller's own use."""
-        return self._stores.lend() if isinstance(self._stores, Pool) else nullcontext(self._stores())
+        return self._stores.within(joined(within), self._participant.name)
 
     @contextmanager
     def _reading(self) -> Iterator[Store]:
@@ -220,7 +215,7 @@ class StoreConnection:
         if own is not None and not own.is_joined:
             yield cast(Store, own.store)
             return
-        with self._lent() as store:
+        with self._stores.lend() as store:
             yield store
 
     def _open_here(self) -> Iterator[LocalTransaction]:
@@ -241,6 +236,24 @@ class StoreConnection:
                 f"sagas of several types have the id {saga_id}: {', '.join(types)}", hint="give saga="
             )
         return entries
+
+
+class _OneStore:
+    """Implements `choreo.ports.Stores`: a store that others open and close."""
+
+    def __init__(self, store: Callable[[], Store]) -> None:
+        self._store = store
+
+    def lend(self) -> AbstractContextManager[Store]:
+        """Open a block with the store."""
+        return nullcontext(self._store())
+
+    def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
+        """Open a block inside of a transaction of the service's own."""
+        return self._store().within(transaction, participant)
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class _Waiting:

@@ -14,8 +14,8 @@ from typing import Any
 from choreo.errors import ConfigurationError, StoreError, wrong_argument
 
 _HINT = (
-    "give a SQLAlchemy Session or Connection, a Django alias, or a connection of the driver (sqlite3); "
-    "of sqlite_utils, its .conn"
+    "give a SQLAlchemy Session or Connection, a Django alias, or a connection of the driver (sqlite3, "
+    "psycopg); of sqlite_utils, its .conn"
 )
 
 

@@ -8,7 +8,7 @@ from choreo.ports.codec import Codec
 from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.ports.log import Assignment, Log, Publication, Refusal, Taken
 from choreo.ports.saga_log import SagaLog
-from choreo.ports.store import Store
+from choreo.ports.store import Store, Stores
 from choreo.ports.topics import TopicState
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Refusal",
     "SagaLog",
     "Store",
+    "Stores",
     "Taken",
     "TopicState",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -57,10 +57,6 @@ class JoinedStore(Protocol):
         """Whether the store held a saga before it was keyed by saga type and id."""
         ...
 
-    def append(self, entries: Iterable[Entry]) -> None:
-        """Append entries to the saga log."""
-        ...
-
-    def enqueue(self, rows: Iterable[Unpublished]) -> None:
-        """Add rows to the outbox; the store assigns their ``seq``."""
+    def emit(self, entry: Entry, rows: Sequence[Unpublished]) -> None:
+        """Write an event: its entry of the saga log, and its rows of the outbox, one for each topic."""
         ...

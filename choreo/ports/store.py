@@ -118,6 +118,22 @@ class Store(Protocol):
         """Add rows to the outbox; the store assigns their ``seq``."""
         ...
 
+    def emit(self, entry: Entry, rows: Sequence[Unpublished]) -> None:
+        """Write an event: its entry of the saga log, and its rows of the outbox, one for each topic."""
+        ...
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether another process had asked for a start, or a cancellation, at the last call of `changed`."""
+        ...
+
+    def take_up(self, limit: int) -> int:
+        """Write ``limit`` requests at most as `emit` would, inside a turn, and return how many were there.
+
+        What the saga log has already is dropped.
+        """
+        ...
+
     def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
         """Return outbox rows whose ``seq`` is greater than ``after``, in order."""
         ...
@@ -349,4 +365,20 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close the database."""
+        ...
+
+
+class Stores(Protocol):
+    """What a process other than the worker has of a store: each caller uses it by a connection of its own."""
+
+    def lend(self) -> AbstractContextManager[Store]:
+        """Open a block with a store for the caller alone, which any thread may end. Raises `StoreError`."""
+        ...
+
+    def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
+        """Open a block inside of a transaction of the service's own; see `Store.within`."""
+        ...
+
+    def close(self) -> None:
+        """Close what is idle, and the rest as soon as it is given back."""
         ...

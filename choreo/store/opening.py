@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ConfigurationError
+from choreo.ports import Stores
 from choreo.store.reader import TableReader
 from choreo.store.sqlite import reader as files
 
@@ -59,6 +60,18 @@ def open_store(
     kind = _postgresql() if is_address(place) else _sqlite()
     opened: TableStore = kind.Store(place, busy_timeout=busy_timeout, any_thread=any_thread, chance=chance)
     return opened
+
+
+def stores_of(place: str | Path, participant: str, prepare: Callable[[Any], None] | None) -> Stores:
+    """Return a participant's store as processes other than its worker use it; nothing is opened yet.
+
+    Raises `ConfigurationError` where the driver is missing.
+    """
+    if is_address(place):
+        pool: Stores = _postgresql().Stores(place, participant, prepare)
+    else:
+        pool = _sqlite().Stores(Path(place), participant, prepare)
+    return pool
 
 
 def open_reader(place: str) -> TableReader:

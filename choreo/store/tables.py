@@ -35,6 +35,7 @@ class TableStore(ABC):
     a method reads them. ``_path`` is how the database is called in messages.
     """
 
+    has_requests = False
     _path: str
     _sql: Statements
     _searches: Searches
@@ -166,6 +167,16 @@ class TableStore(ABC):
         """Add to the outbox; the store numbers the rows, whatever their ``seq``."""
         self._turn.require("enqueue")
         self._pending.unpublished.extend(rows)
+
+    def emit(self, entry: Entry, rows: Sequence[Unpublished]) -> None:
+        """Write an event: its entry of the saga log, and its rows of the outbox, one for each topic."""
+        self.append((entry,))
+        self.enqueue(rows)
+
+    def take_up(self, limit: int) -> int:
+        """Take up requests, of which there are none."""
+        self._turn.require("take_up")
+        return 0
 
     def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
         """Return outbox rows whose ``seq`` is greater than ``after``, in order."""

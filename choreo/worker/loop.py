@@ -153,6 +153,9 @@ class Worker:
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         self._due.look_ahead()
         self._store.changed()
+        if self._store.has_requests:
+            with self._store.turn():
+                self._store.take_up(self._options.turn_items)
         self._publishing.publish(is_behind=bool(self._uncommitted.backlog))
         return True
 

@@ -83,8 +83,8 @@ class Publisher:
         )
         body = encode(self._codec, event)
         state = history[-1].saga_state if history else "started"
-        self._store.append((emitted_row(envelope, body, state),))
-        self._store.enqueue(outbox_rows(envelope, (saga.topic, *participant.exports(name)), body))
+        rows = outbox_rows(envelope, (saga.topic, *participant.exports(name)), body)
+        self._store.emit(emitted_row(envelope, body, state), rows)
 
 
 def refuse_bad_id(saga_id: object) -> None:

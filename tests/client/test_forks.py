@@ -254,8 +254,8 @@ def test_a_fork_does_not_wait_for_ever(tmp_path: Path) -> None:
     found = run(
         tmp_path / "shop.db",
         """
-import choreo.client.pool
-choreo.client.pool._FORK_SECONDS = 0.05
+import choreo.store.sqlite.pool
+choreo.store.sqlite.pool._FORK_SECONDS = 0.05
 inside, over = threading.Event(), threading.Event()
 def other():
     with shop.transaction() as tx:

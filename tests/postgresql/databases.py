@@ -63,7 +63,7 @@ def new_database(server: str, *, options: str = "") -> Iterator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-_TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "releases", "topics")
+_TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "releases", "topics", "requests")
 # Without its triggers, of which one keeps the saga log.
 _EMPTY = f"""
 SET session_replication_role = replica;

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from choreo.store.postgresql.errors import shown
+from choreo.store.postgresql.pool import PostgreSQLPool
 from choreo.store.postgresql.reader import PostgreSQLReader
 from choreo.store.postgresql.schema import ddl, migrate
 from choreo.store.postgresql.session import connect
 from choreo.store.postgresql.store import PostgreSQLStore
 
-__all__ = ["Reader", "Store", "ddl", "migrate_database", "shown"]
+__all__ = ["Reader", "Store", "Stores", "ddl", "migrate_database", "shown"]
 
 Store = PostgreSQLStore
+Stores = PostgreSQLPool
 Reader = PostgreSQLReader
 
 

@@ -150,6 +150,24 @@ CREATE TRIGGER saga_log_refuses_truncate BEFORE TRUNCATE ON choreo.saga_log
     FOR EACH STATEMENT EXECUTE FUNCTION choreo.saga_log_refuses();
 """
 
+# A request is a start or a cancellation of another process, such as a web service, as its event will be
+# published, and its row of the saga log as JSON. ``key_hash`` is what a producer derives the partition from.
+_REQUESTS = f"""
+CREATE TABLE choreo.requests (
+    id {_ID},
+    event_id {_TEXT},
+    saga_id {_TEXT},
+    saga_type {_TEXT},
+    topic {_TEXT},
+    exports text[] NOT NULL,
+    key_hash {_NUMBER},
+    headers {_TEXT},
+    body bytea NOT NULL,
+    entry {_TEXT}
+) WITH ({_QUEUE});
+CREATE INDEX requests_by_saga ON choreo.requests (saga_id);
+"""
+
 # Each of several workers reads the rows of its own partitions, some of each in order.
 _REPLICAS = f"""
 ALTER TABLE choreo.positions ADD COLUMN deaths {_NUMBER} DEFAULT 0;
@@ -159,7 +177,11 @@ CREATE INDEX outbox_by_partition ON choreo.outbox (saga_type, partition, seq);
 DROP INDEX choreo.schedule_by_lane;
 """
 
-MIGRATIONS: Sequence[tuple[str, str]] = (("0001_tables", _TABLES), ("0003_replicas", _REPLICAS))
+MIGRATIONS: Sequence[tuple[str, str]] = (
+    ("0001_tables", _TABLES),
+    ("0002_requests", _REQUESTS),
+    ("0003_replicas", _REPLICAS),
+)
 """Every migration, in order: a store that has others is of a newer choreo."""
 
 _IS_THERE = "SELECT to_regclass('choreo.migrations') IS NOT NULL"

@@ -24,8 +24,6 @@ _WAIT = """
 BEGIN; SET LOCAL lock_timeout = {}; {}; SELECT store_id FROM choreo.store FOR UPDATE; COMMIT
 """
 
-_FORKED = "fork outside of transactions and of workers, or start processes by spawn or exec"
-
 
 def connect(address: str, name: str, *, reading: bool = False) -> psycopg.Connection[Any]:
     """Return a plain connection in autocommit mode. Raises `StoreError`.
@@ -69,6 +67,14 @@ def _refuse_unusable(connection: psycopg.Connection[Any], name: str, *, reading:
         raise StoreError(
             f"the database {name} is a read-only standby", hint="give the address of the primary"
         )
+
+
+def inherited() -> StoreError:
+    """Return the error for a transaction, or a store, that is used by a forked process."""
+    return StoreError(
+        "this transaction, or store, is of the process that opened it; this one was forked since",
+        hint="fork outside of transactions and of workers, or start processes by spawn or exec",
+    )
 
 
 class Session:
@@ -132,10 +138,7 @@ class Session:
     def check(self) -> None:
         """Raise `StoreError` where another thread or a forked process uses the store, or it is closed."""
         if os.getpid() != self._process:
-            raise StoreError(
-                "this transaction, or store, is of the process that opened it; this one was forked since",
-                hint=_FORKED,
-            )
+            raise inherited()
         if self._thread is not None and threading.get_ident() != self._thread:
             raise StoreError("a store is used in the thread that opened it", hint="open one in each thread")
         if self._is_closed:

@@ -10,16 +10,25 @@ from typing import Any
 
 from psycopg.pq import TransactionStatus
 
-from choreo.errors import StoreError
 from choreo.ports.joined import JoinedStore, OpenTransaction
-from choreo.records import Partition
+from choreo.records import Entry, Partition, Unpublished
 from choreo.store.chains import Chains
 from choreo.store.heads import Heads
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES, SQL
 from choreo.store.postgresql.errors import UNWRITABLE
 from choreo.store.postgresql.guard import Guard, GuardedConnection
+from choreo.store.postgresql.identity import IDENTITY, Identity
+from choreo.store.postgresql.joined import joined_in
 from choreo.store.postgresql.ownership import Homes, Ownership
 from choreo.store.postgresql.pending import PostgreSQLPending
+from choreo.store.postgresql.requests import (
+    DELETE,
+    FIRST,
+    FIRST_OWN,
+    INSERT,
+    request_of,
+    values_of,
+)
 from choreo.store.postgresql.saga_log import PostgreSQLSagaLog
 from choreo.store.postgresql.scope import SCOPED, Scope
 from choreo.store.postgresql.session import Session
@@ -27,6 +36,7 @@ from choreo.store.postgresql.turn import Savepoint, Turn
 from choreo.store.tables import TableStore
 
 _TURNS = "SELECT turns FROM choreo.store"
+_NEWS = f"SELECT turns, {ANY_REQUEST} FROM choreo.store"
 _TOPICS = "SELECT saga_type, topic, partitions FROM choreo.topics"
 _SPREAD = """
 INSERT INTO choreo.topics (saga_type, topic, partitions) VALUES (%s, %s, %s)
@@ -68,6 +78,8 @@ class PostgreSQLStore(TableStore):
     _searches = SEARCHES
     _pending: PostgreSQLPending
     _turn: Turn
+    _is_beside = False
+    has_requests = False
 
     def __init__(
         self,
@@ -101,6 +113,7 @@ class PostgreSQLStore(TableStore):
             self._ownership,
             self._read_topics,
             moves=any_thread,
+            beside=self._is_beside,
         )
         self._savepoint = Savepoint(self._turn, self._session, guard, self._pending)
         self._saga_log = PostgreSQLSagaLog(self._session, self._turn, self._pending, self._heads)
@@ -120,12 +133,42 @@ class PostgreSQLStore(TableStore):
         """A random id given when the tables were made; a copied database keeps it."""
         return self._session.store_id
 
+    @property
+    def identity(self) -> Identity:
+        """What tells the store from every other one."""
+        return Identity(*self._rows(f"SELECT {IDENTITY} FROM choreo.store")[0])
+
     def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
-        """Raise `StoreError`: a session of the service's own can't be joined on PostgreSQL yet."""
-        raise StoreError(
-            "transaction(within=…) can't join a session on PostgreSQL yet",
-            hint="use orders.transaction(), and its tx.db for the service's own rows",
-        )
+        """Open a block inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
+        return joined_in(self._path, self.identity, transaction, participant)
+
+    def emit(self, entry: Entry, rows: Sequence[Unpublished]) -> None:
+        """Write an event, or ask the owner of its saga's partition to; see the port."""
+        self._turn.require("emit")
+        if self._ownership.owns(entry.saga_type, entry.saga_id):
+            super().emit(entry, rows)
+        else:
+            self._count(INSERT, *values_of(entry, rows))
+
+    def take_up(self, limit: int) -> int:
+        """Write requests as `emit` would, but for those that the saga log has already; see the port."""
+        self._turn.require("take_up")
+        self._write()
+        found = [request_of(row) for row in self._rows(*self._first_requests(limit))]
+        written: set[str] = set()
+        for each in found:
+            if not each.is_known and each.event_id not in written:
+                self.emit(each.entry, each.rows)
+                written.add(each.event_id)
+        self._count(DELETE, [each.id for each in found])
+        return len(found)
+
+    def _first_requests(self, limit: int) -> tuple[object, ...]:
+        if not self._ownership.is_worker:
+            return FIRST, limit
+        types, numbers = self._ownership.scope
+        counts = [self._homes.topics[each][1] for each in types]
+        return FIRST_OWN, types, numbers, counts, limit
 
     @property
     def serves_one(self) -> bool:
@@ -210,7 +253,8 @@ class PostgreSQLStore(TableStore):
 
     def changed(self) -> bool:
         """Whether another connection has committed since the last call; cheap."""
-        before, self._turn.number = self._turn.number, self._rows(_TURNS)[0][0]
+        before = self._turn.number
+        self._turn.number, self.has_requests = self._rows(_NEWS)[0]
         if before == self._turn.number:
             return False
         self._heads.clear()

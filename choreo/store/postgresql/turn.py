@@ -55,8 +55,8 @@ _LOSSES = 8
 class Turn:
     """The transaction of a turn: on leaving, what is pending is written and committed, or rolled back.
 
-    One of a worker locks the partitions that it owns, and those of other workers go on beside it; any other
-    one is alone on the store. ``number`` counts the turns of those that were alone. One that ``moves`` may be
+    One of a worker locks the partitions that it owns, and those of other workers go on beside it; one
+    ``beside`` them all locks nothing, and any other one is alone on the store. ``number`` counts the turns of those that were alone. One that ``moves`` may be
     left in another thread than it was entered in. ``on_change`` is called in a turn that finds that another
     one was alone meanwhile.
     """
@@ -71,6 +71,7 @@ class Turn:
         on_change: Callable[[], None],
         *,
         moves: bool,
+        beside: bool = False,
     ) -> None:
         self.number = 0
         self._session = session
@@ -81,6 +82,7 @@ class Turn:
         self._on_change = on_change
         self._taken: Mapping[Partition, int] = {}
         self._is_claiming = False
+        self._is_beside = beside
         self._moves = moves
         self._key = ("postgresql", session.store_id)
         self._occupation: Occupation | None = None
@@ -183,7 +185,7 @@ class Turn:
     def _enter(self) -> None:
         self._session.on_renewal = self._ownership.fence
         number = self._begin_again() if self._session.renew() else self._try()
-        if number != self.number + (not self._ownership.is_worker):
+        if number != self.number + self._is_alone:
             self._heads.clear()
             self._on_change()
         self._begun = number
@@ -200,6 +202,10 @@ class Turn:
             self._session.renew()
             return self._begin_again()
 
+    @property
+    def _is_alone(self) -> bool:
+        return not (self._ownership.is_worker or self._is_beside)
+
     def _begin_again(self) -> int:
         """Begin, and lock what is this store's; return the number of turns."""
         fence = self._ownership.fence
@@ -212,7 +218,7 @@ class Turn:
 
     def _first_statements(self, fence: str) -> str:
         begin = _BEGIN.format(self._session.patience)
-        if not self._ownership.is_worker:
+        if self._is_alone:
             return begin + _ALONE + _END
         if self._paused is None:
             own = int(self._session.execute(_OWN_PAUSE).fetchall()[0][0])
@@ -263,7 +269,7 @@ class Turn:
         self._guard.phase = "ending"
         self._session.execute("COMMIT")
         self._pending.committed()
-        if not self._ownership.is_worker and self._begun == self.number + 1:
+        if self._is_alone and self._begun == self.number + 1:
             self.number = self._begun
         self._ownership.add(self._taken)
         self._is_claiming = False

@@ -5,7 +5,7 @@ believes that it does, for as long as an inherited connection is open there: eve
 child's to the same file then takes no lock, and its commits are lost as soon as another process closes the
 file as the last one that has it. To close the inherited one is no better, as that writes to the file (SQLite,
 "How To Corrupt An SQLite Database File", 2.6). So connections are best closed before a fork, as
-`choreo.client.pool` does; and where one was open all the same, the child is refused the file.
+`choreo.store.sqlite.pool` does; and where one was open all the same, the child is refused the file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from choreo.errors import StoreError
+from choreo.store.forks import keep
 from choreo.store.sqlite.files import Identity, identity_of
 
 HINT = (
@@ -46,7 +47,7 @@ class _Process:
         self.pid = os.getpid()
         for connection in list(self.open):
             assert connection.identity is not None
-            _keep(connection)
+            keep(connection)
             connection.disown()
             self.inherited.add(connection.identity)
         self.open = WeakSet()
@@ -55,13 +56,6 @@ class _Process:
 _process = _Process()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_process.begin)
-
-
-def _keep(connection: Inheritable) -> None:
-    """Keep a connection from being closed, which the garbage collector or the process's end would do."""
-    import ctypes
-
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def notice() -> None:

@@ -154,17 +154,11 @@ class SQLiteJoined:
         """Whether the store held a saga before it was keyed by saga type and id."""
         return self._run(SQL.is_keyed_by_id, (saga_id, saga_type)).fetchone() is not None
 
-    def append(self, entries: Iterable[Entry]) -> None:
-        """Append entries to the saga log."""
+    def emit(self, entry: Entry, rows: Sequence[Unpublished]) -> None:
+        """Write an event: its entry of the saga log, and its rows of the outbox, one for each topic."""
         try:
             # Its own heads each time: a savepoint of the service's may undo what was written.
-            ENTRIES.write(self._statements, Heads(chains_in(self._statements)).linked(list(entries)))
-        except UNWRITABLE as error:
-            raise self._failed(error) from error
-
-    def enqueue(self, rows: Iterable[Unpublished]) -> None:
-        """Add rows to the outbox; the store numbers them."""
-        try:
+            ENTRIES.write(self._statements, Heads(chains_in(self._statements)).linked([entry]))
             UNPUBLISHED.write(self._statements, [row[:-1] for row in rows])
         except UNWRITABLE as error:
             raise self._failed(error) from error

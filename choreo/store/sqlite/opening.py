@@ -10,12 +10,14 @@ from pathlib import Path
 
 from choreo.drafts import make_private
 from choreo.errors import ConfigurationError
+from choreo.store.sqlite.pool import SQLitePool
 from choreo.store.sqlite.reader import StoreReader, private_copy
 from choreo.store.sqlite.store import SQLiteStore
 
-__all__ = ["Store", "copy_database", "in_memory", "reader_of_copy"]
+__all__ = ["Store", "Stores", "copy_database", "in_memory", "reader_of_copy"]
 
 Store = SQLiteStore
+Stores = SQLitePool
 
 
 def in_memory(chance: Callable[[int], bytes]) -> SQLiteStore:

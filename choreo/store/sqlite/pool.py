@@ -1,4 +1,4 @@
-"""``Pool``: the connections of one process to a store, each of which serves one caller at a time."""
+"""``SQLitePool``: the connections of one process to a store, each of which serves one caller at a time."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ _FORK_SECONDS = 5.0
 _log = logging.getLogger("choreo.client")
 
 
-class Pool:
+class SQLitePool:
     """Opens connections as callers need them, and keeps idle ones; safe in threads and after ``fork()``.
 
     No idle connection crosses a fork: they are closed before it, and transactions of other threads are
-    waited for (see `choreo.store.sqlite.forks`). ``prepare`` is called with the first connection's database,
-    in a transaction.
+    waited for (see `choreo.store.sqlite.forks`). ``participant`` is the one that may use the store.
+    ``prepare`` is called with the first connection's database, in a transaction.
     """
 
-    def __init__(self, path: Path, prepare: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self, path: Path, participant: str, prepare: Callable[[Any], None] | None = None
+    ) -> None:
         self._path = path
+        self._participant = participant
         self._prepare = prepare
         self._idle: list[SQLiteStore] = []
         self._busy: dict[int, int] = {}  # how many of each thread's
@@ -63,7 +66,7 @@ class Pool:
 
     @contextmanager
     def within(self, transaction: OpenTransaction, participant: str) -> Iterator[JoinedStore]:
-        """Yield the store inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
+        """Yield the store inside of a transaction of the service's own; see `choreo.ports.Stores.within`."""
         with joined_in(self._path, transaction, participant, self._store_id) as joined:
             self._store_id = joined.store_id
             yield joined
@@ -138,6 +141,11 @@ class Pool:
                     f"another store has taken the place of {self._path} since this process connected to it",
                     hint="start this process again to use that one",
                 )
+            if store.owner not in ("", self._participant):
+                raise StoreMismatch(
+                    f"{self._path} is the store of {store.owner!r}, not of {self._participant!r}",
+                    hint="each participant has a store of its own",
+                )
             self._store_id = store.store_id
             if self._prepare and not self._is_prepared and not store.blocks_here:
                 with store.turn():
@@ -166,7 +174,7 @@ class _Gate:
         self.is_forking = False
 
 
-_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+_pools: weakref.WeakSet[SQLitePool] = weakref.WeakSet()
 _gate = _Gate()
 
 
