@@ -30,7 +30,7 @@ class Opened(NamedTuple):
 
 
 Script = Callable[[Opened], None]
-Way = Callable[[Path, Script], None]
+Way = Callable[[Any, Script], None]
 """Runs a script in a transaction that is committed at its end, and rolled back where it raises."""
 
 

@@ -1,6 +1,6 @@
-"""Starting and cancelling sagas in a session of the service's own: with its rows, or not at all."""
+"""Starting and cancelling sagas in a session of the service's own, on a file of SQLite's."""
 
-# ruff: noqa: PT012, SIM117 (what raises is the leaving of a block, so the block is longer than a statement)
+# ruff: noqa: SIM117 (what raises is the leaving of a block, so the block is longer than a statement)
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ from examples.orders.contract import OrderCreated
 from examples.orders.inventory import inventory
 from examples.orders.orders import orders
 from tests.client import sessions
-from tests.client.sessions import WAYS, Opened, Undone, Way
+from tests.client.places import KINDS
+from tests.client.sessions import WAYS, Opened, Way
 from tests.worker.conftest import Rigs
 from tests.worker.services import Script, agency, hotel
 from tests.worker.trip import TripCancelled, TripRequested
@@ -53,12 +54,7 @@ def shop(path: Path) -> Iterator[Participant]:
         yield participant
 
 
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest) -> Way:
-    return WAYS[request.param]
-
-
-@pytest.fixture(params=["sqlite3 begun", "plain Session", "AsyncSession", "Django"])
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Way:
     """One of each kind of framework, where the others make no difference."""
     return WAYS[request.param]
@@ -89,84 +85,6 @@ def known(path: Path) -> list[str]:
 def check_same(path: Path, *expected: str) -> None:
     """What is started is what the service has written down."""
     assert wishes(path) == outbox(path) == known(path) == list(expected)
-
-
-def test_a_start_is_committed_with_the_session(shop: Participant, path: Path, way: Way) -> None:
-    """It is seen in the block, by others after the commit; what was given is its ``db``."""
-
-    def script(opened: Opened) -> None:
-        start(shop, opened, "s1")
-        with shop.transaction(within=opened.within) as tx:
-            tx.start(TripRequested("t"), "s1")
-            status = shop.status("s1")
-            assert status is not None
-            assert status.state == "started"
-            assert tx.db is opened.within
-        check_same(path)
-
-    way(path, script)
-    check_same(path, "s1")
-
-
-def test_a_rollback_undoes_it(shop: Participant, path: Path, way: Way) -> None:
-    """Of all, or to a savepoint; what was undone may be started again, and keeps its chain."""
-
-    def savepoints(opened: Opened) -> None:
-        start(shop, opened, "s1")
-        for _ in range(2):
-            with pytest.raises(Undone), opened.savepoint():
-                start(shop, opened, "s2")
-                with shop.transaction(within=opened.within) as tx:
-                    tx.cancel("s1", TripCancelled("t"))
-                raise Undone
-        with opened.savepoint():
-            start(shop, opened, "s3")
-        start(shop, opened, "s2")
-
-    def undone(opened: Opened) -> None:
-        start(shop, opened, "s4")
-        raise Undone
-
-    way(path, savepoints)
-    with pytest.raises(Undone):
-        way(path, undone)
-    check_same(path, "s1", "s3", "s2")
-    with connect(shop, path), shop.transaction() as tx:
-        tx.cancel("s1", TripCancelled("t"))  # on the chain that was written through the session
-
-
-def test_an_exception_in_the_block_leaves_it_to_the_session(shop: Participant, path: Path, kind: Way) -> None:
-    """Caught, it undoes nothing: what is started goes with the rows that the service has written."""
-
-    def caught(opened: Opened) -> None:
-        with pytest.raises(ZeroDivisionError), shop.transaction(within=opened.within) as tx:
-            opened.execute("insert into wishes values ('s1')")
-            tx.start(TripRequested("t"), "s1")
-            _ = 1 / 0
-        start(shop, opened, "s2")
-
-    kind(path, caught)
-    check_same(path, "s1", "s2")
-
-
-def test_no_half_of_a_start_stays(
-    shop: Participant, path: Path, kind: Way, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the database refuses a row of it, and the service catches that."""
-    with closing(sqlite3.connect(path)) as other:
-        other.execute(
-            "create trigger full before insert on outbox when new.saga_id = 'bad' "
-            "begin select raise(abort, 'no room'); end"
-        )
-
-    def script(opened: Opened) -> None:
-        start(shop, opened, "s1")
-        with pytest.raises(StoreError, match="no room"), shop.transaction(within=opened.within) as tx:
-            tx.start(TripRequested("t"), "bad")
-        start(shop, opened, "s2")
-
-    kind(path, script)
-    check_same(path, "s1", "s2")
 
 
 def test_what_has_ended_is_refused(shop: Participant, path: Path) -> None:

@@ -17,7 +17,13 @@ import psycopg
 
 READY_DEADLINE, STOP_DEADLINE = 60.0, 20.0
 PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt", "/usr/local/opt", "/usr")
-SETTINGS = ("listen_addresses=127.0.0.1", "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+SETTINGS = (
+    "listen_addresses=127.0.0.1",
+    "max_connections=500",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+)
 KEEPER = Path(__file__).with_name("keeper.py")
 
 

@@ -16,7 +16,7 @@ from choreo.ports import Log
 from choreo.protocol import Instance
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import DeadLetter, Entry, Record
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.opening import open_store
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from tests.worker.trip import EVENTS, STEPS
@@ -66,7 +66,7 @@ class Rig:
 
     def begin(self) -> Worker:
         """Start a worker, and do no turn."""
-        self.store = SQLiteStore(self.path)
+        self.store = open_store(self.path)
         log = self.wrap(self.broker.log(self.participant.name))
         self._worker = Worker(self.participant, self.store, log, self.codec, self.clock, self.options)
         self.participant.connect(

@@ -30,9 +30,7 @@ class SQLitePool:
     ``prepare`` is called with the first connection's database, in a transaction.
     """
 
-    def __init__(
-        self, path: Path, participant: str, prepare: Callable[[Any], None] | None = None
-    ) -> None:
+    def __init__(self, path: Path, participant: str, prepare: Callable[[Any], None] | None = None) -> None:
         self._path = path
         self._participant = participant
         self._prepare = prepare
