@@ -153,9 +153,6 @@ class Worker:
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         self._due.look_ahead()
         self._store.changed()
-        if self._store.has_requests:
-            with self._store.turn():
-                self._store.take_up(self._options.turn_items)
         self._publishing.publish(is_behind=bool(self._uncommitted.backlog))
         return True
 
@@ -301,6 +298,8 @@ class Worker:
     def _wait(self) -> float:
         """Return how many seconds to wait for the log."""
         longest = self._options.idle_seconds
+        if self._store.has_requests:
+            return 0.0
         if not self._partitions.complete:  # work that is due may have to wait for the log
             return longest
         if self._due.has_calls:

@@ -36,7 +36,13 @@ class Publishing:
             self.in_flight.difference_update(each.seq for each in taken.refused)
 
     def publish(self, *, is_behind: bool) -> None:
-        """Publish rows of the outbox; ``is_behind`` is whether records wait to be processed."""
+        """Publish what other processes have asked for, and the outbox.
+
+        ``is_behind`` is whether records wait to be processed.
+        """
+        if self._store.has_requests:
+            with self._store.turn():
+                self._store.take_up(self._options.turn_items)
         if self._starts is not None and not is_behind:
             self._send(self._starts.let_go())
         while (room := self._options.in_flight - len(self.in_flight)) > 0:

@@ -36,7 +36,7 @@ def test_a_saga_runs_to_its_end(
     found = []
     for store in (None, empty_store):
         if store:
-            monkeypatch.setattr(rigs, "SQLiteStore", lambda _path: PostgreSQLStore(empty_store))
+            monkeypatch.setattr(rigs, "open_store", lambda _path: PostgreSQLStore(empty_store))
         rig = Rig(hotel(Book()), tmp_path)
         rig.open()
         for event in (TripRequested("t"), FlightBooked("t"), TripBooked("t")):

@@ -22,7 +22,6 @@ INSERT = """
 INSERT INTO choreo.requests (event_id, saga_id, saga_type, topic, exports, key_hash, headers, body, entry)
 VALUES (%s, %s, %s, %s, %s::text[], %s, %s, %s, %s)
 """
-ANY_REQUEST = "EXISTS (SELECT 1 FROM choreo.requests)"
 DELETE = "DELETE FROM choreo.requests WHERE id = ANY(%s::bigint[])"
 _OF_SAGA = "SELECT entry, body FROM choreo.requests WHERE saga_id = %s ORDER BY id"
 # What has happened to the saga meanwhile is not what the other process saw.
@@ -35,12 +34,17 @@ SELECT request.id, event_id, topic, exports, headers, body, entry,
         AND (known.event_id = request.event_id OR known.input = 'pruned'))
 FROM choreo.requests AS request {} ORDER BY request.id LIMIT %s
 """
-FIRST = _FIRST.format("")
-FIRST_OWN = _FIRST.format(
-    "JOIN unnest(%s::text[], %s::bigint[], %s::bigint[]) AS own (type, number, partitions)"
-    " ON request.saga_type = own.type AND request.key_hash %% own.partitions = own.number"
-)
-"""The first requests for sagas on some partitions: their types, numbers, and how many the topics have."""
+_OWN = """
+JOIN unnest(%s::text[], %s::bigint[], %s::bigint[]) AS own (type, number, partitions)
+ON request.saga_type = own.type AND request.key_hash %% own.partitions = own.number
+"""
+_NEWS = "SELECT turns, EXISTS (SELECT 1 FROM choreo.requests AS request {}) FROM choreo.store"
+
+FIRST, FIRST_OWN = _FIRST.format(""), _FIRST.format(_OWN)
+"""The first requests: all, or those on partitions of which the saga types, numbers and counts are given."""
+
+NEWS, NEWS_OF_OWN = _NEWS.format(""), _NEWS.format(_OWN)
+"""The number of turns, and whether there are requests."""
 
 
 def values_of(entry: Entry, rows: Sequence[Unpublished]) -> tuple[object, ...]:

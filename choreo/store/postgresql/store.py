@@ -26,6 +26,8 @@ from choreo.store.postgresql.requests import (
     FIRST,
     FIRST_OWN,
     INSERT,
+    NEWS,
+    NEWS_OF_OWN,
     request_of,
     values_of,
 )
@@ -36,7 +38,6 @@ from choreo.store.postgresql.turn import Savepoint, Turn
 from choreo.store.tables import TableStore
 
 _TURNS = "SELECT turns FROM choreo.store"
-_NEWS = f"SELECT turns, {ANY_REQUEST} FROM choreo.store"
 _TOPICS = "SELECT saga_type, topic, partitions FROM choreo.topics"
 _SPREAD = """
 INSERT INTO choreo.topics (saga_type, topic, partitions) VALUES (%s, %s, %s)
@@ -154,7 +155,7 @@ class PostgreSQLStore(TableStore):
         """Write requests as `emit` would, but for those that the saga log has already; see the port."""
         self._turn.require("take_up")
         self._write()
-        found = [request_of(row) for row in self._rows(*self._first_requests(limit))]
+        found = [request_of(row) for row in self._rows(*self._of_own(FIRST, FIRST_OWN), limit)]
         written: set[str] = set()
         for each in found:
             if not each.is_known and each.event_id not in written:
@@ -163,12 +164,12 @@ class PostgreSQLStore(TableStore):
         self._count(DELETE, [each.id for each in found])
         return len(found)
 
-    def _first_requests(self, limit: int) -> tuple[object, ...]:
+    def _of_own(self, of_all: str, of_own: str) -> tuple[Any, ...]:
+        """Return a statement about requests, and the values that say which are this worker's to take up."""
         if not self._ownership.is_worker:
-            return FIRST, limit
+            return (of_all,)
         types, numbers = self._ownership.scope
-        counts = [self._homes.topics[each][1] for each in types]
-        return FIRST_OWN, types, numbers, counts, limit
+        return of_own, types, numbers, [self._homes.topics[each][1] for each in types]
 
     @property
     def serves_one(self) -> bool:
@@ -254,7 +255,7 @@ class PostgreSQLStore(TableStore):
     def changed(self) -> bool:
         """Whether another connection has committed since the last call; cheap."""
         before = self._turn.number
-        self._turn.number, self.has_requests = self._rows(_NEWS)[0]
+        self._turn.number, self.has_requests = self._rows(*self._of_own(NEWS, NEWS_OF_OWN))[0]
         if before == self._turn.number:
             return False
         self._heads.clear()

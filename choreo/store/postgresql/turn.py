@@ -56,9 +56,9 @@ class Turn:
     """The transaction of a turn: on leaving, what is pending is written and committed, or rolled back.
 
     One of a worker locks the partitions that it owns, and those of other workers go on beside it; one
-    ``beside`` them all locks nothing, and any other one is alone on the store. ``number`` counts the turns of those that were alone. One that ``moves`` may be
-    left in another thread than it was entered in. ``on_change`` is called in a turn that finds that another
-    one was alone meanwhile.
+    ``beside`` them all locks nothing, and any other one is alone on the store. ``number`` counts the turns of
+    those that were alone. One that ``moves`` may be left in another thread than it was entered in.
+    ``on_change`` is called in a turn that finds that another one was alone meanwhile.
     """
 
     def __init__(
