@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from choreo.errors import ConfigurationError
-from choreo.ports import Stores
 from choreo.store.reader import TableReader
 from choreo.store.sqlite import reader as files
 
 if TYPE_CHECKING:
+    from choreo.ports import Stores
     from choreo.store.tables import TableStore
 
 _ADDRESS = re.compile(r"postgres(?:ql)?://")
