@@ -10,7 +10,7 @@ is new to the saga reads all events from the first one on, so its steps are only
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
@@ -26,6 +26,8 @@ from choreo.verify.engine.rows import further_in_rows
 Upgraded = frozenset[str]
 """The participants that were upgraded."""
 
+
+NONE = frozenset[str]()
 
 PUT_OFF = Progress(activity="dead")
 """The progress of a step that was called, and whose participant is not there yet."""
@@ -107,10 +109,18 @@ class Rollout:
         return any(len(names) > 1 for names in self.emitters.values()) or bool(self.renamed)
 
     @cached_property
-    def calling(self) -> frozenset[str]:
-        """The events in the triggers of all compensations, of both choreographies."""
-        steps = (*self.old.steps.values(), *self.new.steps.values())
-        return frozenset().union(*(undo.trigger.types for step in steps for undo in step.compensations))
+    def calling(self) -> dict[str, frozenset[str]]:
+        """The events in the triggers of each step's compensations, of both choreographies."""
+        return {
+            name: frozenset[str]().union(
+                *(undo.trigger.types for step in self._declared(name) for undo in step.compensations)
+            )
+            for name in self.rank
+        }
+
+    def _declared(self, step: str) -> Iterator[Step]:
+        """Yield a step as both choreographies declare it, as far as they have it."""
+        yield from filter(None, (self.old.steps.get(step), self._renewed(step)))
 
     @cached_property
     def begins_in_rollback(self) -> bool:
@@ -173,9 +183,15 @@ class Rollout:
 
     def calls(self, step: str, *, is_anew: bool) -> frozenset[str]:
         """Return the events that call a step which can be undone, as one of both choreographies says."""
-        old, new = self.old.steps.get(step), self._renewed(step)
-        declared = new if is_anew or old is None else old
-        return declared.trigger.types if declared and declared.compensations else frozenset()
+        return (self._calls_anew if is_anew or step not in self.old.steps else self._calls).get(step, NONE)
+
+    @cached_property
+    def _calls(self) -> dict[str, frozenset[str]]:
+        return _calls_of((name, step) for name, step in self.old.steps.items())
+
+    @cached_property
+    def _calls_anew(self) -> dict[str, frozenset[str]]:
+        return _calls_of((name, self._renewed(name)) for name in self.rank)
 
     def _renewed(self, step: str) -> Step | None:
         return self.new.steps.get(self.renamed.get(step, step))
@@ -258,6 +274,10 @@ def _parts(graph: SagaGraph, participant: str) -> dict[str, _Part]:
             events = step.trigger.types.union(*calls)
             found[name] = _Part((action, step.kind, step.successes, step.failures), events)
     return found
+
+
+def _calls_of(steps: Iterable[tuple[str, Step | None]]) -> dict[str, frozenset[str]]:
+    return {name: step.trigger.types for name, step in steps if step and step.compensations}
 
 
 def _lacks(old: Step, new: Step | None, result: str) -> bool:

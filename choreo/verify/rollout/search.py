@@ -9,7 +9,7 @@ do is no trouble: it is what rescues a saga that waits in vain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from choreo.envelope import Envelope
@@ -23,11 +23,11 @@ from choreo.protocol import (
     Expire,
     Input,
     Instance,
-    Progress,
     Publish,
     Queue,
     fold_into,
 )
+from choreo.protocol.instance import PENDING
 from choreo.verify.engine.budget import Meter
 from choreo.verify.engine.model import Model
 from choreo.verify.engine.search import (
@@ -66,6 +66,9 @@ was never done."""
 
 DROPPED = "dropped"
 """Why a saga never ends whose version the release of a participant doesn't know any more."""
+
+
+READ = Transition("read", Read())
 
 
 class State(NamedTuple):
@@ -156,6 +159,7 @@ class RolloutSearch:
         self._waiting = {0: [Visit(first, Option(), (), None)]}
         self._reached: dict[object, tuple[Troubles, ...]] = {}
         self._further = FURTHER // max(len(rollout.rank), 1)
+        self._trail: Passed | None = None
         self.moments = 0
         self.is_cut = False
         self.done: frozenset[str] | None = None
@@ -174,12 +178,12 @@ class RolloutSearch:
                 try:
                     self._visit(visit, delays, meter)
                 except _BrokenError as broken:
-                    yield self._break(broken, visit)
+                    yield self._break(broken)
             self._waiting.pop(delays, None)
             delays += 1
 
-    def _break(self, broken: _BrokenError, visit: Visit) -> Break:
-        trail = _trail(visit)
+    def _break(self, broken: _BrokenError) -> Break:
+        trail = _in_order(self._trail)
         moments: dict[str, tuple[int, int]] = {}
         for participant in self.rollout.changed:
             first, last = 0, len(trail)
@@ -197,25 +201,44 @@ class RolloutSearch:
         return len(self._reached) + sum(map(len, self._waiting.values())) > self._further
 
     def _visit(self, visit: Visit, delays: int, meter: Meter) -> None:
-        state = self.after(visit.before, visit.option)
+        state = self._read_on(self._arrive(visit))
         key = self._key(state)
         known = self._reached.get(key, ())
         if any(troubles.cover(state.troubles) for troubles in known):
             return
         self._reached[key] = (*known, state.troubles)
         meter.count()
-        last = visit.option.transition
-        trail = Passed(last, visit.near, visit.trail) if last else visit.trail
         ready = self._ready(state)
         near = self._near(state, ready)
         for option in self.options(state, ready, near, just_held=bool(visit.option.held)):
-            self._waiting.setdefault(delays + option.delays, []).append(Visit(state, option, near, trail))
+            after = Visit(state, option, near, self._trail)
+            self._waiting.setdefault(delays + option.delays, []).append(after)
+
+    def _arrive(self, visit: Visit) -> State:
+        last = visit.option.transition
+        self._trail = Passed(last, visit.near, visit.trail) if last else visit.trail
+        return self.after(visit.before, visit.option)
+
+    def _read_on(self, state: State) -> State:
+        """Read events up to the first before which an upgrade may make a difference: nothing else may be done.
+
+        The saga of the state is changed: no other state has one with unread events.
+        """
+        if not state.unread or self._near(state, ()):
+            return state
+        saga, unread, left = state.saga, list(state.unread), self._left(state)
+        before = self._called(saga)
+        while unread and not any(self.rollout.is_near(each, unread[0]) for each in left):
+            self._trail = Passed(READ, (), self._trail)
+            self._fold(state, saga, unread.pop(0), unread)
+        held = _still_held(state.held, saga)
+        return state._replace(unread=tuple(unread), held=held, anew=self._anew(state, saga, before))
 
     def _key(self, state: State) -> object:
         """Return all on which depends how the saga goes on.
 
-        Where it is only undone, what came to nothing doesn't matter, nor does any event but those that
-        compensations wait for.
+        Where it is only undone, what came to nothing doesn't matter, nor does any event but those that call
+        compensations of what is still done.
         """
         saga, upgraded, held = state.saga, state.upgraded, state.held
         flags: tuple[object, ...]
@@ -226,7 +249,8 @@ class RolloutSearch:
                 for name, progress in saga.steps.items()
                 if progress.state in ("completed", "compensating")
             ]
-            types = frozenset(self.rollout.calling & saga.types)
+            calling = self.rollout.calling
+            types = frozenset(event for name, *_ in done for event in calling[name] if event in saga.types)
             late = frozenset(_undone_late(saga)) if saga.end else frozenset[str]()
             flags = (saga.end, CANCEL in saga.outcomes, late, state.anew)
             return unread, upgraded, held, flags, frozenset(done), types
@@ -259,7 +283,7 @@ class RolloutSearch:
         for participant in near if self._order is None or not near else self._left(state)[:1]:
             yield Option(Transition("upgrade", Upgrade(participant)))
         if state.unread:
-            yield Option(Transition("read", Read()))
+            yield Option(READ)
         elif START not in state.saga.outcomes:
             if self._may_start(state):
                 yield Option(Transition("start", Ended(START, SUCCEEDED, self.rollout.old.contract.starts)))
@@ -384,19 +408,23 @@ class RolloutSearch:
         elif transition.kind == "compensate":
             self._check_order(state, transition.step)
         held = frozenset[str]() if option.releases else state.held - {transition.step}
-        if held:
-            held = frozenset(name for name in held if saga.step(name).activity in ("queued", "running"))
         troubles = less(state.troubles, transition)
         if troubles.deadlines < 0:  # passed when nothing else was left to do
             troubles = troubles._replace(deadlines=0)
-        return State(saga, tuple(unread), state.upgraded, held, troubles, self._anew(state, saga))
+        anew = self._anew(state, saga, self._called(state.saga))
+        return State(saga, tuple(unread), state.upgraded, _still_held(held, saga), troubles, anew)
 
-    def _anew(self, state: State, saga: Instance) -> frozenset[str]:
-        """Return the steps that were called as the new choreography says, after something was done."""
-        called = {name for name in self.rollout.recalled if saga.step(name) != Progress()}
-        before = {name for name in called if state.saga.step(name) != Progress()}
-        ours = {name for name in called - before if name.partition(".")[0] in state.upgraded}
-        return state.anew | ours
+    def _called(self, saga: Instance) -> set[str]:
+        steps = saga.steps
+        return {name for name in self.rollout.recalled if steps.get(name, PENDING) != PENDING}
+
+    def _anew(self, state: State, saga: Instance, before: Set[str]) -> frozenset[str]:
+        """Return the steps that were called as the new choreography says, after something was done.
+
+        ``before`` are those that were called when nothing of it was done yet.
+        """
+        called = self._called(saga) - before
+        return state.anew.union(name for name in called if name.partition(".")[0] in state.upgraded)
 
     def _take(self, state: State, saga: Instance, unread: list[Envelope], transition: Transition) -> None:
         """Let a transition happen; what is published follows the events that are unread."""
@@ -452,28 +480,31 @@ class RolloutSearch:
 
     def _check_order(self, state: State, step: str) -> None:
         """Check that nothing that depends on a step is still done when the step is undone."""
-        saga = state.saga
-        for other, progress in saga.steps.items():
-            if progress.state in ("completed", "compensating") and self._depends(state, other, step):
+        saga, result = state.saga, self._leading_on(state.saga, step)
+        for other, progress in saga.steps.items() if result else ():
+            if progress.state in ("completed", "compensating") and result in self._calls(state, other):
                 raise _BrokenError(EARLY, step, other)
 
     def _check_basis(self, state: State, saga: Instance, step: str) -> None:
         """Check that nothing on which a step depends is undone already when the step is done."""
-        if saga.step(step).state not in ("completed", "compensating"):
+        calls = self._calls(state, step)
+        if not calls or saga.step(step).state not in ("completed", "compensating"):
             return
         for other, progress in saga.steps.items():
-            if progress.state == "compensated" and self._depends(state, step, other):
+            if progress.state == "compensated" and self._leading_on(saga, other) in calls:
                 raise _BrokenError(EARLY, other, step)
 
-    def _depends(self, state: State, step: str, other: str) -> bool:
-        """Whether a step that can be undone was called by what another one returned."""
-        saga = state.saga
-        if saga.outcomes.get(other) != SUCCEEDED:
-            return False
-        if other == START and not self.rollout.begins_in_rollback:
-            return False  # what is undone after the end is undone too late
-        result = saga.step(other).result
-        return result in self.rollout.calls(step, is_anew=step in state.anew)
+    def _calls(self, state: State, step: str) -> frozenset[str]:
+        """Return the events that call a step which can be undone."""
+        return self.rollout.calls(step, is_anew=step in state.anew)
+
+    def _leading_on(self, saga: Instance, step: str) -> str:
+        """Return the event by which a step has called others that must be undone before it, or nothing."""
+        if saga.outcomes.get(step) != SUCCEEDED:
+            return ""
+        if step == START and not self.rollout.begins_in_rollback:
+            return ""  # what is undone after the end is undone too late
+        return saga.step(step).result
 
     def _check_end(self, state: State) -> None:
         saga = state.saga
@@ -536,10 +567,15 @@ def _undone_late(saga: Instance) -> set[str]:
     return undone - saga.compensated
 
 
-def _trail(visit: Visit) -> list[Passed]:
-    """Return the transitions that lead to a state, and the one from there."""
-    last = visit.option.transition
-    trail = Passed(last, visit.near, visit.trail) if last else visit.trail
+def _still_held(held: frozenset[str], saga: Instance) -> frozenset[str]:
+    """Return the steps that were held up and can still go on."""
+    if not held:
+        return held
+    return frozenset(name for name in held if saga.step(name).activity in ("queued", "running"))
+
+
+def _in_order(trail: Passed | None) -> list[Passed]:
+    """Return the transitions of a trail, the first one first."""
     found: list[Passed] = []
     while trail:
         found.append(trail)
