@@ -250,6 +250,13 @@ class Work(NamedTuple):
     kind: str = ""
 
 
+class Many(NamedTuple):
+    """So many sagas need the same: ``work`` is that of the one which began first, without its event."""
+
+    work: Work
+    sagas: int
+
+
 class Seen(NamedTuple):
     """So many sagas that have not ended have seen exactly these of the event types that were asked for."""
 
@@ -263,7 +270,7 @@ class Seen(NamedTuple):
 class InFlight(NamedTuple):
     """What a store holds of sagas in flight, as far as it was asked for."""
 
-    work: Sequence[Work] = ()
+    work: Sequence[Many] = ()
     seen: Sequence[Seen] = ()
 
 

@@ -40,7 +40,7 @@ def check_release(participant: Participant, path: str, schemas: Path, retire: Se
             if not new.sagas:
                 output.line(f"{name}: {in_words(new)}")
         retired = to_retire(store, comparison, retire, round(time.time() * 1000))
-    letters = sum(each.held != "letter" for each in comparison.needed)
+    letters = sum(each.sagas for each in comparison.needs if not each.is_letter)
     if retired:
         output.line(
             f"{name}: would retire {', '.join(sorted(retired))}: {output.counted(letters, 'dead letter')}"

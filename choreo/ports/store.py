@@ -18,6 +18,7 @@ from choreo.records import (
     Release,
     Scheduled,
     Unpublished,
+    Work,
 )
 
 
@@ -339,13 +340,19 @@ class Store(Protocol):
         steps: Collection[str] | None,
         types: Collection[str],
     ) -> InFlight:
-        """Return what sagas still need of some handlers, and which events they have seen.
+        """Return what sagas still need of some handlers, counted, and which events they have seen.
 
         ``lacks`` says of a saga type, a task, a name and the result of a step, empty where that is not known,
         whether that work of the schedule and of open dead letters is asked for; ``steps`` are the own steps
         whose completion in a saga that has not ended is asked for, None for those whose compensation is
         lacking; ``types`` the types of the events. Nothing asked for is cheap.
         """
+        ...
+
+    def work(
+        self, lacks: Callable[[str, str, str, str], bool], steps: Collection[str] | None
+    ) -> Iterable[Work]:
+        """Return each work of those that `in_flight` counts: letters first, then the schedule."""
         ...
 
     def trim(self) -> None:

@@ -6,10 +6,10 @@ releases, ``needs`` what sagas in flight still need that has no handler today, `
 """
 
 from choreo.release.changes import in_one_line
-from choreo.release.comparison import Comparison, New, compare
+from choreo.release.comparison import Comparison, New, compare, needed
 from choreo.release.declarations import declared, declared_in, readable, release_of
 from choreo.release.documents import release_data, release_from
-from choreo.release.needs import RETIRED, Need, needs_of
+from choreo.release.needs import RETIRED, Need
 
 __all__ = [
     "RETIRED",
@@ -20,7 +20,7 @@ __all__ = [
     "declared",
     "declared_in",
     "in_one_line",
-    "needs_of",
+    "needed",
     "readable",
     "release_data",
     "release_from",

@@ -11,7 +11,7 @@ from choreo.protocol import serves
 from choreo.records import InFlight, Release, Seen, Work
 from choreo.release.changes import changes, new_handlers, renames
 from choreo.release.declarations import readable
-from choreo.release.needs import Handlers, is_given_up, needed, steps_at_risk
+from choreo.release.needs import Handlers, Missing, Need, needs_of, steps_at_risk
 
 
 class Store(Protocol):
@@ -27,7 +27,17 @@ class Store(Protocol):
         steps: Collection[str] | None,
         types: Collection[str],
     ) -> InFlight:
-        """Return what sagas in flight need of some handlers, and which events they have seen."""
+        """Return what sagas in flight need of some handlers, counted, and which events they have seen."""
+        ...
+
+
+class Works(Protocol):
+    """What is read of a store of which something is given up."""
+
+    def work(
+        self, lacks: Callable[[str, str, str, str], bool], steps: Collection[str] | None
+    ) -> Iterable[Work]:
+        """Return each work of those that are counted."""
         ...
 
 
@@ -43,8 +53,8 @@ class New(NamedTuple):
 class Comparison:
     """A release compared with the one before, and with the sagas in flight.
 
-    ``before`` is None where nothing is known of it. ``needed`` is the work that has no handler today, and
-    that no earlier release has given up; ``gone`` are the names of before that nothing has today;
+    ``before`` is None where nothing is known of it. ``needs`` is the work that has no handler today, and
+    that no earlier release has given up, counted; ``gone`` are the names of before that nothing has today;
     ``renamed`` the new names of what seems to be renamed. ``still_retired`` are the names that an earlier
     release has given up, as far as they are not declared again.
     """
@@ -52,7 +62,7 @@ class Comparison:
     today: Manifest
     before: Manifest | None = None
     changes: Sequence[str] = ()
-    needed: Sequence[Work] = ()
+    needs: Sequence[Need] = ()
     gone: frozenset[str] = frozenset()
     new: Sequence[New] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +71,7 @@ class Comparison:
     @property
     def lacking(self) -> set[str]:
         """The names that may be retired: those that are needed, and those that are gone."""
-        return {*self.gone, *self.still_retired, *(each.name for each in self.needed)}
+        return {*self.gone, *self.still_retired, *(each.name for each in self.needs)}
 
 
 def compare(store: Store, newest: Release | None, today: Manifest) -> Comparison:
@@ -72,19 +82,27 @@ def compare(store: Store, newest: Release | None, today: Manifest) -> Comparison
     types = {name for each in added for name in _types_of(each, today)}
     found = store.in_flight(handlers.may_lack, steps_at_risk(before, handlers), types)
     retired = frozenset(newest.retired if newest else ())
-    lacking = needed(handlers, found.work, knows_before=before is not None)
-    open_names = {each.name for each in lacking if is_given_up(each, retired)}
+    missing = Missing(handlers, retired, knows_before=before is not None)
+    open_names = {each.work.name for each in found.work if missing.is_given_up(each.work)}
     names = {each.known_as for each in before.handlers if each.task != "compensation"} if before else ()
     return Comparison(
         today,
         before,
         changes(before, today) if before else (),
-        [each for each in lacking if not is_given_up(each, retired)],
+        needs_of(each for each in found.work if missing.includes(each.work)),
         frozenset(name for name in names if not handlers.have(name)),
         _news(added, today, found.seen),
         renames(before, today) if before else {},
         frozenset(name for name in retired if name in open_names or not handlers.have(name)),
     )
+
+
+def needed(store: Works, newest: Release | None, today: Manifest) -> list[Work]:
+    """Return each work that has no handler today, and that no earlier release has given up."""
+    handlers = Handlers(today)
+    before = readable(newest) if newest else None
+    missing = Missing(handlers, newest.retired if newest else (), knows_before=before is not None)
+    return list(filter(missing.includes, store.work(handlers.may_lack, steps_at_risk(before, handlers))))
 
 
 def _types_of(entry: HandlerEntry, today: Manifest) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from choreo.manifest import HandlerEntry, Manifest
 from choreo.outcome import START
 from choreo.protocol import serves
-from choreo.records import Work
+from choreo.records import Many, Work
 from choreo.saga import ALL_VERSIONS
 
 RETIRED = "retired"
@@ -19,10 +19,14 @@ _HANDLER_OF = {"answer": "action", "outcome": "action"}
 
 
 class Need(NamedTuple):
-    """What so many sagas need of one step, observer or deadline; ``oldest`` began first, at ``since``."""
+    """What so many sagas need of one step, observer or deadline; ``oldest`` began first, at ``since``.
+
+    ``is_letter``: dead letters of it are open.
+    """
 
     name: str
     what: str
+    is_letter: bool
     sagas: int
     oldest: str
     since: int
@@ -94,37 +98,48 @@ def steps_at_risk(before: Manifest | None, today: Handlers) -> set[str] | None:
     }
 
 
-def needed(today: Handlers, work: Iterable[Work], *, knows_before: bool) -> list[Work]:
-    """Return the work that has no handler today, one for each saga and name; an open letter comes first.
+class Missing:
+    """Says which work has no handler today, and is not given up.
 
     Unless it is known what was declared before, a step that is done is taken to be of today's kind until its
-    success has come back.
+    success has come back. Given up is what an earlier release has made a letter of, or whose letter it left.
     """
-    order = {"letter": 0, "schedule": 1, "done": 2}
-    found: dict[tuple[str, ...], Work] = {}
-    for each in sorted(work, key=lambda each: order[each.held]):
-        is_of_today = each.held == "done" and not each.kind and not knows_before and today.act(each)
-        if not today.serve(each) and not is_of_today:
-            found.setdefault((each.saga_type, each.saga_id, each.name), each)
-    return list(found.values())
+
+    def __init__(self, today: Handlers, retired: Iterable[str], *, knows_before: bool) -> None:
+        self._today = today
+        self._retired = frozenset(retired)
+        self._knows_before = knows_before
+
+    def includes(self, work: Work) -> bool:
+        """Whether some work is needed and can't be done."""
+        return self._is_missing(work) and not self._is_given_up(work)
+
+    def is_given_up(self, work: Work) -> bool:
+        """Whether some work can't be done, and is not needed."""
+        return self._is_missing(work) and self._is_given_up(work)
+
+    def _is_given_up(self, work: Work) -> bool:
+        return work.held == "letter" and (work.reason == RETIRED or work.name in self._retired)
+
+    def _is_missing(self, work: Work) -> bool:
+        if self._today.serve(work):
+            return False
+        is_of_today = work.held == "done" and not work.kind and not self._knows_before
+        return not (is_of_today and self._today.act(work))
 
 
-def is_given_up(work: Work, retired: Iterable[str]) -> bool:
-    """Whether an earlier release has made a letter of some work, or left the one that there was."""
-    return work.held == "letter" and (work.reason == RETIRED or work.name in retired)
-
-
-def needs_of(work: Iterable[Work]) -> list[Need]:
-    """Return work as needs, by name."""
-    groups: dict[tuple[str, str], list[Work]] = {}
-    for each in work:
-        groups.setdefault((each.name, _in_words(each)), []).append(each)
-    needs = []
-    for (name, what), of_it in sorted(groups.items()):
-        oldest = min(of_it, key=lambda each: (each.since, each.saga_id))
-        sagas = {(each.saga_type, each.saga_id) for each in of_it}
-        needs.append(Need(name, what, len(sagas), oldest.saga_id, oldest.since))
-    return needs
+def needs_of(work: Iterable[Many]) -> list[Need]:
+    """Return work as needs, by name and by what is needed."""
+    found: dict[tuple[str, str], Need] = {}
+    for each, sagas in work:
+        what = _in_words(each)
+        need = Need(each.name, what, each.held == "letter", sagas, each.saga_id, each.since)
+        known = found.get((each.name, what))
+        if known:
+            oldest = min(known, need, key=lambda need: (need.since, need.oldest))
+            need = oldest._replace(sagas=known.sagas + sagas)
+        found[each.name, what] = need
+    return [found[key] for key in sorted(found)]
 
 
 def _in_words(work: Work) -> str:

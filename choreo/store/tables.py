@@ -20,9 +20,10 @@ from choreo.records import (
     Release,
     Scheduled,
     Unpublished,
+    Work,
 )
 from choreo.store.heads import Heads
-from choreo.store.in_flight import Searches, in_flight
+from choreo.store.in_flight import Searches, in_flight, work
 from choreo.store.pending import Pending
 from choreo.store.releases import release_of, values_of
 from choreo.store.statements import Statements
@@ -406,6 +407,13 @@ class TableStore(ABC):
         """Return what sagas still need of some handlers, and which events they have seen; see the port."""
         self._write()
         return in_flight(self._rows, self._searches, lacks, steps, types)
+
+    def work(
+        self, lacks: Callable[[str, str, str, str], bool], steps: Collection[str] | None
+    ) -> Sequence[Work]:
+        """Return each work of those that `in_flight` counts; see the port."""
+        self._write()
+        return list(work(self._rows, self._searches, lacks, steps))
 
     def _compare(self, what: str, noted: str, given: str) -> None:
         if noted != given:

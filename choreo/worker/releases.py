@@ -14,11 +14,12 @@ from choreo.records import DeadLetter, Entry, Release, Work
 from choreo.release import (
     RETIRED,
     Comparison,
+    Need,
     New,
     compare,
     declared,
     in_one_line,
-    needs_of,
+    needed,
     readable,
     release_of,
 )
@@ -73,10 +74,11 @@ class Releases:
             return
         comparison = compare(self._store, newest, today)
         retired = to_retire(self._store, comparison, self._retire, self._clock.now())
-        letters = sum(self._give_up(each, comparison.before) for each in comparison.needed)
+        work = needed(self._store, newest, today) if comparison.needs else ()
+        letters = sum(self._give_up(each, comparison.before) for each in work)
         retired = retired | comparison.still_retired
         self._store.add_release(release._replace(retired=tuple(sorted(retired))))
-        self._said = in_lines(comparison, {each.name for each in comparison.needed}, letters)
+        self._said = in_lines(comparison, {each.name for each in comparison.needs}, letters)
 
     def say(self) -> None:
         """Log what the release changes, once it is committed."""
@@ -123,9 +125,9 @@ def to_retire(store: Earlier, comparison: Comparison, given: Iterable[str], now:
     given = tuple(given)
     names = {*comparison.lacking, *(names_of_before(store) if given else ())}
     retired = refuse_unknown(comparison.today.participant, given, names)
-    needed = [each for each in comparison.needed if each.name not in retired]
-    if needed:
-        raise refusal(comparison, needed, now)
+    needs = [each for each in comparison.needs if each.name not in retired]
+    if needs:
+        raise refusal(comparison, needs, now)
     return retired & comparison.lacking
 
 
@@ -149,9 +151,8 @@ def names_of_before(store: Earlier) -> set[str]:
     return names
 
 
-def refusal(comparison: Comparison, needed: Sequence[Work], now: int) -> ReleaseRefused:
+def refusal(comparison: Comparison, needs: Sequence[Need], now: int) -> ReleaseRefused:
     """Return the error of a start that would forget what sagas in flight need."""
-    needs = needs_of(needed)
     each = (
         f"{need.name} ({need.what}: {need.sagas:,} saga{'' if need.sagas == 1 else 's'}, "
         f"the oldest {need.oldest}, begun {span(max(now - need.since, 0))} ago)"

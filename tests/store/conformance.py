@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
+from random import Random
 
 import pytest
 from confluent_kafka.cimpl import murmur2
@@ -18,6 +20,7 @@ from choreo.chain import ZEROS, Row, digest_of, first_broken_link, link_of
 from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch, TransactionControl
 from choreo.ports import Store
 from choreo.records import DeadLetter, Entry, Partition, Release, SagaKey, Scheduled, Unpublished
+from tests.store.in_flight import STEPS, alike, counts_of, fill, work_of
 
 Connect = Callable[[], Store]
 
@@ -644,6 +647,25 @@ class StoreConformance:
             store.add_release(Release("d1", "", 1000, {}))
             _ = 1 / 0
         assert store.newest_release() is None
+
+    def test_what_is_in_flight_is_counted_as_it_is_read(self, store: Store) -> None:
+        """By the database, in groups: each is as many sagas as the rows say, and the one that began first."""
+        due: list[Scheduled] = []
+        for seed in range(4):
+            due += fill(store, Random(seed), range(12 * seed, 12 * seed + 12))
+            each = list(store.work(lambda *_: True, STEPS))
+            assert sorted(each) == sorted(work_of(store, due))
+            counted = store.in_flight(lambda *_: True, STEPS, ()).work
+            assert len(counted) == len(counts_of(each))
+            assert Counter({alike(many.work): many.sagas for many in counted}) == counts_of(each)
+            for many in counted:
+                began = [store.history(*work[:2]) for work in each if alike(work) == alike(many.work)]
+                assert (many.work.saga_id, many.work.since) in {
+                    (rows[0].saga_id, rows[0].recorded_at) for rows in began
+                }
+            asked = lambda _, task, name, __: (task, name) == ("observer", STEPS[0])  # noqa: E731
+            some = [work for work in each if work.task == "observer" and work.name == STEPS[0]]
+            assert sorted(store.work(asked, ())) == sorted(some)
 
     def test_one_turn_at_a_time(self, store: Store) -> None:
         """A turn inside a turn is refused."""

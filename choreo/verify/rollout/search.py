@@ -220,9 +220,9 @@ class RolloutSearch:
         return self.after(visit.before, visit.option)
 
     def _read_on(self, state: State) -> State:
-        """Read events up to the first before which an upgrade may make a difference: nothing else may be done.
+        """Read events up to the first before which an upgrade may make a difference.
 
-        The saga of the state is changed: no other state has one with unread events.
+        Nothing else may be done. The saga of the state is changed: no other state has one with unread events.
         """
         if not state.unread or self._near(state, ()):
             return state

@@ -10,8 +10,11 @@ import pytest
 
 from choreo.graph import Choreography, choreography_of
 from choreo.verify import Budget, Verdict, verify
+from choreo.verify.engine.budget import DEFAULT, Meter, no_clock
 from choreo.verify.report import FORMATS
 from choreo.verify.report.text import text
+from choreo.verify.rollout.judgement import judge
+from tests.programs.bench.releases import rollout_of
 from tests.verify.choreography_text import read_choreography
 
 BASE = """
@@ -268,6 +271,16 @@ def test_a_limit_makes_it_inconclusive() -> None:
 
     assert verdict.scope.unfinished
     assert "CHO901" in {each.rule for each in verdict.findings}
+
+
+def test_a_release_of_twenty_steps_visits_few_states() -> None:
+    """An event that is read is no state where no upgrade matters, nor is what called for what is undone."""
+    meter = Meter(DEFAULT, no_clock)
+
+    judgement = judge(rollout_of("choices", "inserted"), DEFAULT.troubles, meter)
+
+    assert {each.signature.how for each in (*judgement.certain, *judgement.others)} >= {"stranded"}
+    assert meter.states < 12_000
 
 
 def test_every_report_carries_it() -> None:
