@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from choreo.cli import options, output, tracing
 from choreo.cli.check import check_release
 from choreo.cli.signals import stopping_on_signals
+from choreo.cli.supervisor import Supervisor, instance_of, number_of_this, stop_with_supervisor
 from choreo.errors import ConfigurationError, StoreMismatch
 from choreo.kafka import EmbeddedBroker, KafkaLog
 from choreo.participant import Participant
 from choreo.project.lock import derived
 from choreo.project.modules import load_participant
-from choreo.store.opening import shown
+from choreo.store.opening import is_address, shown
 from choreo.worker import Options
 from choreo.worker.composition import open_store, open_worker
 
@@ -44,6 +46,27 @@ if TYPE_CHECKING:
 @options.calls
 @options.drain
 @options.admin
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    metavar="N",
+    envvar="CHOREO_REPLICAS",
+    show_envvar=True,
+    help="Run N processes of the participant, which divide the partitions of its topics between them; one "
+    "that ends is started again. Needs a store in PostgreSQL; with --admin, each has the port after the "
+    "last one's. Default: 1.",
+)
+@click.option(
+    "--instance",
+    default="",
+    metavar="NAME",
+    envvar="CHOREO_INSTANCE",
+    show_envvar=True,
+    help="A name that no other replica has, and that this one has again after its next start: then its "
+    "partitions wait for it, at most for session.timeout.ms. Without one, the others have them at once after "
+    "a stop. For a store in PostgreSQL.",
+)
 @click.option(
     "--redact",
     is_flag=True,
@@ -87,6 +110,8 @@ def run(
     calls: int,
     drain: float,
     admin: tuple[str, int] | None,
+    replicas: int,
+    instance: str,
     redact: bool,
     no_starts: bool,
     retire: tuple[str, ...],
@@ -108,6 +133,7 @@ def run(
       choreo run shop.orders:orders --bootstrap localhost:9092 --store /var/lib/orders.db
       choreo run shop.orders:orders --embedded
       choreo run shop.orders:orders --store /var/lib/orders.db --check
+      choreo run shop.orders:orders --store postgresql://db/orders --replicas 4
       choreo run shop.payments:payments --kafka security.protocol=SSL --from 2026-01-31T12:00:00Z
     """
     participant = load_participant(target)
@@ -118,15 +144,33 @@ def run(
         check_release(participant, path, folder, retire)
         return
     chosen = options.chosen_cluster(context)
+    number = number_of_this()
+    if not is_address(path):
+        _refuse_replicas(path, replicas, instance)
     output.set_up_logging(log_level)
     derived(participant, lock)
-    watch = _watch(participant, admin)
+    if replicas > 1 and not number:
+        _refuse_embedded(chosen)
+        open_store(participant.name, path).close()
+        output.line(f"{participant.name}: {replicas} replicas on {shown(path)}")
+        code = Supervisor(participant.name, replicas).run()
+        output.line(f"{participant.name}: stopped")
+        sys.exit(code)
+    watch = _watch(participant, _admin_of(admin, number))
     tracing.set_up(participant.name, *(watch.readers if watch else ()))
     with _address(chosen) as address, _explained(chosen, shown(path)):
         settings = Options(
             start=start, calls=calls, drain_seconds=drain, redact=redact, starts=not no_starts, retire=retire
         )
-        _work(participant, path, chosen._replace(bootstrap=address), folder, settings, watch)
+        cluster = chosen._replace(bootstrap=address)
+        _work(participant, path, cluster, folder, settings, Member(instance, number), watch)
+
+
+def _admin_of(given: tuple[str, int] | None, number: int) -> tuple[str, int] | None:
+    """Return the address of a worker's pages; each replica of a supervisor's has a port of its own."""
+    if given is None or number == 0 or given[1] == 0:
+        return given
+    return given[0], given[1] + number - 1
 
 
 def _watch(participant: Participant, address: tuple[str, int] | None) -> Watch | None:
@@ -176,17 +220,42 @@ def _explained(cluster: options.Cluster, path: str) -> Iterator[None]:
         ) from None
 
 
-def _store_id(participant: str, path: str) -> str:
-    """Return the id of the store, which is created if there is none.
+class Member(NamedTuple):
+    """How a worker is called in its group: by an ``instance``, and as which replica of a supervisor's."""
 
-    A store serves one worker at a time, so its id can name the worker's instance: after a crash the
-    cluster gives the same partitions back at once.
-    """
-    store = open_store(participant, path)
-    try:
-        return store.store_id
-    finally:
-        store.close()
+    instance: str
+    number: int
+
+    def name(self, participant: str, path: str) -> str:
+        """Return the name of a static member, empty for one that has none.
+
+        An SQLite store serves one worker at a time, so its id is that worker's name: after a crash the
+        cluster gives the same partitions back at once. It is created where there is none.
+        """
+        with closing(open_store(participant, path)) as store:
+            if self.instance:
+                return f"{self.instance}-{self.number}" if self.number else self.instance
+            if self.number:
+                return instance_of(participant, store.store_id, self.number)
+            return f"{participant}-{store.store_id}" if store.serves_one else ""
+
+
+def _refuse_replicas(path: str, replicas: int, instance: str) -> None:
+    """Raise `ConfigurationError` where what is for replicas is asked for on SQLite."""
+    asked = f"--replicas {replicas}" if replicas > 1 else f"--instance {instance}" if instance else ""
+    if asked:
+        raise ConfigurationError(
+            f"{asked}: the SQLite store {path} serves one worker",
+            hint="replicas need one in PostgreSQL: --store postgresql://…; see `choreo docs stores`",
+        )
+
+
+def _refuse_embedded(cluster: options.Cluster) -> None:
+    if not cluster.bootstrap:
+        raise ConfigurationError(
+            "--replicas: an embedded broker is inside of one process",
+            hint="give --bootstrap, that of an embedded broker of another process with --embedded",
+        )
 
 
 def _work(
@@ -195,15 +264,16 @@ def _work(
     cluster: options.Cluster,
     schemas: Path,
     settings: Options,
+    member: Member,
     watch: Watch | None,
 ) -> None:
     name = participant.name
-    instance = f"{name}-{_store_id(name, path)}"
     with output.quiet("choreo.kafka"):
         records = KafkaLog(
             cluster.bootstrap,
             name,
-            instance=instance,
+            instance=member.name(name, path),
+            leaves=is_address(path),
             settings=cluster.kafka,
             embedded=cluster.embedded,
         )
@@ -216,6 +286,9 @@ def _work(
         )
         if not settings.starts:
             output.line(f"{name}: starts no sagas (--no-starts)")
+        if member.number:
+            stop_with_supervisor(worker.stop)
         with watch.over(worker, path) if watch else nullcontext(), stopping_on_signals(worker.stop):
             worker.run()
-    output.line(f"{name}: stopped")
+    if not member.number:
+        output.line(f"{name}: stopped")

@@ -14,9 +14,17 @@ from choreo.cli import output
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def _nothing() -> None:
+    """Do nothing more before the process ends."""
+
+
 @contextmanager
-def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+def stopping_on_signals(
+    stop: Callable[[], None], before_end: Callable[[], None] = _nothing
+) -> Iterator[None]:
     """Inside the block, SIGINT and SIGTERM call ``stop``; a second one ends the process at once.
+
+    Then ``before_end`` is called.
 
     A thread waits for them, because Python runs signal handlers only when the main thread comes back
     from C, which may be waiting for a broker or a disk just then.
@@ -25,7 +33,9 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     os.set_blocking(writer, False)
     before = {each: signal.signal(each, _ignore) for each in SIGNALS}
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    listener = threading.Thread(target=_listen, args=(reader, stop), name="choreo-signals", daemon=True)
+    listener = threading.Thread(
+        target=_listen, args=(reader, stop, before_end), name="choreo-signals", daemon=True
+    )
     listener.start()
     try:
         yield
@@ -38,7 +48,7 @@ def stopping_on_signals(stop: Callable[[], None]) -> Iterator[None]:
         os.close(reader)
 
 
-def _listen(reader: int, stop: Callable[[], None]) -> None:
+def _listen(reader: int, stop: Callable[[], None], before_end: Callable[[], None]) -> None:
     first = os.read(reader, 1)
     if not first:
         return
@@ -47,6 +57,7 @@ def _listen(reader: int, stop: Callable[[], None]) -> None:
     second = os.read(reader, 1)
     if second:
         output.notice(f"{signal.Signals(second[0]).name} again: stopped at once; the store is consistent")
+        before_end()
         os._exit(128 + second[0])
 
 

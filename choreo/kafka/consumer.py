@@ -58,8 +58,14 @@ class KafkaConsumer:
     as its own leader has told its watermarks.
     """
 
-    def __init__(self, settings: Mapping[str, Any], outage: Outage | None = None) -> None:
-        """Create the consumer. Raises `KafkaException` for a setting that librdkafka doesn't know."""
+    def __init__(
+        self, settings: Mapping[str, Any], outage: Outage | None = None, *, leaves: bool = False
+    ) -> None:
+        """Create the consumer. Raises `KafkaException` for a setting that librdkafka doesn't know.
+
+        One that ``leaves`` has others beside it in the group, and leaves it also as a static member.
+        """
+        self._leaves = leaves
         self._settings = settings
         self._outage = outage or Outage()
         self._is_incremental = is_incremental(settings)
@@ -192,10 +198,12 @@ class KafkaConsumer:
             raise refused("could not look up offsets by time", cause(error)) from error
 
     def close(self) -> None:
-        """Leave the group; a static member stays in it until its session times out."""
+        """Leave the group; a static member may stay in it until its session times out."""
         self._on_revoke = _ignored
         if self._guest is not None:
             self._guest.leave()
+        elif self._leaves and self._topics and "group.instance.id" in self._settings:
+            self._leave()
         self._close_client()
 
     def _close_client(self) -> None:

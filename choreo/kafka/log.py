@@ -26,7 +26,8 @@ class KafkaLog:
 
     ``bootstrap`` is a list ``host:port,…``; ``group`` is the participant's name. With an ``instance``
     the consumer is a static member of its group (KIP-345): a worker that was killed has its partitions
-    back at once when it starts again under the same name. ``settings`` are librdkafka's own, for both
+    back at once when it starts again under the same name; one that ``leaves`` has others beside
+    it, which have its partitions when it is closed. ``settings`` are librdkafka's own, for both
     clients. ``embedded`` is for the broker of `choreo.kafka.embedded`. Raises `ConfigurationError` for a
     setting that is unknown, or that choreo's guarantees depend on.
     """
@@ -37,6 +38,7 @@ class KafkaLog:
         group: str,
         *,
         instance: str = "",
+        leaves: bool = False,
         settings: Mapping[str, Setting] | None = None,
         embedded: bool = False,
     ) -> None:
@@ -48,7 +50,7 @@ class KafkaLog:
             outage = Outage()
             self._producer = KafkaProducer(kafka_settings.of_producer(bootstrap, own), outage)
             self._consumer = KafkaConsumer(
-                kafka_settings.of_consumer(bootstrap, group, instance, own, embedded), outage
+                kafka_settings.of_consumer(bootstrap, group, instance, own, embedded), outage, leaves=leaves
             )
         except KafkaException as error:
             raise kafka_settings.unusable(cause(error).str(), own) from None
