@@ -122,6 +122,21 @@ class Depths(NamedTuple):
     letters: Mapping[str, int]
 
 
+class StateChange(NamedTuple):
+    """A row of the saga log in which a saga enters a state, other than pending; times are in milliseconds.
+
+    ``row`` is its number, ``at`` its time, ``began`` that of the saga's first row. ``input`` is ``pruned`` in
+    what stands for the rows of a saga that were removed.
+    """
+
+    row: int
+    saga_type: str
+    state: str
+    input: str
+    at: int
+    began: int
+
+
 class Unpublished(NamedTuple):
     """One row of ``outbox``: an event that Kafka has not acknowledged yet.
 

@@ -13,9 +13,10 @@ from typing import Any, Final, Protocol, Self, get_args
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from choreo.errors import StoreError
+from choreo.monitor.counts import COUNTED, News, SagaCounts
 from choreo.outcome import SagaState
 from choreo.participant import Participant
-from choreo.records import Depths
+from choreo.records import Depths, StateChange
 from choreo.timeline.source import LastEntry
 from choreo.timeline.timeline import ENDED
 from choreo.worker.progress import Progress
@@ -31,6 +32,16 @@ _IN_FLIGHT: Final = tuple(state for state in get_args(SagaState) if state not in
 _FRESH: Final = 1.0
 """Seconds for which what was read in the store counts as the present: one collection asks for it often."""
 
+
+_SECONDS: Final = (1, 5, 15, 30, 60, 300, 600)
+"""The bounds of the histogram of durations."""
+
+_DONE: Final = {
+    "started": "started",
+    "compensating": "begun to compensate",
+    "completed": "completed",
+    "failed": "failed, with everything compensated",
+}
 
 _SPARING: Final = 20.0
 """How many times as long as the reading of all sagas in flight took they are not read again."""
@@ -49,6 +60,19 @@ class Readable(Protocol):
 
     def unended(self) -> Iterable[LastEntry]:
         """Return the last row of every saga that has not ended."""
+        ...
+
+    @property
+    def late_seconds(self) -> float:
+        """How long a row may become visible after another one with a higher number."""
+        ...
+
+    def last_row(self) -> int:
+        """Return the number of the newest row of the saga log."""
+        ...
+
+    def state_changes(self, after: int, last: int) -> Iterable[StateChange]:
+        """Return the rows behind ``after``, up to ``last``, in which a saga enters a state."""
         ...
 
 
@@ -131,6 +155,7 @@ def observe(
     _turns(instruments, progress)
     _store(instruments, _Waiting(waiting))
     _sagas(instruments, _InFlight(own, in_flight))
+    _counts(instruments, own, store)
 
 
 def _turns(make: _Instruments, progress: Progress) -> None:
@@ -211,6 +236,29 @@ def _sagas(make: _Instruments, in_flight: _InFlight) -> None:
     )
 
 
+def _counts(make: _Instruments, saga_types: Collection[str], store: Callable[[], Readable]) -> None:
+    duration = make.histogram("saga.duration", "s", "Time from the start to the end of sagas.", _SECONDS)
+
+    def ended(saga_type: str, outcome: str, seconds: float) -> None:
+        duration(seconds, {"saga_type": saga_type, "outcome": outcome})
+
+    def read(after: int) -> News:
+        with store() as reader:
+            last = reader.last_row()
+            return News(list(reader.state_changes(after, last)), last, reader.late_seconds)
+
+    counts = SagaCounts(saga_types, read, ended)
+    for name, state in COUNTED.items():
+
+        def of_state(state: str = state) -> Iterable[tuple[Labels, Number]] | None:
+            found = counts.now()
+            if found is None:
+                return None
+            return [({"saga_type": each}, found[each, state]) for each in sorted(saga_types)]
+
+        make.counts(f"saga.{name}", "", f"Sagas that have {_DONE[name]}.", of_state)
+
+
 def _since(milliseconds: int) -> float:
     return max(time.time() - milliseconds / 1000, 0.0) if milliseconds else 0.0
 
@@ -228,8 +276,19 @@ class _Instruments:
 
     def counter(self, name: str, unit: str, meaning: str, value: Callable[[], Number]) -> None:
         """Make a counter without further labels."""
-        observed = self._observed(lambda: [({}, value())])
-        self._meter.create_observable_counter(name, [observed], unit, meaning)
+        self.counts(name, unit, meaning, lambda: [({}, value())])
+
+    def counts(self, name: str, unit: str, meaning: str, values: _Values) -> None:
+        """Make a counter, whose values have labels each."""
+        self._meter.create_observable_counter(name, [self._observed(values)], unit, meaning)
+
+    def histogram(
+        self, name: str, unit: str, meaning: str, bounds: Sequence[float]
+    ) -> Callable[[Number, Labels], None]:
+        """Make a histogram; return the function that adds a value to it."""
+        made = self._meter.create_histogram(name, unit, meaning, explicit_bucket_boundaries_advisory=bounds)
+        own = {"participant": self._participant}
+        return lambda value, labels: made.record(value, {**own, **labels})
 
     def gauge(self, name: str, unit: str, meaning: str, values: _Values) -> None:
         """Make a gauge, whose values have labels each."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from choreo.cloudevents import time_in
-from choreo.records import DeadLetter, Depths, Entry, InFlight, Release, Scheduled
+from choreo.records import DeadLetter, Depths, Entry, InFlight, Release, Scheduled, StateChange
 from choreo.store.dialect import Dialect
 from choreo.store.in_flight import Searches, in_flight
 from choreo.store.releases import release_of
@@ -19,6 +19,8 @@ T = TypeVar("T")
 _LAST_ENTRY = "last.id, last.saga_id, last.saga_type, last.saga_state, last.recorded_at, last.saga_version"
 _PAGE = 200
 _BEYOND = 2**62
+_CHUNK = 20_000
+"""How many rows one statement looks at, so that no reader keeps a snapshot for long."""
 
 
 class Reading:
@@ -52,6 +54,16 @@ class Reading:
         self.reasons = sql(
             "SELECT reason, count(*) FROM {dead_letters} WHERE state = 'open' GROUP BY reason ORDER BY reason"
         )
+        same = "FROM {saga_log} AS each WHERE each.saga_id = log.saga_id AND each.saga_type = log.saga_type"
+        self.state_changes = sql(
+            "SELECT log.id, log.saga_type, log.saga_state, log.input, log.recorded_at,"
+            f" (SELECT each.recorded_at {same} ORDER BY each.id LIMIT 1) FROM {{saga_log}} AS log"
+            " WHERE log.id > ? AND log.id <= ? AND log.saga_state <> 'pending'"
+            f" AND log.saga_state IS DISTINCT FROM"
+            f" (SELECT each.saga_state {same} AND each.id < log.id ORDER BY each.id DESC LIMIT 1)"
+            " ORDER BY log.id"
+        )
+        self.last_row = sql("SELECT coalesce(max(id), 0) FROM {saga_log}")
         ids = "SELECT DISTINCT saga_id FROM {saga_log} WHERE saga_id"
         self.after = sql(f"{ids} >= ? ORDER BY saga_id LIMIT ?")
         self.before = sql(f"{ids} < ? ORDER BY saga_id DESC LIMIT ?")
@@ -68,6 +80,8 @@ class TableReader(ABC):
     path: str
     owner: str
     participant: str
+    late_seconds = 0.0
+    """How long a row may become visible after another one with a higher number."""
     _sql: Reading
     _searches: Searches
 
@@ -132,6 +146,17 @@ class TableReader(ABC):
     def unended(self) -> Iterator[LastEntry]:
         """Yield the last row of every saga that has not ended, the oldest first."""
         yield from map(LastEntry._make, self._rows(self._sql.unended))
+
+    def last_row(self) -> int:
+        """Return the number of the newest row of the saga log, 0 where there is none."""
+        return int(self._rows(self._sql.last_row)[0][0])
+
+    def state_changes(self, after: int, last: int) -> Iterator[StateChange]:
+        """Yield the rows behind ``after`` up to ``last`` in which sagas enter states other than pending."""
+        while after < last:
+            upto = min(after + _CHUNK, last)
+            yield from map(StateChange._make, self._rows(self._sql.state_changes, after, upto))
+            after = upto
 
     def depths(self) -> Depths:
         """Return what waits in the store, all of one moment."""

@@ -69,7 +69,6 @@ class Handover:
             self._due.begin()
             self._due.at_once()
         return positions
-        return positions
 
     def give_up(self, partitions: Sequence[Partition]) -> None:
         """Give partitions up, as the group gives them to another worker."""

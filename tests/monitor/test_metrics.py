@@ -14,10 +14,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from choreo import Participant
 from choreo.errors import StoreError
 from choreo.monitor import metrics
+from choreo.monitor.counts import COUNTED
 from choreo.store.sqlite.reader import StoreReader
-from tests.worker.rig import Rig
+from tests.worker.rig import NOON, Rig
 from tests.worker.services import agency, hotel
-from tests.worker.trip import HotelBooked, HotelFull, TripRequested
+from tests.worker.trip import HotelBooked, HotelFull, TripBooked, TripRequested
 
 Values = dict[tuple[tuple[str, Any], ...], float]
 
@@ -35,8 +36,19 @@ class Watched:
 
     def values(self, name: str) -> Values:
         """Return the values of a metric by their labels, without that of the participant."""
+        found = self.points(name)
+        assert all((each.attributes or {})["participant"] == self.rig.participant.name for each in found)
+        return {
+            tuple(
+                sorted((k, v) for k, v in (each.attributes or {}).items() if k != "participant")
+            ): each.value
+            for each in found
+        }
+
+    def points(self, name: str) -> list[Any]:
+        """Return the points of a metric."""
         data = self.collected.get_metrics_data()
-        found = [
+        return [
             point
             for resource in (data.resource_metrics if data else ())
             for scope in resource.scope_metrics
@@ -44,13 +56,6 @@ class Watched:
             if metric.name == name
             for point in metric.data.data_points
         ]
-        assert all((each.attributes or {})["participant"] == self.rig.participant.name for each in found)
-        return {
-            tuple(
-                sorted((k, v) for k, v in (each.attributes or {}).items() if k != "participant")
-            ): each.value  # type: ignore[union-attr]
-            for each in found
-        }
 
 
 @pytest.fixture
@@ -59,10 +64,10 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     monkeypatch.setattr(metrics, "_FRESH", -1.0)
     monkeypatch.setattr(metrics, "_SPARING", 0.0)
     opened: list[Watched] = []
+    monkeypatch.setattr(metrics.time, "time", lambda: (opened[-1].rig.clock.now() if opened else NOON) / 1000)
 
     def open_one(participant: Participant) -> Watched:
         opened.append(Watched(participant, tmp_path))
-        monkeypatch.setattr(metrics.time, "time", lambda: opened[-1].rig.clock.now() / 1000)
         return opened[-1]
 
     yield open_one
@@ -183,3 +188,28 @@ def test_what_a_crash_left_is_counted_at_once(
     watched.rig.close()
     assert os.path.exists(watched.rig.path)
     assert watched.values("choreo.outbox.rows") == {(): 1}
+
+
+def test_sagas_are_counted_as_they_begin_and_end(watch: Callable[[Participant], Watched]) -> None:
+    """Each once, by its type; the histogram has the time from start to end."""
+    watched = watch(agency())
+    rig = watched.rig
+    rig.settle()
+    for saga_id in ("s1", "s2", "s3"):
+        with rig.participant.transaction() as tx:
+            tx.start(TripRequested(trip="t"), saga_id=saga_id)
+    rig.settle()
+    rig.clock.advance(20)
+    rig.feed(HotelBooked(trip="t"), TripBooked(trip="t"), saga_id="s1")
+    rig.feed(HotelFull(trip="t", reason="none"), saga_id="s2")
+    of_trips = (("saga_type", "trip"),)
+    found = {name: watched.values(f"saga.{name}")[of_trips] for name in COUNTED}
+    assert found == {"started": 3, "compensating": 1, "completed": 1, "failed": 1}
+    again = {name: watched.values(f"saga.{name}")[of_trips] for name in COUNTED}
+    assert again == found
+    durations = watched.points("saga.duration")
+    assert {(each.attributes["outcome"], each.count, each.sum) for each in durations} == {
+        ("completed", 1, 20.0),
+        ("failed", 1, 20.0),
+    }
+    assert durations[0].explicit_bounds == (1, 5, 15, 30, 60, 300, 600)

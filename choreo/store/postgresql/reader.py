@@ -24,6 +24,7 @@ class PostgreSQLReader(TableReader):
 
     _sql = Reading(POSTGRESQL)
     _searches = SEARCHES
+    late_seconds = 90.0  # a paused turn is ended by the server earlier than that
 
     def __init__(self, address: str) -> None:
         self.path = shown(address)

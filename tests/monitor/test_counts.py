@@ -1,0 +1,165 @@
+"""The counts of sagas are those of the saga log, whenever they are asked for, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from choreo.errors import StoreError
+from choreo.monitor.counts import COUNTED, News, SagaCounts
+from choreo.outcome import START
+from choreo.records import Entry, SagaKey, StateChange
+from choreo.store.opening import open_reader, open_store
+
+TYPES = ("order", "trip")
+PATHS = (
+    ("started", "pending", "pending", "completed", "completed"),
+    ("started", "pending", "compensating", "compensating", "failed"),
+    ("started", "compensating", "failed", "failed"),
+    ("started", "completed"),
+)
+
+
+def entry(saga_id: str, saga_type: str, state: str, number: int) -> Entry:
+    """Return one row of a saga that is in a state then."""
+    kind, step = ("ended", START) if number == 0 else ("event", f"s{number}")
+    return Entry(saga_id, saga_type, 1, state, 1000 * number, kind, step, "pending", "completed")._replace(
+        event_id=f"{saga_id}-{number}", event_time=1000 * number
+    )
+
+
+class Log:
+    """A store whose sagas go on, end, and are pruned; and what ought to be counted."""
+
+    def __init__(self, place: str) -> None:
+        self._store = open_store(place)
+        self._place = place
+        self._passed: dict[tuple[str, str], list[str]] = {}
+        self._paths: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def go_on(self, saga: tuple[str, str], path: tuple[str, ...]) -> None:
+        """Write the next row of a saga."""
+        states = self._passed.setdefault(saga, [])
+        path = self._paths.setdefault(saga, path)
+        if len(states) < len(path):
+            with self._store.turn():
+                self._store.append([entry(*saga, path[len(states)], len(states))])
+            states.append(path[len(states)])
+
+    def prune(self, saga: tuple[str, str]) -> None:
+        """Remove the rows of a saga that has ended."""
+        if self._passed.get(saga, [""])[-1] in ("completed", "failed"):
+            with self._store.turn():
+                self._store.saga_log.prune(SagaKey(*saga), 9_000)
+
+    @property
+    def expected(self) -> dict[tuple[str, str], int]:
+        """What was passed through by all sagas, each state once."""
+        passed = Counter((saga[1], state) for saga, states in self._passed.items() for state in set(states))
+        return {(saga_type, state): passed[saga_type, state] for saga_type in TYPES for state in COUNTED}
+
+    def read(self, after: int) -> News:
+        """Return what is new."""
+        with open_reader(self._place) as reader:
+            last = reader.last_row()
+            return News(list(reader.state_changes(after, last)), last, reader.late_seconds)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+
+SAGAS = st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(TYPES))
+DOINGS = st.one_of(
+    st.tuples(st.just("go on"), SAGAS, st.sampled_from(PATHS)),
+    st.tuples(st.just("prune"), SAGAS),
+    st.tuples(st.just("ask")),
+    st.tuples(st.just("restart")),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(DOINGS, max_size=40))
+def test_counts_are_those_of_the_saga_log(doings: list[tuple[str, ...]]) -> None:
+    """Also after a restart, and where sagas are pruned, between two of them or within one."""
+    with TemporaryDirectory() as folder, closing(Log(str(Path(folder) / "shop.db"))) as log:
+        _follow(log, doings)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_counts_are_those_of_the_saga_log_on_postgresql(empty_store: str, path: tuple[str, ...]) -> None:
+    doings = [("go on", ("a", "trip"), path), ("ask",), ("go on", ("b", "order"), path)] * len(path)
+    with closing(Log(empty_store)) as log:
+        _follow(log, [*doings, ("prune", ("a", "trip")), ("ask",), ("restart",)])
+
+
+def _follow(log: Log, doings: list[tuple[str, ...]]) -> None:
+    counts = SagaCounts(TYPES, log.read, lambda *_: None)
+    for doing, *what in doings:
+        if doing == "go on":
+            log.go_on(*what)  # type: ignore[arg-type]
+        elif doing == "prune":
+            counts.now()  # else nobody could know what was there
+            log.prune(*what)  # type: ignore[arg-type]
+        elif doing == "restart":
+            counts = SagaCounts(TYPES, log.read, lambda *_: None)
+        assert counts.now() == log.expected
+
+
+def test_a_row_that_becomes_visible_late_is_counted_once() -> None:
+    """As that of a turn that took long, beside others with higher numbers."""
+    rows = [StateChange(row, "trip", "started", "ended", 0, 0) for row in (1, 3, 4)]
+    counts = SagaCounts(["trip"], lambda after: News([r for r in rows if r.row > after], 4, 90.0), _never)
+    assert (counts.now() or {})["trip", "started"] == 3
+    rows.insert(1, StateChange(2, "trip", "started", "ended", 0, 0))
+    for _ in range(2):
+        assert (counts.now() or {})["trip", "started"] == 4
+
+
+def test_what_is_not_of_the_own_types_is_not_counted() -> None:
+    rows = [StateChange(1, "quiz", "started", "ended", 0, 0)]
+    counts = SagaCounts(["trip"], lambda _: News(rows, 1, 0.0), _never)
+    assert counts.now() == {("trip", state): 0 for state in COUNTED}
+
+
+def test_counts_stay_while_the_store_is_away() -> None:
+    """And where it never could be read, there are none: a counter at 0 would be a lie."""
+    is_away = True
+
+    def read(_: int) -> News:
+        if is_away:
+            raise StoreError("away")
+        return News([StateChange(1, "trip", "started", "ended", 0, 0)], 1, 0.0)
+
+    counts = SagaCounts(["trip"], read, _never)
+    assert counts.now() is None
+    is_away = False
+    found = counts.now()
+    is_away = True
+    assert counts.now() == found != None  # noqa: E711
+
+
+def test_only_sagas_that_end_from_now_on_have_a_duration() -> None:
+    """Those of before were told by the process of before."""
+    told: list[tuple[str, str, float]] = []
+    now = 4_000_000_000_000
+    rows = [
+        StateChange(1, "trip", "completed", "event", 1000, 0),
+        StateChange(2, "trip", "failed", "event", now + 2500, now),
+    ]
+    counts = SagaCounts(
+        ["trip"], lambda after: News([r for r in rows if r.row > after], 2, 0.0), lambda *a: told.append(a)
+    )
+    counts.now()
+    counts.now()
+    assert told == [("trip", "failed", 2.5)]
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("no saga ended")
