@@ -33,6 +33,18 @@ class Place(NamedTuple):
     def ways(self) -> dict[str, Way]:
         return sessions.WAYS if self.is_file else postgresql_sessions.WAYS
 
+    @property
+    def wishes_table(self) -> str:
+        """The statement that makes a table of the service's own, with the order of its rows."""
+        if self.is_file:
+            return "create table wishes (id integer primary key, saga text, what text, unique (saga, what))"
+        return "create table wishes (id serial primary key, saga text, what text)"
+
+    @property
+    def wish(self) -> str:
+        """The statement that inserts a row into it, once where a transaction waits for the others."""
+        return f"insert {'or ignore ' if self.is_file else ''}into wishes (saga, what) values (?, ?)"
+
     def execute(self, sql: str) -> Sequence[Any]:
         """Execute a statement beside all others, and return the first column of its rows."""
         if self.is_file:

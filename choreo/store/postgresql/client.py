@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
+
+import psycopg
 
 from choreo.errors import StoreUnavailable
 from choreo.records import Entry, Unpublished
 from choreo.store.postgresql.requests import INSERT, entries_of, values_of, with_requested
 from choreo.store.postgresql.store import PostgreSQLStore
 
-# One process at a time, also of those that only begin.
+# One process at a time, a worker that begins among them; a role that may not lock makes no tables either.
 _LOCK = "SELECT id FROM choreo.store FOR UPDATE"
 
 
@@ -28,7 +31,8 @@ class ClientStore(PostgreSQLStore):
     def prepare(self, prepare: Callable[[Any], None]) -> None:
         """Call a function that makes the service's own tables, while no other process does so."""
         with self.turn():
-            self._rows(_LOCK)
+            with suppress(psycopg.errors.InsufficientPrivilege), self.db.transaction():
+                self.db.execute(_LOCK)
             prepare(self.db)
 
     def history(self, saga_id: str, saga_type: str = "") -> Sequence[Entry]:

@@ -76,7 +76,7 @@ class PostgreSQLJoined:
         _refuse_others(self._driver, name)
         self._statements = _Statements(transaction)
         self._refuse_closed(has_begun=False)
-        with self.savepoint():
+        with self._undoing():
             self._refuse_mismatch(identity, participant)
 
     @property
@@ -87,6 +87,12 @@ class PostgreSQLJoined:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Open a savepoint, to which an exception that leaves it rolls back."""
+        self._refuse_closed()
+        with self._undoing():
+            yield
+
+    @contextmanager
+    def _undoing(self) -> Iterator[None]:
         self._run(_SAVEPOINT)
         try:
             yield
