@@ -100,7 +100,7 @@ def test_a_file_of_sqlites_is_refused(shop: Participant, tmp_path: Path, empty_s
 
 def test_other_drivers_are_refused(shop: Participant, empty_store: str) -> None:
     """With asyncpg's other placeholders, bare or below SQLAlchemy; and a session of coroutines."""
-    asyncpg = pytest.importorskip("asyncpg")
+    import asyncpg
 
     async def check() -> None:
         given = psycopg.conninfo.conninfo_to_dict(empty_store)
