@@ -36,6 +36,8 @@ COMMANDS: Final = {
     "log prune": Place("choreo.cli.log.erase:prune", "Remove sagas that ended long ago."),
     "log verify": Place("choreo.cli.log.verify:verify", "Check that the log was not changed."),
     "manifest": Place("choreo.cli.manifest:manifest", "Write the manifests of participants as JSON."),
+    "monitor": Place("choreo.cli.monitor:monitor", "Write alert rules for a choreography."),
+    "monitor alerts": Place("choreo.cli.monitor:alerts", "Write alert rules for Prometheus."),
     "releases": Place("choreo.cli.releases:releases", "List releases, and have done what is new in one."),
     "releases apply": Place("choreo.cli.releases.apply:apply", "Have done what is newly declared."),
     "releases list": Place("choreo.cli.releases.list:list_releases", "List what a store's workers ran with."),

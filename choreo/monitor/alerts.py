@@ -1,0 +1,188 @@
+"""``alerts``: rules for Prometheus about a choreography, with thresholds from its own timeouts and deadlines.
+
+The expressions take ``max by (participant)``, since replicas of one participant tell the same of their store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from choreo.graph import Choreography
+
+MARGIN_SECONDS: Final = 600
+"""The time for which nothing may happen in a saga beyond its longest timeout or deadline."""
+
+LEAST_SHARE: Final = 0.95
+"""The share of sagas that must complete, of those that end."""
+
+
+class Alert(NamedTuple):
+    """One rule: ``lasts`` is how long the expression must hold, as Prometheus writes times.
+
+    ``summary`` may name labels as Prometheus' templates do; ``runbook`` says what to do, in one line.
+    """
+
+    name: str
+    expression: str
+    lasts: str
+    severity: str
+    summary: str
+    runbook: str
+
+
+def alerts(choreography: Choreography) -> list[Alert]:
+    """Return the rules about a choreography, those of each saga first, then those of each participant."""
+    return [*_of_sagas(choreography), *_of_participants(choreography)]
+
+
+def _of_sagas(choreography: Choreography) -> Iterator[Alert]:
+    for saga in choreography.sagas:
+        quiet = MARGIN_SECONDS + _longest_wait(choreography, saga.name)
+        of_it = f'saga_type="{saga.name}"'
+        compensating = f'{of_it},state="compensating"'
+        yield Alert(
+            "SagaStuckCompensating",
+            f"max by (saga_type) (saga_oldest_age_seconds{{{compensating}}}) > {quiet}",
+            "1m",
+            "critical",
+            f"A rollback of {saga.name} stands still: money or stock is left in between.",
+            f"choreo sagas --state compensating --type {saga.name}; then choreo trace SAGA_ID",
+        )
+        yield Alert(
+            "SagaStuck",
+            f'max by (saga_type, state) (saga_oldest_age_seconds{{{of_it},state!="compensating"}}) > {quiet}',
+            "1m",
+            "warning",
+            f"Nothing has happened in a saga of {saga.name} for longer than it may wait.",
+            f"choreo sagas --stuck --threshold {quiet}s --type {saga.name}; then choreo trace SAGA_ID",
+        )
+        completed, failed = _rate("saga_completed_total", of_it), _rate("saga_failed_total", of_it)
+        yield Alert(
+            "SagasFail",
+            f"{completed} / ({completed} + {failed}) < {LEAST_SHARE}",
+            "5m",
+            "warning",
+            f"Of the sagas of {saga.name} that end, fewer than {LEAST_SHARE:.0%} complete.",
+            f"choreo sagas --state failed --type {saga.name}; then choreo trace SAGA_ID for the first cause",
+        )
+
+
+def _rate(counter: str, of_it: str) -> str:
+    return f"sum by (saga_type) (max by (participant, saga_type) (rate({counter}{{{of_it}}}[5m])))"
+
+
+def _longest_wait(choreography: Choreography, saga: str) -> int:
+    """Return the longest timeout or deadline of a saga's handlers, in seconds; 0 where none has one."""
+    handlers = (each for manifest in choreography.manifests for each in manifest.handlers)
+    waits = (max(each.timeout_ms or 0, each.within_ms or 0) for each in handlers if each.saga == saga)
+    return max(waits, default=0) // 1000
+
+
+def _of_participants(choreography: Choreography) -> Iterator[Alert]:
+    for manifest in choreography.manifests:
+        name = manifest.participant
+        yield Alert(
+            "ParticipantSilent",
+            f'absent(choreo_store_up{{participant="{name}"}})',
+            "1m",
+            "critical",
+            f"No worker of {name} tells anything: what the others ask of it waits.",
+            f"does `choreo run` of {name} run, with --admin, and does Prometheus reach it?",
+        )
+    yield from _ANY_PARTICIPANT
+
+
+_ANY_PARTICIPANT: Final = (
+    Alert(
+        "DeadLettersWait",
+        "max by (participant, reason) (choreo_dead_letters) > 0",
+        "0s",
+        "warning",
+        "{{ $value }} dead letters of {{ $labels.participant }} wait for a person: {{ $labels.reason }}.",
+        "choreo dlq list; choreo dlq show ID; then requeue or discard it",
+    ),
+    Alert(
+        "StoreAway",
+        "max by (participant) (choreo_store_up) == 0",
+        "1m",
+        "critical",
+        "The store of {{ $labels.participant }} can't be read.",
+        "is the database, or the disk, there? The worker waits for it, and loses nothing",
+    ),
+    Alert(
+        "OutboxWaits",
+        "max by (participant) (choreo_outbox_age_seconds) > 60",
+        "1m",
+        "critical",
+        "Events of {{ $labels.participant }} are not published: the oldest waits for {{ $value }} s.",
+        "does the cluster answer, and may the participant write? See its log; nothing is lost meanwhile",
+    ),
+    Alert(
+        "WorkIsLate",
+        "max by (participant, lane) (choreo_schedule_lateness_seconds) > 60",
+        "1m",
+        "warning",
+        "Retries, deadlines or calls of {{ $labels.participant }} are {{ $value }} s late.",
+        "is there room for calls (choreo_calls_waiting)? Can all its topics be read?",
+    ),
+    Alert(
+        "CallsWaitForRoom",
+        "max by (participant) (choreo_calls_waiting) > 0",
+        "5m",
+        "warning",
+        "{{ $value }} calls of {{ $labels.participant }} wait for room.",
+        "why do calls take long? Give their clients a timeout, or choreo run --calls N",
+    ),
+    Alert(
+        "CallsHang",
+        "max by (participant) (choreo_calls_hanging) > 0",
+        "5m",
+        "warning",
+        "{{ $value }} calls of {{ $labels.participant }} go on after their timeout.",
+        "give their clients a timeout; the log names the first of them",
+    ),
+    Alert(
+        "ParticipantBehind",
+        "max by (participant) (choreo_partitions_catching_up) > 0",
+        "10m",
+        "warning",
+        "{{ $labels.participant }} has not read what its topics held when it started.",
+        "choreo_consumer_lag: does it fall? Are all partitions led by a broker that answers?",
+    ),
+)
+
+
+def rules_file(given: Sequence[Alert]) -> str:
+    """Return a file of rules as Prometheus reads it (YAML).
+
+    >>> print(rules_file([Alert("A", "up == 0", "1m", "critical", "It is down.", "start it")]).strip())
+    groups:
+      - name: choreo
+        rules:
+          - alert: A
+            expr: "up == 0"
+            for: 1m
+            labels: {severity: critical}
+            annotations:
+              summary: "It is down."
+              runbook: "start it"
+    """
+    return "\n".join(["groups:", "  - name: choreo", "    rules:", *_lines(given), ""])
+
+
+def _lines(given: Iterable[Alert]) -> Iterator[str]:
+    for each in given:
+        yield f"      - alert: {each.name}"
+        yield f"        expr: {_quoted(each.expression)}"
+        yield f"        for: {each.lasts}"
+        yield f"        labels: {{severity: {each.severity}}}"
+        yield "        annotations:"
+        yield f"          summary: {_quoted(each.summary)}"
+        yield f"          runbook: {_quoted(each.runbook)}"
+
+
+def _quoted(text: str) -> str:
+    """Return a text as YAML takes it: a text of JSON is one of YAML."""
+    return json.dumps(text, ensure_ascii=False)
