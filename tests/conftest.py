@@ -18,6 +18,7 @@ from tests.broker.shared import shared_broker
 from tests.postgresql.databases import empty, new_database, session_server
 from tests.postgresql.server import ServerFailed
 from tests.postgresql.server import Unavailable as NoPostgreSQL
+from tests.stores import in_postgresql
 
 BROKERS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
 
@@ -70,6 +71,23 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
     finally:
         session.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session", autouse=in_postgresql())
+def stores_server(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tell `tests.stores`, in this process and those that it starts, where the session's PostgreSQL is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CHOREO_TEST_POSTGRESQL", request.getfixturevalue("postgresql"))
+        yield
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test with its stores in either database, as `tests.stores` opens them."""
+    if request.param == "postgresql":
+        request.getfixturevalue("stores_server")
+    monkeypatch.setenv("STORE", request.param)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

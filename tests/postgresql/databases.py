@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import psycopg
 
-from choreo.store.postgresql.schema import migrate
+from choreo.store.postgresql.schema import MIGRATIONS, migrate
 from tests.broker.shared import Service, shared
 from tests.postgresql.server import Server
 
@@ -61,6 +61,26 @@ def new_database(server: str, *, options: str = "") -> Iterator[str]:
             yield on(server, name)
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+_TEMPLATE = f"choreo_template_{MIGRATIONS[-1][0][:4]}"
+
+
+def made_from_template(server: str, name: str) -> None:
+    """Make a database with the tables of a new store, unless it is there."""
+    with closing(psycopg.connect(server, autocommit=True)) as connection:
+        # One at a time: a template can't be copied while it is made, nor a name be taken twice.
+        connection.execute("SELECT pg_advisory_lock(4711)")
+        there = {each for (each,) in connection.execute("SELECT datname FROM pg_database").fetchall()}
+        if _TEMPLATE not in there:
+            connection.execute(f"CREATE DATABASE {_TEMPLATE}".encode())
+            with closing(psycopg.connect(on(server, _TEMPLATE), autocommit=True)) as template:
+                migrate(template, "test")
+        if name in there:
+            return
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}".encode())
+    with closing(psycopg.connect(on(server, name), autocommit=True)) as made:
+        made.execute("UPDATE choreo.store SET store_id = replace(gen_random_uuid()::text, '-', '')")
 
 
 _TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "releases", "topics", "requests")

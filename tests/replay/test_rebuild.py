@@ -23,7 +23,6 @@ from choreo.records import Entry, Partition
 from choreo.replay.observers import observe
 from choreo.replay.rebuild import Rebuilt, rebuild
 from choreo.store.sqlite.migrations import TABLES
-from choreo.store.sqlite.store import SQLiteStore
 from examples.bank.contract import bank_transfer
 from examples.bank.source import request_transfer
 from examples.orders.contract import order_fulfilment
@@ -36,6 +35,7 @@ from tests.scenarios.bank import Bank
 from tests.scenarios.shop import PARTICIPANTS, Shop, compensated, scenarios
 from tests.scenarios.test_travel import play
 from tests.scenarios.trips import every_plan, in_memory, travelling
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.rig import ManualClock
 from tests.worker.services import hotel
@@ -49,7 +49,7 @@ LOCAL = ("begin", "deferred", "buried", "requeued", "discarded")
 
 def rebuilt(participant: Participant, broker: Any, path: Path, **options: Any) -> Rebuilt:
     """Rebuild into a file, and check that its logs hold together."""
-    with closing(SQLiteStore(path)) as store:
+    with closing(open_store(path)) as store:
         result = rebuild(participant, store, MemoryTopics(broker, participant), 0, **options)
         assert result.left == []
         return result
@@ -95,7 +95,7 @@ def test_the_rebuilt_log_is_the_lost_one(
         shop.until_quiet(ids)
         result = rebuilt(lost, memory.broker, tmp_path / "new.db")
         assert result.due == {}
-        with closing(SQLiteStore(tmp_path / "new.db")) as store:
+        with closing(open_store(tmp_path / "new.db")) as store:
             for saga_id in ids:
                 old, new = shop.history(lost.name, saga_id), store.history(saga_id)
                 assert determined(new) == determined(old)
@@ -117,7 +117,7 @@ def test_the_rebuilt_log_of_a_bank_is_the_lost_one(
         banks.until_quiet([request_transfer(bank.transfer("t", 100, fails_at))])
         for lost in bank.PARTICIPANTS:
             rebuilt(lost, memory.broker, tmp_path / f"{lost.name}.new")
-            with closing(SQLiteStore(tmp_path / f"{lost.name}.new")) as store:
+            with closing(open_store(tmp_path / f"{lost.name}.new")) as store:
                 assert determined(store.history("t")) == determined(banks.history(lost.name, "t"))
 
 
@@ -134,7 +134,7 @@ def test_the_rebuilt_logs_of_trips_are_the_lost_ones(
         for lost in trips.PARTICIPANTS:
             path = tmp_path / f"{lost.name}.new"
             assert rebuilt(lost, memory.broker, path).due == {}
-            with closing(SQLiteStore(path)) as store:
+            with closing(open_store(path)) as store:
                 for plan in plans:
                     old, new = stage.history(lost.name, plan.trip_id), store.history(plan.trip_id)
                     assert folded(new, lost.name) == folded(old, lost.name)
@@ -190,7 +190,7 @@ def test_sagas_in_flight_go_on_where_kafka_speaks(
         (tmp_path / f"{lost.name}.db").rename(tmp_path / "backup.db")
         with (
             TopicReader(cluster.bootstrap, lost.topics) as reader,
-            closing(SQLiteStore(tmp_path / f"{lost.name}.db")) as store,
+            closing(open_store(tmp_path / f"{lost.name}.db")) as store,
         ):
             rebuild(lost, store, reader, 0)
             for saga_id in ended:
@@ -241,7 +241,7 @@ def test_an_interrupted_rebuild_goes_on_where_it_stopped(
         rounds: list[int] = []
         with pytest.raises(Stopped):
             rebuilt(lost, memory.broker, path, progress=stop)
-        with closing(SQLiteStore(path)) as store:
+        with closing(open_store(path)) as store:
             assert 0 < sum(store.positions().values()) < sum(shop.stores[lost.name].positions().values())
         shop.workers.pop(lost.name)._log.close()
         shop.stores.pop(lost.name).close()
@@ -259,7 +259,7 @@ def test_an_interrupted_rebuild_goes_on_where_it_stopped(
         half.rename(tmp_path / f"{lost.name}.db")
         rebuilt(lost, memory.broker, tmp_path / f"{lost.name}.db")
         shop.open(lost)
-        with closing(SQLiteStore(tmp_path / "backup.db")) as old:
+        with closing(open_store(tmp_path / "backup.db")) as old:
             for saga_id in ids:
                 assert determined(shop.history(lost.name, saga_id)) == determined(old.history(saga_id))
 
@@ -282,7 +282,7 @@ def test_an_old_backup_is_brought_up_to_date(
         for lost in PARTICIPANTS:
             result = rebuilt(lost, memory.broker, backups[lost.name])
             assert (result.due, result.counts["events"] > 0) == ({}, True)
-            with closing(SQLiteStore(backups[lost.name])) as store:
+            with closing(open_store(backups[lost.name])) as store:
                 for saga_id in ids:
                     old, new = shop.history(lost.name, saga_id), store.history(saga_id)
                     assert determined(new) == determined(old)
@@ -311,7 +311,7 @@ def test_observers_are_run_again_into_fresh_tables(
     with closing(Shop(memory, tmp_path)) as shop:
         shop.until_quiet([shop.place(each.order) for each in scenarios()])
         rebuilt(lost, memory.broker, path)
-        with closing(SQLiteStore(path)) as store:
+        with closing(open_store(path)) as store:
             codec = AvroCodec(lost.events)
             assert observe(lost, store, codec) == 3
             mails = "select * from mails where subject = 'cancelled' order by order_id"
@@ -384,5 +384,5 @@ def test_an_outcome_that_nothing_explains_puts_its_saga_in_quarantine(rig: Rigs,
     rigged.close()
     result = rebuilt(hotel(), rigged.broker, tmp_path / "new.db")
     assert (result.counts["foreign outcomes"], result.counts["own outcomes"]) == (1, 2)
-    with closing(SQLiteStore(tmp_path / "new.db")) as store:
+    with closing(open_store(tmp_path / "new.db")) as store:
         assert [(each.saga_id, each.reason) for each in store.dead_letters()] == [("s1", FOREIGN_OUTCOME)]

@@ -14,17 +14,18 @@ import pytest
 
 from choreo.graph import derive
 from choreo.participant import Participant
+from choreo.ports import Store
 from choreo.protocol import Instance
 from choreo.records import Release
 from choreo.release import declared
 from choreo.release.in_force import role_in
 from choreo.replay.rebuild import rebuild
 from choreo.replay.stored_saga import stored_sagas
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.instances import stored_instance
 from examples.bank import destination, source
 from examples.travel import agency, car, flight, hotel
 from tests.replay.memory_topics import MemoryTopics
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
 from tests.worker.test_facts import FEEDS, Declared
@@ -85,9 +86,9 @@ def test_a_log_written_by_several_releases_holds_together(rig: Rigs, seed: int) 
             assert saga.replay.saga.step("hotel.book").state == shop.saga_in_memory().step("hotel.book").state
 
 
-def rebuilt(shop: Rig, path: Path, releases: Sequence[Release]) -> SQLiteStore:
+def rebuilt(shop: Rig, path: Path, releases: Sequence[Release]) -> Store:
     """Rebuild the store of a rig from its topic."""
-    store = SQLiteStore(path)
+    store = open_store(path)
     rebuild(shop.participant, store, MemoryTopics(shop.broker, shop.participant), 0, releases=releases)
     return store
 

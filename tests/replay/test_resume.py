@@ -15,11 +15,11 @@ from choreo import Aborted, Context, Permanent, Retry
 from choreo.errors import ReplayError
 from choreo.participant import Participant as Declared
 from choreo.replay.resume import Resumed, resume
-from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import order_fulfilment
 from tests.broker.any_broker import InMemoryBroker
 from tests.replay.watching import differences
 from tests.scenarios.shop import PARTICIPANTS, Shop, compensated, scenarios, transitions
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.provider import Hotel, Provider, asked
 from tests.worker.rig import Rig
@@ -42,7 +42,7 @@ BUSY = ConnectionError("busy")
 
 def resumed(rigged: Rig, **options: Any) -> Resumed:
     """Resume the saga as another process would."""
-    with closing(SQLiteStore(rigged.path)) as store:
+    with closing(open_store(rigged.path)) as store:
         (result,) = resume(rigged.participant, store, "s1", rigged.clock.now(), **options)
     return result
 
@@ -337,6 +337,6 @@ def _resume_any(folder: Path, chance: random.Random, saga_ids: list[str]) -> Non
 
 def _resume(folder: Path, participant: Declared, saga_id: str) -> None:
     """Resume as another process does; the worker then notices the commit."""
-    with closing(SQLiteStore(folder / f"{participant.name}.db")) as store:
+    with closing(open_store(folder / f"{participant.name}.db")) as store:
         if store.history(saga_id):
             resume(participant, store, saga_id, 0)

@@ -20,9 +20,9 @@ from choreo import Context, Participant, Permanent, Saga
 from choreo.avro import AvroCodec
 from choreo.errors import ConfigurationError
 from choreo.participant import Participant as Declared
+from choreo.ports import Store
 from choreo.replay.databases import copy_of, empty_store
 from choreo.replay.what_if import WhatIf
-from choreo.store.sqlite.store import SQLiteStore
 from examples.orders.contract import order_fulfilment
 from tests.broker.any_broker import InMemoryBroker
 from tests.replay.conftest import saved
@@ -39,7 +39,7 @@ SAGAS = int(os.environ.get("CHOREO_WHATIF", "150"))
 SEED = int(os.environ.get("CHOREO_SEED", "20261"))
 
 
-def tried(participant: Declared, store: SQLiteStore, base: Path | None = None, only: str = "") -> WhatIf:
+def tried(participant: Declared, store: Store, base: Path | None = None, only: str = "") -> WhatIf:
     """Run a participant's code on a store's record: of all sagas on a base, else of those on the log."""
     codec = AvroCodec(participant.events)
     wanted = frozenset((only,)) if only else None

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from choreo.participant import Participant
+from choreo.ports import Store
 from choreo.replay.fold import Difference
 from choreo.replay.stored_saga import stored_sagas
-from choreo.store.sqlite.store import SQLiteStore
 from tests.scenarios.shop import Shop
 
 
-def differences(participant: Participant, store: SQLiteStore, saga_id: str) -> list[Difference]:
+def differences(participant: Participant, store: Store, saga_id: str) -> list[Difference]:
     """Return what isn't as a participant's log says; nothing where it has not heard of the saga."""
     with store.turn():
         if not store.history(saga_id):
@@ -22,7 +22,7 @@ def differences(participant: Participant, store: SQLiteStore, saga_id: str) -> l
         return saga.differences()
 
 
-def _under_way(participant: Participant, store: SQLiteStore, saga_id: str) -> set[str]:
+def _under_way(participant: Participant, store: Store, saga_id: str) -> set[str]:
     """Return what was published from here, is out of the outbox, and has not come back."""
     rows = store.history(saga_id)
     emitted = {row.event_id for row in rows if row.event_id and row.input != "event"}

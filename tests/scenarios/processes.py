@@ -11,8 +11,8 @@ from pathlib import Path
 
 import choreo
 from choreo.participant import Participant
-from choreo.store.sqlite.store import SQLiteStore
 from tests.scenarios.shop import Books
+from tests.stores import open_store
 
 CHOREO = str(Path(sys.executable).with_name("choreo"))
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ class Processes(Books):
         lock = ROOT / "examples/choreography.json" if starter.is_derived else None
         choreo.connect(starter, self.store_path(starter.name), lock=lock)
         self.until(lambda: all(self.store_path(p.name).exists() for p in participants), 60)
-        self.stores = {p.name: SQLiteStore(self.store_path(p.name)) for p in participants}
+        self.stores = {p.name: open_store(self.store_path(p.name)) for p in participants}
 
     def store_path(self, name: str) -> Path:
         """Return the path of a participant's database."""

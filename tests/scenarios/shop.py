@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.graph import derive
+from choreo.ports import Store
 from choreo.records import Entry
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from examples.orders.contract import OrderCreated, order_fulfilment
@@ -21,6 +21,7 @@ from examples.orders.orders import orders, place_order
 from examples.orders.payments import payments
 from examples.orders.shipping import shipping
 from tests.broker.any_broker import AnyBroker
+from tests.stores import open_store
 
 PARTICIPANTS = (orders, inventory, payments, shipping, notifications)
 derive(PARTICIPANTS)
@@ -63,7 +64,7 @@ class Books:
 
     def __init__(self) -> None:
         derive(PARTICIPANTS)  # a test of some of them alone has derived other triggers
-        self.stores: dict[str, SQLiteStore] = {}
+        self.stores: dict[str, Store] = {}
 
     def ends(self, saga_id: str) -> set[str]:
         """Return the ends that participants know of a saga, or nothing while one of them knows none."""
@@ -137,7 +138,7 @@ class Shop(Books):
         """Start workers, each on its own database file."""
         for participant in participants:
             name = participant.name
-            store = SQLiteStore(self._folder / f"{name}.db")
+            store = open_store(self._folder / f"{name}.db")
             log = self._broker.log(f"{self.group}-{name}", f"{self.group}-{name}-{store.store_id}")
             codec = AvroCodec(participant.events)
             worker = Worker(participant, store, log, codec, SystemClock(), self._options)
@@ -172,7 +173,7 @@ class Shop(Books):
         )
 
 
-def _opener(store: SQLiteStore) -> Callable[[], SQLiteStore]:
+def _opener(store: Store) -> Callable[[], Store]:
     return lambda: store
 
 

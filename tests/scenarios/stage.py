@@ -13,13 +13,13 @@ from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.cloudevents import headers_of
 from choreo.envelope import Envelope, event_id
-from choreo.ports import Clock, Log, Publication
+from choreo.ports import Clock, Log, Publication, Store
 from choreo.records import DeadLetter, Partition
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.any_broker import AnyBroker, InMemoryBroker, KafkaCluster
 from tests.scenarios.shop import PARTICIPANTS, Shop
+from tests.stores import open_store
 
 Headers = Sequence[tuple[str, bytes | None]]
 Change = Callable[[Publication], Iterable[Publication]]
@@ -61,7 +61,7 @@ class Stage(Shop):
         self._clock = clock or SystemClock()
         self._change = change or (lambda publication: (publication,))
         self._producer: Producer | None = None
-        self.stores: dict[str, SQLiteStore] = {}
+        self.stores: dict[str, Store] = {}
         self.workers: dict[str, Worker] = {}
         self.wires: dict[str, Wire] = {}
         any_broker.create_topic(topic)
@@ -70,7 +70,7 @@ class Stage(Shop):
     def open(self, *participants: Participant) -> None:
         """Start workers, each on its own database file, and wait until they are live."""
         for each in participants:
-            store = SQLiteStore(self._folder / f"{each.name}.db")
+            store = open_store(self._folder / f"{each.name}.db")
             self.stores[each.name] = store
             log = self._broker.log(f"{self.group}-{each.name}", f"{self.group}-{each.name}-{store.store_id}")
             wire = self.wires[each.name] = Wire(log, self._change)

@@ -26,7 +26,6 @@ from choreo.events import event_name
 from choreo.ports import Publication
 from choreo.ports.codec import MAX_BODY
 from choreo.records import DeadLetter, Partition
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options
 from examples.bank.contract import TransferDone, TransferRequested, bank_transfer
 from examples.orders.contract import InventoryReserved, OrderCreated, order_fulfilment
@@ -35,6 +34,7 @@ from tests.broker.any_broker import AnyBroker, InMemoryBroker
 from tests.scenarios.scripted_saga import Acted, Job, JobAsked, JobDone, JobFailed, Undone, do, take_back
 from tests.scenarios.shop import PARTICIPANTS
 from tests.scenarios.stage import Headers, Stage, event_headers, header
+from tests.stores import open_store
 
 RESERVE, PAY = "inventory.reserve_inventory", "payments.process_payment"
 SAGA = "order-fulfilment"
@@ -542,7 +542,7 @@ def test_an_interrupt_leaves_the_store_at_a_turns_boundary(
     with pytest.raises(KeyboardInterrupt):
         job.until_quiet(["bad"])
     job.stop(job.doer)
-    with closing(SQLiteStore(tmp_path / "doer.db")) as store:
+    with closing(open_store(tmp_path / "doer.db")) as store:
         assert store.positions() == before
         assert not store.history("bad")
         assert not store.unpublished(0, 1)

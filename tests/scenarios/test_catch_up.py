@@ -19,11 +19,11 @@ from choreo.avro import AvroCodec
 from choreo.cloudevents import headers_of, read
 from choreo.envelope import Envelope, event_id
 from choreo.events import event_name
-from choreo.ports import Log, Publication
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.ports import Log, Publication, Store
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.any_broker import AnyBroker, InMemoryBroker, KafkaCluster, unique
+from tests.stores import open_store
 
 
 @event(namespace="late")
@@ -160,7 +160,7 @@ class Caught(NamedTuple):
     effects: set[str]
     published: dict[str, Counter[str]]
     """By how the saga stood: which events, and how many."""
-    store: SQLiteStore
+    store: Store
     waiting: int
     """How many rows the schedule held at most."""
 
@@ -169,7 +169,7 @@ def catch_up(
     memory: AnyBroker, participant: Participant, path: Path, topic: str, expected: int, options: Options
 ) -> Caught:
     """Run a participant until it has folded all there was, has nothing left to do, and published that."""
-    store, codec = SQLiteStore(path), AvroCodec(EVENTS)
+    store, codec = open_store(path), AvroCodec(EVENTS)
     log = memory.log(f"{topic}-{participant.name}")
     worker = Worker(participant, store, log, codec, SystemClock(), options)
     began, waiting = time.monotonic(), 0

@@ -21,13 +21,13 @@ from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.cloudevents import read
 from choreo.ports import Publication
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from examples.orders.contract import OrderCreated, order_fulfilment
 from examples.orders.orders import orders
 from tests.broker.any_broker import InMemoryBroker, unique
 from tests.scenarios.shop import PARTICIPANTS, Scenario, Shop, compensated, scenarios, transitions
+from tests.stores import open_store
 from tests.worker.rig import ManualClock
 
 FUZZ = os.environ.get("CHOREO_FUZZ") == "1"
@@ -122,7 +122,7 @@ class FragileShop(Shop):
 
     def _opened(self, participant: Any) -> bool:
         name = participant.name
-        store = SQLiteStore(self._folder / f"{name}.db")
+        store = open_store(self._folder / f"{name}.db")
         store.db.execute("PRAGMA synchronous = OFF")  # a crash of the process, not of the machine
         fragile: Any = Fragile(store, self.crash_point)
         log: Any = Fragile(self._broker.log(name), self.crash_point)

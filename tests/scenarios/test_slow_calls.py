@@ -14,10 +14,10 @@ from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.events import event_name
 from choreo.ports import Assignment
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.any_broker import AnyBroker
+from tests.stores import open_store
 from tests.worker.trip import (
     FlightCancelled,
     FlightFull,
@@ -67,7 +67,7 @@ def test_a_step_that_lasts_longer_than_the_poll_interval_causes_no_rebalance(
     any_broker.create_topic(topic)
     released, keys = threading.Event(), list[str]()
     participant = agency_with_a_slow_hotel(released, keys)
-    store = SQLiteStore(tmp_path / "hotel.db")
+    store = open_store(tmp_path / "hotel.db")
     milliseconds = round(POLL_INTERVAL * 1000)
     log = any_broker.log(topic, max_poll_interval_ms=milliseconds, session_timeout_ms=milliseconds)
     codec, clock = AvroCodec(participant.events), SystemClock()

@@ -20,9 +20,9 @@ from choreo.envelope import Envelope, event_id
 from choreo.events import event_name
 from choreo.ports import Taken
 from choreo.records import Record
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
+from tests.stores import open_store
 from tests.worker.rig import NOON, ManualClock
 from tests.worker.test_poison import EVENTS, Asked, Failed, Finished, Late, OtherFailed, declare_step
 
@@ -152,7 +152,7 @@ def main(folder: Path, runs: str, task: str, way: str) -> None:
         send(broker, Asked, "start", "succeeded")
         for saga_id in SAGAS:
             broker.append("elsewhere", b"any", (), saga_id.encode())
-    store = SQLiteStore(folder / "w.db")
+    store = open_store(folder / "w.db")
     log: Any = LateLog(broker.log("w"))
     made = service(runs, task, way)
     worker = Worker(made, store, log, DeadlyCodec(task, way), clock, Options(idle_seconds=0.0))

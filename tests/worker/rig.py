@@ -16,9 +16,9 @@ from choreo.ports import Log
 from choreo.protocol import Instance
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import DeadLetter, Entry, Record
-from choreo.store.opening import open_store
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
+from tests.stores import open_store
 from tests.worker.trip import EVENTS, STEPS
 
 NOON = 1_700_000_000_000

@@ -10,8 +10,8 @@ import pytest
 
 from choreo import Aborted, Context, Participant, Permanent, Retry
 from choreo.records import DeadLetter
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.dead_letters import settle
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.provider import BUSY, Hotel, Provider, asked, until
 from tests.worker.rig import Rig
@@ -42,7 +42,7 @@ def ask(
 ) -> DeadLetter:
     """Settle the only open letter, as another process would, and let the worker react."""
     (letter,) = open_letters(rigged)
-    with closing(SQLiteStore(rigged.path)) as store:
+    with closing(open_store(rigged.path)) as store:
         if edited is not None:
             with store.turn():
                 assert store.edit_dead_letter(letter.id, rigged.codec.encode(edited))

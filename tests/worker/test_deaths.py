@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from choreo.store.sqlite.store import SQLiteStore
+from tests.stores import open_store
 
 ROOT = Path(__file__).parents[2]
 MOST = 5
@@ -43,13 +43,13 @@ def test_a_handler_in_which_the_process_ends_is_buried(
     while not codes or (codes[-1] and len(codes) < MOST):
         command = [sys.executable, "-m", "tests.worker.dying", str(tmp_path), runs, task, way]
         codes.append(subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode)
-        with closing(SQLiteStore(tmp_path / "w.db")) as store:
+        with closing(open_store(tmp_path / "w.db")) as store:
             rows = [store.history(saga_id, "p") for saga_id in GOOD]
         back = [any(row.event_type == answer and row.partition >= 0 for row in each) for each in rows]
         assert len(codes) < 3 or all(back)
     assert codes[-1] == 0
     assert all(codes[:-1])
-    with closing(SQLiteStore(tmp_path / "w.db")) as store:
+    with closing(open_store(tmp_path / "w.db")) as store:
         (letter,) = store.open_letters("process-ended")
         assert (letter.saga_id or "bad", letter.reason) == ("bad", "process-ended")
         assert (letter.task == "import") == (letter.value == b"bad")

@@ -15,10 +15,10 @@ from choreo.avro import AvroCodec
 from choreo.cloudevents import read
 from choreo.outcome import CANCEL, START
 from choreo.records import Partition, Record
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.dead_letters import settle
 from tests.broker.any_broker import AnyBroker
 from tests.scenarios.stage import Stage
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
 from tests.worker.services import agency, flight, hotel, prepare, ticket
@@ -197,7 +197,7 @@ def test_a_record_that_could_not_be_imported_is_requeued(rig: Rigs) -> None:
     (letter,) = rigged.letters()
     rigged.participant = office(booked())
     rigged.close()
-    with closing(SQLiteStore(rigged.path)) as store:
+    with closing(open_store(rigged.path)) as store:
         assert settle(store, letter, "requeued", "", 0)
     rigged.open()
     assert rigged.published()[1:] == [HotelBooked("s1", room=3), TripBooked("s1")]
@@ -209,7 +209,7 @@ def test_an_edited_record_is_imported(rig: Rigs) -> None:
     begin(rigged)
     told(rigged, None, [], b"{")
     (letter,) = rigged.letters()
-    with closing(SQLiteStore(rigged.path)) as store:
+    with closing(open_store(rigged.path)) as store:
         with store.turn():
             store.edit_dead_letter(letter.id, rigged.codec.encode(HotelBooked("s1", room=4)))
         assert settle(store, letter, "requeued", "", 0)

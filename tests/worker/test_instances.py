@@ -33,11 +33,11 @@ from choreo.protocol import (
 )
 from choreo.protocol.recorded_inputs import INPUT_NAMES, input_of, rebuild
 from choreo.records import Entry
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.rows import Rows
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.rig import ManualClock
 from tests.worker.services import Script, agency, flight, hotel, ticket
@@ -106,7 +106,7 @@ class Town:
             flight(self._script(fatal=True)),
             ticket(self._script()),
         ]
-        self.stores = [SQLiteStore(folder / f"{each.name}.db") for each in self.participants]
+        self.stores = [open_store(folder / f"{each.name}.db") for each in self.participants]
         self.workers = []
         for participant, store in zip(self.participants, self.stores, strict=True):
             log = self.broker.log(participant.name)

@@ -15,8 +15,8 @@ import pytest
 
 from choreo import Context, Participant
 from choreo.errors import LifespanError
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options, Worker
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.provider import undone
 from tests.worker.rig import Rig
@@ -84,7 +84,7 @@ def _served(rig: Rigs, way: str, client: Callable[[], Any], **options: Any) -> t
     service = Service(way, client)
     settings = Options(idle_seconds=0.0, flush_seconds=0.3, **{"drain_seconds": 60.0, **options})
     rigged = rig(service.participant, opened=False, options=settings)
-    rigged.store = SQLiteStore(rigged.path)
+    rigged.store = open_store(rigged.path)
     log = rigged.broker.log("hotel")
     worker = Worker(service.participant, rigged.store, log, rigged.codec, rigged.clock, settings)
     rigged._worker = worker
@@ -199,7 +199,7 @@ def test_one_that_fails_at_the_start_lets_nothing_begin(rig: Rigs, way: str, cli
     plain = Service(way, _normal).participant
     other = Worker(
         plain,
-        SQLiteStore(rigged.path),
+        open_store(rigged.path),
         rigged.broker.log("hotel"),
         rigged.codec,
         rigged.clock,
@@ -294,7 +294,7 @@ def test_a_cancelled_call_ends_before_what_it_uses_is_closed(rig: Rigs) -> None:
 
     rigged = rig(hotel, opened=False)
     rigged.append(TripRequested("t"))
-    store = SQLiteStore(rigged.path)
+    store = open_store(rigged.path)
     options = Options(idle_seconds=0.0, drain_seconds=0.0)
     worker = Worker(hotel, store, rigged.broker.log("hotel"), rigged.codec, rigged.clock, options)
     stop.append(worker.stop)

@@ -13,11 +13,11 @@ from choreo.errors import Fenced, LogError, StoreError, StoreMismatch
 from choreo.ports import Assignment, Taken
 from choreo.records import Partition
 from choreo.store.sqlite.guard import Guard
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker, MemoryLog
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from choreo.worker.composition import open_worker
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.rig import NOON, Rig
 from tests.worker.services import Script, agency, flight, hotel, ticket
@@ -254,7 +254,7 @@ def test_stop_finishes_the_turn_and_waits_for_acknowledgements(rig: Rigs) -> Non
         thread.start()
         worker.run()
         thread.join()
-    store = SQLiteStore(shop.path)
+    store = open_store(shop.path)
     assert not store.unpublished(0, 1)
     assert log.committed == dict(store.positions())
     assert store.positions()[TRIP] >= 1
@@ -350,7 +350,7 @@ def test_a_worker_whose_positions_another_one_moved_is_fenced_and_repeats_nothin
     book = Script()
     shop = rig(hotel(book), opened=False)
     twin_log = shop.broker.log("twin")  # a group of its own: the broker fences nobody
-    store = SQLiteStore(shop.path)
+    store = open_store(shop.path)
     twin = Worker(shop.participant, store, twin_log, shop.codec, shop.clock, shop.options)
     twin.start()
     twin.turn()

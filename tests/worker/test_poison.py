@@ -21,10 +21,10 @@ from choreo.cloudevents import headers_of, read
 from choreo.envelope import Envelope, event_id
 from choreo.errors import StoreError
 from choreo.events import event_name
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.dead_letters import settle
+from tests.stores import open_store
 
 from .rig import ManualClock
 
@@ -267,7 +267,7 @@ class Bench:
         self.codec = AvroCodec(EVENTS)
 
     def open(self) -> None:
-        self.store = SQLiteStore(self.path)
+        self.store = open_store(self.path)
         log = self.broker.log("w")
         self.worker = Worker(self.made, self.store, log, self.codec, self.clock, Options(idle_seconds=0.0))
         self.worker.start()
@@ -444,7 +444,7 @@ OUTBOX = [
 def test_damaged_rows_of_the_outbox_stop_nobody(tmp_path: Path) -> None:
     """They are published as they are, and whoever reads one keeps it as a letter."""
     bench = Bench(service("inside", "action", raises(Weird()), []), tmp_path)
-    SQLiteStore(bench.path).close()
+    open_store(bench.path).close()
     columns = "event_id, saga_id, saga_type, topic, headers, body"
     write(bench.path, f"insert into outbox ({columns}) values (?, ?, ?, ?, ?, ?)", OUTBOX)
     goes_well(bench)
@@ -473,14 +473,14 @@ def test_damaged_letters_stop_nobody(tmp_path: Path, how: Any) -> None:
     bench = Bench(service("inside", "action", raises(Weird()), []), tmp_path)
     columns = "reason, saga_id, task, name, headers, attempt"
     others = "detail, recorded_at, saga_type, event_id, event_type, topic, partition, offset"
-    SQLiteStore(bench.path).close()
+    open_store(bench.path).close()
     write(
         bench.path,
         f"insert into dead_letters ({columns}, {others})"
         f" values (?, ?, ?, ?, ?, ?, '', {2**63 - 1}, 'p', '', '', 'p', -1, -1)",
         LETTERS,
     )
-    with closing(SQLiteStore(bench.path)) as store:
+    with closing(open_store(bench.path)) as store:
         for letter in store.dead_letters():
             settle(store, letter, how, "", 0)
     goes_well(bench)
@@ -495,7 +495,7 @@ TEXTS = ("outbox.headers", "outbox.saga_id", "schedule.name", "dead_letters.deta
 def test_bytes_that_are_no_text_are_damage_of_the_store(tmp_path: Path, place: str) -> None:
     """It is said so; in a saga's own log it is the blame of that saga, and of nobody else."""
     bench = Bench(service("inside", "action", raises(Weird()), []), tmp_path)
-    SQLiteStore(bench.path).close()
+    open_store(bench.path).close()
     rows = {
         "outbox": "(seq, event_id, saga_id, topic, headers, body) values (1, '', '', 'p', '', x'')",
         "schedule": "values (1, 'bad', 'p', 'action', 'w.do', '', 0, 0, 'turn', 0, 0)",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from choreo.records import SagaKey
-from choreo.store.sqlite.store import SQLiteStore
+from tests.stores import open_store
 from tests.worker.rig import Rig
 from tests.worker.services import agency, flight, hotel, ticket
 from tests.worker.trip import (
@@ -32,7 +32,7 @@ BAD = (REQUESTED, HotelBooked("t"), FlightFull("t", "full"), HotelCancelled("t")
 
 def prune(rig: Rig) -> None:
     """Prune the saga from another process."""
-    other = SQLiteStore(rig.path)
+    other = open_store(rig.path)
     with other.turn():
         assert other.saga_log.prune(SagaKey("s1", "trip"), rig.clock.now()) > 1
     other.close()

@@ -18,8 +18,8 @@ from choreo.outcome import COMPENSATABLE
 from choreo.protocol import Role
 from choreo.records import DeadLetter
 from choreo.release import declared_in
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.dead_letters import settle
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
 from tests.worker.services import SECOND, Script, agency, prepare
@@ -107,7 +107,7 @@ def open_letters(rigged: Rig) -> list[DeadLetter]:
 
 def ask(rigged: Rig, how: Literal["requeued", "discarded"]) -> None:
     """Settle the open letters, as another process would, and let the worker react."""
-    with closing(SQLiteStore(rigged.path)) as store:
+    with closing(open_store(rigged.path)) as store:
         for letter in open_letters(rigged):
             assert settle(store, letter, how, "by hand", rigged.clock.now())
     rigged.settle()

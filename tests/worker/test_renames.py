@@ -21,9 +21,9 @@ from choreo import Aborted, Context, Participant, Retry
 from choreo.events import event_name
 from choreo.replay.rebuild import rebuild
 from choreo.replay.stored_saga import stored_sagas
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.dead_letters import settle
 from tests.replay.memory_topics import MemoryTopics
+from tests.stores import open_store
 from tests.worker.provider import until
 from tests.worker.rig import Rig
 from tests.worker.services import prepare
@@ -344,7 +344,7 @@ def check(rig: Rig, world: World, first: Names, ending: str, *, failed: bool) ->
     with rig.store.turn():
         (stored,) = stored_sagas(rig.participant, rig.store, "s1")
     assert stored.differences() == []
-    with closing(SQLiteStore(Path(f"{rig.path}.lost"))) as store:
+    with closing(open_store(Path(f"{rig.path}.lost"))) as store:
         assert rebuild(rig.participant, store, MemoryTopics(rig.broker, rig.participant), 0).left == []
         with store.turn():
             (again,) = stored_sagas(rig.participant, store, "s1")

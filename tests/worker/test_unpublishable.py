@@ -11,8 +11,8 @@ from choreo import Context, External, Participant
 from choreo.errors import LogError
 from choreo.ports import Refusal
 from choreo.records import Unpublished
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker.dead_letters import settle
+from tests.stores import open_store
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
 from tests.worker.services import hotel, prepare
@@ -65,7 +65,7 @@ def test_only_the_saga_of_the_refused_event_waits(rig: Rigs, sagas: tuple[str, .
     rigged.broker.configure("trip", {"max.message.bytes": str(10_000)})
     for each in bad:
         assert rigged.published(each) == []
-    with closing(SQLiteStore(rigged.path)) as other:
+    with closing(open_store(rigged.path)) as other:
         for letter in open_letters(rigged):
             assert settle(other, letter, "requeued", "", rigged.clock.now())
     rigged.settle()

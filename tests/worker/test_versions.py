@@ -20,9 +20,9 @@ from choreo.client.connection import StoreConnection
 from choreo.records import Entry
 from choreo.replay.rebuild import rebuild
 from choreo.replay.stored_saga import stored_sagas
-from choreo.store.sqlite.store import SQLiteStore
 from choreo.testing.broker import MemoryBroker
 from tests.replay.memory_topics import MemoryTopics
+from tests.stores import open_store
 from tests.worker.rig import ManualClock, Rig
 from tests.worker.versioned import (
     DONE,
@@ -154,7 +154,7 @@ def check(service: Service) -> None:
 def check_rebuilt(service: Service, name: str, path: Path) -> None:
     """Rebuild a lost store from the topic: each saga is where it was, and nothing of it is to be done."""
     rig, participant = service.rigs[name], service.participant(name)
-    with closing(SQLiteStore(path)) as store:
+    with closing(open_store(path)) as store:
         found = rebuild(participant, store, MemoryTopics(rig.broker, participant), 0)
         assert found.left == []
         for saga_id in service.started:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from choreo.ports import Store
 from choreo.records import Unpublished
-from choreo.store.sqlite.store import SQLiteStore
 
 
 class Forgetful:
     """What the last process left in the outbox isn't published."""
 
-    def __init__(self, store: SQLiteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._left = [row.seq for row in store.unpublished(0, 1_000)]
 

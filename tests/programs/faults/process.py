@@ -22,7 +22,7 @@ from choreo import Context
 from choreo.avro import AvroCodec
 from choreo.errors import ChoreoError
 from choreo.kafka import KafkaLog
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.ports import Store
 from choreo.worker import Worker
 from choreo.worker.clock import SystemClock
 from tests.broker.die_with_parent import tie
@@ -32,6 +32,7 @@ from tests.programs.faults.log import SpoilingLog, StruckLog
 from tests.programs.faults.mutants import MUTANTS
 from tests.programs.faults.participants import Effect, Plan, participant, row
 from tests.programs.faults.store import StruckStore
+from tests.stores import open_store
 
 SESSION = 1_500
 """Milliseconds after which the group gives up a member that is silent."""
@@ -78,7 +79,7 @@ def serve(job: Job) -> None:
     os.dup2(out, 1)
     os.dup2(out, 2)
     logging.basicConfig(level="INFO", format="%(asctime)s.%(msecs)03d %(process)d %(message)s", force=True)
-    with closing(SQLiteStore(job.store)) as store:
+    with closing(open_store(job.store)) as store:
         worker = _worker(job, store)
         try:
             worker.run()
@@ -87,7 +88,7 @@ def serve(job: Job) -> None:
             sys.exit(error.exit_code)
 
 
-def _worker(job: Job, store: SQLiteStore) -> Worker:
+def _worker(job: Job, store: Store) -> Worker:
     log = KafkaLog(job.bootstrap, job.group, instance=f"{job.name}-{store.store_id}", settings=_SETTINGS)
     struck_store: Any = store
     struck_log: Any = log
@@ -104,7 +105,7 @@ def _worker(job: Job, store: SQLiteStore) -> Worker:
     return Worker(made, struck_store, struck_log, AvroCodec(made.events), SystemClock())
 
 
-def _is_due(aim: Aim, store: SQLiteStore) -> Callable[[], bool]:
+def _is_due(aim: Aim, store: Store) -> Callable[[], bool]:
     """Whether the deadline in question is to be done in the coming turn."""
 
     def is_due() -> bool:

@@ -16,13 +16,14 @@ from confluent_kafka.admin import AdminClient
 from choreo.avro import AvroCodec
 from choreo.client.connection import StoreConnection
 from choreo.kafka import create_topics
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.ports import Store
 from choreo.worker.clock import SystemClock
 from choreo.worker.dead_letters import settle
 from tests.programs.faults.contract import JobAsked
 from tests.programs.faults.fault_point import Aim
 from tests.programs.faults.participants import NAMES, Plan, participant, row
 from tests.programs.faults.process import Job, start
+from tests.stores import open_store
 
 PARTITIONS = 2
 RESTARTS = 8
@@ -43,12 +44,12 @@ class Site:
         self._running: dict[str, Any] = {}
         self._replaced: list[Any] = []
         self._seconds = seconds
-        self.stores: dict[str, SQLiteStore] = {}
+        self.stores: dict[str, Store] = {}
 
     def __enter__(self) -> Self:
         create_topics(self.bootstrap, [self.plan.topic], PARTITIONS, 1)
         try:
-            self.stores = {name: SQLiteStore(job.store) for name, job in self._jobs.items()}
+            self.stores = {name: open_store(job.store) for name, job in self._jobs.items()}
             for name, job in self._jobs.items():
                 self._running[name] = start(job)
             self.until(self._have_joined, "the processes have not joined")

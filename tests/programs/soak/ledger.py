@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from choreo.cloudevents import read
 from choreo.envelope import Envelope
+from choreo.ports import Store
 from choreo.records import Record
-from choreo.store.sqlite.store import SQLiteStore
 from tests.programs.soak.forgeries import MARK
 from tests.programs.soak.web import Journal
 
@@ -50,7 +50,7 @@ class Ledger:
 
     def __init__(
         self,
-        stores: Mapping[str, SQLiteStore],
+        stores: Mapping[str, Store],
         world: Path,
         journal: Callable[[], Journal],
         touched: Collection[str],

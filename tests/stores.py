@@ -1,0 +1,74 @@
+"""The stores of tests: files, or databases on a PostgreSQL server, which the files' paths name.
+
+``STORE=postgresql`` puts those of all tests and programs into PostgreSQL, on the server whose address is in
+``CHOREO_TEST_POSTGRESQL``, which the session's fixture sets; so do processes that a test starts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from choreo.ports import Store
+from choreo.store import opening
+
+VARIABLE = "STORE"
+
+
+def in_postgresql() -> bool:
+    """Whether stores are in PostgreSQL now."""
+    return os.environ.get(VARIABLE) == "postgresql"
+
+
+def place(path: str | Path) -> str:
+    """Return what ``--store`` takes for the store at a path: the path, or an address with its tables."""
+    return address_of(path) if in_postgresql() else str(path)
+
+
+def open_store(path: str | Path, **options: Any) -> Any:
+    """Open the store that has a path; handlers and tests may talk to its ``db`` as to SQLite's."""
+    if not in_postgresql():
+        return opening.open_store(path, **options)
+    from tests.postgresql.portable import PortableStore
+
+    return PortableStore(address_of(path), **options)
+
+
+def exists(path: str | Path) -> bool:
+    """Whether the store at a path has been made."""
+    if not in_postgresql():
+        return Path(path).exists()
+    with closing(_server()) as server:
+        return bool(server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_name(path),)).fetchone())
+
+
+def address_of(path: str | Path) -> str:
+    """Return the address of the database that stands for a file, which is made where there is none."""
+    from tests.postgresql.databases import made_from_template, on
+
+    given, name = os.environ["CHOREO_TEST_POSTGRESQL"], _name(path)
+    if name not in _made:
+        made_from_template(given, name)
+        _made.add(name)
+    return on(given, name)
+
+
+_made: set[str] = set()
+
+
+def _name(path: str | Path) -> str:
+    stem = re.sub(r"\W", "_", Path(path).stem.lower())[:20]
+    return f"t_{stem}_{sha256(str(Path(path).absolute()).encode()).hexdigest()[:16]}"
+
+
+def _server() -> Any:
+    import psycopg
+
+    return psycopg.connect(os.environ["CHOREO_TEST_POSTGRESQL"], autocommit=True)
+
+
+__all__ = ["Store", "address_of", "exists", "in_postgresql", "open_store", "place"]
