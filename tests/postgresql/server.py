@@ -57,11 +57,13 @@ def _version(folder: Path) -> float:
 class Server:
     """A server that can be started, stopped, killed and started again on the same address and data.
 
-    It runs as the user ``postgres`` where we are root, as it refuses root. Its files are in a short path, as
-    that of a socket may have 107 characters.
+    ``settings`` are the server's own, such as ``max_connections=12``. It runs as the user ``postgres`` where
+    we are root, as it refuses root. Its files are in a short path, as that of a socket may have 107
+    characters.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *settings: str) -> None:
+        self._settings = (*SETTINGS, *settings)
         self.programs = programs()
         self.home = Path(tempfile.mkdtemp(prefix="choreo-pg-"))
         self.user = _user()
@@ -90,7 +92,7 @@ class Server:
             "-k",
             str(self.home),
         ]
-        for setting in SETTINGS:
+        for setting in self._settings:
             command += ["-c", setting]
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -223,7 +223,7 @@ def test_a_turn_waits_no_longer_than_told(store: PostgreSQLStore, empty_store: s
             thread.join()
         assert isinstance(found[0], StoreUnavailable)
         assert "is locked" in str(found[0])
-        with hasty.turn():
+        with hasty.turn(), hasty.savepoint():
             assert hasty.db.execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
@@ -307,8 +307,8 @@ def test_a_savepoint_costs_nothing_where_nothing_is_asked(
 ) -> None:
     """It is made by the first statement inside, with those around it."""
     made = []
-    real = store.db._exec_command
-    monkeypatch.setattr(store.db, "_exec_command", lambda sql, *more: (made.append(sql), real(sql, *more))[1])
+    real = store.db._make_savepoint
+    monkeypatch.setattr(store.db, "_make_savepoint", lambda sql: (made.append(sql), real(sql))[1])
     with store.turn():
         with store.savepoint(), store.savepoint():
             store.append([entry()])

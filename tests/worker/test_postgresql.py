@@ -7,41 +7,31 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from choreo import Context
-from choreo.store.postgresql.store import PostgreSQLStore
-from tests.worker import rig as rigs
+from tests.stores import address_of
 from tests.worker.rig import Rig
-from tests.worker.services import Script, hotel
+from tests.worker.services import hotel
 from tests.worker.trip import FlightBooked, TripBooked, TripRequested
 
 
-class Book(Script):
-    """Leaves its trace by a statement that both databases take."""
-
-    def __call__(self, ctx: Context) -> None:
-        self.calls.append(ctx)
-        ctx.db.execute("insert into effects values ('t', 'book')")
-
-
-def _cut(address: str, rig: Rig) -> None:
-    with psycopg.connect(address, autocommit=True) as other:
+def _cut(rig: Rig) -> None:
+    with psycopg.connect(address_of(rig.path), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", (rig.store.db.info.backend_pid,))
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
 def test_a_saga_runs_to_its_end(
-    empty_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cut: bool
+    postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cut: bool
 ) -> None:
     """With the same rows as on SQLite, also where the connection is cut before each event."""
+    monkeypatch.setenv("CHOREO_TEST_POSTGRESQL", postgresql)
     found = []
-    for store in (None, empty_store):
-        if store:
-            monkeypatch.setattr(rigs, "open_store", lambda _path: PostgreSQLStore(empty_store))
-        rig = Rig(hotel(Book()), tmp_path)
+    for store in ("sqlite", "postgresql"):
+        monkeypatch.setenv("STORE", store)
+        rig = Rig(hotel(), tmp_path)
         rig.open()
         for event in (TripRequested("t"), FlightBooked("t"), TripBooked("t")):
-            if store and is_cut:
-                _cut(empty_store, rig)
+            if store == "postgresql" and is_cut:
+                _cut(rig)
             rig.feed(event)
         rig.close()
         rig.open()

@@ -96,10 +96,25 @@ _REFUSALS = (
 )
 
 
+_NOT_NOW = (
+    "starting up",
+    "shutting down",
+    "in recovery mode",
+    "not yet accepting connections",
+    "terminating connection",
+    # of pgbouncer
+    "cannot connect",
+    "server_login_retry",
+    "query_wait_timeout",
+    "server login",
+)
+"""What is said of a server that takes no connections for a while: there is no code for that here."""
+
+
 def opening_error(name: str, error: BaseException) -> StoreError:
     """Return the error, with a hint, that says why a database can't be opened; no password is in it."""
     text = first_line(error)
-    if "FATAL" not in text or "starting up" in text or "shutting down" in text:
+    if "FATAL" not in text or any(sign in text for sign in _NOT_NOW):
         return StoreUnavailable(
             f"the database {name} can't be reached: {text}", hint="is the server running?"
         )

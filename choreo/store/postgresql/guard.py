@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Literal, NoReturn, TypeVar
 
 import psycopg
+from psycopg import generators
+from psycopg.pq import ExecStatus
 from psycopg.rows import tuple_row
 
 from choreo.errors import TransactionControl
 from choreo.store.postgresql.control import refused_in
+from choreo.store.postgresql.errors import is_conflict, is_passing
 
 T = TypeVar("T")
 
@@ -21,15 +24,17 @@ class Guard:
     """What a turn allows on its connection; ``denied`` keeps what was tried until `enforce` raises for it.
 
     ``unmade`` counts the innermost savepoints that are not made yet: the first statement inside makes them.
-    ``loss`` is the error by which the transaction was lost as a whole, whoever caught it.
+    ``loss`` is the error by which the transaction was lost as a whole, whoever caught it; ``passing`` is the
+    last one that another transaction or the server caused, and that a handler may have dealt with.
     """
 
     def __init__(self) -> None:
         self.phase: Literal["outside", "turn", "ending"] = "outside"
         self.denied = ""
         self.unmade = 0
-        self.savepoint = b""
+        self.savepoint: Sequence[bytes] = ()
         self.loss: psycopg.Error | None = None
+        self.passing: psycopg.Error | None = None
         self.streams: list[Generator[Any, None, None]] = []
 
     @property
@@ -61,6 +66,21 @@ class Guard:
         if error is None or isinstance(error, Exception):
             raise _refusal(denied) from error
 
+    def note(self, error: psycopg.Error, *, is_broken: bool) -> None:
+        """Note an error of the connection."""
+        if is_broken or is_conflict(error):
+            self.loss = error
+        elif is_passing(error):
+            self.passing = error
+
+    def blame(self, error: BaseException | None) -> None:
+        """Take an error that leaves a handler for the loss of the turn where it is the passing one."""
+        seen = error
+        while seen is not None and self.loss is None:
+            if seen is self.passing:
+                self.loss = self.passing
+            seen = seen.__cause__
+
     def end_streams(self) -> bool:
         """End the statements whose rows a handler has not all read; whether there were any."""
         unread = [each for each in self.streams if inspect.getgeneratorstate(each) != inspect.GEN_CLOSED]
@@ -71,7 +91,7 @@ class Guard:
 
     def begin(self) -> None:
         """Begin a turn."""
-        self.phase, self.loss, self.unmade = "turn", None, 0
+        self.phase, self.loss, self.passing, self.unmade = "turn", None, None, 0
 
     def end(self) -> None:
         """End the turn: nothing is refused any more."""
@@ -109,12 +129,21 @@ class GuardedConnection(psycopg.Connection[Any]):
         try:
             while guard.unmade:
                 guard.unmade -= 1
-                super().wait(self._exec_command(guard.savepoint))
+                super().wait(self._make_savepoint(guard.savepoint))
             return super().wait(gen, *arguments, **more)
         except psycopg.Error as error:
-            if self.broken or (error.sqlstate or "").startswith("40"):
-                guard.loss = error
+            guard.note(error, is_broken=self.broken)
             raise
+
+    def _make_savepoint(self, statements: Sequence[bytes]) -> Generator[Any, Any, None]:
+        if self._pipeline:
+            for each in statements:
+                yield from self._exec_command(each)
+            return
+        self.pgconn.send_query(b"; ".join(statements))
+        for result in (yield from generators.execute(self.pgconn)):
+            if result.status != ExecStatus.COMMAND_OK:
+                raise psycopg.errors.error_from_result(result)
 
     def reset(self) -> None:
         """Take back what a handler has set for the rows of later ones."""

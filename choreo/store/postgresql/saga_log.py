@@ -6,13 +6,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
+
 from choreo.chain import Row
 from choreo.errors import StoreError
 from choreo.records import Entry
 from choreo.store.chains import Chains
 from choreo.store.heads import Heads
 from choreo.store.postgresql.dialect import POSTGRESQL
-from choreo.store.postgresql.errors import UNWRITABLE, first_line
+from choreo.store.postgresql.errors import UNWRITABLE, first_line, store_error
 from choreo.store.postgresql.pending import Insertion, PostgreSQLPending, types_of
 from choreo.store.postgresql.session import Session
 from choreo.store.postgresql.turn import Turn
@@ -50,6 +52,13 @@ class PostgreSQLSagaLog(TableSagaLog):
         self._heads = heads
         self._chains = Chains(self._rows, POSTGRESQL)
 
+    def _vacuum(self, sql: str) -> None:
+        """Execute what runs in no transaction."""
+        try:
+            self._session.execute(sql)
+        except psycopg.Error as error:
+            raise store_error(self._session.name, error) from error
+
     def restore(self, rows: Sequence[Row]) -> None:
         """Write rows of another store, inside a turn, with their ids and links. Raises `StoreError`."""
         self._turn.require("restore")
@@ -73,7 +82,7 @@ class PostgreSQLSagaLog(TableSagaLog):
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE if attempt else 0)
             if not self._rows(_READERS, moment)[0][0]:
-                self._count(_VACUUM.format("FULL" if whole else ""))
+                self._vacuum(_VACUUM.format("FULL" if whole else ""))
                 return True
         return False
 

@@ -11,17 +11,24 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from choreo.errors import StoreError, StoreGone
+from choreo.errors import StoreError, StoreGone, StoreUnavailable
 from choreo.store.postgresql.errors import opening_error, parsed, shown, store_error
 from choreo.store.postgresql.guard import Guard, GuardedConnection
 from choreo.store.postgresql.schema import require_tables
 
-_CONNECT_SECONDS = 5
+# A server whose machine has vanished answers nothing: the kernel finds out, in less than a minute.
+_DEFAULTS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 _FACTS = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
 _ID = "SELECT store_id FROM choreo.store"
 # Whoever had the connection that was lost may still be committing: this waits for the end of that.
 _WAIT = """
-BEGIN; SET LOCAL lock_timeout = {}; {}; SELECT store_id FROM choreo.store FOR UPDATE; COMMIT
+BEGIN READ WRITE; SET LOCAL lock_timeout = {}; {}; SELECT store_id FROM choreo.store FOR UPDATE; COMMIT
 """
 
 
@@ -35,8 +42,7 @@ def connect(address: str, name: str, *, reading: bool = False) -> psycopg.Connec
 
 
 def _connected(kind: type[Any], address: str, name: str, *, reading: bool = False) -> Any:
-    given = {key: value for key, value in parsed(address).items() if value is not None}
-    given.setdefault("connect_timeout", _CONNECT_SECONDS)
+    given = _DEFAULTS | {key: value for key, value in parsed(address).items() if value is not None}
     given["client_encoding"] = "UTF8"
     try:
         # Prepared statements are of one session, and a pooler gives a session to somebody else.
@@ -105,12 +111,20 @@ class Session:
             self.drop()
             raise
 
-    def _open(self) -> GuardedConnection:
-        connection: GuardedConnection = _connected(GuardedConnection, self._address, self.name)
+    def _open(self, *, is_again: bool = False) -> GuardedConnection:
+        try:
+            connection: GuardedConnection = _connected(GuardedConnection, self._address, self.name)
+        except StoreError as error:
+            if not is_again:
+                raise
+            # Whatever the server says, as it could be opened before.
+            raise StoreUnavailable(error.message, hint=error.hint) from error
         connection.guard = self._guard
         connection.reset()
         try:
+            connection.execute(f"BEGIN READ ONLY; SET LOCAL lock_timeout = {self.patience}".encode())
             require_tables(connection, self.name)
+            connection.execute("COMMIT")
         except psycopg.Error as error:
             connection.close()
             raise store_error(self.name, error) from error
@@ -120,7 +134,7 @@ class Session:
         return connection
 
     def _id(self) -> str:
-        rows = self.execute(_ID).fetchall()
+        rows = self.execute_alone(_ID).fetchall()
         if not rows:
             raise StoreError(f"the database {self.name} has lost its id", hint="restore it from a backup")
         return str(rows[0][0])
@@ -148,7 +162,7 @@ class Session:
         """Open the connection again where it was lost; whether it was. Raises `StoreError`."""
         if not self.connection.closed:
             return False
-        self.connection = self._open()
+        self.connection = self._open(is_again=True)
         self.cursor = psycopg.Cursor(self.connection, row_factory=tuple_row)
         try:
             self.cursor.execute(_WAIT.format(self.patience, self.on_renewal).encode())
@@ -167,6 +181,16 @@ class Session:
     def execute(self, sql: str, values: Sequence[object] = ()) -> psycopg.Cursor[Any]:
         """Execute a statement of the store's own. Raises `psycopg.Error`."""
         return self.cursor.execute(sql.encode(), values or None)
+
+    def execute_alone(self, sql: str, values: Sequence[object] = ()) -> psycopg.Cursor[Any]:
+        """Execute a statement outside of a turn, which waits for others no longer than a turn does.
+
+        Both statements are one message, and so one transaction. Raises `psycopg.Error`.
+        """
+        cursor = psycopg.ClientCursor(self.connection, row_factory=tuple_row)
+        cursor.execute(f"SET LOCAL lock_timeout = {self.patience}; {sql}".encode(), values or None)
+        cursor.set_result(1)
+        return cursor
 
     def drop(self) -> None:
         """Give up the connection, whatever its state is."""

@@ -207,7 +207,7 @@ class PostgreSQLStore(TableStore):
         """Own partitions from now on: an earlier owner is fenced from its next turn on; see the port."""
         self._turn.require("take_over")
         places = _places(partitions)
-        self._turn.lock(_WAIT_FOR, places)
+        self._rows(_WAIT_FOR, *places)
         found = self._rows(_TAKE_OVER, *places)
         scope = self._ownership.scope_of(partitions)
         for sql in (self._sql.recall, self._sql.release, self._sql.let_go):

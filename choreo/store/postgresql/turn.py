@@ -29,7 +29,10 @@ from choreo.store.postgresql.ownership import Ownership
 from choreo.store.postgresql.pending import PostgreSQLPending
 from choreo.store.postgresql.session import Session
 
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = {};"
+# What others have locked is waited for so long only, as nobody would hear of it; handlers wait as they like.
+_WAIT_BRIEFLY = "SET LOCAL lock_timeout = {}"
+_WAIT_AS_SET = "SET LOCAL lock_timeout TO DEFAULT"
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {};"
 # Whoever owns no partitions, such as a command line, excludes every owner until the end of its turn.
 _ALONE = """
 UPDATE choreo.store SET turns = turns + 1 RETURNING store_id, turns;
@@ -38,8 +41,6 @@ SELECT topic, partition FROM choreo.positions ORDER BY topic, partition FOR NO K
 # Read once the rows of the partitions are locked: whoever was alone on the store has committed then.
 _BESIDE = "SELECT store_id, turns FROM choreo.store;"
 _PAUSED = "SET LOCAL idle_in_transaction_session_timeout = {};"
-_END = "SET LOCAL lock_timeout TO DEFAULT"
-_PATIENCE = "SELECT set_config('lock_timeout', %s, true)"
 _FIRST = 2
 """The place of the first statement with rows among those."""
 
@@ -136,12 +137,6 @@ class Turn:
         except psycopg.Error as error:
             raise self._of_now(error) from error
 
-    def lock(self, sql: str, values: Sequence[object]) -> None:
-        """Lock rows, and wait no longer for them than at the beginning of a turn. Raises `StoreError`."""
-        self.rows(_PATIENCE, (str(self._session.patience),))
-        self.rows(sql, values)
-        self.rows(_PATIENCE, ("0",))
-
     def claim(self) -> None:
         """Be a worker's from now on, which owns nothing yet; not if the turn is rolled back."""
         self._ownership.is_worker = self._is_claiming = True
@@ -152,9 +147,10 @@ class Turn:
 
     def _execute(self, sql: str, values: Sequence[object]) -> psycopg.Cursor[Any]:
         self._session.check()
-        if not self._guard.is_on:
-            self._session.renew()
-        return self._session.execute(sql, values)
+        if self._guard.is_on:
+            return self._session.execute(sql, values)
+        self._session.renew()
+        return self._session.execute_alone(sql, values)
 
     def _of_now(self, error: psycopg.Error) -> StoreError:
         return self.error(error) if self._guard.is_on else self._failed(error)
@@ -217,13 +213,13 @@ class Turn:
         return self._known(cursor.fetchone())
 
     def _first_statements(self, fence: str) -> str:
-        begin = _BEGIN.format(self._session.patience)
+        begin = _BEGIN.format(_WAIT_BRIEFLY.format(self._session.patience))
         if self._is_alone:
-            return begin + _ALONE + _END
+            return begin + _ALONE
         if self._paused is None:
             own = int(self._session.execute(_OWN_PAUSE).fetchall()[0][0])
             self._paused = "" if 0 < own <= _PAUSED_MS else _PAUSED.format(_PAUSED_MS)
-        return f"{begin}{fence}{';' if fence else ''}{_BESIDE}{self._paused}{_END}"
+        return f"{begin}{fence}{';' if fence else ''}{_BESIDE}{self._paused}"
 
     def _refuse_lost(self, locked: Set[Partition]) -> None:
         """Raise `Fenced` where another worker has taken partitions over, which are dropped."""
@@ -252,6 +248,7 @@ class Turn:
         try:
             self._session.check()
             self._guard.enforce(error)
+            self._guard.blame(error)
             if not isinstance(error, StoreError):
                 self.refuse_loss(error)
             if kind is None:
@@ -338,8 +335,9 @@ class Savepoint:
         self._pending = pending
         self._marks: list[Mark] = []
         name = f"choreo_{secrets.token_hex(8)}"
-        guard.savepoint = f"SAVEPOINT {name}".encode()
+        guard.savepoint = (f"SAVEPOINT {name}".encode(), _WAIT_AS_SET.encode())
         self._release_it = f"RELEASE SAVEPOINT {name}"
+        self._wait_briefly = f"; {_WAIT_BRIEFLY.format(session.patience)}"
         self._roll_back_to_it = f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}"
 
     def __enter__(self) -> None:
@@ -377,10 +375,14 @@ class Savepoint:
         is_undone = failure is not None or bool(guard.denied)
         if is_undone:
             self._pending.undo(mark)
+        guard.blame(error)
         self._turn.refuse_loss(error)
         self._turn.refuse_ended(but_failed=True)
         try:
-            self._session.execute(self._roll_back_to_it if is_undone else self._release_it)
+            if is_undone:
+                self._session.execute(self._roll_back_to_it)
+            else:
+                self._session.execute(self._release_it + ("" if self._marks else self._wait_briefly))
         except psycopg.Error as broken:
             self._pending.undo(mark)
             raise self._turn.error(broken) from broken
