@@ -158,6 +158,11 @@ class Handler:
         """The parameters that take events which called the handler."""
         return tuple(parameter for parameter in self.parameters if parameter.is_caller)
 
+    def takes(self, event_type: str) -> bool:
+        """Whether a parameter takes an event of this type; without one, every event is taken."""
+        parameters = self.event_parameters
+        return not parameters or any(event_type in each.types for each in parameters)
+
     @cached_property
     def result_parameter(self) -> Parameter | None:
         """The parameter of a compensation that takes its action's success event."""

@@ -33,6 +33,7 @@ from choreo.protocol.decisions import HELD
 from choreo.protocol.events import fold_event, pass_over
 from choreo.protocol.instance import PENDING, Activity
 from choreo.protocol.renaming import name_in, names_in_use, role_for
+from choreo.protocol.steps import NOT_TAKEN
 from choreo.records import Entry
 
 WAITS_FOR_SCHEMA = "schema"
@@ -123,6 +124,9 @@ def fold_row(role: Role, saga: Instance, entry: Entry) -> list[Decision]:
         pass_over(saga, envelope_of(entry))
         return [Ignored("void")]
     name = name_in(role, saga, entry.step)
+    if entry.input == "buried" and entry.note == NOT_TAKEN:
+        _leave_out(saga, name, entry.causation_id)
+        return []
     if entry.input in ("observed", "buried") and name in saga.observers:
         _let_be_next(saga, name, entry.causation_id)
     decisions: list[Decision] = []
@@ -242,6 +246,13 @@ def _let_be_next(saga: Instance, observer: str, event_id: str) -> None:
         saga.observers[observer] = later
 
 
+def _leave_out(saga: Instance, observer: str, event_id: str) -> None:
+    """Let an event wait for an observer no more, wherever it stands among those that do."""
+    waiting = tuple(each for each in saga.observers.pop(observer, ()) if each != event_id)
+    if waiting:
+        saga.observers[observer] = waiting
+
+
 def _keep_facts(role: Role, saga: Instance, before: Mapping[str, Progress], rows: Sequence[Entry]) -> None:
     """Let each own step be in the state that the rows of an input say, or in the one of before."""
     recorded = {row.step: row for row in rows if row.step in role.action and row.old_state != row.new_state}
@@ -307,5 +318,7 @@ def _settle_observer(saga: Instance, name: str, entries: Sequence[Entry], pendin
         # The log keeps the bodies of what a handler of that time took: what has none was not queued.
         events = [entry for entry in entries if entry.input == "event"]
         after = dropwhile(lambda entry: entry.event_id != head, events)
-        later = {entry.event_id for entry in after if entry.payload is not None} - {head}
-        saga.observers[name] = (head, *(each for each in waiting if each in later))
+        later = {entry.event_id for entry in after if entry.payload is not None}
+        again = {each.causation_id for each in entries if each.input == "requeued" and each.step == name}
+        behind = (each for each in waiting if each != head and (each in later or each in again))
+        saga.observers[name] = (head, *behind)

@@ -12,6 +12,9 @@ _STATE_OF: dict[Outcome, StepState] = {SUCCEEDED: "completed", FAILED: "failed",
 UNKNOWN_VERSION = "unknown-version"
 """The reason of a dead letter of a saga that is of a newer version than this release of the service knows."""
 
+NOT_TAKEN = "not-taken"
+"""The reason of a dead letter of an event that waited for an observer which does not take it any more."""
+
 
 def move(saga: Instance, step: str, progress: Progress, out: list[Decision], note: str = "") -> None:
     """Record an own step's progress; a change of its state is a row of the saga log."""

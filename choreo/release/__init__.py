@@ -9,11 +9,12 @@ from choreo.release.changes import in_one_line
 from choreo.release.comparison import Comparison, New, compare, needed
 from choreo.release.declarations import declared, declared_in, readable, release_of
 from choreo.release.documents import release_data, release_from
-from choreo.release.needs import RETIRED, Need
+from choreo.release.needs import RETIRED, Handlers, Need, no_longer_taken
 
 __all__ = [
     "RETIRED",
     "Comparison",
+    "Handlers",
     "Need",
     "New",
     "compare",
@@ -21,6 +22,7 @@ __all__ = [
     "declared_in",
     "in_one_line",
     "needed",
+    "no_longer_taken",
     "readable",
     "release_data",
     "release_from",

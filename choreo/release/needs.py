@@ -78,6 +78,11 @@ class Handlers:
         """Whether any handler has, or had, a name."""
         return any(known == name for _, _, known in self._handlers)
 
+    def taken(self, saga_type: str, name: str) -> frozenset[str] | None:
+        """Return the events that an observer of that name takes, None where there is no such observer."""
+        found = self._of(saga_type, "observer", name)
+        return frozenset[str]().union(*(each.trigger.types for each in found)) if found else None
+
     def _of(self, saga_type: str, task: str, name: str) -> Sequence[HandlerEntry]:
         # The start has no action: what is due of it is its compensation's.
         task = "compensation" if name == START else _HANDLER_OF.get(task, task)
@@ -96,6 +101,17 @@ def steps_at_risk(before: Manifest | None, today: Handlers) -> set[str] | None:
         for result in successes.get(each.step, tuple(each.results) or ("",))
         if serves(each, result) and today.may_lack(each.saga, each.task, each.step, result)
     }
+
+
+def no_longer_taken(before: Manifest, today: Handlers) -> dict[tuple[str, str], frozenset[str]]:
+    """Return the events that each observer took before and takes no more, by saga type and name."""
+    found = {}
+    for each in before.handlers:
+        taken = today.taken(each.saga, each.known_as) if each.task == "observer" else None
+        lost = frozenset[str]() if taken is None else each.trigger.types - taken
+        if lost:
+            found.update({(each.saga, name): lost for name in {*each.names, each.known_as}})
+    return found
 
 
 class Missing:

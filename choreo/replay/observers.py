@@ -38,18 +38,20 @@ def observe(
             for _, entry in rows:
                 handler = observers.get(entry.step)
                 if entry.input == "observed" and handler is not None and entry.saga_type in roles.newest:
-                    _observe(roles, store, codec, handler, entry)
-                    done += 1
+                    done += _observe(roles, store, codec, handler, entry)
             after = rows[-1][0]
             progress(len(rows))
     return done
 
 
-def _observe(roles: Roles, store: Store, codec: Codec, handler: Handler, entry: Entry) -> None:
+def _observe(roles: Roles, store: Store, codec: Codec, handler: Handler, entry: Entry) -> bool:
+    """Run an observer on an event, and return whether it takes it: one of before may have, and this not."""
     key = SagaKey(entry.saga_id, entry.saga_type)
     history = store.history(*key)
     before = history[: history.index(entry)]
     event = next(each for each in before if each.input == "event" and each.event_id == entry.causation_id)
+    if not handler.takes(event.event_type):
+        return False
     saga = rebuild(roles.of_rows(entry.saga_type, history), before)
     binding = Binding(store, codec, key, saga, TriggerEvent.of_entry(event))
     named = (entry.saga_id, handler.step, handler.task)
@@ -61,3 +63,4 @@ def _observe(roles: Roles, store: Store, codec: Codec, handler: Handler, entry: 
             f"{handler.name} can't observe {event.event_type} of saga {entry.saga_id}: {result.reason}",
             hint="are its tables empty? nothing was changed",
         )
+    return True

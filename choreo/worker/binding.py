@@ -30,22 +30,10 @@ class Binding:
     def arguments(self, handler: Handler, context: Context) -> list[Any]:
         """Return a handler's arguments, in order. Raises `BodyError` where a body can't be used."""
         self._work = (handler.task, handler.known_as)
-        if handler.task == "observer":
-            self._refuse_given_up(handler)
         return [
             context if parameter.is_context else self._argument(handler, parameter)
             for parameter in handler.parameters
         ]
-
-    def _refuse_given_up(self, handler: Handler) -> None:
-        """Refuse an event that called an observer of an earlier release, and that this one does not take."""
-        takes = [each for each in handler.event_parameters if not each.admits_aborted]
-        name = self.trigger.envelope.type
-        if takes and not any(name in each.types for each in takes):
-            raise BodyError(
-                f"{handler.name} does not take {name} any more",
-                hint="an earlier release did; discard it, or take it again and requeue it",
-            )
 
     def events(self, types: frozenset[str], step: str) -> list[Any]:
         """Return the decoded events of these types in the saga, from which a step's answer is built.

@@ -50,7 +50,7 @@ class Claim:
             if self._participant.prepare:
                 self._participant.prepare(self._store.db)
             self._store.recall()
-            self._processor.take_up_versions()
+            self._processor.take_up()
         self._releases.say()
 
     def begin(self) -> None:

@@ -168,6 +168,11 @@ def dead_letter(
     )
 
 
+def not_taken(observer: str, event_type: str) -> str:
+    """Return the detail of a dead letter with the reason `NOT_TAKEN`."""
+    return f"{observer} does not take {event_type} any more; once it does again, this is requeued"
+
+
 def ended_detail(deaths: int) -> str:
     """Return the detail of a dead letter with the reason `PROCESS_ENDED`."""
     return f"the process has ended {deaths} times while it ran" if deaths > 1 else "the process has ended"

@@ -68,6 +68,11 @@ class Handlers:
         handler = self._named.get(name)
         return handler is None or version == 0 or handler.versions.includes(version)
 
+    def observes(self, name: str, event_type: str) -> bool:
+        """Whether there is an observer of that name, and it takes the events of a type."""
+        handler = self._named.get(name)
+        return handler is not None and handler.task == "observer" and handler.takes(event_type)
+
     def undoes(self, saga_type: str, step: str, result: str) -> bool:
         """Whether a compensation undoes a step that emitted the success event ``result``."""
         return any(serves(each, result) for each in self._of_step.get((saga_type, "compensation", step), ()))

@@ -25,7 +25,7 @@ from choreo.protocol import (
     fold,
 )
 from choreo.protocol.renaming import name_in
-from choreo.protocol.steps import UNKNOWN_VERSION
+from choreo.protocol.steps import NOT_TAKEN, UNKNOWN_VERSION
 from choreo.records import LATEST, DeadLetter, Record, Scheduled, record_time
 from choreo.release import RETIRED
 from choreo.retry import Retry
@@ -41,6 +41,7 @@ from choreo.worker.dead_letters import (
     DeadLetters,
     ended_detail,
     log,
+    not_taken,
     settle_in_turn,
 )
 from choreo.worker.decisions import NO_EVENT, Decisions, FollowUp
@@ -167,15 +168,23 @@ class Processor:
         self._complete(self._due_beside(item, row))
         return None
 
-    def take_up_versions(self) -> None:
-        """Requeue the dead letters of sagas of a version that this release of the service knows."""
+    def take_up(self) -> None:
+        """Requeue the dead letters of what this release of the service knows again, and the last did not."""
+        self._take_up_versions()
+        for letter in self._store.open_letters(NOT_TAKEN):
+            if self._handlers.observes(letter.name, letter.event_type):
+                self._requeue(letter, f"{letter.name} takes {letter.event_type} again")
+
+    def _take_up_versions(self) -> None:
         for letter in self._store.open_letters(UNKNOWN_VERSION):
             role = self._roles.newest.get(letter.saga_type)
             known = role.contract.version if role else 0
             if role and self.instances.get(role, letter.saga_id).version <= known:
-                comment = f"version {known} is known now"
-                settle_in_turn(self._store, letter, "requeued", comment, self._clock.now())
-                log.info("dead letter %d: requeued, as %s", letter.id, comment)
+                self._requeue(letter, f"version {known} is known now")
+
+    def _requeue(self, letter: DeadLetter, comment: str) -> None:
+        settle_in_turn(self._store, letter, "requeued", comment, self._clock.now())
+        log.info("dead letter %d: requeued, as %s", letter.id, comment)
 
     def pull_in(self) -> None:
         """Let nothing wait for a time that only a clock which was ahead has set."""
@@ -375,7 +384,11 @@ class Processor:
     def _observe(self, item: Item, saga: Instance, name: str, tried: int) -> list[FollowUp]:
         if self._partitions.is_before_start(item.trigger):
             return self._decisions.apply(item, Observed(name))
-        return self._attempt(item, saga, self._handlers.named(name), tried)
+        handler, event_type = self._handlers.named(name), item.trigger.envelope.type
+        if not handler.takes(event_type):
+            detail = not_taken(handler.name, event_type)
+            return self._dead_letters.bury(item, "observer", name, NOT_TAKEN, detail, max(tried, 0))
+        return self._attempt(item, saga, handler, tried)
 
     # Attempts and their results
 

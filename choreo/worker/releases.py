@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from itertools import dropwhile, islice
 from typing import Protocol
 
 from choreo.errors import ConfigurationError, ReleaseRefused, did_you_mean
 from choreo.manifest import Manifest
 from choreo.participant import Participant
 from choreo.ports import Clock, Codec, Store
-from choreo.records import DeadLetter, Entry, Release, Work
+from choreo.protocol.steps import NOT_TAKEN
+from choreo.records import DeadLetter, Entry, Release, Scheduled, Work
 from choreo.release import (
     RETIRED,
     Comparison,
+    Handlers,
     Need,
     New,
     compare,
     declared,
     in_one_line,
     needed,
+    no_longer_taken,
     readable,
     release_of,
 )
 from choreo.render.wording import span
+from choreo.worker.dead_letters import not_taken
 
 log = logging.getLogger("choreo.worker")
 
@@ -77,8 +83,10 @@ class Releases:
         work = needed(self._store, newest, today) if comparison.needs else ()
         letters = sum(self._give_up(each, comparison.before) for each in work)
         retired = retired | comparison.still_retired
+        left = self._leave_out(comparison)
         self._store.add_release(release._replace(retired=tuple(sorted(retired))))
         self._said = in_lines(comparison, {each.name for each in comparison.needs}, letters)
+        self._said += left
 
     def say(self) -> None:
         """Log what the release changes, once it is committed."""
@@ -92,14 +100,51 @@ class Releases:
             return 0
         events = [work.event_id]
         if work.task == "observer":
-            events = self._waiting(work, before)
+            events = [work.event_id, *(each.event_id for each in self._waiting(work, before)[1:])]
         for event_id in events:
             self._store.add_dead_letter(_letter(work, event_id, self._clock.now()))
         self._store.append(_buried(work, event_id, self._clock.now()) for event_id in events)
         self._store.unschedule(work.saga_id, work.saga_type, work.task, work.name)
         return len(events)
 
-    def _waiting(self, work: Work, before: Manifest | None) -> list[str]:
+    def _leave_out(self, comparison: Comparison) -> list[str]:
+        """Keep dead letters of what waits for an observer that takes it no more; return what to say of it.
+
+        Only the event that it handles next is on the schedule: by today's declarations nothing else waits.
+        """
+        before, counts = comparison.before, Counter[tuple[str, str]]()
+        lost = no_longer_taken(before, Handlers(comparison.today)) if before else {}
+        asked = (
+            self._store.work(lambda *of: of[1] == "observer" and (of[0], of[2]) in lost, ()) if lost else ()
+        )
+        for work in (each for each in asked if each.held == "schedule"):
+            waiting, types = self._waiting(work, before), lost[work.saga_type, work.name]
+            for event in (each for each in waiting if each.event_type in types):
+                self._set_aside(work, event)
+                counts[work.name, event.event_type] += 1
+            if waiting and waiting[0].event_type in types:
+                self._let_be_next(work, [each for each in waiting if each.event_type not in types][:1])
+        return [
+            f"release: {name} does not take {event_type} any more: {number:,} that waited for it now "
+            f"{'is a dead letter' if number == 1 else 'are dead letters'}, until it does again"
+            for (name, event_type), number in sorted(counts.items())
+        ]
+
+    def _let_be_next(self, work: Work, left: Sequence[Entry]) -> None:
+        """Let an observer handle the event that is left next, where there is one."""
+        saga = work.saga_id, work.saga_type
+        self._store.unschedule(*saga, "observer", work.name)
+        now = self._clock.now()
+        self._store.schedule(Scheduled(*saga, "observer", work.name, each.event_id, now) for each in left)
+
+    def _set_aside(self, work: Work, event: Entry) -> None:
+        detail = not_taken(work.name, event.event_type)
+        letter = _letter(work, event.event_id, self._clock.now())
+        letter = letter._replace(reason=NOT_TAKEN, detail=detail, event_type=event.event_type)
+        self._store.add_dead_letter(letter)
+        self._store.append([_buried(work, event.event_id, self._clock.now())._replace(note=NOT_TAKEN)])
+
+    def _waiting(self, work: Work, before: Manifest | None) -> list[Entry]:
         """Return the events that wait for an observer: only the first one of them is on the schedule."""
         types = {
             name
@@ -107,13 +152,15 @@ class Releases:
             if each.known_as == work.name
             for name in each.trigger.types
         }
-        ids = [
-            entry.event_id
+        events = (
+            entry
             for entry in self._store.history(work.saga_id, work.saga_type)
-            if entry.input == "event" and entry.note != "void" and entry.event_type in types
-        ]
-        later = ids[ids.index(work.event_id) + 1 :] if work.event_id in ids else []
-        return [work.event_id, *later]
+            if entry.input == "event" and entry.note != "void"
+        )
+        waiting = dropwhile(lambda entry: entry.event_id != work.event_id, events)
+        first = list(islice(waiting, 1))
+        # The log keeps the bodies of what a handler of that time took: what has none was not queued.
+        return first + [each for each in waiting if each.event_type in types and each.payload is not None]
 
 
 def to_retire(store: Earlier, comparison: Comparison, given: Iterable[str], now: int) -> set[str]:

@@ -181,5 +181,5 @@ def is_of_rolled_back(letter: DeadLetter) -> bool:
     return (
         bool(KILLS)
         and letter.name == "orders.follow"
-        and "does not take shop.ShipmentCreated" in letter.detail
+        and (letter.reason, letter.event_type) == ("not-taken", "shop.ShipmentCreated")
     )

@@ -200,4 +200,5 @@ def test_after_a_release_a_saga_goes_on_and_nothing_is_done_twice(rig: Rigs, see
     assert {look for look in looks if f"trip.{look}" in valid} <= set(done)
     letters = {letter.reason for letter in shop.letters() if letter.state == "open"}
     gone = {"retired"} if new.seen is None or new.armed is None or new.kind != old.kind else set()
+    gone |= {"not-taken"} if new.seen != old.seen else set()
     assert letters <= gone | {"gave-up", *_UNREADABLE}

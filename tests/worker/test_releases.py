@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import reduce
+from itertools import combinations
+from operator import or_
 from typing import Any, Literal
 
 import pytest
 
 from choreo import Aborted, Context, Participant, Retry
 from choreo.errors import ConfigurationError, ReleaseRefused
+from choreo.events import event_name
 from choreo.outcome import COMPENSATABLE
 from choreo.protocol import Role
 from choreo.records import DeadLetter
@@ -35,6 +39,9 @@ from tests.worker.trip import (
     TripRequested,
     trip,
 )
+
+WATCHED = (TripRequested, FlightBooked, HotelBooked)
+"""What an observer takes."""
 
 
 @dataclass(frozen=True)
@@ -468,27 +475,56 @@ def test_a_start_is_refused_exactly_where_something_needed_is_gone(rig: Rigs, se
     assert open_letters(rigged) == kept
 
 
+def either(events: tuple[Any, ...]) -> Any:
+    return reduce(or_, events)
+
+
+def watching(takes: Any, watch: Script, seen: list[type]) -> Participant:
+    """Return a release of which the observer takes some events."""
+    hotel = Participant("hotel", sagas=[trip], prepare=prepare, retry=Retry(attempts=9, delay=SECOND))
+
+    def look(event: Any, ctx: Context) -> None:
+        watch(ctx)
+        seen.append(type(event))
+
+    look.__annotations__["event"] = takes
+    hotel.observer(look)
+    return hotel
+
+
 def test_a_widened_observer_takes_what_comes_from_then_on(rig: Rigs) -> None:
     """Not what came before, behind an event that waits for it: that was kept by its headers only."""
-
-    def watching(takes: Any) -> Participant:
-        hotel = Participant("hotel", sagas=[trip], prepare=prepare, retry=Retry(attempts=9, delay=SECOND))
-
-        def look(event: Any, ctx: Context) -> None:
-            watch(ctx)
-            seen.append(type(event))
-
-        look.__annotations__["event"] = takes
-        hotel.observer(look)
-        return hotel
-
     watch, seen = Script([ConnectionError("away")]), list[type]()
-    rigged = rig(watching(TripRequested))
+    rigged = rig(watching(TripRequested, watch, seen))
     rigged.feed(TripRequested("t"))
     rigged.feed(FlightBooked("t"))
-    release(rigged, watching(TripRequested | FlightBooked | HotelBooked))
+    release(rigged, watching(TripRequested | FlightBooked | HotelBooked, watch, seen))
     rigged.feed(HotelBooked("t"))
     rigged.clock.advance(2)
     rigged.settle()
     assert seen == [TripRequested, HotelBooked]
     assert rigged.letters() == []
+
+
+@pytest.mark.parametrize("takes", [each for size in (1, 2) for each in combinations(WATCHED, size)])
+def test_what_an_observer_takes_no_more_waits_until_it_does_again(rig: Rigs, takes: tuple[type, ...]) -> None:
+    """Each event is seen once, those that a release in between takes by that one."""
+    watch, seen = Script([ConnectionError("away")]), list[type]()
+    rigged = rig(watching(either(WATCHED), watch, seen))
+    for event in WATCHED:
+        rigged.feed(event("t"))
+    release(rigged, watching(either(takes), watch, seen))
+    rigged.clock.advance(2)
+    rigged.settle()
+    assert seen == list(takes)
+    left = [each for each in WATCHED if each not in takes]
+    kept = open_letters(rigged)
+    assert [(letter.reason, letter.event_type) for letter in kept] == [
+        ("not-taken", event_name(each)) for each in left
+    ]
+    rigged.restart()
+    assert open_letters(rigged) == kept
+    release(rigged, watching(either(WATCHED), watch, seen))
+    rigged.settle()
+    assert seen == [*takes, *left]
+    assert open_letters(rigged) == []
