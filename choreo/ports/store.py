@@ -360,7 +360,10 @@ class Store(Protocol):
         ...
 
     def changed(self) -> bool:
-        """Whether another connection has committed since the last call, which is cheap to find out."""
+        """Whether another connection has committed since the last call, which is cheap to find out.
+
+        Raises `Fenced`, as a turn does, where partitions are another worker's.
+        """
         ...
 
     def check_files(self) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from choreo.cli import main
 from choreo.cli.supervisor import REPLICA, Replica, Supervisor, number_of_this
 
-RUN = ("run", "examples.orders.payments:payments", "--bootstrap", "127.0.0.1:1")
+RUN = ("run", "tests.scenarios.replicated:payee", "--bootstrap", "127.0.0.1:1")
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,9 @@ def test_replicas_that_can_not_be_are_refused_in_one_line(
     assert not store.exists()
 
 
-@pytest.mark.parametrize(
-    "address", ["postgresql:///none?host=/nowhere", "postgresql://nobody@127.0.0.1:1/none"]
-)
-def test_replicas_on_a_database_that_is_not_there_are_refused_without_a_supervisor(address: str) -> None:
-    """An embedded broker is inside of one process, so that replicas would have one each."""
+def test_replicas_on_a_broker_inside_of_each_are_refused() -> None:
+    """They would be replicas of nothing."""
+    address = "postgresql:///none?host=/nowhere"
     done = CliRunner().invoke(main, [*RUN[:2], "--embedded", "--store", address, "--replicas", "2"])
     assert done.exit_code == 2
     assert "--replicas: an embedded broker is inside of one process" in done.output

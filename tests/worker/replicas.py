@@ -58,21 +58,25 @@ class Replicas:
     def __init__(self, folder: Path, address: str, make: Callable[[], Participant]) -> None:
         self.rig = Rig(make(), folder, partitions=PARTITIONS)
         self.broker: MemoryBroker = self.rig.broker
-        self._address = address
-        self._make = make
-        self._options = Options(idle_seconds=0.0)
+        self.address = address
+        self.make = make
+        self.options = Options(idle_seconds=0.0)
         self.running: list[Replica] = []
         self.all: list[Replica] = []
         self.reader = PostgreSQLStore(address)
 
-    def start(self, count: int = 1) -> None:
+    def start(self, count: int = 1, *, settled: bool = True) -> None:
         """Start so many more, and let them divide the partitions."""
         for _ in range(count):
-            replica = Replica(self.rig, self._address, self._make, self._options)
+            replica = Replica(self.rig, self.address, self.make, self.options)
             replica.worker.start()
             self.running.append(replica)
             self.all.append(replica)
-        self.settle()
+        if settled:
+            self.settle()
+        else:
+            for _ in range(3):
+                self.go_round()
 
     def expel(self, replica: Replica) -> None:
         """Let the group give up on one, whose worker does not go round meanwhile."""
@@ -80,11 +84,15 @@ class Replicas:
         self.broker.expel(replica.log)
         self.settle()
 
+    def go_round(self) -> int:
+        """Let each that runs do a turn; return the number of items."""
+        return sum([replica.worker.turn() for replica in self.running])
+
     def settle(self) -> None:
         """Let all that run go round until nothing is left to do now."""
         idle = 0
         for _ in range(5_000):
-            done = sum([replica.worker.turn() for replica in self.running])
+            done = self.go_round()
             wakes = [replica.worker.wakes_at for replica in self.running]
             waits = all(at is None or at > self.rig.clock.now() for at in wakes)
             idle = idle + 1 if waits and not done else 0

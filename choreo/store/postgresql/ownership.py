@@ -63,6 +63,8 @@ class Ownership:
         """The saga types and numbers of the partitions that are owned, as the statements take them."""
         self.fence = ""
         """The statement that locks the rows of the partitions that are still owned, empty for none."""
+        self.look = ""
+        """The statement that reads which partitions are still owned, empty for none."""
         self._homes = homes
         self._epochs: dict[Partition, int] = {}
 
@@ -100,14 +102,13 @@ class Ownership:
 
     def _prepare(self) -> None:
         self.scope = self.scope_of(self._epochs)
-        self.fence = _FENCE.format(_rows(self._epochs)) if self._epochs else ""
+        self.look = _LOOK.format(_rows(self._epochs)) if self._epochs else ""
+        self.fence = f"{self.look}{_LOCK}" if self._epochs else ""
 
 
+_LOOK = "SELECT topic, partition FROM choreo.positions WHERE (topic, partition, epoch) IN (VALUES {})"
 # In one order, as two workers that lock several rows would otherwise wait for each other.
-_FENCE = """
-SELECT topic, partition FROM choreo.positions WHERE (topic, partition, epoch) IN (VALUES {})
-ORDER BY topic, partition FOR NO KEY UPDATE
-"""
+_LOCK = " ORDER BY topic, partition FOR NO KEY UPDATE"
 
 
 def _rows(epochs: Mapping[Partition, int]) -> str:

@@ -253,7 +253,11 @@ class PostgreSQLStore(TableStore):
         """Do nothing: the server frees by itself what is needed no more."""
 
     def changed(self) -> bool:
-        """Whether another connection has committed since the last call; cheap."""
+        """Whether another connection has committed since the last call; cheap.
+
+        Raises `Fenced` where another worker has taken partitions over.
+        """
+        self._turn.refuse_lost()
         before = self._turn.number
         self._turn.number, self.has_requests = self._rows(*self._of_own(NEWS, NEWS_OF_OWN))[0]
         if before == self._turn.number:

@@ -221,6 +221,11 @@ class Turn:
             self._paused = "" if 0 < own <= _PAUSED_MS else _PAUSED.format(_PAUSED_MS)
         return f"{begin}{fence}{';' if fence else ''}{_BESIDE}{self._paused}"
 
+    def refuse_lost(self) -> None:
+        """Raise `Fenced`, outside of a turn, where another worker has taken partitions over."""
+        if self._ownership.look:
+            self._refuse_lost({Partition(*row) for row in self.rows(self._ownership.look, ())})
+
     def _refuse_lost(self, locked: Set[Partition]) -> None:
         """Raise `Fenced` where another worker has taken partitions over, which are dropped."""
         lost = self._ownership.partitions - locked
