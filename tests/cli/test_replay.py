@@ -94,10 +94,10 @@ def test_fold_cannot_say_where_an_event_is_that_did_not_come_back(
 def test_resume_does_what_was_lost_while_the_worker_runs(rigged: Rig, target: str, folder: Path) -> None:
     rigged.feed(TripBooked("x"), saga_id="s0")
     worker = rigged.worker
-    worker._publish = lambda: None  # type: ignore[method-assign]
+    worker._publishing.publish = lambda **_: None  # type: ignore[method-assign]
     rigged.feed(FlightFull("t", "full"))
     by_hand(folder, "delete from outbox")
-    del worker._publish  # type: ignore[method-assign]
+    del worker._publishing.publish  # type: ignore[method-assign]
     tried = invoke("replay", "resume", target, "s1", "--dry-run")
     assert "trip.HotelCancelled of hotel.book: would be published again" in tried.stdout
     rigged.settle()

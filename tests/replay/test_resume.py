@@ -71,11 +71,11 @@ def test_an_event_that_the_outbox_lost_is_published_by_the_running_worker(rig: R
     rigged = rig(hotel(), opened=False)
     worker = rigged.begin()
     rigged.append(TripRequested("t"))
-    worker._publish = lambda: None  # type: ignore[method-assign]  # it commits, and publishes nothing
+    worker._publishing.publish = lambda **_: None  # type: ignore[method-assign]  # it commits, and publishes nothing
     rigged.settle()
     lost = rigged.store.unpublished(0, 9)[0]
     assert delete(rigged.path, "outbox") == 1
-    del worker._publish  # type: ignore[method-assign]
+    del worker._publishing.publish  # type: ignore[method-assign]
     rigged.settle()
     assert rigged.published() == []
     assert [entry.event_id for entry in resumed(rigged, dry_run=True).published] == [lost.event_id]
@@ -323,11 +323,12 @@ def test_sagas_whose_stores_lose_rows_all_the_time_end_as_they_should(
 def _commit(shop: Shop, participant: Declared) -> None:
     """Let a worker do a turn whose publications wait for its next one."""
     worker: Any = shop.workers[participant.name]
-    give, worker._publish = worker._publish, lambda: None
+    publishing = worker._publishing
+    give, publishing.publish = publishing.publish, lambda **_: None
     try:
         worker.turn()
     finally:
-        worker._publish = give
+        publishing.publish = give
 
 
 def _resume_any(folder: Path, chance: random.Random, saga_ids: list[str]) -> None:
