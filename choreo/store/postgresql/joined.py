@@ -15,7 +15,7 @@ from choreo.errors import ConfigurationError, StoreError, StoreMismatch, StoreUn
 from choreo.ports.joined import OpenTransaction
 from choreo.records import Entry, Unpublished
 from choreo.store.postgresql.dialect import SQL
-from choreo.store.postgresql.errors import UNWRITABLE, store_error
+from choreo.store.postgresql.errors import UNWRITABLE, first_line, is_conflict, store_error
 from choreo.store.postgresql.guard import GuardedConnection
 from choreo.store.postgresql.identity import IDENTITY, Identity
 from choreo.store.postgresql.requests import INSERT, entries_of, values_of, with_requested
@@ -192,6 +192,11 @@ class PostgreSQLJoined:
         try:
             return self._statements.execute(sql, values)
         except UNWRITABLE as error:
+            if is_conflict(error):
+                raise StoreUnavailable(
+                    f"the session's transaction met another one: {first_line(error)}",
+                    hint="roll it back, and do it again",
+                ) from error
             raise store_error(_called(self._driver), error) from error
 
     def _undo(self) -> None:
