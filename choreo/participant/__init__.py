@@ -1,7 +1,7 @@
 """`Participant` and its decorators, with which a service declares its part in a saga. No I/O here."""
 
 from choreo.participant.connection import Status, Transaction, Wait
-from choreo.participant.context import NOTHING_SHARED, Context, NoDatabase
+from choreo.participant.context import NOTHING_SHARED, Context, NoDatabase, NoSessions, Sessions
 from choreo.participant.external import External
 from choreo.participant.handler import Handler, Parameter
 from choreo.participant.participant import Participant
@@ -14,9 +14,11 @@ __all__ = [
     "External",
     "Handler",
     "NoDatabase",
+    "NoSessions",
     "Parameter",
     "Participant",
     "Roles",
+    "Sessions",
     "Status",
     "Transaction",
     "Wait",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from choreo import envelope
 from choreo.errors import TransactionControl
@@ -33,6 +34,18 @@ class _NothingShared:
 NOTHING_SHARED: Any = _NothingShared()
 
 
+class Sessions(Protocol):
+    """The sessions of an ORM on the connection of the turn, of which a handler has one."""
+
+    def scope(self) -> AbstractContextManager[None]:
+        """Open a block for one attempt of a handler: at its end the session is flushed, and closed."""
+        ...
+
+    def open(self) -> Any:
+        """Return the session of this attempt, which is opened when a handler first asks for it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """The saga, the step and the local transaction of one attempt of a handler.
@@ -40,10 +53,11 @@ class Context:
     A handler takes it as a parameter annotated with ``Context``. ``db`` is the database with the local
     transaction open: what is written through it is committed together with the event that the handler
     returns, or not at all. It refuses commit and rollback; in a handler that runs outside of any transaction,
-    any use of it raises `TransactionControl`. ``shared``, in such a handler alone, is what the participant's
-    lifespan yields. ``attempt`` counts from 1. The runtime sets ``time_ms``, its clock in milliseconds since
-    the epoch, ``extends``, which `extend` calls, and ``keyed_by_id`` for sagas whose idempotency keys are
-    those of an earlier choreo, which derived them without the saga type.
+    any use of it raises `TransactionControl`, and so does `session`. ``shared``, in such a handler alone, is
+    what the participant's lifespan yields. ``attempt`` counts from 1. The runtime sets ``time_ms``, its clock
+    in milliseconds since the epoch, ``extends``, which `extend` calls, ``keyed_by_id`` for sagas whose
+    idempotency keys are those of an earlier choreo, which derived them without the saga type, and
+    ``sessions``, of which `session` is one.
 
     A unit test of a handler can construct it:
 
@@ -62,6 +76,23 @@ class Context:
     saga_type: str = ""
     keyed_by_id: bool = False
     shared: Any = NOTHING_SHARED
+    sessions: Sessions | None = None
+
+    @cached_property
+    def session(self) -> Any:
+        """The session of the service's ORM, as ``Participant(…, session=…)`` declares it.
+
+        It is on the connection of ``db``: what it writes is committed together with the event that the
+        handler returns, or not at all. It is flushed before the event is taken, and closed then. It refuses
+        commit and rollback. Raises `TransactionControl` where none is declared, and in a handler that runs
+        outside of any transaction.
+        """
+        if self.sessions is None:
+            raise TransactionControl(
+                f"{self.step} uses ctx.session, but its participant declares none",
+                hint="Participant(…, session=SessionLocal), a sessionmaker of SQLAlchemy's",
+            )
+        return self.sessions.open()
 
     def extend(self, by: timedelta) -> None:
         """Extend the step's ``timeout`` to ``by`` from now.
@@ -118,6 +149,24 @@ class NoDatabase:
 
     def __getitem__(self, name: object) -> NoReturn:
         self.__getattr__(f"[{name!r}]")
+
+
+class NoSessions:
+    """The sessions of a handler that runs outside of any transaction: a use raises `TransactionControl`."""
+
+    def __init__(self, handler: str) -> None:
+        self._handler = handler
+
+    def scope(self) -> AbstractContextManager[None]:
+        """Open a block for one attempt."""
+        return nullcontext()
+
+    def open(self) -> NoReturn:
+        """Raise `TransactionControl`."""
+        raise TransactionControl(
+            f"{self._handler} uses ctx.session, but runs outside of any transaction",
+            hint="open a session of the service's own, or write in an action that follows",
+        )
 
 
 class _BoundLogger(logging.LoggerAdapter[logging.Logger]):

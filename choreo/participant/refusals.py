@@ -19,7 +19,7 @@ from choreo.saga import Saga, Versions
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
-def refuse_bad_values(name: object, sagas: object, retry: object, prepare: object) -> None:
+def refuse_bad_values(name: object, sagas: object, retry: object, prepare: object, session: object) -> None:
     """Refuse a participant with a bad name, or with an option of another type."""
     where = f"Participant({name!r})"
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
@@ -33,6 +33,13 @@ def refuse_bad_values(name: object, sagas: object, retry: object, prepare: objec
         raise DeclarationError(f"{where}: retry={retry!r} is not a Retry", hint="retry=Retry(attempts=3)")
     if prepare is not None and not callable(prepare):
         raise DeclarationError(f"{where}: prepare={prepare!r} can't be called", hint="def prepare(db): …")
+    if session is None:
+        return
+    if not callable(session) or hasattr(getattr(session, "class_", session), "run_sync"):
+        raise DeclarationError(
+            f"{where}: session={session!r} opens no session for a plain function",
+            hint="session=SessionLocal, where SessionLocal = sessionmaker(engine) of SQLAlchemy's",
+        )
 
 
 def refuse_bad_sagas(name: str, sagas: tuple[object, ...]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from choreo.participant import Sessions
 from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.ports.saga_log import SagaLog
 from choreo.records import (
@@ -45,6 +46,13 @@ class Store(Protocol):
     @property
     def saga_log(self) -> SagaLog:
         """The interface of `choreo.audit` to the saga log."""
+        ...
+
+    def sessions(self, declared: Any) -> Sessions:
+        """Return the sessions on this store's connection of the ORM that a participant declares.
+
+        Raises `ConfigurationError` where that can't be used.
+        """
         ...
 
     def turn(self) -> AbstractContextManager[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from choreo.errors import ReplayError
-from choreo.participant import Context, Handler, Participant, Roles
+from choreo.participant import Context, Handler, Participant, Roles, Sessions
 from choreo.ports import Codec, Store
 from choreo.protocol.recorded_inputs import rebuild
 from choreo.records import Entry, SagaKey
@@ -31,6 +31,7 @@ def observe(
         name: each for each in participant.handlers if each.task == "observer" for name in each.names
     }
     done = after = 0
+    sessions = None if participant.session is None else store.sessions(participant.session)
     with store.turn():
         if participant.prepare:
             participant.prepare(store.db)
@@ -38,13 +39,15 @@ def observe(
             for _, entry in rows:
                 handler = observers.get(entry.step)
                 if entry.input == "observed" and handler is not None and entry.saga_type in roles.newest:
-                    done += _observe(roles, store, codec, handler, entry)
+                    done += _observe(roles, store, codec, handler, entry, sessions)
             after = rows[-1][0]
             progress(len(rows))
     return done
 
 
-def _observe(roles: Roles, store: Store, codec: Codec, handler: Handler, entry: Entry) -> bool:
+def _observe(
+    roles: Roles, store: Store, codec: Codec, handler: Handler, entry: Entry, sessions: Sessions | None
+) -> bool:
     """Run an observer on an event, and return whether it takes it: one of before may have, and this not."""
     key = SagaKey(entry.saga_id, entry.saga_type)
     history = store.history(*key)
@@ -56,7 +59,9 @@ def _observe(roles: Roles, store: Store, codec: Codec, handler: Handler, entry: 
     binding = Binding(store, codec, key, saga, TriggerEvent.of_entry(event))
     named = (entry.saga_id, handler.step, handler.task)
     keyed_by_id = saga.keyed_by_id or store.is_keyed_by_id(*key)
-    context = Context(*named, store.db, 1, entry.recorded_at, None, entry.saga_type, keyed_by_id)
+    context = Context(
+        *(*named, store.db, 1, entry.recorded_at, None, entry.saga_type, keyed_by_id), sessions=sessions
+    )
     result = attempt(store, codec, handler, binding, context)
     if result.verdict != "returned":
         raise ReplayError(

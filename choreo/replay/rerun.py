@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, NoReturn
 
-from choreo.participant import Context, Handler
+from choreo.participant import Context, Handler, Participant
 from choreo.ports import Codec, Store
 from choreo.protocol import Instance
 from choreo.records import Entry, SagaKey
@@ -46,9 +46,11 @@ class Rerun:
     """
 
     def __init__(
-        self, handlers: Handlers, codec: Codec, record: Store, scratch: Store, has_base: bool
+        self, participant: Participant, codec: Codec, record: Store, scratch: Store, has_base: bool
     ) -> None:
-        self._handlers = handlers
+        self._handlers = Handlers(participant)
+        session = participant.session
+        self._sessions = None if session is None or not has_base else scratch.sessions(session)
         self._codec = codec
         self._record = record
         self._scratch = scratch
@@ -65,7 +67,10 @@ class Rerun:
         db = self._scratch.db if self._has_base else base
         now = entry.recorded_at
         named = (entry.saga_id, handler.step, handler.task)
-        context = Context(*named, db, attempts + 1, now, None, entry.saga_type, saga.keyed_by_id)  # type: ignore[arg-type]
+        context = Context(
+            *(*named, db, attempts + 1, now, None, entry.saga_type, saga.keyed_by_id),  # type: ignore[arg-type]
+            sessions=self._sessions if self._has_base else base,
+        )
         key = SagaKey(entry.saga_id, entry.saga_type)
         binding = Binding(self._record, self._codec, key, saga, self._cause(handler, cause))
         with _quiet(), sandbox() as seen:
@@ -96,6 +101,14 @@ class _NoBase:
 
     def __init__(self) -> None:
         self.is_asked = False
+
+    def scope(self) -> AbstractContextManager[None]:
+        """Open a block for one attempt of a handler, which has no session either."""
+        return nullcontext()
+
+    def open(self) -> NoReturn:
+        """Raise, as for any other use."""
+        self.__getattr__("open")
 
     def __getattr__(self, name: str) -> NoReturn:
         self.is_asked = True

@@ -18,7 +18,6 @@ from choreo.replay.handler_result import HandlerResult, difference
 from choreo.replay.pending_work import table_differences, work_of
 from choreo.replay.rerun import HandlerRun, Rerun
 from choreo.replay.stored_saga import letters_of, stored_rows
-from choreo.worker.handlers import Handlers
 from choreo.worker.results import TIMED_OUT
 
 _RESULTS = ("ended", "observed", "due")
@@ -74,7 +73,7 @@ class WhatIf:
         self._roles = participant.roles_by_version()
         self._codec = codec
         self._record = record
-        self._rerun = Rerun(Handlers(participant), codec, record, scratch, has_base)
+        self._rerun = Rerun(participant, codec, record, scratch, has_base)
         self._wanted = wanted
         self._sagas: dict[tuple[str, str], _Saga] = {}
         self._in_force = InForce(record.releases())

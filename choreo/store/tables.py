@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from choreo.errors import Fenced, PayloadErased, StoreMismatch
+from choreo.participant import Sessions
 from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.ports.saga_log import SagaLog
 from choreo.records import (
@@ -94,6 +95,10 @@ class TableStore(ABC):
     def saga_log(self) -> SagaLog:
         """The saga log as `choreo.audit` needs it."""
         return self._saga_log
+
+    @abstractmethod
+    def sessions(self, declared: Any) -> Sessions:
+        """Return the sessions on this store's connection; see the port."""
 
     def turn(self) -> AbstractContextManager[None]:
         """Open the one transaction of a turn; see `choreo.ports.Store.turn`."""

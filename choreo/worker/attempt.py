@@ -7,6 +7,7 @@ What follows from a verdict (an event, another attempt, a dead letter) is decide
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple
 
 from choreo.errors import (
@@ -23,6 +24,8 @@ from choreo.ports import Codec, Store
 from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
 from choreo.worker.failure import detail_of, is_ignored, is_interrupt, name_of, permanent_in, text_of
+
+_NOTHING = nullcontext()
 
 ALREADY_GONE = "already gone"
 """The reason of a compensation that raised one of its ``ignore`` exceptions."""
@@ -66,7 +69,7 @@ def attempt(
     if isinstance(arguments, Attempt):
         return arguments
     try:
-        with store.savepoint():
+        with store.savepoint(), context.sessions.scope() if context.sessions else _NOTHING:
             return _checked(codec, handler, _call(handler, arguments))
     except StoreError:
         raise  # the turn's transaction is lost

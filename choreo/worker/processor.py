@@ -7,7 +7,15 @@ from typing import Any, cast
 from choreo import cloudevents, telemetry
 from choreo.errors import HeadersError
 from choreo.outcome import FAILED, PIVOT
-from choreo.participant import NOTHING_SHARED, Context, Handler, NoDatabase, Participant
+from choreo.participant import (
+    NOTHING_SHARED,
+    Context,
+    Handler,
+    NoDatabase,
+    NoSessions,
+    Participant,
+    Sessions,
+)
 from choreo.ports import Clock, Codec, Refusal, Store
 from choreo.protocol import (
     Begin,
@@ -106,6 +114,8 @@ class Processor:
         )
         self._dead_letters = DeadLetters(store, clock, self._decisions)
         self._retired = Retired(store, codec, clock)
+        session = participant.session
+        self._sessions = None if session is None else store.sessions(session)
         self._unpublishable = Unpublishable(store, clock, self._dead_letters, self._saga_of)
 
     def record(self, record: Record) -> None:
@@ -359,7 +369,8 @@ class Processor:
         limit = Limit(None if handler.kind == PIVOT else until, self._clock)
         attempted = max(row.attempt, 0) + row.deaths + 1
         db = cast(Any, NoDatabase(handler.name))
-        context = _context(item, saga, handler, db, attempted, now, limit.extend, self.shared)
+        outside = limit.extend, self.shared, NoSessions(handler.name)
+        context = _context(item, saga, handler, db, attempted, now, *outside)
         binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
         arguments = prepare(handler, binding, context, redact=self._redact)
         if isinstance(arguments, Attempt):
@@ -399,7 +410,8 @@ class Processor:
         now = self._clock.now()
         if handler.timeout is not None and now > expires_at(handler.timeout, item.trigger):
             return self._time_out(item, handler)
-        context = _context(item, saga, handler, self._store.db, max(tried, 0) + deaths + 1, now)
+        attempted = max(tried, 0) + deaths + 1
+        context = _context(item, saga, handler, self._store.db, attempted, now, sessions=self._sessions)
         binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
         span = telemetry.UNTRACED
         if self._is_traced:
@@ -592,9 +604,10 @@ def _context(
     now: int,
     extends: Any = None,
     shared: Any = NOTHING_SHARED,
+    sessions: Sessions | None = None,
 ) -> Context:
     named = (item.saga_id, handler.step, handler.task)
-    return Context(*named, db, attempt, now, extends, item.saga_type, saga.keyed_by_id, shared)
+    return Context(*named, db, attempt, now, extends, item.saga_type, saga.keyed_by_id, shared, sessions)
 
 
 def _limit(item: Item, handler: Handler, recalled: Scheduled | None) -> int | None:

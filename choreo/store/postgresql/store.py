@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg.pq import TransactionStatus
 
+from choreo.participant import Sessions
 from choreo.ports.joined import JoinedStore, OpenTransaction
 from choreo.records import Entry, Partition, Unpublished
 from choreo.store.chains import Chains
@@ -35,6 +36,7 @@ from choreo.store.postgresql.saga_log import PostgreSQLSagaLog
 from choreo.store.postgresql.scope import SCOPED, Scope
 from choreo.store.postgresql.session import Session
 from choreo.store.postgresql.turn import Savepoint, Turn
+from choreo.store.sessions import sessions_of
 from choreo.store.tables import TableStore
 
 _TURNS = "SELECT turns FROM choreo.store"
@@ -138,6 +140,10 @@ class PostgreSQLStore(TableStore):
     def identity(self) -> Identity:
         """What tells the store from every other one."""
         return Identity(*self._rows(f"SELECT {IDENTITY} FROM choreo.store")[0])
+
+    def sessions(self, declared: Any) -> Sessions:
+        """Return the sessions on this store's connection; see the port."""
+        return sessions_of(declared, "postgresql+psycopg://", lambda: self._session.connection)
 
     def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
         """Open a block inside of a transaction of the service's own; see `choreo.ports.Store.within`."""

@@ -12,7 +12,9 @@ from typing import Any, cast
 from sqlite_utils import Database
 
 from choreo.errors import StoreError
+from choreo.participant import Sessions
 from choreo.ports.joined import JoinedStore, OpenTransaction
+from choreo.store.sessions import sessions_of
 from choreo.store.sqlite.database import open_database
 from choreo.store.sqlite.dialect import SEARCHES, SQL
 from choreo.store.sqlite.errors import store_error, turn_error
@@ -105,6 +107,10 @@ class SQLiteStore(TableStore):
     def store_id(self) -> str:
         """A random id given when the store was made; a copied file keeps it."""
         return self._store_id
+
+    def sessions(self, declared: Any) -> Sessions:
+        """Return the sessions on this store's connection; see the port."""
+        return sessions_of(declared, "sqlite://", lambda: self._connection)
 
     def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
         """Open a block inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
