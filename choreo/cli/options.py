@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from choreo.cli.output import LEVELS
+from choreo.cli.output import LEVELS, LOG_FORMATS
 from choreo.errors import ConfigurationError
 from choreo.project.pyproject import KEYS, nearest_project
 
@@ -89,6 +89,12 @@ start = _setting(
     "earliest.",
 )
 schemas = _setting("schemas", metavar="FOLDER", help="The folder of Avro schemas. Default: schemas.")
+log_format = _setting(
+    "log-format",
+    "text",
+    type=click.Choice(LOG_FORMATS),
+    help="How to log: lines of text, or an object of JSON a line. Default: text.",
+)
 log_level = _setting(
     "log-level", "info", type=click.Choice(LEVELS), help="How much to log on stderr. Default: info."
 )

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,8 @@ T = TypeVar("T")
 
 LEVELS = ("debug", "info", "warning", "error")
 """How much a process may log."""
+
+LOG_FORMATS = ("text", "json")
 
 _FORMAT = "%(asctime)s.%(msecs)03d %(levelname)s %(message)s"
 
@@ -134,10 +137,13 @@ def progress(things: Iterable[T], label: str, length: int | None = None) -> Iter
         yield from shown
 
 
-def set_up_logging(level: str) -> None:
-    """Log to stderr with time and level, unless the participant's own module has set logging up already."""
+def set_up_logging(level: str, form: str = "text") -> None:
+    """Log to stderr with time and level, unless the participant's own module has set logging up already.
+
+    ``form`` is one of `LOG_FORMATS`: lines of text, or an object of JSON a line.
+    """
     handler = logging.StreamHandler()
-    handler.setFormatter(_Escaped(_FORMAT, "%Y-%m-%dT%H:%M:%S"))
+    handler.setFormatter(_Json() if form == "json" else _Escaped(_FORMAT, "%Y-%m-%dT%H:%M:%S"))
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
@@ -151,6 +157,28 @@ class _Escaped(logging.Formatter):
     def formatException(self, ei: Any) -> str:
         """Return the lines of an exception."""
         return escaped_lines(super().formatException(ei))
+
+
+class _Json(logging.Formatter):
+    """Writes a record as one line of JSON, with what is bound to it, and its exception; times are UTC."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        bound = {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+        found = {
+            **bound,
+            "time": time.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            found["exception"] = self.formatException(record.exc_info)
+        return escaped_json(json.dumps(found, ensure_ascii=False, default=str))
+
+
+_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 def escape_warnings() -> None:

@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     "cluster, writes nothing, and may be asked beside a running worker.",
 )
 @options.log_level
+@options.log_format
 @click.pass_context
 def run(
     context: click.Context,
@@ -117,6 +118,7 @@ def run(
     retire: tuple[str, ...],
     check: bool,
     log_level: str,
+    log_format: str,
     **_cluster: Any,
 ) -> None:
     """Run a participant: fold its sagas' topics, call its handlers, publish what they return.
@@ -147,7 +149,7 @@ def run(
     number = number_of_this()
     if not is_address(path):
         _refuse_replicas(path, replicas, instance)
-    output.set_up_logging(log_level)
+    output.set_up_logging(log_level, log_format)
     derived(participant, lock)
     if replicas > 1 and not number:
         _refuse_embedded(chosen)

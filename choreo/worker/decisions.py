@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from choreo import telemetry
@@ -32,6 +33,7 @@ from choreo.protocol import (
     steps,
 )
 from choreo.protocol.renaming import role_for
+from choreo.records import Entry
 from choreo.worker.attempt import Attempt
 from choreo.worker.binding import Binding
 from choreo.worker.bodies import encode
@@ -43,6 +45,8 @@ from choreo.worker.outbox import outbox_rows
 from choreo.worker.partitions import Partitions
 from choreo.worker.rows import Rows
 from choreo.worker.schedule import Schedule
+
+log = logging.getLogger("choreo.saga")
 
 NO_EVENT = Attempt("ignored")
 """The attempt of an input that publishes no event of a handler."""
@@ -156,8 +160,13 @@ class Decisions:
                     buried += self._answer_or_wait(item, rows, after, decision)
                 case _:
                     self._plan(item, rows, decision, attempt)
-        self._store.append(rows.entries())
+        self._write(rows.entries())
         return buried + queued  # so that a handler that runs next sees that those steps have stopped
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        self._store.append(entries)
+        if log.isEnabledFor(logging.DEBUG):
+            _tell(entries, self._name)
 
     def _plan(self, item: Item, rows: Rows, decision: Decision, attempt: Attempt) -> None:
         """Carry out a decision about the schedule: of a deadline, or of a dropped step."""
@@ -234,3 +243,16 @@ class Decisions:
 
     def _told(self, error: BaseException) -> str:
         return detail_of(error, redact=self._redact)
+
+
+def _tell(entries: Iterable[Entry], participant: str) -> None:
+    """Log each transition of a step, without any payload; the turn that it is of may still be undone."""
+    for each in entries:
+        if each.old_state != each.new_state:
+            about = {"saga_id": each.saga_id, "saga_type": each.saga_type, "step": each.step}
+            states = {"old_state": each.old_state, "new_state": each.new_state}
+            log.debug(
+                "saga_id=%s step=%s: %s → %s",
+                *(each.saga_id, each.step, each.old_state, each.new_state),
+                extra={"participant": participant, **about, **states, "event_id": each.event_id},
+            )

@@ -210,6 +210,27 @@ def test_a_process_logs_escaped(how: str) -> None:
     assert line.endswith(escaped(HOSTILE))
 
 
+@given(st.text(), st.text())
+def test_a_line_of_json_holds_what_was_logged(text: str, bound: str) -> None:
+    """With what is bound to it, and its exception; nothing of it can disturb a terminal."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(output._Json())
+    logger = logging.Logger("shop")
+    logger.addHandler(handler)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        logger.exception("customer %s", text, extra={"saga_id": bound, "step": 3, "thing": object})
+    (line,) = stream.getvalue().split("\n")[:-1]
+    assert not unseen(line)
+    found = json.loads(line)
+    assert (found["message"], found["saga_id"], found["step"]) == (f"customer {text}", bound, 3)
+    assert (found["level"], found["logger"], found["thing"]) == ("error", "shop", "<class 'object'>")
+    assert "ValueError" in found["exception"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
+
+
 @given(st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn", "L", "N", "P", "S", "Z"])))
 def test_every_character_of_any_text_can_be_seen(text: str) -> None:
     assert escaped(text).isprintable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
@@ -65,6 +66,16 @@ def test_a_worker_tells_how_it_is(folder: Path) -> None:
             time.sleep(0.05)
         run.signal(signal.SIGTERM)
         assert run.exit_code() == 0
+
+
+def test_a_worker_logs_as_json(write_module: WriteModule, folder: Path) -> None:
+    """Every line of its log, from the first to the last."""
+    options = ("--embedded", "--log-format", "json", "--log-level", "debug")
+    with Running("run", f"{write_module(quiz())}:sage", *options, folder=folder) as run:
+        run.wait_for("sage is live")
+        lines = [json.loads(each) for each in run.stderr.splitlines()]
+    assert {"time", "level", "logger", "message"} <= set.intersection(*map(set, lines))
+    assert "sage is live on 4 partitions" in [each["message"] for each in lines]
 
 
 def test_a_worker_whose_turn_hangs_answers_all_the_same(write_module: WriteModule, folder: Path) -> None:

@@ -1,0 +1,54 @@
+"""What a worker logs about a saga: a line for each transition, and never a payload."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.worker.rig import Rig
+from tests.worker.services import hotel
+from tests.worker.trip import TripRequested
+
+SECRET = "4711-secret"
+
+
+def test_each_transition_has_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It names saga, step, both states, event and participant, and agrees with the saga log."""
+    rig = Rig(hotel(), tmp_path)
+    with caplog.at_level(logging.DEBUG, "choreo.saga"):
+        rig.open()
+        rig.feed(TripRequested(trip=SECRET))
+    lines = [vars(each) for each in caplog.records if each.name == "choreo.saga"]
+    logged = [
+        (
+            each["saga_id"],
+            each["saga_type"],
+            each["step"],
+            each["old_state"],
+            each["new_state"],
+            each["event_id"],
+        )
+        for each in lines
+    ]
+    moved = [each for each in rig.history() if each.old_state != each.new_state]
+    assert logged == [
+        (each.saga_id, each.saga_type, each.step, each.old_state, each.new_state, each.event_id)
+        for each in moved
+    ]
+    assert moved
+    assert {each["participant"] for each in lines} == {"hotel"}
+    assert "saga_id=s1 step=hotel.book: " in caplog.text
+    rig.close()
+
+
+def test_no_line_holds_a_payload(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """At no level."""
+    rig = Rig(hotel(), tmp_path)
+    with caplog.at_level(logging.DEBUG):
+        rig.open()
+        rig.feed(TripRequested(trip=SECRET))
+    assert caplog.records
+    assert not [each for each in caplog.records if SECRET in str(vars(each))]
+    rig.close()
