@@ -86,7 +86,8 @@ class Instances:
 
     def _stored(self, saga_type: str, saga_id: str) -> Instance:
         if self._newest is None:
-            self._newest = Newest(self._store.newest_release())
+            release = self._store.newest_release()
+            self._newest = Newest(release, is_shared=not self._store.serves_one)
         return stored_instance(self._store, self._roles, saga_type, saga_id, self._newest)
 
     def put(self, role: Role, saga_id: str, saga: Instance) -> None:
@@ -100,5 +101,6 @@ class Instances:
         self._known.pop((role.contract.saga, saga_id), None)
 
     def clear(self) -> None:
-        """Drop all sagas."""
+        """Drop all sagas, and what is known of the store's releases."""
         self._known.clear()
+        self._newest = None

@@ -15,15 +15,19 @@ NEWLY_DECLARED = "newly-declared"
 
 
 class Newest:
-    """The newest release of a store, or None: since when today's declarations are in force."""
+    """The newest release of a store, or None: since when today's declarations are in force.
 
-    def __init__(self, release: Release | None) -> None:
+    Where several workers share the store, a partition may have been one's of another release since.
+    """
+
+    def __init__(self, release: Release | None, *, is_shared: bool = False) -> None:
         self._release = release
+        self._is_shared = is_shared
         self._is_only = release is not None and release.id == 1 and release.after == 0
 
     def wrote(self, entries: Sequence[Entry]) -> bool:
         """Whether all rows of a saga are its: then they say by themselves what is queued."""
-        if self._is_only or self._release is None:
+        if self._is_only or self._is_shared or self._release is None:
             return self._is_only
         first = next((entry for entry in entries if entry.input == "event"), None)
         place = Partition(first.topic, first.partition) if first else None

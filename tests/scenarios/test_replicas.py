@@ -35,6 +35,13 @@ pytestmark = pytest.mark.kafka
 
 PARTICIPANTS = {"payer": payer, "payee": payee}
 PARTITIONS = 6
+SESSION = "session.timeout.ms=6000"
+GROUPS = {
+    "eager": (SESSION,),
+    "cooperative": (SESSION, "partition.assignment.strategy=cooperative-sticky"),
+    "consumer": ("group.protocol=consumer",),
+}
+"""The settings of each kind of group; the session of the last one is the broker's to set."""
 
 
 class Banks:
@@ -44,9 +51,7 @@ class Banks:
         self._bootstrap = bootstrap
         self._addresses = addresses
         self._folder = folder
-        self._settings = [
-            word for each in ("session.timeout.ms=6000", *settings) for word in ("--kafka", each)
-        ]
+        self._settings = [word for each in settings for word in ("--kafka", each)]
         self.running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
         for address in addresses.values():
             migrate(address)
@@ -178,11 +183,12 @@ def _asked(banks: Banks, chance: random.Random, prefix: str, count: int) -> dict
 
 
 @pytest.mark.skipif(not KILLS, reason="CHOREO_KILLS is not set")
+@pytest.mark.parametrize("group", GROUPS)
 def test_replicas_killed_at_random_moments_lose_nothing_and_repeat_nothing(
-    banks: Callable[..., Banks],
+    banks: Callable[..., Banks], group: str
 ) -> None:
     """Kill any of six with signal 9, again and again, while transfers of all kinds are under way."""
-    opened, chance = banks(), random.Random(SEED)
+    opened, chance = banks(*GROUPS[group]), random.Random(SEED)
     for name in PARTICIPANTS:
         for number in range(REPLICAS):
             opened.start(name, number, "--instance", f"{name}-{number}")
@@ -200,7 +206,7 @@ def test_replicas_killed_at_random_moments_lose_nothing_and_repeat_nothing(
 
 def test_a_supervisor_starts_replicas_again_and_stops_them_in_order(banks: Callable[..., Banks]) -> None:
     """One that is killed comes back, and has its partitions again; a signal ends all of them, with 0."""
-    opened, chance = banks(), random.Random(SEED)
+    opened, chance = banks(*GROUPS["cooperative"]), random.Random(SEED)
     for name in PARTICIPANTS:
         opened.start(name, 1, "--replicas", "2")
     asked = _asked(opened, chance, "before", 8)

@@ -65,10 +65,12 @@ class Replicas:
         self.all: list[Replica] = []
         self.reader = PostgreSQLStore(address)
 
-    def start(self, count: int = 1, *, settled: bool = True) -> None:
-        """Start so many more, and let them divide the partitions."""
+    def start(
+        self, count: int = 1, *, settled: bool = True, make: Callable[[], Participant] | None = None
+    ) -> None:
+        """Start so many more, of another release where one is given, and let them divide the partitions."""
         for _ in range(count):
-            replica = Replica(self.rig, self.address, self.make, self.options)
+            replica = Replica(self.rig, self.address, make or self.make, self.options)
             replica.worker.start()
             self.running.append(replica)
             self.all.append(replica)

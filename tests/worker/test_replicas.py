@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from choreo import Participant, Retry
+from choreo import Context, Participant, Retry
 from tests.worker.provider import Provider
 from tests.worker.provider import hotel as calling_hotel
 from tests.worker.replicas import PARTITIONS, Replicas, Traced, on, place
 from tests.worker.services import SECOND, hotel
-from tests.worker.trip import FlightFull, HotelBooked, TripRequested
+from tests.worker.trip import FlightBooked, FlightFull, HotelBooked, TripRequested
 
 Make = Callable[..., Replicas]
 
@@ -145,3 +145,40 @@ def test_a_worker_that_was_replaced_drops_its_partitions_and_goes_on(replicas: M
     assert zombie.numbers == [kept]
     assert [type(each) for each in many.rig.published(own)] == [HotelBooked]
     assert not many.reader.history(saga_id)
+
+
+def watched_hotel(seen: list[tuple[str, str]]) -> Participant:
+    """Return the hotel of a later release, which observes what came before, too."""
+    participant = hotel(Traced(), Traced())
+
+    @participant.observer
+    def look(event: TripRequested | FlightBooked, ctx: Context) -> None:
+        seen.append((ctx.saga_id, type(event).__name__))
+
+    return participant
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_replicas_of_two_releases_share_a_store(replicas: Make, is_back: bool) -> None:
+    """While one is rolled out: a partition goes from one release to the other, and back."""
+    seen: list[tuple[str, str]] = []
+    many = replicas(booking(), 1)
+    many.feed(TripRequested, SAGAS[:8])
+    many.start(make=lambda: watched_hotel(seen))
+    new = many.running[1]
+    many.feed(TripRequested, SAGAS[8:])
+    of_new = {saga_id for saga_id in SAGAS if many.owner_of(saga_id) is new}
+    many.expel(many.running[0])
+    many.feed(FlightBooked, SAGAS[:20])
+    if is_back:
+        many.start(make=booking())
+        many.expel(new)
+    many.feed(lambda saga_id: FlightFull(saga_id, "late"), SAGAS[20:])
+    wanted = {(saga_id, "FlightBooked") for saga_id in SAGAS[:20]}
+    wanted |= {(saga_id, "TripRequested") for saga_id in SAGAS[8:] if saga_id in of_new}
+    assert 0 < len(of_new & {*SAGAS[8:20]}) < 12
+    assert sorted(seen) == sorted(wanted)
+    booked = {(saga_id, "action"): 1 for saga_id in SAGAS}
+    assert many.effects() == {**booked, **{(saga_id, "compensation"): 1 for saga_id in SAGAS[20:]}}
+    assert not many.reader.dead_letters()
+    many.check_chains(SAGAS)
