@@ -70,7 +70,7 @@ fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mut
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers; releases
 	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py \
-	  tests/scenarios/test_rolling.py
+	  tests/scenarios/test_rolling.py tests/scenarios/test_replicas.py
 
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
 	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/replay/test_what_if.py -k many_sagas
