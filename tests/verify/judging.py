@@ -35,6 +35,9 @@ _MORE_RUNS = 2_000
 _MORE_STATES = 200_000
 """So much is looked at before an error counts as one that nothing confirms."""
 
+MADE_UP = "made up "
+"""The kind of a difference begins so where nothing confirms an error; its rules follow."""
+
 VERIFIED = 40_000
 """The states of a saga that `choreo verify` may visit."""
 
@@ -101,7 +104,7 @@ class Judged(NamedTuple):
         if self.is_missed:
             broken = self.searched.property or ", ".join(sorted(self.graph)) or "reachable-end"
             return f"missed {broken}"
-        return f"made up {', '.join(sorted({finding.rule for finding in self.errors}))}"
+        return f"{MADE_UP}{', '.join(sorted({finding.rule for finding in self.errors}))}"
 
     def __str__(self) -> str:
         seed, spoilt, manifests, troubles = self.question
@@ -157,6 +160,7 @@ def judge(asked: Question, runs: int = RUNS, states: int = VERIFIED) -> Judged:
     errors = errors_in(verdict)
     if errors and not graph and not found.wrong:
         found = _confirmed(asked, search, budget, errors) or found
+    search.forget()
     return Judged(asked, found, graph, verdict, whole)
 
 

@@ -116,6 +116,11 @@ class Search:
         self._past_of = {Past(): 0}
         self._after: dict[tuple[int, Effect], int] = {}
 
+    def forget(self) -> None:
+        """Let go of what is known of the states; there will be no further search."""
+        for participant in self.participants:
+            participant.forget()
+
     def _emitters(self, manifests: Sequence[Manifest]) -> Iterator[tuple[str, str]]:
         yield self.saga.starts, START
         for step, event in self.imports.items():

@@ -182,6 +182,11 @@ class NaiveParticipant:
         self._envelopes: dict[Published, Envelope] = {}
         self._folded: dict[tuple[int, type, Input], tuple[int, list[Any]]] = {}
 
+    def forget(self) -> None:
+        """Let go of the moves, which hold the participant: so nobody has to look for garbage."""
+        self._known_moves.clear()
+        self._read.clear()
+
     def knows(self, number: int) -> Instance:
         """Return the saga as the participant knows it in a state."""
         return self._instances[self.states[number].saga]

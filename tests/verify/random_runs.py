@@ -99,6 +99,7 @@ class RandomRun:
         self._plan, self._deadlines = _plan(search, budget, chance, aim)
         self._read = [0] * len(search.participants)
         self._numbers = [0] * len(search.participants)
+        self._inside = [self._what_may(place) for place in range(len(search.participants))]
         self._reading = [
             Option(f"{participant.name} reads on", place, is_reading=True)
             for place, participant in enumerate(search.participants)
@@ -107,7 +108,7 @@ class RandomRun:
         self._past = 0
         self._imports = dict(sorted(search.imports.items()))
         self._begun = False
-        self._path: list[str] = []
+        self._path: list[str | tuple[str, str]] = []
         self._priorities: dict[str, float] | None = {} if aim or chance.random() < 0.5 else None
         self._changes = {chance.randrange(length) for _ in range(chance.randint(0, 4))}
         self._length = length
@@ -119,17 +120,18 @@ class RandomRun:
             while options := self._options():
                 if len(options) == 1 and options[0].label == CANCELLING:
                     break  # nobody has to
-                option = self._choose(options)
+                option = self._choose(options) if len(options) > 1 else options[0]
                 self._path.append(option.label)
                 self._take(option)
-            return Verdict("", len(self._path), tuple(self._path), frozenset((self._judge_end(),)))
+            return Verdict("", len(self._path), (), frozenset((self._judge_end(),)))
         except Violation as wrong:
-            return Verdict(str(wrong), len(self._path), tuple(self._path))
+            path = (each if isinstance(each, str) else " reads ".join(each) for each in self._path)
+            return Verdict(str(wrong), len(self._path), tuple(path))
 
     def _choose(self, options: list[Option]) -> Option:
         priorities = self._priorities
         if priorities is None:
-            return self._chance.choice(options)
+            return options[int(self._chance.random() * len(options))]
         first, most = options[0], -math.inf
         for option in options:
             priority = priorities.get(option.label)
@@ -151,7 +153,12 @@ class RandomRun:
     def _options(self) -> list[Option]:
         is_alone = self._begun and not self._plan.cancelled and not self._imports
         outside = [] if is_alone else list(self._from_outside())
-        options = [*outside, *self._inside()]
+        options = outside.copy()
+        log = len(self._log)
+        for read, reading, inside in zip(self._read, self._reading, self._inside, strict=True):
+            if read < log:
+                options.append(reading)
+            options += inside
         if self._deadlines > 0 and any(option.costs == "d" for option in options):
             # Time does pass where nothing else happens.
             planned = [o for o in options if o.costs != "d" or o.label in self._plan.late]
@@ -161,16 +168,13 @@ class RandomRun:
         come = [o for o in options if (o.place >= 0 and o.costs != "d") or self._has_come(o.label)]
         return come if any(option.label != CANCELLING for option in come) else options
 
-    def _inside(self) -> Iterator[Option]:
-        log = len(self._log)
-        for place, number in enumerate(self._numbers):
-            if self._read[place] < log:
-                yield self._reading[place]
-            doing = self._doings.get((place, number)) or self._doing(place, number)
-            if not doing.steps.isdisjoint(self._plan.fails):
-                yield from filter(self._may, doing.options)
-            else:
-                yield from doing.planned if self._deadlines > 0 else doing.timeless
+    def _what_may(self, place: int) -> tuple[Option, ...]:
+        """Return what a participant may do in its state, other than to read."""
+        number = self._numbers[place]
+        doing = self._doings.get((place, number)) or self._doing(place, number)
+        if not doing.steps.isdisjoint(self._plan.fails):
+            return tuple(filter(self._may, doing.options))
+        return doing.planned if self._deadlines > 0 else doing.timeless
 
     def _doing(self, place: int, number: int) -> Doing:
         participant = self._search.participants[place]
@@ -217,18 +221,21 @@ class RandomRun:
         if option.is_reading:
             event = self._log[self._read[place]]
             participant = self._search.participants[place]
-            self._path[-1] = f"{participant.name} reads {event.type}"
+            self._path[-1] = participant.name, event.type
             self._read[place] += 1
             self._move(place, participant.read(self._numbers[place], event))
         elif isinstance(what, Move):
-            self._deadlines -= what.costs == "d"
             self._move(place, what)
+            if what.costs == "d":
+                self._deadlines -= 1
+                self._inside = [self._what_may(each) for each in range(len(self._inside))]
         elif option.label == "it begins":
             self._begin(place)
         elif what is None:
-            self._numbers[place], event = self._search.participants[place].published(self._numbers[place])
+            number, event = self._search.participants[place].published(self._numbers[place])
             refuse_twice(self._log, event)
             self._log.append(event)
+            self._stand(place, number)
         else:
             self._imports.pop(what.step, None)
             self._plan = self._plan._replace(cancelled=self._plan.cancelled and what.step != CANCEL)
@@ -243,10 +250,15 @@ class RandomRun:
             self._move(place, self._search.participants[place].begin(self._numbers[place]))
 
     def _move(self, place: int, move: Move) -> None:
-        self._numbers[place], wrong = move.result
+        number, wrong = move.result
         refuse(wrong)
+        self._stand(place, number)
         for effect in move.effects:
             self._past = self._search.judged(self._past, effect)
+
+    def _stand(self, place: int, number: int) -> None:
+        self._numbers[place] = number
+        self._inside[place] = self._what_may(place)
 
     def _judge_end(self) -> str:
         places = tuple(each for pair in zip(self._read, self._numbers, strict=True) for each in pair)

@@ -25,6 +25,7 @@ StateKey = tuple[object, ...]
 
 _ENDED = ("failed", "refused", "compensated")
 _PENDING = Progress()
+_NOTHING = frozenset[str]()
 _BYTE = 0xFF
 
 
@@ -121,6 +122,7 @@ class LiveFacts:
         self._forgets = not model.begins_in_rollback
         self._codes: dict[str, dict[object, int]] = {name: {} for name in self._steps}
         self._codes_of_alike: dict[str, dict[object, int]] = {name: {} for name in self._steps}
+        self._wholes: dict[tuple[object, ...], tuple[object, ...]] = {}
         self._futures: dict[tuple[tuple[str, ...], bool], Future] = {}
 
     def _bits_of(self, events: Iterable[str]) -> int:
@@ -143,7 +145,8 @@ class LiveFacts:
         acting, undoing = self._going_on(saga, before, touched, change)
         future = self._future(saga, acting) if saga.aborted and self._forgets else None
         flags = (saga.started, saga.cancelled, saga.pivoted, saga.imported, bool(saga.failing), saga.end)
-        whole = (self._deadlines(saga), *flags)
+        whole: tuple[object, ...] = (self._deadlines(saga), *flags)
+        whole = self._wholes.setdefault(whole, whole)
         new = self._bits_of(saga.types.intersection(change.events))
         come, new = before.come | new, new & ~self._implied
         if future:
@@ -159,7 +162,7 @@ class LiveFacts:
             if not before.future:
                 new |= self._calling
             events = self._without_unread(saga, events, new & events, steps, future)
-        joining = frozenset(self._joining(saga, before, change))
+        joining = frozenset(self._joining(saga, before, change)) if self._is_large else _NOTHING
         return Facts(steps, events, whole, acting, undoing, future, come, joining)
 
     def _otherwise(self, before: Future | None, future: Future) -> Set[str]:
@@ -171,7 +174,7 @@ class LiveFacts:
         return future.begins ^ before.begins if future is not before else frozenset()
 
     def _joining(self, saga: Instance, before: Facts, change: Change) -> Iterator[str]:
-        if not self._is_large or saga.aborted:
+        if saga.aborted:
             return
         for event in before.joining.union(change.events):
             if any(saga.step(name) == _PENDING for name in self._triggered.get(event, ())):

@@ -73,12 +73,33 @@ class Troubles(NamedTuple):
         )
 
 
+class Violated(NamedTuple):
+    """A property that a transition violates, and of which step."""
+
+    property: Property
+    step: str = ""
+
+
+class Moment:
+    """The facts of a saga that may still be read, and those after each transition that was taken from there.
+
+    Sagas with the same facts continue alike, whatever is held up in them: what was folded once is known.
+    """
+
+    __slots__ = ("after", "facts", "ready")
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.ready = facts.ready
+        self.after: dict[Transition, Moment | Violated] = {}
+
+
 class State(NamedTuple):
-    """A state of the exploration: the saga, the facts of it that may still be read, the steps that are held
-    up, and the troubles that may still come."""
+    """A state of the exploration: the saga, the moment that it is in, the steps that are held up, and the
+    troubles that may still come."""
 
     saga: Instance
-    facts: Facts
+    moment: Moment
     held: frozenset[str]
     troubles: Troubles
 
@@ -164,7 +185,7 @@ class Counterexample(NamedTuple):
 
 class _ViolatedError(Exception):
     def __init__(self, property: Property, step: str = "") -> None:
-        self.property, self.step = property, step
+        self.violated = Violated(property, step)
 
 
 class Search:
@@ -182,8 +203,15 @@ class Search:
         self._key = self._live.key_of_alike if groups else self._live.key
         self._varied = frozenset(model.graph.steps) - further_in_rows(model.graph)
         self._further = FURTHER // len(model.graph.steps)
+        actions = model.role.actions
+        self._beginning = {each.step: Option(Transition("begin", Begin(each.step))) for each in actions}
+        self._ending = {each.step: tuple(_endings(model, each.step)) for each in actions}
+        self._failing = {
+            each.step: [Transition("end", failure) for failure in model.failures(each)] for each in actions
+        }
         self._started = Ended(START, SUCCEEDED, model.graph.contract.starts)
-        self._first = State(Instance(), Facts(), frozenset(), Troubles(*(troubles,) * 3))
+        self._first = State(Instance(), Moment(Facts()), frozenset(), Troubles(*(troubles,) * 3))
+        self._moments: dict[Facts, Moment] = {}
         self._waiting = {0: [Visit(self._first, Option(), None)]}
         self._reached: dict[object, tuple[Troubles, ...]] = {}
         self._ways = set[object]()
@@ -232,8 +260,8 @@ class Search:
             visit = visits.pop()
             try:
                 self._visit(visit, delays, meter)
-            except _ViolatedError as violated:
-                yield Counterexample(violated.property, violated.step, _transitions(visit))
+            except _ViolatedError as error:
+                yield Counterexample(*error.violated, _transitions(visit))
         self._waiting.pop(delays, None)
 
     def _has_enough(self, delays: int) -> bool:
@@ -243,14 +271,21 @@ class Search:
 
     def _visit(self, visit: Visit, delays: int, meter: Meter) -> None:
         """Visit a state, unless what may be done there was done before."""
-        state = self.after(visit.before, visit.option)
-        key = self._key(state.facts, state.held)
+        (before, was, was_held, could), option, _ = visit
+        saga, moment = self._taken(before, was, option)
+        held = _held_after(was_held, option, moment)
+        troubles = less(could, option.transition) if option.transition else could
+        key = self._key(moment.facts, held)
         known = self._reached.get(key, ())
-        if known and any(troubles.cover(state.troubles) for troubles in known):
+        if known and any(each.cover(troubles) for each in known):
             return
-        self._reached[key] = (*known, state.troubles)
+        self._reached[key] = (*known, troubles)
         meter.count()
-        last = visit.option.transition
+        last = option.transition
+        if saga is None:
+            assert last
+            saga, _ = self._folded(before, was, last)
+        state = State(saga, moment, held, troubles)
         trail = Trail(last, visit.trail) if last else visit.trail
         options = self.options(state, just_held=bool(visit.option.held))
         for option in self._where_it_differs(state, options) if self.is_large else options:
@@ -264,7 +299,7 @@ class Search:
         Where a run that has chosen otherwise is back on a way on which another was, only what goes wrong on
         the next step is looked at: from there on both are rolled back alike.
         """
-        saga, facts = state.saga, state.facts
+        saga, facts = state.saga, state.moment.facts
         way = (facts.ahead, *(saga.step(name).activity for name in facts.acting))
         if saga.aborted or state.held or way not in self._ways:
             if not state.held:
@@ -288,7 +323,7 @@ class Search:
             yield from map(Option, self._cancellations(state))
             return
         outside = [*self._deadlines(state), *self._cancellations(state)]
-        free = [name for name in state.facts.ready if name not in state.held]
+        free = [name for name in state.moment.ready if name not in state.held]
         going_on = free[:1] or sorted(state.held)
         if free and (free[1:] or state.held or outside):
             yield from self._holding(state, free[0])
@@ -305,7 +340,7 @@ class Search:
     def _holding(self, state: State, name: str) -> Iterator[Option]:
         if name == START:  # it ends the saga, and whatever comes after that is void
             yield Option(held=name)
-        elif name in self._varied and not state.facts.only_undoes:
+        elif name in self._varied and not state.moment.facts.only_undoes:
             yield Option(held=name, delays=HOLD)
 
     def _going_on(self, state: State, name: str) -> Iterator[Option]:
@@ -313,12 +348,9 @@ class Search:
         if progress.state == "compensating":
             yield Option(Transition("compensate", self.model.compensated(name, progress.result)))
         elif progress.activity == "queued":
-            yield Option(Transition("begin", Begin(name)))
+            yield self._beginning[name]
         elif progress.activity == "running":
-            for number, success in enumerate(self.model.graph.steps[name].successes):
-                yield Option(
-                    Transition("end", Ended(name, SUCCEEDED, success)), delays=CHOICE if number else 0
-                )
+            yield from self._ending[name]
             for transition in self._failures(state, (name,)):
                 yield from with_release(transition, state.held - {name})
         else:
@@ -330,12 +362,12 @@ class Search:
         for name in sorted(names) if state.troubles.failures else ():
             progress = state.saga.step(name)
             if progress.activity == "running" and name in self._varied:
-                for each in self.model.failures(self.model.role.action[name]):
-                    yield Transition("end", each)
+                yield from self._failing[name]
 
     def _deadlines(self, state: State) -> Iterator[Transition]:
-        if state.troubles.deadlines:
-            for name, deadline in sorted(state.saga.deadlines.items()):
+        deadlines = state.saga.deadlines
+        if deadlines and state.troubles.deadlines:
+            for name, deadline in sorted(deadlines.items()):
                 if deadline == "armed":
                     yield Transition("due", Due(name))
 
@@ -346,18 +378,31 @@ class Search:
 
     # The state after
 
-    def after(self, state: State, option: Option) -> State:
-        """Return the state after something is done; raise where that violates a property."""
-        if option.held:
-            return state._replace(held=state.held | {option.held})
-        if option.transition is None:
-            return state
-        saga, change = state.saga.copy(), Change({option.transition.step}, [])
-        self._take(saga, option.transition, change)
-        facts = self._live.facts(saga, state.facts, change)
-        held = frozenset[str]() if option.releases else state.held.intersection(facts.ready)
-        held -= {option.transition.step}
-        return State(saga, facts, held, less(state.troubles, option.transition))
+    def _taken(self, saga: Instance, moment: Moment, option: Option) -> tuple[Instance | None, Moment]:
+        """Return the saga and its moment after something is done; raise where that violates a property.
+
+        Where the moment after it is known, the saga is not folded yet.
+        """
+        transition = option.transition
+        if option.held or transition is None:
+            return saga, moment
+        after = moment.after.get(transition)
+        if after is None:
+            return self._folded(saga, moment, transition)
+        if isinstance(after, Violated):
+            raise _ViolatedError(*after)
+        return None, after
+
+    def _folded(self, saga: Instance, moment: Moment, transition: Transition) -> tuple[Instance, Moment]:
+        saga, change = saga.copy(), Change({transition.step}, [])
+        try:
+            self._take(saga, transition, change)
+        except _ViolatedError as error:
+            moment.after[transition] = error.violated
+            raise
+        facts = self._live.facts(saga, moment.facts, change)
+        after = moment.after[transition] = self._moments.setdefault(facts, Moment(facts))
+        return saga, after
 
     def _take(self, saga: Instance, transition: Transition, change: Change) -> None:
         """Let a transition happen, and let all participants read the events that follow from it."""
@@ -428,6 +473,12 @@ class Search:
         return saga.step(name).state == "compensated" and saga.outcomes.get(name) == SUCCEEDED
 
 
+def _endings(model: Model, name: str) -> Iterator[Option]:
+    """Return the ways in which a step may succeed; another event than the first one is a delay."""
+    for number, success in enumerate(model.graph.steps[name].successes):
+        yield Option(Transition("end", Ended(name, SUCCEEDED, success)), delays=CHOICE if number else 0)
+
+
 def with_release(transition: Transition, held: frozenset[str]) -> Iterator[Option]:
     """Return a trouble after which what is held up remains so, and one after which it goes on."""
     yield Option(transition)
@@ -435,15 +486,24 @@ def with_release(transition: Transition, held: frozenset[str]) -> Iterator[Optio
         yield Option(transition, releases=True)
 
 
+def _held_after(held: frozenset[str], option: Option, after: Moment) -> frozenset[str]:
+    """Return the steps that are held up after something is done."""
+    if option.held:
+        return held | {option.held}
+    if option.transition is None or not held:
+        return held
+    return frozenset() if option.releases else held.intersection(after.ready) - {option.transition.step}
+
+
 def less(troubles: Troubles, transition: Transition) -> Troubles:
     """Return the troubles that may still come after a transition."""
-    match transition:
-        case Transition("cancel"):
-            return troubles._replace(cancellations=troubles.cancellations - 1)
-        case Transition("due"):
-            return troubles._replace(deadlines=troubles.deadlines - 1)
-        case Transition("end", Ended(outcome=outcome)) if outcome != SUCCEEDED:
-            return troubles._replace(failures=troubles.failures - 1)
+    kind, input, (failures, deadlines, cancellations) = *transition, troubles
+    if kind == "end" and isinstance(input, Ended) and input.outcome != SUCCEEDED:
+        return Troubles(failures - 1, deadlines, cancellations)
+    if kind == "due":
+        return Troubles(failures, deadlines - 1, cancellations)
+    if kind == "cancel":
+        return Troubles(failures, deadlines, cancellations - 1)
     return troubles
 
 

@@ -14,6 +14,11 @@ from typing import NamedTuple
 from choreo.protocol import Action, Compensation, Progress, Trigger
 from choreo.verify.engine.model import Model
 
+_Part = tuple[int, int, tuple[int, ...]]
+"""A branch in a state: its steps, its events, and which of its steps are held up."""
+
+_NOTHING = frozenset[str]()
+
 LEAST = 4
 """Fewer branches that are alike are not worth looking for."""
 
@@ -147,6 +152,7 @@ class Alike:
         self._first: dict[str, str] = {}
         self._event: dict[str, str] = {}
         self._number: dict[str, tuple[int, int, int]] = {}
+        self._parts: dict[_Part, _Part] = {}
         for at, group in enumerate(groups):
             for number, branch in enumerate(group):
                 self._first.update(zip(branch.steps, group[0].steps, strict=True))
@@ -166,7 +172,7 @@ class Alike:
 
     def key(self, steps: int, events: int, held: frozenset[str]) -> Iterator[object]:
         """Return the facts of a state with each group's branches in one order, and what else is held up."""
-        yield held.difference(self._number)
+        yield held.difference(self._number) or _NOTHING
         for at, (count, width, length) in enumerate(self._groups):
             some, few = (1 << width) - 1, (1 << length) - 1
             waiting: list[tuple[int, ...]] = [()] * count
@@ -174,9 +180,10 @@ class Alike:
                 group, number, place = self._number[name]
                 if group == at:
                     waiting[number] = tuple(sorted((*waiting[number], place)))
-            parts = []
+            parts: list[_Part] = []
             for each in waiting:
-                parts.append((steps & some, events & few, each))
+                part = (steps & some, events & few, each)
+                parts.append(self._parts.setdefault(part, part))
                 steps >>= width
                 events >>= length
             parts.sort()
