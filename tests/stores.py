@@ -13,7 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from choreo.ports import Store
 from choreo.store import opening
 
 VARIABLE = "STORE"
@@ -26,16 +25,17 @@ def in_postgresql() -> bool:
 
 def place(path: str | Path) -> str:
     """Return what ``--store`` takes for the store at a path: the path, or an address with its tables."""
-    return address_of(path) if in_postgresql() else str(path)
+    if not in_postgresql():
+        return str(path)
+    from tests.postgresql.portable import install
+
+    install()
+    return address_of(path)
 
 
 def open_store(path: str | Path, **options: Any) -> Any:
     """Open the store that has a path; handlers and tests may talk to its ``db`` as to SQLite's."""
-    if not in_postgresql():
-        return opening.open_store(path, **options)
-    from tests.postgresql.portable import PortableStore
-
-    return PortableStore(address_of(path), **options)
+    return opening.open_store(place(path), **options)
 
 
 def exists(path: str | Path) -> bool:
@@ -54,10 +54,12 @@ def address_of(path: str | Path) -> str:
     if name not in _made:
         made_from_template(given, name)
         _made.add(name)
-    return on(given, name)
+    return f"{on(given, name)}{'&' if '?' in given else '?'}options={_OPTIONS}"
 
 
 _made: set[str] = set()
+# So that tests find choreo's tables as they find them in a file.
+_OPTIONS = "-csearch_path%3Dpublic,choreo"
 
 
 def _name(path: str | Path) -> str:
@@ -69,6 +71,3 @@ def _server() -> Any:
     import psycopg
 
     return psycopg.connect(os.environ["CHOREO_TEST_POSTGRESQL"], autocommit=True)
-
-
-__all__ = ["Store", "address_of", "exists", "in_postgresql", "open_store", "place"]
