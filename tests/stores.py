@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from choreo.store import opening
+
+if TYPE_CHECKING:
+    from tests.postgresql.server import Server
 
 VARIABLE = "STORE"
 
@@ -27,15 +31,38 @@ def place(path: str | Path) -> str:
     """Return what ``--store`` takes for the store at a path: the path, or an address with its tables."""
     if not in_postgresql():
         return str(path)
-    from tests.postgresql.portable import install
-
-    install()
+    spell()
     return address_of(path)
+
+
+def spell() -> None:
+    """Let handlers of this process write SQLite's spelling of statements, whichever their database is."""
+    if in_postgresql():
+        from tests.postgresql.portable import install
+
+        install()
 
 
 def open_store(path: str | Path, **options: Any) -> Any:
     """Open the store that has a path; handlers and tests may talk to its ``db`` as to SQLite's."""
     return opening.open_store(place(path), **options)
+
+
+@contextmanager
+def own_server() -> Iterator[Server | None]:
+    """Start a PostgreSQL for a program of its own, where stores are to be there; it loses no commit."""
+    if not in_postgresql():
+        yield None
+        return
+    from tests.postgresql.server import Server
+
+    server = Server("synchronous_commit=on", "max_connections=200")
+    try:
+        server.start()
+        os.environ["CHOREO_TEST_POSTGRESQL"] = server.address("postgres")
+        yield server
+    finally:
+        server.remove()
 
 
 def exists(path: str | Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import choreo
 from choreo.participant import Participant
 from tests.scenarios.shop import Books
-from tests.stores import open_store
+from tests.stores import exists, in_postgresql, open_store, place
 
 CHOREO = str(Path(sys.executable).with_name("choreo"))
 ROOT = Path(__file__).parents[2]
@@ -46,8 +46,8 @@ class Processes(Books):
         for participant in participants:
             self.start(participant.name)
         lock = ROOT / "examples/choreography.json" if starter.is_derived else None
-        choreo.connect(starter, self.store_path(starter.name), lock=lock)
-        self.until(lambda: all(self.store_path(p.name).exists() for p in participants), 60)
+        choreo.connect(starter, place(self.store_path(starter.name)), lock=lock)
+        self.until(lambda: all(exists(self.store_path(p.name)) for p in participants), 60)
         self.stores = {p.name: open_store(self.store_path(p.name)) for p in participants}
 
     def store_path(self, name: str) -> Path:
@@ -56,6 +56,8 @@ class Processes(Books):
 
     def command(self, name: str, arguments: list[str]) -> list[str]:
         """Return the command that runs ``choreo`` with these arguments for a participant."""
+        if in_postgresql():
+            return [sys.executable, "-m", "tests.postgresql.choreo", *arguments]
         return [CHOREO, *arguments]
 
     def environment(self, name: str) -> dict[str, str]:
@@ -64,7 +66,7 @@ class Processes(Books):
 
     def start(self, name: str) -> None:
         """Start a participant's process."""
-        store = str(self.store_path(name))
+        store = place(self.store_path(name))
         run = ["run", self._target(name), "--bootstrap", self._bootstrap, "--store", store, *self._settings]
         command = [sys.executable, str(TETHER), str(os.getpid()), *self.command(name, run)]
         with (self._folder / f"{name}.log").open("ab") as log:

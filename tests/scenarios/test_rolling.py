@@ -21,6 +21,7 @@ from choreo.project.lock import save_lock
 from choreo.records import DeadLetter
 from examples.orders.contract import OrderCreated
 from examples.scenarios.orders import balance
+from tests import stores
 from tests.broker.kafka import Broker
 from tests.scenarios.processes import Processes
 from tests.scenarios.rolling import RELEASES, Shop, place, shop
@@ -80,7 +81,7 @@ class Rollout(Processes):
         self.start(name)
         if name == "orders":
             self.web = shop(release)
-            choreo.connect(self.web.orders, self.store_path("orders"))
+            choreo.connect(self.web.orders, stores.place(self.store_path("orders")))
 
     def start(self, name: str) -> None:
         """Start a participant's process."""

@@ -19,6 +19,7 @@ from tests.broker.kafka_jars import Unavailable
 from tests.programs.faults.cells import FAULTS, TASKS, Cell, matrix
 from tests.programs.faults.shared_kafka import Trial, open_shared_kafka
 from tests.programs.faults.trial import Result
+from tests.stores import own_server
 
 
 def main() -> int:
@@ -56,7 +57,11 @@ def _asked() -> argparse.Namespace:
 def _hold_all(trials: Sequence[Trial], folder: Path, places: int) -> list[Result]:
     """Hold trials; Ctrl-C ends them, and what there is so far is told."""
     results: list[Result] = []
-    with open_shared_kafka(folder, places) as shared_kafka, closing(shared_kafka.hold_all(trials)) as coming:
+    with (
+        own_server(),
+        open_shared_kafka(folder, places) as shared_kafka,
+        closing(shared_kafka.hold_all(trials)) as coming,
+    ):
         try:
             for number, each in enumerate(coming, 1):
                 results.append(each)

@@ -16,12 +16,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlite_utils import Database
-
 from choreo import Context
 from choreo.avro import AvroCodec
 from choreo.errors import ChoreoError
 from choreo.kafka import KafkaLog
+from choreo.participant.context import NoDatabase
 from choreo.ports import Store
 from choreo.worker import Worker
 from choreo.worker.clock import SystemClock
@@ -31,8 +30,9 @@ from tests.programs.faults.fault_point import Aim, FaultPoint
 from tests.programs.faults.log import SpoilingLog, StruckLog
 from tests.programs.faults.mutants import MUTANTS
 from tests.programs.faults.participants import Effect, Plan, participant, row
+from tests.programs.faults.postgresql import StruckPostgreSQLStore
 from tests.programs.faults.store import StruckStore
-from tests.stores import open_store
+from tests.stores import in_postgresql, open_store
 
 SESSION = 1_500
 """Milliseconds after which the group gives up a member that is silent."""
@@ -96,7 +96,8 @@ def _worker(job: Job, store: Store) -> Worker:
     if job.name == "doer":
         fault_point = FaultPoint(job.aim)
         lacking = MUTANTS[job.plan.without](store) if job.plan.without else store
-        struck_store = StruckStore(lacking, fault_point)
+        kind = StruckPostgreSQLStore if in_postgresql() else StruckStore
+        struck_store = kind(lacking, fault_point)
         struck_log = StruckLog(log, fault_point, _is_due(job.aim, store), _rebalance(job))
         effect = _effect(fault_point)
     elif job.name == "asker" and job.aim.is_broken and job.aim.cell.task == "action":
@@ -133,7 +134,7 @@ def _effect(fault_point: FaultPoint) -> Effect:
         broken = aim.is_broken and ctx.saga_id == aim.saga_id and ctx.task == aim.cell.task
         if broken and ctx.task != "action" and not aim.mended.exists():
             raise ConnectionError("broken")
-        if not isinstance(ctx.db, Database):
+        if isinstance(ctx.db, NoDatabase):
             _call(fault_point, ctx, what)
             return
         row(ctx, what)

@@ -17,7 +17,7 @@ _STATEMENTS = (
 )
 """Points inside of the transaction, as triggers of this connection alone: a fault there is SQLite's own."""
 
-_UNCOMMITTABLE = (
+UNCOMMITTABLE = (
     "create temp table whole (id integer primary key)",
     "create temp table part (id integer references whole (id) deferrable initially deferred)",
 )
@@ -30,12 +30,16 @@ class StruckStore:
     def __init__(self, store: Any, fault_point: FaultPoint) -> None:
         self._store = store
         self._fault_point = fault_point
-        connection = store.db.conn
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Have this connection come by the points inside of the transaction."""
+        fault_point, connection = self._fault_point, self._store.db.conn
         connection.create_function("strike", 1, fault_point.reach)
         for number, (point, when) in enumerate(_STATEMENTS):
             where = when.format(saga=f"'{fault_point.aim.saga_id}'")
             connection.execute(f"create temp trigger p{number} {where} begin select strike('{point}'); end")
-        for statement in _UNCOMMITTABLE:
+        for statement in UNCOMMITTABLE:
             connection.execute(statement)
 
     def __getattr__(self, name: str) -> Any:
@@ -49,7 +53,7 @@ class StruckStore:
             self._fault_point.reach("begun")
             yield
             self._before_commit()
-        self._store.db.conn.set_trace_callback(None)
+        self._after_commit()
         self._fault_point.reach("committed before produce")
 
     def append(self, entries: Iterable[Entry]) -> None:
@@ -66,6 +70,9 @@ class StruckStore:
             self._fault_point.reach(
                 "deadline claimed" if task == "deadline" else "call finished before commit"
             )
+
+    def _after_commit(self) -> None:
+        self._store.db.conn.set_trace_callback(None)
 
     def _before_commit(self) -> None:
         """Let the COMMIT itself fail, or strike when it comes to SQLite."""

@@ -24,6 +24,7 @@ from tests.programs.soak.disturbances import Disturbances
 from tests.programs.soak.forgeries import Forger
 from tests.programs.soak.ledger import Ledger, Verdict
 from tests.programs.soak.processes import Processes
+from tests.stores import own_server
 
 QUIET_SECONDS = 180.0
 SAY_EVERY = 10.0
@@ -105,7 +106,8 @@ def _soak(asked: argparse.Namespace, folder: Path) -> Verdict:
         for broker in brokers:
             broker.start()
             stack.callback(broker.kill)
-        processes = stack.enter_context(closing(Processes(*brokers, folder, asked.rate)))
+        server = stack.enter_context(own_server())
+        processes = stack.enter_context(closing(Processes(*brokers, folder, asked.rate, server)))
         forger = Forger(processes.bootstrap, asked.seed + 1)
         ledger = Ledger(processes.stores, folder / "world", processes.journal, forger.touched)
         soak = Soak(processes, ledger, forger, asked.seed)

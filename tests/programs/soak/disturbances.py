@@ -44,6 +44,7 @@ KINDS = {
     "forge": Weather(6),
     "leader": Weather(3, (1.0, 12.0)),
     "disk": Weather(3, (1.0, 8.0)),
+    "server": Weather(3, (0.1, 6.0)),
     "clock": Weather(4, (2.0, 20.0)),
     "setting": Weather(1, (20.0, 70.0)),
 }
@@ -113,6 +114,10 @@ class Disturbances:
 
     def _disk(self, until: float, _: str) -> None:
         self._once("disk", until, self._processes.fill_disk)
+
+    def _server(self, until: float, _: str) -> None:
+        by_force = self._chance.random() < 0.5
+        self._once("server", until, lambda: self._processes.end_server(by_force))
 
     def _clock(self, until: float, _: str) -> None:
         seconds = self._chance.choice((-1, 1)) * self._chance.uniform(*JUMP)

@@ -91,5 +91,7 @@ def _succeeds(command: list[str]) -> bool:
 if __name__ == "__main__":
     _jump(Path(sys.argv.pop(1)))
     from choreo.cli import main  # the clock is replaced first
+    from tests.stores import spell
 
+    spell()
     sys.exit(main())

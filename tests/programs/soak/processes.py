@@ -23,9 +23,11 @@ from confluent_kafka.admin import (
 
 from tests.broker.group_member import join_and_leave
 from tests.broker.kafka import Broker
+from tests.postgresql.server import Server
 from tests.programs.soak import web
 from tests.programs.soak.machine import Clock, Disk
 from tests.scenarios.processes import ROOT, TETHER, Processes
+from tests.stores import place
 
 NAMES = ("orders", "stock", "payments", "shipping", "mailer")
 PACKAGE = "tests.programs.soak.market"
@@ -43,7 +45,10 @@ CRAMPED, JUMPING = "stock", "payments"
 class Processes(Processes):
     """The five processes, and what can be done to them; ``counts`` counts it."""
 
-    def __init__(self, broker: Broker, second: Broker, folder: Path, rate: float) -> None:
+    def __init__(
+        self, broker: Broker, second: Broker, folder: Path, rate: float, server: Server | None = None
+    ) -> None:
+        self._server = server
         self.counts: Counter[str] = Counter()
         self._broker, self._second = broker, second
         self.disk, self.clock = Disk(folder / "small"), Clock(folder / "clock")
@@ -90,7 +95,13 @@ class Processes(Processes):
             if name not in self._webs or self._webs[name].poll() is not None:
                 self.counts["webs"] += 1
                 number = self.counts["webs"]
-                target = [executable, "-m", web.__name__, str(self.store_path("orders")), str(self._journal)]
+                target = [
+                    executable,
+                    "-m",
+                    web.__name__,
+                    place(self.store_path("orders")),
+                    str(self._journal),
+                ]
                 tether = [executable, str(TETHER), str(os.getpid())]
                 given = [f"{name}-{number}", str(self._rate / len(WEBS)), str(number)]
                 with (self._folder / "web.log").open("ab") as log:
@@ -154,8 +165,18 @@ class Processes(Processes):
         self._second.pause()
         return self._second.resume
 
+    def end_server(self, by_force: bool) -> Callable[[], None]:
+        """End PostgreSQL, where the stores are there; return what starts it again."""
+        if self._server is None:
+            return lambda: None
+        self.counts["servers_restarted"] += 1
+        self._server.stop(signal.SIGQUIT if by_force else signal.SIGINT)
+        return self._server.start
+
     def fill_disk(self) -> Callable[[], None]:
         """Fill up a participant's disk; return what empties it."""
+        if self._server is not None:
+            return lambda: None
         self.counts["disks_full"] += self.disk.available
         return self.disk.fill()
 

@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Iterable
 from itertools import count
-from pathlib import Path
 from typing import NamedTuple
 
 import choreo
 from choreo.errors import StoreError
 from tests.programs.soak.market.contract import PLANS, POISONS, OrderPlaced
 from tests.programs.soak.market.orders import cancel, orders, place
+from tests.stores import spell
 
 THREADS = 2
 _CANCELS, _POISONS, _FORKS = 0.1, 0.01, 0.02
@@ -116,7 +116,8 @@ class Web:
 
 def main(store: str, journal: str, name: str, rate: float, seed: str) -> None:
     """Serve with some threads."""
-    choreo.connect(orders, Path(store))
+    choreo.connect(orders, store)
+    spell()
     file = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     threads = [
         threading.Thread(target=Web(file, f"{name}.{n}", rate / THREADS, f"{seed}.{n}").serve)
