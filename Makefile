@@ -8,7 +8,7 @@ JOBS ?= 3
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage proof fuzz kills resumes whatif releases simulate faults soak house walk clean
+.PHONY: help demo test check bench coverage proof fuzz scenarios kills resumes whatif releases simulate faults soak house walk clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mut
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/programs/fuzz tests/client/test_within_property.py tests/kafka/test_cloudevents.py \
 	  --ignore tests/verify/test_mutants.py tests/verify tests/testing/test_exploration.py tests/worker/test_deaths.py tests/worker/test_quarantine.py tests/scenarios/test_catch_up.py \
 	  tests/scenarios/test_nth_operation.py tests/scenarios/test_crashes.py tests/scenarios/test_travel.py tests/scenarios/test_bad_input.py
+
+# Where participants have their stores: sqlite, or postgresql.
+STORE ?= sqlite
+export STORE
+scenarios: $(READY) ## every scenario, the workers' tests and the resumes, STORE=postgresql or sqlite
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/scenarios tests/worker tests/replay
 
 kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers; releases
 	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py \

@@ -94,6 +94,16 @@ def _name(path: str | Path) -> str:
     return f"t_{stem}_{sha256(str(Path(path).absolute()).encode()).hexdigest()[:16]}"
 
 
+def remove(path: str | Path) -> None:
+    """Delete a store that nobody has open."""
+    if not in_postgresql():
+        Path(path).unlink()
+        return
+    with closing(_server()) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {_name(path)} WITH (FORCE)".encode())
+    _made.discard(_name(path))
+
+
 def _server() -> Any:
     import psycopg
 

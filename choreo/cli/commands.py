@@ -54,6 +54,7 @@ COMMANDS: Final = {
     "store": Place("choreo.cli.store:store", "Make, check and replace the store of a participant."),
     "store check": Place("choreo.cli.store:check", "Check that stores can be used."),
     "store claim": Place("choreo.cli.store:claim", "Give a participant's consumer group to a store."),
+    "store copy": Place("choreo.cli.store:copy", "Copy a store into a new one."),
     "store ddl": Place("choreo.cli.store:ddl", "Print the statements that make the tables in PostgreSQL."),
     "store migrate": Place("choreo.cli.store:migrate", "Make a store's tables, or bring them up to date."),
     "topics": Place("choreo.cli.topics:topics", "Create and check the topics of sagas."),

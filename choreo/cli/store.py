@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,10 +11,12 @@ import click
 from choreo.cli import options, output
 from choreo.cli.commands import Group
 from choreo.cli.stores import open_stores, stores
+from choreo.errors import ConfigurationError
 from choreo.kafka.claim import claim_group
 from choreo.participant import Participant
 from choreo.project.modules import load_participant
 from choreo.store import opening
+from choreo.store.copying import copy_store
 
 
 @click.group(cls=Group, prefix="store ", short_help="Make, check and replace the store of a participant.")
@@ -22,6 +26,7 @@ def store() -> None:
     \b
     Examples:
       choreo store migrate --store postgresql://shop@db.example/shop
+      choreo store copy orders.db postgresql://shop@db.example/shop
       choreo store claim shop.orders:orders --bootstrap localhost:9092 --store /var/lib/orders.db
     """
 
@@ -103,6 +108,34 @@ def check(stores: tuple[str, ...]) -> None:
     with open_stores(stores) as opened:
         for each in opened:
             output.line(f"{each.path}: store {each.store.store_id} of {each.participant or 'nobody yet'}")
+
+
+@click.command(short_help="Copy a store into a new one.")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+def copy(source: str, target: str) -> None:
+    """Copy a participant's store, a file or the address of a database, into a new one, of either kind.
+
+    Everything of choreo's is copied in one transaction, ids and chains included, so that the copy goes on
+    where the store stopped; the service's own tables are yours to move. Stop the worker, and what else writes
+    to the store, before: the copy is of this moment. In PostgreSQL the tables must be there, and empty
+    (`choreo store migrate`). Afterwards `choreo log verify` checks both.
+
+    \b
+    Examples:
+      choreo store copy /var/lib/orders.db postgresql://shop@db.example/shop
+      choreo log verify --store /var/lib/orders.db --store postgresql://shop@db.example/shop
+    """
+    if opening.is_address(target) or not Path(target).exists():
+        with open_stores([source]) as (opened,), closing(opening.open_store(target)) as new:
+            done = copy_store(opened.store, new)
+    else:
+        raise ConfigurationError(f"there is a file {target} already", hint="copy into a new one")
+    said = (
+        f"{output.counted(done.rows, 'row')} of the saga log, {done.unpublished} of the outbox, "
+        f"{done.scheduled} of the schedule, {output.counted(done.letters, 'dead letter')}"
+    )
+    output.line(f"{opening.shown(target)}: a copy of {opened.path}: {said}")
 
 
 def give_group(participant: Participant, store_id: str, cluster: options.Cluster) -> str:

@@ -53,6 +53,10 @@ class SagaLog(Protocol):
         """Return the rows of all sagas with an id, in the order in which they were written."""
         ...
 
+    def page(self, after: int, limit: int) -> Sequence[Row]:
+        """Return rows of all sagas with their salts and links, those after an id, oldest first."""
+        ...
+
     def sharing(self, saga: SagaKey) -> Sequence[SagaKey]:
         """Return the sagas that share rows of their chains with a saga, itself among them."""
         ...

@@ -13,6 +13,7 @@ from choreo.drafts import draft_folder
 from choreo.errors import ConfigurationError
 from choreo.ports import Store
 from choreo.records import Entry
+from choreo.store.copying import copy_store, refuse_used
 from choreo.store.opening import MEMORY, copy_database, is_address, open_store, shown
 from choreo.store.tables import TableStore
 
@@ -79,14 +80,20 @@ def _row(store: Store, number: int) -> list[tuple[int, Entry]]:
 
 @contextmanager
 def draft_store(
-    path: Path, backup: Path | None, *, anew: bool = False, dry_run: bool = False
+    place: str | Path, backup: Path | None, *, anew: bool = False, dry_run: bool = False
 ) -> Iterator[TableStore]:
-    """Open a draft of the database ``path``, which begins as a copy of ``backup`` or empty.
+    """Open a draft of the database at a path, which begins as a copy of ``backup`` or empty.
 
-    The draft is renamed to ``path`` when the block succeeds. Otherwise it is kept, and the next call
-    continues with it unless ``anew`` is true. With ``dry_run`` it is deleted. Raises `ConfigurationError` if
-    ``path`` exists, or if the backup can't be read.
+    The draft is renamed to the path when the block succeeds. Otherwise it is kept, and the next call
+    continues with it unless ``anew`` is true. With ``dry_run`` it is deleted. That of a database in
+    PostgreSQL is a temporary file, which is copied into it. Raises `ConfigurationError` if there is a store
+    already, or if the backup can't be read.
     """
+    if is_address(place):
+        with _draft_of_database(str(place), backup, dry_run=dry_run) as store:
+            yield store
+        return
+    path = Path(place)
     if path.exists():
         raise ConfigurationError(
             f"there is a file {path} already", hint="rebuild into a new one; an old file goes with --backup"
@@ -107,6 +114,21 @@ def draft_store(
     with _open(unfinished, backup) as store:
         yield store
     os.replace(unfinished, path)
+
+
+@contextmanager
+def _draft_of_database(address: str, backup: Path | None, *, dry_run: bool) -> Iterator[TableStore]:
+    if backup is not None:
+        raise ConfigurationError(
+            "a store in PostgreSQL is rebuilt whole, without --backup",
+            hint="restore the service's own tables with pg_restore, then `choreo store migrate`",
+        )
+    with closing(open_store(address)) as target:
+        refuse_used(target)
+        with TemporaryDirectory(prefix="choreo-") as folder, _open(Path(folder) / "store.db", None) as store:
+            yield store
+            if not dry_run:
+                copy_store(store, target)
 
 
 @contextmanager

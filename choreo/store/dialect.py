@@ -57,6 +57,7 @@ class Dialect(NamedTuple):
             "scheduled": self.columns(Scheduled._fields),
             "letter": self.columns(DeadLetter._fields),
             "new_letter": self.columns(NEW_LETTER),
+            "whole_letter": ", ".join("?" * len(DeadLetter._fields)),
             "letter_values": ", ".join("?" * len(NEW_LETTER)),
             "letter_heads": ", ".join(
                 bodiless.get(name, self.columns([name])) for name in DeadLetter._fields

@@ -108,6 +108,9 @@ class Maintenance:
             "SELECT max(id), min(recorded_at) FROM ("
             "SELECT id, recorded_at FROM {saga_log} WHERE id > ? ORDER BY id LIMIT ?) AS page"
         )
+        self.page = sql(
+            "SELECT {entry}, id, salt, digest, link FROM {saga_log} WHERE id > ? ORDER BY id LIMIT ?"
+        )
         self.ended = sql(_ENDED)
         self.busy = sql(_BUSY)
         self.unlock = sql("UPDATE {store} SET unlocked = ?")
@@ -216,6 +219,15 @@ class TableSagaLog(ABC):
         """Return the rows of all sagas with an id, in the order in which they were written."""
         with self._tolerant():
             return self._chains.with_id(saga_id)
+
+    def page(self, after: int, limit: int) -> Sequence[Row]:
+        """Return rows of all sagas with their salts and links, those after an id, oldest first."""
+        with self._tolerant():
+            found = self._rows(self._sql.page, after, limit)
+        return [
+            Row(identity, Entry._make(fields), salt, digest, link)
+            for *fields, identity, salt, digest, link in found
+        ]
 
     def sharing(self, saga: SagaKey) -> Sequence[SagaKey]:
         """Return the sagas that share rows of their chains with a saga, itself among them."""

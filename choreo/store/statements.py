@@ -56,6 +56,7 @@ class Statements:
         self.scheduled = sql(
             "SELECT {scheduled} FROM {schedule} WHERE saga_id = ? AND saga_type = ? ORDER BY id"
         )
+        self.all_scheduled = sql("SELECT {scheduled} FROM {schedule} ORDER BY id")
         due = "SELECT {scheduled} FROM {schedule} WHERE lane = $lane AND due <= ? ORDER BY"
         self.due = _of_each_lane(sql(f"{due} due, id LIMIT ?"))
         self.doubted = _of_each_lane(sql(f"{due} deaths, due, id LIMIT ?"))
@@ -102,6 +103,7 @@ class Statements:
         self.add_letter = sql(
             "INSERT INTO {dead_letters} ({new_letter}) VALUES ({letter_values}) RETURNING id"
         )
+        self.restore_letter = sql("INSERT INTO {dead_letters} ({letter}) VALUES ({whole_letter})")
         self.letters = sql("SELECT {letter} FROM {dead_letters} ORDER BY id")
         self.open_letters = sql(
             "SELECT {letter} FROM {dead_letters} WHERE state = 'open' AND reason = ? ORDER BY id"

@@ -87,6 +87,16 @@ class TableStore(ABC):
         """Close the store; closing twice does no harm."""
 
     @property
+    def name(self) -> str:
+        """How the store is called in messages."""
+        return self._path
+
+    @property
+    def cluster(self) -> str:
+        """The cluster that the store belongs to, empty where it has not been used."""
+        return str(self._rows(self._sql.owner)[0][1] or "")
+
+    @property
     def owner(self) -> str:
         """The participant that has used the store, empty where none has."""
         return str(self._rows(self._sql.owner)[0][2] or "")
@@ -208,6 +218,11 @@ class TableStore(ABC):
         """Return a saga's rows of the schedule, of all lanes, in the order of scheduling."""
         self._write()
         return [Scheduled._make(row) for row in self._rows(self._sql.scheduled, saga_id, saga_type)]
+
+    def all_scheduled(self) -> Sequence[Scheduled]:
+        """Return all rows of the schedule, in the order of scheduling."""
+        self._write()
+        return [Scheduled._make(row) for row in self._rows(self._sql.all_scheduled)]
 
     def due(self, now: int, limit: int, lane: Lane = "turn") -> Sequence[Scheduled]:
         """Return what is due in a lane at ``now``, the oldest first, then in the order of scheduling."""
@@ -351,6 +366,12 @@ class TableStore(ABC):
         """Keep a dead letter, and return its id."""
         self._turn.require("add_dead_letter")
         return int(self._rows(self._sql.add_letter, *letter[:-1])[0][0])
+
+    def restore_letters(self, letters: Iterable[DeadLetter]) -> None:
+        """Add dead letters of another store, inside a turn, with their ids, to a store that has none."""
+        self._turn.require("restore_letters")
+        for letter in letters:
+            self._count(self._sql.restore_letter, *letter)
 
     def dead_letters(self) -> Sequence[DeadLetter]:
         """Return the dead letters, open or closed, oldest first."""

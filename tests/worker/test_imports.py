@@ -18,7 +18,7 @@ from choreo.records import Partition, Record
 from choreo.worker.dead_letters import settle
 from tests.broker.any_broker import AnyBroker
 from tests.scenarios.stage import Stage
-from tests.stores import open_store
+from tests.stores import open_store, remove
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
 from tests.worker.services import agency, flight, hotel, prepare, ticket
@@ -98,7 +98,7 @@ def test_an_external_event_counts_once(rig: Rigs) -> None:
     for room in (1, 1, 2):
         told(rigged, HotelBooked("s1", room=room))
     rigged.close()
-    rigged.path.unlink()
+    remove(rigged.path)
     rigged.begin()
     ids = [envelope.id for _, envelope in rigged.records() if envelope.type == "trip.HotelBooked"]
     assert len(ids) == 1

@@ -17,7 +17,7 @@ from choreo.testing.broker import MemoryBroker, MemoryLog
 from choreo.worker import Options, Worker
 from choreo.worker.clock import SystemClock
 from choreo.worker.composition import open_worker
-from tests.stores import open_store
+from tests.stores import open_store, place
 from tests.worker.conftest import Rigs
 from tests.worker.rig import NOON, Rig
 from tests.worker.services import Script, agency, flight, hotel, ticket
@@ -248,7 +248,7 @@ def test_stop_finishes_the_turn_and_waits_for_acknowledgements(rig: Rigs) -> Non
     shop = rig(hotel(), opened=False, options=Options())
     shop.append(TripRequested("t"))
     with open_worker(
-        shop.participant, shop.path, log := shop.broker.log("hotel"), clock=shop.clock
+        shop.participant, place(shop.path), log := shop.broker.log("hotel"), clock=shop.clock
     ) as worker:
         thread = threading.Thread(target=_stop_when_published, args=(shop, worker))
         thread.start()
@@ -276,7 +276,7 @@ def test_the_log_is_left_even_when_the_worker_can_not_start(rig: Rigs) -> None:
     closed: list[MemoryLog] = []
     log = MemoryBroker().log("hotel")
     log.close = lambda: closed.append(log)  # type: ignore[method-assign]
-    with open_worker(shop.participant, shop.path, log) as worker, pytest.raises(StoreMismatch):
+    with open_worker(shop.participant, place(shop.path), log) as worker, pytest.raises(StoreMismatch):
         worker.run()
     assert closed == [log]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from choreo.replay.databases import draft_store
 from choreo.replay.observers import observe
 from choreo.replay.rebuild import Rebuilt
 from choreo.replay.rebuild import rebuild as rebuild_store
+from choreo.store.opening import is_address, open_store, shown
 
 
 @click.command(short_help="Rebuild a lost store from the topics.")
@@ -80,7 +82,8 @@ def rebuild(
     participant = derived(load_participant(target))
     cluster = options.chosen_cluster(context)
     releases = releases_in(participant.name, given)
-    path = Path(store.replace("{participant}", participant.name))
+    path = store.replace("{participant}", participant.name)
+    is_file = not is_address(path)
     with (
         output.quiet("choreo.kafka"),
         TopicReader(cluster.bootstrap, participant.topics, cluster.kafka) as reader,
@@ -92,9 +95,12 @@ def rebuild(
             result = rebuild_store(
                 *(participant, opened, reader, now()), start=start, releases=releases, progress=bar.update
             )
-        seen = _observe(participant, opened, schemas) if observers else None
+        seen = _observe(participant, opened, schemas) if observers and is_file else None
         store_id = opened.store_id
-    _show(participant, result, seen, path, backup, dry_run, by_releases=bool(releases))
+    if observers and not is_file and not dry_run:
+        with closing(open_store(path)) as rebuilt:
+            seen = _observe(participant, rebuilt, schemas)
+    _show(participant, result, seen, shown(path), backup, dry_run, by_releases=bool(releases))
     if not dry_run:
         _claim(participant, store_id, cluster)
     context.exit(1 if result.left else 0)
@@ -118,7 +124,7 @@ def _show(
     participant: Participant,
     result: Rebuilt,
     seen: int | None,
-    path: Path,
+    path: str,
     backup: Path | None,
     dry_run: bool,
     *,

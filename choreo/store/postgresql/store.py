@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import product
 from typing import Any
@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 
 from choreo.participant import Sessions
 from choreo.ports.joined import JoinedStore, OpenTransaction
-from choreo.records import Entry, Partition, Unpublished
+from choreo.records import DeadLetter, Entry, Partition, Unpublished
 from choreo.store.chains import Chains
 from choreo.store.heads import Heads
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES, SQL
@@ -39,6 +39,10 @@ from choreo.store.postgresql.turn import Savepoint, Turn
 from choreo.store.sessions import sessions_of
 from choreo.store.tables import TableStore
 
+_NUMBER_LETTERS = """
+SELECT setval(pg_get_serial_sequence('choreo.dead_letters', 'id'), greatest(max(id), 1), max(id) IS NOT NULL)
+FROM choreo.dead_letters
+"""
 _TURNS = "SELECT turns FROM choreo.store"
 _TOPICS = "SELECT saga_type, topic, partitions FROM choreo.topics"
 _SPREAD = """
@@ -251,6 +255,11 @@ class PostgreSQLStore(TableStore):
             and self._session.is_usable
             and self._session.status is TransactionStatus.IDLE
         )
+
+    def restore_letters(self, letters: Iterable[DeadLetter]) -> None:
+        """Add dead letters of another store, inside a turn; the next one's id is greater than theirs."""
+        super().restore_letters(letters)
+        self._rows(_NUMBER_LETTERS)
 
     def check_files(self) -> None:
         """Do nothing: a turn finds out by itself where the tables were replaced."""

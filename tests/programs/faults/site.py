@@ -23,7 +23,7 @@ from tests.programs.faults.contract import JobAsked
 from tests.programs.faults.fault_point import Aim
 from tests.programs.faults.participants import NAMES, Plan, participant, row
 from tests.programs.faults.process import Job, start
-from tests.stores import open_store
+from tests.stores import in_postgresql, open_store, remove
 
 PARTITIONS = 2
 RESTARTS = 8
@@ -167,8 +167,10 @@ class Site:
             process.kill()
             process.join()
             process.close()
-        for store in self.stores.values():
+        for name, store in self.stores.items():
             store.close()
+            if in_postgresql():  # where hundreds of them would be in the way
+                remove(self._jobs[name].store)
 
 
 def calls(world: Path) -> list[tuple[str, str]]:
