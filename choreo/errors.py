@@ -96,6 +96,13 @@ class StoreUnavailable(StoreError):
     """
 
 
+class StoreChanged(StoreUnavailable):
+    """Raised at the beginning of a turn where another process has written what this one may have in memory.
+
+    The same may be tried again at once, with what the store holds.
+    """
+
+
 class StoreMismatch(StoreError):
     """Raised when the store and the topic contradict each other, which could lose or repeat effects."""
 

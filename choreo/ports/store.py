@@ -62,8 +62,9 @@ class Store(Protocol):
         (`TurnLost` where what was done inside is the cause); `NestedTransaction` at once where `blocks_here`;
         `TransactionControl` when something inside, but outside of a savepoint, tried to commit or roll back;
         `Fenced` when another worker has claimed the store since this one did. In any case nothing was
-        committed. Raises `StoreGone` where the store's files were deleted or replaced meanwhile. A `Fenced`
-        with ``partitions`` says that these, and these alone, are another's now.
+        committed. Raises `StoreChanged` at the beginning where another process has written what this worker
+        may have in memory, and `StoreGone` where the store's files were deleted or replaced meanwhile. A
+        `Fenced` with ``partitions`` says that these, and these alone, are another's now.
         """
         ...
 
@@ -230,6 +231,14 @@ class Store(Protocol):
         An earlier owner is fenced from its next turn on, which raises `Fenced` with these partitions; then it
         owns the others. A turn that it has open is waited for. Return how many owners in a row, of any of
         them, ended without `give_up` or `trust`. Where the store serves one worker, nothing is done.
+        """
+        ...
+
+    def visit(self, saga_id: str, saga_type: str) -> bool:
+        """Keep the owner of a saga out until the turn ends, where that is another worker; whether it is.
+
+        So an event may be folded that lies on another partition than its saga's. What was known of the saga
+        may be old. The owner's next turn raises `StoreChanged`, as what it has in memory may be old then.
         """
         ...
 

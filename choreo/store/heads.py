@@ -42,6 +42,10 @@ class Heads:
         self._known[saga_id, saga_type] = ZEROS
         self._trim()
 
+    def drop(self, saga_id: str, saga_type: str) -> None:
+        """Remove the head of one saga, to which another connection may have added."""
+        self._known.pop((saga_id, saga_type), None)
+
     def forget(self, entries: Iterable[Entry]) -> None:
         """Remove the sagas of rows that were linked and then undone."""
         for entry in entries:

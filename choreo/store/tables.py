@@ -272,6 +272,11 @@ class TableStore(ABC):
         self._turn.require("take_over")
         return 0
 
+    def visit(self, saga_id: str, saga_type: str) -> bool:
+        """Do nothing, as there is no other worker; return False."""
+        self._turn.require("visit")
+        return False
+
     def give_up(self, partitions: Collection[Partition]) -> None:
         """Do nothing, as the store stays claimed."""
         self._turn.require("give_up")

@@ -100,6 +100,10 @@ class Instances:
         """Drop one saga, so that it is folded again from the saga log."""
         self._known.pop((role.contract.saga, saga_id), None)
 
+    def drop(self, saga_type: str, saga_id: str) -> None:
+        """Drop one saga, in which another worker may have written."""
+        self._known.pop((saga_type, saga_id), None)
+
     def clear(self) -> None:
         """Drop all sagas, and what is known of the store's releases."""
         self._known.clear()

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from choreo.errors import Fenced, StoreUnavailable
+from choreo.errors import Fenced, StoreChanged, StoreUnavailable
 from choreo.participant import Participant
 from choreo.ports import Assignment, Clock, Codec, Log, Store
 from choreo.records import Partition
@@ -206,6 +206,8 @@ class Worker:
         except StoreUnavailable as error:
             self._calls.start_begun()
             self._due.at_once()
+            if isinstance(error, StoreChanged):
+                self._processor.instances.clear()
             self._patience.wait(error)
             self.progress.turn(0, 0.0, self._clock.monotonic())
             return 0
@@ -272,6 +274,8 @@ class Worker:
         """Whether another process, or thread, has written to the store since the last look."""
         if not self._store.changed():
             return False
+        if not self._store.serves_one:
+            self._processor.instances.clear()
         self._others_wrote = self._clock.monotonic()
         self._is_stale = True
         return True

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from choreo.errors import StoreUnavailable
+from choreo.errors import StoreChanged, StoreUnavailable
 from choreo.ports import Clock
 from choreo.worker.progress import Progress
 
@@ -37,7 +37,9 @@ class Patience:
         self._said = 0.0
 
     def wait(self, error: StoreUnavailable) -> None:
-        """Wait a while, and log the error: the first time, and then rarely."""
+        """Wait a while, and log the error: the first time, and then rarely. `StoreChanged` is over."""
+        if isinstance(error, StoreChanged):
+            return
         now = self._clock.monotonic()
         if self._since is None or now - self._said >= _SAID_EACH:
             self._said = now

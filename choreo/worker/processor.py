@@ -94,6 +94,7 @@ class Processor:
         self._clocks = clocks
         self._schema_retry = schema_retry
         self._is_traced = telemetry.is_on()
+        self._is_shared = not store.serves_one
         self._roles = participant.roles_by_version()
         self.instances = Instances(store, self._roles, sagas_in_memory)
         self._saga_of = {saga.topic: saga.name for saga in participant.sagas}
@@ -135,6 +136,8 @@ class Processor:
         trigger = TriggerEvent.of_record(envelope, record)
         if not 0 <= trigger.time <= LATEST:
             trigger = trigger._replace(time=record_time(trigger.time, self._clock.now()))
+        if self._is_shared and self._store.visit(envelope.saga_id, envelope.saga_type):
+            self.instances.drop(envelope.saga_type, envelope.saga_id)
         role = self.instances.role(envelope.saga_type, envelope.saga_id, envelope.saga_version)
         item = Item(role, record.topic, envelope.saga_id, trigger)
         self._complete(self._decisions.apply(item, envelope))

@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka.cimpl import murmur2
 
 from choreo.chain import ZEROS, Row, digest_of, first_broken_link, link_of
-from choreo.errors import Fenced, PayloadErased, StoreError, StoreMismatch, TransactionControl
+from choreo.errors import Fenced, PayloadErased, StoreChanged, StoreError, StoreMismatch, TransactionControl
 from choreo.ports import Store
 from choreo.records import DeadLetter, Entry, Partition, Release, SagaKey, Scheduled, Unpublished
 from tests.store.in_flight import STEPS, alike, counts_of, fill, work_of
@@ -916,12 +916,34 @@ class SharedStoreConformance:
                 alone.enqueue([unpublished()._replace(saga_id=saga_id)])
         finally:
             alone.close()
+        with pytest.raises(StoreChanged), second.turn():
+            raise AssertionError("the turn was opened")
         with second.turn():
             second.append([entry(saga_id)])
         assert len(check_chain(second, saga_id)) == 3
         assert [row.saga_id for row in second.due(9, 9)] == [saga_id]
         assert [row.saga_id for row in second.unpublished(0, 9)] == [saga_id]
         assert not first.due(9, 9)
+
+    def test_a_saga_of_another_owner_is_visited(self, owners: tuple[Store, Store]) -> None:
+        """Its owner is kept out until the end of the turn, and told then; whoever visits is not."""
+        store, other = owners
+        own, saga_id = homes()[0], homes()[3]
+        with other.turn():
+            other.append([entry(saga_id)])
+        for _ in range(2):
+            with store.turn():
+                assert not store.visit(own, "shop")
+                assert store.visit(saga_id, "shop")
+                store.append([entry(saga_id), entry(own)])
+                store.schedule([scheduled(saga_id, 5)])
+        with pytest.raises(StoreChanged), other.turn():
+            raise AssertionError("the turn was opened")
+        with other.turn():
+            other.append([entry(saga_id)])
+        assert len(check_chain(other, saga_id)) == 4
+        assert [row.saga_id for row in other.due(9, 9)] == [saga_id]
+        assert not store.due(9, 9)
 
     def test_rows_move_with_a_topic_that_has_grown(self, store: Store, other: Store) -> None:
         """To the partition on which the next events of their sagas lie."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from choreo import Context, Participant, Retry
+from choreo.cloudevents import headers_of
 from tests.worker.provider import Provider
 from tests.worker.provider import hotel as calling_hotel
 from tests.worker.replicas import PARTITIONS, Replicas, Traced, on, place
+from tests.worker.rig import envelope_of
 from tests.worker.services import SECOND, hotel
-from tests.worker.trip import FlightBooked, FlightFull, HotelBooked, TripRequested
+from tests.worker.trip import FlightBooked, FlightCancelled, FlightFull, HotelBooked, TripRequested
 
 Make = Callable[..., Replicas]
 
@@ -182,3 +185,21 @@ def test_replicas_of_two_releases_share_a_store(replicas: Make, is_back: bool) -
     assert many.effects() == {**booked, **{(saga_id, "compensation"): 1 for saga_id in SAGAS[20:]}}
     assert not many.reader.dead_letters()
     many.check_chains(SAGAS)
+
+
+@pytest.mark.parametrize("order", sorted({*permutations([0, 0, 1, 1], 3)}))
+def test_a_saga_whose_events_lie_on_several_partitions(replicas: Make, order: tuple[int, ...]) -> None:
+    """As those of a producer with another partitioner, or of before a topic grew: one by one."""
+    many = replicas(booking(), 2)
+    saga_id = on(0)[0]
+    events = (TripRequested(saga_id), FlightFull(saga_id, "full"), FlightCancelled(saga_id))
+    for event, number in zip(events, order, strict=True):
+        envelope = envelope_of(event, saga_id, many.rig.clock.now())
+        many.broker.append(
+            "trip", saga_id.encode(), headers_of(envelope), many.rig.codec.encode(event), number
+        )
+        many.settle()
+    assert many.effects() == {(saga_id, "action"): 1, (saga_id, "compensation"): 1}
+    assert set(many.published().values()) == {1}
+    assert not many.reader.dead_letters()
+    many.check_chains([saga_id])

@@ -46,6 +46,10 @@ class Homes:
             self._known[saga_type, saga_id] = found
         return found
 
+    def place(self, saga_type: str, saga_id: str) -> Partition:
+        """Return the topic and the partition of a saga."""
+        return Partition(self.topics.get(saga_type, ("", 0))[0], self.of(saga_type, saga_id))
+
     def _home(self, saga_type: str, saga_id: str) -> int:
         count = self.topics.get(saga_type, ("", 0))[1]
         return int(murmur2(saga_id.encode(errors="replace"), count)) if count else UNKNOWN
@@ -80,8 +84,7 @@ class Ownership:
         """Whether a saga's rows are this store's to write."""
         if not self.is_worker:
             return True
-        topic = self._homes.topics.get(saga_type, ("", 0))[0]
-        return Partition(topic, self._homes.of(saga_type, saga_id)) in self._epochs
+        return self._homes.place(saga_type, saga_id) in self._epochs
 
     def add(self, epochs: Mapping[Partition, int]) -> None:
         """Add partitions that were taken over."""

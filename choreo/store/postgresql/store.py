@@ -225,6 +225,15 @@ class PostgreSQLStore(TableStore):
         self._turn.own({Partition(topic, number): epoch for topic, number, epoch, _ in found})
         return max((deaths for *_, deaths in found), default=0)
 
+    def visit(self, saga_id: str, saga_type: str) -> bool:
+        """Keep the owner of a saga out until the turn ends, where that is another worker; whether it is."""
+        self._turn.require("visit")
+        if self._ownership.owns(saga_type, saga_id):
+            return False
+        self._turn.visit(self._homes.place(saga_type, saga_id))
+        self._heads.drop(saga_id, saga_type)
+        return True
+
     def give_up(self, partitions: Collection[Partition]) -> None:
         """End the ownership of partitions in order; see the port."""
         self._turn.require("give_up")

@@ -13,6 +13,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from choreo.errors import (
     Fenced,
     NestedTransaction,
+    StoreChanged,
     StoreError,
     StoreGone,
     StoreUnavailable,
@@ -40,6 +41,8 @@ SELECT topic, partition FROM choreo.positions ORDER BY topic, partition FOR NO K
 """
 # Read once the rows of the partitions are locked: whoever was alone on the store has committed then.
 _BESIDE = "SELECT store_id, turns FROM choreo.store;"
+_VISIT = "SELECT 1 FROM choreo.positions WHERE topic = %s AND partition = %s FOR NO KEY UPDATE"
+_DISTURB = "UPDATE choreo.store SET turns = turns + 1 RETURNING turns"
 _PAUSED = "SET LOCAL idle_in_transaction_session_timeout = {};"
 _FIRST = 2
 """The place of the first statement with rows among those."""
@@ -82,6 +85,7 @@ class Turn:
         self._ownership = ownership
         self._on_change = on_change
         self._taken: Mapping[Partition, int] = {}
+        self._visit = 0
         self._is_claiming = False
         self._is_beside = beside
         self._moves = moves
@@ -141,6 +145,12 @@ class Turn:
         """Be a worker's from now on, which owns nothing yet; not if the turn is rolled back."""
         self._ownership.is_worker = self._is_claiming = True
 
+    def visit(self, place: Partition) -> None:
+        """Keep the owner of a partition out until the end of the turn, and let it notice then."""
+        self.rows(_VISIT, place)
+        if not self._visit:
+            self._visit = int(self.rows(_DISTURB, ())[0][0])
+
     def own(self, epochs: Mapping[Partition, int]) -> None:
         """Own partitions once the turn is committed, each with its epoch."""
         self._taken = epochs
@@ -184,6 +194,10 @@ class Turn:
         if number != self.number + self._is_alone:
             self._heads.clear()
             self._on_change()
+            if self._ownership.is_worker:
+                self.number = number
+            if self._ownership.partitions:
+                raise StoreChanged(f"another process was alone on the store {self._session.name}")
         self._begun = number
         self._occupation = Occupation(self._key, moves=self._moves)
         self._guard.begin()
@@ -273,6 +287,8 @@ class Turn:
         self._pending.committed()
         if self._is_alone and self._begun == self.number + 1:
             self.number = self._begun
+        if self._visit == self.number + 1:
+            self.number = self._visit
         self._ownership.add(self._taken)
         self._is_claiming = False
         self._losses = 0
@@ -304,7 +320,7 @@ class Turn:
         if self._guard.loss is not None:
             self._losses += 1
         self._guard.loss = None
-        self._taken = {}
+        self._taken, self._visit = {}, 0
         if self._is_claiming:
             self._ownership.is_worker = self._is_claiming = False
         self._pending.clear()
