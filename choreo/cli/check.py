@@ -37,7 +37,7 @@ def check_release(participant: Participant, path: str, schemas: Path, retire: Se
         for line in in_lines(comparison, (), 0):
             output.line(f"{name}: {line}")
         for new in comparison.new:
-            if not new.sagas:
+            if not new.sagas and not new.is_recalled:
                 output.line(f"{name}: {in_words(new)}")
         retired = to_retire(store, comparison, retire, round(time.time() * 1000))
     letters = sum(each.sagas for each in comparison.needs if not each.is_letter)

@@ -215,6 +215,11 @@ def _refuse_bad_observer(handler: Handler) -> None:
         raise DeclarationError(
             f"an observer returns nothing, not {next(iter(handler.emits))}", hint="make it an action"
         )
+    if handler.trigger.is_join:
+        raise DeclarationError(
+            "an observer sees each event when it comes, and waits for no other",
+            hint="take one parameter, event: A | B, and what came before as Earlier[A] | None",
+        )
 
 
 def _refuse_aborted(handler: Handler) -> None:

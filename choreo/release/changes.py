@@ -54,6 +54,17 @@ def new_handlers(before: Manifest, today: Manifest) -> list[HandlerEntry]:
     return [entry for key in _apart(new.keys() - old.keys()) for entry in new[key]]
 
 
+def recalled(before: Manifest, today: Manifest) -> list[tuple[HandlerEntry, Sequence[HandlerEntry]]]:
+    """Return the handlers that other events call than in the release before, with those of that time."""
+    old, new = _by_identity(before, today), _by_identity(today, before)
+    return [
+        (entry, old[key])
+        for key in sorted(old.keys() & new.keys())
+        for entry in new[key]
+        if all(entry.trigger != each.trigger for each in old[key])
+    ]
+
+
 def renames(before: Manifest, today: Manifest) -> dict[str, str]:
     """Return the new name of each action or observer that seems to be renamed, by its full name of before.
 

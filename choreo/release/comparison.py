@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from choreo.manifest import HandlerEntry, Manifest
 from choreo.protocol import serves
 from choreo.records import InFlight, Release, Seen, Work
-from choreo.release.changes import changes, new_handlers, renames
+from choreo.release.changes import changes, new_handlers, recalled, renames
 from choreo.release.declarations import readable
 from choreo.release.needs import Handlers, Missing, Need, needs_of, steps_at_risk
 
@@ -42,11 +42,15 @@ class Works(Protocol):
 
 
 class New(NamedTuple):
-    """A handler that is new, and the number of sagas in flight that are past what calls it."""
+    """A handler that is new, and the number of sagas in flight that are past what calls it.
+
+    ``is_recalled``: it was there before, and other events call it now.
+    """
 
     name: str
     task: str
     sagas: int
+    is_recalled: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,11 @@ def compare(store: Store, newest: Release | None, today: Manifest) -> Comparison
     """Compare declarations with the newest release of a store, and with its sagas in flight."""
     handlers = Handlers(today)
     before = readable(newest) if newest else None
-    added = new_handlers(before, today) if before else []
-    types = {name for each in added for name in _types_of(each, today)}
+    added: list[_Added] = []
+    if before:
+        added += [(each, None) for each in new_handlers(before, today)]
+        added += recalled(before, today)
+    types = {name for each, of_before in added for name in _types_of(each, of_before or (), today)}
     found = store.in_flight(handlers.may_lack, steps_at_risk(before, handlers), types)
     retired = frozenset(newest.retired if newest else ())
     missing = Missing(handlers, retired, knows_before=before is not None)
@@ -105,8 +112,18 @@ def needed(store: Works, newest: Release | None, today: Manifest) -> list[Work]:
     return list(filter(missing.includes, store.work(handlers.may_lack, steps_at_risk(before, handlers))))
 
 
-def _types_of(entry: HandlerEntry, today: Manifest) -> Iterable[str]:
-    return {*entry.trigger.types, *_results_of(entry, today)}
+_Added = tuple[HandlerEntry, Sequence[HandlerEntry] | None]
+"""A handler, and what it was in the release before where other events called it then."""
+
+
+def _types_of(entry: HandlerEntry, before: Sequence[HandlerEntry], today: Manifest) -> Iterable[str]:
+    called = (each.trigger.types for each in before)
+    outcomes = _outcomes_of(entry) if before else ()
+    return {*entry.trigger.types, *_results_of(entry, today), *outcomes}.union(*called)
+
+
+def _outcomes_of(entry: HandlerEntry) -> Iterable[str]:
+    return (*entry.emits.successes, *entry.emits.failures)
 
 
 def _results_of(entry: HandlerEntry, today: Manifest) -> Iterable[str]:
@@ -119,19 +136,36 @@ def _results_of(entry: HandlerEntry, today: Manifest) -> Iterable[str]:
     return [name for name in (action.emits.successes if action else ()) if serves(entry, name)]
 
 
-def _news(added: Sequence[HandlerEntry], today: Manifest, seen: Sequence[Seen]) -> list[New]:
-    counts: dict[tuple[str, str], int] = {}
-    for entry in added:
+def _news(added: Sequence[_Added], today: Manifest, seen: Sequence[Seen]) -> list[New]:
+    counts: dict[tuple[str, str, bool], int] = {}
+    for entry, before in added:
         name = entry.step if entry.task == "compensation" else entry.name
-        past = sum(each.sagas for each in seen if _is_past(entry, today, each))
-        counts[name, entry.task] = counts.get((name, entry.task), 0) + past
-    return [New(*key, sagas) for key, sagas in counts.items()]
+        past = (
+            each.sagas
+            for each in seen
+            if _is_past(entry, today, each) and not _was_called(entry, before or (), each)
+        )
+        key = name, entry.task, before is not None
+        counts[key] = counts.get(key, 0) + sum(past)
+    return [New(name, task, sagas, is_recalled) for (name, task, is_recalled), sagas in counts.items()]
+
+
+def _was_called(entry: HandlerEntry, before: Sequence[HandlerEntry], seen: Seen) -> bool:
+    """Whether what called a handler in the release before has come, or what it returned."""
+    if entry.task == "observer":  # each event calls it
+        new = entry.trigger.types.difference(*(each.trigger.types for each in before))
+        return bool(before) and seen.types.isdisjoint(new)
+    of_version = (each for each in before if each.versions.includes(max(seen.saga_version, 1)))
+    is_called = any(each.trigger.satisfied(seen.types) for each in of_version)
+    return is_called or (bool(before) and not seen.types.isdisjoint(_outcomes_of(entry)))
 
 
 def _is_past(entry: HandlerEntry, today: Manifest, seen: Seen) -> bool:
     """Whether what calls a handler has come already; a leaf's compensation is called by the first failure."""
     if seen.saga_type != entry.saga or not entry.versions.includes(max(seen.saga_version, 1)):
         return False
+    if entry.task == "observer":
+        return not seen.types.isdisjoint(entry.trigger.types)
     if entry.task != "compensation":
         return entry.trigger.satisfied(seen.types)
     is_called = entry.trigger.satisfied(seen.types) if entry.trigger else seen.saga_state == "compensating"

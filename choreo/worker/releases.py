@@ -220,15 +220,16 @@ def refusal(comparison: Comparison, needs: Sequence[Need], now: int) -> ReleaseR
 
 
 def in_words(new: New) -> str:
-    """Return what becomes of the sagas that are past what calls a new handler."""
+    """Return what becomes of the sagas that are past what calls a handler that is new, or called anew."""
     what = f"the compensation of {new.name}" if new.task == "compensation" else new.name
     if not new.sagas:
         return f"release: {what} is new: no saga in flight is past what calls it"
     sagas = "1 saga in flight is" if new.sagas == 1 else f"{new.sagas:,} sagas in flight are"
-    return (
-        f"release: {what} is new: {sagas} past what calls it, and {'goes' if new.sagas == 1 else 'go'} on "
-        f"without it (hint: choreo releases apply {new.name})"
-    )
+    hint = f"(hint: choreo releases apply {new.name})"
+    if new.is_recalled:
+        return f"release: other events call {what} now: {sagas} past them {hint}"
+    goes = "goes" if new.sagas == 1 else "go"
+    return f"release: {what} is new: {sagas} past what calls it, and {goes} on without it {hint}"
 
 
 def refuse_unknown(participant: str, given: Iterable[str], known: Collection[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from choreo import Aborted, Participant
+from choreo import Aborted, Participant, all_of
 from tests.participant.refusal import refused
 from tests.participant.shop import Debited, Failed, Fulfilled, Reserved, returning, shopping
 
@@ -33,6 +33,17 @@ def test_an_observer_without_events_is_refused(inventory: Participant) -> None:
 
         @inventory.observer
         def project() -> None: ...
+
+
+def test_an_observer_of_a_join_is_refused(inventory: Participant) -> None:
+    """It would be called by the first event, without the other."""
+    with refused("an observer sees each event when it comes", hint="Earlier[A] | None"):
+
+        @inventory.observer
+        def project(debited: Debited, reserved: Reserved) -> None: ...
+
+    with refused("an observer sees each event when it comes"):
+        inventory.observer(on=all_of(Debited, Reserved))(project)
 
 
 def test_an_observer_of_aborted_is_refused(inventory: Participant) -> None:

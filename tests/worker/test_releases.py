@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import reduce
-from itertools import combinations
+from itertools import combinations, permutations
 from operator import or_
 from typing import Any, Literal
 
 import pytest
 
-from choreo import Aborted, Context, Participant, Retry
+from choreo import Aborted, Context, Participant, Retry, all_of
 from choreo.errors import ConfigurationError, ReleaseRefused
 from choreo.events import event_name
 from choreo.outcome import COMPENSATABLE
 from choreo.protocol import Role
-from choreo.records import DeadLetter
+from choreo.records import DeadLetter, SagaKey
 from choreo.release import declared_in
+from choreo.replay.newly_declared import missed_in
 from choreo.worker.dead_letters import settle
 from tests.stores import open_store
 from tests.worker.conftest import Rigs
@@ -528,3 +530,53 @@ def test_what_an_observer_takes_no_more_waits_until_it_does_again(rig: Rigs, tak
     rigged.settle()
     assert seen == [*takes, *left]
     assert open_letters(rigged) == []
+
+
+CALLS = {
+    "T": TripRequested,
+    "F": FlightBooked,
+    "T | F": TripRequested | FlightBooked,
+    "T & F": all_of(TripRequested, FlightBooked),
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "before", "today"),
+    [
+        *(("action", *pair) for pair in permutations(CALLS, 2)),
+        *(("observer", *pair) for pair in permutations(CALLS, 2) if "T & F" not in pair),
+    ],
+)
+def test_what_is_past_new_events_is_counted_as_it_would_be_applied(
+    rig: Rigs, caplog: pytest.LogCaptureFixture, task: str, before: str, today: str
+) -> None:
+    """Of a handler that other events call now, as of one that is new: a saga that it was called in is not."""
+
+    def calling(trigger: Any) -> Participant:
+        hotel = Participant("hotel", sagas=[trip], prepare=prepare)
+
+        def book(ctx: Context) -> HotelBooked:
+            return HotelBooked("t")
+
+        def look(ctx: Context) -> None: ...
+
+        if task == "action":
+            hotel.action(kind="retriable", on=trigger)(book)
+        else:
+            hotel.observer(on=trigger)(look)
+        return hotel
+
+    rigged = rig(calling(CALLS[before]))
+    for number, events in enumerate(
+        ([TripRequested], [TripRequested, FlightBooked], [TripRequested, FlightLate])
+    ):
+        for event in events:
+            rigged.feed(event("t"), saga_id=f"s{number}")
+    with caplog.at_level("INFO", "choreo.worker"):
+        release(rigged, calling(CALLS[today]))
+    manifest = declared_in(rigged.store.releases()[-1])
+    name = "hotel.book" if task == "action" else "hotel.look"
+    keys = [SagaKey(f"s{number}", "trip") for number in range(3)]
+    missed = sum(bool(missed_in(rigged.store, manifest, name, key)) for key in keys)
+    said = re.findall(rf"other events call {name} now: (\d+) saga", caplog.text)
+    assert said == ([str(missed)] if missed else [])
