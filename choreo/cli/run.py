@@ -218,7 +218,7 @@ def _explained(cluster: options.Cluster, path: str) -> Iterator[None]:
             raise
         raise StoreMismatch(
             error.message,
-            hint=f"an embedded broker forgets all when it ends: delete {path}, or give another --store",
+            hint=f"an embedded broker forgets all when it ends: give another --store than {path}",
         ) from None
 
 

@@ -86,9 +86,10 @@ def away(name: str, error: BaseException) -> StoreUnavailable:
     )
 
 
+_ASKED = "no password supplied"
 _REFUSALS = (
     ("password authentication failed", "refuses the user or its password", "check both, or ~/.pgpass"),
-    ("no password supplied", "asks for a password", "put it into ~/.pgpass, or set PGPASSWORD"),
+    (_ASKED, "asks for a password", "put it into ~/.pgpass, or set PGPASSWORD"),
     ("pg_hba.conf", "admits no such connection", "see the server's pg_hba.conf"),
     ("role", "knows no such role", "check the user in the address, or PGUSER"),
     ("database", "does not exist", "check its name in the address, or PGDATABASE; createdb makes one"),
@@ -114,7 +115,8 @@ _NOT_NOW = (
 def opening_error(name: str, error: BaseException) -> StoreError:
     """Return the error, with a hint, that says why a database can't be opened; no password is in it."""
     text = first_line(error)
-    if "FATAL" not in text or any(sign in text for sign in _NOT_NOW):
+    is_told = "FATAL" in text or _ASKED in text  # by the server, or by libpq about what it wants
+    if not is_told or any(sign in text for sign in _NOT_NOW):
         return StoreUnavailable(
             f"the database {name} can't be reached: {text}", hint="is the server running?"
         )

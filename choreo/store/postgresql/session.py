@@ -25,6 +25,7 @@ _DEFAULTS = {
     "tcp_user_timeout": 30_000,
 }
 _FACTS = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
+_SCHEMA = "SELECT current_schema()"
 _ID = "SELECT store_id FROM choreo.store"
 # Whoever had the connection that was lost may still be committing: this waits for the end of that.
 _WAIT = """
@@ -83,6 +84,16 @@ def inherited() -> StoreError:
     )
 
 
+def _refuse_own_schema(connection: psycopg.Connection[Any], name: str) -> None:
+    """Refuse a role whose tables would be made among choreo's, as of one that is called like their schema."""
+    row = connection.execute(_SCHEMA).fetchone()
+    if row == ("choreo",):
+        raise StoreError(
+            f"the database {name} would put the service's own tables into the schema choreo",
+            hint='ALTER ROLE … SET search_path = public; "$user" in it finds the schema of a role\'s name',
+        )
+
+
 class Session:
     """The connection of a store, and the cursor of its own statements.
 
@@ -124,6 +135,7 @@ class Session:
         try:
             connection.execute(f"BEGIN READ ONLY; SET LOCAL lock_timeout = {self.patience}".encode())
             require_tables(connection, self.name)
+            _refuse_own_schema(connection, self.name)
             connection.execute("COMMIT")
         except psycopg.Error as error:
             connection.close()
