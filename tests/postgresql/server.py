@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.postgresql.keeper import PREFIX, mark
+
 READY_DEADLINE, STOP_DEADLINE = 60.0, 20.0
 PLACES = ("/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt", "/usr/local/opt", "/usr")
 SETTINGS = (
@@ -65,11 +67,12 @@ class Server:
     def __init__(self, *settings: str) -> None:
         self._settings = (*SETTINGS, *settings)
         self.programs = programs()
-        self.home = Path(tempfile.mkdtemp(prefix="choreo-pg-"))
+        self.home = Path(tempfile.mkdtemp(prefix=PREFIX))
+        mark(self.home)
         self.user = _user()
         if self.user is not None:
             os.chown(self.home, self.user.pw_uid, self.user.pw_gid)
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def address(self, database: str, user: str = "tester", **parts: object) -> str:
@@ -96,7 +99,7 @@ class Server:
             command += ["-c", setting]
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(KEEPER), str(os.getpid()), self._name, *command],
+                [sys.executable, str(KEEPER), str(os.getpid()), self.user_name, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -129,14 +132,14 @@ class Server:
             stderr=subprocess.STDOUT,
             check=False,
             cwd=self.home,
-            user=self._name or None,
-            extra_groups=[] if self._name else None,
+            user=self.user_name or None,
+            extra_groups=[] if self.user_name else None,
         )
         if done.returncode:
             raise ServerFailed(done.stdout.decode(errors="replace")[-2000:])
 
     @property
-    def _name(self) -> str:
+    def user_name(self) -> str:
         """The user to run as, empty for our own."""
         return self.user.pw_name if self.user is not None else ""
 
@@ -171,7 +174,8 @@ def _user() -> pwd.struct_passwd | None:
     raise Unavailable("we are root, and there is no user postgres to run it as")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

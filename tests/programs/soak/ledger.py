@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from choreo.cloudevents import read
 from choreo.envelope import Envelope
@@ -13,12 +14,16 @@ from choreo.ports import Store
 from choreo.records import Record
 from tests.programs.soak.forgeries import MARK
 from tests.programs.soak.web import Journal
+from tests.stores import in_postgresql
 
 _ENDED = "select distinct saga_id, saga_state from saga_log where saga_state in ('completed', 'failed')"
 _WAITING = "select saga_id from outbox union all select saga_id from schedule"
 _KNOWN = "select distinct saga_id from saga_log union select saga_id from outbox"
 _LETTERS = "select distinct saga_id from dead_letters where state = 'open'"
 _FOLDED = "select event_id, partition, \"offset\" from saga_log where input = 'event'"
+
+_AWAY_SECONDS = 60.0
+"""How long a database may be away."""
 
 UNDONE = {"reserve": "release", "charge": "refund", "ship": "call_back"}
 
@@ -66,15 +71,13 @@ class Ledger:
         journal = self._journal()
         self.placed = dict(journal.placed)
         if journal.begun:
-            known = {saga_id for (saga_id,) in self._stores["orders"].db.execute(_KNOWN).fetchall()}
+            known = {saga_id for (saga_id,) in self._rows("orders", _KNOWN)}
             self.placed.update({each: plan for each, plan in journal.begun.items() if each in known})
         return journal
 
     def letters(self) -> set[str]:
         """Return the ids of the sagas that have a dead letter somewhere."""
-        return {
-            saga_id for store in self._stores.values() for (saga_id,) in store.db.execute(_LETTERS).fetchall()
-        }
+        return {saga_id for name in self._stores for (saga_id,) in self._rows(name, _LETTERS)}
 
     def live(self) -> list[str]:
         """Return the ids of the last orders."""
@@ -94,10 +97,8 @@ class Ledger:
             open_ones = self.placed.keys() - self._ends(name).keys()
             if any(not self._excused(saga_id) or saga_id not in letters for saga_id in open_ones):
                 return False
-        return all(
-            {each.number: at for each, at in store.positions().items()} == log_ends
-            for store in self._stores.values()
-        )
+        at = [self._rows(name, "select partition, next_offset from positions") for name in self._stores]
+        return all(dict(positions) == log_ends for positions in at)
 
     def verdict(self, records: Sequence[Record]) -> Verdict:
         """Go through it all; ``records`` is the whole topic."""
@@ -120,13 +121,26 @@ class Ledger:
             wrong=[*self._wrong(ends, effects)],
         )
 
+    def _rows(self, name: str, sql: str) -> list[Any]:
+        """Ask a participant's database, which may have been restarted meanwhile."""
+        give_up = time.monotonic() + _AWAY_SECONDS
+        while True:
+            store = self._stores[name]
+            try:
+                store.positions()  # by a new connection, where the last one was lost
+                return list(store.db.execute(sql).fetchall())
+            except Exception:
+                if not in_postgresql() or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.1)
+
     def _ends(self, name: str) -> dict[str, str]:
-        return dict(self._stores[name].db.execute(_ENDED).fetchall())
+        return dict(self._rows(name, _ENDED))
 
     def _effects(self) -> Counter[tuple[str, str]]:
         found: Counter[tuple[str, str]] = Counter()
-        for store in self._stores.values():
-            found.update(store.db.execute("select saga_id, what from effects").fetchall())
+        for name in self._stores:
+            found.update(self._rows(name, "select saga_id, what from effects"))
         lines = self._world.read_text().splitlines() if self._world.exists() else []
         for _, saga_id, what in {tuple(line.split(" ")) for line in lines}:  # one for each key
             found[saga_id, what] += 1
@@ -134,9 +148,9 @@ class Ledger:
 
     def _lost(self, firsts: Mapping[str, tuple[Envelope, tuple[int, int]]]) -> Iterator[str]:
         """Return the events that somebody never folded where they first came."""
-        for name, store in self._stores.items():
+        for name in self._stores:
             folded: dict[str, set[tuple[int, int]]] = {}
-            for event_id, partition, offset in store.db.execute(_FOLDED).fetchall():
+            for event_id, partition, offset in self._rows(name, _FOLDED):
                 folded.setdefault(event_id, set()).add((partition, offset))
             for event_id, (envelope, place) in firsts.items():
                 if place not in folded.get(event_id, ()) and not self._excused(envelope.saga_id):
@@ -156,7 +170,7 @@ class Ledger:
 
     def _waiting(self, name: str) -> list[str]:
         """Return the sagas of which something waits to be published or done, once for each row."""
-        rows = self._stores[name].db.execute(_WAITING).fetchall()
+        rows = self._rows(name, _WAITING)
         return [saga_id for (saga_id,) in rows if not self._excused(saga_id)]
 
     def _excused(self, saga_id: str) -> bool:
