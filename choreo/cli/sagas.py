@@ -109,12 +109,11 @@ def sagas(
     stuck_for = max(threshold, 1) if stuck else 0
     wanted = Filter(states, saga_type, participant, older_than, stuck_for, version or 0, unended, needing)
     with open_timelines(context) as timelines:
-        chosen = timelines.chosen(wanted)
         if count:
-            number = sum(1 for _ in chosen)
+            number = timelines.count(wanted)
             output.line(str(number))
         else:
-            number = _list(chosen, limit, threshold, form)
+            number = _list(timelines.chosen(wanted), limit, threshold, form)
     if stuck and number:
         context.exit(1)
 

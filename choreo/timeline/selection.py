@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from choreo.errors import ConfigurationError
@@ -42,6 +43,11 @@ class Filter(NamedTuple):
         if self.is_unended or self.stuck_for or self.needing:
             return True
         return bool(self.states) and not set(self.states).intersection(ENDED)
+
+    @property
+    def is_of_last_rows(self) -> bool:
+        """Whether nothing but the last rows of a saga that has not ended says if it is admitted."""
+        return self.is_open and not (self.participant or self.older_than or self.stuck_for or self.needing)
 
     def may_admit(self, last: LastEntry, now: int) -> bool:
         """Whether a saga may be admitted, judged by its last row in one source alone."""
@@ -151,6 +157,30 @@ class Timelines:
                     for timeline in self.of(head.saga_id)
                     if timeline.saga_type == head.saga_type and wanted.admits(timeline)
                 )
+
+    def count(self, wanted: Filter) -> int:
+        """Return how many sagas a filter admits; of most, their last rows alone are read."""
+        if not wanted.is_of_last_rows:
+            return sum(1 for _ in self.chosen(wanted))
+        found: dict[tuple[str, str], list[LastEntry]] = {}
+        for head in chain.from_iterable(source.unended() for source in self._sources):
+            found.setdefault((head.saga_id, head.saga_type), []).append(head)
+        number = 0
+        for (saga_id, saga_type), heads in found.items():
+            if not any(wanted.may_admit(head, self.now) for head in heads):
+                continue
+            if self._are_alike(heads):
+                number += 1
+            else:
+                number += any(
+                    each.saga_type == saga_type and wanted.admits(each) for each in self.of(saga_id)
+                )
+        return number
+
+    def _are_alike(self, heads: Sequence[LastEntry]) -> bool:
+        """Whether all sources say the same of a saga, and it was not only cancelled."""
+        said = {(head.state, head.version) for head in heads}
+        return len(heads) == len(self._sources) and len(said) == 1 and heads[0].state != "compensating"
 
     def _heads(self, wanted: Filter) -> Iterable[LastEntry]:
         """Return the sagas of all sources, merged by time; each by the source that has read furthest."""

@@ -91,6 +91,7 @@ class StoreReader(TableReader):
         self.path = name or str(path)
         self._file = str(path)
         self._changed_at = 0
+        self._is_at_once = False
         self._connection = self._open()
         try:
             self._refuse_views()
@@ -121,22 +122,32 @@ class StoreReader(TableReader):
 
     def _is_reopened(self) -> bool:
         """Whether somebody uses a file that nobody used when it was opened; it is then opened anew."""
-        if not self._changed_at or (is_at_rest(self._file) and changed_at(self._file) == self._changed_at):
+        if self._is_at_once or not self._changed_at:
+            return False
+        if is_at_rest(self._file) and changed_at(self._file) == self._changed_at:
             return False
         self._connection.close()
         self._connection = self._open()
         return True
 
     def _at_once(self, read: Callable[[], T]) -> T:
-        connection = self._connection
-        self._rows("BEGIN")
         try:
-            found = read()
+            found = self._of_one_moment(read)
+        except StoreError:
+            if self._is_reopened():
+                return self._at_once(read)
+            raise
+        return self._at_once(read) if self._is_reopened() else found
+
+    def _of_one_moment(self, read: Callable[[], T]) -> T:
+        """Read in one transaction; whether the file was opened by others is looked at once, after it."""
+        self._query("BEGIN", ())
+        self._is_at_once = True
+        try:
+            return read()
         finally:
+            self._is_at_once = False
             self._connection.rollback()
-        if self._connection is not connection:  # opened anew: not all is of one moment
-            return self._at_once(read)
-        return found
 
     def _rows(self, sql: str, *values: object) -> Sequence[Any]:
         try:
