@@ -174,17 +174,21 @@ def _rules_out(order: Order, answer: str, other: Step) -> bool:
 
 
 def _further_answers(order: Order, each: Declared) -> Iterator[tuple[str, ...]]:
-    """Return the answers of steps besides the successors that come wherever the step was done.
+    """Return the answers of further steps that the trigger names, and that come wherever the step was done.
 
     Each of these steps is called, in part at least, before the step is, or by an import, which comes at last.
     """
+    graph = order.graph
     known = {each.step.name, *(step.name for step, _ in each.needs.answers)}
+    named = {graph.outcome[name][0] for name in each.undo.trigger.types if name in graph.outcome}
     before = [step.trigger for step in (each.step, *order.surely_before(each.step)) if step.trigger]
-    for step in order.graph.steps.values():
+    for name in sorted(named.intersection(graph.steps) - known):
+        order.check()
+        step = graph.steps[name]
         calls = step.trigger.types
-        if step.name in known or each.step.name in order.after[step.name] or not calls:
+        if not calls or each.step.name in order.after[name]:
             continue
-        if _calls_in_part(step.trigger, calls & order.graph.imports) or any(
+        if _calls_in_part(step.trigger, calls & graph.imports) or any(
             not trigger.satisfied(trigger.types - calls) for trigger in before
         ):
             yield (*step.failures, *step.answers)
