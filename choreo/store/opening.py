@@ -123,6 +123,15 @@ def migrate(place: str) -> Sequence[str]:
     return ()
 
 
+def scratch(address: str, name: str) -> AbstractContextManager[str]:
+    """Make a new database with a store's tables on a PostgreSQL server, and drop it after the block.
+
+    The block has its address. Raises `StoreError`.
+    """
+    made: AbstractContextManager[str] = _postgresql().scratch(address, name)
+    return made
+
+
 def ddl() -> str:
     """Return the statements that make the tables of a store in PostgreSQL."""
     return str(_postgresql().ddl())

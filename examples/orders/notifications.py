@@ -1,17 +1,17 @@
 """Notifications: writes to the customer at the end of an order."""
 
 from datetime import timedelta
-
-from sqlite_utils import Database
+from typing import Any
 
 from choreo import Context, Participant, Retry
 
 from .contract import OrderFailed, OrderFulfilled, ShipmentCreated, order_fulfilment
+from .sql import execute
 
 
-def prepare(db: Database) -> None:
-    db.execute(
-        "create table if not exists mails (order_id text, subject text, primary key (order_id, subject))"
+def prepare(db: Any) -> None:
+    execute(
+        db, "create table if not exists mails (order_id text, subject text, primary key (order_id, subject))"
     )
 
 
@@ -22,10 +22,10 @@ notifications = Participant("notifications", sagas=[order_fulfilment], prepare=p
 def send_confirmation(event: ShipmentCreated, ctx: Context) -> OrderFulfilled:
     if event.customer == "ada" and event.order_id.endswith("-slow") and ctx.attempt < 3:
         raise ConnectionError("the mail server is busy")
-    ctx.db.execute("insert into mails values (?, 'confirmed')", [event.order_id])
+    execute(ctx.db, "insert into mails values (:id, 'confirmed')", id=event.order_id)
     return OrderFulfilled(event.order_id)
 
 
 @notifications.observer
 def send_cancellation_notice(event: OrderFailed, ctx: Context) -> None:
-    ctx.db.execute("insert into mails values (?, 'cancelled')", [event.order_id])
+    execute(ctx.db, "insert into mails values (:id, 'cancelled')", id=event.order_id)

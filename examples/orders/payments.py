@@ -1,8 +1,7 @@
 """Payments: charges the customer, and gives the money back."""
 
 from datetime import timedelta
-
-from sqlite_utils import Database
+from typing import Any
 
 from choreo import Context, Participant, Permanent
 
@@ -13,12 +12,15 @@ from .contract import (
     PaymentRefunded,
     order_fulfilment,
 )
+from .sql import execute
 
 
-def prepare(db: Database) -> None:
-    db.execute("create table if not exists accounts (customer text primary key, balance integer not null)")
-    db.execute("create table if not exists charges (order_id text primary key, customer text, amount int)")
-    db.execute("insert or ignore into accounts values ('ada', 100000000), ('bob', 100), ('shop', 0)")
+def prepare(db: Any) -> None:
+    execute(db, "create table if not exists accounts (customer text primary key, balance integer not null)")
+    execute(db, "create table if not exists charges (order_id text primary key, customer text, amount int)")
+    execute(
+        db, "insert into accounts values ('ada', 100000000), ('bob', 100), ('shop', 0) on conflict do nothing"
+    )
 
 
 payments = Participant("payments", sagas=[order_fulfilment], prepare=prepare)
@@ -27,23 +29,37 @@ payments = Participant("payments", sagas=[order_fulfilment], prepare=prepare)
 # choreo: ignore[CHO301] an order waits until the service is up again: nobody gives up on it
 @payments.action(fails=PaymentFailed, timeout=timedelta(minutes=1))
 def process_payment(event: InventoryReserved, ctx: Context) -> PaymentProcessed:
-    paid = ctx.db.execute(
+    paid = execute(
+        ctx.db,
         "update accounts set balance = balance - :total where customer = :customer and balance >= :total",
-        {"customer": event.customer, "total": event.total},
+        customer=event.customer,
+        total=event.total,
     )
     if paid.rowcount == 0:
         raise Permanent("insufficient funds")
-    ctx.db.execute("update accounts set balance = balance + ? where customer = 'shop'", [event.total])
-    ctx.db.execute("insert into charges values (?, ?, ?)", [event.order_id, event.customer, event.total])
+    execute(
+        ctx.db, "update accounts set balance = balance + :total where customer = 'shop'", total=event.total
+    )
+    execute(
+        ctx.db,
+        "insert into charges values (:order_id, :customer, :total)",
+        order_id=event.order_id,
+        customer=event.customer,
+        total=event.total,
+    )
     return PaymentProcessed(event.order_id, event.customer, event.address)
 
 
 @payments.compensation(of=process_payment)
 def refund_payment(processed: PaymentProcessed, ctx: Context) -> PaymentRefunded:
-    (charge,) = ctx.db.query("select * from charges where order_id = ?", [processed.order_id])
-    for sign, account in ((1, charge["customer"]), (-1, "shop")):
-        ctx.db.execute(
-            "update accounts set balance = balance + ? where customer = ?", [sign * charge["amount"], account]
+    charged = "select customer, amount from charges where order_id = :id"
+    customer, amount = execute(ctx.db, charged, id=processed.order_id).fetchone()
+    for account, paid in ((customer, amount), ("shop", -amount)):
+        execute(
+            ctx.db,
+            "update accounts set balance = balance + :paid where customer = :account",
+            paid=paid,
+            account=account,
         )
-    ctx.db.execute("delete from charges where order_id = ?", [processed.order_id])
+    execute(ctx.db, "delete from charges where order_id = :id", id=processed.order_id)
     return PaymentRefunded(processed.order_id)

@@ -1,8 +1,7 @@
 """Shipping: sends the parcel, and calls it back."""
 
 from datetime import timedelta
-
-from sqlite_utils import Database
+from typing import Any
 
 from choreo import Context, Participant, Permanent
 
@@ -13,10 +12,11 @@ from .contract import (
     ShipmentFailed,
     order_fulfilment,
 )
+from .sql import execute
 
 
-def prepare(db: Database) -> None:
-    db.execute("create table if not exists shipments (order_id text primary key, address text not null)")
+def prepare(db: Any) -> None:
+    execute(db, "create table if not exists shipments (order_id text primary key, address text not null)")
 
 
 shipping = Participant("shipping", sagas=[order_fulfilment], prepare=prepare)
@@ -28,11 +28,11 @@ shipping = Participant("shipping", sagas=[order_fulfilment], prepare=prepare)
 def create_shipment(event: PaymentProcessed, ctx: Context) -> ShipmentCreated:
     if event.address == "nowhere":
         raise Permanent("no carrier goes there")
-    ctx.db.execute("insert into shipments values (?, ?)", [event.order_id, event.address])
+    execute(ctx.db, "insert into shipments values (:id, :address)", id=event.order_id, address=event.address)
     return ShipmentCreated(event.order_id, event.customer)
 
 
 @shipping.compensation(of=create_shipment)
 def cancel_shipment(created: ShipmentCreated, ctx: Context) -> ShipmentCancelled:
-    ctx.db.execute("delete from shipments where order_id = ?", [created.order_id])
+    execute(ctx.db, "delete from shipments where order_id = :id", id=created.order_id)
     return ShipmentCancelled(created.order_id)

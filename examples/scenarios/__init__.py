@@ -32,10 +32,12 @@ class Scenario:
     """The whole demo of one example, its module's ``scenario``.
 
     ``balance`` takes every participant's open database, by the participant's name. ``world`` runs the
-    external services that the participants call, as long as the demo lasts.
+    external services that the participants call, as long as the demo lasts. ``takes_any_store`` is whether
+    the participants' statements are those of both kinds of store.
     """
 
     participants: Sequence[Participant]
     cases: Sequence[Case]
     balance: Callable[[Mapping[str, Any]], Iterable[Check]]
     world: Callable[[], AbstractContextManager[object]] = nullcontext
+    takes_any_store: bool = False

@@ -83,4 +83,5 @@ scenario = Scenario(
         Case("The mail server is busy for a moment", order("order-5-slow"), "completed"),
     ],
     balance=balance,
+    takes_any_store=True,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from choreo.cli.demo import command
@@ -31,6 +32,31 @@ def test_the_demo_shows_every_saga_and_balances(folder: Path) -> None:
     ):
         assert result in done.stdout
     assert list(folder.iterdir()) == [], "the demo leaves nothing behind"
+
+
+def test_the_demo_runs_on_postgresql(folder: Path, postgresql: str) -> None:
+    """Each participant has a database there, which is dropped at the end."""
+    done = execute("demo", "orders", "--store", postgresql, folder=folder, env={"TMPDIR": str(folder)})
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    assert "saga order-5-slow completed" in done.stdout
+    with psycopg.connect(postgresql) as server:
+        found = server.execute("select datname from pg_database where datname like 'choreo_notifications_%'")
+        assert found.fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("orders", "--store", "here"), "--store here is no address of a PostgreSQL server"),
+        (("bank", "--store", "postgresql://db"), "the participants of bank write the SQL of SQLite"),
+        (("orders", "--store", "postgresql://127.0.0.1:1/x"), "can't be reached"),
+    ],
+)
+def test_a_store_that_is_not_for_the_demo_is_refused(folder: Path, words: tuple[str, ...], said: str) -> None:
+    done = execute("demo", *words, folder=folder)
+    assert done.returncode == 2
+    assert said in done.stderr
 
 
 def test_the_demo_undoes_in_reverse_order(folder: Path) -> None:
@@ -83,7 +109,8 @@ def test_a_saga_that_ends_otherwise_is_a_failure(capsys: pytest.CaptureFixture[s
 
 def test_a_saga_that_does_not_end_is_an_error(embedded_broker: EmbeddedBroker, folder: Path) -> None:
     inventory = Scenario([scenario.participants[1]], [], lambda databases: [])
-    with Runner(inventory.participants, embedded_broker.bootstrap, folder, deadline=5) as runner:
+    places = {each.name: folder / f"{each.name}.db" for each in inventory.participants}
+    with Runner(inventory.participants, embedded_broker.bootstrap, places, deadline=5) as runner:
         runner._deadline = 0.1
         with pytest.raises(DemoFailed, match="has not ended") as caught:
             runner.wait_for_end("nobody-started-it")

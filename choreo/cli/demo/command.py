@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,9 +13,11 @@ from choreo.cli import output
 from choreo.cli.demo.example import Case, Check, Scenario, scenario_of
 from choreo.cli.demo.runner import Runner
 from choreo.cli.sources import now
+from choreo.errors import ConfigurationError
 from choreo.kafka import EmbeddedBroker
 from choreo.render.text import moments
 from choreo.render.wording import headline
+from choreo.store import opening
 from choreo.timeline.timeline import timeline_of
 
 DEADLINE = 30.0
@@ -22,8 +26,15 @@ DEADLINE = 30.0
 
 @click.command(short_help="Run an example, all its participants in one process.")
 @click.argument("name", default="orders")
+@click.option(
+    "--store",
+    default="",
+    metavar="ADDRESS",
+    help="A PostgreSQL server (postgresql://…), on which each participant gets a database for as long as the "
+    "demo lasts; without it, they are in files.",
+)
 @click.pass_context
-def demo(context: click.Context, name: str) -> None:
+def demo(context: click.Context, name: str, store: str) -> None:
     """Run an example: all its participants in one process, on an embedded broker.
 
     The demo runs the example's sagas, prints their timelines, and checks that the business tables balance.
@@ -34,21 +45,45 @@ def demo(context: click.Context, name: str) -> None:
       choreo demo
       choreo demo bank
       choreo demo travel
+      choreo demo orders --store postgresql://localhost/postgres
     """
     scenario = scenario_of(name)
-    if not _show(scenario):
+    if store and not opening.is_address(store):
+        raise ConfigurationError(
+            f"--store {store} is no address of a PostgreSQL server",
+            hint="postgresql://USER@HOST/DATABASE; without it, the demo makes files and deletes them",
+        )
+    if store and not scenario.takes_any_store:
+        raise ConfigurationError(
+            f"the participants of {name} write the SQL of SQLite", hint=f"choreo demo orders --store {store}"
+        )
+    if not _show(scenario, store):
         context.exit(1)
 
 
-def _show(scenario: Scenario) -> bool:
+@contextmanager
+def _places(scenario: Scenario, store: str) -> Iterator[Mapping[str, str | Path]]:
+    """Yield where each participant has its store, as long as the demo lasts."""
+    with ExitStack() as stack:
+        if store:
+            yield {
+                each.name: stack.enter_context(opening.scratch(store, each.name))
+                for each in scenario.participants
+            }
+        else:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="choreo-demo-")))
+            yield {each.name: folder / f"{each.name}.db" for each in scenario.participants}
+
+
+def _show(scenario: Scenario, store: str = "") -> bool:
     """Run all sagas, then check the balance, and return whether everything is as it should be."""
     with (
         output.quiet("choreo.kafka"),
         output.quiet("choreo.handler"),
-        TemporaryDirectory(prefix="choreo-demo-") as folder,
+        _places(scenario, store) as places,
         scenario.world(),
         EmbeddedBroker() as broker,
-        Runner(scenario.participants, broker.bootstrap, Path(folder), DEADLINE) as runner,
+        Runner(scenario.participants, broker.bootstrap, places, DEADLINE) as runner,
     ):
         names = ", ".join(each.name for each in scenario.participants)
         output.line(f"{len(scenario.participants)} participants, each with its own database: {names}")

@@ -72,6 +72,11 @@ class Scenario(Protocol):
         ...
 
     @property
+    def takes_any_store(self) -> bool:
+        """Whether the participants' statements are those of both kinds of store."""
+        ...
+
+    @property
     def world(self) -> Callable[[], AbstractContextManager[object]]:
         """Runs the external services that the participants call, as long as the demo lasts."""
         ...

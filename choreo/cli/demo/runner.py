@@ -33,14 +33,18 @@ class DemoFailed(ChoreoError):
 
 
 class Runner:
-    """Participants that run inside a block; ``deadline`` bounds every wait, in seconds."""
+    """Participants that run inside a block, each with its store; ``deadline`` (s) bounds every wait."""
 
     def __init__(
-        self, participants: Sequence[Participant], bootstrap: str, folder: Path, deadline: float
+        self,
+        participants: Sequence[Participant],
+        bootstrap: str,
+        places: Mapping[str, str | Path],
+        deadline: float,
     ) -> None:
         self._bootstrap = bootstrap
         self._deadline = deadline
-        self._paths = {each.name: folder / f"{each.name}.db" for each in participants}
+        self._places = places
         self._threads = [threading.Thread(target=self._run, args=(each,)) for each in participants]
         self._participants = participants
         derive(participants)
@@ -55,9 +59,9 @@ class Runner:
             thread.start()
         try:
             self._wait(self._is_live, "the participants are not ready")
-            self._stores = {name: open_store(path) for name, path in self._paths.items()}
+            self._stores = {name: open_store(path) for name, path in self._places.items()}
             for each in self._participants:
-                connect(each, self._paths[each.name])
+                connect(each, self._places[each.name])
         except BaseException:
             self._leave()
             raise
@@ -110,7 +114,7 @@ class Runner:
     def _run(self, participant: Participant) -> None:
         try:
             records = KafkaLog(self._bootstrap, participant.name, embedded=True)
-            with open_worker(participant, self._paths[participant.name], records) as worker:
+            with open_worker(participant, self._places[participant.name], records) as worker:
                 self._workers[participant.name] = worker
                 if self._leaving.is_set():
                     worker.stop()
@@ -125,5 +129,7 @@ class Runner:
             worker.stop()
         for thread in self._threads:
             thread.join(self._deadline)
+        for each in self._participants:
+            each.close()
         for store in self._stores.values():
             store.close()
