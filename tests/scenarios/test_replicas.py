@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from tests.broker.kafka import Broker
 from tests.postgresql.databases import new_database
 from tests.scenarios.processes import CHOREO, ROOT, TETHER
 from tests.scenarios.replicated import TransferAsked, payee, payer, transfers
+from tests.worker.stopping import POINTS
 
 KILLS = int(os.environ.get("CHOREO_KILLS", "0"))
 SEED = int(os.environ.get("CHOREO_SEED", "20261"))
@@ -34,6 +35,7 @@ REPLICAS = int(os.environ.get("CHOREO_REPLICAS_EACH", "3"))
 pytestmark = pytest.mark.kafka
 
 PARTICIPANTS = {"payer": payer, "payee": payee}
+ZOMBIES = os.environ.get("CHOREO_ZOMBIES") == "1"
 PARTITIONS = 6
 SESSION = "session.timeout.ms=6000"
 GROUPS = {
@@ -63,9 +65,11 @@ class Banks:
         )
         payer.connect(self._connection)
 
-    def start(self, name: str, number: int = 1, *options: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, number: int = 1, *options: str, program: Sequence[str] = (CHOREO,)
+    ) -> subprocess.Popen[bytes]:
         """Start a process of ``choreo run``."""
-        command = [CHOREO, "run", _target(name), "--bootstrap", self._bootstrap]
+        command = [*program, "run", _target(name), "--bootstrap", self._bootstrap]
         command += ["--store", self._addresses[name], *self._settings, *options]
         with (self._folder / f"{name}-{number}.log").open("ab") as log:
             process = subprocess.Popen(
@@ -165,8 +169,13 @@ def banks(kafka_broker: Broker, postgresql: str, tmp_path: Path) -> Iterator[Cal
     """Return a function that prepares both banks."""
     with ExitStack() as stack:
 
-        def make(*settings: str) -> Banks:
+        def make(*settings: str, paused: str = "") -> Banks:
             addresses = {name: stack.enter_context(new_database(postgresql)) for name in PARTICIPANTS}
+            if paused:
+                options = f"options=-c%20idle_in_transaction_session_timeout%3D{paused}"
+                addresses = {
+                    name: f"{each}{'&' if '?' in each else '?'}{options}" for name, each in addresses.items()
+                }
             opened = Banks(kafka_broker.bootstrap, addresses, tmp_path, *settings)
             stack.callback(opened.close)
             return opened
@@ -202,6 +211,47 @@ def test_replicas_killed_at_random_moments_lose_nothing_and_repeat_nothing(
     opened.until_quiet(asked, 120)
     print(f"\n{KILLS} kills, seed {SEED}, {len(asked)} sagas, {REPLICAS} replicas each")
     opened.assert_balance(asked)
+
+
+@pytest.mark.skipif(not ZOMBIES, reason="CHOREO_ZOMBIES is not 1")
+def test_a_process_that_was_stopped_at_any_point_does_no_harm(
+    banks: Callable[..., Banks], tmp_path: Path
+) -> None:
+    """It is stopped for longer than its group and its server wait for it, while its partitions move."""
+    opened, chance = banks(*GROUPS["cooperative"], paused="5s"), random.Random(SEED)
+    opened.start("payer", 0)
+    opened.start("payee", 0)
+    asked: dict[str, tuple[int, int]] = {}
+    flag = tmp_path / "flag"
+    for number, point in enumerate(POINTS, 1):
+        program = (sys.executable, "-m", "tests.scenarios.stopping", point, str(flag))
+        zombie = opened.start("payee", number, program=program)
+        opened.until(lambda at=number: "is live on" in opened.log_of("payee", at), 60)  # type: ignore[misc]
+        flag.touch()
+        while not _is_stopped(zombie):
+            asked |= _asked(opened, chance, f"p{len(asked)}", 4)
+            opened.until(lambda each=zombie: _is_stopped(each) or not flag.exists() or _rested(opened), 60)  # type: ignore[misc]
+        asked |= _asked(opened, chance, f"p{len(asked)}", 12)
+        began = time.monotonic()
+        opened.until_quiet(asked, 60)
+        waited = time.monotonic() - began
+        zombie.send_signal(signal.SIGCONT)
+        asked |= _asked(opened, chance, f"p{len(asked)}", 12)
+        opened.until_quiet(asked, 60)
+        opened.assert_balance(asked)
+        opened.kill("payee", number)
+        print(f"\n{point}: the others went on after {waited:.1f} s", end="")
+
+
+def _rested(opened: Banks) -> bool:
+    return all(not store.unpublished(0, 1) and store.next_due() is None for store in opened.stores.values())
+
+
+def _is_stopped(process: subprocess.Popen[bytes]) -> bool:
+    state = subprocess.run(
+        ["ps", "-o", "state=", "-p", str(process.pid)], check=False, capture_output=True, text=True
+    )
+    return state.stdout.strip().startswith("T")
 
 
 def test_a_supervisor_starts_replicas_again_and_stops_them_in_order(banks: Callable[..., Banks]) -> None:

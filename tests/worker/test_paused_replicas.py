@@ -6,8 +6,7 @@ It is told nothing by its group when it goes on, so what keeps it from doing any
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +14,16 @@ import psycopg
 import pytest
 
 from choreo import Context
-from choreo.ports import Publication, Taken
 from choreo.store.postgresql import turn as turns
 from choreo.worker import Worker
 from tests.worker.provider import Provider
 from tests.worker.provider import hotel as calling_hotel
 from tests.worker.replicas import Replica, Replicas, Traced
 from tests.worker.services import hotel
+from tests.worker.stopping import IN_HANDLER, POINTS, Stopping
 from tests.worker.trip import FlightFull, HotelBooked, TripRequested
 
 PATIENCE = 20.0
-
-POINTS = (
-    "before take",
-    "after take",
-    "before turn",
-    "start of turn",
-    "history",
-    "before savepoint",
-    "before the handler's statement",
-    "after the handler's statement",
-    "end of savepoint",
-    "append",
-    "enqueue",
-    "advance",
-    "acknowledge",
-    "end of turn",
-    "after turn",
-    "unpublished",
-    "before publish",
-    "after publish",
-    "next_due",
-)
-"""Where a turn may stop: around each call of the store and of the log, and in the handler."""
 
 
 class Pause:
@@ -71,62 +47,6 @@ class Pause:
             self.reached.set()
             assert self.may_go_on.wait(PATIENCE)
             self.is_over = True
-
-
-class Stopping:
-    """A store, or a log, that comes to a point with each call."""
-
-    def __init__(self, target: Any, pause: Pause) -> None:
-        self._target = target
-        self._pause = pause
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._target, name)
-        if name in ("db", "saga_log") or not callable(found):
-            return found
-
-        def call(*given: Any, **named: Any) -> Any:
-            self._pause.pass_by(name)
-            return found(*given, **named)
-
-        return call
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Come to four points."""
-        yield from self._block("turn", self._target.turn())
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """Come to points around a handler."""
-        yield from self._block("savepoint", self._target.savepoint())
-
-    def _block(self, name: str, block: AbstractContextManager[None]) -> Iterator[None]:
-        self._pause.pass_by(f"before {name}")
-        with block:
-            self._pause.pass_by(f"start of {name}")
-            yield
-            self._pause.pass_by(f"end of {name}")
-        self._pause.pass_by(f"after {name}")
-
-    def take(self, limit: int, wait: float) -> Taken:
-        """Take what comes; once the pause is over, the group has nothing more to say."""
-        if self._pause.is_over:
-            return Taken((), {}, ())
-        self._pause.pass_by("before take")
-        taken = self._target.take(limit, wait)
-        if taken.records:
-            self._pause.pass_by("after take")
-        return taken  # type: ignore[no-any-return]
-
-    def publish(self, publications: Iterable[Publication]) -> None:
-        """Come to the points around a publication."""
-        given = list(publications)
-        if given:
-            self._pause.pass_by("before publish")
-        self._target.publish(given)
-        if given:
-            self._pause.pass_by("after publish")
 
 
 class Zombie:
@@ -210,12 +130,12 @@ class Halting(Traced):
         self._pause = pause
 
     def __call__(self, ctx: Context) -> None:
-        self._pause.pass_by("before the handler's statement")
+        self._pause.pass_by(IN_HANDLER[0])
         super().__call__(ctx)
-        self._pause.pass_by("after the handler's statement")
+        self._pause.pass_by(IN_HANDLER[1])
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*POINTS, *IN_HANDLER])
 def test_a_replica_that_was_paused_commits_nothing_more(
     empty_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
