@@ -74,8 +74,8 @@ export STORE
 scenarios: $(READY) ## every scenario, the workers' tests and the resumes, STORE=postgresql or sqlite
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/scenarios tests/worker tests/replay
 
-kills: $(READY) ## kill -9 a participant at random moments on real Kafka, 30 rounds; 2,000 bank transfers; releases
-	CHOREO_KILLS=30 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py \
+kills: $(READY) ## kill -9 a participant, or a replica, at random moments on real Kafka, 30 rounds; bank transfers; releases
+	CHOREO_KILLS=30 CHOREO_ZOMBIES=1 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py \
 	  tests/scenarios/test_rolling.py tests/scenarios/test_replicas.py
 
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
