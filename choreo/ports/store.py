@@ -225,6 +225,13 @@ class Store(Protocol):
         """
         ...
 
+    def partitions_at_first(self) -> Mapping[str, int]:
+        """Return how many partitions each topic had when the first of several workers began.
+
+        It is empty where the store serves one, which has joined all partitions that there were.
+        """
+        ...
+
     def take_over(self, partitions: Collection[Partition]) -> int:
         """Own partitions, which are joined, once the turn is committed; with `recall` of their rows.
 

@@ -267,6 +267,10 @@ class TableStore(ABC):
         """Do nothing: the worker of the store has all partitions."""
         self._turn.require("spread")
 
+    def partitions_at_first(self) -> Mapping[str, int]:
+        """Return nothing: the worker of the store has joined all partitions that there were."""
+        return {}
+
     def take_over(self, partitions: Collection[Partition]) -> int:
         """Do nothing, and return 0: the store was claimed as a whole."""
         self._turn.require("take_over")

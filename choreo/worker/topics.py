@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from choreo.errors import LogError, StoreMismatch
@@ -39,6 +39,7 @@ class Topics:
         self._log = records
         self._clock = clock
         self._partitions: dict[str, int] = {}
+        self._at_first: Mapping[str, int] = {}
         self._said: frozenset[Difference] = frozenset()
         self._stamped: frozenset[str] = frozenset()
         self._next = 0.0
@@ -61,8 +62,10 @@ class Topics:
             for topic, noted_id in noted.items():
                 self._compare_id(topic, noted_id, self.ids.get(topic, ""))
             self._store.identify(self.ids)
-        joined = [each.topic for each in self._store.positions()]
-        self._partitions = {topic: joined.count(topic) for topic in noted}
+        if self._store.serves_one:
+            joined = [each.topic for each in self._store.positions()]
+            self._partitions = {topic: joined.count(topic) for topic in noted}
+        self._at_first = self._store.partitions_at_first()
         self._compare(states)
         self._next = self._clock.monotonic() + INTERVAL
 
@@ -91,10 +94,14 @@ class Topics:
     def is_added(self, partition: Partition) -> bool:
         """Whether a partition that is new to the store was added to a topic in use."""
         topic, number = partition
+        if not self._store.serves_one:  # the other workers may have joined theirs, or not yet
+            return number >= self._at_first.get(topic, number + 1)
         return topic in self._known or number >= self._partitions.get(topic, number + 1)
 
     def joined(self) -> None:
         """Warn of partitions that were added, as soon as they are assigned."""
+        if not self._store.serves_one:
+            return
         joined = [each.topic for each in self._store.positions()]
         for topic in set(joined).intersection(self._partitions):
             self._warn(self._grown(topic, joined.count(topic)))

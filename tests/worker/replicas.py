@@ -55,30 +55,30 @@ class Replica:
 class Replicas:
     """Workers of one participant, which the test lets go round by turns."""
 
-    def __init__(self, folder: Path, address: str, make: Callable[[], Participant]) -> None:
+    def __init__(
+        self, folder: Path, address: str, make: Callable[[], Participant], start: Any = "earliest"
+    ) -> None:
         self.rig = Rig(make(), folder, partitions=PARTITIONS)
         self.broker: MemoryBroker = self.rig.broker
         self.address = address
         self.make = make
-        self.options = Options(idle_seconds=0.0)
+        self.options = Options(idle_seconds=0.0, start=start)
         self.running: list[Replica] = []
         self.all: list[Replica] = []
         self.reader = PostgreSQLStore(address)
 
-    def start(
-        self, count: int = 1, *, settled: bool = True, make: Callable[[], Participant] | None = None
-    ) -> None:
-        """Start so many more, of another release where one is given, and let them divide the partitions."""
+    def begin(self, count: int = 1, make: Callable[[], Participant] | None = None) -> None:
+        """Start so many more, of another release where one is given, and let them do no round."""
         for _ in range(count):
             replica = Replica(self.rig, self.address, make or self.make, self.options)
             replica.worker.start()
             self.running.append(replica)
             self.all.append(replica)
-        if settled:
-            self.settle()
-        else:
-            for _ in range(3):
-                self.go_round()
+
+    def start(self, count: int = 1, make: Callable[[], Participant] | None = None) -> None:
+        """Start so many more, and let them divide the partitions."""
+        self.begin(count, make)
+        self.settle()
 
     def expel(self, replica: Replica) -> None:
         """Let the group give up on one, whose worker does not go round meanwhile."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.cimpl import murmur2
 
 from choreo import Context, Participant, Retry
 from choreo.cloudevents import headers_of
@@ -203,3 +204,33 @@ def test_a_saga_whose_events_lie_on_several_partitions(replicas: Make, order: tu
     assert set(many.published().values()) == {1}
     assert not many.reader.dead_letters()
     many.check_chains([saga_id])
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_only_a_partition_that_was_added_is_acted_on_from_its_beginning(
+    empty_store: str, tmp_path: Path, grows: bool
+) -> None:
+    """A replica that begins while the others have joined some takes the rest for what they are: old ones."""
+    many = Replicas(tmp_path, empty_store, booking(), "latest")
+    try:
+        for number in range(PARTITIONS):
+            saga_id = on(number)[0]
+            many.rig.append(TripRequested(saga_id), saga_id)
+        many.begin(2)
+        first, second = many.running
+        first.worker.turn()
+        assert len(first.numbers) == PARTITIONS // 2
+        if grows:
+            many.broker.add_partitions("trip", PARTITIONS)
+            grown = next(
+                saga_id
+                for saga_id in SAGAS
+                if murmur2(saga_id.encode(), 2 * PARTITIONS) == 2 * PARTITIONS - 1
+            )
+            many.rig.append(TripRequested(grown), grown)
+        many.expel(second)
+        many.start()
+        many.settle()
+        assert many.effects() == ({(grown, "action"): 1} if grows else {})
+    finally:
+        many.close()

@@ -177,10 +177,17 @@ CREATE INDEX outbox_by_partition ON choreo.outbox (saga_type, partition, seq);
 DROP INDEX choreo.schedule_by_lane;
 """
 
+# A partition that was added since is one of a topic in use, whichever worker it is assigned to first.
+_GROWTH = f"""
+ALTER TABLE choreo.topics ADD COLUMN at_first {_NUMBER} DEFAULT 0;
+UPDATE choreo.topics SET at_first = partitions;
+"""
+
 MIGRATIONS: Sequence[tuple[str, str]] = (
     ("0001_tables", _TABLES),
     ("0002_requests", _REQUESTS),
     ("0003_replicas", _REPLICAS),
+    ("0004_growth", _GROWTH),
 )
 """Every migration, in order: a store that has others is of a newer choreo."""
 

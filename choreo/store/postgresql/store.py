@@ -45,8 +45,9 @@ FROM choreo.dead_letters
 """
 _TURNS = "SELECT turns FROM choreo.store"
 _TOPICS = "SELECT saga_type, topic, partitions FROM choreo.topics"
+_AT_FIRST = "SELECT topic, at_first FROM choreo.topics"
 _SPREAD = """
-INSERT INTO choreo.topics (saga_type, topic, partitions) VALUES (%s, %s, %s)
+INSERT INTO choreo.topics (saga_type, topic, partitions, at_first) VALUES (%s, %s, %s, %s)
 ON CONFLICT (saga_type) DO UPDATE SET topic = excluded.topic, partitions = excluded.partitions
 """
 _LYING = "SELECT DISTINCT saga_id FROM choreo.{} WHERE saga_type = %s"
@@ -206,12 +207,16 @@ class PostgreSQLStore(TableStore):
         self._read_topics()
         changed = {saga: each for saga, each in topics.items() if self._homes.topics.get(saga) != each}
         for saga_type, (topic, count) in changed.items():
-            self._count(_SPREAD, saga_type, topic, count)
+            self._count(_SPREAD, saga_type, topic, count, count)
         self._homes.begin({**self._homes.topics, **changed})
         for saga_type, table in product(changed, ("outbox", "schedule")):
             ids = [saga_id for (saga_id,) in self._rows(_LYING.format(table), saga_type)]
             homes = [self._homes.of(saga_type, saga_id) for saga_id in ids]
             self._count(_MOVE.format(table), ids, homes, saga_type)
+
+    def partitions_at_first(self) -> Mapping[str, int]:
+        """Return how many partitions each topic had when the first worker began; see the port."""
+        return dict(self._rows(_AT_FIRST))
 
     def take_over(self, partitions: Collection[Partition]) -> int:
         """Own partitions from now on: an earlier owner is fenced from its next turn on; see the port."""
