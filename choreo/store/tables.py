@@ -344,7 +344,7 @@ class TableStore(ABC):
         """Move a position by compare-and-set. Raises `Fenced` when it isn't ``expected`` any more."""
         self._turn.require("advance")
         if self._count(self._sql.advance, position, *partition, expected) != 1:
-            raise _fenced(partition, f"is not at {expected} any more")
+            raise moved(partition, expected)
 
     def topics(self) -> Mapping[str, str]:
         """Return the topics that have positions, each with its id, empty where it isn't known."""
@@ -456,6 +456,11 @@ class TableStore(ABC):
                 f"the store {self._path} belongs to the {what} {noted!r}, not to {given!r}",
                 hint="check the configuration; another cluster or participant needs a store of its own",
             )
+
+
+def moved(partition: Partition, expected: int) -> Fenced:
+    """Return the error for a position that another worker has moved."""
+    return _fenced(partition, f"is not at {expected} any more")
 
 
 def _fenced(partition: Partition, what: str) -> Fenced:

@@ -201,6 +201,17 @@ class PostgreSQLStore(TableStore):
         self._turn.require("join")
         self._count(self._sql.join, *partition, position, end, acts_from)
 
+    def advance(self, partition: Partition, expected: int, position: int) -> None:
+        """Move a position by compare-and-set, at the end of the turn. Raises `Fenced`, also then."""
+        self._turn.require("advance")
+        self._turn.advance(partition, expected, position)
+
+    def positions(self) -> Mapping[Partition, int]:
+        """Return the next offset to fold, for every partition that was ever assigned."""
+        if self._turn.is_open:
+            self._turn.move()
+        return super().positions()
+
     def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
         """Note on how many partitions the sagas of each type lie, inside a turn; see the port."""
         self._turn.require("spread")

@@ -29,6 +29,7 @@ from choreo.store.postgresql.guard import Guard
 from choreo.store.postgresql.ownership import Ownership
 from choreo.store.postgresql.pending import PostgreSQLPending
 from choreo.store.postgresql.session import Session
+from choreo.store.tables import moved
 
 # What others have locked is waited for so long only, as nobody would hear of it; handlers wait as they like.
 _WAIT_BRIEFLY = "SET LOCAL lock_timeout = {}"
@@ -43,6 +44,12 @@ SELECT topic, partition FROM choreo.positions ORDER BY topic, partition FOR NO K
 _BESIDE = "SELECT store_id, turns FROM choreo.store;"
 _VISIT = "SELECT 1 FROM choreo.positions WHERE topic = %s AND partition = %s FOR NO KEY UPDATE"
 _DISTURB = "UPDATE choreo.store SET turns = turns + 1 RETURNING turns"
+_MOVE = """
+UPDATE choreo.positions SET next_offset = new.position
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+    AS new (topic, partition, expected, position)
+WHERE positions.topic = new.topic AND positions.partition = new.partition AND next_offset = new.expected
+"""
 _PAUSED = "SET LOCAL idle_in_transaction_session_timeout = {};"
 _FIRST = 2
 """The place of the first statement with rows among those."""
@@ -86,6 +93,7 @@ class Turn:
         self._on_change = on_change
         self._taken: Mapping[Partition, int] = {}
         self._visit = 0
+        self._advances: dict[Partition, tuple[int, int]] = {}
         self._is_claiming = False
         self._is_beside = beside
         self._moves = moves
@@ -150,6 +158,22 @@ class Turn:
         self.rows(_VISIT, place)
         if not self._visit:
             self._visit = int(self.rows(_DISTURB, ())[0][0])
+
+    def advance(self, partition: Partition, expected: int, position: int) -> None:
+        """Move a position at the end of the turn, all of them in one statement."""
+        first, last = self._advances.get(partition, (expected, expected))
+        if last != expected:
+            raise moved(partition, expected)
+        self._advances[partition] = (first, position)
+
+    def move(self) -> None:
+        """Move the positions now. Raises `Fenced` where one is not where it was expected."""
+        moves, self._advances = sorted(self._advances.items()), {}
+        if not moves:
+            return
+        rows = [(*partition, *move) for partition, move in moves]
+        if self.count(_MOVE, [list(column) for column in zip(*rows, strict=True)]) != len(rows):
+            raise moved(moves[0][0], moves[0][1][0])
 
     def own(self, epochs: Mapping[Partition, int]) -> None:
         """Own partitions once the turn is committed, each with its epoch."""
@@ -279,6 +303,7 @@ class Turn:
 
     def _commit(self) -> None:
         self.refuse_ended()
+        self.move()
         self._pending.write(self._session)
         # PostgreSQL answers the COMMIT of a failed transaction with a rollback, and no error.
         self.refuse_ended()
@@ -320,7 +345,7 @@ class Turn:
         if self._guard.loss is not None:
             self._losses += 1
         self._guard.loss = None
-        self._taken, self._visit = {}, 0
+        self._taken, self._visit, self._advances = {}, 0, {}
         if self._is_claiming:
             self._ownership.is_worker = self._is_claiming = False
         self._pending.clear()
