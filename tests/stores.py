@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -94,10 +95,21 @@ def _name(path: str | Path) -> str:
     return f"t_{stem}_{sha256(str(Path(path).absolute()).encode()).hexdigest()[:16]}"
 
 
+def copy(source: str | Path, target: str | Path) -> None:
+    """Copy a store that nobody has open, whole."""
+    if not in_postgresql():
+        shutil.copy(source, target)
+        return
+    with closing(_server()) as server:
+        server.execute(f"CREATE DATABASE {_name(target)} TEMPLATE {_name(source)}".encode())
+    _made.add(_name(target))
+
+
 def remove(path: str | Path) -> None:
     """Delete a store that nobody has open."""
     if not in_postgresql():
-        Path(path).unlink()
+        for each in ("", "-wal", "-shm"):
+            Path(f"{path}{each}").unlink(missing_ok=True)
         return
     with closing(_server()) as server:
         server.execute(f"DROP DATABASE IF EXISTS {_name(path)} WITH (FORCE)".encode())

@@ -21,6 +21,8 @@ _SPELLINGS = {
     r"\binteger primary key\b": _IDENTITY,
     r"\bblob\b": "bytea",
     r"\)\s*strict\b": ")",
+    r"^create trigger .*": "select 1",
+    r" on conflict (rollback|fail)\b": "",
     r"\bpragma defer_foreign_keys = on\b": "set constraints all deferred",
 }
 

@@ -66,10 +66,9 @@ class Server:
 
     def __init__(self, *settings: str) -> None:
         self._settings = (*SETTINGS, *settings)
-        self.programs = programs()
+        self.programs, self.user = programs(), _user()
         self.home = Path(tempfile.mkdtemp(prefix=PREFIX))
         mark(self.home)
-        self.user = _user()
         if self.user is not None:
             os.chown(self.home, self.user.pw_uid, self.user.pw_gid)
         self.port = free_port()

@@ -11,6 +11,7 @@ from tests.broker.any_broker import AnyBroker
 from tests.cli.command import invoke
 from tests.scenarios.shop import compensated
 from tests.scenarios.stage import Stage
+from tests.stores import place
 from tests.worker.services import Script, agency, flight, hotel, ticket
 from tests.worker.trip import TripRequested, trip
 
@@ -40,7 +41,7 @@ def test_a_dead_letter_of_a_compensation_stops_its_saga_only(
     assert stage.ends("stuck") == set()
     assert all(compensated(stage.history(name, "stuck")) == [] for name in stage.stores)
 
-    told = invoke("dlq", "requeue", "--all", "--saga", "stuck", "--store", str(tmp_path / "hotel.db"))
+    told = invoke("dlq", "requeue", "--all", "--saga", "stuck", "--store", place(tmp_path / "hotel.db"))
     assert told.exit_code == 0, told.output
     stage.until_quiet(["stuck"])
     assert stage.ends("stuck") == {"failed"}

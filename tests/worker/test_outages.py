@@ -22,6 +22,7 @@ from choreo.errors import StoreError
 from choreo.store import opening
 from tests import stores
 from tests.conftest import unavailable
+from tests.postgresql.pooler import Pooler
 from tests.postgresql.server import Server, ServerFailed, Unavailable
 from tests.worker import rig as rigs
 from tests.worker.conftest import Rigs
@@ -249,3 +250,34 @@ def test_what_is_locked_by_others_is_not_the_handlers_failure(rig: Rigs, server:
     assert shop.published("s1") == [HotelBooked("t")]
     assert [ctx.attempt for ctx in book.calls] == [1] * len(book.calls)
     assert len(book.calls) > 2
+
+
+def test_a_worker_behind_a_pooler_in_transaction_mode(
+    rig: Rigs, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions are anybody's: nothing of one is used, and nothing is left in it."""
+    try:
+        pooler = Pooler(server, size=2)
+    except Unavailable as error:
+        unavailable(error, "pgbouncer")
+    direct = stores.address_of(tmp_path / "hotel.db")
+    stores.spell()
+    opened = partial(opening.open_store, pooler.before(direct), busy_timeout=0.5)
+    monkeypatch.setattr(rigs, "open_store", lambda _path: opened())
+    others = []
+    try:
+        others += [opened() for _ in range(3)]
+        shop = rig(hotel())
+        for number in range(SAGAS):
+            shop.append(TripRequested("t"), f"s{number}")
+            others[number % 3].history(f"s{number}")
+        cut(server)
+        shop.settle()
+        assert_done_once(shop)
+        for each in others:
+            each.positions()
+            assert each.db.execute("SHOW lock_timeout").fetchone() == ("0",)
+    finally:
+        for each in others:
+            each.close()
+        pooler.stop()

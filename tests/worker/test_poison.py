@@ -24,7 +24,7 @@ from choreo.events import event_name
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
 from choreo.worker.dead_letters import settle
-from tests.stores import open_store
+from tests.stores import in_postgresql, open_store
 
 from .rig import ManualClock
 
@@ -191,6 +191,8 @@ INSIDE: dict[str, Callable[[Context], Any]] = {
     "texts as bytes": assigns("text_factory", bytes),
     "isolation": assigns("isolation_level", "IMMEDIATE"),
 }
+if in_postgresql():  # a trigger can't roll back there, and an assignment is refused
+    del INSIDE["raise(rollback)"], INSIDE["isolation"]
 HARMLESS = {"open savepoints", "interrupt", "rows as dicts", "texts as bytes", "isolation", "release"}
 
 CASES = [
@@ -384,6 +386,8 @@ def _start_of(bench: Bench, saga_id: str, now: int) -> tuple[bytes, Any, bytes]:
     return saga_id.encode(), headers_of(envelope), bench.codec.encode(Asked(saga_id))
 
 
+IN_FILES = pytest.mark.skipif(in_postgresql(), reason="PostgreSQL takes no such rows")
+
 COLUMNS = ("saga_id", "saga_type", "task", "name", "event_id", "due", "attempt", "lane")
 ROWS = [
     (saga_id, saga_type, task, name, event_id, 0, attempt, lane)
@@ -409,6 +413,7 @@ ROWS = [
 ]
 
 
+@IN_FILES
 @pytest.mark.parametrize("chunk", range(6))
 def test_damaged_rows_of_the_schedule_stop_nobody(tmp_path: Path, chunk: int) -> None:
     """Each is a letter, or nothing; what is due beside them is done, at this start and at the next."""
@@ -441,6 +446,7 @@ OUTBOX = [
 ]
 
 
+@IN_FILES
 def test_damaged_rows_of_the_outbox_stop_nobody(tmp_path: Path) -> None:
     """They are published as they are, and whoever reads one keeps it as a letter."""
     bench = Bench(service("inside", "action", raises(Weird()), []), tmp_path)
@@ -467,6 +473,7 @@ if not os.environ.get("CHOREO_FUZZ"):
     LETTERS = LETTERS[::7]
 
 
+@IN_FILES
 @pytest.mark.parametrize("how", ["requeued", "discarded"])
 def test_damaged_letters_stop_nobody(tmp_path: Path, how: Any) -> None:
     """Each that is settled is done, or is a letter again, at this start and at the next."""
@@ -491,6 +498,7 @@ def test_damaged_letters_stop_nobody(tmp_path: Path, how: Any) -> None:
 TEXTS = ("outbox.headers", "outbox.saga_id", "schedule.name", "dead_letters.detail", "saga_log.note")
 
 
+@IN_FILES
 @pytest.mark.parametrize("place", TEXTS)
 def test_bytes_that_are_no_text_are_damage_of_the_store(tmp_path: Path, place: str) -> None:
     """It is said so; in a saga's own log it is the blame of that saga, and of nobody else."""

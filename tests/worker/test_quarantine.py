@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from itertools import product
-from pathlib import Path
 
 import pytest
 
 from choreo.protocol.decisions import FOREIGN_OUTCOME
 from choreo.worker.dead_letters import settle
+from tests import stores
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig
 from tests.worker.services import Script, agency, flight, hotel, ticket
@@ -114,14 +113,13 @@ def test_an_adopted_booking_is_not_done_again_and_is_undone(rig: Rigs) -> None:
     shop = rig(hotel(booking))
     shop.close()
     backup = shop.path.with_suffix(".backup")
-    shutil.copy(shop.path, backup)
+    stores.copy(shop.path, backup)
     shop.open()
     shop.feed(REQUESTED)
     assert len(booking.calls) == 1
     shop.close()
-    for file in shop.path.parent.glob("hotel.db*"):
-        file.unlink()
-    shutil.copy(backup, shop.path)
+    stores.remove(shop.path)
+    stores.copy(backup, shop.path)
     shop.open()
     shop.feed(FlightFull("t", "full"))
     (letter,) = shop.letters()
@@ -138,8 +136,7 @@ def test_a_deleted_store_does_nothing_again(rig: Rigs) -> None:
     shop = rig(hotel(booking))
     shop.feed(REQUESTED)
     shop.close()
-    for file in Path(shop.path.parent).glob("hotel.db*"):
-        file.unlink()
+    stores.remove(shop.path)
     shop.open()
     assert ([each.reason for each in shop.letters()], len(booking.calls)) == ([FOREIGN_OUTCOME], 1)
     shop.feed(REQUESTED, saga_id="s2")
