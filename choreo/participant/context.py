@@ -90,7 +90,7 @@ class Context:
         if self.sessions is None:
             raise TransactionControl(
                 f"{self.step} uses ctx.session, but its participant declares none",
-                hint="Participant(…, session=SessionLocal), a sessionmaker of SQLAlchemy's",
+                hint="Participant(…, session=SessionLocal), a sessionmaker of SQLAlchemy's or a Django alias",
             )
         return self.sessions.open()
 

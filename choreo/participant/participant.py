@@ -29,10 +29,10 @@ class Participant:
 
     ``name`` can't be changed later: it is part of step names and event sources, and is the consumer group.
     ``retry`` is the default for its handlers. ``prepare`` is called with the open database, in a transaction,
-    whenever a process begins to use the store, to create the service's own tables. ``session``, such as a
-    ``sessionmaker`` of SQLAlchemy's, opens what handlers have as ``ctx.session``. ``external`` are the events
-    that it imports from other topics, or exports to them. Raises `DeclarationError` for a bad name,
-    for no saga, or for sagas that share a name or a topic.
+    whenever a process begins to use the store, to create the service's own tables. ``session`` opens what
+    handlers have as ``ctx.session``: a ``sessionmaker`` of SQLAlchemy's, or the alias of a Django database.
+    ``external`` are the events that it imports from other topics, or exports to them. Raises
+    `DeclarationError` for a bad name, for no saga, or for sagas that share a name or a topic.
 
     >>> from choreo import Context, Saga, event
     >>> @event
@@ -60,7 +60,7 @@ class Participant:
         sagas: Iterable[Saga],
         retry: Retry | None = None,
         prepare: Callable[[Any], None] | None = None,
-        session: Callable[..., Any] | None = None,
+        session: Callable[..., Any] | str | None = None,
         external: Iterable[External] = (),
     ) -> None:
         refuse_bad_values(name, sagas, retry, prepare, session)

@@ -35,10 +35,13 @@ def refuse_bad_values(name: object, sagas: object, retry: object, prepare: objec
         raise DeclarationError(f"{where}: prepare={prepare!r} can't be called", hint="def prepare(db): …")
     if session is None:
         return
+    if isinstance(session, str):
+        return
     if not callable(session) or hasattr(getattr(session, "class_", session), "run_sync"):
         raise DeclarationError(
             f"{where}: session={session!r} opens no session for a plain function",
-            hint="session=SessionLocal, where SessionLocal = sessionmaker(engine) of SQLAlchemy's",
+            hint="session=SessionLocal, where SessionLocal = sessionmaker(engine) of SQLAlchemy's, or the "
+            "alias of a Django database",
         )
 
 

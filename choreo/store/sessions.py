@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from choreo.errors import ConfigurationError
-from choreo.participant.context import Sessions
+from choreo.participant import Sessions
 
 
-def sessions_of(declared: Any, url: str, driver: Callable[[], Any]) -> Sessions:
-    """Return the sessions that handlers have; ``driver`` returns the store's connection that is open now.
+def sessions_of(
+    declared: Any, url: str, driver: Callable[[], Any], cursor: type[Any] | None = None
+) -> Sessions:
+    """Return the sessions that handlers have: of SQLAlchemy, or of Django where an alias is declared.
 
-    Raises `ConfigurationError` where the ORM can't be used.
+    ``url`` says what kind of database it is, ``driver`` returns the store's connection that is open now, and
+    ``cursor`` is the class of its cursors where these guard it. Raises `ConfigurationError` where the ORM
+    can't be used.
     """
+    orm = "django" if isinstance(declared, str) else "sqlalchemy"
     try:
-        from choreo.store.sqlalchemy import SQLAlchemySessions
+        module = import_module(f"choreo.store.{orm}")
     except ImportError as error:
         raise ConfigurationError(
-            f"session= needs SQLAlchemy 2, which can't be used here: {error}", hint="pip install sqlalchemy"
+            f"session= needs {orm}, which can't be used here: {error}", hint=f"pip install {orm}"
         ) from None
-    return SQLAlchemySessions(declared, url, driver)
+    sessions: Sessions = module.sessions_of(declared, url, driver, cursor)
+    return sessions

@@ -115,5 +115,12 @@ class SQLAlchemySessions:
             connection.close()
 
 
+def sessions_of(
+    declared: Callable[..., Any], url: str, driver: Callable[[], Any], _cursor: type[Any] | None
+) -> SQLAlchemySessions:
+    """Return the sessions that a function makes; see `choreo.store.sessions`."""
+    return SQLAlchemySessions(declared, url, driver)
+
+
 def _refusal(what: str) -> TransactionControl:
     return TransactionControl(f"{what} was refused inside a turn", hint=_HINT)

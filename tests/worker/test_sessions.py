@@ -296,6 +296,6 @@ def test_a_handler_outside_has_none(make: Callable[..., Rig]) -> None:
 
 def test_what_opens_no_session_is_refused() -> None:
     """A session that must be awaited, an engine, an object."""
-    for given in (async_sessionmaker(), create_engine("sqlite://"), "no alias", 7):
+    for given in (async_sessionmaker(), create_engine("sqlite://"), 7):
         with pytest.raises(DeclarationError, match=r"session=.*opens no session"):
             Participant("hotel", sagas=[trip], session=given)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from choreo.store.chains import Chains
 from choreo.store.heads import Heads
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES, SQL
 from choreo.store.postgresql.errors import UNWRITABLE
-from choreo.store.postgresql.guard import Guard, GuardedConnection
+from choreo.store.postgresql.guard import Guard, GuardedConnection, GuardedCursor
 from choreo.store.postgresql.identity import IDENTITY, Identity
 from choreo.store.postgresql.joined import joined_in
 from choreo.store.postgresql.ownership import Homes, Ownership
@@ -148,7 +148,7 @@ class PostgreSQLStore(TableStore):
 
     def sessions(self, declared: Any) -> Sessions:
         """Return the sessions on this store's connection; see the port."""
-        return sessions_of(declared, "postgresql+psycopg://", lambda: self._session.connection)
+        return sessions_of(declared, "postgresql+psycopg://", lambda: self._session.connection, GuardedCursor)
 
     def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
         """Open a block inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
