@@ -69,6 +69,8 @@ class Ownership:
         """The statement that locks the rows of the partitions that are still owned, empty for none."""
         self.look = ""
         """The statement that reads which partitions are still owned, empty for none."""
+        self.count = "0"
+        """The number of those, in SQL."""
         self._homes = homes
         self._epochs: dict[Partition, int] = {}
 
@@ -106,6 +108,7 @@ class Ownership:
     def _prepare(self) -> None:
         self.scope = self.scope_of(self._epochs)
         self.look = _LOOK.format(_rows(self._epochs)) if self._epochs else ""
+        self.count = f"(SELECT count(*) FROM ({self.look}) AS owned)" if self._epochs else "0"
         self.fence = f"{self.look}{_LOCK}" if self._epochs else ""
 
 

@@ -297,9 +297,12 @@ class PostgreSQLStore(TableStore):
 
         Raises `Fenced` where another worker has taken partitions over.
         """
-        self._turn.refuse_lost()
-        before = self._turn.number
-        self._turn.number, self.has_requests = self._rows(*self._of_own(NEWS, NEWS_OF_OWN))[0]
+        before, own = self._turn.number, self._ownership
+        news, *values = self._of_own(NEWS, NEWS_OF_OWN)
+        found = self._rows(f"SELECT news.*, {own.count} FROM ({news}) AS news", *values)
+        self._turn.number, self.has_requests, owned = found[0]
+        if owned != len(own.partitions):
+            self._turn.refuse_lost()
         if before == self._turn.number:
             return False
         self._heads.clear()
