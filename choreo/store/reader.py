@@ -103,15 +103,26 @@ class TableReader(ABC):
     def _at_once(self, read: Callable[[], T]) -> T:
         """Return what ``read`` returns, all of which is of one moment."""
 
+    def _requested(self, saga_id: str) -> Sequence[Entry]:
+        """Return the entries that another process has asked for, and that the saga log has not yet."""
+        del saga_id
+        return ()
+
+    def _newly_requested(self) -> Sequence[LastEntry]:
+        """Return the last rows of sagas that the saga log knows nothing of yet, the oldest first."""
+        return ()
+
     def views(self, saga_id: str) -> dict[str, ParticipantView]:
         """Return the views of the sagas with that id, all of one moment, by their type."""
         sql = self._sql
         statements = (sql.entries, sql.scheduled, sql.letters, sql.unpublished)
-        rows = self._at_once(lambda: [self._rows(each, saga_id) for each in statements])
-        entries = [Entry._make(row) for row in rows[0]]
+        rows, asked = self._at_once(
+            lambda: ([self._rows(each, saga_id) for each in statements], self._requested(saga_id))
+        )
+        entries = [*(Entry._make(row) for row in rows[0]), *asked]
         scheduled = [Scheduled._make(row) for row in rows[1]]
         letters = [DeadLetter._make(row) for row in rows[2]]
-        unpublished = rows[3]
+        unpublished = [*rows[3], *((entry.saga_type, entry.event_id) for entry in asked)]
         return {
             saga_type: ParticipantView(
                 self.participant,
@@ -138,6 +149,7 @@ class TableReader(ABC):
 
     def latest(self) -> Iterator[LastEntry]:
         """Yield the last row of every saga, the newest first; no more is read than is taken."""
+        yield from reversed(self._newly_requested())
         before = _BEYOND
         while rows := self._rows(self._sql.latest, before, _PAGE):
             yield from map(LastEntry._make, rows)
@@ -146,6 +158,7 @@ class TableReader(ABC):
     def unended(self) -> Iterator[LastEntry]:
         """Yield the last row of every saga that has not ended, the oldest first."""
         yield from map(LastEntry._make, self._rows(self._sql.unended))
+        yield from self._newly_requested()
 
     def last_row(self) -> int:
         """Return the number of the newest row of the saga log, 0 where there is none."""

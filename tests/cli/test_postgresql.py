@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from choreo import connect
 from choreo.cli import main
 from choreo.records import DeadLetter
 from choreo.store.postgresql.schema import ddl
@@ -18,6 +19,8 @@ from choreo.store.postgresql.store import PostgreSQLStore
 from choreo.store.sqlite.store import SQLiteStore
 from tests.postgresql.databases import new_database, on
 from tests.store.conformance import ended, entry, scheduled
+from tests.worker.services import agency
+from tests.worker.trip import TripCancelled, TripRequested
 
 
 def run(*arguments: str) -> Result:
@@ -154,3 +157,32 @@ def test_an_address_for_any_participant_is_refused(postgresql: str) -> None:
     done = run("dlq", "list", "--store", on(postgresql, "{participant}"))
     assert done.exit_code == 2
     assert "name each one" in done.stderr
+
+
+def test_what_no_worker_has_taken_up_is_shown(empty_store: str) -> None:
+    """As started, and in its timeline: nobody need wonder where an order is while the worker is away."""
+    shop = agency()
+    with connect(shop, empty_store):
+        for saga_id in ("s1", "s2"):
+            with shop.transaction() as tx:
+                tx.start(TripRequested("t"), saga_id)
+        assert _shown(empty_store) == {"s1": "started", "s2": "started"}
+        with closing(PostgreSQLStore(empty_store)) as store, store.turn():
+            store.take_up(1)
+        with shop.transaction() as tx:
+            tx.cancel("s1", TripCancelled("t"))
+            tx.cancel("s2", TripCancelled("t"))
+        assert _shown(empty_store) == {"s1": "started", "s2": "started"}
+        assert _shown(empty_store, "--unended") == {"s1": "started", "s2": "started"}
+        traced = run("trace", "s2", "--store", empty_store)
+        assert traced.exit_code == 0, traced.output
+        assert "TripRequested" in traced.stdout
+        assert "TripCancelled" in run("trace", "s1", "--store", empty_store).stdout
+
+
+def _shown(address: str, *options: str) -> dict[str, str]:
+    found = run("sagas", "--store", address, "--format", "json", *options)
+    assert found.exit_code == 0, found.output
+    sagas = json.loads(found.stdout)
+    assert len(sagas) == len({each["saga_id"] for each in sagas})
+    return {each["saga_id"]: each["state"] for each in sagas}

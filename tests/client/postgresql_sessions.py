@@ -13,10 +13,10 @@ from django.db import connections, transaction
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from tests.client.sessions import Opened, Script, Way
+from tests.client.sessions import Opened, Script, Way, scoped
 
 
 def _spelled(execute: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,13 +85,8 @@ def by_serializable_session(address: str, script: Script) -> None:
 
 
 def by_scoped_session(address: str, script: Script) -> None:
-    with engine_on(address) as engine:
-        sessions = scoped_session(sessionmaker(engine))
-        try:
-            script(_of_session(sessions))
-            sessions.commit()
-        finally:
-            sessions.remove()
+    with engine_on(address) as engine, scoped(engine) as session:
+        script(_of_session(session))
 
 
 def by_connection(address: str, script: Script) -> None:

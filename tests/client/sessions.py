@@ -96,13 +96,19 @@ def by_session(path: Path, script: Script) -> None:
 
 
 def by_scoped_session(path: Path, script: Script) -> None:
-    with engine_on(path) as engine:
-        sessions = scoped_session(sessionmaker(engine))
-        try:
-            script(_of_session(sessions))
-            sessions.commit()
-        finally:
-            sessions.remove()
+    with engine_on(path) as engine, scoped(engine) as session:
+        script(_of_session(session))
+
+
+@contextmanager
+def scoped(engine: sqlalchemy.Engine) -> Iterator[Any]:
+    """Open the session of this thread, which is committed at the end."""
+    registry = scoped_session(sessionmaker(engine))
+    try:
+        yield registry
+        registry.commit()
+    finally:
+        registry.remove()
 
 
 def by_plain_session(path: Path, script: Script) -> None:

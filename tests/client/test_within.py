@@ -87,17 +87,22 @@ def check_same(path: Path, *expected: str) -> None:
     assert wishes(path) == outbox(path) == known(path) == list(expected)
 
 
+def check_ended(shop: Participant, connection: Any) -> None:
+    """Nothing is started through a connection of a driver's whose transaction, or block, has ended."""
+    with shop.transaction(within=connection) as tx:
+        tx.start(TripRequested("t"), "s1")
+        for end in (connection.commit, connection.rollback):
+            end()
+            with pytest.raises(StoreError, match="has ended"):
+                tx.start(TripRequested("t"), "late")
+    with pytest.raises(StoreError, match="has ended"):
+        tx.start(TripRequested("t"), "late")
+
+
 def test_what_has_ended_is_refused(shop: Participant, path: Path) -> None:
     """The block, and the transaction: SQLAlchemy's connection may be another request's by then."""
     with closing(sqlite3.connect(path)) as connection:
-        with shop.transaction(within=connection) as tx:
-            tx.start(TripRequested("t"), "s1")
-            for end in (connection.commit, connection.rollback):
-                end()
-                with pytest.raises(StoreError, match="has ended"):
-                    tx.start(TripRequested("t"), "late")
-        with pytest.raises(StoreError, match="has ended"):
-            tx.start(TripRequested("t"), "late")
+        check_ended(shop, connection)
     with sessions.engine_on(path) as engine, Session(engine) as session:
         with shop.transaction(within=session) as tx:
             session.commit()

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from choreo import Context, Participant, connect
 from choreo.errors import ChoreoError, ConfigurationError, StoreError, StoreMismatch
 from tests.client.postgresql_sessions import django_on, engine_on, url_of
+from tests.client.test_within import check_ended
 from tests.postgresql.databases import empty, new_database
 from tests.worker.conftest import Rigs
 from tests.worker.services import Script, agency, hotel
@@ -155,14 +156,7 @@ def test_what_has_ended_is_refused(
     shop: Participant, empty_store: str, connection: psycopg.Connection
 ) -> None:
     """The block, and the transaction: SQLAlchemy's connection may be another request's by then."""
-    with shop.transaction(within=connection) as tx:
-        tx.start(TripRequested("t"), "s1")
-        for end in (connection.commit, connection.rollback):
-            end()
-            with pytest.raises(StoreError, match="has ended"):
-                tx.start(TripRequested("t"), "late")
-    with pytest.raises(StoreError, match="has ended"):
-        tx.start(TripRequested("t"), "late")
+    check_ended(shop, connection)
     with engine_on(empty_store) as engine, Session(engine) as session, shop.transaction(within=session) as tx:
         session.commit()
         session.execute(sqlalchemy.text("select 1"))

@@ -7,13 +7,20 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from choreo.records import Entry
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES
 from choreo.store.postgresql.errors import shown, store_error
+from choreo.store.postgresql.requests import entries_of, newly_requested
 from choreo.store.postgresql.schema import require_tables
 from choreo.store.postgresql.session import connect
 from choreo.store.reader import Reading, TableReader
+from choreo.timeline.source import LastEntry
 
 T = TypeVar("T")
+
+_EVENTS = "SELECT event_id FROM choreo.saga_log WHERE saga_id = %s"
+_AFTER = 2**62
+"""What is only asked for comes after all rows of the saga log."""
 
 
 class PostgreSQLReader(TableReader):
@@ -44,6 +51,21 @@ class PostgreSQLReader(TableReader):
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _requested(self, saga_id: str) -> Sequence[Entry]:
+        known = {row[0] for row in self._rows(_EVENTS, saga_id)}
+        asked = entries_of(lambda sql, values: self._rows(sql, *values), saga_id, "")
+        return [entry for entry in asked if entry.event_id not in known]
+
+    def _newly_requested(self) -> Sequence[LastEntry]:
+        found = newly_requested(lambda sql, values: self._rows(sql, *values))
+        return [
+            LastEntry(
+                _AFTER + identity,
+                *(entry.saga_id, entry.saga_type, entry.saga_state, entry.recorded_at, entry.saga_version),
+            )
+            for identity, entry in found
+        ]
 
     def _at_once(self, read: Callable[[], T]) -> T:
         self._rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -23,6 +23,12 @@ INSERT INTO choreo.requests (event_id, saga_id, saga_type, topic, exports, key_h
 VALUES (%s, %s, %s, %s, %s::text[], %s, %s, %s, %s)
 """
 DELETE = "DELETE FROM choreo.requests WHERE id = ANY(%s::bigint[])"
+_NEW = """
+SELECT id, entry FROM choreo.requests AS request WHERE NOT EXISTS (
+    SELECT 1 FROM choreo.saga_log AS known
+    WHERE known.saga_id = request.saga_id AND known.saga_type = request.saga_type
+) ORDER BY id
+"""
 _OF_SAGA = "SELECT entry, body FROM choreo.requests WHERE saga_id = %s ORDER BY id"
 # What has happened to the saga meanwhile is not what the other process saw.
 _FIRST = """
@@ -88,6 +94,12 @@ def entries_of(read: Read, saga_id: str, saga_type: str) -> list[Entry]:
     """
     entries = [_entry_of(entry, body) for entry, body in read(_OF_SAGA, (saga_id,))]
     return [entry for entry in entries if saga_type in ("", entry.saga_type)]
+
+
+def newly_requested(read: Read) -> list[tuple[int, Entry]]:
+    """Return the last request for each saga that the saga log knows nothing of, with its number."""
+    rows = ((identity, _entry_of(entry, b"")) for identity, entry in read(_NEW, ()))
+    return list({entry[:2]: (identity, entry) for identity, entry in rows}.values())
 
 
 def with_requested(entries: Sequence[Entry], requested: Sequence[Entry]) -> list[Entry]:
