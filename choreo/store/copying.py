@@ -27,6 +27,8 @@ def copy_store(source: TableStore, target: TableStore) -> Copied:
     """
     refuse_used(target)
     with source.turn():
+        while source.take_up(_PAGE):
+            pass
         with target.turn():
             done = _copy(source, target)
         if source.serves_one:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from choreo import connect
 from choreo.errors import Fenced, StoreMismatch
 from choreo.records import DeadLetter, Partition, Release, SagaKey
 from choreo.store.copying import copy_store
 from choreo.store.opening import open_store
 from choreo.store.tables import TableStore
+from tests.worker.services import agency
+from tests.worker.trip import TripRequested
 
 from .conformance import check_chain, ended, entry, scheduled, unpublished
 
@@ -96,3 +99,14 @@ def test_the_worker_of_what_was_copied_writes_no_more(source: TableStore, tmp_pa
             copy_store(source, target)
         with pytest.raises(Fenced), worker.turn():
             pass
+
+
+def test_what_was_asked_for_goes_with_the_copy(empty_store: str, tmp_path: Path) -> None:
+    """Though no worker has taken it up: the copy publishes it."""
+    shop = agency()
+    with connect(shop, empty_store), shop.transaction() as tx:
+        tx.start(TripRequested("t"), "s1")
+    with closing(open_store(empty_store)) as source, closing(open_store(tmp_path / "copy.db")) as copied:
+        copy_store(source, copied)
+        assert [row.saga_id for row in copied.unpublished(0, 9)] == ["s1"]
+        assert [entry.step for entry in copied.history("s1")] == ["start"]
