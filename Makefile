@@ -71,8 +71,8 @@ fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mut
 # Where participants have their stores: sqlite, or postgresql.
 STORE ?= sqlite
 export STORE
-scenarios: $(READY) ## every scenario, the workers' tests and the resumes, STORE=postgresql or sqlite
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/scenarios tests/worker tests/replay
+scenarios: $(READY) ## scenarios, workers and the matrices of the examples, with STORE=postgresql or sqlite
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/scenarios tests/worker tests/examples
 
 kills: $(READY) ## kill -9 a participant, or a replica, at random moments on real Kafka, 30 rounds; bank transfers; releases
 	CHOREO_KILLS=30 CHOREO_ZOMBIES=1 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py \
