@@ -39,7 +39,7 @@ def simulated_in_postgresql(stores_server: None, tmp_path_factory: pytest.TempPa
     ready = Process.is_ready.fget  # type: ignore[attr-defined]
 
     def is_ready(process: Process) -> bool:
-        """Whether a turn would do anything; the store is looked at, as others may have asked for something."""
+        """Whether a turn would do anything; others may have asked for something meanwhile."""
         if process.store.changed():
             process.faulty_store.was_touched = True
         return bool(ready(process) or process.store.has_requests)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ _SPELLINGS = {
     r"\bchoreo_store\b": "store",
     r"\border by rowid\b": "order by ctid",
     r"\binteger primary key\b": _IDENTITY,
+    r"\binteger\b": "bigint",
     r"\bblob\b": "bytea",
     r"\)\s*strict\b": ")",
     r"^create trigger .*": "select 1",
@@ -27,6 +29,7 @@ _SPELLINGS = {
 }
 
 
+@cache
 def spelt(sql: str) -> str:
     """Return a statement as PostgreSQL spells it."""
     for pattern, instead in _SPELLINGS.items():

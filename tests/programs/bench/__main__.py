@@ -19,6 +19,7 @@ from tests.programs.bench import (
     footprint,
     hop,
     participant,
+    postgresql,
     releases,
     sagas,
     start,
@@ -41,6 +42,7 @@ def main() -> None:
         "participant": lambda where: participant.measure(
             where, 4_000 if quick else 10_000, 1 if quick else 3
         ),
+        "postgresql": lambda where: postgresql.measure(where, 4_000 if quick else 10_000, 1 if quick else 3),
         "sagas": lambda where: sagas.measure(where, sagas.ORDERS, 200 if quick else 2_000),
         "travel": lambda where: sagas.measure(where, sagas.TRAVEL, 200 if quick else 2_000),
         "async": lambda where: calls.measure(where, 2_000 if quick else 5_000, 1 if quick else 3),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from statistics import median
 from typing import Any
-from uuid import uuid4
 
 from choreo.avro import schema_of
 from examples.orders.contract import InventoryReserved, OrderCreated
@@ -35,7 +33,7 @@ def measure(where: Site, events: int, rounds: int) -> dict[str, Any]:
 
 
 def _floor(where: Site, events: int) -> float:
-    folder = _folder(where)
+    folder = where.new_folder()
     topic = where.topic()
     schemas = [schema_of(OrderCreated), schema_of(InventoryReserved)]
     floor = Floor(where.bootstrap, folder, topic, where.topic(), where.consumer_settings, schemas)
@@ -58,9 +56,3 @@ def _choreo(where: Site, events: int) -> float:
         work.store.db.execute("update stock set available = 1000000000")
         work.feed.orders(work.topic, events)
         return events / work.until_done(2 * events)
-
-
-def _folder(where: Site) -> Path:
-    folder = where.folder / uuid4().hex[:8]
-    folder.mkdir()
-    return folder

@@ -34,6 +34,12 @@ class Site(NamedTuple):
             return {"group.protocol": "consumer", "fetch.wait.max.ms": 2}
         return {}
 
+    def new_folder(self) -> Path:
+        """Make a folder for one database."""
+        folder = self.folder / uuid4().hex[:8]
+        folder.mkdir()
+        return folder
+
     def topic(self) -> str:
         """Make a topic of four partitions."""
         name = f"bench-{uuid4().hex[:8]}"

@@ -13,7 +13,8 @@ from choreo import Participant
 from choreo.avro import AvroCodec
 from choreo.kafka import KafkaLog
 from choreo.project.lock import derive_by
-from choreo.store.sqlite.store import SQLiteStore
+from choreo.store.opening import open_store
+from choreo.store.tables import TableStore
 from choreo.worker import Worker
 from choreo.worker.clock import SystemClock
 from examples.orders.contract import order_fulfilment
@@ -29,7 +30,7 @@ class Work(NamedTuple):
     """A worker that is live, its store, its topic, and who feeds it."""
 
     worker: Worker
-    store: SQLiteStore
+    store: TableStore
     topic: str
     feed: Feed
 
@@ -46,12 +47,12 @@ class Work(NamedTuple):
 
 
 @contextmanager
-def at_work(where: Site, participant: Participant) -> Iterator[Work]:
-    """Start a participant of order fulfilment with an empty store."""
+def at_work(where: Site, participant: Participant, place: str = "") -> Iterator[Work]:
+    """Start a participant of order fulfilment with an empty store, that at ``place`` if there is one."""
     derive_by(ROOT / "examples/choreography.json", participant)
     topic = where.topic()
     with patch.object(order_fulfilment, "topic", topic):
-        store = SQLiteStore(where.folder / f"{uuid4().hex[:8]}.db")
+        store = open_store(place or where.folder / f"{uuid4().hex[:8]}.db")
         log = KafkaLog(where.bootstrap, f"{participant.name}-{topic}", embedded=where.embedded)
         worker = Worker(participant, store, log, AvroCodec(participant.events), SystemClock())
         worker.start()
