@@ -137,6 +137,10 @@ class KafkaConsumer:
             assert self._claim is not None
             self._guest = Guest(self._settings, self._topics, self._claim)
 
+    def rejoin(self) -> None:
+        """Join the group again as a new client, in the next `take`: what it then gives is this worker's."""
+        self._is_fenced = self._was_away = True
+
     def take(self, limit: int, wait: float) -> tuple[list[Record], dict[Partition, int]]:
         """Return records, and the partitions without further ones; see `choreo.ports.Log.take`."""
         if self._guest is not None:

@@ -84,6 +84,10 @@ class KafkaLog:
         self._consumer.subscribe(topics, on_assign, on_revoke)
         self._producer.is_open = self._consumer.may_publish
 
+    def rejoin(self) -> None:
+        """Join the group anew in the next `take`."""
+        self._consumer.rejoin()
+
     def take(self, limit: int, wait: float) -> Taken:
         """Take records and acknowledgements. Raises `LogError` for an error that waiting doesn't resolve."""
         records, ended = self._consumer.take(limit, wait)

@@ -100,6 +100,10 @@ class Log(Protocol):
         """
         ...
 
+    def rejoin(self) -> None:
+        """Join the group anew in the next `take`, as others have partitions that it gave to this worker."""
+        ...
+
     def take(self, limit: int, wait: float) -> Taken:
         """Wait up to ``wait`` seconds for a first record, then take the available ones, ``limit`` at most."""
         ...

@@ -244,6 +244,7 @@ class MemoryLog:
         self._on_assign: Callable[[Sequence[Assignment]], Sequence[int]] = lambda _: ()
         self._on_revoke: Callable[[Sequence[Partition]], None] = lambda _: None
         self._positions: dict[Partition, int] = {}
+        self._rejoins = False
         self._waiting: deque[Publication] = deque()
         self._acknowledged: list[int] = []
         self._refused: list[Refusal] = []
@@ -277,6 +278,10 @@ class MemoryLog:
         """Join the group."""
         self._topics, self._on_assign, self._on_revoke = tuple(topics), on_assign, on_revoke
         self._broker.join(self)
+
+    def rejoin(self) -> None:
+        """Join the group anew in the next `take`."""
+        self._rejoins = True
 
     def take(self, limit: int, wait: float) -> Taken:
         """Take the available records; where there are none, wait for some, ``wait`` seconds at most."""
@@ -352,6 +357,10 @@ class MemoryLog:
         return Taken(records, ended, acknowledged, refused)
 
     def _rebalance(self) -> list[Partition]:
+        if self._rejoins:
+            self._rejoins = False
+            self._broker.expel(self)
+            self._broker.join(self)
         with self._broker.changed:
             change = self._broker.rebalance(self, self._topics, list(self._positions))
         for each in change.lost:

@@ -249,6 +249,10 @@ class InFlightLog:
         """Describe topics."""
         return self._log.describe(topics, wait)
 
+    def rejoin(self) -> None:
+        """Join the group anew in the next `take`."""
+        self._log.rejoin()
+
     def take(self, limit: int, wait: float) -> Taken:
         """Take the records that are there, without waiting."""
         del wait

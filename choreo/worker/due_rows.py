@@ -19,8 +19,9 @@ class DueRows:
     """The rows of one participant's schedule that may run now, as far as there is room for calls.
 
     ``next`` is the time (ms) of the next work in the store or of the calls, or None; it is as of the last
-    `look_ahead`. ``has_calls`` is whether there may be handlers that run outside of the transaction. A row
-    that was under way at an end of the process waits for ``quiet``.
+    `look_ahead`. ``has_calls`` is whether there may be handlers that run outside of the transaction,
+    ``lets_go`` whether held rows are still to be let go. A row that was under way at an end of the process
+    waits for ``quiet``.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class DueRows:
         self._partitions = partitions
         self._calls = calls
         self._clock = clock
+        self.lets_go = False
         self._have_held = False
         self._has_suspects = False
 
@@ -166,8 +168,10 @@ class DueRows:
 
     def let_go(self) -> None:
         """Let the rows go on that were held for a partition which is live now."""
+        self.lets_go = True  # also if the store is away just now
         if self._have_held:
             with self._store.turn():
                 self._store.let_go()
             self._have_held = False
             self.look_ahead()
+        self.lets_go = False

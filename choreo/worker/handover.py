@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from choreo.errors import Fenced, StoreError
-from choreo.ports import Assignment, Clock, Store
+from choreo.errors import Fenced, StoreChanged, StoreError
+from choreo.ports import Assignment, Clock, Log, Store
 from choreo.records import Partition
 from choreo.worker.calls import Calls
 from choreo.worker.claim import Claim
@@ -37,6 +37,7 @@ class Handover:
         self,
         participant: str,
         store: Store,
+        records: Log,
         publishing: Publishing,
         clock: Clock,
         processor: Processor,
@@ -49,6 +50,7 @@ class Handover:
     ) -> None:
         self._participant = participant
         self._store = store
+        self._log = records
         self._publishing = publishing
         self._clock = clock
         self._processor = processor
@@ -92,13 +94,16 @@ class Handover:
                 return work()
             except Fenced as error:
                 self.lose(error)
+            except StoreChanged:  # what was in memory is dropped in any case
+                continue
 
     def lose(self, error: Fenced) -> None:
         """Drop the partitions that another worker has taken over; raise where it was the whole store."""
         if not error.partitions:
             raise error
-        log.warning("%s: %s: it goes on without", self._participant, error.message)
+        log.warning("%s: %s: it goes on without, and asks its group again", self._participant, error.message)
         self._drop(sorted(error.partitions))
+        self._log.rejoin()  # whoever has taken them over may have come too late, and the group not know of it
 
     def _drop(self, partitions: Sequence[Partition]) -> None:
         self._partitions.revoke(partitions)

@@ -98,7 +98,7 @@ class Worker:
         self._patience = Patience(participant.name, clock, self._stopping, self.progress)
         self._publishing = Publishing(participant.name, store, records, options)
         self._handover = Handover(
-            *(participant.name, store, self._publishing, clock, self._processor, self._partitions),
+            *(participant.name, store, records, self._publishing, clock, self._processor, self._partitions),
             *(self._calls, self._due, self._uncommitted, self._claim, self._patience),
         )
         self._looked = 0.0
@@ -247,7 +247,8 @@ class Worker:
         """Move positions to the ends that are reached, and let partitions go live."""
         if self._partitions.have_ended:
             self._uncommitted.move_to_ends()
-        if not self._partitions.live and self._partitions.go_live(self._participant.name):
+        has_gone_live = not self._partitions.live and self._partitions.go_live(self._participant.name)
+        if has_gone_live or self._due.lets_go:
             self._due.let_go()
 
     def _listen(self, done: int) -> None:

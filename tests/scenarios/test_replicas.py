@@ -108,9 +108,9 @@ class Banks:
 
     def state(self) -> str:
         """Return what is known, for a message."""
-        ended = {name: len(_ended(store)) for name, store in self.stores.items()}
+        known = "\n".join(f"{name}: {_rows(store)}" for name, store in self.stores.items())
         logs = "\n".join(self.log_of(*key)[-1500:] for key in self.running)
-        return f"ended: {ended}\n{logs}"
+        return f"{known}\n{logs}"
 
     def until_quiet(self, asked: Iterable[str], seconds: float) -> None:
         """Wait until both know how each saga ended, and nothing waits."""
@@ -158,6 +158,22 @@ class Banks:
 def _ended(store: PostgreSQLStore) -> set[str]:
     rows = store.db.execute("SELECT saga_id FROM choreo.saga_log WHERE saga_state IN ('completed', 'failed')")
     return {saga_id for (saga_id,) in rows.fetchall()}
+
+
+_UNDER_WAY = (
+    "SELECT topic, partition, next_offset, epoch, deaths FROM choreo.positions ORDER BY 1, 2",
+    "SELECT saga_id, partition, task, name, lane, due, deaths FROM choreo.schedule ORDER BY 1",
+    "SELECT seq, saga_id, partition FROM choreo.outbox ORDER BY 1",
+    "SELECT saga_id FROM choreo.requests",
+    'SELECT saga_id, step, new_state, event_type, partition, "offset" FROM choreo.saga_log AS row'
+    " WHERE saga_id NOT IN (SELECT saga_id FROM choreo.saga_log"
+    " WHERE saga_state IN ('completed', 'failed')) ORDER BY saga_id, id",
+)
+
+
+def _rows(store: PostgreSQLStore) -> str:
+    """Return the positions, and what is under way, for a message."""
+    return "\n".join(str(store.db.execute(sql.encode()).fetchall()) for sql in _UNDER_WAY)
 
 
 def _target(name: str) -> str:

@@ -12,6 +12,7 @@ from confluent_kafka.cimpl import murmur2
 
 from choreo import Context, Participant, Retry
 from choreo.cloudevents import headers_of
+from choreo.errors import Fenced
 from tests.worker.provider import Provider
 from tests.worker.provider import hotel as calling_hotel
 from tests.worker.replicas import PARTITIONS, Replicas, Traced, on, place
@@ -143,12 +144,28 @@ def test_a_worker_that_was_replaced_drops_its_partitions_and_goes_on(replicas: M
     saga_id, own = on(gone)[0], on(kept)[0]
     many.rig.append(TripRequested(saga_id), saga_id)
     many.rig.append(TripRequested(own), own)
-    for _ in range(5):
-        zombie.worker.turn()
-    assert many.effects() == {(own, "action"): 1}
+    zombie.worker.turn()
     assert zombie.numbers == [kept]
-    assert [type(each) for each in many.rig.published(own)] == [HotelBooked]
     assert not many.reader.history(saga_id)
+    many.settle()
+    assert many.effects() == {(own, "action"): 1, (saga_id, "action"): 1}
+    assert [type(each) for each in many.rig.published(own)] == [HotelBooked]
+
+
+def test_a_partition_that_was_taken_over_too_late_comes_back(replicas: Make) -> None:
+    """By a worker on which the group had given up: whoever had it asks the group again, and keeps it."""
+    many = replicas(booking(), 2)
+    late = many.running[0]
+    number = late.numbers[0]
+    many.expel(late)
+    with pytest.raises(Fenced), late.store.turn():
+        raise AssertionError("the turn was opened")
+    with late.store.turn():
+        late.store.take_over([place(number)])
+    many.feed(TripRequested, SAGAS)
+    assert many.effects() == {(saga_id, "action"): 1 for saga_id in SAGAS}
+    assert set(many.published().values()) == {1}
+    many.check_chains(SAGAS)
 
 
 def watched_hotel(seen: list[tuple[str, str]]) -> Participant:

@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka.cimpl import murmur2
 
 from choreo import Participant, Retry
+from choreo.errors import StoreChanged, StoreUnavailable
 from choreo.ports import Assignment
 from choreo.records import Partition, Record
 from choreo.testing.broker import MemoryLog
@@ -183,3 +184,36 @@ def test_held_work_is_let_go_by_the_next_start(rig: Rigs) -> None:
 def kinds(shop: Rig, saga_id: str) -> list[type]:
     """Return the types of what was published for a saga."""
     return [type(each) for each in shop.published(saga_id)]
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailable, StoreChanged])
+def test_what_was_held_goes_on_although_the_store_was_away_just_then(
+    rig: Rigs, monkeypatch: pytest.MonkeyPatch, failure: type[StoreUnavailable]
+) -> None:
+    """As the partition went live; it does so once."""
+    shop = rig(failing(), opened=False, partitions=2)
+    shop.open()
+    shop.feed(TripRequested("t"), saga_id=UNREAD)
+    shop.close()
+    shop.append(TripRequested("t"), READ)
+    leader = Leader(shop, is_assigned=True)
+    shop.append(TripRequested("t"), UNREAD)
+    shop.begin()
+    shop.clock.advance(3600)
+    for _ in range(20):
+        shop.worker.turn()
+    let_go, failures = shop.store.let_go, [failure("away"), failure("away")]
+
+    def away() -> None:
+        if failures:
+            raise failures.pop()
+        let_go()
+
+    monkeypatch.setattr(shop.store, "let_go", away)
+    leader.is_away = False
+    shop.settle()
+    assert not failures
+    assert not [row for row in shop.store.scheduled(UNREAD, "trip") if row.lane.startswith("held")]
+    shop.clock.advance(3600)
+    shop.settle()
+    assert HotelBooked in kinds(shop, UNREAD)
