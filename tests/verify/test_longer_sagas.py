@@ -163,6 +163,20 @@ def test_one_bad_pair_of_many_branches_is_found(width: int, length: int) -> None
     assert set(errors(judged(list(large.manifests(spoilt))))) & {"CHO203", "CHO204"}
 
 
+@pytest.mark.parametrize("width", [4, 20])
+def test_what_is_called_by_one_branch_of_many_is_found_at_once(width: int) -> None:
+    """Not by every combination of how the others end."""
+    called = Trigger.of("g.S0Failed")
+    handlers = [
+        replace(each, derived=False, trigger=called) if each.step == START else each
+        for each in large.chains(2 * width + 4, width)
+    ]
+    verdict = judged(list(large.manifests(handlers)))
+
+    assert errors(verdict) == ["CHO204"]
+    assert verdict.scope.states < 2_000
+
+
 def test_a_state_takes_little_memory() -> None:
     """So a budget of states is one of memory, too."""
     (graph,) = choreography_from(branches(4, 3), cancellable=True).sagas

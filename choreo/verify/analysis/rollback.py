@@ -10,6 +10,7 @@ its answers can come in one saga.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 from choreo.graph import RequiredTrigger, SagaGraph, Step, required_trigger
@@ -22,7 +23,7 @@ Answers = frozenset[str]
 """Events which say that steps failed or are compensated."""
 
 _MOST_CALLS = 64
-"""Of a trigger with more alternatives, only the shortest is looked at."""
+"""Of a trigger with more alternatives only the shortest is looked at, of answers only so many together."""
 
 
 class Declared(NamedTuple):
@@ -203,7 +204,8 @@ def _first_to_come(order: Order, each: Declared, ends: Sequence[Sequence[str]]) 
     """Return the first answers, one of each list, that can come in one saga: something must have failed."""
     first = [names[0] for names in ends]
     changed = ([*first[:at], name, *first[at + 1 :]] for at, names in enumerate(ends) for name in names[1:])
-    for answers in (first, *sorted(changed, key=sorted), *_together(order, ends)):
+    others = islice(_together(order, ends), _MOST_CALLS)
+    for answers in chain((first,), sorted(changed, key=sorted), others):
         if _come_together(order, answers) and _bring_failure(order, each, answers):
             yield frozenset(answers)
             return
