@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -205,14 +206,14 @@ def test_a_connection_that_can_not_write_is_refused(
     ("granted", "said"),
     [
         ("", "permission denied for schema choreo"),
-        ("grant usage on schema choreo to guest", "permission denied for table"),
+        ("grant usage on schema choreo to {role}", "permission denied for table"),
         (
-            "grant usage on schema choreo to guest; grant select on all tables in schema choreo to guest",
+            "grant usage on schema choreo to {role}; grant select on all tables in schema choreo to {role}",
             "permission denied for table requests",
         ),
         (
-            "grant usage on schema choreo to guest; grant select on all tables in schema choreo to guest;"
-            "grant insert on choreo.requests to guest",
+            "grant usage on schema choreo to {role}; grant select on all tables in schema choreo to {role};"
+            "grant insert on choreo.requests to {role}",
             "",
         ),
     ],
@@ -220,10 +221,11 @@ def test_a_connection_that_can_not_write_is_refused(
 def test_a_role_needs_few_rights(shop: Participant, empty_store: str, granted: str, said: str) -> None:
     """It reads, and adds requests; without that it is refused, and its transaction goes on."""
     with closing(psycopg.connect(empty_store, autocommit=True)) as admin:
-        admin.execute(b"drop role if exists guest; create role guest login")
+        role = f"guest_{uuid4().hex[:12]}"  # a role is of the whole server, which other tests use, too
+        admin.execute(f"create role {role} login".encode())
         try:
-            admin.execute(granted.encode())
-            as_guest = make_conninfo(empty_store, user="guest")
+            admin.execute(granted.format(role=role).encode())
+            as_guest = make_conninfo(empty_store, user=role)
             with closing(psycopg.connect(as_guest)) as connection:
                 if said:
                     refused(shop, connection, said)
@@ -234,13 +236,13 @@ def test_a_role_needs_few_rights(shop: Participant, empty_store: str, granted: s
                     connection.commit()
                     own = agency()
                     own.prepare = None  # it may make no tables
-                    with connect(own, empty_store.replace("tester@", "guest@")):
+                    with connect(own, empty_store.replace("tester@", f"{role}@")):
                         with own.transaction() as tx:
                             tx.start(TripRequested("t"), "s2")
                         assert own.status("s1") is not None
                 connection.execute("select 1")
         finally:
-            admin.execute(b"drop owned by guest; drop role guest")
+            admin.execute(f"drop owned by {role}; drop role {role}".encode())
     assert started(empty_store) == ([] if said else ["s1", "s2"])
 
 

@@ -40,10 +40,10 @@ def test_an_observer_of_a_join_is_refused(inventory: Participant) -> None:
     with refused("an observer sees each event when it comes", hint="Earlier[A] | None"):
 
         @inventory.observer
-        def project(debited: Debited, reserved: Reserved) -> None: ...
+        def project(reserved: Reserved, fulfilled: Fulfilled) -> None: ...
 
-    with refused("an observer sees each event when it comes"):
-        inventory.observer(on=all_of(Debited, Reserved))(project)
+    with refused("an observer sees each event when it comes", hint="Earlier[A] | None"):
+        inventory.observer(on=all_of(Reserved, Fulfilled))(project)
 
 
 def test_an_observer_of_aborted_is_refused(inventory: Participant) -> None:
