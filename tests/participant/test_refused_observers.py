@@ -40,7 +40,7 @@ def test_an_observer_of_a_join_is_refused(inventory: Participant) -> None:
     with refused("an observer sees each event when it comes", hint="Earlier[A] | None"):
 
         @inventory.observer
-        def project(reserved: Reserved, fulfilled: Fulfilled) -> None: ...
+        def wait_for_both(reserved: Reserved, fulfilled: Fulfilled) -> None: ...
 
     with refused("an observer sees each event when it comes", hint="Earlier[A] | None"):
         inventory.observer(on=all_of(Reserved, Fulfilled))(project)
