@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.conf import settings
+from django import conf
 from django.db import connections
 
 from choreo.errors import ConfigurationError, TransactionControl
@@ -105,7 +105,7 @@ def _cursor(made: Any, kind: type[Any], driver: Any) -> Any:
         register_tzloader,
     )
 
-    if settings.USE_TZ and driver.info.parameter_status("TimeZone") != made.timezone_name:
+    if conf.settings.USE_TZ and driver.info.parameter_status("TimeZone") != made.timezone_name:
         driver.execute(_ZONE, (made.timezone_name,))  # the values that it reads are of this zone
     cursor = kind(driver)
     for name in ("jsonb", "inet", "cidr"):

@@ -35,15 +35,13 @@ def test_an_observer_without_events_is_refused(inventory: Participant) -> None:
         def project() -> None: ...
 
 
-def test_an_observer_of_a_join_is_refused(inventory: Participant) -> None:
+@pytest.mark.parametrize("options", [{}, {"on": all_of(Reserved, Fulfilled)}])
+def test_an_observer_of_a_join_is_refused(inventory: Participant, options: dict[str, object]) -> None:
     """It would be called by the first event, without the other."""
     with refused("an observer sees each event when it comes", hint="Earlier[A] | None"):
 
-        @inventory.observer
-        def wait_for_both(reserved: Reserved, fulfilled: Fulfilled) -> None: ...
-
-    with refused("an observer sees each event when it comes", hint="Earlier[A] | None"):
-        inventory.observer(on=all_of(Reserved, Fulfilled))(project)
+        @inventory.observer(**options)  # type: ignore[call-overload]
+        def project(reserved: Reserved, fulfilled: Fulfilled) -> None: ...
 
 
 def test_an_observer_of_aborted_is_refused(inventory: Participant) -> None:
