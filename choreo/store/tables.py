@@ -80,7 +80,7 @@ class TableStore(ABC):
 
     @abstractmethod
     def trim(self) -> None:
-        """Give back space that is needed no more, without waiting for readers; outside of a turn."""
+        """Free space that is needed no more, without waiting for readers; outside of a turn."""
 
     @abstractmethod
     def close(self) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from struct import unpack_from
+from confluent_kafka.cimpl import murmur2
 
-_SEED = 0x9747B28C
-_FACTOR = 0x5BD1E995
-_MASK = 0xFFFFFFFF
+_LARGEST = 0x7FFFFFFF
 
 
 def key_hash(key: str) -> int:
@@ -18,13 +16,7 @@ def key_hash(key: str) -> int:
     4
     """
     data = key.encode()
-    value = _SEED ^ len(data)
-    for at in range(0, len(data) & ~3, 4):
-        word = unpack_from("<I", data, at)[0] * _FACTOR & _MASK
-        word = (word ^ word >> 24) * _FACTOR & _MASK
-        value = value * _FACTOR & _MASK ^ word
-    rest = data[len(data) & ~3 :]
-    if rest:
-        value = (value ^ int.from_bytes(rest, "little")) * _FACTOR & _MASK
-    value = (value ^ value >> 13) * _FACTOR & _MASK
-    return (value ^ value >> 15) & 0x7FFFFFFF
+    # The client only returns remainders: that by the largest hash is the hash, but for 0 and the largest one
+    # itself, of which one is even.
+    found = int(murmur2(data, _LARGEST))
+    return found or (_LARGEST if murmur2(data, 2) else 0)
