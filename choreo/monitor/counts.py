@@ -7,19 +7,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
+from choreo.chain import PRUNED
 from choreo.errors import StoreError
 from choreo.outcome import SagaState
 from choreo.records import StateChange
 
-COUNTED: Final[dict[str, SagaState]] = {
-    "started": "started",
-    "compensating": "compensating",
-    "completed": "completed",
-    "failed": "failed",
-}
-"""What is counted, each by the state that a saga enters."""
-
-_PRUNED: Final = "pruned"
+COUNTED: Final[tuple[SagaState, ...]] = ("started", "compensating", "completed", "failed")
+"""The states whose entering is counted."""
 
 
 class News(NamedTuple):
@@ -78,7 +72,7 @@ class SagaCounts:
     def _count(self, change: StateChange) -> None:
         if change.saga_type not in self._types:
             return
-        if change.input == _PRUNED:
+        if change.input == PRUNED:
             if not self._is_begun:  # else its rows were counted before they were removed
                 self._count_pruned(change)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol, Self, get_args
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, get_args
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -20,6 +20,8 @@ from choreo.records import Depths, StateChange
 from choreo.timeline.source import LastEntry
 from choreo.timeline.timeline import ENDED
 from choreo.worker.progress import Progress
+
+T = TypeVar("T")
 
 Number = int | float
 Labels = Mapping[str, str]
@@ -76,15 +78,15 @@ class Readable(Protocol):
         ...
 
 
-class _Waiting:
-    """What waits in the store, read once for a collection; None while the store can't be read."""
+class _Lately(Generic[T]):
+    """What is read in the store once for a collection, which asks for it often; None while it can't be."""
 
-    def __init__(self, read: Callable[[], Depths]) -> None:
+    def __init__(self, read: Callable[[], T | None]) -> None:
         self._read = read
         self._at = float("-inf")
-        self._found: Depths | None = None
+        self._found: T | None = None
 
-    def now(self) -> Depths | None:
+    def now(self) -> T | None:
         """Return it, at most a moment old."""
         at = time.monotonic()
         if at - self._at > _FRESH:
@@ -153,7 +155,7 @@ def observe(
     instruments = _Instruments(meter, participant.name)
     own = [name for name, role in participant.roles().items() if role.owns_start]
     _turns(instruments, progress)
-    _store(instruments, _Waiting(waiting))
+    _store(instruments, _Lately(waiting))
     _sagas(instruments, _InFlight(own, in_flight))
     _counts(instruments, own, store)
 
@@ -179,7 +181,7 @@ def _turns(make: _Instruments, progress: Progress) -> None:
     )
 
 
-def _store(make: _Instruments, waiting: _Waiting) -> None:
+def _store(make: _Instruments, waiting: _Lately[Depths]) -> None:
     def each(of: Callable[[Depths], Iterable[tuple[Labels, Number]]]) -> _Values:
         return lambda: None if (found := waiting.now()) is None else of(found)
 
@@ -247,8 +249,8 @@ def _counts(make: _Instruments, saga_types: Collection[str], store: Callable[[],
             last = reader.last_row()
             return News(list(reader.state_changes(after, last)), last, reader.late_seconds)
 
-    counts = SagaCounts(saga_types, read, ended)
-    for name, state in COUNTED.items():
+    counts = _Lately(SagaCounts(saga_types, read, ended).now)
+    for state in COUNTED:
 
         def of_state(state: str = state) -> Iterable[tuple[Labels, Number]] | None:
             found = counts.now()
@@ -256,7 +258,7 @@ def _counts(make: _Instruments, saga_types: Collection[str], store: Callable[[],
                 return None
             return [({"saga_type": each}, found[each, state]) for each in sorted(saga_types)]
 
-        make.counts(f"saga.{name}", "", f"Sagas that have {_DONE[name]}.", of_state)
+        make.counts(f"saga.{state}", "", f"Sagas that have {_DONE[state]}.", of_state)
 
 
 def _since(milliseconds: int) -> float:
