@@ -8,8 +8,8 @@ from pathlib import Path
 
 from choreo.avro import AvroCodec
 from choreo.cli import output
-from choreo.cli.stores import open_reader
 from choreo.errors import StoreMismatch
+from choreo.operations.stores import open_reader
 from choreo.participant import Participant
 from choreo.release import compare, declared
 from choreo.store.opening import is_address, shown

@@ -16,14 +16,12 @@ from click.core import ParameterSource
 
 from choreo.cli.output import LEVELS, LOG_FORMATS
 from choreo.errors import ConfigurationError
+from choreo.operations.spans import milliseconds_in
 from choreo.project.pyproject import KEYS, nearest_project
 
 Start = Literal["earliest", "latest"] | datetime
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-_WRITTEN = re.compile(r"([0-9]{1,9})(ms|s|min|m|h|d)")
 
 _LAST_PORT = 65_535
 
@@ -267,7 +265,7 @@ class Duration(click.ParamType[int]):
         """Return the milliseconds; any other text is refused."""
         if isinstance(value, int):
             return value
-        found = _WRITTEN.fullmatch(str(value).strip())
-        if not found:
-            self.fail(f"{value!r} is not a span of time like 90s, 10m, 2h or 7d", param, ctx)
-        return int(found[1]) * _UNITS[found[2]]
+        try:
+            return milliseconds_in(str(value))
+        except ConfigurationError as error:
+            self.fail(error.message, param, ctx)

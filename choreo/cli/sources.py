@@ -11,7 +11,8 @@ import click
 from click.core import ParameterSource
 
 from choreo.cli import options
-from choreo.cli.stores import open_readers, stores
+from choreo.cli.stores import stores
+from choreo.operations.stores import open_readers
 from choreo.project.pyproject import nearest_project
 from choreo.timeline.selection import Timelines
 

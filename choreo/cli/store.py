@@ -10,9 +10,10 @@ import click
 
 from choreo.cli import options, output
 from choreo.cli.commands import Group
-from choreo.cli.stores import open_stores, stores
+from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
 from choreo.kafka.claim import claim_group
+from choreo.operations.stores import open_stores
 from choreo.participant import Participant
 from choreo.project.modules import load_participant
 from choreo.store import opening

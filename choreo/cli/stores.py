@@ -1,34 +1,24 @@
-"""Opens the stores that a command works on: those that the option ``--store`` names, one or more."""
+"""``--store``: the option that names the stores that a command works on, one or more."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from glob import escape, glob
+from collections.abc import Callable
+from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from choreo.cli.options import Listed, lines_in
-from choreo.errors import ArchiveError, ConfigurationError, StoreError
+from choreo.operations.stores import ANY
 from choreo.project.pyproject import nearest_project
-from choreo.store import opening
-from choreo.store.opening import is_address, is_store, is_writable, shown
-from choreo.store.reader import TableReader
-from choreo.timeline.source import MemorySource
-
-if TYPE_CHECKING:
-    from choreo.store.tables import TableStore
-    from choreo.timeline.source import Source
+from choreo.store.opening import is_address
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ANY = "{participant}"
-
 
 def _default() -> list[str]:
-    return [nearest_project().get("store") or f"{_ANY}.db"]
+    return [nearest_project().get("store") or f"{ANY}.db"]
 
 
 def _stores_in(text: str) -> list[str]:
@@ -39,7 +29,7 @@ def _stores_in(text: str) -> list[str]:
 
 
 def _is_there(path: str) -> bool:
-    return is_address(path) or Path(path).exists() or bool(glob(path.replace(_ANY, "*")))
+    return is_address(path) or Path(path).exists() or bool(glob(path.replace(ANY, "*")))
 
 
 stores = click.option(
@@ -55,141 +45,3 @@ stores = click.option(
     "working directory. Commands that only read also take exports of `choreo log export`.",
 )
 """The option that names the stores that a command works on."""
-
-
-class Opened(NamedTuple):
-    """An open store; ``participant`` is empty where no worker has used it yet.
-
-    ``path`` is how it is called in messages, ``place`` what it was opened by.
-    """
-
-    participant: str
-    path: str
-    store: TableStore
-    place: str
-
-
-@contextmanager
-def open_stores(named: Sequence[str], *, reading: bool = False) -> Iterator[list[Opened]]:
-    """Open the stores that the option names, in the order of their participants' names.
-
-    ``{participant}`` stands for any name. Raises `ConfigurationError` where a file is missing or is no
-    store of choreo's: nothing is made. A worker may use them meanwhile. With ``reading``, one that may not be
-    written is read from a private copy.
-    """
-    with ExitStack() as stack:
-        opened: list[Opened] = []
-        for path in _places(named):
-            place = stack.enter_context(opening.readable(path)) if reading else path
-            store = stack.enter_context(closing(opening.open_store(place)))
-            opened.append(Opened(store.owner, shown(path), store, place))
-        yield sorted(opened, key=lambda each: (each.participant, each.path))
-
-
-@contextmanager
-def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
-    """Open the stores that the option names to read them, in the order of their participants' names.
-
-    An export of a saga log is read as well. Raises `ConfigurationError` where a file is missing, or is
-    neither, `ArchiveError` for an export that isn't whole. Nothing is made or changed, and no worker waits.
-    """
-    with ExitStack() as opened:
-        exports = [name for name in named if _is_export(name)]
-        stores = [name for name in named if name not in exports]
-        sources: list[Source] = [_export(name) for name in exports]
-        for path in _places(stores) if stores else ():
-            sources.append(_reader(path, opened))
-        yield sorted(sources, key=lambda each: each.participant)
-
-
-@contextmanager
-def open_reader(path: str) -> Iterator[TableReader]:
-    """Open one store to read it, also one of an earlier choreo, or a file in which none was made yet.
-
-    Nothing is made or changed, and no worker waits.
-    """
-    with ExitStack() as opened:
-        try:
-            reader = opened.enter_context(opening.open_reader(path))
-            reader.newest_release()
-        except StoreError as error:
-            if is_address(path):
-                raise
-            reader = _reader_of_copy(path, opened, error)
-        yield reader
-
-
-def _reader(path: str, opened: ExitStack) -> TableReader:
-    try:
-        reader = opened.enter_context(opening.open_reader(path))
-        reader.views("")
-        return reader
-    except StoreError as error:
-        if is_writable(path):
-            raise
-        return _reader_of_copy(path, opened, error)
-
-
-def _reader_of_copy(path: str, opened: ExitStack, error: StoreError) -> TableReader:
-    try:
-        return opened.enter_context(opening.reader_of_copy(path))
-    except StoreError:
-        raise error from None
-
-
-def _is_export(path: str) -> bool:
-    """Whether a file begins as ``choreo log export`` writes it: as JSON lines, or as Avro."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(8).startswith((b'{"head"', b"Obj\x01"))
-    except OSError:
-        return False
-
-
-def _export(path: str) -> Source:
-    from choreo.audit.formats import read_export
-
-    try:
-        with open(path, "rb") as file:
-            origin, rows = read_export(file)
-            return MemorySource(origin.participant, path, ((row.id, row.entry) for row in rows))
-    except ArchiveError as error:
-        raise ArchiveError(f"{path}: {error.message}", hint=error.hint) from None
-
-
-def _places(named: Sequence[str]) -> list[str]:
-    """Return the addresses that are named, and the paths that are found."""
-    addresses = [name for name in named if is_address(name)]
-    for address in addresses:
-        if _ANY in address:
-            raise ConfigurationError(
-                f"{shown(address)} stands for any participant's database",
-                hint="name each one: --store may be repeated",
-            )
-    paths = [name for name in named if name not in addresses]
-    return [*addresses, *(_paths(paths) if paths or not addresses else ())]
-
-
-def _paths(named: Sequence[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for name in named:
-        pattern = f"{escape(name)}/*.db" if Path(name).is_dir() else name.replace(_ANY, "*")
-        if pattern != name:
-            found.update(dict.fromkeys(path for path in sorted(glob(pattern)) if is_store(path)))
-        else:
-            _refuse_other(name)
-            found[name] = None
-    if not found:
-        raise ConfigurationError(
-            f"there is no store at {', '.join(named)}", hint="name it: --store /var/lib/orders.db"
-        )
-    return list(found)
-
-
-def _refuse_other(path: str) -> None:
-    if not Path(path).is_file():
-        raise ConfigurationError(f"there is no file {path}", hint="which store is meant? --store PATH")
-    if not is_store(path):
-        raise ConfigurationError(
-            f"{path} is not a store of choreo's", hint="which one is meant? --store PATH"
-        )

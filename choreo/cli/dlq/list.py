@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from textwrap import indent
-from typing import Any
 
 import click
 
 from choreo.cli import output
-from choreo.cli.dlq.selection import Filter, Found, filtered, letters_in
+from choreo.cli.dlq.selection import filtered
 from choreo.cli.sources import now
-from choreo.cli.stores import open_stores, stores
-from choreo.render.wording import iso_time, span
-
-_SHOWN = 5
-"""How many letters of a group are named one by one; JSON has them all."""
+from choreo.cli.stores import stores
+from choreo.operations.letters import Filter, Found, Group, as_json, by_cause, letters_in
+from choreo.operations.stores import Opened, open_stores
+from choreo.render.wording import span
 
 
 @click.command("list", short_help="List dead letters, by cause.")
@@ -51,7 +49,7 @@ def list_letters(
         context.exit(1)
 
 
-def _print_json(letters: Iterable[Found]) -> int:
+def _print_json(letters: Iterable[Found[Opened]]) -> int:
     """Write letters as JSON, one by one however many there are; return how many are open."""
     count, before = 0, "["
     for found in letters:
@@ -63,65 +61,17 @@ def _print_json(letters: Iterable[Found]) -> int:
     return count
 
 
-def _print_groups(letters: Iterable[Found]) -> int:
+def _print_groups(letters: Iterable[Found[Opened]]) -> int:
     """Write letters by cause; return how many are open."""
-    groups: dict[tuple[str, ...], Group] = {}
-    for found in letters:
-        letter = found.letter
-        cause = (letter.state, found.opened.participant, letter.reason, letter.task, letter.name)
-        groups.setdefault(cause, Group()).add(found)
+    groups = by_cause(letters)
     if not groups:
         output.line("no dead letters")
-    for group in sorted(groups.values(), key=lambda each: each.count, reverse=True):
+    for group in groups:
         _show(group)
-    return sum(group.count for (state, *_), group in groups.items() if state == "open")
+    return sum(group.count for group in groups if group.first[0].letter.state == "open")
 
 
-def as_json(found: Found) -> dict[str, Any]:
-    """Return a letter as JSON data, without its body."""
-    letter = found.letter
-    return {
-        "number": letter.id,
-        "participant": found.opened.participant,
-        "store": found.opened.path,
-        "state": letter.state,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "task": letter.task,
-        "step": letter.name,
-        "saga_id": letter.saga_id,
-        "saga_type": letter.saga_type,
-        "event_id": letter.event_id,
-        "event_type": letter.event_type,
-        "attempts": letter.attempt,
-        "recorded_at": iso_time(letter.recorded_at),
-        "topic": letter.topic,
-        "partition": letter.partition,
-        "offset": letter.offset,
-        "edited": letter.edited is not None,
-        "because": letter.comment,
-        "closed_at": iso_time(letter.closed_at) if letter.closed_at else None,
-    }
-
-
-class Group:
-    """The letters of one cause: their number, the time of the oldest, and the first ones."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.oldest = 0
-        self.first: list[Found] = []
-
-    def add(self, found: Found) -> None:
-        """Count a letter."""
-        recorded_at = found.letter.recorded_at
-        self.oldest = min(self.oldest, recorded_at) if self.count else recorded_at
-        self.count += 1
-        if len(self.first) < _SHOWN:
-            self.first.append(found)
-
-
-def _show(group: Group) -> None:
+def _show(group: Group[Opened]) -> None:
     first = group.first[0].letter
     owner = group.first[0].opened.participant or "nobody yet"
     what = f"{first.task} {first.name}" if first.name else f"records of {first.topic}"
@@ -133,5 +83,5 @@ def _show(group: Group) -> None:
         letter = found.letter
         where = letter.saga_id or f"{letter.topic}[{letter.partition}]@{letter.offset}"
         output.line(f"  #{letter.id}  {where}  {letter.detail}")
-    if group.count > _SHOWN:
-        output.line(f"  … and {group.count - _SHOWN} more")
+    if group.more:
+        output.line(f"  … and {group.more} more")

@@ -11,7 +11,8 @@ from choreo.cli import output
 from choreo.cli.log.erase import agreed, scrub, yes_option
 from choreo.cli.options import Duration
 from choreo.cli.sources import now
-from choreo.cli.stores import open_stores, stores
+from choreo.cli.stores import stores
+from choreo.operations.stores import open_stores
 from choreo.render.wording import span
 
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 import click
 
 from choreo.avro.json_encoding import MAX_TEXT, body_of
 from choreo.cli import options, output
-from choreo.cli.dlq.selection import Filter, Found, chosen, filtered, participant
-from choreo.cli.stores import open_stores, stores
-from choreo.errors import ConfigurationError
-from choreo.worker.dead_letters import settle, times_requeued
-from choreo.worker.unpublishable import PUBLICATION
-
-Objection = Callable[[Found], str]
-"""Returns why a letter can't be settled; empty where it can."""
-
-_LONGEST = 500
-"""Characters of a comment at most."""
+from choreo.cli.dlq.selection import filtered, participant
+from choreo.cli.sources import now
+from choreo.cli.stores import stores
+from choreo.operations.letters import Filter, Found, chosen
+from choreo.operations.settling import (
+    REQUEUES,
+    How,
+    Objection,
+    no_objection,
+    objection_to_requeue,
+    refuse_comment,
+    refuse_without_event,
+    settle,
+)
+from choreo.operations.settling import edit as keep
+from choreo.operations.stores import Opened, open_stores
 
 
 @click.command(short_help="Try dead letters again.")
@@ -32,7 +36,7 @@ _LONGEST = 500
 @click.option(
     "--limit",
     type=click.IntRange(1),
-    default=5,
+    default=REQUEUES,
     show_default=True,
     metavar="N",
     help="How many times the same work may be requeued.",
@@ -62,16 +66,9 @@ def requeue(
     """
     with open_stores(stores, reading=dry_run) as opened:
         letters = chosen(opened, numbers, everything, Filter(**wanted))
-        left = _settle_all(letters, "requeued", "", dry_run, lambda found: _objection(found, limit))
+        left = _settle_all(letters, "requeued", "", dry_run, objection_to_requeue(limit))
     if left:
         context.exit(1)
-
-
-def _objection(found: Found, limit: int) -> str:
-    if not found.letter.saga_type:
-        return "it belongs to no saga, so there is nothing to try again"
-    times = times_requeued(found.opened.store.letters_of(*found.letter[3:5]), found.letter)
-    return f"requeued {times} times already; edit it, or raise --limit" if times >= limit else ""
 
 
 @click.command(short_help="Settle dead letters by hand.")
@@ -109,10 +106,7 @@ def discard(
       choreo dlq discard 13 --because "refunded by hand, ticket 4711"
       choreo dlq discard --all --saga order-42 --because "test data" --dry-run
     """
-    if not because.strip() or len(because) > _LONGEST or not because.isprintable():
-        raise ConfigurationError(
-            f"the reason has 1 to {_LONGEST} printable characters", hint='--because "refunded by hand"'
-        )
+    refuse_comment(because)
     with open_stores(stores, reading=dry_run) as opened:
         letters = chosen(opened, numbers, everything, Filter(**wanted))
         left = _settle_all(letters, "discarded", because, dry_run)
@@ -144,59 +138,31 @@ def edit(
     """
     with open_stores(stores) as opened:
         (found,) = chosen(opened, [number], False, Filter(participant=participant))
-        _refuse_without_event(found)
+        refuse_without_event(found)
         body = body_of(found.letter.event_type, file.read(MAX_TEXT + 1), Path(schemas or "schemas"))
         if dry_run:
             output.line(f"{found.title}: a good {found.letter.event_type}; nothing was kept")
             return
-        store = found.opened.store
-        with store.turn():
-            kept = store.edit_dead_letter(number, body)
-    if not kept:
-        raise ConfigurationError(f"{found.title} was settled meanwhile", hint="see `choreo dlq list --all`")
+        keep(found, body)
     output.line(f"{found.title}: edited; now `choreo dlq requeue {number}`")
 
 
-def _refuse_without_event(found: Found) -> None:
-    if found.letter.task == PUBLICATION:
-        raise ConfigurationError(
-            f"{found.title}: its event was decided already, and only waits to be published",
-            hint="let its topic take it, then requeue it",
-        )
-    if not found.letter.saga_type or not found.letter.event_type:
-        raise ConfigurationError(
-            f"{found.title}: no handler would get another event", hint="it can only be discarded"
-        )
-
-
 def _settle_all(
-    letters: Sequence[Found],
-    how: Literal["requeued", "discarded"],
+    letters: Sequence[Found[Opened]],
+    how: How,
     comment: str,
     dry_run: bool,
-    objection: Objection = lambda found: "",
+    objection: Objection = no_objection,
 ) -> int:
     """Request the settling of letters, print the result of each, and return how many were left alone."""
     left = 0
     for found in letters:
-        why = objection(found) or ("" if dry_run else _settle(found, how, comment))
+        why = objection(found) or ("" if dry_run else settle(found, how, comment, now()))
         left += bool(why)
         if why:
             output.notice(f"{found.title}: left alone: {why}")
         else:
-            output.line(f"{found.title}: {'would be ' if dry_run else ''}{how}: {_what(found)}")
+            output.line(f"{found.title}: {'would be ' if dry_run else ''}{how}: {found.what}")
     if not letters:
         output.line("no dead letters")
     return left
-
-
-def _settle(found: Found, how: Literal["requeued", "discarded"], comment: str) -> str:
-    done = settle(found.opened.store, found.letter, how, comment, time.time_ns() // 1_000_000)
-    return "" if done else "it was settled meanwhile"
-
-
-def _what(found: Found) -> str:
-    letter = found.letter
-    if not letter.saga_id:
-        return f"the record at {letter.topic}[{letter.partition}]@{letter.offset}"
-    return f"{letter.task} {letter.name} of saga {letter.saga_id}"

@@ -15,8 +15,9 @@ from choreo.audit.retention import prune as prune_sagas
 from choreo.cli import output
 from choreo.cli.options import Duration
 from choreo.cli.output import progress
-from choreo.cli.stores import Opened, open_stores, stores
+from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
+from choreo.operations.stores import Opened, open_stores
 from choreo.render.wording import span
 
 UNKNOWN = "there is no such saga"

@@ -14,8 +14,9 @@ from choreo.audit.restore import check_export, import_export, origin_of
 from choreo.audit.verification import saga_ids as all_ids
 from choreo.cli import output
 from choreo.cli.output import progress
-from choreo.cli.stores import open_stores, stores
+from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
+from choreo.operations.stores import open_stores
 from choreo.store.opening import is_address
 
 

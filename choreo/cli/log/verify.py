@@ -13,8 +13,9 @@ from choreo.audit.heads import heads_of, read_heads, write_heads
 from choreo.audit.verification import Finding, Verification, all_sagas
 from choreo.cli import output
 from choreo.cli.output import progress
-from choreo.cli.stores import Opened, open_stores, stores
+from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
+from choreo.operations.stores import Opened, open_stores
 
 
 @click.command(short_help="Check that the log was not changed.")

@@ -14,10 +14,11 @@ import click
 from choreo.cli import options, output
 from choreo.cli.log.erase import yes_option
 from choreo.cli.output import counted
-from choreo.cli.stores import Opened, open_stores, stores
+from choreo.cli.stores import stores
 from choreo.cli.topic_source import bodies_of
 from choreo.errors import ConfigurationError
 from choreo.manifest import Manifest
+from choreo.operations.stores import Opened, open_stores
 from choreo.records import Entry, SagaKey
 from choreo.release import declared_in
 from choreo.replay.newly_declared import Missed, identity_in, missed_in, missing_bodies, take_up

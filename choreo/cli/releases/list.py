@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from choreo.cli import output
-from choreo.cli.stores import Opened, open_stores, stores
+from choreo.cli.stores import stores
+from choreo.operations.stores import Opened, open_stores
 from choreo.release import declared_in
 from choreo.release.changes import changes
 from choreo.release.documents import release_data

@@ -10,9 +10,9 @@ import click
 
 from choreo.audit.verification import saga_ids as saga_ids_in
 from choreo.cli import options
-from choreo.cli.stores import open_stores
 from choreo.cli.topic_source import bodies_by_id
 from choreo.errors import StoreMismatch
+from choreo.operations.stores import open_stores
 from choreo.participant import Participant
 from choreo.ports import Store
 from choreo.project.lock import derived

@@ -1,0 +1,1 @@
+"""What an operator's tools share: the stores that are named, dead letters chosen, grouped and settled."""

@@ -1,0 +1,102 @@
+"""Dead letters requeued, discarded and edited: what is refused, and how it is asked of the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
+
+from choreo.errors import ConfigurationError
+from choreo.operations.letters import Found
+from choreo.operations.stores import Opened
+from choreo.worker.dead_letters import settle_in_turn, times_requeued
+from choreo.worker.unpublishable import PUBLICATION
+
+How = Literal["requeued", "discarded"]
+
+Objection = Callable[[Found[Any]], str]
+"""Returns why a letter can't be settled; empty where it can."""
+
+LONGEST_COMMENT: Final = 500
+"""Characters of a comment at most."""
+
+REQUEUES: Final = 5
+"""How many times the same work may be requeued, if nothing else is said."""
+
+
+def refuse_comment(text: str) -> None:
+    """Raise `ConfigurationError` for a comment that can't be kept, or published."""
+    if not text.strip() or len(text) > LONGEST_COMMENT or not text.isprintable():
+        raise ConfigurationError(
+            f"the reason has 1 to {LONGEST_COMMENT} printable characters",
+            hint='--because "refunded by hand"',
+        )
+
+
+def no_objection(found: Found[Any]) -> str:
+    """Return nothing: any open letter can be discarded."""
+    del found
+    return ""
+
+
+def objection_to_requeue(limit: int) -> Objection:
+    """Return the objection to a requeue, where the same work may be requeued so many times."""
+
+    def objection(found: Found[Any]) -> str:
+        letter = found.letter
+        if not letter.saga_type:
+            return "it belongs to no saga, so there is nothing to try again"
+        times = times_requeued(found.opened.store.letters_of(letter.saga_id, letter.saga_type), letter)
+        return f"requeued {times} times already; edit it, or raise --limit" if times >= limit else ""
+
+    return objection
+
+
+def refuse_without_event(found: Found[Any]) -> None:
+    """Raise `ConfigurationError` where no handler would get another event."""
+    if found.letter.task == PUBLICATION:
+        raise ConfigurationError(
+            f"{found.title}: its event was decided already, and only waits to be published",
+            hint="let its topic take it, then requeue it",
+        )
+    if not found.letter.saga_type or not found.letter.event_type:
+        raise ConfigurationError(
+            f"{found.title}: no handler would get another event", hint="it can only be discarded"
+        )
+
+
+_AT_ONCE: Final = 100
+"""How many letters are settled in one transaction: the worker waits for that."""
+
+
+def settle_all(
+    letters: Sequence[Found[Opened]], how: How, comment: str, now: int, objection: Objection
+) -> list[str]:
+    """Ask for the settling of a store's letters; return why each was left alone, empty where it was not.
+
+    The worker carries it out in its next turn, or when it starts.
+    """
+    why_not: list[str] = []
+    for at in range(0, len(letters), _AT_ONCE):
+        some = letters[at : at + _AT_ONCE]
+        with some[0].opened.store.turn():
+            why_not += [objection(each) or _closed(each, how, comment, now) for each in some]
+    return why_not
+
+
+def settle(found: Found[Opened], how: How, comment: str, now: int) -> str:
+    """Ask for the settling of one letter, as `settle_all` does."""
+    return settle_all([found], how, comment, now, no_objection)[0]
+
+
+def _closed(found: Found[Opened], how: How, comment: str, now: int) -> str:
+    done = settle_in_turn(found.opened.store, found.letter, how, comment, now)
+    return "" if done else "it was settled meanwhile"
+
+
+def edit(found: Found[Opened], body: bytes) -> None:
+    """Keep another event for the handler of a letter. Raises `ConfigurationError` where it isn't open."""
+    store = found.opened.store
+    with store.turn():
+        kept = store.edit_dead_letter(found.letter.id, body)
+    if not kept:
+        raise ConfigurationError(f"{found.title} was settled meanwhile", hint="see `choreo dlq list --all`")
