@@ -94,6 +94,7 @@ GOOD = "@payments.action\ndef charge(event: Asked, ctx: Context) -> Done:\n    {
             "pool.submit(requests.post, 'u')",
             "concurrent.futures.ThreadPoolExecutor().submit",
         ),
+        ("import requests\ndef cast(f, u): return f(u)", "cast(requests.post, 'u')", "requests.post"),
     ],
 )
 def test_an_effect_outside_of_the_transaction_is_found(head: str, call: str, origin: str) -> None:
@@ -120,6 +121,11 @@ def test_an_effect_outside_of_the_transaction_is_found(head: str, call: str, ori
         ("import time", "time.strftime('%Y')"),
         ("import logging\nlog = logging.getLogger()", "log.info('x')"),
         ("import requests", "def later(): requests.post('u')"),
+        ("import sqlite_utils", "isinstance(ctx.db, sqlite_utils.Database)"),
+        ("from sqlite_utils import Database", "assert issubclass(type(ctx.db), Database)"),
+        ("import typing\nfrom sqlite_utils import Database", "typing.cast(Database, ctx.db).execute('x')"),
+        ("from typing import cast\nfrom sqlite_utils import Database", "db = cast(Database, ctx.db)"),
+        ("import requests", "hasattr(requests.post, 'x') or print(requests.post)"),
     ],
 )
 def test_what_stays_inside_is_left_alone(head: str, call: str) -> None:

@@ -77,7 +77,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         SQLiteStore,
         "__init__",
-        lambda self, path, **given: made(self, path, **{"busy_timeout": 0.01, **given}),
+        lambda self, path, **given: made(self, path, **{**given, "busy_timeout": 0.01}),
     )
 
 

@@ -79,6 +79,10 @@ _EFFECTS = [
 ]
 _CHANGES = re.compile("|".join(f"(?:{each})" for each in _CHANGING))
 
+_CALL_NO_ARGUMENT = frozenset(
+    ("callable", "delattr", "dir", "getattr", "hasattr", "hash", "id", "isinstance", "issubclass", "print")
+    + ("repr", "setattr", "str", "type", "vars", "typing.cast", "typing.get_type_hints")
+)
 
 Classify = Callable[[str, ast.Call], str]
 """Return what is wrong with a call to this origin; empty where nothing is."""
@@ -158,22 +162,22 @@ class _Walk:
             yield from self.through(defined, link)
 
     def _effects(self, call: ast.Call, scope: Scope, chain: tuple[Link, ...]) -> Iterator[Effect]:
-        for named in _named(call):
+        for named in self._named(call, scope):
             origin = self._origins.of(named, scope)
             what = self._classify(origin, call) if origin else ""
             if what:
                 yield Effect(origin, what, chain)
 
     def _called(self, call: ast.Call, scope: Scope) -> Iterator[Defined]:
-        for named in _named(call):
+        for named in self._named(call, scope):
             defined = self._origins.function(named, scope)
             if defined is not None:
                 yield defined
 
-
-def _named(call: ast.Call) -> Iterator[ast.expr]:
-    """Return what is called, and what is passed on to be called: ``submit(requests.post, …)``."""
-    yield call.func
-    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
-        if isinstance(argument, (ast.Name, ast.Attribute)):
-            yield argument
+    def _named(self, call: ast.Call, scope: Scope) -> Iterator[ast.expr]:
+        """Return what is called, and what is passed on to be called: ``submit(requests.post, …)``."""
+        yield call.func
+        if self._origins.of(call.func, scope) not in _CALL_NO_ARGUMENT:
+            for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+                if isinstance(argument, (ast.Name, ast.Attribute)):
+                    yield argument
