@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from choreo.events import short_name
@@ -11,6 +11,9 @@ from choreo.graph import Choreography
 from choreo.manifest import Manifest
 
 PARTICIPANT = "participant"
+
+_WIDTH = 110
+"""Columns that a line of code to paste may have, before it is written on several."""
 
 
 class Code(NamedTuple):
@@ -21,6 +24,34 @@ class Code(NamedTuple):
 
 
 NO_CODE = Code(())
+
+
+def function_head(head: str, parameters: Sequence[str], returned: str) -> tuple[str, ...]:
+    """Return the ``def`` line of a function, or several lines where it is wide.
+
+    >>> function_head("def undo", ["event: Failed", "ctx: Context"], "Undone:")
+    ('def undo(event: Failed, ctx: Context) -> Undone:',)
+    """
+    line = f"{head}({', '.join(parameters)}) -> {returned}"
+    if len(line) <= _WIDTH:
+        return (line,)
+    inner = [line for each in parameters for line in _parameter(each)]
+    return (f"{head}(", *inner, f") -> {returned}")
+
+
+def _parameter(text: str) -> list[str]:
+    name, _, classes = text.partition(": ")
+    first, *others = classes.split(" | ")
+    if len(text) + 5 <= _WIDTH or not others:
+        return [f"    {text},"]
+    return [f"    {name}: (", f"        {first}", *(f"        | {each}" for each in others), "    ),"]
+
+
+def _imports(home: str, names: Sequence[str]) -> tuple[str, ...]:
+    line = f"from {home} import {', '.join(names)}"
+    if len(line) <= _WIDTH:
+        return (line,)
+    return (f"from {home} import (", *(f"    {name}," for name in names), ")")
 
 
 class Names:
@@ -72,7 +103,7 @@ class Names:
         for key, name in self._needed.items():
             home, _, original = self._origins[key].rpartition(".")
             by_module[home].append(original if original == name else f"{original} as {name}")
-        lines = (f"from {home} import {', '.join(sorted(by_module[home]))}" for home in sorted(by_module))
+        lines = (line for home in sorted(by_module) for line in _imports(home, sorted(by_module[home])))
         return (*lines, *(f"# {name}: import it from where it is declared" for name in sorted(self._unknown)))
 
     def _named(self, key: str, fallback: str) -> str:

@@ -12,7 +12,7 @@ from choreo.manifest import HandlerEntry
 from choreo.manifest.manifest import ParameterEntry
 from choreo.outcome import START
 from choreo.verify.case import Case
-from choreo.verify.code import Code, Names
+from choreo.verify.code import Code, Names, function_head
 
 ABORTED = "choreo.Aborted"
 CONTEXT = "choreo.Context"
@@ -42,8 +42,9 @@ def definition(case: Case, step: Step, undo: HandlerEntry, needs: RequiredTrigge
         events = list(_events(names, slots, known, aborted))
     others = _others(names, undo)
     head = f"{_begin(undo)} {undo.name.partition('.')[2]}"
-    line = f"{head}({', '.join([*events, *others])}) -> {' | '.join(names.events(undo.emits.successes))}:"
-    return Code((*_head(case, undo), line), names.imports)
+    returned = " | ".join(names.events(undo.emits.successes))
+    lines = function_head(head, [*events, *others], f"{returned}:")
+    return Code((*_head(case, undo), *lines), names.imports)
 
 
 def _head(case: Case, undo: HandlerEntry) -> tuple[str, ...]:
@@ -61,8 +62,8 @@ def signature(case: Case, handler: HandlerEntry, parameters: Sequence[ParameterE
         _written(names, each, handler.aborted and handler.task == "compensation") for each in parameters
     ]
     returned = names.events((*handler.emits.successes, *handler.emits.failures))
-    line = f"{_begin(handler)} {handler.name.partition('.')[2]}({', '.join(written)})"
-    return Code((f"{line} -> {' | '.join(returned) or 'None'}:",), names.imports)
+    head = f"{_begin(handler)} {handler.name.partition('.')[2]}"
+    return Code(function_head(head, written, f"{' | '.join(returned) or 'None'}:"), names.imports)
 
 
 def compensation(case: Case, step: Step, successes: Sequence[str], names: Names) -> Code:
@@ -91,7 +92,8 @@ def compensation(case: Case, step: Step, successes: Sequence[str], names: Names)
         function = f"{function}_again"
     head = f"@{names.variable()}.compensation(of={of})"
     given = [*events, f"{result}{' | None' if partial else ''}", f"ctx: {names.event(CONTEXT)}"]
-    return Code((*prelude, head, f"def {function}({', '.join(given)}) -> {returned}: ..."), names.imports)
+    lines = function_head(f"def {function}", given, f"{returned}: ...")
+    return Code((*prelude, head, *lines), names.imports)
 
 
 def joined(case: Case, action: HandlerEntry, slots: Sequence[Sequence[str]]) -> Code:

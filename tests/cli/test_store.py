@@ -29,7 +29,8 @@ def test_a_second_store_is_refused_until_it_is_said_to_replace_the_first(
     target: str, folder: Path, kafka_bootstrap: str
 ) -> None:
     """While the first worker runs, when it has stopped, and again once the other way round."""
-    cluster = ("--bootstrap", kafka_bootstrap, "--kafka", "session.timeout.ms=6000")
+    soon = ("--kafka", "session.timeout.ms=2000", "--kafka", "heartbeat.interval.ms=400")
+    cluster = ("--bootstrap", kafka_bootstrap, *soon)
 
     def refused(store: str) -> None:
         done = execute("run", target, *cluster, "--store", store, folder=folder)

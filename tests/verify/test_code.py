@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from choreo.graph import Choreography, choreography_of
 from choreo.manifest import Manifest, ModuleEntry, SchemaEntry
-from choreo.verify.code import Names
+from choreo.verify.code import Names, function_head
 
 MODULE = ModuleEntry(
     "shop/pay.py", "shop.pay", {"participant": "till", "shop.Paid": "Paid", "shop.Late": "c.Late"}
@@ -79,3 +82,31 @@ def test_a_manifest_of_before_names_what_it_can() -> None:
         "Owed",
     )
     assert names.imports == ()
+
+
+WORDS = st.lists(st.from_regex(r"[A-Z][a-z]{0,30}", fullmatch=True), min_size=1, max_size=20)
+
+
+@given(st.lists(WORDS, max_size=20))
+def test_a_wide_head_is_written_on_several_lines(alternatives: list[list[str]]) -> None:
+    """It means what it would on one line, and no line is wider than one name makes it."""
+    given_ = [f"event{number}: {' | '.join(words)}" for number, words in enumerate(alternatives)]
+    lines = function_head("def undo", given_, "Undone: ...")
+
+    assert ast.dump(ast.parse("\n".join(lines))) == ast.dump(
+        ast.parse(f"def undo({', '.join(given_)}) -> Undone: ...")
+    )
+    assert max(map(len, lines)) <= 110
+
+
+def test_many_names_are_imported_on_several_lines() -> None:
+    """As many as a join of twenty branches has."""
+    events = [f"shop.GoodsReserved{number}" for number in range(20)]
+    home = replace(OTHER, origins={event: f"shop.contract.{event[5:]}" for event in events})
+    names = Names(known(OWN, home), "pay-desk", "shop/pay.py")
+    names.events(events)
+
+    (imported,) = ast.parse("\n".join(names.imports)).body
+    assert isinstance(imported, ast.ImportFrom)
+    assert {each.name for each in imported.names} == {event[5:] for event in events}
+    assert max(map(len, names.imports)) <= 110

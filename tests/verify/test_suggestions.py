@@ -45,7 +45,7 @@ class Draft(CorpusCase):
         if finding.rule == "CHO201":
             text, parts = self._appended(finding.paste)
             return Draft(importing(text, finding), parts, self.folder, self.number + 1)
-        (line,) = finding.paste
+        line = "\n".join(finding.paste)
         if f"parts_{self.number}.py" in finding.place:
             parts = importing(retyped(self.parts, finding, line), finding)
             return Draft(self.text, parts, self.folder, self.number + 1)
@@ -66,7 +66,7 @@ class Draft(CorpusCase):
 
 
 def retyped(text: str, finding: Finding, line: str) -> str:
-    """Put a ``def`` line in the place of the one that the finding is about."""
+    """Put the head of a function in the place of the one that the finding is about."""
     at = int(finding.place.rpartition(":")[2])
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     (found,) = [each for each in functions if each.decorator_list and each.decorator_list[0].lineno == at]
@@ -108,5 +108,6 @@ def test_a_parameter_keeps_its_name() -> None:
     case = CorpusCase(FOLDER / "bad" / "cho203_one_ending_of_a_branch.py")
     (finding,) = case.verdict.findings
 
-    assert "payment: Declined | Refunded" in finding.paste[0]
-    assert "invoice: NotInvoiced | InvoiceVoided" in finding.paste[0]
+    code = "\n".join(finding.paste)
+    assert "payment: Declined | Refunded" in code
+    assert "invoice: NotInvoiced | InvoiceVoided" in code

@@ -80,9 +80,27 @@ _EFFECTS = [
 _CHANGES = re.compile("|".join(f"(?:{each})" for each in _CHANGING))
 
 _CALL_NO_ARGUMENT = frozenset(
-    ("callable", "delattr", "dir", "getattr", "hasattr", "hash", "id", "isinstance", "issubclass", "print")
-    + ("repr", "setattr", "str", "type", "vars", "typing.cast", "typing.get_type_hints")
+    [
+        "callable",
+        "delattr",
+        "dir",
+        "getattr",
+        "hasattr",
+        "hash",
+        "id",
+        "isinstance",
+        "issubclass",
+        "print",
+        "repr",
+        "setattr",
+        "str",
+        "type",
+        "vars",
+        "typing.cast",
+        "typing.get_type_hints",
+    ]
 )
+"""Functions that call none of their arguments."""
 
 Classify = Callable[[str, ast.Call], str]
 """Return what is wrong with a call to this origin; empty where nothing is."""
