@@ -389,7 +389,7 @@ class Processor:
         """Run an observer, after those that have yet to handle an earlier event of the saga."""
         event_id = item.trigger.envelope.id
         if any(waiting[0] != event_id for other, waiting in saga.observers.items() if other != name):
-            due = due_after(self._store, item, name)
+            due = due_after(self._store, item, name, self._clock.now())
             if due is not None:
                 self._schedule.put(item, "observer", name, due, tried)
                 return []

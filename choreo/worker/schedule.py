@@ -40,7 +40,8 @@ class Schedule:
         """Let no row wait for longer than its pause; return how many did.
 
         They do where the clock was ahead of the time when they were put on the schedule. Deadlines count from
-        their record, whatever this clock says.
+        their record, whatever this clock says. An observer that waits for another one looks again, and waits
+        on.
         """
         rows = []
         for row in self._store.postponed(now):
@@ -48,7 +49,7 @@ class Schedule:
             if row.due > due:
                 rows.append(row._replace(due=due))
         self._store.schedule(rows)
-        return len(rows)
+        return sum(1 for row in rows if row.attempt or row.task != "observer")
 
     def _pause(self, row: Scheduled, schema_retry: Retry) -> timedelta:
         """Return the pause before an attempt that is scheduled; the first one has none."""
@@ -67,10 +68,16 @@ def expires_at(time: timedelta, trigger: TriggerEvent) -> int:
     return trigger.time + round(time.total_seconds() * 1000)
 
 
-def due_after(store: Store, item: Item, observer: str) -> int | None:
+_PAUSE = 1_000
+"""How long, in milliseconds, an observer waits at a time for one of which nobody knows when it runs."""
+
+
+def due_after(store: Store, item: Item, observer: str, now: int) -> int | None:
     """Return when an observer is due that waits for others at earlier events of its saga; None for none.
 
     So all observers of a participant see the events of a saga in their order, although some are tried again.
+    One that was under way at an end of the process waits for quiet, which there would never be if those
+    behind it were due all the time.
     """
     scheduled = store.scheduled(item.saga_id, item.saga_type)
     rows = [row for row in scheduled if row.task == "observer" and row.name != observer]
@@ -80,4 +87,5 @@ def due_after(store: Store, item: Item, observer: str) -> int | None:
     events = [entry.event_id for entry in history if entry.input == "event"]
     place = {event_id: number for number, event_id in reversed([*enumerate(events)])}
     own = place[item.trigger.envelope.id]
-    return max((row.due for row in rows if place.get(row.event_id, own) < own), default=None)
+    earlier = [row for row in rows if place.get(row.event_id, own) < own]
+    return max((row.due if row.lane == "turn" else now + _PAUSE for row in earlier), default=None)
