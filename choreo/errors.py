@@ -119,6 +119,10 @@ class TurnLost(StoreError):
     """Raised when something that was done inside a turn made the database undo it, or refuse to commit it."""
 
 
+class SavepointSkipped(TurnLost):
+    """Raised where a part of a turn was to be undone alone, for which no savepoint was made."""
+
+
 class Fenced(StoreError):
     """Raised when another worker has claimed the store, so that this one must stop.
 

@@ -17,6 +17,7 @@ from choreo.records import (
     LetterState,
     Partition,
     Release,
+    SagaKey,
     Scheduled,
     Unpublished,
     Work,
@@ -94,12 +95,24 @@ class Store(Protocol):
         """
         ...
 
+    def skip_savepoints(self) -> None:
+        """Make no savepoints in the open turn, where each takes the time of a statement.
+
+        Where there is something to undo, a `savepoint`, or the turn, raises `SavepointSkipped`: the turn is
+        to be done again without this. The cause of that of a savepoint is what it would have raised.
+        """
+        ...
+
     def append(self, entries: Iterable[Entry]) -> None:
         """Append entries to the saga log."""
         ...
 
     def history(self, saga_id: str, saga_type: str = "") -> Sequence[Entry]:
         """Return a saga's entries, oldest first; without a type, those of all sagas with the id."""
+        ...
+
+    def histories(self, sagas: Collection[SagaKey]) -> Mapping[SagaKey, Sequence[Entry]]:
+        """Return what `history` would of some sagas, as far as it is faster to read them together."""
         ...
 
     def last_entry(self, saga_id: str) -> int:

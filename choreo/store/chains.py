@@ -17,7 +17,7 @@ class Chains:
     """Reads chains, and their heads: the links that their next rows follow."""
 
     def __init__(self, read: Read, dialect: Dialect) -> None:
-        self._read = read
+        self.read = read
         select = "SELECT {entry}, id, salt, digest, link FROM {saga_log} WHERE saga_id = ?"
         of_saga = "FROM {saga_log} WHERE saga_id = ? AND saga_type = ?"
         self._with_id = dialect.sql(f"{select} ORDER BY id")
@@ -28,7 +28,7 @@ class Chains:
 
     def keyed_by_id(self) -> int:
         """Return the id up to which the rows of all sagas with an id form one chain."""
-        return int(self._read(self._keyed_by_id)[0][0])
+        return int(self.read(self._keyed_by_id)[0][0])
 
     def with_id(self, saga_id: str) -> list[Row]:
         """Return the rows of all sagas with an id, in the order in which they were written."""
@@ -36,14 +36,14 @@ class Chains:
 
     def chain(self, saga_id: str, saga_type: str) -> list[Row]:
         """Return the rows of a saga's chain."""
-        shared, first = self.keyed_by_id(), self._read(self._first, saga_id, saga_type)[0][0]
+        shared, first = self.keyed_by_id(), self.read(self._first, saga_id, saga_type)[0][0]
         if first is None or first > shared:
             return self._rows(self._of_saga, saga_id, saga_type)
         return chain_of(self.with_id(saga_id), saga_type, shared)
 
     def head(self, saga_id: str, saga_type: str, keyed_by_id: int) -> bytes:
         """Return the head of a saga's chain."""
-        found = self._read(self._last, saga_id, saga_type)
+        found = self.read(self._last, saga_id, saga_type)
         if not found:
             return ZEROS
         identity, link = found[0]
@@ -55,5 +55,5 @@ class Chains:
     def _rows(self, sql: str, *values: str) -> list[Row]:
         return [
             Row(identity, Entry._make(fields), salt, digest, link)
-            for *fields, identity, salt, digest, link in self._read(sql, *values)
+            for *fields, identity, salt, digest, link in self.read(sql, *values)
         ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 
 from choreo.participant import Roles
 from choreo.ports import Store
 from choreo.protocol import Instance, Role
 from choreo.protocol.recorded_inputs import rebuild
-from choreo.records import DeadLetter, Scheduled
+from choreo.records import DeadLetter, Entry, SagaKey, Scheduled
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.pending import Newest, pending_of
 
@@ -36,14 +37,19 @@ def item_about(store: Store, item: Item, event_type: str) -> Item:
 
 
 def stored_instance(
-    store: Store, roles: Roles, saga_type: str, saga_id: str, newest: Newest | None = None
+    store: Store,
+    roles: Roles,
+    saga_type: str,
+    saga_id: str,
+    newest: Newest | None = None,
+    read: Sequence[Entry] | None = None,
 ) -> Instance:
-    """Return a saga as its rows fold to, empty for an unknown one.
+    """Return a saga as its rows fold to, empty for an unknown one; ``read`` are its rows, if known.
 
     Where not the ``newest`` release wrote all of them, what is queued is what the schedule holds: unschedule
     a row only after its saga was looked up.
     """
-    entries = store.history(saga_id, saga_type)
+    entries = store.history(saga_id, saga_type) if read is None else read
     if not entries:
         return Instance()
     role = roles.of_rows(saga_type, entries)
@@ -64,6 +70,14 @@ class Instances:
         self._newest: Newest | None = None
         self._limit = limit
         self._known: OrderedDict[tuple[str, str], Instance] = OrderedDict()
+        self._read: dict[tuple[str, str], Sequence[Entry]] = {}
+
+    def read(self, sagas: Iterable[SagaKey]) -> None:
+        """Read the rows of sagas that are not cached, all together where the store is faster so."""
+        known = self._known
+        keys = {key for key in sagas if (key.saga_type, key.saga_id) not in known}
+        found = self._store.histories(keys) if keys else {}
+        self._read = {(key.saga_type, key.saga_id): rows for key, rows in found.items()}
 
     def role(self, saga_type: str, saga_id: str, version: int) -> Role:
         """Return the role in a saga: of the version that it was started with, of ``version`` before that."""
@@ -88,7 +102,8 @@ class Instances:
         if self._newest is None:
             release = self._store.newest_release()
             self._newest = Newest(release, is_shared=not self._store.serves_one)
-        return stored_instance(self._store, self._roles, saga_type, saga_id, self._newest)
+        read = self._read.pop((saga_type, saga_id), None)
+        return stored_instance(self._store, self._roles, saga_type, saga_id, self._newest, read)
 
     def put(self, role: Role, saga_id: str, saga: Instance) -> None:
         """Cache a saga, and drop the least recently used one where there are too many."""
@@ -98,13 +113,15 @@ class Instances:
 
     def forget(self, role: Role, saga_id: str) -> None:
         """Drop one saga, so that it is folded again from the saga log."""
-        self._known.pop((role.contract.saga, saga_id), None)
+        self.drop(role.contract.saga, saga_id)
 
     def drop(self, saga_type: str, saga_id: str) -> None:
         """Drop one saga, in which another worker may have written."""
         self._known.pop((saga_type, saga_id), None)
+        self._read.pop((saga_type, saga_id), None)
 
     def clear(self) -> None:
         """Drop all sagas, and what is known of the store's releases."""
         self._known.clear()
+        self._read.clear()
         self._newest = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from choreo import cloudevents, telemetry
-from choreo.errors import HeadersError
+from choreo.errors import HeadersError, SavepointSkipped
 from choreo.outcome import FAILED, PIVOT
 from choreo.participant import (
     NOTHING_SHARED,
@@ -34,7 +35,7 @@ from choreo.protocol import (
 )
 from choreo.protocol.renaming import name_in
 from choreo.protocol.steps import NOT_TAKEN, UNKNOWN_VERSION
-from choreo.records import LATEST, DeadLetter, Record, Scheduled, record_time
+from choreo.records import LATEST, DeadLetter, Record, SagaKey, Scheduled, record_time
 from choreo.release import RETIRED
 from choreo.retry import Retry
 from choreo.worker.attempt import Attempt, attempt, failed, outcome, prepare
@@ -117,7 +118,19 @@ class Processor:
         self._retired = Retired(store, codec, clock)
         session = participant.session
         self._sessions = None if session is None else store.sessions(session)
+        self._ended: dict[tuple[object, ...], Attempt] = {}
         self._unpublishable = Unpublishable(store, clock, self._dead_letters, self._saga_of)
+
+    def read_ahead(self, records: Iterable[Record]) -> None:
+        """Read what the store has of the sagas of records that are processed next."""
+        keys = []
+        for each in records:
+            saga_type = self._saga_of.get(each.topic)
+            if saga_type is not None and each.key:
+                saga_id = each.key.decode(errors="replace")
+                if len(saga_id) <= cloudevents.MAX_SAGA_ID and saga_id.isprintable():
+                    keys.append(SagaKey(saga_id, saga_type))
+        self.instances.read(keys)
 
     def record(self, record: Record) -> None:
         """Fold one record of a topic and run its follow-ups; an unreadable one becomes a dead letter."""
@@ -421,8 +434,24 @@ class Processor:
             traceparent = item.trigger.envelope.traceparent
             span = telemetry.handling(handler.name, item.saga_id, handler.step, traceparent)
         with span:
-            result = attempt(self._store, self._codec, handler, binding, context, redact=self._redact)
+            result = self._result(handler, binding, context)
             return self._conclude(item, handler, result._replace(at=now), tried)
+
+    def _result(self, handler: Handler, binding: Binding, context: Context) -> Attempt:
+        """Call a handler, but not for an attempt that has ended in this turn before that was lost."""
+        if self._ended and (ended := self._ended.pop(_key(handler, binding, context), None)) is not None:
+            return ended
+        try:
+            return attempt(self._store, self._codec, handler, binding, context, redact=self._redact)
+        except SavepointSkipped as error:
+            if error.__cause__ is not None:
+                result = failed(handler, context, error.__cause__, redact=self._redact)
+                self._ended[_key(handler, binding, context)] = result
+            raise
+
+    def forget_ended(self) -> None:
+        """Forget the attempts that have ended in a turn that was to be done again, as it is done."""
+        self._ended.clear()
 
     def _bury_deadly(self, item: Item, row: Scheduled) -> list[FollowUp]:
         """Bury a handler in which the process has ended too often."""
@@ -611,6 +640,11 @@ def _context(
 ) -> Context:
     named = (item.saga_id, handler.step, handler.task)
     return Context(*named, db, attempt, now, extends, item.saga_type, saga.keyed_by_id, shared, sessions)
+
+
+def _key(handler: Handler, binding: Binding, context: Context) -> tuple[object, ...]:
+    """Return what names one attempt of a handler."""
+    return handler.name, binding.saga_key, binding.trigger.envelope.id, context.attempt
 
 
 def _limit(item: Item, handler: Handler, recalled: Scheduled | None) -> int | None:

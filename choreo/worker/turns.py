@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from choreo.errors import SavepointSkipped
 from choreo.ports import Clock, Store
 from choreo.records import Record
 from choreo.worker.calls import Call, Calls, Finished
@@ -17,6 +18,36 @@ from choreo.worker.processor import Processor
 from choreo.worker.uncommitted import Uncommitted, Work
 
 log = logging.getLogger("choreo.worker")
+
+
+class Savepoints:
+    """Whether a turn skips savepoints, as most have no use for them; a turn that misses one is done again.
+
+    After that the next turns make them, twice as many each time the first that skips them misses one again.
+    """
+
+    def __init__(self) -> None:
+        self._turns = 0
+        self._next = 1
+
+    @property
+    def are_skipped(self) -> bool:
+        """Whether the next turn skips them."""
+        return not self._turns
+
+    def missed(self) -> None:
+        """Note that a turn has missed one."""
+        self._turns, self._next = self._next + 1, min(2 * self._next, _MOST_TURNS)  # it is done again, too
+
+    def committed(self) -> None:
+        """Note that a turn is done."""
+        if self._turns:
+            self._turns -= 1
+        else:
+            self._next = 1
+
+
+_MOST_TURNS = 64
 
 
 class Turns:
@@ -43,6 +74,7 @@ class Turns:
         self._uncommitted = uncommitted
         self._careful = careful
         self._options = options
+        self._savepoints = Savepoints()
 
     def transact(self) -> int:
         """Process the items of one turn in one transaction; return their number."""
@@ -50,12 +82,29 @@ class Turns:
         is_due, held = self._due.is_due, self._uncommitted
         if not (held.backlog or held.has_answers or is_due or finished or extended):
             return 0
+        skips = self._savepoints.are_skipped
+        done = self._transact(finished, extended, is_due=is_due, skips=skips)
+        if done is None:
+            try:
+                done = self._transact(finished, extended, is_due=is_due, skips=False)
+            finally:
+                self._processor.forget_ended()
+        assert done is not None
+        return done
+
+    def _transact(
+        self, finished: Sequence[Finished], extended: Sequence[Call], *, is_due: bool, skips: bool
+    ) -> int | None:
+        """Process the items; return None where that is to be done again, with savepoints."""
+        held = self._uncommitted
         deadline = self._clock.monotonic() + self._options.turn_seconds
         before = dict(self._partitions.positions)
         taken: list[Record] = []
         work = Work()
         try:
             with self._store.turn():
+                if skips:
+                    self._store.skip_savepoints()
                 held.process_answers()
                 done = held.process_records(deadline, taken, self._options.turn_items) + self._do_calls(
                     finished, extended
@@ -66,9 +115,13 @@ class Turns:
         except Exception as error:
             if not held.undo(error, before, taken, work):
                 raise
+            if skips and isinstance(error, SavepointSkipped):
+                self._savepoints.missed()
+                return None
             self._careful.begin(len(taken) + len(finished) + work.done + 1)
             log.warning("a turn was lost, its items are done one by one: %s", detail_of(error, redact=True))
             return 1
+        self._savepoints.committed()
         if finished:  # others wait for their partition
             held.finished.clear()
         self._committed(work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import islice
 
 from choreo.ports import Clock, Refusal, Store, Taken
 from choreo.records import Partition, Record, Scheduled
@@ -13,6 +14,9 @@ from choreo.worker.due_rows import DueRows
 from choreo.worker.failure import is_of_an_item
 from choreo.worker.partitions import Partitions
 from choreo.worker.processor import Processor
+
+_AHEAD = 100
+"""The sagas of so many records are read together, which is more records than most turns have."""
 
 
 @dataclass
@@ -48,6 +52,7 @@ class Uncommitted:
         self.refused: list[Refusal] = []
         self.finished: list[Finished] = []
         self.alone: Scheduled | None = None
+        self._read_ahead = 0  # so many records of the backlog
         self._early: list[Finished] = []
         self._unsure: Work | None = None
         self._store = store
@@ -118,6 +123,10 @@ class Uncommitted:
         """
         before = dict(self._partitions.positions)
         while self.backlog and len(taken) < limit:
+            if not self._read_ahead:
+                self._read_ahead = min(len(self.backlog), _AHEAD)
+                self._processor.read_ahead(islice(self.backlog, self._read_ahead))
+            self._read_ahead -= 1
             record = self.backlog.popleft()
             taken.append(record)
             if self._partitions.advance(record):
@@ -160,6 +169,7 @@ class Uncommitted:
         """
         self._partitions.undo({each: at for each, at in before.items() if each in self._partitions.positions})
         self.backlog.extendleft(reversed(taken))
+        self._read_ahead = 0
         self._processor.instances.clear()
         self._due.at_once()
         if is_of_an_item(error):

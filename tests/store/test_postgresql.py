@@ -305,10 +305,10 @@ def test_a_forked_process_neither_uses_nor_closes_what_it_inherits(store: Postgr
 def test_a_savepoint_costs_nothing_where_nothing_is_asked(
     store: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is made by the first statement inside, with those around it."""
-    made = []
-    real = store.db._make_savepoint
-    monkeypatch.setattr(store.db, "_make_savepoint", lambda sql: (made.append(sql), real(sql))[1])
+    """It is made by the first statement inside, with those around it, in one round trip."""
+    made: list[list[bytes]] = []
+    real = store.db._execute_first
+    monkeypatch.setattr(store.db, "_execute_first", lambda each: (made.append(each), real(each))[1])
     with store.turn():
         with store.savepoint(), store.savepoint():
             store.append([entry()])
@@ -316,6 +316,9 @@ def test_a_savepoint_costs_nothing_where_nothing_is_asked(
         with store.savepoint(), suppress(ZeroDivisionError), store.savepoint():
             insert(store, 1)
             _ = 1 / 0
-        assert len(made) == 2
+        (first, timeout, second) = made[0]
+        assert first == second
+        assert timeout.startswith(b"SET LOCAL lock_timeout")
+        assert len(made) == 1
     assert orders(store) == []
     assert len(store.history("s1")) == 1

@@ -17,13 +17,18 @@ from choreo.store.postgresql.errors import is_conflict, is_passing
 
 T = TypeVar("T")
 
+_AS_SET = b"SET LOCAL lock_timeout TO DEFAULT"
+
 _HINT = "the turn commits for all of its items together; to undo a part, use `with db.transaction():`"
 
 
 class Guard:
     """What a turn allows on its connection; ``denied`` keeps what was tried until `enforce` raises for it.
 
-    ``unmade`` counts the innermost savepoints that are not made yet: the first statement inside makes them.
+    ``depth`` counts the savepoints that are open, ``unmade`` the innermost of them that are not made yet: the
+    first statement inside makes them, unless the turn ``skips`` them. ``is_spoiled`` is set where one that
+    was skipped is missed. ``timeout`` is the statement by which lock_timeout is set now: the store waits for
+    other transactions ``briefly``, as nobody would hear of it, handlers as they like.
     ``loss`` is the error by which the transaction was lost as a whole, whoever caught it; ``passing`` is the
     last one that another transaction or the server caused, and that a handler may have dealt with.
     """
@@ -31,11 +36,13 @@ class Guard:
     def __init__(self) -> None:
         self.phase: Literal["outside", "turn", "ending"] = "outside"
         self.denied = ""
-        self.unmade = 0
-        self.savepoint: Sequence[bytes] = ()
+        self.depth = self.unmade = 0
+        self.skips = self.is_spoiled = False
+        self.savepoint = self.briefly = self.timeout = b""
         self.loss: psycopg.Error | None = None
         self.passing: psycopg.Error | None = None
         self.streams: list[Generator[Any, None, None]] = []
+        self._sets_timeout = False
 
     @property
     def is_on(self) -> bool:
@@ -51,20 +58,28 @@ class Guard:
         """Refuse a text with a statement that would end the turn or outlive it."""
         if not self.is_on:
             return
-        refused = refused_in(_text_of(connection, query))
+        text = _text_of(connection, query)
+        refused = refused_in(text)
         if refused:
             self.deny(refused)
+        self._sets_timeout = self._sets_timeout or "lock_timeout" in text
 
     def enforce(self, error: BaseException | None) -> None:
         """Raise `TransactionControl` for what was denied, if anything was, and forget it.
 
         ``error`` is the exception that leaves the turn; one that ends the program takes precedence.
         """
-        denied, self.denied = self.denied, ""
-        if isinstance(error, TransactionControl) or not denied:
-            return
-        if error is None or isinstance(error, Exception):
-            raise _refusal(denied) from error
+        refused = self.refused(error)
+        self.denied = ""
+        if refused is not None and refused is not error:
+            raise refused from error
+
+    def refused(self, error: BaseException | None) -> BaseException | None:
+        """Return the error for what was denied, ``error`` where nothing was or that takes precedence."""
+        is_first = error is not None and not isinstance(error, Exception)
+        if not self.denied or is_first or isinstance(error, TransactionControl):
+            return error
+        return _refusal(self.denied)
 
     def note(self, error: psycopg.Error, *, is_broken: bool) -> None:
         """Note an error of the connection."""
@@ -81,6 +96,26 @@ class Guard:
                 self.loss = self.passing
             seen = seen.__cause__
 
+    @property
+    def has_first(self) -> bool:
+        """Whether something is to be executed before the next statement."""
+        return self.unmade > 0 or self.timeout is not (_AS_SET if self.depth else self.briefly)
+
+    def first(self) -> list[bytes]:
+        """Return what is to be executed before the next statement: savepoints, and for what it waits."""
+        statements = [] if self.skips else [self.savepoint] * self.unmade
+        self.unmade = 0
+        wanted = _AS_SET if self.depth else self.briefly
+        if self.timeout is not wanted:
+            self.timeout = wanted
+            statements[1:1] = [wanted]  # in the outermost savepoint, whose end takes it back
+        return statements
+
+    def leave_skipped(self) -> None:
+        """Leave a savepoint that was skipped, inside of which lock_timeout may have been set."""
+        if self._sets_timeout:
+            self._sets_timeout, self.timeout = False, b""
+
     def end_streams(self) -> bool:
         """End the statements whose rows a handler has not all read; whether there were any."""
         unread = [each for each in self.streams if inspect.getgeneratorstate(each) != inspect.GEN_CLOSED]
@@ -91,11 +126,13 @@ class Guard:
 
     def begin(self) -> None:
         """Begin a turn."""
-        self.phase, self.loss, self.passing, self.unmade = "turn", None, None, 0
+        self.phase, self.loss, self.passing = "turn", None, None
+        self.timeout = self.briefly
 
     def end(self) -> None:
         """End the turn: nothing is refused any more."""
-        self.phase, self.denied, self.unmade = "outside", "", 0
+        self.phase, self.denied, self.depth, self.unmade = "outside", "", 0, 0
+        self.skips = self.is_spoiled = self._sets_timeout = False
         self.streams.clear()
 
 
@@ -122,20 +159,19 @@ class GuardedConnection(psycopg.Connection[Any]):
     guard: Guard | None = None
 
     def wait(self, gen: Generator[Any, Any, T], *arguments: Any, **more: Any) -> T:
-        """Wait for the server, after the savepoints that are not made yet."""
+        """Wait for the server, after what is to be executed first."""
         guard = self.guard
         if guard is None or not guard.is_on:
             return super().wait(gen, *arguments, **more)
         try:
-            while guard.unmade:
-                guard.unmade -= 1
-                super().wait(self._make_savepoint(guard.savepoint))
+            if guard.has_first and (statements := guard.first()):
+                super().wait(self._execute_first(statements))
             return super().wait(gen, *arguments, **more)
         except psycopg.Error as error:
             guard.note(error, is_broken=self.broken)
             raise
 
-    def _make_savepoint(self, statements: Sequence[bytes]) -> Generator[Any, Any, None]:
+    def _execute_first(self, statements: Sequence[bytes]) -> Generator[Any, Any, None]:
         if self._pipeline:
             for each in statements:
                 yield from self._exec_command(each)

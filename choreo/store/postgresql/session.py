@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import psycopg
@@ -31,6 +32,10 @@ _ID = "SELECT store_id FROM choreo.store"
 _WAIT = """
 BEGIN READ WRITE; SET LOCAL lock_timeout = {}; {}; SELECT store_id FROM choreo.store FOR UPDATE; COMMIT
 """
+
+
+Statement = tuple[str, Sequence[object]]
+"""A statement, and its values."""
 
 
 def connect(address: str, name: str, *, reading: bool = False) -> psycopg.Connection[Any]:
@@ -193,6 +198,17 @@ class Session:
     def execute(self, sql: str, values: Sequence[object] = ()) -> psycopg.Cursor[Any]:
         """Execute a statement of the store's own. Raises `psycopg.Error`."""
         return self.cursor.execute(sql.encode(), values or None)
+
+    def execute_all(self, statements: Sequence[Statement]) -> list[psycopg.Cursor[Any]]:
+        """Execute statements of the store's own in one round trip, all that come before one that fails.
+
+        Raises `psycopg.Error`.
+        """
+        cursors = [psycopg.Cursor(self.connection, row_factory=tuple_row) for _ in statements]
+        with self.connection.pipeline() if len(statements) > 1 else nullcontext():
+            for cursor, (sql, values) in zip(cursors, statements, strict=True):
+                cursor.execute(sql.encode(), values or None)
+        return cursors
 
     def execute_alone(self, sql: str, values: Sequence[object] = ()) -> psycopg.Cursor[Any]:
         """Execute a statement outside of a turn, which waits for others no longer than a turn does.

@@ -12,12 +12,11 @@ from psycopg.pq import TransactionStatus
 
 from choreo.participant import Sessions
 from choreo.ports.joined import JoinedStore, OpenTransaction
-from choreo.records import DeadLetter, Entry, Partition, Unpublished
+from choreo.records import DeadLetter, Entry, Partition, SagaKey, Unpublished
 from choreo.store.chains import Chains
-from choreo.store.heads import Heads
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES, SQL
-from choreo.store.postgresql.errors import UNWRITABLE
 from choreo.store.postgresql.guard import Guard, GuardedConnection, GuardedCursor
+from choreo.store.postgresql.heads import PostgreSQLHeads
 from choreo.store.postgresql.identity import IDENTITY, Identity
 from choreo.store.postgresql.joined import joined_in
 from choreo.store.postgresql.ownership import Homes, Ownership
@@ -43,6 +42,10 @@ _NUMBER_LETTERS = """
 SELECT setval(pg_get_serial_sequence('choreo.dead_letters', 'id'), greatest(max(id), 1), max(id) IS NOT NULL)
 FROM choreo.dead_letters
 """
+_HISTORIES = POSTGRESQL.sql(
+    "SELECT {entry} FROM {saga_log} WHERE (saga_id, saga_type) IN"
+    " (SELECT * FROM unnest(?::text[], ?::text[])) ORDER BY id"
+)
 _TURNS = "SELECT turns FROM choreo.store"
 _TOPICS = "SELECT saga_type, topic, partitions FROM choreo.topics"
 _AT_FIRST = "SELECT topic, at_first FROM choreo.topics"
@@ -84,6 +87,7 @@ class PostgreSQLStore(TableStore):
 
     _sql = SQL
     _searches = SEARCHES
+    _heads: PostgreSQLHeads
     _pending: PostgreSQLPending
     _turn: Turn
     _is_beside = False
@@ -111,7 +115,7 @@ class PostgreSQLStore(TableStore):
         guard = self._guard
         self._homes = Homes()
         self._ownership = Ownership(self._homes)
-        self._heads = Heads(Chains(self._read, POSTGRESQL), chance=chance)
+        self._heads = PostgreSQLHeads(Chains(self._read, POSTGRESQL), chance=chance)
         self._pending = PostgreSQLPending(self._heads, self._homes)
         self._turn = Turn(
             self._session,
@@ -153,6 +157,29 @@ class PostgreSQLStore(TableStore):
     def within(self, transaction: OpenTransaction, participant: str) -> AbstractContextManager[JoinedStore]:
         """Open a block inside of a transaction of the service's own; see `choreo.ports.Store.within`."""
         return joined_in(self._path, self.identity, transaction, participant)
+
+    def skip_savepoints(self) -> None:
+        """Make no savepoints in the open turn; see the port."""
+        self._turn.require("skip_savepoints")
+        self._guard.skips = True
+
+    def histories(self, sagas: Collection[SagaKey]) -> Mapping[SagaKey, Sequence[Entry]]:
+        """Return the entries of some sagas, but for those of which some wait to be written."""
+        read = [key for key in sagas if not self._pending.concerns(key.saga_id)]
+        if not read:
+            return {}
+        found: dict[SagaKey, list[Entry]] = {key: [] for key in read}
+        for row in self._rows(_HISTORIES, *([*column] for column in zip(*read, strict=True))):
+            entry = Entry._make(row)
+            found[SagaKey(entry.saga_id, entry.saga_type)].append(entry)
+        for key, entries in found.items():
+            if not entries:
+                self._heads.new(*key)
+        return found
+
+    def is_keyed_by_id(self, saga_id: str, saga_type: str) -> bool:
+        """Whether the store held a saga before it was keyed by saga type and id, as a copied one may."""
+        return self._heads.may_be_keyed_by_id and super().is_keyed_by_id(saga_id, saga_type)
 
     def emit(self, entry: Entry, rows: Sequence[Unpublished]) -> None:
         """Write an event, or ask the owner of its saga's partition to; see the port."""
@@ -208,8 +235,7 @@ class PostgreSQLStore(TableStore):
 
     def positions(self) -> Mapping[Partition, int]:
         """Return the next offset to fold, for every partition that was ever assigned."""
-        if self._turn.is_open:
-            self._turn.move()
+        self._write()
         return super().positions()
 
     def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
@@ -319,10 +345,7 @@ class PostgreSQLStore(TableStore):
         if not self._turn.is_open:
             return
         self._turn.require("write")
-        try:
-            self._pending.write(self._session)
-        except UNWRITABLE as error:
-            raise self._turn.error(error) from error
+        self._turn.write_first()
 
     def _rows(self, sql: str, *values: object) -> list[Any]:
         return self._turn.rows(*self._scoped(sql, values))

@@ -13,6 +13,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from choreo.errors import (
     Fenced,
     NestedTransaction,
+    SavepointSkipped,
     StoreChanged,
     StoreError,
     StoreGone,
@@ -28,12 +29,11 @@ from choreo.store.postgresql.errors import UNWRITABLE, away, store_error, turn_e
 from choreo.store.postgresql.guard import Guard
 from choreo.store.postgresql.ownership import Ownership
 from choreo.store.postgresql.pending import PostgreSQLPending
-from choreo.store.postgresql.session import Session
+from choreo.store.postgresql.session import Session, Statement
 from choreo.store.tables import moved
 
 # What others have locked is waited for so long only, as nobody would hear of it; handlers wait as they like.
 _WAIT_BRIEFLY = "SET LOCAL lock_timeout = {}"
-_WAIT_AS_SET = "SET LOCAL lock_timeout TO DEFAULT"
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {};"
 # Whoever owns no partitions, such as a command line, excludes every owner until the end of its turn.
 _ALONE = """
@@ -94,6 +94,7 @@ class Turn:
         self._taken: Mapping[Partition, int] = {}
         self._visit = 0
         self._advances: dict[Partition, tuple[int, int]] = {}
+        self._writes_first = False
         self._is_claiming = False
         self._is_beside = beside
         self._moves = moves
@@ -166,14 +167,23 @@ class Turn:
             raise moved(partition, expected)
         self._advances[partition] = (first, position)
 
-    def move(self) -> None:
-        """Move the positions now. Raises `Fenced` where one is not where it was expected."""
+    def write_first(self) -> None:
+        """Write what is pending with the next statement, before it."""
+        self._writes_first = True
+
+    def write(self, *then: Statement) -> list[psycopg.Cursor[Any]]:
+        """Move the positions, write what is pending, and execute statements, in one round trip.
+
+        Raises `Fenced` where a position is not where it was expected, or one of `UNWRITABLE`.
+        """
+        self._writes_first = False
         moves, self._advances = sorted(self._advances.items()), {}
-        if not moves:
-            return
         rows = [(*partition, *move) for partition, move in moves]
-        if self.count(_MOVE, [list(column) for column in zip(*rows, strict=True)]) != len(rows):
+        move = [(_MOVE, [list(column) for column in zip(*rows, strict=True)])] if rows else []
+        cursors = self._pending.write(self._session, move, then)
+        if rows and cursors[0].rowcount != len(rows):
             raise moved(moves[0][0], moves[0][1][0])
+        return cursors
 
     def own(self, epochs: Mapping[Partition, int]) -> None:
         """Own partitions once the turn is committed, each with its epoch."""
@@ -181,6 +191,11 @@ class Turn:
 
     def _execute(self, sql: str, values: Sequence[object]) -> psycopg.Cursor[Any]:
         self._session.check()
+        if self._writes_first:
+            try:
+                return self.write((sql, values))[-1]
+            except UNWRITABLE as error:
+                raise self.error(error) from error
         if self._guard.is_on:
             return self._session.execute(sql, values)
         self._session.renew()
@@ -303,8 +318,9 @@ class Turn:
 
     def _commit(self) -> None:
         self.refuse_ended()
-        self.move()
-        self._pending.write(self._session)
+        if self._guard.is_spoiled:
+            raise skipped()
+        self.write()
         # PostgreSQL answers the COMMIT of a failed transaction with a rollback, and no error.
         self.refuse_ended()
         self._guard.phase = "ending"
@@ -346,6 +362,7 @@ class Turn:
             self._losses += 1
         self._guard.loss = None
         self._taken, self._visit, self._advances = {}, 0, {}
+        self._writes_first = False
         if self._is_claiming:
             self._ownership.is_worker = self._is_claiming = False
         self._pending.clear()
@@ -381,14 +398,16 @@ class Savepoint:
         self._pending = pending
         self._marks: list[Mark] = []
         name = f"choreo_{secrets.token_hex(8)}"
-        guard.savepoint = (f"SAVEPOINT {name}".encode(), _WAIT_AS_SET.encode())
+        wait_briefly = _WAIT_BRIEFLY.format(session.patience)
+        guard.savepoint, guard.briefly = f"SAVEPOINT {name}".encode(), wait_briefly.encode()
         self._release_it = f"RELEASE SAVEPOINT {name}"
-        self._wait_briefly = f"; {_WAIT_BRIEFLY.format(session.patience)}"
+        self._wait_briefly = f"; {wait_briefly}"
         self._roll_back_to_it = f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}"
 
     def __enter__(self) -> None:
         self._turn.require("savepoint")
         self._marks.append(self._pending.mark())
+        self._guard.depth += 1
         self._guard.unmade += 1
 
     def __exit__(
@@ -400,6 +419,7 @@ class Savepoint:
             return
         self._session.check()
         if guard.unmade:
+            guard.depth -= 1
             guard.unmade -= 1
             if kind is not None or guard.denied:
                 self._pending.undo(mark)
@@ -412,7 +432,8 @@ class Savepoint:
         guard = self._guard
         if guard.end_streams():
             guard.denied = guard.denied or "a statement whose rows were not all read"
-        failure = error
+        guard.depth -= 1
+        failure = guard.refused(error) if guard.skips else error
         if failure is None and not guard.denied and self._session.status is TransactionStatus.INERROR:
             failure = TransactionControl(
                 "a statement failed inside a turn, and the handler went on",
@@ -424,6 +445,17 @@ class Savepoint:
         guard.blame(error)
         self._turn.refuse_loss(error)
         self._turn.refuse_ended(but_failed=True)
+        if guard.skips:
+            self._leave_skipped(failure)
+            return
+        self._end(mark, is_undone=is_undone)
+        if failure is not error and failure is not None:
+            guard.denied = ""
+            raise failure
+
+    def _end(self, mark: Mark, *, is_undone: bool) -> None:
+        if not self._marks:
+            self._guard.timeout = self._guard.briefly
         try:
             if is_undone:
                 self._session.execute(self._roll_back_to_it)
@@ -433,9 +465,21 @@ class Savepoint:
             self._pending.undo(mark)
             raise self._turn.error(broken) from broken
         self._session.connection.reset()
-        if failure is not error and failure is not None:
-            guard.denied = ""
-            raise failure
+
+    def _leave_skipped(self, failure: BaseException | None) -> None:
+        """Keep what the statements inside have done; where that is to be undone, the whole turn is."""
+        self._guard.leave_skipped()
+        self._session.connection.reset()
+        if failure is None:
+            return
+        self._guard.denied, self._guard.is_spoiled = "", True
+        if not isinstance(failure, KeyboardInterrupt):
+            raise skipped() from failure
+
+
+def skipped() -> SavepointSkipped:
+    """Return the error of a turn in which a savepoint is missed."""
+    return SavepointSkipped("a part of the turn is to be undone alone", hint="do it again with savepoints")
 
 
 def fenced(lost: Set[Partition]) -> Fenced:
