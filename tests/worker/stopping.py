@@ -13,7 +13,7 @@ POINTS = (
     "after take",
     "before turn",
     "start of turn",
-    "history",
+    "histories",
     "before savepoint",
     "end of savepoint",
     "append",
