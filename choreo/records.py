@@ -107,6 +107,16 @@ class Entry(NamedTuple):
         """Whether it only says, in its note, more about the rows of its input: what an exception said."""
         return not (self.input or self.event_id) and self.old_state == self.new_state
 
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether it is of work that was done by hand, so that no handler has returned its event."""
+        return self.kind not in ("raised", "partial") and self.note.startswith(by_hand(""))
+
+
+def by_hand(reason: str) -> str:
+    """Return the note of an entry of work that was done by hand."""
+    return f"by hand: {reason}"
+
 
 class Depths(NamedTuple):
     """What waits in a store at one moment; times are in milliseconds since the epoch.
@@ -187,7 +197,7 @@ class Scheduled(NamedTuple):
     deaths: int = 0
 
 
-LetterState = Literal["open", "requeued", "discarded"]
+LetterState = Literal["open", "requeued", "discarded", "resolved"]
 """The state of a dead letter; closed ones are kept too."""
 
 
@@ -195,8 +205,9 @@ class DeadLetter(NamedTuple):
     """One row of ``dead_letters``: a record that could not be handled, with the reason.
 
     ``headers`` are the raw ones as JSON, values in base64; ``name`` is the handler's or the step's, empty
-    where none was reached. ``comment`` is the reason for closing it, at ``closed_at``. ``edited`` is the body
-    that the handler takes instead of ``value`` once it is requeued. The store assigns ``id``.
+    where none was reached. ``comment`` is the reason for closing it, at ``closed_at`` and by ``closed_by``.
+    ``edited`` is the body that the handler takes instead of ``value`` once it is requeued; ``result_type``
+    and ``result`` are the event with which it was resolved. The store assigns ``id``.
     """
 
     reason: str
@@ -219,6 +230,9 @@ class DeadLetter(NamedTuple):
     comment: str = ""
     closed_at: int = 0
     edited: bytes | None = None
+    closed_by: str = ""
+    result_type: str = ""
+    result: bytes | None = None
     id: int = 0
 
 

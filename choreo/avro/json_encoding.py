@@ -19,6 +19,7 @@ from typing import Any
 from fastavro import schemaless_reader, schemaless_writer
 
 from choreo import limits
+from choreo.avro.logical_types import refuse_illogical
 from choreo.avro.schema import HEADER_BYTES, MARKER, ParsedSchema
 from choreo.avro.schema_files import SUFFIX, SchemaFolders, read_parsed_schema
 from choreo.avro.types import Mismatch, Schema
@@ -59,6 +60,7 @@ def body_of(type_name: str, text: str, folder: Path) -> bytes:
     given = _parsed(type_name, text)
     try:
         values = _Shown(parsed.bare).value(parsed.bare, given)
+        refuse_illogical(parsed.names, parsed.schema, values)
     except Mismatch as mismatch:
         raise BodyError(f"{type_name}: the text doesn't fit the schema: {mismatch}") from None
     body = BytesIO()

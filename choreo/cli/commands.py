@@ -25,6 +25,9 @@ COMMANDS: Final = {
     "dlq list": Place("choreo.cli.dlq.list:list_letters", "List dead letters, by cause."),
     "dlq prune": Place("choreo.cli.dlq.prune:prune", "Remove dead letters settled long ago."),
     "dlq requeue": Place("choreo.cli.dlq.settle:requeue", "Try dead letters again."),
+    "dlq resolve": Place(
+        "choreo.cli.dlq.resolve:resolve", "Say that the work of a dead letter was done by hand."
+    ),
     "dlq show": Place("choreo.cli.dlq.show:show", "Show one dead letter with its event."),
     "docs": Place("choreo.cli.docs:docs", "Read the manual."),
     "graph": Place("choreo.cli.graph:graph", "Draw the event graph of sagas."),

@@ -101,7 +101,7 @@ _ANY_PARTICIPANT: Final = (
         "0s",
         "warning",
         "{{ $value }} dead letters of {{ $labels.participant }} wait for a person: {{ $labels.reason }}.",
-        "choreo dlq list; choreo dlq show ID; then requeue or discard it",
+        "choreo dlq list; choreo dlq show ID; then requeue, resolve or discard it",
     ),
     Alert(
         "StoreAway",

@@ -7,9 +7,10 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
-from choreo.avro.json_encoding import text_of
-from choreo.errors import ChoreoError, StoreError
+from choreo.avro.json_encoding import body_of, text_of
+from choreo.errors import ChoreoError, ConfigurationError, StoreError
 from choreo.records import DeadLetter
+from choreo.worker.bodies import refuse_too_long
 
 
 def event_text(letter: DeadLetter, folder: Path) -> str:
@@ -20,14 +21,30 @@ def event_text(letter: DeadLetter, folder: Path) -> str:
     return text_of(letter.event_type, letter.value if letter.edited is None else letter.edited, folder)
 
 
+def given_body(event_type: str, text: str, folder: Path) -> bytes:
+    """Return the body of an event that somebody wrote as JSON. Raises `ConfigurationError`."""
+    try:
+        body = body_of(event_type, text, folder)
+        refuse_too_long(event_type, body)
+    except ChoreoError as error:
+        hint = error.hint or "write it as `choreo dlq show NUMBER --event` prints one"
+        raise ConfigurationError(error.message, hint=hint) from None
+    return body
+
+
 def bodies_of(letter: DeadLetter, folder: Path) -> dict[str, Any]:
     """Return its headers and its events decoded by their schemas or, where that fails, in base64."""
     shown: dict[str, Any] = {"headers": headers_of(letter.headers)}
-    for name, body in (("event", letter.value), ("edited_event", letter.edited)):
+    bodies = (
+        ("event", letter.event_type, letter.value),
+        ("edited_event", letter.event_type, letter.edited),
+        ("result", letter.result_type, letter.result),
+    )
+    for name, event_type, body in bodies:
         if body is None:
             continue
         try:
-            shown[name] = json.loads(text_of(letter.event_type, body, folder))
+            shown[name] = json.loads(text_of(event_type, body, folder))
         except ChoreoError as error:
             shown[f"{name}_base64"] = b64encode(body).decode()
             shown[f"{name}_unreadable"] = str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -69,15 +70,19 @@ class Found(NamedTuple, Generic[H]):
 
 
 class Filter(NamedTuple):
-    """Which dead letters are selected; an empty field admits all."""
+    """Which dead letters are selected; an empty field admits all. The two ages are in milliseconds."""
 
     saga: str = ""
     step: str = ""
     participant: str = ""
     reason: str = ""
     task: str = ""
+    saga_type: str = ""
+    event: str = ""
+    older_than: int | None = None
+    newer_than: int | None = None
 
-    def admits(self, found: Found[Any]) -> bool:
+    def admits(self, found: Found[Any], now: int) -> bool:
         """Whether a letter is admitted."""
         letter = found.letter
         pairs = [
@@ -86,8 +91,24 @@ class Filter(NamedTuple):
             (self.participant, found.opened.participant),
             (self.reason, letter.reason),
             (self.task, letter.task),
+            (self.saga_type, letter.saga_type),
         ]
-        return all(not wanted or wanted == given for wanted, given in pairs)
+        is_wanted = all(not wanted or wanted == given for wanted, given in pairs)
+        if not is_wanted or (self.event and not is_called(letter.event_type, self.event)):
+            return False
+        age = now - letter.recorded_at
+        return (self.older_than is None or age >= self.older_than) and (
+            self.newer_than is None or age < self.newer_than
+        )
+
+
+def is_called(event_type: str, name: str) -> bool:
+    """Whether an event type is meant by a name, which may lack the namespace.
+
+    >>> is_called("shop.OrderCreated", "OrderCreated"), is_called("shop.OrderCreated", "Created")
+    (True, False)
+    """
+    return name in (event_type, event_type.rpartition(".")[2])
 
 
 _PAGE = 500
@@ -96,12 +117,13 @@ _PAGE = 500
 
 def letters_in(stores: Iterable[H], wanted: Filter, *, closed: bool = False) -> Iterator[Found[H]]:
     """Yield the letters that a filter admits, without bodies, the oldest first in each store."""
+    now = time.time_ns() // 1_000_000
     for opened in stores:
         after = 0
         while page := opened.store.letters(after, _PAGE):
             after = page[-1].id
             found = (Found(opened, letter) for letter in page if closed or letter.state == "open")
-            yield from (each for each in found if wanted.admits(each))
+            yield from (each for each in found if wanted.admits(each, now))
 
 
 def letter_of(stores: Sequence[H], number: int, participant: str = "") -> Found[H]:
@@ -202,5 +224,6 @@ def as_json(found: Found[Any]) -> dict[str, Any]:
         "offset": letter.offset,
         "edited": letter.edited is not None,
         "because": letter.comment,
+        **({"by": letter.closed_by} if letter.closed_by else {}),
         "closed_at": iso_time(letter.closed_at) if letter.closed_at else None,
     }

@@ -1,23 +1,24 @@
-"""Dead letters requeued, discarded and edited: what is refused, and how it is asked of the worker."""
+"""Dead letters settled and edited: what is refused, and how it is asked of the worker."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from choreo.errors import ConfigurationError
 from choreo.operations.letters import Found
 from choreo.operations.stores import Opened
-from choreo.worker.dead_letters import settle_in_turn, times_requeued
+from choreo.worker.dead_letters import How, Result, settle_in_turn, times_requeued
 from choreo.worker.unpublishable import PUBLICATION
-
-How = Literal["requeued", "discarded"]
 
 Objection = Callable[[Found[Any]], str]
 """Returns why a letter can't be settled; empty where it can."""
 
 LONGEST_COMMENT: Final = 500
 """Characters of a comment at most."""
+
+LONGEST_NAME: Final = 100
+"""Characters at most of the name of who settles a letter."""
 
 REQUEUES: Final = 5
 """How many times the same work may be requeued, if nothing else is said."""
@@ -29,6 +30,14 @@ def refuse_comment(text: str) -> None:
         raise ConfigurationError(
             f"the reason has 1 to {LONGEST_COMMENT} printable characters",
             hint='--because "refunded by hand"',
+        )
+
+
+def refuse_name(by: str) -> None:
+    """Raise `ConfigurationError` for a name of somebody that can't be kept."""
+    if len(by) > LONGEST_NAME or not by.isprintable():
+        raise ConfigurationError(
+            f"a name has {LONGEST_NAME} printable characters at most", hint="say who it is with --by"
         )
 
 
@@ -69,28 +78,39 @@ _AT_ONCE: Final = 100
 
 
 def settle_all(
-    letters: Sequence[Found[Opened]], how: How, comment: str, now: int, objection: Objection
+    letters: Sequence[Found[Opened]],
+    how: How,
+    comment: str,
+    now: int,
+    objection: Objection,
+    *,
+    by: str = "",
+    result: Result | None = None,
 ) -> list[str]:
     """Ask for the settling of a store's letters; return why each was left alone, empty where it was not.
 
-    The worker carries it out in its next turn, or when it starts.
+    The worker carries it out in its next turn, or when it starts. ``by`` is who asks; ``result`` the event
+    with which a letter is resolved.
     """
+
+    def closed(found: Found[Opened]) -> str:
+        store = found.opened.store
+        done = settle_in_turn(store, found.letter, how, comment, now, by=by, result=result)
+        return "" if done else "it was settled meanwhile"
+
     why_not: list[str] = []
     for at in range(0, len(letters), _AT_ONCE):
         some = letters[at : at + _AT_ONCE]
         with some[0].opened.store.turn():
-            why_not += [objection(each) or _closed(each, how, comment, now) for each in some]
+            why_not += [objection(each) or closed(each) for each in some]
     return why_not
 
 
-def settle(found: Found[Opened], how: How, comment: str, now: int) -> str:
+def settle(
+    found: Found[Opened], how: How, comment: str, now: int, *, by: str = "", result: Result | None = None
+) -> str:
     """Ask for the settling of one letter, as `settle_all` does."""
-    return settle_all([found], how, comment, now, no_objection)[0]
-
-
-def _closed(found: Found[Opened], how: How, comment: str, now: int) -> str:
-    done = settle_in_turn(found.opened.store, found.letter, how, comment, now)
-    return "" if done else "it was settled meanwhile"
+    return settle_all([found], how, comment, now, no_objection, by=by, result=result)[0]
 
 
 def edit(found: Found[Opened], body: bytes) -> None:

@@ -347,8 +347,14 @@ class Store(Protocol):
         """Return one dead letter, None where there is none with that id."""
         ...
 
-    def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
+    def close_dead_letter(
+        self, identity: int, state: LetterState, comment: str, at: int, by: str = ""
+    ) -> bool:
         """Close a dead letter, and return whether it was still open: only one of two callers closes it."""
+        ...
+
+    def add_result(self, identity: int, event_type: str, body: bytes) -> None:
+        """Add to a dead letter the event with which it is resolved, inside a turn."""
         ...
 
     def edit_dead_letter(self, identity: int, body: bytes) -> bool:

@@ -30,6 +30,7 @@ _SHARED = {
     "discarded": "back",
     "to do": "executing",
     "requeued": "retrying",
+    "resolved": "completed",
     "passed": "timed out",
     "pruned": "executing",
 }

@@ -91,7 +91,7 @@ def _first_wait(timeline: Timeline) -> str:
 _LONGEST = 300
 """The most characters of a cell; JSON has them all."""
 
-_WITHOUT_STATE = ("dead letter", "requeued", "discarded", "observed", "passed", "pruned")
+_WITHOUT_STATE = ("dead letter", "requeued", "discarded", "resolved", "observed", "passed", "pruned")
 """The moments that a change of state alone does not show."""
 
 

@@ -29,6 +29,7 @@ TONES: Mapping[What, Tone] = {
     "dead letter": "bad",
     "requeued": "busy",
     "discarded": "back",
+    "resolved": "good",
     "passed": "calm",
     "pruned": "calm",
 }

@@ -199,7 +199,9 @@ class Replay:
 
     def _published(self, entry: Entry) -> None:
         self.unconfirmed[entry.event_id] = entry
-        if self._to_publish.pop(entry.event_id, None) is None and not self._is_late_answer(entry):
+        if self._to_publish.pop(entry.event_id, None) is not None:
+            self.due_answers.pop(entry.step, None)  # of one that could not be built before
+        elif not self._is_late_answer(entry):
             self._differ(entry.step, "event_id", entry.event_id, "no such event")
 
     def _is_late_answer(self, entry: Entry) -> bool:

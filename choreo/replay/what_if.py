@@ -144,7 +144,7 @@ class WhatIf:
 
     def _again(self, saga: _Saga, entry: Entry, following: Entry | None) -> None:
         cause = saga.replay.events.get(entry.causation_id)
-        if entry.note.startswith(TIMED_OUT) or cause is None:
+        if entry.note.startswith(TIMED_OUT) or entry.is_by_hand or cause is None:
             self._count(entry, "taken from the record")
             return
         if cause.payload is None:  # erased, or of an event that nobody here handled then

@@ -48,6 +48,7 @@ class Dialect(NamedTuple):
             "headers": "'[]'",
             "value": "NULL",
             "edited": f"CASE WHEN edited IS NULL THEN NULL ELSE {self.empty} END",
+            "result": "NULL",
         }
         return {
             **{table: self.prefix + table for table in _TABLES},

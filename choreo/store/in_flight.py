@@ -23,7 +23,9 @@ _OF_HANDLERS = "task IN ('action', 'compensation', 'answer', 'observer', 'deadli
 _ASKED = "(saga_type, task, name) IN ({triples})"
 # A letter that is about to be settled is as good as open: without its handler it is opened again.
 _OPEN = """
-(state = 'open' OR CAST(id AS TEXT) IN (SELECT name FROM {schedule} WHERE task IN ('requeue', 'discard')))
+(state = 'open' OR CAST(id AS TEXT) IN (
+    SELECT name FROM {schedule} WHERE task IN ('requeue', 'discard', 'resolve')
+))
 """
 _IN_FLIGHT = "last.saga_state NOT IN ('completed', 'failed')"
 # An observer that has handled an event is no step, nor is an import or a deadline.

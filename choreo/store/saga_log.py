@@ -63,7 +63,7 @@ AND {_BEGAN.replace("$", "asked")}
 """
 # A letter of a record that could not be read, or imported, names no saga; its key may be a saga's id.
 _LETTERS_OF = """
-(value IS NOT NULL OR edited IS NOT NULL) AND (
+(value IS NOT NULL OR edited IS NOT NULL OR result IS NOT NULL) AND (
     (saga_id = ? AND saga_type = ?)
     OR (saga_id = '' AND key = {as_bytes} AND (saga_type = '' OR state <> 'open'))
 )
@@ -116,7 +116,7 @@ class Maintenance:
         self.unlock = sql("UPDATE {store} SET unlocked = ?")
         self.erase = sql("UPDATE {saga_log} SET payload = NULL, salt = NULL, digest = ? WHERE id = ?")
         self.erase_letters = sql(
-            f"UPDATE {{dead_letters}} SET value = NULL, edited = NULL WHERE {_LETTERS_OF}"
+            f"UPDATE {{dead_letters}} SET value = NULL, edited = NULL, result = NULL WHERE {_LETTERS_OF}"
         )
         self.payloads = sql(
             "SELECT (SELECT count(*) FROM {saga_log}"

@@ -114,8 +114,10 @@ class Statements:
             "SELECT {letter_heads} FROM {dead_letters} WHERE saga_id = ? AND saga_type = ? ORDER BY id"
         )
         self.close_letter = sql(
-            "UPDATE {dead_letters} SET state = ?, comment = ?, closed_at = ? WHERE id = ? AND state = 'open'"
+            "UPDATE {dead_letters} SET state = ?, comment = ?, closed_at = ?, closed_by = ?"
+            " WHERE id = ? AND state = 'open'"
         )
+        self.add_result = sql("UPDATE {dead_letters} SET result_type = ?, result = ? WHERE id = ?")
         self.edit_letter = sql("UPDATE {dead_letters} SET edited = ? WHERE id = ? AND state = 'open'")
         self.edited = sql(
             "SELECT edited FROM {dead_letters} WHERE saga_id = ? AND saga_type = ? AND edited IS NOT NULL"

@@ -413,10 +413,17 @@ class TableStore(ABC):
         rows = self._rows(self._sql.letter, identity)
         return DeadLetter._make(rows[0]) if rows else None
 
-    def close_dead_letter(self, identity: int, state: LetterState, comment: str, at: int) -> bool:
+    def close_dead_letter(
+        self, identity: int, state: LetterState, comment: str, at: int, by: str = ""
+    ) -> bool:
         """Close a dead letter; return whether it was still open, so that one of two takers gets it."""
         self._turn.require("close_dead_letter")
-        return self._count(self._sql.close_letter, state, comment, at, identity) == 1
+        return self._count(self._sql.close_letter, state, comment, at, by, identity) == 1
+
+    def add_result(self, identity: int, event_type: str, body: bytes) -> None:
+        """Add to a dead letter the event with which it is resolved."""
+        self._turn.require("add_result")
+        self._count(self._sql.add_result, event_type, body, identity)
 
     def edit_dead_letter(self, identity: int, body: bytes) -> bool:
         """Keep another body beside that of an open dead letter; return whether it was still open."""

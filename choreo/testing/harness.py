@@ -14,6 +14,8 @@ from choreo.participant import Participant
 from choreo.records import DeadLetter, Record
 from choreo.saga import Saga
 from choreo.testing.simulation import Simulation
+from choreo.worker.by_hand import chosen, ways_in
+from choreo.worker.dead_letters import Result, settle
 
 
 class Harness(Simulation):
@@ -113,6 +115,22 @@ class Harness(Simulation):
     def requeue(self) -> None:
         """Requeue every open dead letter."""
         self.requeue_letters()
+
+    def resolve(self, event: object | None = None) -> None:
+        """Say that the work of the only open dead letter was done by hand, with an event as its result.
+
+        That of an observer has none. Raises `ConfigurationError` where the work can't end so.
+        """
+        found = self.world.open_letters()
+        if len(found) != 1:
+            raise ConfigurationError(f"{len(found)} dead letters are open", hint="resolve takes the only one")
+        ((process, letter),) = found
+        name = "" if event is None else event_name(type(event))
+        chosen(ways_in(process.store, letter), letter._replace(result_type=name))
+        result = Result(name, process.codec.encode(event)) if name else None
+        settle(process.store, letter, "resolved", "by the test", self.clock.now(), result=result)
+        process.faulty_store.was_touched = True
+        self.moves.append(f"{process.name}: dead letter {letter.id} ({letter.reason}) is resolved")
 
     def _type_of(self, saga_id: str) -> str:
         types = [saga_type for saga_type, each in self.sagas() if each == saga_id]

@@ -28,6 +28,7 @@ What = Literal[
     "dead letter",
     "requeued",
     "discarded",
+    "resolved",
     "passed",
     "pruned",
 ]
@@ -151,6 +152,8 @@ def _took(entry: Entry, cause: Event | None) -> int | None:
 
 
 def _what(entry: Entry) -> What:
+    if entry.input == "discarded" and entry.is_by_hand:
+        return "resolved"
     if entry.input in _OF_INPUT:
         return _OF_INPUT[entry.input]
     if entry.new_state == "completed" and entry.step == START:
@@ -185,7 +188,7 @@ _OF_STATE: dict[str, What] = {
 
 
 def _why(view: ParticipantView, entry: Entry, what: What) -> str:
-    if what not in ("dead letter", "requeued", "discarded"):
+    if what not in ("dead letter", "requeued", "discarded", "resolved"):
         return entry.note
     letters = [each for each in view.dead_letters if each.name == entry.step]
     return next(_of_letters(letters, entry, what), entry.note)

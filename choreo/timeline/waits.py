@@ -123,7 +123,7 @@ def _for_scheduled(who: str, row: Scheduled, moments: Sequence[Moment], now: int
     name = row.name
     if row.task == "deadline":
         return Wait(who, name, "deadline", "passes", until=row.due)
-    if row.task in ("requeue", "discard"):
+    if row.task in ("requeue", "discard", "resolve"):
         return Wait(who, f"dead letter #{name}", "queued", f"its {row.task} was asked for")
     since = max((each.time for each in moments if (each.participant, each.step) == (who, name)), default=None)
     if row.lane == "out":

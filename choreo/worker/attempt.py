@@ -38,7 +38,8 @@ class Attempt(NamedTuple):
 
     ``type`` and ``body`` are of the event that it returned; where an event can't be read, ``type`` is of that
     event. ``reason`` may be published; ``detail``, what an exception said, never is. ``at`` is the handler's
-    ``ctx.now`` in milliseconds, which its row has too; 0 where it ran outside of the transaction.
+    ``ctx.now`` in milliseconds, which its row has too; 0 where it ran outside of the transaction. ``by_hand``
+    is the note of its row where no handler ran, as somebody did the work.
     """
 
     verdict: Verdict
@@ -47,6 +48,7 @@ class Attempt(NamedTuple):
     reason: str = ""
     at: int = 0
     detail: str = ""
+    by_hand: str = ""
 
 
 def attempt(

@@ -10,7 +10,7 @@ import json
 import logging
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from choreo.cloudevents import headers_of
 from choreo.ports import Clock, Store
@@ -20,7 +20,7 @@ from choreo.protocol.steps import UNKNOWN_VERSION
 from choreo.records import DeadLetter, Record, Scheduled
 from choreo.worker.decisions import Decisions, FollowUp
 from choreo.worker.item import Item
-from choreo.worker.schedule import DISCARD, REQUEUE
+from choreo.worker.schedule import DISCARD, REQUEUE, RESOLVE
 
 log = logging.getLogger("choreo.worker")
 
@@ -40,25 +40,55 @@ _AT_ONCE = 0
 """The due time of settling, which is independent of the clocks of the two processes."""
 
 
+How = Literal["requeued", "discarded", "resolved"]
+"""How a dead letter is settled."""
+
+_TASK_OF = {"requeued": REQUEUE, "discarded": DISCARD, "resolved": RESOLVE}
+
+
+class Result(NamedTuple):
+    """The event with which somebody ends the work of a dead letter: its type, and its body."""
+
+    type: str
+    body: bytes
+
+
 def settle(
-    store: Store, letter: DeadLetter, how: Literal["requeued", "discarded"], comment: str, now: int
+    store: Store,
+    letter: DeadLetter,
+    how: How,
+    comment: str,
+    now: int,
+    *,
+    by: str = "",
+    result: Result | None = None,
 ) -> bool:
-    """Close a dead letter and schedule its requeue or discard, in one transaction.
+    """Close a dead letter and schedule its settling, in one transaction.
 
     The worker processes it in its next turn, or when it starts. Return whether the letter was still open.
+    ``by`` is who settles it, and ``result`` the event with which it is resolved, unless its work has none.
     """
     with store.turn():
-        return settle_in_turn(store, letter, how, comment, now)
+        return settle_in_turn(store, letter, how, comment, now, by=by, result=result)
 
 
 def settle_in_turn(
-    store: Store, letter: DeadLetter, how: Literal["requeued", "discarded"], comment: str, now: int
+    store: Store,
+    letter: DeadLetter,
+    how: How,
+    comment: str,
+    now: int,
+    *,
+    by: str = "",
+    result: Result | None = None,
 ) -> bool:
     """Settle a dead letter as `settle` does, inside the caller's own turn."""
-    if not store.close_dead_letter(letter.id, how, comment, now):
+    if not store.close_dead_letter(letter.id, how, comment, now, by):
         return False
+    if result is not None:
+        store.add_result(letter.id, *result)
     if letter.saga_type:  # a letter of no saga is only closed
-        task = REQUEUE if how == "requeued" else DISCARD
+        task = _TASK_OF[how]
         store.schedule((Scheduled(letter.saga_id, letter.saga_type, task, str(letter.id), "", _AT_ONCE),))
     return True
 
@@ -99,7 +129,15 @@ class DeadLetters:
     def reopen(self, letter: DeadLetter, reason: str, detail: str) -> None:
         """Keep an open copy of a dead letter that can't be settled as requested."""
         again = letter._replace(
-            reason=reason, detail=detail, recorded_at=self._clock.now(), state="open", comment=""
+            reason=reason,
+            detail=detail,
+            recorded_at=self._clock.now(),
+            state="open",
+            comment="",
+            closed_at=0,
+            closed_by="",
+            result_type="",
+            result=None,
         )
         number = self._store.add_dead_letter(again)
         log.error("dead letter %d: saga_id=%s step=%s: %s", number, letter.saga_id, letter.name, reason)

@@ -141,6 +141,7 @@ class Decisions:
             attempt.at or self._clock.now(),
             detail=attempt.detail,
             body=attempt.body,
+            note=attempt.by_hand,
         )
         buried: list[FollowUp] = []
         queued: list[FollowUp] = []
@@ -157,7 +158,7 @@ class Decisions:
                 case Ignored() | Unowned() | Held():
                     rows.event_note = _NOTES[type(decision)]
                 case Answer():
-                    buried += self._answer_or_wait(item, rows, after, decision)
+                    buried += self._answer_or_wait(item, rows, after, decision, attempt)
                 case _:
                     self._plan(item, rows, decision, attempt)
         self._write(rows.entries())
@@ -213,8 +214,13 @@ class Decisions:
         rows.published.append((envelope, body))
         self._store.enqueue(outbox_rows(envelope, (item.topic, *self._exports(name)), body))
 
-    def _answer_or_wait(self, item: Item, rows: Rows, saga: Instance, answer: Answer) -> Iterable[FollowUp]:
+    def _answer_or_wait(
+        self, item: Item, rows: Rows, saga: Instance, answer: Answer, attempt: Attempt = NO_EVENT
+    ) -> Iterable[FollowUp]:
         self._schedule.drop(item, "answer", answer.step)
+        if attempt.by_hand and attempt.type == answer.type:
+            self._publish(item, rows, answer.step, answer.outcome, answer.type, attempt.body)
+            return ()
         # No handler runs for an answer, so a careful worker gives it at once, too.
         if self._partitions.acts_on(item.trigger.topic, item.trigger.partition):
             return self._answer(item, rows, saga, answer)

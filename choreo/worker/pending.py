@@ -8,7 +8,7 @@ from choreo.ports import Store
 from choreo.protocol import Role
 from choreo.protocol.recorded_inputs import Pending
 from choreo.records import DeadLetter, Entry, Partition, Release, Scheduled
-from choreo.worker.schedule import DISCARD, REQUEUE
+from choreo.worker.schedule import SETTLING
 
 NEWLY_DECLARED = "newly-declared"
 """The reason of a dead letter that has what is newly declared done after all; it is requeued at once."""
@@ -52,7 +52,7 @@ def pending_of(store: Store, role: Role, entries: Sequence[Entry]) -> Pending:
 
 def unsettled(rows: Sequence[Scheduled], letters: Sequence[DeadLetter]) -> Iterator[DeadLetter]:
     """Yield a saga's dead letters that are open, or about to be settled by a row of its schedule."""
-    asked = {row.name for row in rows if row.task in (REQUEUE, DISCARD)}
+    asked = {row.name for row in rows if row.task in SETTLING}
     return (letter for letter in letters if letter.state == "open" or str(letter.id) in asked)
 
 

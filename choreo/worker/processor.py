@@ -40,6 +40,7 @@ from choreo.release import RETIRED
 from choreo.retry import Retry
 from choreo.worker.attempt import Attempt, attempt, failed, outcome, prepare
 from choreo.worker.binding import Binding
+from choreo.worker.by_hand import ByHand
 from choreo.worker.calls import Call, Finished, Limit
 from choreo.worker.clocks import Clocks
 from choreo.worker.dead_letters import (
@@ -62,7 +63,15 @@ from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.partitions import Partitions
 from choreo.worker.results import Again, Dead, result_of, timed_out
 from choreo.worker.retired import Refused, Retired
-from choreo.worker.schedule import DISCARD, REQUEUE, Schedule, due_after, expires_at
+from choreo.worker.schedule import (
+    DISCARD,
+    REQUEUE,
+    RESOLVE,
+    SETTLING,
+    Schedule,
+    due_after,
+    expires_at,
+)
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 
 
@@ -116,6 +125,7 @@ class Processor:
         )
         self._dead_letters = DeadLetters(store, clock, self._decisions)
         self._retired = Retired(store, codec, clock)
+        self._by_hand = ByHand(codec, self._handlers, self._decisions, self._dead_letters, redact)
         session = participant.session
         self._sessions = None if session is None else store.sessions(session)
         self._ended: dict[tuple[object, ...], Attempt] = {}
@@ -170,7 +180,7 @@ class Processor:
         whose timeout has passed is ended all the same.
         """
         row = self._take_off(row)
-        if row.task in (REQUEUE, DISCARD):
+        if row.task in SETTLING:
             self._settle(row)
             return None
         unknown = self._unknown_version(row)
@@ -515,13 +525,16 @@ class Processor:
         return name_in(role, self.instances.get(role, row.saga_id), row.name)
 
     def _settle(self, row: Scheduled) -> None:
-        """Requeue or discard a dead letter that an operator has settled."""
+        """Requeue, discard or resolve a dead letter that an operator has settled."""
         letter = self._store.dead_letter(int(row.name))
         # One may be removed from the database by hand; an event was folded, so its letter is only closed.
         if letter is None or letter.task == "event":
             return
         if row.deaths >= MAX_DEATHS:
             self._dead_letters.reopen(letter, PROCESS_ENDED, ended_detail(row.deaths))
+            return
+        if row.task == RESOLVE:
+            self._resolve(letter)
             return
         if letter.task in (IMPORT, PUBLICATION):
             self._settle_record(letter, row.task)
@@ -547,6 +560,15 @@ class Processor:
                 self._schedule.put(about, decision.task, decision.name, self._clock.now())
             else:
                 self._complete([(about, decision)])
+
+    def _resolve(self, letter: DeadLetter) -> None:
+        """End the work of a handler with the event that was given for it."""
+        item = self._item(letter) if self._has_handler(letter) else None
+        if item is None or self._is_of_other_versions(item, letter.name):
+            detail = f"not resolved: the service has no {letter.name}"
+            self._dead_letters.reopen(letter, letter.reason, detail)
+        else:
+            self._complete(self._by_hand.resolve(item, letter))
 
     def _has_handler(self, letter: DeadLetter) -> bool:
         """Whether this release has a handler for the work of a letter, and for what the step returned."""

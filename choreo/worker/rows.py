@@ -23,7 +23,8 @@ class Rows:
     of the input. ``event_note`` says what is special about the event: it changes nothing (``void``), is an
     outcome of an own step that this store never produced (``unowned``), or calls for nothing yet (``held``).
     ``detail`` is what an exception said, which has a row of its own where no other has it; ``body`` that of
-    the event which a handler returned, kept where it is published later.
+    the event which a handler returned, kept where it is published later. ``note`` is that of the input's own
+    row, where nothing else is said there.
     """
 
     item: Item
@@ -36,6 +37,7 @@ class Rows:
     event_note: Literal["", "void", "unowned", "held"] = ""
     detail: str = ""
     body: bytes = b""
+    note: str = ""
 
     def entries(self) -> Sequence[Entry]:
         """Return the rows; that of a local input has its first transition and the event that it publishes."""
@@ -98,7 +100,7 @@ class Rows:
             old, new, note = move.old, move.new, note or move.note
         elif type(input) is Observed:
             new = "completed"
-        row = self._row(INPUT_NAMES[type(input)], step, old, new, note, kind, causation_id)
+        row = self._row(INPUT_NAMES[type(input)], step, old, new, note or self.note, kind, causation_id)
         if type(input) is Ended and self._publishes(step, outcome):
             return self._with(row, *self.published.pop(0))
         row[_TYPE], row[_OUTCOME] = event_type, outcome

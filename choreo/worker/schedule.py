@@ -11,8 +11,10 @@ from choreo.retry import Retry
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
 
-REQUEUE, DISCARD = "requeue", "discard"
+REQUEUE, DISCARD, RESOLVE = "requeue", "discard", "resolve"
 """The tasks of the schedule that settle a dead letter; the row's name is the letter's id."""
+
+SETTLING = frozenset((REQUEUE, DISCARD, RESOLVE))
 
 
 class Schedule:

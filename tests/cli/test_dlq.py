@@ -7,16 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
-from choreo import Participant, Permanent
+from choreo import Participant, Permanent, Retry
 from choreo.avro import write_schemas
 from choreo.cli import main
 from choreo.store.sqlite.store import SQLiteStore
 from tests.cli.command import assert_refused, invoke
 from tests.worker.rig import Rig
-from tests.worker.services import Script, hotel
-from tests.worker.trip import EVENTS, FlightFull, HotelBooked, HotelCancelled, TripRequested
+from tests.worker.services import Script, agency, hotel
+from tests.worker.trip import (
+    EVENTS,
+    FlightBooked,
+    FlightFull,
+    HotelBooked,
+    HotelCancelled,
+    HotelFull,
+    TripRequested,
+)
 
 NO = Permanent("the hotel says no")
 
@@ -216,3 +224,110 @@ def test_a_record_of_no_saga_can_only_be_discarded(rigged: Rig) -> None:
     assert letter is not None
     assert letter.state == "discarded"
     store.close()
+
+
+def resolved(*arguments: str, text: str = '{"trip": "t", "reason": "by phone"}') -> Result:
+    """Run `choreo dlq resolve`, with an event on standard input."""
+    return CliRunner().invoke(main, ["dlq", "resolve", *arguments], input=text)
+
+
+def test_resolve_says_what_would_follow_and_then_does_it(rigged: Rig) -> None:
+    """Once: the second time is refused. Who did it and why is kept with the letter."""
+    given = ("1", "-", "--because", "by phone", "--by", "anna")
+    lines = resolved(*given, "--dry-run").stdout.splitlines()
+    assert lines == [
+        "hotel #1: would be resolved: compensation hotel.book of saga s1",
+        "  hotel.book: compensating → compensated",
+        "  trip.HotelCancelled is published as compensated",
+    ]
+    rigged.settle()
+    assert rigged.published("s1") == [HotelBooked("t")]
+    assert resolved(*given).stdout == "hotel #1: resolved: compensation hotel.book of saga s1\n"
+    rigged.settle()
+    assert rigged.published("s1") == [HotelBooked("t"), HotelCancelled("t", "by phone")]
+    again = resolved(*given)
+    assert_refused(again.exit_code, again.stderr, "hotel #1 was resolved already")
+    shown = json.loads(invoke("dlq", "show", "1", "--format", "json").stdout)
+    assert (shown["state"], shown["because"], shown["by"]) == ("resolved", "by phone", "anna")
+    assert shown["result"] == {"trip": "t", "reason": "by phone"}
+    assert "by hand: by phone" in invoke("trace", "s1").stdout
+
+
+def test_resolve_takes_what_the_step_declares_under_its_name(rigged: Rig) -> None:
+    """What was done by default, its failure by name."""
+    assert resolved("3", "-", "--because", "x", "--dry-run", text='{"trip": "t", "room": 7}').exit_code == 0
+    full = ("3", "-", "--because", "x", "--as", "HotelFull")
+    assert resolved(*full, text='{"trip": "t", "reason": "fire"}').exit_code == 0
+    rigged.settle()
+    assert rigged.published("s3") == [HotelFull("t", "fire")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "words"),
+    [
+        (("3", "-"), '{"trip": 5, "room": 1}', "doesn't fit"),
+        (("3", "-"), '{"trip": "t", "room": 1, "floor": 2}', "no field is called floor"),
+        (("3", "-"), '{"trip": "t", "room": 4294967296000000000000}', "so large"),
+        (("3", "-"), "[" * 100_000, "not JSON"),
+        (("3", "-"), '{"trip": "' + "x" * 600_000 + '", "room": 1}', "bytes long"),
+        (("3", "-"), " " * 5_000_000, "longer than"),
+        (("3", "-", "--as", "TripBooked"), "{}", "does not end with TripBooked"),
+        (("3",), "", "the event is missing"),
+        (("3", "-", "--schemas", "nowhere"), "{}", "no schema of trip.HotelBooked"),
+        (("4", "-"), "{}", "a record that belongs to no saga"),
+        (("99", "-"), "{}", "no dead letter 99"),
+        (("--all", "3"), "{}", "one event can't be"),
+        ((), "{}", "which dead letters?"),
+        (("3", "latin-1"), "", "UTF-8"),
+    ],
+)
+def test_what_can_not_be_resolved_is_one_clear_line(
+    rigged: Rig, folder: Path, arguments: tuple[str, ...], text: str, words: str
+) -> None:
+    """Nothing is kept, with or without a dry run."""
+    rigged.broker.append("trip", b"k", [], b"x")
+    rigged.settle()
+    (folder / "latin-1").write_bytes('{"trip": "é"}'.encode("latin-1"))
+    for dry_run in ((), ("--dry-run",)):
+        result = resolved(*arguments, "--because", "x", *dry_run, text=text)
+        assert_refused(result.exit_code, result.stderr, words)
+    assert {letter.state for letter in rigged.letters()} == {"open"}
+
+
+def test_all_that_need_no_event_are_resolved_together(rigged: Rig, folder: Path) -> None:
+    """The others are left alone, and said."""
+    observers = Rig(agency(Script(last=NO), retry=Retry(attempts=1)), folder)
+    observers.open()
+    observers.feed(HotelBooked("t"), FlightBooked("t"))
+    result = resolved("--all", "--because", "seen", "--participant", "agency")
+    assert result.stdout.count(": resolved: observer agency.look of saga s1") == 2
+    result = resolved("--all", "--because", "seen", "--dry-run")
+    assert result.exit_code == 1
+    assert result.stderr.count("resolve it by its number") == 3
+    observers.settle()
+    assert {letter.state for letter in observers.letters()} == {"resolved"}
+    observers.close()
+
+
+@pytest.mark.parametrize("verb", ["list", "requeue", "discard", "resolve"])
+@pytest.mark.parametrize(
+    ("arguments", "numbers"),
+    [
+        (("--event", "FlightFull"), [1, 2]),
+        (("--event", "trip.TripRequested"), [3]),
+        (("--type", "trip"), [1, 2, 3]),
+        (("--type", "order"), []),
+        (("--older-than", "1h"), [1, 2, 3]),
+        (("--newer-than", "1h"), []),
+        (("--newer-than", "1h", "--older-than", "2h"), []),
+        (("--saga", "s2", "--event", "FlightFull"), [2]),
+    ],
+)
+def test_every_verb_takes_the_filters_of_the_list(
+    rigged: Rig, verb: str, arguments: tuple[str, ...], numbers: list[int]
+) -> None:
+    """A letter of the future is newer than any age."""
+    more = {"list": (), "requeue": ("--all", "--dry-run")}.get(verb, ("--all", "--dry-run", "--because", "x"))
+    result = invoke("dlq", verb, *arguments, *more)
+    told = result.stdout + result.stderr
+    assert [number for number in (1, 2, 3) if f"#{number}" in told] == numbers

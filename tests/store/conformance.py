@@ -268,7 +268,7 @@ class StoreConformance:
 
     def test_an_erased_payload_is_gone_and_the_chain_holds(self, store: Store, other: Store) -> None:
         """Of the dead letters, too; what then asks for it is told so. Others keep theirs."""
-        letter = DeadLetter("gave-up", "", 7, "s1", "shop", value=b"ada", edited=b"ada")
+        letter = DeadLetter("gave-up", "", 7, "s1", "shop", value=b"ada", edited=b"ada", result=b"ada")
         with store.turn():
             store.append(entry(saga, payload=b"ada") for saga in ("s1", "s2"))
             store.append([entry(payload=None), ended("s1", event_type="shop.Done"), ended("s2")])
@@ -293,7 +293,8 @@ class StoreConformance:
         assert store.payload("s2", "shop", "shop.OrderCreated") == b"ada"
         kept = store.dead_letter(number)
         assert kept is not None
-        assert (kept.value, kept.edited, kept.reason) == (None, None, "gave-up")
+        assert (kept.value, kept.edited, kept.result) == (None, None, None)
+        assert kept.reason == "gave-up"
         assert store.payload("s1", "other", "shop.OrderCreated") == b"bob"
         other_letter = store.dead_letter(theirs)
         assert other_letter is not None
@@ -525,9 +526,11 @@ class StoreConformance:
         kept = [letter._replace(id=first), letter._replace(id=second)]
         assert list(store.dead_letters()) == kept
         with store.turn():
-            assert store.close_dead_letter(second, "discarded", "by hand", 9)
-            assert not store.close_dead_letter(second, "requeued", "", 10)
-        kept[1] = kept[1]._replace(state="discarded", comment="by hand", closed_at=9)
+            assert store.close_dead_letter(second, "resolved", "by hand", 9, "anna")
+            assert not store.close_dead_letter(second, "requeued", "", 10, "bob")
+            store.add_result(second, "shop.Paid", b"paid")
+        closed = kept[1]._replace(state="resolved", comment="by hand", closed_at=9, closed_by="anna")
+        kept[1] = closed._replace(result_type="shop.Paid", result=b"paid")
         assert list(store.dead_letters()) == kept
         assert store.dead_letter(second) == kept[1]
         assert store.dead_letter(10**9) is None
@@ -686,6 +689,7 @@ class StoreConformance:
             lambda: store.add_dead_letter(DeadLetter("r", "d", 1)),
             lambda: store.close_dead_letter(1, "requeued", "", 1),
             lambda: store.edit_dead_letter(1, b""),
+            lambda: store.add_result(1, "shop.Paid", b""),
             lambda: store.add_release(Release("d", "m", 1, {})),
             lambda: store.savepoint().__enter__(),
         ):

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from choreo import Aborted, Context, Participant, Retry, Saga, event
+from choreo import Aborted, Context, Participant, Permanent, Retry, Saga, event
 from choreo.errors import ConfigurationError
-from choreo.testing import Budget, Harness
+from choreo.testing import Budget, Harness, check
 from choreo.testing.harness import Opened
 from choreo.testing.schedule import Scripted, Seeded
 from examples.orders.contract import OrderCreated
 from examples.scenarios.orders import scenario
+from tests.worker.services import agency, flight, hotel
+from tests.worker.trip import FlightBooked, FlightFull, TripBooked, TripRequested, trip
 
 
 @event(namespace="clinic")
@@ -294,3 +296,27 @@ def test_the_orders_balance_in_the_simulation(saga_harness: Opened) -> None:
     shop.run()
     assert {saga_id: shop.state(saga_id) for saga_id in ends} == ends
     assert shop.letters() == []
+
+
+def test_work_done_by_hand_ends_with_its_event(saga_harness: Opened) -> None:
+    """What the step can't end with is refused; nothing of it is done."""
+
+    def stuck(event: FlightBooked, ctx: Context) -> TripBooked:
+        raise Permanent("the printer is on fire")
+
+    ticket = Participant("ticket", sagas=[trip])
+    stuck.__name__ = "send"
+    ticket.action(kind="retriable")(stuck)
+    agents = agency(), hotel(), flight(), ticket
+    travel = saga_harness(*agents)
+    with pytest.raises(ConfigurationError, match="0 dead letters are open"):
+        travel.resolve(TripBooked("t"))
+    travel.start(TripRequested("t"), "t")
+    travel.run()
+    with pytest.raises(ConfigurationError, match="does not end with"):
+        travel.resolve(FlightFull("t", "no"))
+    assert len(travel.letters()) == 1
+    travel.resolve(TripBooked("t"))
+    travel.run()
+    assert travel.state("t") == "completed"
+    check(travel)

@@ -21,5 +21,6 @@ def dlq() -> None:
       choreo dlq show 12
       choreo dlq requeue 12
       choreo dlq requeue --all --reason gave-up --step payments.refund
-      choreo dlq discard 13 --because "refunded by hand, ticket 4711"
+      choreo dlq resolve 13 event.json --because "charged by hand, ticket 4711"
+      choreo dlq discard 14 --because "refunded by hand, ticket 4712"
     """

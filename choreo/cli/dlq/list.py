@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from textwrap import indent
+from typing import Any
 
 import click
 
@@ -31,7 +32,7 @@ def list_letters(
     closed: bool,
     check: bool,
     form: str,
-    **wanted: str,
+    **wanted: Any,
 ) -> None:
     """List open dead letters, grouped by their cause.
 

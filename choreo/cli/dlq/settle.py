@@ -2,30 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import getpass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 import click
 
-from choreo.avro.json_encoding import MAX_TEXT, body_of
+from choreo.avro.json_encoding import MAX_TEXT
 from choreo.cli import options, output
 from choreo.cli.dlq.selection import filtered, participant
 from choreo.cli.sources import now
 from choreo.cli.stores import stores
+from choreo.errors import ConfigurationError
+from choreo.operations.bodies import given_body
 from choreo.operations.letters import Filter, Found, chosen
 from choreo.operations.settling import (
     REQUEUES,
-    How,
     Objection,
     no_objection,
     objection_to_requeue,
     refuse_comment,
+    refuse_name,
     refuse_without_event,
     settle,
 )
 from choreo.operations.settling import edit as keep
 from choreo.operations.stores import Opened, open_stores
+from choreo.worker.dead_letters import How
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _reason(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    if text or parameter.required:
+        refuse_comment(text)
+    return text
+
+
+def _name(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    refuse_name(text)
+    return text
+
+
+def _user() -> str:
+    """Return the name of the user that runs this process, empty where it has none that can be kept."""
+    try:
+        name = getpass.getuser()
+        refuse_name(name)
+    except (KeyError, OSError, ConfigurationError):  # KeyError: the system does not know the user
+        return ""
+    return name
+
+
+def accounted(more: str = "", *, required: bool) -> Callable[[F], F]:
+    """Declare the options for the reason, about which ``more`` is said, and for who gives it."""
+
+    def declared(function: F) -> F:
+        who = click.option(
+            "--by",
+            default=_user,
+            callback=_name,
+            metavar="WHO",
+            help="Who says so; it is stored. Default: the user that runs the command.",
+        )
+        why = click.option(
+            "--because",
+            required=required,
+            default=None if required else "",
+            callback=_reason,
+            metavar="TEXT",
+            help=f"The reason; it is stored{more}.",
+        )
+        return why(who(function))
+
+    return declared
 
 
 @click.command(short_help="Try dead letters again.")
@@ -41,6 +92,7 @@ from choreo.operations.stores import Opened, open_stores
     metavar="N",
     help="How many times the same work may be requeued.",
 )
+@accounted(required=False)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @click.pass_context
 def requeue(
@@ -50,8 +102,10 @@ def requeue(
     stores: Sequence[str],
     everything: bool,
     limit: int,
+    because: str,
+    by: str,
     dry_run: bool,
-    **wanted: str,
+    **wanted: Any,
 ) -> None:
     """Try dead letters again, once their cause is fixed.
 
@@ -66,7 +120,7 @@ def requeue(
     """
     with open_stores(stores, reading=dry_run) as opened:
         letters = chosen(opened, numbers, everything, Filter(**wanted))
-        left = _settle_all(letters, "requeued", "", dry_run, objection_to_requeue(limit))
+        left = settled(letters, "requeued", because, by, dry_run, objection_to_requeue(limit))
     if left:
         context.exit(1)
 
@@ -76,12 +130,7 @@ def requeue(
 @stores
 @click.option("--all", "everything", is_flag=True, help="All open ones that the filters select.")
 @filtered
-@click.option(
-    "--because",
-    required=True,
-    metavar="TEXT",
-    help="The reason; it is stored, and published with the event that the discard causes.",
-)
+@accounted(", and published with the event that the discard causes", required=True)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @click.pass_context
 def discard(
@@ -91,8 +140,9 @@ def discard(
     stores: Sequence[str],
     everything: bool,
     because: str,
+    by: str,
     dry_run: bool,
-    **wanted: str,
+    **wanted: Any,
 ) -> None:
     """Settle dead letters by hand: the saga goes on as if the work had been done, or had failed.
 
@@ -106,10 +156,9 @@ def discard(
       choreo dlq discard 13 --because "refunded by hand, ticket 4711"
       choreo dlq discard --all --saga order-42 --because "test data" --dry-run
     """
-    refuse_comment(because)
     with open_stores(stores, reading=dry_run) as opened:
         letters = chosen(opened, numbers, everything, Filter(**wanted))
-        left = _settle_all(letters, "discarded", because, dry_run)
+        left = settled(letters, "discarded", because, by, dry_run)
     if left:
         context.exit(1)
 
@@ -139,7 +188,7 @@ def edit(
     with open_stores(stores) as opened:
         (found,) = chosen(opened, [number], False, Filter(participant=participant))
         refuse_without_event(found)
-        body = body_of(found.letter.event_type, file.read(MAX_TEXT + 1), Path(schemas or "schemas"))
+        body = given_body(found.letter.event_type, text_in(file), Path(schemas or "schemas"))
         if dry_run:
             output.line(f"{found.title}: a good {found.letter.event_type}; nothing was kept")
             return
@@ -147,17 +196,28 @@ def edit(
     output.line(f"{found.title}: edited; now `choreo dlq requeue {number}`")
 
 
-def _settle_all(
+def text_in(file: IO[str]) -> str:
+    """Return the text of an event. Raises `ConfigurationError` where it is none."""
+    try:
+        return file.read(MAX_TEXT + 1)
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"{file.name} is not a text in UTF-8", hint="an event is written as JSON"
+        ) from None
+
+
+def settled(
     letters: Sequence[Found[Opened]],
     how: How,
     comment: str,
+    by: str,
     dry_run: bool,
     objection: Objection = no_objection,
 ) -> int:
     """Request the settling of letters, print the result of each, and return how many were left alone."""
     left = 0
     for found in letters:
-        why = objection(found) or ("" if dry_run else settle(found, how, comment, now()))
+        why = objection(found) or ("" if dry_run else settle(found, how, comment, now(), by=by))
         left += bool(why)
         if why:
             output.notice(f"{found.title}: left alone: {why}")

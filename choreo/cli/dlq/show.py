@@ -28,7 +28,7 @@ from choreo.operations.stores import open_stores
 def show(
     number: int, stores: Sequence[str], participant: str, schemas: str | None, event_only: bool, form: str
 ) -> None:
-    """Show one dead letter: its reason, its event as it was received, and as it was edited.
+    """Show one dead letter: its reason, its event as it was received and as it was edited, and its result.
 
     \b
     Examples:

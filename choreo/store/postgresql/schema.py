@@ -183,11 +183,18 @@ ALTER TABLE choreo.topics ADD COLUMN at_first {_NUMBER} DEFAULT 0;
 UPDATE choreo.topics SET at_first = partitions;
 """
 
+_RESULTS = f"""
+ALTER TABLE choreo.dead_letters ADD COLUMN closed_by {_TEXT} DEFAULT '';
+ALTER TABLE choreo.dead_letters ADD COLUMN result_type {_TEXT} DEFAULT '';
+ALTER TABLE choreo.dead_letters ADD COLUMN result bytea;
+"""
+
 MIGRATIONS: Sequence[tuple[str, str]] = (
     ("0001_tables", _TABLES),
     ("0002_requests", _REQUESTS),
     ("0003_replicas", _REPLICAS),
     ("0004_growth", _GROWTH),
+    ("0005_results", _RESULTS),
 )
 """Every migration, in order: a store that has others is of a newer choreo."""
 

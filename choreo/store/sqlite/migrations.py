@@ -25,6 +25,7 @@ NAMES = (
     "0008_topics",
     "0011_room",
     "0012_releases",
+    "0013_results",
 )
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
@@ -344,3 +345,11 @@ def room(db: Database) -> None:
 def releases(db: Database) -> None:
     """Add the declarations that the store's workers ran with, and since when."""
     db.conn.execute(_RELEASES)
+
+
+@migrations(name="0013_results")
+def results(db: Database) -> None:
+    """Add who has settled a dead letter, and the event that was given as the result of its work."""
+    for column in ("closed_by TEXT NOT NULL DEFAULT ''", "result_type TEXT NOT NULL DEFAULT ''"):
+        db.conn.execute(f"ALTER TABLE dead_letters ADD COLUMN {column}")
+    db.conn.execute("ALTER TABLE dead_letters ADD COLUMN result BLOB")
