@@ -18,6 +18,9 @@ class Place(NamedTuple):
 
 
 COMMANDS: Final = {
+    "dashboard": Place(
+        "choreo.cli.dashboard:dashboard", "Serve a page with all sagas, and what needs a person."
+    ),
     "demo": Place("choreo.cli.demo.command:demo", "Run an example, all its participants in one process."),
     "dlq": Place("choreo.cli.dlq:dlq", "List and settle dead letters."),
     "dlq discard": Place("choreo.cli.dlq.settle:discard", "Settle dead letters by hand."),

@@ -58,10 +58,10 @@ def _start(value: str | datetime) -> Start:
         ) from None
 
 
-def _address(value: str) -> tuple[str, int]:
+def address(value: str) -> tuple[str, int]:
     """Return host and port; the host of ``9464`` is the loopback.
 
-    >>> _address("9464"), _address("0.0.0.0:9464"), _address("[::1]:9464")
+    >>> address("9464"), address("0.0.0.0:9464"), address("[::1]:9464")
     (('127.0.0.1', 9464), ('0.0.0.0', 9464), ('::1', 9464))
     """
     host, _, port = value.rpartition(":")
@@ -106,7 +106,7 @@ calls = _setting(
 )
 admin = _setting(
     "admin",
-    type=_address,
+    type=address,
     metavar="[HOST:]PORT",
     help="Serve /livez, /readyz and /metrics at this address, of the loopback where no host is given. "
     "Default: nowhere.",

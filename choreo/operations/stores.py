@@ -44,7 +44,7 @@ def open_stores(named: Sequence[str], *, reading: bool = False) -> Iterator[list
     """
     with ExitStack() as stack:
         opened: list[Opened] = []
-        for path in _places(named):
+        for path in named_stores(named):
             place = stack.enter_context(opening.readable(path)) if reading else path
             store = stack.enter_context(closing(opening.open_store(place)))
             opened.append(Opened(store.owner, shown(path), store, place))
@@ -62,8 +62,8 @@ def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
         exports = [name for name in named if _is_export(name)]
         stores = [name for name in named if name not in exports]
         sources: list[Source] = [_export(name) for name in exports]
-        for path in _places(stores) if stores else ():
-            sources.append(_reader(path, opened))
+        for path in named_stores(stores) if stores else ():
+            sources.append(reader_at(path, opened))
         yield sorted(sources, key=lambda each: each.participant)
 
 
@@ -84,7 +84,11 @@ def open_reader(path: str) -> Iterator[TableReader]:
         yield reader
 
 
-def _reader(path: str, opened: ExitStack) -> TableReader:
+def reader_at(path: str, opened: ExitStack) -> TableReader:
+    """Open a store to read it, until ``opened`` is closed; where it may only be read, a copy of it.
+
+    Raises `StoreError`, `ConfigurationError`.
+    """
     try:
         reader = opened.enter_context(opening.open_reader(path))
         reader.views("")
@@ -122,8 +126,16 @@ def _export(path: str) -> Source:
         raise ArchiveError(f"{path}: {error.message}", hint=error.hint) from None
 
 
-def _places(named: Sequence[str]) -> list[str]:
-    """Return the addresses that are named, and the paths that are found."""
+def places_of(named: Sequence[str]) -> list[str]:
+    """Return the addresses and paths that are named, whether a store is there or not, and what is found."""
+    places: dict[str, None] = {}
+    for name in named:
+        places.update(dict.fromkeys([name] if is_address(name) else _matching(name) or [name]))
+    return list(places)
+
+
+def named_stores(named: Sequence[str]) -> list[str]:
+    """Return the addresses that are named, and the paths that are found. Raises `ConfigurationError`."""
     addresses = [name for name in named if is_address(name)]
     for address in addresses:
         if ANY in address:
@@ -138,17 +150,22 @@ def _places(named: Sequence[str]) -> list[str]:
 def _paths(named: Sequence[str]) -> list[str]:
     found: dict[str, None] = {}
     for name in named:
-        pattern = f"{escape(name)}/*.db" if Path(name).is_dir() else name.replace(ANY, "*")
-        if pattern != name:
-            found.update(dict.fromkeys(path for path in sorted(glob(pattern)) if is_store(path)))
-        else:
+        matching = _matching(name)
+        if matching is None:
             _refuse_other(name)
-            found[name] = None
+            matching = [name]
+        found.update(dict.fromkeys(matching))
     if not found:
         raise ConfigurationError(
             f"there is no store at {', '.join(named)}", hint="name it: --store /var/lib/orders.db"
         )
     return list(found)
+
+
+def _matching(name: str) -> list[str] | None:
+    """Return the stores that a folder or a pattern stands for, None for the path of one file."""
+    pattern = f"{escape(name)}/*.db" if Path(name).is_dir() else name.replace(ANY, "*")
+    return None if pattern == name else [path for path in sorted(glob(pattern)) if is_store(path)]
 
 
 def _refuse_other(path: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from choreo.escape import markup
-from choreo.render.layout import layout
+from choreo.render.layout import Layout, layout
 from choreo.render.style import style
 from choreo.render.svg import picture
 from choreo.render.wording import (
@@ -51,22 +51,31 @@ def page(timeline: Timeline) -> str:
         '<meta name="referrer" content="no-referrer">',
         f"<title>{markup(title)}</title>",
         f"<style>{look}</style></head><body><main>",
-        *_head(timeline),
-        *_waits(timeline),
-        '<h2>What happened</h2><figure class="card" id="picture">',
-        picture(drawn, title),
-        f'<figcaption>{_CAPTION} <a href="#picture">Full size</a></figcaption>',
-        "</figure>",
-        *_remains(timeline),
-        *_lines(timeline),
-        *_remarks(timeline),
+        *heading(timeline),
+        *waits(timeline),
+        *_happened(drawn, title),
+        *remains(timeline),
+        *lines(timeline),
+        *remarks(timeline),
         f"<footer>Told by choreo {markup(__version__)}, {iso_time(timeline.now)}.</footer>",
         "</main></body></html>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _head(timeline: Timeline) -> Iterator[str]:
+def happened(timeline: Timeline) -> Iterator[str]:
+    """Yield the picture of what happened."""
+    yield from _happened(layout(timeline), f"{timeline.saga_type} {timeline.saga_id}")
+
+
+def _happened(drawn: Layout, title: str) -> Iterator[str]:
+    yield '<h2>What happened</h2><figure class="card" id="picture">'
+    yield picture(drawn, title)
+    yield f'<figcaption>{_CAPTION} <a href="#picture">Full size</a></figcaption></figure>'
+
+
+def heading(timeline: Timeline) -> Iterator[str]:
+    """Yield the saga's id, its state, and its figures."""
     summary = headline(timeline).removeprefix(timeline.state).strip()
     tone = STATE_TONES[timeline.state]
     yield f'<header><p class="type">{markup(timeline.saga_type)}</p><h1>{markup(timeline.saga_id)}</h1>'
@@ -102,7 +111,8 @@ def _many(one: str, number: int, several: str = "") -> str:
     return one if number == 1 else several or f"{one}s"
 
 
-def _waits(timeline: Timeline) -> Iterator[str]:
+def waits(timeline: Timeline) -> Iterator[str]:
+    """Yield what the saga waits for, nothing where that is nothing."""
     if timeline.waits:
         rows = (
             [
@@ -116,7 +126,8 @@ def _waits(timeline: Timeline) -> Iterator[str]:
         yield from _table("What it waits for", ("owed by", "what", "why", ""), rows)
 
 
-def _remains(timeline: Timeline) -> Iterator[str]:
+def remains(timeline: Timeline) -> Iterator[str]:
+    """Yield what may still happen, nothing where that is nothing or isn't known."""
     if timeline.remaining:
         rows = (
             [
@@ -131,7 +142,8 @@ def _remains(timeline: Timeline) -> Iterator[str]:
         yield from _table("What remains", ("participant", "step", "", "answers with", "when"), rows)
 
 
-def _lines(timeline: Timeline) -> Iterator[str]:
+def lines(timeline: Timeline) -> Iterator[str]:
+    """Yield what happened, line by line."""
     rows = (_line(timeline, moment) for moment in timeline.moments)
     head = ("#", "since start", "since cause", "participant", "step", "state", "event, and why")
     yield from _table("Line by line", head, rows, numbered=True)
@@ -164,7 +176,8 @@ def _detail(moment: Moment) -> str:
     return f'<br><span class="quiet">{markup(" · ".join(parts))}{identity}</span>'
 
 
-def _remarks(timeline: Timeline) -> Iterator[str]:
+def remarks(timeline: Timeline) -> Iterator[str]:
+    """Yield what the stores leave uncertain."""
     if timeline.remarks:
         yield "<h2>To be known</h2>"
         yield f'<ul class="remarks">{"".join(f"<li>{markup(each)}</li>" for each in timeline.remarks)}</ul>'
@@ -173,13 +186,20 @@ def _remarks(timeline: Timeline) -> Iterator[str]:
 def _table(
     title: str, head: Iterable[str], rows: Iterable[list[str]], *, numbered: bool = False
 ) -> Iterator[str]:
-    yield f'<h2>{markup(title)}</h2><div class="card"><table><thead><tr>'
+    head = tuple(head)
+    yield f'<h2>{markup(title)}</h2><div class="card"><table class="lines"><thead><tr>'
     yield "".join(f"<th>{markup(name)}</th>" for name in head)
     yield "</tr></thead><tbody>"
     for number, row in enumerate(rows, 1):
         start = f'<tr id="m{number}">{_cell("number", str(number))}' if numbered else "<tr>"
-        yield f"{start}{''.join(row)}</tr>"
+        named = zip(head[numbered:], row, strict=True)
+        yield f"{start}{''.join(_named(name, cell) for name, cell in named)}</tr>"
     yield "</tbody></table></div>"
+
+
+def _named(name: str, cell: str) -> str:
+    """Return a cell that says which column it is of, for where there is no room for columns."""
+    return cell.replace("<td", f'<td data-label="{markup(name)}"', 1)
 
 
 def _cell(kind: str, text: str) -> str:

@@ -25,7 +25,7 @@ def style(width: float, boxes: int) -> str:
         f"main {{ max-width: {max(_TEXT_WIDTH, wide + _BESIDE)}px; }} }}"
     )
     return "\n".join(
-        [_STYLE.strip(), fit, *(_pointed(number) for number in range(1, boxes + 1)[:_POINTED]), ""]
+        [BASE.strip(), fit, *(_pointed(number) for number in range(1, boxes + 1)[:_POINTED]), ""]
     )
 
 
@@ -37,7 +37,7 @@ def _pointed(number: int) -> str:
     )
 
 
-_STYLE = """
+BASE = """
 :root { color-scheme: light dark;
   --paper: #fdfdfc; --card: #ffffff; --ink: #1d2126; --soft: #626a73; --line: #e3e5e8; --lane: #d5d9de;
   --calm: #6b7480; --calm-fill: #f3f4f6; --busy: #1f6feb; --busy-fill: #eaf2ff; --good: #1a7f4b;
@@ -139,3 +139,4 @@ footer { margin-top: 34px; color: var(--soft); font-size: 13px; }
   tr, dl { break-inside: avoid; } h2 { break-after: avoid; } thead { display: table-header-group; } }
 @page { margin: 14mm; }
 """
+"""What does not depend on a picture."""

@@ -7,7 +7,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from choreo.cloudevents import time_in
-from choreo.records import DeadLetter, Depths, Entry, InFlight, Release, Scheduled, StateChange
+from choreo.records import (
+    DeadLetter,
+    Depths,
+    Entry,
+    InFlight,
+    Partition,
+    Release,
+    Scheduled,
+    StateChange,
+)
 from choreo.store.dialect import Dialect
 from choreo.store.in_flight import Searches, in_flight
 from choreo.store.releases import release_of
@@ -63,6 +72,26 @@ class Reading:
             f" (SELECT each.saga_state {same} AND each.id < log.id ORDER BY each.id DESC LIMIT 1)"
             " ORDER BY log.id"
         )
+        self.letter_page = sql("SELECT {letter_heads} FROM {dead_letters} WHERE id > ? ORDER BY id LIMIT ?")
+        self.letters_of = sql(
+            "SELECT {letter_heads} FROM {dead_letters} WHERE saga_id = ? AND saga_type = ? ORDER BY id"
+        )
+        self.letter = sql("SELECT {letter} FROM {dead_letters} WHERE id = ?")
+        self.head = sql(
+            f"SELECT {_LAST_ENTRY} FROM {{saga_log}} AS last WHERE last.saga_id = ? AND last.saga_type = ?"
+            " ORDER BY last.id DESC LIMIT 1"
+        )
+        self.positions = sql("SELECT topic, partition, next_offset FROM {positions}")
+        self.letter_page = sql("SELECT {letter_heads} FROM {dead_letters} WHERE id > ? ORDER BY id LIMIT ?")
+        self.letters_of = sql(
+            "SELECT {letter_heads} FROM {dead_letters} WHERE saga_id = ? AND saga_type = ? ORDER BY id"
+        )
+        self.letter = sql("SELECT {letter} FROM {dead_letters} WHERE id = ?")
+        self.head = sql(
+            f"SELECT {_LAST_ENTRY} FROM {{saga_log}} AS last WHERE last.saga_id = ? AND last.saga_type = ?"
+            " AND last.input <> 'pruned' ORDER BY last.id DESC LIMIT 1"
+        )
+        self.positions = sql("SELECT topic, partition, next_offset FROM {positions}")
         self.last_row = sql("SELECT coalesce(max(id), 0) FROM {saga_log}")
         ids = "SELECT DISTINCT saga_id FROM {saga_log} WHERE saga_id"
         self.after = sql(f"{ids} >= ? ORDER BY saga_id LIMIT ?")
@@ -147,10 +176,14 @@ class TableReader(ABC):
         """
         return self._at_once(lambda: in_flight(self._rows, self._searches, lacks, steps, types))
 
-    def latest(self) -> Iterator[LastEntry]:
-        """Yield the last row of every saga, the newest first; no more is read than is taken."""
-        yield from reversed(self._newly_requested())
-        before = _BEYOND
+    def latest(self, before: int | None = None) -> Iterator[LastEntry]:
+        """Yield the last row of every saga, the newest first; no more is read than is taken.
+
+        With ``before``, only rows with lower numbers.
+        """
+        asked = reversed(self._newly_requested())
+        yield from (last for last in asked if before is None or last.row < before)
+        before = _BEYOND if before is None else min(before, _BEYOND)
         while rows := self._rows(self._sql.latest, before, _PAGE):
             yield from map(LastEntry._make, rows)
             before = rows[-1][0]
@@ -159,6 +192,28 @@ class TableReader(ABC):
         """Yield the last row of every saga that has not ended, the oldest first."""
         yield from map(LastEntry._make, self._rows(self._sql.unended))
         yield from self._newly_requested()
+
+    def head(self, saga_id: str, saga_type: str) -> LastEntry | None:
+        """Return the last row of one saga, None where the saga log has none."""
+        rows = self._rows(self._sql.head, saga_id, saga_type)
+        return LastEntry._make(rows[0]) if rows else None
+
+    def letters(self, after: int, limit: int) -> list[DeadLetter]:
+        """Return dead letters without their bodies, those after the id ``after``, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(self._sql.letter_page, after, limit)]
+
+    def letters_of(self, saga_id: str, saga_type: str) -> list[DeadLetter]:
+        """Return a saga's dead letters without their bodies, open or closed, oldest first."""
+        return [DeadLetter._make(row) for row in self._rows(self._sql.letters_of, saga_id, saga_type)]
+
+    def dead_letter(self, identity: int) -> DeadLetter | None:
+        """Return one dead letter, None where there is none with that id."""
+        rows = self._rows(self._sql.letter, identity)
+        return DeadLetter._make(rows[0]) if rows else None
+
+    def positions(self) -> dict[Partition, int]:
+        """Return the next offset to fold, for every partition that was ever assigned."""
+        return {Partition(topic, number): at for topic, number, at in self._rows(self._sql.positions)}
 
     def last_row(self) -> int:
         """Return the number of the newest row of the saga log, 0 where there is none."""

@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 _UNDONE = (START, COMPENSATABLE)
 """The kinds of steps that a compensation undoes."""
 
+_HEADS = 20_000
+"""How many rows are looked at for a page."""
+
 _NEAR = 50
 """How many ids of each source an unknown one is compared with."""
 
 
 class Filter(NamedTuple):
-    """Which sagas are selected; an empty field admits all. Times are in milliseconds."""
+    """Which sagas are selected; an empty field admits all. Times are in milliseconds.
+
+    ``why`` is the reason for which they wait, as `choreo.timeline.waits.Wait` has it.
+    """
 
     states: tuple[str, ...] = ()
     saga_type: str = ""
@@ -36,18 +42,20 @@ class Filter(NamedTuple):
     version: int = 0
     is_unended: bool = False
     needing: str = ""
+    why: str = ""
 
     @property
     def is_open(self) -> bool:
         """Whether only sagas that have not ended are admitted."""
-        if self.is_unended or self.stuck_for or self.needing:
+        if self.is_unended or self.stuck_for or self.needing or self.why:
             return True
         return bool(self.states) and not set(self.states).intersection(ENDED)
 
     @property
     def is_of_last_rows(self) -> bool:
         """Whether nothing but the last rows of a saga that has not ended says if it is admitted."""
-        return self.is_open and not (self.participant or self.older_than or self.stuck_for or self.needing)
+        narrower = self.participant or self.older_than or self.stuck_for or self.needing or self.why
+        return self.is_open and not narrower
 
     def may_admit(self, last: LastEntry, now: int) -> bool:
         """Whether a saga may be admitted, judged by its last row in one source alone."""
@@ -67,9 +75,21 @@ class Filter(NamedTuple):
             and (not self.is_unended or is_in_flight(timeline))
             and self.needing in ("", *needed(timeline))
             and self.participant in ("", *concerned(timeline))
+            and self.why in ("", *(wait.why for wait in timeline.waits))
             and timeline.began <= timeline.now - self.older_than
             and (not self.stuck_for or is_stuck(timeline, self.stuck_for))
         )
+
+
+class Page(NamedTuple):
+    """Some of the sagas that a filter admits, of so many that were looked at.
+
+    ``after`` is the place from which `Timelines.page` goes on, empty where there are no more.
+    """
+
+    timelines: Sequence[Timeline]
+    looked_at: int
+    after: str = ""
 
 
 def is_in_flight(timeline: Timeline) -> bool:
@@ -128,8 +148,10 @@ class Timelines:
 
     def _graph(self, saga_type: str, views: Sequence[ParticipantView]) -> SagaGraph | None:
         """Return the graph of a saga's own version, or of the newest where it is newer or not known."""
+        return self._of_version(saga_type, max((version_of(view.entries) for view in views), default=0))
+
+    def _of_version(self, saga_type: str, version: int) -> SagaGraph | None:
         graphs = self._graphs.get(saga_type, ())
-        version = max((version_of(view.entries) for view in views), default=0)
         found = (each for each in graphs if each.versions.includes(version))
         return next(found, graphs[-1] if graphs else None)
 
@@ -157,6 +179,81 @@ class Timelines:
                     for timeline in self.of(head.saga_id)
                     if timeline.saga_type == head.saga_type and wanted.admits(timeline)
                 )
+
+    def page(self, wanted: Filter, limit: int, most: int, after: str = "") -> Page:
+        """Return the next sagas that a filter admits, ``limit`` at most, in the order of `chosen`.
+
+        No more than ``most`` are looked at, and no more than `_HEADS` rows. The place ``after`` says how far
+        each source was read, so that what is written meanwhile repeats no saga.
+        """
+        begun = self._places(after)
+        places = list(begun)
+        found: list[Timeline] = []
+        seen: set[tuple[str, str]] = set()
+        looked_at = 0
+        for read, (number, head) in enumerate(self._numbered_heads(wanted, begun)):
+            if len(found) >= limit or looked_at >= most or read >= _HEADS:
+                return Page(found, looked_at, _written(places))
+            places[number] = head.row
+            saga = (head.saga_id, head.saga_type)
+            if saga in seen or not wanted.may_admit(head, self.now):
+                continue
+            seen.add(saga)
+            if not self._was_passed(head, begun, is_open=wanted.is_open):
+                looked_at += 1
+                found += (each for each in self._of_type(head) if wanted.admits(each))
+        return Page(found, looked_at)
+
+    def _of_type(self, head: LastEntry) -> list[Timeline]:
+        return [each for each in self.of(head.saga_id) if each.saga_type == head.saga_type]
+
+    def _places(self, after: str) -> list[int | None]:
+        """Return the number of the last row that was read of each source, by a text that `page` returned."""
+        parts = after.split(".")
+        if len(parts) != len(self._sources) or not all(map(_is_place, parts)):
+            return [None] * len(self._sources)
+        return [int(each) if each else None for each in parts]
+
+    def _numbered_heads(self, wanted: Filter, begun: Sequence[int | None]) -> Iterator[tuple[int, LastEntry]]:
+        """Return the sagas behind these places, merged by time, each with the number of its source."""
+        from_places = enumerate(zip(self._sources, begun, strict=True))
+        if wanted.is_open:
+            unended = (
+                _numbered(number, _behind(source.unended(), at)) for number, (source, at) in from_places
+            )
+            return merge(*unended, key=lambda each: each[1].time)
+        latest = (_numbered(number, source.latest(at)) for number, (source, at) in from_places)
+        return merge(*latest, key=lambda each: -each[1].time)
+
+    def _was_passed(self, head: LastEntry, begun: Sequence[int | None], *, is_open: bool) -> bool:
+        """Whether a saga stood on an earlier page, as another source had it before."""
+        for source, at in zip(self._sources, begun, strict=True):
+            if at is None:
+                continue
+            last = source.head(head.saga_id, head.saga_type)
+            if last and ((last.row <= at and last.state not in ENDED) if is_open else last.row >= at):
+                return True
+        return False
+
+    @property
+    def types(self) -> Sequence[str]:
+        """The saga types whose graphs are known."""
+        return sorted(self._graphs)
+
+    def graph_of(self, timeline: Timeline) -> SagaGraph | None:
+        """Return the graph of a saga's version, or of the newest; None where its type has none."""
+        return self._of_version(timeline.saga_type, timeline.version)
+
+    def like(self, saga_id: str, limit: int) -> list[Timeline]:
+        """Return the sagas with an id, and then those whose ids begin so, ``limit`` at most."""
+        alike = {
+            each
+            for source in self._sources
+            for each in source.similar(saga_id, limit)
+            if each.startswith(saga_id)
+        }
+        ids = [saga_id, *sorted(alike - {saga_id})]
+        return [each for found in ids[:limit] for each in self.of(found)]
 
     def count(self, wanted: Filter) -> int:
         """Return how many sagas a filter admits; of most, their last rows alone are read."""
@@ -195,6 +292,24 @@ class Timelines:
         hint = f"did you mean {close[0]}?" if close else "list them with `choreo sagas`, or name other stores"
         of_type = f" of the type {saga_type!r}" if saga_type else ""
         return ConfigurationError(f"no saga {saga_id!r}{of_type} is known in {where}", hint=hint)
+
+
+def _is_place(text: str) -> bool:
+    """Whether a text is the number of a row, or empty."""
+    return not text or (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63)
+
+
+def _numbered(number: int, heads: Iterable[LastEntry]) -> Iterator[tuple[int, LastEntry]]:
+    for head in heads:
+        yield number, head
+
+
+def _behind(heads: Iterable[LastEntry], at: int | None) -> Iterator[LastEntry]:
+    return (head for head in heads if at is None or head.row > at)
+
+
+def _written(places: Iterable[int | None]) -> str:
+    return ".".join("" if place is None else str(place) for place in places)
 
 
 def _refuse_twice(sources: Iterable[Source]) -> None:

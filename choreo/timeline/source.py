@@ -40,8 +40,12 @@ class Source(Protocol):
         """Return the views of the sagas with that id, by their type."""
         ...
 
-    def latest(self) -> Iterator[LastEntry]:
-        """Yield the last row of every saga, the newest first."""
+    def latest(self, before: int | None = None) -> Iterator[LastEntry]:
+        """Yield the last row of every saga, the newest first; with ``before``, only lower numbers."""
+        ...
+
+    def head(self, saga_id: str, saga_type: str) -> LastEntry | None:
+        """Return the last row of one saga, None where there is none."""
         ...
 
     def unended(self) -> Iterator[LastEntry]:
@@ -76,9 +80,15 @@ class MemorySource:
             name: ParticipantView(self.participant, rows, source=self.path) for name, rows in found.items()
         }
 
-    def latest(self) -> Iterator[LastEntry]:
-        """Yield the last row of every saga, the newest first."""
-        return map(self._last_entry, sorted(self._last, key=self._last.__getitem__, reverse=True))
+    def latest(self, before: int | None = None) -> Iterator[LastEntry]:
+        """Yield the last row of every saga, the newest first; with ``before``, only lower numbers."""
+        newest = sorted(self._last, key=self._last.__getitem__, reverse=True)
+        return (self._last_entry(saga) for saga in newest if before is None or self._last[saga] < before)
+
+    def head(self, saga_id: str, saga_type: str) -> LastEntry | None:
+        """Return the last row of one saga, None where there is none."""
+        saga = saga_id, saga_type
+        return self._last_entry(saga) if saga in self._last else None
 
     def unended(self) -> Iterator[LastEntry]:
         """Yield the last row of every saga that has not ended, the oldest first."""

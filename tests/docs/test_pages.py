@@ -23,6 +23,7 @@ TOPICS = {
     "testing",
     "operations",
     "monitoring",
+    "dashboard",
     "frameworks",
     "stores",
     "replay",

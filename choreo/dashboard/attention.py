@@ -1,0 +1,108 @@
+"""The first view: what needs a person, stuck sagas and dead letters, each with its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from choreo.dashboard.element import EMPTY, Child, Html, element, joined
+from choreo.dashboard.frame import Body, empty, section
+from choreo.dashboard.letters import group_actions, letter_link, title_of
+from choreo.dashboard.sagas import listed
+from choreo.dashboard.stores import Read, Shown
+from choreo.dashboard.visit import Visit
+from choreo.operations.letters import Filter as LetterFilter
+from choreo.operations.letters import Group, by_cause, letters_in
+from choreo.operations.spans import milliseconds_in
+from choreo.render.wording import span
+from choreo.timeline.selection import Filter
+from choreo.timeline.timeline import Timeline
+
+_THRESHOLD: Final = "10m"
+_MOST_SAGAS: Final = 25
+_LOOKED_AT: Final = 100
+
+
+def attention(visit: Visit, shown: Shown) -> Body:
+    """Return the view."""
+    threshold = visit.query.get("threshold") or _THRESHOLD
+    after = max(milliseconds_in(threshold), 1)
+    groups = by_cause(letters_in(shown.read, LetterFilter()))
+    stuck = shown.timelines.page(Filter(stuck_for=after), _MOST_SAGAS, _LOOKED_AT)
+    content = joined(
+        element("h1", "Needs a person"),
+        _nothing(threshold) if not groups and not stuck.timelines and not shown.away else EMPTY,
+        section("Dead letters, by cause", [_group(visit, shown, each) for each in groups])
+        if groups
+        else EMPTY,
+        _stuck(visit, stuck.timelines, threshold, is_more=bool(stuck.after)),
+    )
+    return Body("Needs a person", content)
+
+
+def _nothing(threshold: str) -> Html:
+    return empty(
+        "Nothing needs you.",
+        f"No dead letter is open, and something has happened in every saga in flight within {threshold}.",
+    )
+
+
+def _group(visit: Visit, shown: Shown, group: Group[Read]) -> Html:
+    first = group.first[0]
+    letter = first.letter
+    who = first.opened.participant
+    named = [
+        element(
+            "li",
+            letter_link(visit, each),
+            " ",
+            visit.saga(each.letter.saga_id, each.letter.saga_type) if each.letter.saga_id else each.what,
+            element("span", each.letter.detail, class_="why"),
+        )
+        for each in group.first
+    ]
+    query = {"participant": who, "reason": letter.reason, "task": letter.task, "step": letter.name}
+    more = visit.link(f"… and {group.more:,} more", "/letters", **query) if group.more else None
+    oldest = span(max(shown.now - group.oldest, 0))
+    return element(
+        "article",
+        element(
+            "h3",
+            element("span", letter.reason, class_="tone bad"),
+            f" {title_of(first)} ",
+            element("span", f"{who} · {group.count:,}, oldest {oldest} ago", class_="quiet"),
+        ),
+        element("ul", named, class_="letters"),
+        more,
+        group_actions(visit, query, group.count),
+        class_="card cause",
+    )
+
+
+def _stuck(visit: Visit, timelines: Sequence[Timeline], threshold: str, *, is_more: bool) -> Html:
+    form = element(
+        "form",
+        element(
+            "label",
+            "without news for ",
+            element(
+                "input",
+                name="threshold",
+                value=threshold,
+                size=5,
+                pattern=r"\s*[0-9]+(ms|s|min|m|h|d)\s*",
+                title="such as 90s, 10m, 2h or 7d",
+            ),
+        ),
+        element("button", "Look again", class_="quiet"),
+        method="get",
+        action=visit.url("/"),
+        class_="inline",
+    )
+    content: Child
+    if timelines:
+        more = element("p", f"The {_MOST_SAGAS} that have waited for longest are shown.") if is_more else None
+        content = [listed(visit, timelines), more]
+    else:
+        content = element("p", "None.", class_="quiet")
+    return section("Stuck sagas", form, content)

@@ -1,0 +1,1 @@
+"""The page, asked over HTTP and looked at in a real browser."""

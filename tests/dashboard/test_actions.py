@@ -1,0 +1,143 @@
+"""What a person does on the page: shown first, done once, kept and logged with who and why."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from choreo.records import DeadLetter, Scheduled
+from choreo.store.opening import open_store
+from tests.dashboard.asking import ask, post
+from tests.dashboard.conftest import Page
+
+GROUP = "participant=payments&reason=gave-up&task=compensation&step=payments.process_payment"
+EVE = {"who": "eve", "why": "the table is back"}
+
+
+def kept(stores: Path) -> tuple[list[DeadLetter], list[Scheduled]]:
+    """Return the letters of payments, and what is due there."""
+    with closing(open_store(stores / "payments.db")) as store:
+        return list(store.dead_letters()), list(store.all_scheduled())
+
+
+@pytest.mark.parametrize(("verb", "done"), [("requeue", "requeued"), ("discard", "discarded")])
+def test_a_group_is_settled(
+    page: Page, stores: Path, caplog: pytest.LogCaptureFixture, verb: str, done: str
+) -> None:
+    """First it is shown what would be done, and nothing happens; then it is asked of the worker, once."""
+    caplog.set_level(logging.INFO, "choreo.dashboard")
+    asked = page()
+    offered = ask(asked, f"/act?verb={verb}&{GROUP}")
+    assert offered.text.count(f"would be {done}") == 3
+    assert [each.state for each in kept(stores)[0]] == ["open"] * 3
+    answer = post(asked, "/act", {**offered.form, **EVE})
+    assert answer.status == 200
+    assert "3 dead letters" in answer.text
+    letters, due = kept(stores)
+    assert [(each.state, each.comment) for each in letters] == [(done, "the table is back (eve)")] * 3
+    assert sorted(each.name for each in due if each.task == verb) == ["1", "2", "3"]
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line == f"{done}: participant=payments letters=1,2,3 by=eve because=the table is back"
+    again = post(asked, "/act", {**offered.form, **EVE})
+    assert "0 dead letters" in again.text
+    assert kept(stores) == (letters, due)
+    assert "Nothing" not in ask(asked, "/letters").text
+
+
+def test_one_letter_is_settled(page: Page, stores: Path) -> None:
+    asked = page()
+    offered = ask(asked, "/act?verb=requeue&participant=payments&number=2")
+    post(asked, "/act", {**offered.form, **EVE})
+    assert [each.state for each in kept(stores)[0]] == ["open", "requeued", "open"]
+    assert "was requeued already" not in ask(asked, "/letter?participant=payments&number=2").text
+
+
+def test_who_came_later_is_not_settled_unseen(page: Page, stores: Path) -> None:
+    """What was not shown is not done, though the filter admits it."""
+    asked = page()
+    offered = ask(asked, f"/act?verb=discard&{GROUP}")
+    with closing(open_store(stores / "payments.db")) as store, store.turn():
+        letter = store.dead_letter(1)
+        assert letter
+        store.add_dead_letter(letter._replace(saga_id="o-new"))
+    post(asked, "/act", {**offered.form, **EVE})
+    assert [each.state for each in kept(stores)[0]] == ["discarded"] * 3 + ["open"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"who": ""}, {"why": " "}, {"who": "a\nb"}, {"why": "x" * 600}, {"why": "\u202e"}, {"why": "\x1b[2J"}],
+)
+def test_nothing_is_done_without_who_and_why(page: Page, stores: Path, changed: dict[str, str]) -> None:
+    """The form comes back with what was written, and says what is missing."""
+    asked = page()
+    form = {**ask(asked, f"/act?verb=discard&{GROUP}").form, **EVE, **changed}
+    answer = post(asked, "/act", form)
+    assert answer.status == 400
+    assert 'role="alert"' in answer.text
+    assert answer.form["who"] or answer.form["why"]
+    assert [each.state for each in kept(stores)[0]] == ["open"] * 3
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "verb=destroy&participant=payments", "verb=requeue", "verb=requeue&participant=payments&number=-1"],
+)
+def test_what_is_not_offered_is_not_done(page: Page, query: str) -> None:
+    asked = page()
+    assert ask(asked, f"/act?{query}").status == 404
+    token = ask(asked, f"/act?verb=discard&{GROUP}").form["token"]
+    pairs = dict(each.split("=") for each in query.split("&") if each)
+    assert post(asked, "/act", {"token": token, **EVE, **pairs}).status == 404
+
+
+def test_work_that_was_requeued_often_is_left_alone(page: Page, stores: Path) -> None:
+    """The same work so often and no more; the rest is done."""
+    with closing(open_store(stores / "payments.db")) as store, store.turn():
+        letter = store.dead_letter(1)
+        assert letter
+        for _ in range(5):
+            number = store.add_dead_letter(letter)
+            store.close_dead_letter(number, "requeued", "", 1)
+    asked = page()
+    offered = ask(asked, f"/act?verb=requeue&{GROUP}")
+    assert offered.text.count("left alone") == 1
+    answer = post(asked, "/act", {**offered.form, **EVE})
+    assert "requeued 5 times already" in answer.text
+    assert [each.state for each in kept(stores)[0][:3]] == ["open", "requeued", "requeued"]
+
+
+def test_an_event_is_edited(page: Page, stores: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is checked against its schema first; then its handler gets it."""
+    caplog.set_level(logging.INFO, "choreo.dashboard")
+    asked = page()
+    query = "participant=payments&number=1"
+    form = {**ask(asked, f"/edit?{query}").form, **EVE}
+    wrong = post(asked, "/edit", {**form, "event": '{"order_id": 7}'})
+    assert wrong.status == 400
+    assert "fit the schema" in wrong.text
+    event = '{"order_id": "o-11", "reason": "<b>moved</b>"}'
+    checked = post(asked, "/edit", {**form, "event": event, "check": "yes"})
+    assert "nothing was kept" in checked.text
+    assert kept(stores)[0][0].edited is None
+    post(asked, "/edit", {**form, "event": event})
+    assert kept(stores)[0][0].edited
+    assert "&lt;b&gt;moved" in ask(asked, f"/letter?{query}&event=shown").text
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.startswith("edited: participant=payments letters=1 by=eve")
+
+
+def test_the_worker_carries_it_out_beside_the_page(page: Page, stores: Path) -> None:
+    """The page holds no lock, and no worker is fenced by it."""
+    asked = page()
+    with closing(open_store(stores / "payments.db")) as store:
+        with store.turn():
+            store.claim()
+        offered = ask(asked, f"/act?verb=requeue&{GROUP}")
+        post(asked, "/act", {**offered.form, **EVE})
+        for _ in range(2):
+            with store.turn():
+                assert len(store.due(2**62, 10)) >= 3
