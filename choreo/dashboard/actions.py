@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final, NamedTuple
 
-from choreo.avro.json_encoding import body_of
 from choreo.dashboard.element import Child, Html, element, joined, json_text
 from choreo.dashboard.frame import Body, empty, rows
 from choreo.dashboard.letters import VERBS, filter_of, letter_link, number_in, query_of
@@ -15,21 +14,22 @@ from choreo.dashboard.stores import Read, Shown
 from choreo.dashboard.visit import Visit
 from choreo.errors import ChoreoError, ConfigurationError
 from choreo.escape import escaped
-from choreo.operations.bodies import event_text
+from choreo.operations.bodies import event_text, given_body
 from choreo.operations.letters import Filter, Found, H, letter_of, letters_in
 from choreo.operations.settling import (
     REQUEUES,
-    How,
     Objection,
     edit,
     no_objection,
     objection_to_requeue,
     refuse_comment,
+    refuse_name,
     refuse_without_event,
     settle_all,
 )
 from choreo.operations.stores import Opened
 from choreo.store.opening import open_store
+from choreo.worker.dead_letters import How
 
 log = logging.getLogger("choreo.dashboard")
 
@@ -195,26 +195,26 @@ def _form(
     )
 
 
-def _reason(form: Mapping[str, str]) -> str:
-    """Return the comment that is kept: why, and who. Raises `ConfigurationError` where one is missing."""
+def _who_and_why(form: Mapping[str, str]) -> tuple[str, str]:
+    """Return who does it, and why. Raises `ConfigurationError` where one is missing, or can't be kept."""
     who, why = form.get("who", "").strip(), form.get("why", "").strip()
     if not who or not why:
         raise ConfigurationError("say who does it, and why")
-    comment = f"{why} ({who})"
-    refuse_comment(comment)
-    return comment
+    refuse_name(who)
+    refuse_comment(why)
+    return who, why
 
 
 def act(visit: Visit, shown: Shown, form: Mapping[str, str]) -> Body:
     """Do what a form asks for, and return the page that says what was done."""
     asked = asked_in(form)
     try:
-        comment = _reason(form)
+        who, why = _who_and_why(form)
     except ConfigurationError as error:
         return _offer(visit, shown, asked, form, f"{error.message.capitalize()}.")
     with closing(_opened(shown, asked.wanted.participant)) as held:
         found = _letters([held.opened], asked)
-        why_not = settle_all(found, asked.verb.done, comment, shown.now, asked.verb.objection)
+        why_not = settle_all(found, asked.verb.done, why, shown.now, asked.verb.objection, by=who)
     done = [each for each, why in zip(found, why_not, strict=True) if not why]
     _log(asked.verb.done, asked.wanted.participant, done, form)
     left = [(each, why) for each, why in zip(found, why_not, strict=True) if why]
@@ -316,8 +316,8 @@ def keep(visit: Visit, shown: Shown, form: Mapping[str, str]) -> Body:
     """Keep an edited event, and return the page that says so; or what is wrong with it."""
     found = _editable(shown, form)
     try:
-        _reason(form)
-        body = body_of(
+        _who_and_why(form)
+        body = given_body(
             found.letter.event_type, form.get("event", "").replace("\r\n", "\n"), visit.settings.schemas
         )
     except ChoreoError as error:

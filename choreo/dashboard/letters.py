@@ -152,6 +152,7 @@ def _facts(visit: Visit, shown: Shown, found: Found[Read]) -> Iterator[Html]:
         ("record", f"{kept.topic}[{kept.partition}]@{kept.offset}" if kept.topic else ""),
         ("settled", iso_time(kept.closed_at) if kept.closed_at else ""),
         ("because", kept.comment),
+        ("settled by", kept.closed_by),
         ("edited", "yes: its handler gets the event as edited" if kept.edited is not None else ""),
     ]
     for name, value in facts:

@@ -37,7 +37,7 @@ def test_a_group_is_settled(
     assert answer.status == 200
     assert "3 dead letters" in answer.text
     letters, due = kept(stores)
-    assert [(each.state, each.comment) for each in letters] == [(done, "the table is back (eve)")] * 3
+    assert [(each.state, each.comment, each.closed_by) for each in letters] == [(done, EVE["why"], "eve")] * 3
     assert sorted(each.name for each in due if each.task == verb) == ["1", "2", "3"]
     (line,) = [each.getMessage() for each in caplog.records]
     assert line == f"{done}: participant=payments letters=1,2,3 by=eve because=the table is back"
