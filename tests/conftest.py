@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -103,16 +104,30 @@ def empty_store(postgresql_database: str) -> str:
     return empty(postgresql_database)
 
 
-@pytest.fixture
-def kafka_broker(tmp_path: Path) -> Iterator[Broker]:
-    """Return a real broker of the test's own, which may be stopped, killed, paused and started again."""
-    broker = Broker(tmp_path / "kafka")
+@contextmanager
+def own_broker(home: Path) -> Iterator[Broker]:
+    """Start a real broker, which may be stopped, killed, paused and started again."""
+    broker = Broker(home)
     try:
         broker.start()
     except (Unavailable, BrokerFailed) as error:
         unavailable(error)
     yield broker
     broker.kill()
+
+
+@pytest.fixture
+def kafka_broker(tmp_path: Path) -> Iterator[Broker]:
+    """Return a real broker of the test's own, which may be stopped, killed, paused and started again."""
+    with own_broker(tmp_path / "kafka") as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def kafka_broker_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Return a real broker of the module's own; its tests leave it as they found it."""
+    with own_broker(tmp_path_factory.mktemp("kafka") / "broker") as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -133,8 +133,15 @@ def _text(file: str, modified: int) -> str:
 
 def _archive_of(file: str) -> zipimporter | None:
     """Return what reads the archive that a file is in; None for a file of a folder."""
+    archives = _archives(len(sys.path_importer_cache))
+    return next((each for start, each in archives if file.startswith(start)), None)
+
+
+@lru_cache(maxsize=1)
+def _archives(_count: int) -> list[tuple[str, zipimporter]]:
+    """Return the archives on the path, and how names of their files begin; cached until more are looked at."""
     found = (each for each in sys.path_importer_cache.values() if isinstance(each, zipimporter))
-    return next((each for each in found if file.startswith(os.path.join(each.archive, ""))), None)
+    return [(os.path.join(each.archive, ""), each) for each in found]
 
 
 def _modified(file: str) -> int:
