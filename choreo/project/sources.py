@@ -139,7 +139,7 @@ def _archive_of(file: str) -> zipimporter | None:
 
 @lru_cache(maxsize=1)
 def _archives(_count: int) -> list[tuple[str, zipimporter]]:
-    """Return the archives on the path, and how names of their files begin; cached until more are looked at."""
+    """Return the archives on the path, and how names of their files begin; cached until others are read."""
     found = (each for each in sys.path_importer_cache.values() if isinstance(each, zipimporter))
     return [(os.path.join(each.archive, ""), each) for each in found]
 

@@ -25,6 +25,9 @@ from choreo.escape import escaped, escaped_json, escaped_lines, markup
 from choreo.store.sqlite.store import SQLiteStore
 from tests.upgrade.world import unpack
 
+# In one process, which makes once what all of them use.
+pytestmark = pytest.mark.xdist_group("hostile text")
+
 HOSTILE = (
     "\x1b[2J\x1b]0;owned\x07\x9b31m\x7f\r\n\t\u2028\u202eevil\u2066\u200f\ud800\U000e0041\0<script>`\"'#;|&"
 )

@@ -15,6 +15,9 @@ from tests.cli.conftest import WriteModule, quiz
 from tests.conftest import unavailable
 from tests.postgresql.server import Server, ServerFailed, Unavailable
 
+# In one process, which makes once what all of them use.
+pytestmark = pytest.mark.xdist_group("refused")
+
 PASSWORD = "s3cr3t-4711"
 
 

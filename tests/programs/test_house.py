@@ -11,6 +11,9 @@ import pytest
 from tests.programs import house
 from tests.programs.table import ROOT, Figures, before, report
 
+# In one process, which reads the sources once.
+pytestmark = pytest.mark.xdist_group("house")
+
 
 def measured(root: Path, sources: dict[str, str], *names: str) -> list[Any]:
     """Return some figures of a package choreo that consists of these files."""

@@ -81,8 +81,8 @@ COUNTS = {
 
 
 LARGE = [
-    ("choice-into-joins", "deadline"),
-    ("import-branch", "deadline"),
+    *(("choice-into-joins", trouble) for trouble in ("deadline", "cancellation", "partial")),
+    *((shape, "deadline") for shape in ("import-branch", "merge", "leaf")),
     *(("import-row", trouble) for trouble in ("deadline", "cancellation", "partial", "dead letter")),
     *(("import-leaf", trouble) for trouble in ("deadline", "partial", "dead letter")),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,22 +21,30 @@ def sources(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def prose(path: Path) -> Iterator[str]:
     """Yield the docstrings and the comments of a module."""
-    source = path.read_text()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             yield str(node.value.value)
-    for line in source.splitlines():
+    for line in path.read_text().splitlines():
         yield line.partition("# ")[2]
 
 
 def rules_tested() -> Iterator[str]:
     """Yield the name and the docstring of every test."""
     for path in sources("tests"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 yield f"{node.name.replace('_', ' ').upper()} {ast.get_docstring(node) or ''}"
+
+
+# In one process, which parses each file once.
+pytestmark = pytest.mark.xdist_group("rules")
 
 
 def test_the_rules_are_numbered_without_a_gap() -> None:

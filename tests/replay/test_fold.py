@@ -66,7 +66,7 @@ def test_trips_are_what_their_logs_say_whatever_their_branches_do(
     """Slow, late, full and cancelled ones; calls that are out, deadlines, joins that are half full."""
     monkeypatch.setattr(trip, "topic", topic)
     clock = ManualClock()
-    plans = random.Random(SEED).sample(every_plan(), 60)
+    plans = random.Random(SEED).sample(every_plan(), 24)
     with travelling(in_memory(clock), tmp_path, topic, plans, clock) as stage:
         settle, looks = stage.settle, [0]
 

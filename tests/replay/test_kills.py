@@ -25,7 +25,7 @@ from tests.programs.faults.shared_kafka import SharedKafka, Trial, open_shared_k
 from tests.programs.faults.site import Site
 from tests.replay.test_resume import delete
 
-ROUNDS = int(os.environ.get("CHOREO_RESUMES", "4"))
+ROUNDS = int(os.environ.get("CHOREO_RESUMES", "2"))
 SEED = int(os.environ.get("CHOREO_SEED", "20261"))
 
 _MISSED = "the point was not reached"

@@ -34,7 +34,7 @@ from tests.scenarios.failing_calls import KINDS, BreakableConnection, BreakableL
 from tests.worker.rig import ManualClock
 
 PARTICIPANTS = (orders, stock, payments, shipping, mailer)
-EVERY = 4 if os.environ.get("CHOREO_FUZZ") == "1" else 24
+EVERY = 4 if os.environ.get("CHOREO_FUZZ") == "1" else 48
 SECONDS = 60.0
 
 

@@ -13,6 +13,9 @@ from tests.verify.corpus.case import CorpusCase, cases
 
 BAD, GOOD = cases("bad"), cases("good")
 
+# In one process, which verifies each case of the corpus once.
+pytestmark = pytest.mark.xdist_group("corpus")
+
 ELSEWHERE = {
     "CHO111": "test_forged_runs.py",
     "CHO205": "test_forged_runs.py",

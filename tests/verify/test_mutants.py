@@ -24,6 +24,9 @@ from .mutants import OPERATORS, Mutant, mutants
 from .survivors import SURVIVORS, explained
 from .test_sagas import SAGAS, choreography
 
+# In one process, which makes once what all of them use.
+pytestmark = pytest.mark.xdist_group("mutants")
+
 FUZZ = bool(os.environ.get("CHOREO_FUZZ"))
 EVERY = 1 if FUZZ else 43
 STATES = 1_000_000 if FUZZ else 5_000

@@ -24,6 +24,10 @@ from .corpus.case import CorpusCase, cases
 from .judging import random_choreography
 from .test_oracles import SEEDS
 
+# In one process, which verifies each case of the corpus once.
+pytestmark = pytest.mark.xdist_group("corpus")
+
+
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Leave out what workers log of handlers whose time has not come."""

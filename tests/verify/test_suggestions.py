@@ -14,6 +14,9 @@ import pytest
 from choreo.verify import Finding
 from tests.verify.corpus.case import FOLDER, CorpusCase, cases
 
+# In one process, which verifies each case of the corpus once.
+pytestmark = pytest.mark.xdist_group("corpus")
+
 ROUNDS = 4
 """A pasted compensation emits a new event, for which others must wait: that is fixed next."""
 

@@ -30,6 +30,9 @@ from tests.worker.rig import Rig
 from tests.worker.services import SECOND, Script, hotel
 from tests.worker.trip import HotelBooked, TripRequested
 
+# In one process, which makes once what all of them use.
+pytestmark = pytest.mark.xdist_group("outages")
+
 SAGAS = 12
 MOST = 12
 """The connections that the server takes."""

@@ -17,7 +17,7 @@ import pytest
 from tests.programs.fuzz.commands import ROOT
 from tests.programs.fuzz.spoilt_files import MAKERS
 
-COUNT = 600 if os.environ.get("CHOREO_FUZZ") == "1" else 3
+COUNT = 600 if os.environ.get("CHOREO_FUZZ") == "1" else 1
 SEED = int(os.environ.get("CHOREO_FUZZ_SEED", "1"))
 
 
