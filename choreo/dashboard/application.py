@@ -17,11 +17,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from choreo.dashboard import actions
+from choreo.dashboard.actions import act, offer
 from choreo.dashboard.attention import attention
+from choreo.dashboard.by_hand import by_hand, resolve
 from choreo.dashboard.changes import MOST, Changes
 from choreo.dashboard.choreography import choreography
+from choreo.dashboard.editing import editor, keep
 from choreo.dashboard.element import element, joined
+from choreo.dashboard.forms import given_in
 from choreo.dashboard.frame import Body, framed, trouble
 from choreo.dashboard.guard import ENTER, Application, Guard, Refusal, Scope, cookie_name, fields_in, path_of
 from choreo.dashboard.letters import letter, letters
@@ -53,8 +56,9 @@ _VIEWS: Final[Mapping[str, View]] = {
     "/participants": participants,
 }
 _OFFERS: Final[Mapping[str, tuple[View, Action]]] = {
-    "/act": (actions.offer, actions.act),
-    "/edit": (actions.editor, actions.keep),
+    "/act": (offer, act),
+    "/edit": (editor, keep),
+    "/by-hand": (by_hand, resolve),
 }
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#1f6feb" '
@@ -127,7 +131,9 @@ def _routes(settings: Settings) -> Starlette:
     if settings.token:
         routes.append(Route(ENTER, _enter(settings), methods=["GET", "POST"]))
     handlers: Any = {404: partial(_not_there, settings), 405: partial(_not_so, settings)}
-    return Starlette(routes=routes, exception_handlers=handlers)
+    site = Starlette(routes=routes, exception_handlers=handlers)
+    site.router.redirect_slashes = False
+    return site
 
 
 def _file(text: str, kind: str) -> Callable[[Request], Any]:
@@ -155,7 +161,7 @@ def _view(settings: Settings, view: View) -> Callable[[Request], Any]:
 
 def _action(settings: Settings, action: Action) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
-        fields = fields_in(await request.body()) or {}
+        fields = given_in(fields_in(await request.body()) or {})
 
         def act(visit: Visit, shown: Shown) -> Body:
             return action(visit, shown, fields)

@@ -19,7 +19,14 @@ VIEWS: Final = (
     ("/participants", "Participants"),
 )
 
-_UNDER: Final = {"/saga": "/sagas", "/letters": "/", "/letter": "/", "/act": "/", "/edit": "/"}
+_UNDER: Final = {
+    "/saga": "/sagas",
+    "/letters": "/",
+    "/letter": "/",
+    "/act": "/",
+    "/edit": "/",
+    "/by-hand": "/",
+}
 """The views that pages without a place of their own belong to."""
 
 

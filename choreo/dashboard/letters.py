@@ -16,8 +16,8 @@ from choreo.operations.bodies import bodies_of
 from choreo.operations.letters import Filter, Found, letter_of, letters_in
 from choreo.render.wording import iso_time, span
 
-VERBS: Final = {"requeue": "Requeue…", "discard": "Discard…"}
-"""What may be done with dead letters, and how its button is called."""
+_VERBS: Final = ("requeue", "discard")
+"""What may be done with dead letters."""
 
 _MOST: Final = 200
 """The letters of a page."""
@@ -40,9 +40,11 @@ def group_actions(visit: Visit, query: Mapping[str, str | int], count: int) -> H
     if visit.settings.read_only:
         return None
     which = "it" if count == 1 else f"all {count:,}"
+    # All others end with an event, each one with its own.
+    verbs = (*_VERBS, "resolve") if query.get("task") == "observer" else _VERBS
     links = [
-        visit.link(f"{name.removesuffix('…')} {which}…", "/act", verb=verb, class_=f"button {verb}", **query)
-        for verb, name in VERBS.items()
+        visit.link(f"{verb.capitalize()} {which}…", "/act", verb=verb, class_=f"button {verb}", **query)
+        for verb in verbs
     ]
     return element("div", links, class_="buttons")
 
@@ -131,8 +133,10 @@ def _actions(visit: Visit, found: Found[Read]) -> Html | None:
         return None
     query: dict[str, str | int] = {"participant": found.opened.participant, "number": found.letter.id}
     links = [
-        visit.link(name, "/act", verb=verb, class_=f"button {verb}", **query) for verb, name in VERBS.items()
+        visit.link(f"{verb.capitalize()}…", "/act", verb=verb, class_=f"button {verb}", **query)
+        for verb in _VERBS
     ]
+    links.append(visit.link("It was done by hand…", "/by-hand", class_="button", **query))
     links.append(visit.link("Edit its event…", "/edit", class_="button", **query))
     return element("div", links, class_="buttons")
 

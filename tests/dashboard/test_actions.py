@@ -141,3 +141,38 @@ def test_the_worker_carries_it_out_beside_the_page(page: Page, stores: Path) -> 
         for _ in range(2):
             with store.turn():
                 assert len(store.due(2**62, 10)) >= 3
+
+
+def test_work_that_was_done_by_hand_is_resolved(page: Page, stores: Path) -> None:
+    """With its event, which is checked first, and says what would follow; once."""
+    asked = page()
+    query = "participant=payments&number=3"
+    offered = ask(asked, f"/by-hand?{query}")
+    assert '<option value="shop.PaymentRefunded" selected>' in offered.text
+    form = {**offered.form, **EVE, "as": "shop.PaymentRefunded"}
+    wrong = post(asked, "/by-hand", {**form, "event": '{"order": "o-13"}'})
+    assert (wrong.status, 'role="alert"' in wrong.text) == (400, True)
+    other = post(asked, "/by-hand", {**form, "as": "shop.OrderFulfilled", "event": '{"order_id": "o-13"}'})
+    assert "does not end with shop.OrderFulfilled" in other.text
+    event = '{"order_id": "o-13"}'
+    checked = post(asked, "/by-hand", {**form, "event": event, "check": "yes"})
+    assert "shop.PaymentRefunded is published as compensated" in checked.text
+    assert kept(stores)[0][2].state == "open"
+    post(asked, "/by-hand", {**form, "event": event})
+    letter = kept(stores)[0][2]
+    assert (letter.state, letter.comment, letter.closed_by) == ("resolved", EVE["why"], "eve")
+    assert letter.result_type == "shop.PaymentRefunded"
+    assert post(asked, "/by-hand", {**form, "event": event}).status == 404
+    shown = ask(asked, f"/letter?{query}&event=shown")
+    assert "o-13" in shown.text
+
+
+def test_work_that_ends_with_an_event_is_not_resolved_without(page: Page, stores: Path) -> None:
+    """A group of them is left alone, and says why."""
+    asked = page()
+    offered = ask(asked, f"/act?verb=resolve&{GROUP}")
+    assert offered.text.count("left alone: it ends with an event") == 3
+    token = ask(asked, f"/act?verb=discard&{GROUP}").form["token"]
+    fields = {"token": token, "verb": "resolve", "participant": "payments", **EVE}
+    assert "3 dead letters left alone" in post(asked, "/act", fields).text
+    assert [each.state for each in kept(stores)[0]] == ["open"] * 3
