@@ -108,6 +108,11 @@ class Entry(NamedTuple):
         return not (self.input or self.event_id) and self.old_state == self.new_state
 
     @property
+    def is_transition(self) -> bool:
+        """Whether the saga moved: a step has another state, or an event counts. A further attempt is none."""
+        return self.old_state != self.new_state or (self.input == "event" and self.note != "void")
+
+    @property
     def is_by_hand(self) -> bool:
         """Whether it is of work that was done by hand, so that no handler has returned its event."""
         return self.kind not in ("raised", "partial") and self.note.startswith(by_hand(""))

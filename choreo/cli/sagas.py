@@ -42,17 +42,20 @@ _STATES = get_args(SagaState)
 @click.option(
     "--stuck",
     is_flag=True,
-    help="Only sagas that have not ended and in which nothing happens; exits with 1 if there are any.",
+    help="Only sagas that have not ended and do not move; exits with 1 if there are any.",
 )
 @click.option(
     "--threshold",
     type=Duration(),
     default="10m",
     show_default=True,
-    help="The time without any event after which a saga counts as stuck.",
+    help="The time without any transition after which a saga counts as stuck: a further attempt is none. "
+    "One that is ahead of the clock by more than a minute counts, too: for how long can't be told.",
 )
 @click.option(
-    "--unended", is_flag=True, help="Only sagas that have not ended, those without news for longest first."
+    "--unended",
+    is_flag=True,
+    help="Only sagas that have not ended, those first that have not moved for longest.",
 )
 @click.option(
     "--version", type=click.IntRange(1), default=None, metavar="N", help="Only sagas of one version."
@@ -93,9 +96,9 @@ def sagas(
 ) -> None:
     """List sagas, the latest first: the state of each, what it waits for, and which participant must act.
 
-    With --stuck, --unended, --needing, or a --state that is not an end, the sagas without news for the
-    longest time come first. The command reads participants' stores, whether their workers run or not, or the
-    topics. It changes nothing.
+    With --stuck, --unended, --needing, or a --state that is not an end, those that moved longest ago
+    come first. The command reads participants' stores, whether their workers run or not, or the topics. It
+    changes nothing.
 
     \b
     Examples:

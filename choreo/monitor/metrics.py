@@ -19,6 +19,7 @@ from choreo.participant import Participant
 from choreo.records import Depths, StateChange
 from choreo.timeline.source import LastEntry
 from choreo.timeline.timeline import ENDED
+from choreo.timeline.transitions import is_still
 from choreo.worker.progress import Progress
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ Number = int | float
 Labels = Mapping[str, str]
 
 STUCK_MS: Final = 600_000
-"""Milliseconds without any event after which a saga in flight counts as stuck."""
+"""Milliseconds without any transition after which a saga in flight counts as stuck."""
 
 _IN_FLIGHT: Final = tuple(state for state in get_args(SagaState) if state not in ENDED)
 
@@ -99,37 +100,56 @@ class _Lately(Generic[T]):
 
 
 class _InFlight:
-    """When the last row was written of each saga in flight, by saga type and state; of some types only."""
+    """The sagas in flight, of some types only, by saga type and state: when each of them moved last."""
 
     def __init__(self, saga_types: Collection[str], read: Callable[[], Iterable[LastEntry]]) -> None:
         self._types = saga_types
         self._read = read
         self._due = float("-inf")
-        self._found: dict[tuple[str, str], list[int]] | None = None
+        self._found: Mapping[tuple[str, str], Sequence[LastEntry]] | None = None
 
-    def now(self, of: Callable[[Sequence[int], int], Number]) -> Iterable[tuple[Labels, Number]] | None:
-        """Return a value of each type and state, made of the times and the present (ms)."""
+    def stuck(self) -> Iterable[tuple[Labels, Number]] | None:
+        """Return how many sagas of each type and state are stuck."""
+        now = round(time.time() * 1000)
+        return self._of_each(lambda sagas: [({}, sum(is_still(now - each.time, STUCK_MS) for each in sagas))])
+
+    def ages(self) -> Iterable[tuple[Labels, Number]] | None:
+        """Return the age, in seconds, of the oldest last transition of each type and state, by its step."""
+        now = round(time.time() * 1000)
+
+        def of(sagas: Sequence[LastEntry]) -> Iterable[tuple[Labels, Number]]:
+            oldest: dict[str, int] = {}
+            for each in sagas:
+                oldest[each.step] = min(each.time, oldest.get(each.step, each.time))
+            ages = (({"step": step}, (now - at) / 1000) for step, at in oldest.items())
+            return ages if sagas else [({"step": ""}, 0.0)]
+
+        return self._of_each(of)
+
+    def _of_each(
+        self, of: Callable[[Sequence[LastEntry]], Iterable[tuple[Labels, Number]]]
+    ) -> Iterable[tuple[Labels, Number]] | None:
         began = time.monotonic()
         if began >= self._due:
-            self._found = self._times()
+            self._found = self._sagas()
             took = time.monotonic() - began
             self._due = began + max(_FRESH, _SPARING * took)
         if self._found is None:
             return None
-        now = round(time.time() * 1000)
         return [
-            ({"saga_type": saga_type, "state": state}, of(times, now))
-            for (saga_type, state), times in self._found.items()
+            ({"saga_type": saga_type, "state": state, **labels}, value)
+            for (saga_type, state), sagas in self._found.items()
+            for labels, value in of(sagas)
         ]
 
-    def _times(self) -> dict[tuple[str, str], list[int]] | None:
-        found: dict[tuple[str, str], list[int]] = {
+    def _sagas(self) -> Mapping[tuple[str, str], Sequence[LastEntry]] | None:
+        found: dict[tuple[str, str], list[LastEntry]] = {
             (saga_type, state): [] for saga_type in sorted(self._types) for state in _IN_FLIGHT
         }
         try:
             for last in self._read():
                 if last.saga_type in self._types:
-                    found.setdefault((last.saga_type, last.state), []).append(last.time)
+                    found.setdefault((last.saga_type, last.state), []).append(last)
         except StoreError:
             return None
         return found
@@ -227,14 +247,14 @@ def _sagas(make: _Instruments, in_flight: _InFlight) -> None:
     make.gauge(
         "saga.stuck.count",
         "",
-        "Sagas that have not ended and in which nothing has happened for 10 minutes, by type and state.",
-        lambda: in_flight.now(lambda found, now: sum(now - time >= STUCK_MS for time in found)),
+        "Sagas that have not ended and have had no transition for 10 minutes, by type and state.",
+        in_flight.stuck,
     )
-    make.gauge(
+    make.lasting(
         "saga.oldest.age",
         "s",
-        "Time since anything has happened in the saga that waits for longest; 0 where none is in flight.",
-        lambda: in_flight.now(lambda found, now: max((now - min(found, default=now)) / 1000, 0.0)),
+        "Age of the last transition of the saga that waits for longest, by type, state and its last step.",
+        in_flight.ages,
     )
 
 

@@ -112,6 +112,6 @@ def summary_data(timeline: Timeline) -> dict[str, Any]:
         "last_step": last.step,
         "last_participant": last.participant,
         "last_what": last.what,
-        "idle_ms": timeline.now - timeline.last,
+        "idle_ms": timeline.idle,
         "waits_for": [wait_data(wait) for wait in timeline.waits],
     }

@@ -73,8 +73,8 @@ def summary_row(timeline: Timeline) -> tuple[str, ...]:
         timeline.saga_id,
         timeline.saga_type,
         timeline.state,
-        span(max(timeline.now - timeline.began, 0)),
-        f"{step} {last.what}, {span(max(timeline.now - last.time, 0))} ago",
+        span(timeline.now - timeline.began),
+        f"{step} {last.what}, {span(timeline.now - last.time)} ago",
         _first_wait(timeline),
     )
 
@@ -84,8 +84,9 @@ def _first_wait(timeline: Timeline) -> str:
         return ""
     first = timeline.waits[0]
     what = short_step(first.what, first.who)
+    since = "" if first.since is None else f" for {span(timeline.now - first.since)}"
     more = f" (+{len(timeline.waits) - 1})" if len(timeline.waits) > 1 else ""
-    return f"{first.who or 'nobody here'}: {f'{what}, ' if what else ''}{first.why}{more}"
+    return f"{first.who or 'nobody here'}: {f'{what}, ' if what else ''}{first.why}{since}{more}"
 
 
 _LONGEST = 300

@@ -14,6 +14,7 @@ from choreo.records import version_of
 from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.source import LastEntry, Source
 from choreo.timeline.timeline import ENDED, Timeline, timeline_of
+from choreo.timeline.transitions import is_still
 
 if TYPE_CHECKING:
     from choreo.graph import SagaGraph
@@ -63,7 +64,7 @@ class Filter(NamedTuple):
             (not self.states or last.state in self.states)
             and self.saga_type in ("", last.saga_type)
             and self.version in (0, last.version)
-            and last.time <= now - self.stuck_for
+            and (not self.stuck_for or is_still(now - last.time, self.stuck_for))
         )
 
     def admits(self, timeline: Timeline) -> bool:
@@ -76,7 +77,7 @@ class Filter(NamedTuple):
             and self.needing in ("", *needed(timeline))
             and self.participant in ("", *concerned(timeline))
             and self.why in ("", *(wait.why for wait in timeline.waits))
-            and timeline.began <= timeline.now - self.older_than
+            and (not self.older_than or timeline.now - timeline.began >= self.older_than)
             and (not self.stuck_for or is_stuck(timeline, self.stuck_for))
         )
 
@@ -98,8 +99,8 @@ def is_in_flight(timeline: Timeline) -> bool:
 
 
 def is_stuck(timeline: Timeline, after: int) -> bool:
-    """Whether nothing has happened for ``after`` milliseconds in a saga that is in flight."""
-    return is_in_flight(timeline) and timeline.now - timeline.last >= after
+    """Whether a saga that is in flight has had no transition for ``after`` milliseconds."""
+    return is_in_flight(timeline) and is_still(timeline.idle, after)
 
 
 def concerned(timeline: Timeline) -> list[str]:

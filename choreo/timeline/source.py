@@ -7,12 +7,15 @@ from typing import NamedTuple, Protocol
 
 from choreo.records import Entry
 from choreo.timeline.participant_view import ParticipantView
+from choreo.timeline.transitions import moved_at
 
 
 class LastEntry(NamedTuple):
     """The last row of a saga in one source; ``time`` is in milliseconds since the epoch.
 
-    ``row`` is its number in that source; numbers grow as rows are written.
+    ``row`` is its number in that source; numbers grow as rows are written. Of a saga that has not ended
+    ``time`` is that of its last transition (see `choreo.timeline.transitions`), and ``step`` the step that
+    had it.
     """
 
     row: int
@@ -21,6 +24,7 @@ class LastEntry(NamedTuple):
     state: str
     time: int
     version: int
+    step: str = ""
 
 
 class Source(Protocol):
@@ -49,7 +53,7 @@ class Source(Protocol):
         ...
 
     def unended(self) -> Iterator[LastEntry]:
-        """Yield the last row of every saga that has not ended, the oldest first."""
+        """Yield the last row of every saga that has not ended, the one that moved last at the end."""
         ...
 
     def similar(self, saga_id: str, limit: int) -> Sequence[str]:
@@ -91,9 +95,11 @@ class MemorySource:
         return self._last_entry(saga) if saga in self._last else None
 
     def unended(self) -> Iterator[LastEntry]:
-        """Yield the last row of every saga that has not ended, the oldest first."""
-        last = map(self._last_entry, sorted(self._last, key=self._last.__getitem__))
-        return (each for each in last if each.state not in ("completed", "failed"))
+        """Yield the last row of every saga that has not ended, the one that moved last at the end."""
+        last = (
+            each for each in map(self._last_entry, self._last) if each.state not in ("completed", "failed")
+        )
+        return iter(sorted(map(self._moved, last), key=lambda each: (each.time, each.row)))
 
     def similar(self, saga_id: str, limit: int) -> Sequence[str]:
         """Return ids that begin with the same three characters, and the latest ones."""
@@ -104,4 +110,9 @@ class MemorySource:
         saga_id, saga_type = saga
         last = self._rows[saga_id][saga_type][-1]
         state, version = last.saga_state, last.saga_version
-        return LastEntry(self._last[saga], saga_id, saga_type, state, last.recorded_at, version)
+        return LastEntry(self._last[saga], saga_id, saga_type, state, last.recorded_at, version, last.step)
+
+    def _moved(self, last: LastEntry) -> LastEntry:
+        rows = self._rows[last.saga_id][last.saga_type]
+        step = next((each.step for each in reversed(rows) if each.is_transition), last.step)
+        return last._replace(time=moved_at([ParticipantView(self.participant, rows)]), step=step)

@@ -14,6 +14,7 @@ from choreo.timeline.merge import merged
 from choreo.timeline.moments import Moment, moments_of
 from choreo.timeline.participant_view import ParticipantView, refuse_corrupt
 from choreo.timeline.remaining import RemainingStep, remaining_steps
+from choreo.timeline.transitions import moved_at
 from choreo.timeline.waits import Wait, is_only_cancelled, likely_waits, waits_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _CLOCK_SKEW = 250
 class Timeline:
     """What happened in one saga, in order, what it waits for, and what may still happen.
 
+    ``moved`` is the time of its last transition (see `choreo.timeline.transitions`).
     ``participants`` are in the order of their first moments. ``waits`` and ``remaining`` are as of ``now``;
     ``remaining`` is empty where there is no graph. ``aborted_by`` is the event that aborted the saga, in
     words, or empty. ``remarks`` are sentences on what the sources leave uncertain. Times are in milliseconds
@@ -47,6 +49,7 @@ class Timeline:
     remaining: tuple[RemainingStep, ...]
     aborted_by: str
     remarks: tuple[str, ...]
+    moved: int
     now: int
 
     @property
@@ -64,6 +67,11 @@ class Timeline:
     def last(self) -> int:
         """The time of the last moment."""
         return max(moment.time for moment in self.moments)
+
+    @property
+    def idle(self) -> int:
+        """The time since the last transition; below zero where some clock is wrong."""
+        return self.now - self.moved
 
     @property
     def is_ended(self) -> bool:
@@ -113,6 +121,7 @@ def timeline_of(views: Sequence[ParticipantView], now: int, graph: SagaGraph | N
         tuple(remaining),
         _abort(events),
         tuple(_remarks(views, events)),
+        moved_at(views),
         now,
     )
 

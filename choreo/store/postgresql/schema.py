@@ -189,12 +189,18 @@ ALTER TABLE choreo.dead_letters ADD COLUMN result_type {_TEXT} DEFAULT '';
 ALTER TABLE choreo.dead_letters ADD COLUMN result bytea;
 """
 
+# The few sagas that go on are found by it among many that have completed.
+_UNENDED = """
+CREATE INDEX saga_log_completed ON choreo.saga_log (saga_id, saga_type) WHERE saga_state = 'completed';
+"""
+
 MIGRATIONS: Sequence[tuple[str, str]] = (
     ("0001_tables", _TABLES),
     ("0002_requests", _REQUESTS),
     ("0003_replicas", _REPLICAS),
     ("0004_growth", _GROWTH),
     ("0005_results", _RESULTS),
+    ("0006_unended", _UNENDED),
 )
 """Every migration, in order: a store that has others is of a newer choreo."""
 

@@ -26,6 +26,7 @@ NAMES = (
     "0011_room",
     "0012_releases",
     "0013_results",
+    "0014_unended",
 )
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
@@ -353,3 +354,11 @@ def results(db: Database) -> None:
     for column in ("closed_by TEXT NOT NULL DEFAULT ''", "result_type TEXT NOT NULL DEFAULT ''"):
         db.conn.execute(f"ALTER TABLE dead_letters ADD COLUMN {column}")
     db.conn.execute("ALTER TABLE dead_letters ADD COLUMN result BLOB")
+
+
+@migrations(name="0014_unended")
+def unended(db: Database) -> None:
+    """Add an index by which the few sagas that go on are found among many that have completed."""
+    db.conn.execute(
+        "CREATE INDEX saga_log_completed ON saga_log (saga_id, saga_type) WHERE saga_state = 'completed'"
+    )
