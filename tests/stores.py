@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from choreo.records import Lane
 from choreo.store import opening
 
 if TYPE_CHECKING:
@@ -120,3 +121,9 @@ def _server() -> Any:
     import psycopg
 
     return psycopg.connect(os.environ["CHOREO_TEST_POSTGRESQL"], autocommit=True)
+
+
+def is_at_rest(store: Any) -> bool:
+    """Whether nothing is left to do: nothing to publish, due, under way, or in doubt since an end."""
+    lanes = [lane for lane in get_args(Lane) if lane != "record"]
+    return not store.unpublished(0, 1) and all(store.next_due(lane) is None for lane in lanes)

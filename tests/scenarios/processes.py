@@ -12,7 +12,7 @@ from pathlib import Path
 import choreo
 from choreo.participant import Participant
 from tests.scenarios.shop import Books
-from tests.stores import exists, in_postgresql, open_store, place
+from tests.stores import exists, in_postgresql, is_at_rest, open_store, place
 
 CHOREO = str(Path(sys.executable).with_name("choreo"))
 ROOT = Path(__file__).parents[2]
@@ -101,9 +101,7 @@ class Processes(Books):
 
         def done() -> bool:
             waiting.difference_update([saga_id for saga_id in waiting if self.ends(saga_id)])
-            return not waiting and all(
-                store.next_due() is None and not store.unpublished(0, 1) for store in self.stores.values()
-            )
+            return not waiting and all(map(is_at_rest, self.stores.values()))
 
         self.until(done, seconds)
 

@@ -26,6 +26,7 @@ from tests.broker.kafka import Broker
 from tests.postgresql.databases import new_database
 from tests.scenarios.processes import CHOREO, ROOT, TETHER
 from tests.scenarios.replicated import TransferAsked, payee, payer, transfers
+from tests.stores import is_at_rest
 from tests.worker.stopping import POINTS
 
 KILLS = int(os.environ.get("CHOREO_KILLS", "0"))
@@ -116,10 +117,7 @@ class Banks:
         """Wait until both know how each saga ended, and nothing waits."""
         wanted = set(asked)
         self.until(
-            lambda: all(
-                wanted <= _ended(store) and not store.unpublished(0, 1) and store.next_due() is None
-                for store in self.stores.values()
-            ),
+            lambda: all(wanted <= _ended(store) and is_at_rest(store) for store in self.stores.values()),
             seconds,
         )
 
@@ -260,7 +258,7 @@ def test_a_process_that_was_stopped_at_any_point_does_no_harm(
 
 
 def _rested(opened: Banks) -> bool:
-    return all(not store.unpublished(0, 1) and store.next_due() is None for store in opened.stores.values())
+    return all(map(is_at_rest, opened.stores.values()))
 
 
 def _is_stopped(process: subprocess.Popen[bytes]) -> bool:

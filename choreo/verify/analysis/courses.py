@@ -57,6 +57,7 @@ class Courses:
         self._conditions: dict[Trigger, _Condition] = {}
         self._known: dict[int, Course] = {}
         self.step_bits = {name: 1 << at for at, name in enumerate(graph.steps)}
+        self._steps = tuple(graph.steps.values())
         self._begun = self.steps(step.name for step in graph.steps.values() if not step.trigger)
         late = (name for deadline in graph.deadlines for name in deadline.emits.successes)
         self._first = self.events((graph.contract.starts, graph.contract.aborts, *graph.imports, *late))
@@ -72,7 +73,8 @@ class Courses:
 
     def names(self, events: int) -> frozenset[str]:
         """Return the events that these bits stand for."""
-        return frozenset(name for name, bit in self._bits.items() if events & bit)
+        known = list(self._bits)
+        return frozenset(known[at] for at in _places(events))
 
     def steps(self, names: Iterable[str]) -> int:
         """Return the bits of some steps."""
@@ -83,7 +85,7 @@ class Courses:
 
     def steps_of(self, bits: int) -> list[Step]:
         """Return the steps that these bits stand for, in the order of the graph."""
-        return [self._graph.steps[name] for name, bit in self.step_bits.items() if bits & bit]
+        return [self._steps[at] for at in _places(bits)]
 
     def satisfies(self, events: int, trigger: Trigger) -> bool:
         """Whether these events satisfy a trigger."""
@@ -192,3 +194,11 @@ class Courses:
             )
             self._conditions[trigger] = _Condition(slots)
         return self._conditions[trigger]
+
+
+def _places(bits: int) -> Iterator[int]:
+    """Return the places of the bits that are set, the lowest first."""
+    while bits:
+        lowest = bits & -bits
+        yield lowest.bit_length() - 1
+        bits -= lowest
