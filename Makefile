@@ -8,7 +8,7 @@ JOBS ?= 3
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage proof fuzz scenarios kills resumes whatif releases simulate faults soak house walk clean
+.PHONY: help demo test check bench coverage proof fuzz scenarios kills page resumes whatif releases simulate faults soak house walk clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ kills: $(READY) ## kill -9 a participant, or a replica, at random moments on rea
 
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
 	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/replay/test_what_if.py -k many_sagas
+
+PICTURES ?= build/page
+page: $(READY) ## the dashboard of three examples in a real browser, every page in four ways, pictures in build/page
+	CHOREO_PAGE=$(abspath $(PICTURES)) $(BIN)/python -m pytest -s tests/dashboard/test_browser.py
 
 resumes: $(READY) ## kill -9 at each point of the turn, rows lost by hand, and everybody resumes: 138 rounds on real Kafka
 	CHOREO_RESUMES=138 $(BIN)/python -m pytest -s tests/replay/test_kills.py

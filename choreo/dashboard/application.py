@@ -61,9 +61,9 @@ _OFFERS: Final[Mapping[str, tuple[View, Action]]] = {
     "/by-hand": (by_hand, resolve),
 }
 _ICON: Final = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#1f6feb" '
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#1a5fd0" '
     'stroke-width="3">'
-    '<path d="M7 9C16 9 16 23 25 23"/><circle cx="7" cy="9" r="4" fill="#1f6feb"/>'
+    '<path d="M7 9C16 9 16 23 25 23"/><circle cx="7" cy="9" r="4" fill="#1a5fd0"/>'
     '<circle cx="25" cy="23" r="4" fill="#1a7f4b" stroke="#1a7f4b"/></svg>'
 )
 _WHO: Final = "choreo_who"

@@ -1,7 +1,7 @@
 """Draws a saga's graph as SVG: its steps from above to below, and the events that lead from one to another.
 
 Steps stand in rows, each below all those whose events call it. An event that passes rows gets a place in each
-of them, so that no line crosses a box. What calls a compensation leads back, beside the boxes.
+of them, so that no line crosses a box. What calls a compensation leads back, beside what led on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Node(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """All events that lead from one box to another."""
+    """All events that lead from one box to another; ``undoes``: only where the saga rolls back."""
 
     source: str
     target: str
@@ -46,6 +46,7 @@ class _Way(NamedTuple):
     back: bool
     went: bool
     sagas: int
+    undoes: bool
 
 
 _WIDTH, _HEIGHT = 200.0, 48.0
@@ -54,9 +55,11 @@ _GAP, _ROW = 34.0, 112.0
 _MARGIN = 20.0
 _CHARACTER = 6.6
 """The width of a character of a label on an edge; generous, as fonts differ."""
-_SIDE = 46.0
-"""The room beside the boxes for what leads back."""
+_BESIDE = 70.0
+"""How far beside what leads on stands what leads back."""
 _SWEEPS = 6
+_WIDE = 560.0
+"""The width from which on a picture is not shrunk into a narrow page."""
 
 
 def flow(
@@ -77,7 +80,12 @@ def flow(
     ranks = _ranks(nodes, forward)
     rows, paths = _rows(nodes, forward, ranks)
     places = _places(rows, paths)
-    return _drawn(graph, nodes, ways, paths, places, len(rows))
+    at = {
+        node.key: (places[node.key] + _MARGIN, _MARGIN + _HEIGHT / 2 + number * _ROW)
+        for number, row in enumerate(rows)
+        for node in row
+    }
+    return _drawn(graph, nodes, ways, paths, at)
 
 
 def _nodes(graph: SagaGraph, marks: Mapping[str, Mark]) -> dict[str, _Node]:
@@ -114,6 +122,7 @@ def _ways(
             waiting[key] = max(waiting.get(key, 0), counts.get(edge, 0))
     for step, event in ends(graph):
         events[step, f"end {event}", False] = [event]
+    failed = f"end {graph.contract.fails}"
     return [
         _Way(
             source,
@@ -122,6 +131,7 @@ def _ways(
             back,
             seen is None or bool(seen.intersection(names)),
             waiting.get((source, target, back), 0),
+            back or target == failed,
         )
         for (source, target, back), names in events.items()
     ]
@@ -204,37 +214,24 @@ def _drawn(
     nodes: Mapping[str, _Node],
     ways: Sequence[_Way],
     paths: Mapping[tuple[str, str], Sequence[str]],
-    places: Mapping[str, float],
-    rows: int,
+    at: Mapping[str, tuple[float, float]],
 ) -> str:
-    levels = _levels(paths, nodes)
-    at = {key: (places[key] + _MARGIN + _SIDE, _MARGIN + _HEIGHT / 2 + levels[key] * _ROW) for key in places}
-    right = max(at[key][0] + node.width / 2 for key, node in nodes.items())
-    width, height = right + _SIDE + _MARGIN, (rows - 1) * _ROW + _HEIGHT + 2 * _MARGIN
-    middle = (min(at[key][0] for key in nodes) + max(at[key][0] for key in nodes)) / 2
+    width = max(at[key][0] + node.width / 2 for key, node in nodes.items()) + _MARGIN
+    height = max(y for _, y in at.values()) + _HEIGHT / 2 + _MARGIN
     title = markup(f"The graph of {graph.title}")
     return "\n".join(
         [
-            f'<svg class="flow" viewBox="0 0 {_round(width)} {_round(height)}" width="{_round(width)}" '
-            f'height="{_round(height)}" role="img" aria-label="{title}" xmlns="http://www.w3.org/2000/svg">',
+            f'<svg class="flow{" wide" * (width > _WIDE)}" viewBox="0 0 {_round(width)} {_round(height)}" '
+            f'width="{_round(width)}" height="{_round(height)}" role="img" aria-label="{title}" '
+            'xmlns="http://www.w3.org/2000/svg">',
             _heads(),
-            *(_back(way, at, middle) for way in ways if way.back),
-            *(_line(way, [at[key] for key in paths[way.source, way.target]]) for way in ways if not way.back),
+            *(_line(way, _points(way, paths, at)) for way in ways),
             *(_box(node, *at[node.key]) for node in nodes.values()),
             *(text for way in ways if not way.back for text in _labels(way, at, ways)),
-            *(text for way in ways if way.back for text in _back_count(way, at, middle)),
+            *(_back_count(way, _points(way, paths, at)) for way in ways if way.back and way.sagas),
             "</svg>",
         ]
     )
-
-
-def _levels(paths: Mapping[tuple[str, str], Sequence[str]], nodes: Iterable[str]) -> dict[str, int]:
-    levels = dict.fromkeys(nodes, 0)
-    for _ in range(len(levels) + 1):
-        for path in paths.values():
-            for number, key in enumerate(path[1:], 1):
-                levels[key] = max(levels.get(key, 0), levels[path[0]] + number)
-    return levels
 
 
 def _heads() -> str:
@@ -247,38 +244,30 @@ def _heads() -> str:
     )
 
 
+def _points(
+    way: _Way, paths: Mapping[tuple[str, str], Sequence[str]], at: Mapping[str, tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Return the places that an edge leads through; what leads back does so beside what led on."""
+    if not way.back:
+        return [at[key] for key in paths[way.source, way.target]]
+    passed = paths.get((way.target, way.source), (way.target, way.source))
+    return [(at[key][0] - _BESIDE, at[key][1]) for key in reversed(passed)]
+
+
 def _line(way: _Way, points: Sequence[tuple[float, float]]) -> str:
-    half = _HEIGHT / 2
+    down = 1 if points[-1][1] > points[0][1] else -1
+    half = down * _HEIGHT / 2
     (x, y), *others = points
     y += half
     drawn = f"M{_at(x, y)}"
     for number, (next_x, next_y) in enumerate(others, 1):
-        end = next_y - half - 2 if number == len(others) else next_y
+        end = next_y - half - 2 * down if number == len(others) else next_y
         bend = (end - y) * 0.5
         drawn += f"C{_at(x, y + bend)} {_at(next_x, end - bend)} {_at(next_x, end)}"
         x, y = next_x, end
-    return _arrow(way, "calm", drawn)
-
-
-def _back(way: _Way, at: Mapping[str, tuple[float, float]], middle: float) -> str:
-    x, y, to_x, to_y, bulge = _sides(way, at, middle)
-    bend = f"{_at(x + bulge, y)} {_at(to_x + bulge, to_y)}"
-    return _arrow(way, "back", f"M{_at(x, y)}C{bend} {_at(to_x, to_y)}")
-
-
-def _arrow(way: _Way, kind: str, drawn: str) -> str:
+    kind = "back" if way.undoes else "calm"
     head = f'marker-end="url(#flow-{kind})"'
     return f'<path class="arrow {kind}{_faint(way)}" d="{drawn}" {head}><title>{_told(way)}</title></path>'
-
-
-def _sides(
-    way: _Way, at: Mapping[str, tuple[float, float]], middle: float
-) -> tuple[float, float, float, float, float]:
-    """Return both ends of what leads back, at the outer sides of its boxes, and how far it bends out."""
-    (x, y), (target_x, target_y) = at[way.source], at[way.target]
-    side = 1 if (x + target_x) / 2 >= middle - 1 else -1
-    reach = _WIDTH / 2
-    return x + side * reach, y - 8, target_x + side * (reach + 2), target_y + 8, side * (_SIDE - 2)
 
 
 def _faint(way: _Way) -> str:
@@ -307,10 +296,9 @@ def _labels(way: _Way, at: Mapping[str, tuple[float, float]], ways: Sequence[_Wa
         yield _pill(way.sagas, text_x, text_y + (18 if joins else -17))
 
 
-def _back_count(way: _Way, at: Mapping[str, tuple[float, float]], middle: float) -> Iterator[str]:
-    if way.sagas:
-        x, y, target_x, target_y, bulge = _sides(way, at, middle)
-        yield _pill(way.sagas, (x + target_x) / 2 + bulge * 0.75, (y + target_y) / 2)
+def _back_count(way: _Way, points: Sequence[tuple[float, float]]) -> str:
+    (x, y), (next_x, next_y) = points[:2]
+    return _pill(way.sagas, (x + next_x) / 2, (y + next_y) / 2)
 
 
 def _pill(count: int, x: float, y: float) -> str:

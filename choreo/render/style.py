@@ -40,8 +40,8 @@ def _pointed(number: int) -> str:
 BASE = """
 :root { color-scheme: light dark;
   --paper: #fdfdfc; --card: #ffffff; --ink: #1d2126; --soft: #626a73; --line: #e3e5e8; --lane: #d5d9de;
-  --calm: #6b7480; --calm-fill: #f3f4f6; --busy: #1f6feb; --busy-fill: #eaf2ff; --good: #1a7f4b;
-  --good-fill: #e8f6ee; --bad: #c8303a; --bad-fill: #fdecee; --back: #a9650b; --back-fill: #fdf3e3; }
+  --calm: #6b7480; --calm-fill: #f3f4f6; --busy: #1a5fd0; --busy-fill: #eaf2ff; --good: #1a7f4b;
+  --good-fill: #e8f6ee; --bad: #c8303a; --bad-fill: #fdecee; --back: #935606; --back-fill: #fdf3e3; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #14171b; --card: #1a1e23; --ink: #e7eaee; --soft: #98a2ae; --line: #2b3138; --lane: #39414a;
   --calm: #98a2ae; --calm-fill: #22272d; --busy: #6ea8ff; --busy-fill: #16263f; --good: #56c58a;

@@ -1,0 +1,77 @@
+"""``choreo dashboard``: what it refuses to serve, and that it ends at once."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from choreo.store.opening import open_store
+from tests.cli.command import Running, assert_refused, invoke
+
+TOKEN = "0123456789abcdef"
+
+
+@pytest.fixture
+def store(folder: Path) -> Path:
+    open_store(folder / "one.db").close()
+    return folder / "one.db"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "10.0.0.1:9470", "shop.example:9470"])
+def test_an_open_page_needs_a_token(store: Path, address: str) -> None:
+    result = invoke("dashboard", "--listen", address)
+    assert_refused(result.exit_code, result.stderr, "not of the loopback", "--token")
+
+
+def test_a_short_token_is_refused(store: Path) -> None:
+    result = invoke("dashboard", "--token", TOKEN[1:])
+    assert_refused(result.exit_code, result.stderr, "16 characters")
+
+
+def test_no_store_is_refused(folder: Path) -> None:
+    result = invoke("dashboard")
+    assert_refused(result.exit_code, result.stderr, "there is no store")
+    result = invoke("dashboard", "--store", "none.db")
+    assert_refused(result.exit_code, result.stderr, "there is no file none.db")
+
+
+def test_a_module_that_is_none_is_refused(store: Path) -> None:
+    result = invoke("dashboard", "no_such_module")
+    assert_refused(result.exit_code, result.stderr, "no_such_module")
+
+
+def test_an_address_in_use_is_refused(store: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = invoke("dashboard", "--listen", str(taken.getsockname()[1]))
+    assert_refused(result.exit_code, result.stderr, "can't listen on 127.0.0.1", "--listen")
+
+
+def test_a_missing_library_is_said(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("choreo.dashboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = invoke("dashboard")
+    assert_refused(result.exit_code, result.stderr, "choreo-saga[dashboard]")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_once_with_open_streams(store: Path, folder: Path, number: signal.Signals) -> None:
+    """In order, however many browsers are told of changes."""
+    with Running("dashboard", "--listen", "0", folder=folder) as running, ExitStack() as open_streams:
+        running.wait_for("end it with Ctrl-C")
+        address = running.stdout.split()[0]
+        with urllib.request.urlopen(f"{address}participants", timeout=20) as answer:
+            assert answer.status == 200
+            assert "server" not in {name.lower() for name in answer.headers}
+        for _ in range(3):
+            stream = open_streams.enter_context(urllib.request.urlopen(f"{address}changes", timeout=20))
+            assert stream.readline() == b"retry: 1000\n"
+        running.signal(number)
+        assert running.exit_code() == 0
+        assert "Traceback" not in running.stderr

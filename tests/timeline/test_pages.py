@@ -1,0 +1,117 @@
+"""Pages of sagas: each one once and none left out, however sources lag and whatever is written meanwhile."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from choreo.records import Entry
+from choreo.timeline.selection import Filter, Timelines
+from choreo.timeline.source import MemorySource
+
+NOW = 1_000_000
+STATES = ("pending", "compensating", "completed", "failed")
+
+
+class Row(NamedTuple):
+    """One event of a saga, as one source has it."""
+
+    source: int
+    saga: int
+    state: str
+    pause: int
+
+
+rows = st.lists(
+    st.builds(Row, st.integers(0, 2), st.integers(0, 7), st.sampled_from(STATES), st.integers(0, 2)),
+    max_size=40,
+)
+filters = st.sampled_from(
+    [
+        Filter(),
+        Filter(is_unended=True),
+        Filter(states=("failed",)),
+        Filter(states=("pending",)),
+        Filter(saga_type="b"),
+        Filter(stuck_for=20),
+        Filter(older_than=20),
+        Filter(participant="p1"),
+    ]
+)
+
+
+def timelines_of(given: list[Row]) -> Timelines:
+    """Return the timelines of three sources."""
+    entries: dict[int, list[tuple[int, Entry]]] = {0: [], 1: [], 2: []}
+    ended: dict[tuple[int, int], str] = {}
+    time = NOW - 100
+    for number, row in enumerate(given):
+        time += row.pause
+        state = ended.get((row.source, row.saga)) or row.state
+        if state in ("completed", "failed"):
+            ended[row.source, row.saga] = state
+        entry = Entry(
+            f"s-{row.saga}",
+            "ab"[row.saga % 2],
+            1,
+            state,
+            time,
+            "event",
+            "start",
+            "pending",
+            "completed",
+            f"e{number}",
+            "shop.Placed",
+            "succeeded",
+            "start",
+            "p0",
+            "",
+            "topic",
+            0,
+            number,
+            time,
+        )
+        entries[row.source].append((number, entry))
+    sources = [MemorySource(f"p{number}", f"p{number}.db", found) for number, found in entries.items()]
+    return Timelines(sources, {}, NOW)
+
+
+def ids(found: object) -> list[tuple[str, str]]:
+    return [(each.saga_id, each.saga_type) for each in found]  # type: ignore[attr-defined]
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows, filters, st.integers(1, 4), st.integers(1, 4))
+def test_all_pages_together_are_what_is_chosen(
+    given: list[Row], wanted: Filter, limit: int, most: int
+) -> None:
+    """Whatever the size of a page, and however few are looked at for it."""
+    timelines = timelines_of(given)
+    found, after = [], ""
+    while True:
+        page = timelines.page(wanted, limit, most, after)
+        assert len(page.timelines) <= limit
+        assert page.looked_at <= most
+        found += ids(page.timelines)
+        if not page.after:
+            break
+        assert page.after != after
+        after = page.after
+    whole = ids(timelines.chosen(wanted))
+    assert sorted(found) == sorted(whole)
+    assert len(set(found)) == len(found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows, rows, filters, st.integers(1, 3))
+def test_what_is_written_meanwhile_repeats_no_saga(
+    before: list[Row], more: list[Row], wanted: Filter, limit: int
+) -> None:
+    """The second page has none of the first."""
+    first = timelines_of(before).page(wanted, limit, 100)
+    if first.after:
+        second = timelines_of([*before, *more]).page(wanted, 100, 100, first.after)
+        if not wanted.is_open:
+            assert not set(ids(first.timelines)) & set(ids(second.timelines))
