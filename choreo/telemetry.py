@@ -7,10 +7,10 @@ a trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, Final
 
 from opentelemetry import context as current
 from opentelemetry import trace
@@ -18,8 +18,18 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from choreo.trace_context import context_in, headers_in
+from choreo.version import __version__
 
 _propagators = (TraceContextTextMapPropagator(), W3CBaggagePropagator())
+
+Span = trace.Span
+Value = str | int
+
+_CONVENTIONS: Final = "https://opentelemetry.io/schemas/1.44.0"
+"""The semantic conventions that names and attributes follow ("Messaging Spans", "Kafka", "CloudEvents")."""
+
+_PROCESSING: Final = current.create_key("choreo-processing")
+"""What a context holds inside of a handler's span."""
 
 UNTRACED: AbstractContextManager[None] = nullcontext()
 """The context manager in place of a span, where nothing is traced."""
@@ -31,29 +41,64 @@ def is_on() -> bool:
 
 
 @contextmanager
-def handling(name: str, saga_id: str, step: str, traceparent: str) -> Iterator[None]:
-    """Open a span for one attempt of a handler, in the context of the event that called it."""
-    token = current.attach(_extracted(traceparent))
+def processing(topic: str, context: str, attributes: Mapping[str, Value]) -> Iterator[Span]:
+    """Open a span for what an event of a topic causes: a child of that event's context, and linked to it."""
+    cause = _extracted(context)
+    parent = trace.get_current_span(cause).get_span_context()
+    span = _tracer(trace.get_tracer_provider()).start_span(
+        f"process {topic}",
+        cause,
+        trace.SpanKind.CONSUMER,
+        {**_operation("process", topic), **attributes},
+        [trace.Link(parent)] if parent.is_valid else None,
+    )
+    token = current.attach(current.set_value(_PROCESSING, True, trace.set_span_in_context(span, cause)))
     try:
-        with trace.get_tracer("choreo").start_as_current_span(
-            name, kind=trace.SpanKind.CONSUMER, attributes=_attributes(saga_id, step)
-        ):
-            yield
+        yield span
     finally:
         current.detach(token)
+        span.end()
 
 
-@contextmanager
-def starting(name: str, saga_id: str, step: str) -> Iterator[None]:
-    """Open a span for the start, or the cancellation, of a saga, as a child of the caller's own span."""
-    with trace.get_tracer("choreo").start_as_current_span(
-        name, kind=trace.SpanKind.PRODUCER, attributes=_attributes(saga_id, step)
-    ):
-        yield
+def fail(span: Span, error_type: str) -> None:
+    """Mark a span as failed, by the class of an error alone: its text may hold data."""
+    span.set_attribute("error.type", error_type)
+    span.set_status(trace.StatusCode.ERROR)
 
 
-def _attributes(saga_id: str, step: str) -> dict[str, str]:
-    return {"choreo.saga_id": saga_id, "choreo.step": step, "messaging.system": "kafka"}
+def sending(topic: str, attributes: Mapping[str, Value], cause: str | None = None) -> str:
+    """Write a span for an event that is published on a topic, and return the context for its headers.
+
+    It is a child of the handler that returned the event; where none did, of the context of the event that
+    was its ``cause``. Without a ``cause`` the caller's own code publishes it, in whatever span it has opened.
+    """
+    parent = current.get_current()
+    if cause is not None and not current.get_value(_PROCESSING, parent):
+        parent = _extracted(cause)
+    span = _tracer(trace.get_tracer_provider()).start_span(
+        f"send {topic}", parent, trace.SpanKind.PRODUCER, {**_operation("send", topic), **attributes}
+    )
+    span.end()
+    return _injected(trace.set_span_in_context(span, parent)) or cause or ""
+
+
+def context() -> str:
+    """Return the present context; empty where there is none."""
+    return _injected(current.get_current())
+
+
+@lru_cache(maxsize=1)
+def _tracer(provider: trace.TracerProvider) -> trace.Tracer:
+    return provider.get_tracer("choreo", __version__, _CONVENTIONS)
+
+
+def _operation(name: str, topic: str) -> dict[str, Value]:
+    return {
+        "messaging.system": "kafka",
+        "messaging.operation.name": name,
+        "messaging.operation.type": name,
+        "messaging.destination.name": topic,
+    }
 
 
 def _extracted(text: str) -> current.Context:
@@ -64,13 +109,12 @@ def _extracted(text: str) -> current.Context:
     return found
 
 
-def traceparent(inherited: str) -> str:
-    """Return the trace context for a publication: the current one, else ``inherited``."""
+def _injected(context: current.Context) -> str:
+    """Return a context as a text."""
     carrier: dict[str, str] = {}
     for propagator in _propagators:
-        propagator.inject(carrier)
-    found = context_in({name: value.encode() for name, value in carrier.items()})
-    return found or inherited
+        propagator.inject(carrier, context)
+    return context_in({name: value.encode() for name, value in carrier.items()})
 
 
 class Level:

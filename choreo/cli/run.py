@@ -159,8 +159,8 @@ def run(
         output.line(f"{participant.name}: stopped")
         sys.exit(code)
     watch = _watch(participant, _admin_of(admin, number))
-    tracing.set_up(participant.name, *(watch.readers if watch else ()))
-    with _address(chosen) as address, _explained(chosen, shown(path)):
+    exports = tracing.set_up(participant.name, *(watch.readers if watch else ()))
+    with exports, _address(chosen) as address, _explained(chosen, shown(path)):
         settings = Options(
             start=start, calls=calls, drain_seconds=drain, redact=redact, starts=not no_starts, retire=retire
         )

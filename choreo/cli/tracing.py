@@ -7,28 +7,55 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 from collections.abc import Sequence
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Final, Self
 
 _log = logging.getLogger("choreo.cli")
 
 
-def set_up(participant: str, *readers: Any) -> bool:
-    """Set up a participant's process, and return whether there is an exporter of traces.
+STOP_SECONDS: Final = 3.0
+"""How long a process that ends waits for the last spans and metrics to be exported."""
 
-    ``readers`` collect metrics, beside the exporter that the environment names. Without either, and without
-    an exporter of traces, no provider is set, and spans cost next to nothing.
+
+class Exports:
+    """What a process exports as long as the block lasts; either provider may be None."""
+
+    def __init__(self, traces: Any, metrics: Any) -> None:
+        self._providers = {"spans": traces, "metrics": metrics}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Export what is left, and give up after a while: a collector that is away must not delay a stop."""
+        until = time.monotonic() + STOP_SECONDS
+        ending = {}
+        for name, provider in self._providers.items():
+            if provider is not None:
+                ending[name] = threading.Thread(target=provider.shutdown, name=f"choreo-{name}", daemon=True)
+                ending[name].start()
+        for name, thread in ending.items():
+            thread.join(max(until - time.monotonic(), 0))
+            if thread.is_alive():
+                _log.warning("the last %s were not exported within %g s: given up", name, STOP_SECONDS)
+
+
+def set_up(participant: str, *readers: Any) -> Exports:
+    """Set up a participant's process; ``readers`` collect metrics, beside the exporter of the environment.
+
+    Without either, and without an exporter of traces, no provider is set, and spans cost next to nothing.
     """
     service = os.environ.get("OTEL_SERVICE_NAME") or participant
     measures = _exporter("metrics")
     collecting = [*readers, *([_reader(measures())] if measures else [])]
-    if collecting:
-        _measure_with(collecting, service)
     traces = _exporter("traces")
-    if traces:
-        _trace_with(traces(), service)
-    return bool(traces)
+    return Exports(
+        _trace_with(traces(), service) if traces else None,
+        _measure_with(collecting, service) if collecting else None,
+    )
 
 
 def _exporter(signal: str) -> Any:
@@ -36,17 +63,25 @@ def _exporter(signal: str) -> Any:
     name = exporter_name(signal)
     if not name:
         return None
-    found = list(entry_points(group=f"opentelemetry_{signal}_exporter", name=name))
-    if not found:
-        _log.warning(
-            "no %s are exported: the exporter %r is not installed (hint: pip install "
-            "opentelemetry-exporter-%s)",
-            signal,
-            name,
-            name.replace("_", "-"),
-        )
-        return None
-    return found[0].load()
+    for known in _known_as(name, signal):
+        for found in entry_points(group=f"opentelemetry_{signal}_exporter", name=known):
+            return found.load()
+    package = "'choreo-saga[otel]'" if name == "otlp" else f"opentelemetry-exporter-{name.replace('_', '-')}"
+    _log.warning(
+        "no %s are exported: the exporter %r is not installed (hint: pip install %s)", signal, name, package
+    )
+    return None
+
+
+def _known_as(name: str, signal: str) -> Sequence[str]:
+    """Return the names under which packages offer an exporter; that of OTLP has one for each protocol."""
+    if name != "otlp":
+        return (name,)
+    variables = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = next((found for each in variables if (found := os.environ.get(each, "").strip())), "")
+    if protocol == "grpc":
+        return ("otlp_proto_grpc",)
+    return ("otlp_proto_http",) if protocol else ("otlp_proto_http", "otlp_proto_grpc", "otlp")
 
 
 def _reader(exporter: Any) -> Any:
@@ -57,24 +92,28 @@ def _reader(exporter: Any) -> Any:
     return exporter if is_reader else export.PeriodicExportingMetricReader(exporter)
 
 
-def _measure_with(readers: Sequence[Any], service: str) -> None:
+def _measure_with(readers: Sequence[Any], service: str) -> Any:
     from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.resources import Resource
 
     resource = Resource.create({"service.name": service})
-    metrics.set_meter_provider(MeterProvider(metric_readers=readers, resource=resource))
+    provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+    metrics.set_meter_provider(provider)
+    return provider
 
 
-def _trace_with(exporter: Any, service: str) -> None:
+def _trace_with(exporter: Any, service: str) -> Any:
     # The SDK takes 3 MB of memory, which a process that exports no traces need not pay.
     from opentelemetry import trace
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider, export
 
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    resource = Resource.create({"service.name": service})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(export.BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    return provider
 
 
 def exporter_name(signal: str = "traces") -> str:

@@ -39,7 +39,8 @@ class Attempt(NamedTuple):
     ``type`` and ``body`` are of the event that it returned; where an event can't be read, ``type`` is of that
     event. ``reason`` may be published; ``detail``, what an exception said, never is. ``at`` is the handler's
     ``ctx.now`` in milliseconds, which its row has too; 0 where it ran outside of the transaction. ``by_hand``
-    is the note of its row where no handler ran, as somebody did the work.
+    is the note of its row where no handler ran, as somebody did the work. ``error`` is the class of the
+    exception that ended it.
     """
 
     verdict: Verdict
@@ -49,6 +50,7 @@ class Attempt(NamedTuple):
     at: int = 0
     detail: str = ""
     by_hand: str = ""
+    error: str = ""
 
 
 def attempt(
@@ -108,9 +110,9 @@ def prepare(
     try:
         return binding.arguments(handler, context)
     except UnknownFingerprint as error:
-        return Attempt("unknown-fingerprint", error.event_type, reason=str(error))
+        return Attempt("unknown-fingerprint", error.event_type, reason=str(error), error=name_of(error))
     except BodyError as error:
-        return Attempt("unreadable", error.event_type, reason=str(error))
+        return Attempt("unreadable", error.event_type, reason=str(error), error=name_of(error))
     except StoreError:
         raise
     except BaseException as error:  # of an event's own __init__ or __post_init__
@@ -126,12 +128,13 @@ def failed(handler: Handler, context: Context, error: BaseException, *, redact: 
     detail = detail_of(error, redact=redact)
     if isinstance(error, UndeclaredEvent | TransactionControl | BodyError | DeclarationError):
         context.log.error("%s: %s", handler.name, text_of(error))
-        return Attempt("permanent", reason=type(error).__name__, detail=detail)
+        return Attempt("permanent", reason=type(error).__name__, detail=detail, error=name_of(error))
     if is_ignored(error, handler.ignore):
         return Attempt("ignored", reason=ALREADY_GONE, detail=detail)
     permanent = permanent_in(error)
     if permanent is not None:
-        return Attempt("permanent", reason=text_of(permanent) or "failed for good", detail=detail)
+        said = text_of(permanent) or "failed for good"
+        return Attempt("permanent", reason=said, detail=detail, error=name_of(error))
     return _transient(handler, context, error, detail)
 
 
@@ -167,7 +170,7 @@ def _transient(handler: Handler, context: Context, error: BaseException, detail:
     where = detail_of(error, redact=True)
     context.log.warning("%s: attempt %d failed: %s", handler.name, context.attempt, where)
     context.log.debug("%s: attempt %d", handler.name, context.attempt, exc_info=error)
-    return Attempt("transient", reason=name_of(error), detail=detail)
+    return Attempt("transient", reason=name_of(error), detail=detail, error=name_of(error))
 
 
 def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:

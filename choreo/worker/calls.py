@@ -6,17 +6,20 @@ import os
 import threading
 from collections import deque
 from collections.abc import Coroutine, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
 from choreo import telemetry
+from choreo.events import event_name
 from choreo.participant import Context, Handler
 from choreo.ports import Clock
 from choreo.records import Lane, Partition, Scheduled
 from choreo.worker.attempt import end_forked
 from choreo.worker.item import Item
 from choreo.worker.lifespan import Lifespan
+from choreo.worker.tracing import Handling, handling
 
 
 class Limit:
@@ -82,10 +85,10 @@ class Call:
         """Await a coroutine handler; any exception becomes its result, so that the event loop goes on."""
         trace, process = "", os.getpid()
         try:
-            with self._span():
-                trace = telemetry.traceparent("")
+            with self._span() as span:
+                trace = telemetry.context() if span else ""
                 coroutine: Coroutine[Any, Any, Any] = self.handler.function(*self.arguments)
-                return Finished(self, await coroutine, None, trace)
+                return Finished(self, _told(span, await coroutine), None, trace)
         except BaseException as error:
             return Finished(self, None, error, trace)
         finally:
@@ -95,19 +98,24 @@ class Call:
         """Call a blocking function; any exception becomes its result."""
         trace, process = "", os.getpid()
         try:
-            with self._span():
-                trace = telemetry.traceparent("")
-                return Finished(self, self.handler.function(*self.arguments), None, trace)
+            with self._span() as span:
+                trace = telemetry.context() if span else ""
+                return Finished(self, _told(span, self.handler.function(*self.arguments)), None, trace)
         except BaseException as error:
             return Finished(self, None, error, trace)
         finally:
             end_forked(process)
 
-    def _span(self) -> Any:
+    def _span(self) -> AbstractContextManager[Handling | None]:
         if not self.is_traced:
             return telemetry.UNTRACED
-        item, handler = self.item, self.handler
-        return telemetry.handling(handler.name, item.saga_id, handler.step, item.trigger.envelope.traceparent)
+        return handling(self.item, self.handler, self.context.attempt)
+
+
+def _told(span: Handling | None, result: Any) -> Any:
+    if span:
+        span.returned(event_name(type(result)))
+    return result
 
 
 class Finished(NamedTuple):

@@ -45,6 +45,7 @@ from choreo.worker.outbox import outbox_rows
 from choreo.worker.partitions import Partitions
 from choreo.worker.rows import Rows
 from choreo.worker.schedule import Schedule
+from choreo.worker.tracing import sending
 
 log = logging.getLogger("choreo.saga")
 
@@ -209,8 +210,10 @@ class Decisions:
             outcome,  # type: ignore[arg-type]
             action.kind if action else "compensatable",
             cause.id,
-            telemetry.traceparent(cause.traceparent) if self._is_traced else cause.traceparent,
+            cause.traceparent,
         )
+        if self._is_traced:
+            envelope = envelope._replace(traceparent=sending(item.topic, envelope, cause.traceparent))
         rows.published.append((envelope, body))
         self._store.enqueue(outbox_rows(envelope, (item.topic, *self._exports(name)), body))
 

@@ -13,6 +13,7 @@ from choreo.participant import Participant
 from choreo.participant.external import External
 from choreo.ports import Clock, Codec, Store
 from choreo.records import DeadLetter, Record, Scheduled
+from choreo.trace_context import context_in
 from choreo.worker.bodies import refuse_too_long
 from choreo.worker.dead_letters import PROCESS_ENDED, ended_detail, unreadable_record
 from choreo.worker.failure import detail_of, is_interrupt, text_of
@@ -87,7 +88,7 @@ class Imports:
                 self._read(external, record) if edited is None else self._codec.decode(external.name, edited)
             )
             if event is not None:
-                self._publish(external, event)
+                self._publish(external, event, context_in(dict(record.headers)))
         except StoreError:
             raise  # the turn's transaction is lost
         except BaseException as error:  # of an unreadable body, or of the service's own functions
@@ -110,7 +111,7 @@ class Imports:
             raise BodyError(f"decode= gave a {type(event).__name__}, not a {external.name}")
         return event
 
-    def _publish(self, external: External, event: Any) -> None:
+    def _publish(self, external: External, event: Any, context: str) -> None:
         assert external.saga_id is not None
         assert external.saga is not None
         saga_id = external.saga_id(event)
@@ -120,7 +121,7 @@ class Imports:
             raise BodyError(f"saga_id= gave a {type(saga_id).__name__}, not a str")
         step = external.step(self._name)
         kind = {START: "start", CANCEL: "cancellation"}.get(step, "external")
-        self._publisher.publish(external.saga, saga_id, step, kind, event)
+        self._publisher.publish(external.saga, saga_id, step, kind, event, context)
 
     def _told(self, error: BaseException) -> tuple[str, str]:
         """Return the reason and the detail of a dead letter."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from choreo import telemetry
 from choreo.chain import PRUNED
 from choreo.cloudevents import MAX_SAGA_ID, headers_of
 from choreo.envelope import Envelope, event_id
@@ -18,6 +17,7 @@ from choreo.records import Unpublished, version_of
 from choreo.saga import Saga
 from choreo.worker.bodies import encode
 from choreo.worker.rows import emitted_row
+from choreo.worker.tracing import sending
 
 
 def outbox_rows(envelope: Envelope, topics: Iterable[str], body: bytes) -> list[Unpublished]:
@@ -52,9 +52,12 @@ class Publisher:
         self._codec = codec
         self._clock = clock
 
-    def publish(self, saga: Saga, saga_id: str, step: str, kind: Any, event: object) -> None:
+    def publish(
+        self, saga: Saga, saga_id: str, step: str, kind: Any, event: object, cause: str | None = None
+    ) -> None:
         """Publish the success of a step, once: nothing happens when the store has it already.
 
+        ``cause`` is the trace context of a record that is imported; None where the caller's own counts.
         Raises `ConfigurationError` for a saga id that every reader would refuse.
         """
         refuse_bad_id(saga_id)
@@ -65,9 +68,6 @@ class Publisher:
             return
         is_keyed_by_id = bool(history) and self._store.is_keyed_by_id(saga_id, saga.name)
         participant = self._participant
-        # The saga's trace begins here, or continues that of the caller.
-        with telemetry.starting(f"{participant.name}.{step}", saga_id, step):
-            traceparent = telemetry.traceparent("")
         envelope = Envelope(
             by_id if is_keyed_by_id else keyed,
             participant.name,
@@ -79,8 +79,9 @@ class Publisher:
             step,
             SUCCEEDED,
             kind,
-            traceparent=traceparent,
         )
+        # The saga's trace begins here, or continues that of the caller.
+        envelope = envelope._replace(traceparent=sending(saga.topic, envelope, cause))
         body = encode(self._codec, event)
         state = history[-1].saga_state if history else "started"
         rows = outbox_rows(envelope, (saga.topic, *participant.exports(name)), body)

@@ -72,6 +72,7 @@ from choreo.worker.schedule import (
     due_after,
     expires_at,
 )
+from choreo.worker.tracing import handling
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 
 
@@ -439,12 +440,10 @@ class Processor:
         attempted = max(tried, 0) + deaths + 1
         context = _context(item, saga, handler, self._store.db, attempted, now, sessions=self._sessions)
         binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
-        span = telemetry.UNTRACED
-        if self._is_traced:
-            traceparent = item.trigger.envelope.traceparent
-            span = telemetry.handling(handler.name, item.saga_id, handler.step, traceparent)
-        with span:
+        with handling(item, handler, attempted) if self._is_traced else telemetry.UNTRACED as span:
             result = self._result(handler, binding, context)
+            if span:
+                span.told(result.verdict, result.type, result.error)
             return self._conclude(item, handler, result._replace(at=now), tried)
 
     def _result(self, handler: Handler, binding: Binding, context: Context) -> Attempt:

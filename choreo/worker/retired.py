@@ -19,6 +19,7 @@ from choreo.worker.item import Item
 from choreo.worker.outbox import outbox_rows
 from choreo.worker.pending import pending_of
 from choreo.worker.rows import Rows
+from choreo.worker.tracing import sending
 
 
 class Refused(Exception):
@@ -125,6 +126,7 @@ class Retired:
             cause.id,
             cause.traceparent,
         )
+        envelope = envelope._replace(traceparent=sending(item.topic, envelope, cause.traceparent))
         rows.published.append((envelope, body))
         exports = [each for each in manifest.external if each.direction == "export"]
         topics = [each.topic for each in exports if each.event == answer.type]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from choreo import telemetry
 from choreo.cli import tracing
 
 VARIABLES = (
@@ -47,15 +49,15 @@ def test_an_exporter_that_is_not_installed_is_said(
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "pigeon")
     with caplog.at_level(logging.WARNING):
-        assert tracing.set_up("sage") is False
+        tracing.set_up("sage")
+    assert not telemetry.is_on()
     assert "'pigeon' is not installed" in caplog.text
 
 
 def test_spans_carry_the_participants_name() -> None:
     script = (
-        "from choreo.cli import tracing\nassert tracing.set_up('sage')\n"
-        "from opentelemetry import trace\n"
-        "with trace.get_tracer('test').start_as_current_span('ponder'): pass\n"
+        "from choreo.cli import tracing\nfrom opentelemetry import trace\n"
+        "with tracing.set_up('sage'), trace.get_tracer('test').start_as_current_span('ponder'): pass\n"
     )
     env = {"OTEL_TRACES_EXPORTER": "console", "PATH": ""}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
@@ -65,13 +67,56 @@ def test_spans_carry_the_participants_name() -> None:
 def test_levels_are_exported_as_they_are() -> None:
     """What went up by three and down by one stands at two."""
     script = (
-        "from choreo.cli import tracing\nassert not tracing.set_up('sage')\n"
-        "from choreo.telemetry import Level\n"
-        "level = Level('choreo.calls.waiting', {'participant': 'sage'})\n"
-        "level.set(3); level.set(2); level.set(2)\n"
+        "from choreo.cli import tracing\nfrom choreo.telemetry import Level\n"
+        "with tracing.set_up('sage'):\n"
+        "    level = Level('choreo.calls.waiting', {'participant': 'sage'})\n"
+        "    level.set(3); level.set(2); level.set(2)\n"
     )
     env = {"OTEL_METRICS_EXPORTER": "console", "PATH": ""}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=True)
     assert '"choreo.calls.waiting"' in done.stdout
     assert '"value": 2' in done.stdout
     assert '"service.name": "sage"' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("env", "names"),
+    [
+        ({}, ("otlp_proto_http", "otlp_proto_grpc", "otlp")),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ("otlp_proto_grpc",)),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, ("otlp_proto_http",)),
+        (
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"},
+            ("otlp_proto_http",),
+        ),
+    ],
+)
+def test_otlp_has_an_exporter_for_each_protocol(
+    monkeypatch: pytest.MonkeyPatch, env: dict[str, str], names: tuple[str, ...]
+) -> None:
+    """So that the extra [otel], which brings one of them, suffices."""
+    for variable, value in env.items():
+        monkeypatch.setenv(variable, value)
+    assert tracing._known_as("otlp", "traces") == names
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["refuses", "says nothing"])
+def test_a_stop_waits_for_a_collector_that_is_away_for_a_while_only(answers: bool) -> None:
+    """Whether it refuses, or takes the request and never answers it."""
+    script = (
+        "from choreo.cli import tracing\nfrom opentelemetry import trace\nimport time\n"
+        "tracing.STOP_SECONDS = 0.5\n"
+        "with tracing.set_up('sage'):\n"
+        "    with trace.get_tracer('test').start_as_current_span('ponder'): pass\n"
+        "    began = time.monotonic()\n"
+        "print(time.monotonic() - began)\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if not answers:
+            server.close()
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "PATH": ""}
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=True, timeout=60)
+    assert float(done.stdout) < 4, "the exporter itself takes 10 s"
+    assert "the last spans were not exported within 0.5 s: given up" in done.stderr

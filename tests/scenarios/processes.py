@@ -23,7 +23,8 @@ class Processes(Books):
     """Processes of ``choreo run``, which may be killed and started again.
 
     Each participant lives in the module of the package that has its name. The first one starts sagas,
-    from the test's process. ``settings`` are librdkafka's, for every process.
+    from the test's process. ``settings`` are librdkafka's, for every process; where ``embedded``, the broker
+    is one of this process.
     """
 
     def __init__(
@@ -33,16 +34,20 @@ class Processes(Books):
         package: str,
         participants: Sequence[Participant],
         settings: Sequence[str] = (),
+        *,
+        embedded: bool = False,
     ) -> None:
         super().__init__()
         self._bootstrap = bootstrap
         self._folder = folder
         self._package = package
         self._settings = [word for each in settings for word in ("--kafka", each)]
+        self._settings += ["--embedded"] * embedded
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         starter = participants[0]
         create = [CHOREO, "topics", "create", self._target(starter.name), "--bootstrap", bootstrap]
-        subprocess.run(create, cwd=ROOT, check=True, capture_output=True)
+        if not embedded:
+            subprocess.run(create, cwd=ROOT, check=True, capture_output=True)
         for participant in participants:
             self.start(participant.name)
         lock = ROOT / "examples/choreography.json" if starter.is_derived else None

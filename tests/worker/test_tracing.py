@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as current
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.util._once import Once
 
-from choreo import Context, Participant
+from choreo import Context, Participant, telemetry
 from choreo.trace_context import joined
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig, envelope_of
@@ -91,19 +90,6 @@ def test_a_handler_has_the_context_of_the_event_and_nothing_of_the_worker_s(
     assert bag.startswith("tenant=acme,user=")
 
 
-@pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """Set an SDK up, as `choreo run` does, for one test."""
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(random, "getrandbits", random.SystemRandom().getrandbits)
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    yield exporter
-    provider.shutdown()
-
-
 def test_with_an_sdk_a_saga_is_one_trace(rig: Rigs, spans: InMemorySpanExporter, tmp_path: object) -> None:
     """From the request that starts it to its end, each handler's span the child of the one that called it."""
     agent, hotels, flights = agency(), hotel(Script([ConnectionError()])), flight(Script([None]))
@@ -127,18 +113,76 @@ def test_with_an_sdk_a_saga_is_one_trace(rig: Rigs, spans: InMemorySpanExporter,
     finished = spans.get_finished_spans()
     assert {span.context.trace_id for span in finished} == {trace_id}
     by_id = {span.context.span_id: span for span in finished}
-    chain = {span.name: by_id[span.parent.span_id].name for span in finished if span.parent}
-    assert chain["agency.start"] == "POST /trips"
-    assert chain["hotel.book"] == "agency.start"
-    assert chain["flight.fly"] == "hotel.book"
-    assert chain["agency.look"] in ("hotel.book", "flight.fly")
-    (booked, *_) = [span for span in finished if span.name == "hotel.book"]
-    assert dict(booked.attributes or {}) == {
-        "choreo.saga_id": "s1",
-        "choreo.step": "hotel.book",
-        "messaging.system": "kafka",
-    }
-    assert len([span for span in finished if span.name == "hotel.book"]) == 2
+    callers = {told(span): told(by_id[span.parent.span_id]) for span in finished if span.parent}
+    assert callers["start"] == "POST /trips"
+    assert callers["hotel.book"] == "start"
+    assert callers["hotel.book succeeded"] == "hotel.book"
+    assert callers["flight.fly"] == "hotel.book succeeded"
+    assert callers["agency.look"] in ("hotel.book succeeded", "flight.fly succeeded")
+    first, second = [span for span in finished if told(span) == "hotel.book"]
+    assert first.status.status_code is trace.StatusCode.ERROR
+    assert attributes_of(first)["error.type"] == "ConnectionError"
+    assert not first.events, "what an exception said may be data"
+    assert [attributes_of(span)["choreo.attempt"] for span in (first, second)] == [1, 2]
+    assert {link.context.span_id for span in (first, second) for link in span.links} == {first.parent.span_id}
+    assert (first.kind, second.name) == (trace.SpanKind.CONSUMER, "process trip")
+
+
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
+    return dict(span.attributes or {})
+
+
+def told(span: ReadableSpan) -> str:
+    """Return what a span is of: a handler, an event that a step published, or something else by its name."""
+    attributes = attributes_of(span)
+    if span.kind is trace.SpanKind.PRODUCER:
+        step = attributes["choreo.step"]
+        return "start" if step == "start" else f"{step} {attributes['choreo.outcome']}"
+    return str(attributes.get("choreo.handler", span.name))
+
+
+def test_what_a_call_raises_is_told_by_its_class_alone(rig: Rigs, spans: InMemorySpanExporter) -> None:
+    provider = Provider()
+    shop = rig(slow_hotel(provider))
+    provider.answer(ConnectionError("for ada@example.org"))
+    shop.feed(TripRequested("t"), traceparent=PARENT)
+    until(shop, lambda: bool(spans.get_finished_spans()))
+    (span,) = spans.get_finished_spans()
+    assert (span.status.status_code, span.status.description) == (trace.StatusCode.ERROR, None)
+    assert attributes_of(span)["error.type"] == "ConnectionError"
+    assert "ada" not in span.to_json()
+
+
+@pytest.mark.parametrize("ambient", [False, True])
+def test_an_answer_that_no_handler_gave_is_a_child_of_its_cause(
+    rig: Rigs, spans: InMemorySpanExporter, ambient: bool
+) -> None:
+    """A refusal, whatever span the worker itself runs in."""
+    shop = rig(hotel())
+    with trace.get_tracer("worker").start_as_current_span("main") if ambient else nullcontext():
+        shop.feed(TripCancelled("u"), TripRequested("u"), traceparent=PARENT)
+    (sent,) = [span for span in spans.get_finished_spans() if span.name == "send trip"]
+    assert sent.parent is not None
+    assert format(sent.parent.span_id, "016x") == PARENT.split("-")[2]
+    assert [each.split("-")[2] for each in traceparents(shop)] == [format(sent.context.span_id, "016x")]
+
+
+@pytest.mark.parametrize("make", [hotel, slow_hotel])
+def test_nothing_is_made_where_nothing_is_traced(
+    rig: Rigs, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Participant]
+) -> None:
+    """Neither a span nor a context, for an event of a handler, of a call, or of a refusal."""
+    made: list[str] = []
+    for name in ("processing", "sending", "context"):
+        monkeypatch.setattr(telemetry, name, lambda *_, name=name: made.append(name))
+    provider = Provider()
+    provider.answer(None)
+    shop = rig(make(provider) if make is slow_hotel else make())
+    shop.feed(TripRequested("t"), traceparent=PARENT)
+    shop.feed(TripCancelled("u"), TripRequested("u"), saga_id="s2", traceparent=PARENT)
+    until(shop, lambda: len(shop.published()) == len(shop.published("s2")) == 1)
+    assert traceparents(shop) == [PARENT] * 2
+    assert made == []
 
 
 def test_a_saga_started_outside_of_any_span_is_one_trace_too(rig: Rigs, spans: InMemorySpanExporter) -> None:
@@ -160,8 +204,13 @@ def test_what_is_no_traceparent_begins_a_new_trace(rig: Rigs, spans: InMemorySpa
     assert envelope_of(HotelBooked("t"), "s1", 0).traceparent == ""
     shop.feed(TripRequested("t"))
     (published,) = traceparents(shop)
-    (span,) = spans.get_finished_spans()
-    assert published.split("-")[1] == format(span.context.trace_id, "032x")
+    handled, sent = sorted(spans.get_finished_spans(), key=lambda span: span.name)
+    assert handled.name == "process trip"
+    assert not handled.links
+    assert published.split("-")[1:3] == [
+        format(handled.context.trace_id, "032x"),
+        format(sent.context.span_id, "016x"),
+    ]
 
 
 @pytest.mark.parametrize("make", [slow_hotel, blocking_hotel])
@@ -174,8 +223,11 @@ def test_a_call_is_a_span_and_what_it_published_is_its_child(
     provider.answer(None)
     shop.feed(TripRequested("t"), traceparent=PARENT)
     until(shop, lambda: bool(shop.published()))
-    (span,) = spans.get_finished_spans()
-    assert span.name == "hotel.book"
-    assert span.parent is not None
-    assert format(span.parent.span_id, "016x") in PARENT
-    assert [each.split("-")[2] for each in traceparents(shop)] == [format(span.context.span_id, "016x")]
+    call, sent = spans.get_finished_spans()
+    assert (call.name, told(call)) == ("process trip", "hotel.book")
+    assert attributes_of(call)["choreo.outcome"] == "succeeded"
+    assert call.parent is not None
+    assert format(call.parent.span_id, "016x") in PARENT
+    assert sent.parent is not None
+    assert sent.parent.span_id == call.context.span_id
+    assert [each.split("-")[2] for each in traceparents(shop)] == [format(sent.context.span_id, "016x")]
