@@ -12,7 +12,7 @@ from choreo.manifest import Manifest
 
 PARTICIPANT = "participant"
 
-_WIDTH = 110
+_WIDTH = 140
 """Columns that a line of code to paste may have, before it is written on several."""
 
 
