@@ -9,7 +9,7 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -32,7 +32,7 @@ from choreo.dashboard.participants import participants
 from choreo.dashboard.saga import saga
 from choreo.dashboard.sagas import sagas
 from choreo.dashboard.settings import Settings, is_same
-from choreo.dashboard.stores import Shown, open_shown
+from choreo.dashboard.stores import Away, Shown, Stores
 from choreo.dashboard.visit import Visit
 from choreo.errors import ChoreoError, ConfigurationError, StoreError
 from choreo.project.choreography import choreography_known
@@ -113,8 +113,16 @@ def graphs_of(modules: Sequence[str]) -> dict[str, list[SagaGraph]]:
     return graphs
 
 
+class _Site(NamedTuple):
+    """What all pages of one application share."""
+
+    settings: Settings
+    stores: Stores
+
+
 def _routes(settings: Settings) -> Starlette:
-    changes = Changes(settings)
+    site = _Site(settings, Stores(settings))
+    changes = Changes(settings, site.stores)
     style = BASE + (files("choreo.dashboard") / "dashboard.css").read_text()
     script = (files("choreo.dashboard") / "dashboard.js").read_text()
     routes = [
@@ -122,18 +130,18 @@ def _routes(settings: Settings) -> Starlette:
         Route("/dashboard.js", _file(script, "text/javascript"), methods=["GET"]),
         Route("/dashboard.svg", _file(_ICON, "image/svg+xml"), methods=["GET"]),
         Route("/changes", _stream(changes), methods=["GET"]),
-        *(Route(path, _view(settings, view), methods=["GET"]) for path, view in _VIEWS.items()),
+        *(Route(path, _view(site, view), methods=["GET"]) for path, view in _VIEWS.items()),
     ]
     for path, (view, action) in _OFFERS.items():
         if not settings.read_only:
-            routes.append(Route(path, _view(settings, view), methods=["GET"]))
-            routes.append(Route(path, _action(settings, action), methods=["POST"]))
+            routes.append(Route(path, _view(site, view), methods=["GET"]))
+            routes.append(Route(path, _action(site, action), methods=["POST"]))
     if settings.token:
         routes.append(Route(ENTER, _enter(settings), methods=["GET", "POST"]))
     handlers: Any = {404: partial(_not_there, settings), 405: partial(_not_so, settings)}
-    site = Starlette(routes=routes, exception_handlers=handlers)
-    site.router.redirect_slashes = False
-    return site
+    found = Starlette(routes=routes, exception_handlers=handlers)
+    found.router.redirect_slashes = False
+    return found
 
 
 def _file(text: str, kind: str) -> Callable[[Request], Any]:
@@ -152,21 +160,21 @@ def _stream(changes: Changes) -> Callable[[Request], Any]:
     return answer
 
 
-def _view(settings: Settings, view: View) -> Callable[[Request], Any]:
+def _view(site: _Site, view: View) -> Callable[[Request], Any]:
     def answer(request: Request) -> Response:
-        return _page(settings, request, view)
+        return _page(site, request, view)
 
     return answer
 
 
-def _action(settings: Settings, action: Action) -> Callable[[Request], Any]:
+def _action(site: _Site, action: Action) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         fields = given_in(fields_in(await request.body()) or {})
 
         def act(visit: Visit, shown: Shown) -> Body:
             return action(visit, shown, fields)
 
-        response: Response = await run_in_threadpool(_page, settings, request, act)
+        response: Response = await run_in_threadpool(_page, site, request, act)
         if who := fields.get("who", "").strip():
             path = str(request.scope.get("root_path") or "") or "/"
             response.set_cookie(_WHO, _packed(who), _MONTH, path=path, httponly=True, samesite="strict")
@@ -190,16 +198,12 @@ def _visit(settings: Settings, request: Request) -> Visit:
     return Visit(settings, request, path_of(request.scope), _unpacked(request.cookies.get(_WHO, "")))
 
 
-def _page(settings: Settings, request: Request, view: View) -> Response:
+def _page(site: _Site, request: Request, view: View) -> Response:
     """Return a view as a page; an error is a page as well, which says what to do."""
-    visit = _visit(settings, request)
+    visit = _visit(site.settings, request)
     try:
-        with open_shown(settings) as shown:
-            try:
-                body = view(visit, shown)
-            except ChoreoError as error:
-                body = _explained(error)
-            return HTMLResponse(framed(visit, body, shown.away, shown.now), body.status)
+        body, away, now = _made(site.stores, visit, view, is_again=request.method != "POST")
+        return HTMLResponse(framed(visit, body, away, now), body.status)
     except ChoreoError as error:
         body = _explained(error)
     except Exception:
@@ -208,6 +212,20 @@ def _page(settings: Settings, request: Request, view: View) -> Response:
             "This page could not be made", ConfigurationError("something went wrong: see the log"), 500
         )
     return HTMLResponse(framed(visit, body), body.status)
+
+
+def _made(stores: Stores, visit: Visit, view: View, *, is_again: bool) -> tuple[Body, Sequence[Away], int]:
+    """Return a view; where one store can't be read, it is made again without that one, if it may be."""
+    broken: dict[str, ChoreoError] = {}
+    while True:
+        with stores.open(broken) as shown:
+            try:
+                return view(visit, shown), shown.away, shown.now
+            except ChoreoError as error:
+                blamed = [each.path for each in shown.read if each.path in error.message]
+                if not isinstance(error, StoreError) or not blamed or not is_again:
+                    return _explained(error), shown.away, shown.now
+                broken.update(dict.fromkeys(blamed, error))
 
 
 def _explained(error: ChoreoError) -> Body:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from choreo.avro.schema_files import SUFFIX, read_parsed_schema
 from choreo.dashboard.element import Html, element, joined
 from choreo.dashboard.forms import (
     act_form,
@@ -52,11 +55,10 @@ def _written(
 ) -> Body:
     title = f"{found.title}: done by hand"
     follows = tuple(follows)
-    above = (
-        [_types(known, given), event_area("Its event, as JSON", given.get("event", ""))]
-        if "" not in known
-        else []
-    )
+    above = []
+    if "" not in known:
+        like = _like(usual(known) or next(iter(known)), visit.settings.schemas)
+        above = [_types(known, given), event_area("Its event, as JSON", given.get("event", ""), like)]
     form = act_form(
         visit,
         "/by-hand",
@@ -74,6 +76,15 @@ def _written(
     )
     parts = (element("h1", title), problem_note(problem), said, element("p", meaning, class_="meaning"), form)
     return Body(title, joined(way(visit), *parts), 400 if problem else 200)
+
+
+def _like(name: str, folder: Path) -> str | None:
+    """Return what an event of a type may look like: the names of its fields."""
+    try:
+        fields = read_parsed_schema(folder / f"{name}{SUFFIX}").bare["fields"]
+    except (ChoreoError, OSError, KeyError, TypeError):
+        return None
+    return json.dumps({field["name"]: "…" for field in fields}, ensure_ascii=False)
 
 
 def _types(known: Ways, given: Mapping[str, str]) -> Html:

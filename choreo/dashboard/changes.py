@@ -11,7 +11,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from choreo.dashboard.settings import Settings
-from choreo.dashboard.stores import open_shown
+from choreo.dashboard.stores import Stores
 from choreo.errors import ChoreoError
 
 _PERIOD: Final = 2.0
@@ -30,7 +30,8 @@ MOST: Final = 32
 class Changes:
     """What the streams of one application share."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stores: Stores) -> None:
+        self._stores = stores
         self._settings = settings
         self._lock = Lock()
         self._looked_at = float("-inf")
@@ -47,7 +48,7 @@ class Changes:
 
     def _look(self) -> str:
         try:
-            with open_shown(self._settings) as shown:
+            with self._stores.open() as shown:
                 found = [(each.path, each.store.last_row(), each.store.depths()) for each in shown.read]
                 return f"{found} {[(each.path, each.error.message) for each in shown.away]}"
         except ChoreoError as error:

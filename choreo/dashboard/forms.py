@@ -92,8 +92,8 @@ def given_in(fields: Mapping[str, str]) -> dict[str, str]:
     return {**(fields_in(fields.get("asked", "").encode()) or {}), **fields}
 
 
-def event_area(name: str, text: str) -> Html:
-    """Return the field in which an event is written as JSON."""
+def event_area(name: str, text: str, like: str | None = None) -> Html:
+    """Return the field in which an event is written as JSON; ``like`` says what it may look like."""
     area = element(
         "textarea",
         Html("\n"),
@@ -102,6 +102,7 @@ def event_area(name: str, text: str) -> Html:
         rows=14,
         spellcheck="false",
         required=True,
+        placeholder=like,
     )
     return element("label", element("span", name), area)
 

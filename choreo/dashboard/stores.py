@@ -1,11 +1,12 @@
-"""``Shown``: the stores of a page as they are while it is made, those that can't be read told apart."""
+"""``Stores``: a page's stores as they are while it is made, those that can't be read told apart."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from choreo.dashboard.settings import Settings
 from choreo.errors import ChoreoError
@@ -13,6 +14,8 @@ from choreo.operations.stores import places_of, reader_at
 from choreo.store.opening import shown
 from choreo.store.reader import TableReader
 from choreo.timeline.selection import Timelines
+
+_NONE: Final[Mapping[str, ChoreoError]] = MappingProxyType({})
 
 
 class Away(NamedTuple):
@@ -40,20 +43,52 @@ class Shown(NamedTuple):
     now: int
 
 
-@contextmanager
-def open_shown(settings: Settings) -> Iterator[Shown]:
-    """Open all stores to read them. Raises `ConfigurationError` where two are of one participant."""
-    away: list[Away] = []
-    found: list[Read] = []
-    with ExitStack() as opened:
-        for place in places_of(settings.stores):
-            try:
-                reader = reader_at(place, opened)
-            except ChoreoError as error:
-                away.append(Away(shown(place), error))
-            else:
-                found.append(Read(reader.participant, reader.path, reader, place))
-        found.sort(key=lambda each: (each.participant, each.path))
-        now = time.time_ns() // 1_000_000
-        timelines = Timelines([each.store for each in found], settings.graphs, now)
-        yield Shown(found, away, timelines, now)
+_SLOW: Final = 1.0
+"""Seconds after which a store that could not be opened is not asked for again at once."""
+
+_PAUSE: Final = 15.0
+"""Seconds for which it isn't: each page would wait for it."""
+
+
+class Stores:
+    """The stores of an application, opened for each page anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._absent: dict[str, tuple[float, Away]] = {}
+
+    @contextmanager
+    def open(self, broken: Mapping[str, ChoreoError] = _NONE) -> Iterator[Shown]:
+        """Open all stores to read them, but for those that are ``broken``, by their paths.
+
+        Raises `ConfigurationError` where two are of one participant.
+        """
+        away: list[Away] = []
+        found: list[Read] = []
+        with ExitStack() as opened:
+            for place in places_of(self._settings.stores):
+                one = self._opened(place, opened)
+                if isinstance(one, Read) and one.path in broken:
+                    one = Away(one.path, broken[one.path])
+                if isinstance(one, Read):
+                    found.append(one)
+                else:
+                    away.append(one)
+            found.sort(key=lambda each: (each.participant, each.path))
+            now = time.time_ns() // 1_000_000
+            timelines = Timelines([each.store for each in found], self._settings.graphs, now)
+            yield Shown(found, away, timelines, now)
+
+    def _opened(self, place: str, opened: ExitStack) -> Read | Away:
+        until, absent = self._absent.get(place, (0.0, None))
+        begun = time.monotonic()
+        if absent and begun < until:
+            return absent
+        try:
+            reader = reader_at(place, opened)
+        except ChoreoError as error:
+            away = Away(shown(place), error)
+            if time.monotonic() - begun > _SLOW:
+                self._absent[place] = time.monotonic() + _PAUSE, away
+            return away
+        return Read(reader.participant, reader.path, reader, place)

@@ -13,6 +13,7 @@ from choreo.dashboard import changes
 from choreo.dashboard.application import app
 from choreo.dashboard.changes import Changes
 from choreo.dashboard.settings import Settings
+from choreo.dashboard.stores import Stores
 from choreo.store.opening import open_store
 from tests.dashboard.asking import ask
 from tests.dashboard.conftest import Page
@@ -24,7 +25,8 @@ def streaming(folder: Path, stopping: threading.Event | None = None) -> Changes:
     """Return the streams of a page."""
     nobody: frozenset[str] = frozenset()
     given = (str(folder),), {}, folder, True, "", nobody, False, b"", stopping or threading.Event()
-    return Changes(Settings(*given))
+    settings = Settings(*given)
+    return Changes(settings, Stores(settings))
 
 
 @pytest.fixture(autouse=True)

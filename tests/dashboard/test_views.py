@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -13,7 +15,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from choreo.dashboard import sagas
+from choreo.dashboard import app, sagas
+from choreo.errors import StoreError
+from choreo.store.reader import TableReader
 from tests.cli.command import invoke
 from tests.dashboard.asking import Answer, ask
 from tests.dashboard.conftest import Page, page_of
@@ -176,8 +180,6 @@ def damage(path: Path) -> None:
 def test_a_store_that_is_away_is_said_and_the_rest_is_shown(stores: Path, lose: object) -> None:
     """In every view."""
     paths = sorted(stores.glob("*.db"))
-    from choreo.dashboard import app
-
     page = app([str(each) for each in paths], ["examples.orders"], schemas=stores / "schemas")
     lose(stores / "shipping.db")  # type: ignore[operator]
     for address in ("/", "/sagas", "/saga?id=o-11", "/choreography", "/participants", "/letters"):
@@ -213,3 +215,48 @@ def test_it_works_wherever_it_is_mounted(page: Page) -> None:
                 seen.add(kind)
                 todo.append(each)
     assert len(seen) > 12
+
+
+def test_a_row_that_is_corrupt_takes_its_store_along_and_no_other(stores: Path) -> None:
+    """The view is made without that store, and says why; what the rest tells is shown."""
+    with closing(sqlite3.connect(stores / "shipping.db", isolation_level=None)) as database:
+        database.execute("UPDATE choreo_store SET unlocked = 1")
+        database.execute("UPDATE saga_log SET saga_state = 'nonsense' WHERE saga_id = 'o-1'")
+    page = page_of(stores)
+    for address in ("/", "/sagas", "/saga?id=o-1", "/choreography", "/participants"):
+        answer = ask(page, address)
+        assert answer.status == 200
+    answer = ask(page, "/sagas")
+    assert "shipping.db can’t be read" in answer.text
+    assert "saga_state is &#x27;nonsense&#x27;" in answer.text
+    assert "o-16" in answer.sagas
+
+
+def test_a_store_that_does_not_answer_is_not_waited_for_again_and_again(
+    ended_shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it took long, the pages of the next seconds only say so; then it is asked again."""
+    clock = [100.0]
+    asked = []
+
+    def reader_at(place: str, opened: ExitStack) -> TableReader:
+        asked.append(place)
+        clock[0] += 5
+        raise StoreError("no answer")
+
+    monkeypatch.setattr("choreo.dashboard.stores.reader_at", reader_at)
+    monkeypatch.setattr("choreo.dashboard.stores.time.monotonic", lambda: clock[0])
+    page = page_of(ended_shop / "orders.db")
+    for _ in range(3):
+        assert "no answer" in ask(page, "/participants").text.lower()
+    assert len(asked) == 1
+    clock[0] += 20
+    ask(page, "/participants")
+    assert len(asked) == 2
+
+
+def test_two_stores_of_one_participant_are_refused(stores: Path) -> None:
+    """As either may be the right one."""
+    shutil.copy(stores / "orders.db", stores / "copy.db")
+    answer = ask(page_of(stores), "/sagas")
+    assert "are both stores of orders" in answer.text
