@@ -113,7 +113,8 @@ class TopicDescriptions:
         except KafkaException as error:
             problem = cause(error).str()
         replicas = min((len(each.replicas) for each in found.partitions), default=0)
-        return TopicState(name, _id(found), len(found.partitions), replicas, own, problem)
+        leaderless = sum(each.leader is None or each.leader.id < 0 for each in found.partitions)
+        return TopicState(name, _id(found), len(found.partitions), replicas, own, problem, leaderless)
 
 
 def _id(found: Any) -> str:

@@ -120,6 +120,14 @@ _ANY_PARTICIPANT: Final = (
         "does the cluster answer, and may the participant write? See its log; nothing is lost meanwhile",
     ),
     Alert(
+        "PartitionWithoutLeader",
+        "max by (participant) (choreo_partitions_without_leader) > 0",
+        "1m",
+        "critical",
+        "No broker leads {{ $value }} partitions of {{ $labels.participant }}: their sagas stand still.",
+        "which broker is away? kafka-topics.sh --describe --unavailable-partitions; other sagas go on",
+    ),
+    Alert(
         "WorkIsLate",
         "max by (participant, lane) (choreo_schedule_lateness_seconds) > 60",
         "1m",

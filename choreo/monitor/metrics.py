@@ -192,6 +192,12 @@ def _turns(make: _Instruments, progress: Progress) -> None:
         lambda: [({}, progress.catching_up)],
     )
     make.gauge(
+        "choreo.partitions.without_leader",
+        "{partition}",
+        "Partitions that no broker leads; all, where the cluster does not answer.",
+        lambda: [({}, progress.leaderless)],
+    )
+    make.gauge(
         "choreo.consumer.lag",
         "{record}",
         "Offsets between the position and the end of each partition.",

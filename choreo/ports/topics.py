@@ -33,6 +33,7 @@ class TopicState(NamedTuple):
     """A topic as its cluster describes it; without ``partitions`` it does not exist, or may not be seen.
 
     ``id`` is another one for each topic that ever had the name, empty where the cluster gives none.
+    ``leaderless`` are the partitions that no broker leads now, so that they can be neither read nor written.
     ``replicas`` are the copies of the partition that has the fewest. ``settings`` are those in effect, set on
     the topic or inherited, and the producer's ``message.max.bytes``; ``problem`` is why
     some of this can't be read.
@@ -44,6 +45,7 @@ class TopicState(NamedTuple):
     replicas: int = 0
     settings: Mapping[str, str] = {}
     problem: str = ""
+    leaderless: int = 0
 
 
 class Difference(NamedTuple):

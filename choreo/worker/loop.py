@@ -351,6 +351,7 @@ class Worker:
         ends = self._log.ends(list(positions))
         self.progress.lag = {each: max(end - positions[each], 0) for each, end in ends.items()}
         self.progress.catching_up = self._partitions.catching_up
+        self.progress.leaderless = self._topics.leaderless
 
     def _drain(self) -> None:
         """Let the calls under way end, for a while, at a graceful stop; none begins meanwhile."""

@@ -15,11 +15,12 @@ class Progress:
     ``turns`` counts the turns that processed something, ``items`` what they processed, and ``seconds`` is the
     time that they took, without the wait for the log. ``lag`` holds how many offsets each assigned partition
     has to its end, looked up once a second. ``catching_up`` is the number of partitions whose records of
-    before the assignment are not folded yet; ``away`` is since when (`Clock.monotonic`) the store is waited
-    for, None while it is there, and ``waited`` the seconds of all such waits that are over.
+    before the assignment are not folded yet, ``leaderless`` of those that no broker leads. ``away`` is since
+    when (`Clock.monotonic`) the store is waited for, None while it is there, and ``waited`` the seconds of
+    all such waits that are over.
     """
 
-    __slots__ = ("away", "catching_up", "items", "lag", "seconds", "turned", "turns", "waited")
+    __slots__ = ("away", "catching_up", "items", "lag", "leaderless", "seconds", "turned", "turns", "waited")
 
     def __init__(self) -> None:
         self.turned: float | None = None
@@ -28,6 +29,7 @@ class Progress:
         self.seconds = 0.0
         self.lag: Mapping[Partition, int] = MappingProxyType({})
         self.catching_up = 0
+        self.leaderless = 0
         self.away: float | None = None
         self.waited = 0.0
 

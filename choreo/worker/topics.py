@@ -26,11 +26,13 @@ class Topics:
     """Looks at the topics of a participant: at the start, before anything is published, and from then on.
 
     What loses events ends the worker, at every start again, until it is mended; anything else is a warning,
-    once for each change. ``read`` are the topics that are read, ``ids`` their ids.
+    once for each change. ``read`` are the topics that are read, ``ids`` their ids. ``leaderless`` is the
+    number of partitions that no broker leads: all that are known, where the cluster does not answer.
     """
 
     def __init__(self, participant: Participant, store: Store, records: Log, clock: Clock) -> None:
         self.ids: dict[str, str] = {}
+        self.leaderless = 0
         self._known: frozenset[str] = frozenset()
         self.read = participant.topics
         self._imports = {each.topic for each in participant.external if each.is_import}
@@ -67,6 +69,7 @@ class Topics:
             self._partitions = {topic: joined.count(topic) for topic in noted}
         self._at_first = self._store.partitions_at_first()
         self._compare(states)
+        self._count_leaderless(states)
         self._next = self._clock.monotonic() + INTERVAL
 
     def look(self) -> None:
@@ -78,9 +81,11 @@ class Topics:
             states = self._log.describe([*self._needs], 0.0)
         except LogError as error:
             log.debug("%s", error)
-            states = ()
-        if states is None:
-            return
+            self.leaderless, states = sum(self._partitions.values()), ()
+        else:
+            if states is None:
+                return
+            self._count_leaderless(states)
         self._next = now + INTERVAL
         for each in states:
             if each.id and self.ids.setdefault(each.topic, each.id) != each.id and each.topic in self.read:
@@ -105,6 +110,9 @@ class Topics:
         joined = [each.topic for each in self._store.positions()]
         for topic in set(joined).intersection(self._partitions):
             self._warn(self._grown(topic, joined.count(topic)))
+
+    def _count_leaderless(self, states: Iterable[TopicState]) -> None:
+        self.leaderless = sum(each.leaderless for each in states)
 
     def _compare_id(self, topic: str, noted: str, found: str) -> None:
         if not noted or not found or noted == found:

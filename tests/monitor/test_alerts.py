@@ -39,6 +39,7 @@ CAUSES = {
     "DeadLettersWait": [(f'choreo_dead_letters{{{ORDERS},reason="gave-up"}}', "0", "2")],
     "StoreAway": [(f"choreo_store_up{{{ORDERS}}}", "1", "0")],
     "OutboxWaits": [(f"choreo_outbox_age_seconds{{{ORDERS}}}", "0", "61")],
+    "PartitionWithoutLeader": [(f"choreo_partitions_without_leader{{{ORDERS}}}", "0", "1")],
     "WorkIsLate": [(f'choreo_schedule_lateness_seconds{{{ORDERS},lane="turn"}}', "0", "61")],
     "CallsWaitForRoom": [(f"choreo_calls_waiting{{{ORDERS}}}", "0", "1")],
     "CallsHang": [(f"choreo_calls_hanging{{{ORDERS}}}", "0", "1")],

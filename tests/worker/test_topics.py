@@ -137,6 +137,26 @@ def test_an_imported_topic_that_was_made_anew_is_read_from_its_beginning(
     assert rigged.effects("s2") == ["confirmed"]
 
 
+def test_partitions_without_a_leader_are_counted(rig: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the cluster tells at each look; where it does not answer, none of them has one."""
+    rigged = rig(agency(), partitions=3)
+    described = MemoryBroker.describe
+
+    def told(leaderless: int) -> int:
+        monkeypatch.setattr(
+            MemoryBroker, "describe", lambda *given: described(*given)._replace(leaderless=leaderless)
+        )
+        later(rigged)
+        return rigged.worker.progress.leaderless
+
+    assert [told(0), told(2)] == [0, 2]
+    rigged.broker.stop()
+    later(rigged)
+    assert rigged.worker.progress.leaderless == 3
+    rigged.broker.start()
+    assert told(0) == 0
+
+
 WARNINGS = {
     "retention.ms": "1000",
     "retention.bytes": "1000000",
