@@ -152,6 +152,23 @@ class StateChange(NamedTuple):
     began: int
 
 
+class Recorded(NamedTuple):
+    """What a store has recorded of itself, empty where no worker has used it; times are in milliseconds.
+
+    ``positions`` are the next offsets to fold, ``topics`` the ids of their topics. ``oldest`` is the saga in
+    flight that began first, and when. ``delays`` are how long after the times of the newest events these were
+    folded: below zero, one of the two clocks is wrong.
+    """
+
+    store_id: str
+    cluster: str
+    participant: str
+    positions: Mapping[Partition, int]
+    topics: Mapping[str, str]
+    oldest: tuple[str, int] | None
+    delays: Sequence[int]
+
+
 class Unpublished(NamedTuple):
     """One row of ``outbox``: an event that Kafka has not acknowledged yet.
 

@@ -32,6 +32,9 @@ COMMANDS: Final = {
         "choreo.cli.dlq.resolve:resolve", "Say that the work of a dead letter was done by hand."
     ),
     "dlq show": Place("choreo.cli.dlq.show:show", "Show one dead letter with its event."),
+    "doctor": Place(
+        "choreo.cli.doctor:doctor", "Check a deployment: cluster, topics, rights, clocks, stores."
+    ),
     "docs": Place("choreo.cli.docs:docs", "Read the manual."),
     "graph": Place("choreo.cli.graph:graph", "Draw the event graph of sagas."),
     "log": Place("choreo.cli.log:log", "Check, export, erase and prune the saga log."),

@@ -15,6 +15,7 @@ from choreo.store.sqlite import reader as files
 
 if TYPE_CHECKING:
     from choreo.ports import Stores
+    from choreo.ports.findings import Finding
     from choreo.store.tables import TableStore
 
 _ADDRESS = re.compile(r"postgres(?:ql)?://")
@@ -107,6 +108,12 @@ def readable(place: str) -> Iterator[str]:
         return
     with files.private_copy(place) as copied:
         yield copied
+
+
+def condition(place: str, seconds: float) -> Iterator[Finding]:
+    """Yield what is wrong with a store, without writing to it. Raises `ConfigurationError`."""
+    found: Iterator[Finding] = (_postgresql() if is_address(place) else _sqlite()).condition(place, seconds)
+    return found
 
 
 def copy_database(source: Path, target: Path) -> None:

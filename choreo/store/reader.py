@@ -13,6 +13,7 @@ from choreo.records import (
     Entry,
     InFlight,
     Partition,
+    Recorded,
     Release,
     Scheduled,
     StateChange,
@@ -103,6 +104,11 @@ class Reading:
             " AND last.input <> 'pruned' ORDER BY last.id DESC LIMIT 1"
         )
         self.positions = sql("SELECT topic, partition, next_offset FROM {positions}")
+        self.recorded = sql("SELECT store_id, cluster_id, participant FROM {store}")
+        self.places = sql("SELECT topic, partition, next_offset, topic_id FROM {positions}")
+        self.delays = sql(
+            "SELECT recorded_at - event_time FROM {saga_log} WHERE input = 'event' ORDER BY id DESC LIMIT 200"
+        )
         self.last_row = sql("SELECT coalesce(max(id), 0) FROM {saga_log}")
         ids = "SELECT DISTINCT saga_id FROM {saga_log} WHERE saga_id"
         self.after = sql(f"{ids} >= ? ORDER BY saga_id LIMIT ?")
@@ -225,6 +231,23 @@ class TableReader(ABC):
     def positions(self) -> dict[Partition, int]:
         """Return the next offset to fold, for every partition that was ever assigned."""
         return {Partition(topic, number): at for topic, number, at in self._rows(self._sql.positions)}
+
+    def recorded(self) -> Recorded:
+        """Return what the store has recorded of itself, its cluster and its topics."""
+        sql = self._sql
+        statements = (sql.recorded, sql.places, self._searches.begin, sql.delays)
+        ids, places, begin, delays = self._at_once(lambda: [self._rows(each) for each in statements])
+        oldest = self._rows(self._searches.first, begin[0][0]) if begin and begin[0][0] else ()
+        store_id, cluster, participant = ids[0] if ids else ("", "", "")
+        return Recorded(
+            store_id,
+            cluster or "",
+            participant or "",
+            {Partition(topic, number): at for topic, number, at, _ in places},
+            {topic: identity for topic, _, _, identity in places},
+            (oldest[0][0], oldest[0][1]) if oldest else None,
+            [delay for (delay,) in delays],
+        )
 
     def last_row(self) -> int:
         """Return the number of the newest row of the saga log, 0 where there is none."""

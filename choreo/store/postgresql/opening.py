@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 
 import psycopg
 
+from choreo.store.postgresql.condition import database_condition
 from choreo.store.postgresql.errors import shown, store_error
 from choreo.store.postgresql.pool import PostgreSQLPool
 from choreo.store.postgresql.reader import PostgreSQLReader
@@ -16,11 +17,12 @@ from choreo.store.postgresql.schema import ddl, migrate
 from choreo.store.postgresql.session import connect
 from choreo.store.postgresql.store import PostgreSQLStore
 
-__all__ = ["Reader", "Store", "Stores", "ddl", "migrate_database", "scratch", "shown"]
+__all__ = ["Reader", "Store", "Stores", "condition", "ddl", "migrate_database", "scratch", "shown"]
 
 Store = PostgreSQLStore
 Stores = PostgreSQLPool
 Reader = PostgreSQLReader
+condition = database_condition
 
 
 def migrate_database(address: str) -> Sequence[str]:

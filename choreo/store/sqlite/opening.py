@@ -10,14 +10,16 @@ from pathlib import Path
 
 from choreo.drafts import make_private
 from choreo.errors import ConfigurationError
+from choreo.store.sqlite.condition import file_condition
 from choreo.store.sqlite.pool import SQLitePool
 from choreo.store.sqlite.reader import StoreReader, private_copy
 from choreo.store.sqlite.store import SQLiteStore
 
-__all__ = ["Store", "Stores", "copy_database", "in_memory", "reader_of_copy"]
+__all__ = ["Store", "Stores", "condition", "copy_database", "in_memory", "reader_of_copy"]
 
 Store = SQLiteStore
 Stores = SQLitePool
+condition = file_condition
 
 
 def in_memory(chance: Callable[[int], bytes]) -> SQLiteStore:

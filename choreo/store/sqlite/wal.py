@@ -20,6 +20,9 @@ _WARNING_PAUSE: Final = 60.0
 _READ_LOCKS: Final = range(123, 128)
 """The bytes of the shared-memory file that readers lock (https://sqlite.org/walformat.html, 2.3.2)."""
 
+_WRITE_LOCK: Final = range(120, 121)
+"""The byte of that file that the one writer locks."""
+
 _log = logging.getLogger("choreo.store")
 
 
@@ -70,21 +73,30 @@ class WriteAheadLog:
 
 def readers_of(path: str) -> list[str]:
     """Return the processes that read a store just now, with their commands, where the system tells."""
+    return _holders(path, "READ", _READ_LOCKS)
+
+
+def writers_of(path: str) -> list[str]:
+    """Return the process that writes to a store just now, with its command, where the system tells."""
+    return _holders(path, "WRITE", _WRITE_LOCK)
+
+
+def _holders(path: str, kind: str, locks: range) -> list[str]:
     try:
         inode = str(os.stat(f"{path}-shm").st_ino)
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     except OSError:
         return []
-    pids = dict.fromkeys(pid for line in lines if (pid := _reader(line.split(), inode)))
+    pids = dict.fromkeys(pid for line in lines if (pid := _holder(line.split(), inode, kind, locks)))
     return [f"process {pid}{_command(pid)}" for pid in pids]
 
 
-def _reader(fields: list[str], inode: str) -> str:
-    """Return the process of a line of ``/proc/locks`` that is about a reader of the file, or nothing."""
-    if len(fields) != 8 or fields[3] != "READ" or fields[5].rpartition(":")[2] != inode:
+def _holder(fields: list[str], inode: str, kind: str, locks: range) -> str:
+    """Return the process of a line of ``/proc/locks`` that is about such a lock of the file, or nothing."""
+    if len(fields) != 8 or fields[3] != kind or fields[5].rpartition(":")[2] != inode:
         return ""
     first, last = (int(each) if each.isdigit() else 2**62 for each in fields[6:])
-    return fields[4] if any(first <= byte <= last for byte in _READ_LOCKS) else ""
+    return fields[4] if any(first <= byte <= last for byte in locks) else ""
 
 
 def _command(pid: str) -> str:

@@ -1,0 +1,1 @@
+"""What `choreo doctor` says of good and of bad deployments."""

@@ -1,0 +1,115 @@
+"""Stores in PostgreSQL: a server that keeps what it confirms, and one that doesn't; roles and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from choreo.store.opening import condition
+from choreo.store.postgresql.schema import MIGRATIONS
+from tests.postgresql.databases import new_database
+from tests.postgresql.server import Server
+
+LOSSY = {"fsync", "full_page_writes", "synchronous_commit"}
+"""What the tests' own server has switched off."""
+
+
+def texts(address: str) -> list[str]:
+    """Return what is wrong with a database, but for what all the tests' databases have."""
+    found = list(condition(address, 5.0))
+    assert all(each.level == "error" and each.hint and "\n" not in each.text for each in found)
+    return [each.text for each in found if each.text.split()[0] not in LOSSY]
+
+
+def execute(address: str, *statements: str) -> None:
+    """Execute statements as the owner."""
+    with closing(psycopg.connect(address, autocommit=True)) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+@contextmanager
+def role(address: str) -> Iterator[tuple[str, str]]:
+    """Make a role without rights; return its name, and its address of the database."""
+    name = f"visitor_{uuid4().hex[:8]}"
+    execute(address, f"CREATE ROLE {name} LOGIN")
+    try:
+        yield name, f"{address}&user={name}"
+    finally:
+        execute(address, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+def test_a_server_that_keeps_what_it_confirms_is_good() -> None:
+    """Its own settings are asked for, whatever a worker's would be."""
+    server = Server("fsync=on", "full_page_writes=on", "synchronous_commit=on")
+    server.start()
+    try:
+        with new_database(server.address("postgres")) as address:
+            assert [each.text for each in condition(address, 5.0)] == ["it has no tables of choreo's"]
+    finally:
+        server.remove()
+
+
+def test_a_server_that_loses_commits_is_said(empty_store: str) -> None:
+    """Each of the settings by which it does."""
+    found = {each.text.split()[0] for each in condition(empty_store, 5.0)}
+    assert found == LOSSY
+
+
+def test_tables_that_are_missing_are_said(postgresql: str) -> None:
+    """All, or those of the last release."""
+    with new_database(postgresql) as address:
+        assert texts(address) == ["it has no tables of choreo's"]
+        first, sql = MIGRATIONS[0]
+        execute(address, sql, f"INSERT INTO choreo.migrations (name) VALUES ('{first}')")
+        (only,) = texts(address)
+        assert "0002_requests" in only
+        assert "lack" in only
+        execute(address, "INSERT INTO choreo.migrations (name) VALUES ('9999_x')")
+        (only,) = texts(address)
+        assert "a newer choreo made" in only
+
+
+def test_another_encoding_and_a_database_that_can_only_be_read_are_said(postgresql: str) -> None:
+    """Neither can hold a saga log."""
+    options = "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+    with new_database(postgresql, options=options) as address:
+        assert any("LATIN1" in each for each in texts(address))
+    with new_database(postgresql) as address:
+        name = address.partition("?")[0].rpartition("/")[2]
+        execute(address, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        assert any("can only be read" in each for each in texts(address))
+
+
+def test_a_role_without_rights_is_said(empty_store: str) -> None:
+    """What it lacks, and how it is granted."""
+    with role(empty_store) as (name, address):
+        assert texts(address) == ["this role may not use the schema choreo"]
+        execute(
+            empty_store,
+            f"GRANT USAGE ON SCHEMA choreo TO {name}",
+            f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA choreo TO {name}",
+            f"REVOKE UPDATE ON choreo.positions FROM {name}",
+        )
+        told = texts(address)
+        assert "this role may not UPDATE on choreo.positions" in told
+        assert any(each.startswith("this role may not DELETE on choreo.dead_letters") for each in told)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/nowhere", "can't be"),
+        ("postgresql://nobody:hunter2@127.0.0.1:1/nowhere?connect_timeout=1", ""),
+    ],
+)
+def test_a_server_that_is_away_is_one_finding(address: str, words: str) -> None:
+    """Without the password."""
+    (only,) = condition(address, 5.0)
+    assert only.level == "error"
+    assert "hunter2" not in f"{only.subject}{only.text}{only.hint}"
+    assert words in only.text or only.text
