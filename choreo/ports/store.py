@@ -147,7 +147,10 @@ class Store(Protocol):
 
     @property
     def has_requests(self) -> bool:
-        """Whether another process had asked for a start, or a cancellation, at the last call of `changed`."""
+        """Whether another process has asked for a start, or a cancellation, as far as is known.
+
+        It is as of the beginning of the last turn, or the last call of `changed`.
+        """
         ...
 
     def take_up(self, limit: int) -> int:

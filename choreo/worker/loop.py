@@ -287,10 +287,12 @@ class Worker:
 
     def _take(self) -> None:
         """Take the delivered records and the acknowledgements from the log."""
-        if self._has_changed() or self._is_stale:
+        is_behind = bool(self._uncommitted.backlog)
+        # Where several workers share a store, the turn that comes at once finds out by itself.
+        if not (is_behind and not self._store.serves_one) and (self._has_changed() or self._is_stale):
             self._due.look_ahead()
             self._is_stale = False
-        if self._uncommitted.backlog:
+        if is_behind:
             wait, limit = 0.0, 1
         else:
             wait, limit = self._wait(), self._options.turn_items

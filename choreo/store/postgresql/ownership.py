@@ -14,6 +14,7 @@ from confluent_kafka.cimpl import murmur2
 from psycopg.sql import SQL, Literal
 
 from choreo.records import Partition
+from choreo.store.postgresql.unread import Unread
 
 UNKNOWN = -1
 """The partition of a row of a saga whose topic is not known yet."""
@@ -59,6 +60,7 @@ class Ownership:
     """The partitions of one store's worker, each with the epoch at which it was taken over.
 
     A store that ``is_worker`` sees and locks what it owns, and nothing else; any other one sees everything.
+    ``unread`` are the rows of their outbox that need not be read.
     """
 
     def __init__(self, homes: Homes) -> None:
@@ -71,6 +73,9 @@ class Ownership:
         """The statement that reads which partitions are still owned, empty for none."""
         self.count = "0"
         """The number of those, in SQL."""
+        self.is_asked = "false"
+        """Whether there are requests for sagas of these partitions, in SQL."""
+        self.unread = Unread()
         self._homes = homes
         self._epochs: dict[Partition, int] = {}
 
@@ -90,14 +95,15 @@ class Ownership:
 
     def add(self, epochs: Mapping[Partition, int]) -> None:
         """Add partitions that were taken over."""
-        self._epochs.update(epochs)
-        self._prepare()
+        if epochs:
+            self._epochs.update(epochs)
+            self.prepare()
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """Drop partitions that are another's, or nobody's, from now on."""
         for each in partitions:
             self._epochs.pop(each, None)
-        self._prepare()
+        self.prepare()
 
     def scope_of(self, partitions: Collection[Partition]) -> tuple[list[str], list[int]]:
         """Return the saga types and numbers of partitions; those of imports have no rows of sagas."""
@@ -105,14 +111,26 @@ class Ownership:
         places = [(types[each.topic], each.number) for each in sorted(partitions) if each.topic in types]
         return [saga_type for saga_type, _ in places], [number for _, number in places]
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Prepare the statements, anew where the topics of sagas have changed."""
+        self.unread.forget()
         self.scope = self.scope_of(self._epochs)
         self.look = _LOOK.format(_rows(self._epochs)) if self._epochs else ""
         self.count = f"(SELECT count(*) FROM ({self.look}) AS owned)" if self._epochs else "0"
         self.fence = f"{self.look}{_LOCK}" if self._epochs else ""
+        types, numbers = self.scope
+        owned = [
+            f"({_literal(each)}, {number}, {self._homes.topics[each][1]})"
+            for each, number in zip(types, numbers, strict=True)
+        ]
+        self.is_asked = _ASKED.format(", ".join(owned)) if owned else "false"
 
 
 _LOOK = "SELECT topic, partition FROM choreo.positions WHERE (topic, partition, epoch) IN (VALUES {})"
+_ASKED = """
+EXISTS (SELECT 1 FROM choreo.requests AS request JOIN (VALUES {}) AS own (type, number, partitions)
+    ON request.saga_type = own.type AND request.key_hash % own.partitions = own.number)
+"""
 # In one order, as two workers that lock several rows would otherwise wait for each other.
 _LOCK = " ORDER BY topic, partition FOR NO KEY UPDATE"
 

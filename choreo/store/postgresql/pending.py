@@ -9,9 +9,9 @@ from typing import Any, get_type_hints
 import psycopg
 
 from choreo.records import Entry, Scheduled, Unpublished
-from choreo.store.pending import Pending, Removal, net
+from choreo.store.pending import Mark, Pending, Removal, net
 from choreo.store.postgresql.heads import PostgreSQLHeads
-from choreo.store.postgresql.ownership import Homes
+from choreo.store.postgresql.ownership import Homes, Ownership
 from choreo.store.postgresql.session import Session, Statement
 
 _TYPES = {int: "bigint", bytes: "bytea", bytes | None: "bytea"}
@@ -24,7 +24,7 @@ def types_of(row: type[tuple[object, ...]], fields: Sequence[str]) -> list[str]:
 
 
 class Insertion:
-    """The statement that inserts rows into some columns of a table; ``clause`` may say ON CONFLICT."""
+    """The statement that inserts rows into some columns of a table; ``clause`` follows it."""
 
     def __init__(self, table: str, names: Sequence[str], types: Sequence[str], clause: str = "") -> None:
         columns = ", ".join(f'"{name}"' for name in names)
@@ -68,6 +68,7 @@ _UNPUBLISHED = Insertion(
     "outbox",
     (*Unpublished._fields[:-1], "partition"),
     (*types_of(Unpublished, Unpublished._fields[:-1]), "bigint"),
+    "RETURNING seq",
 )
 _SCHEDULED = Insertion(
     "schedule",
@@ -90,10 +91,12 @@ _LONG = 255
 class PostgreSQLPending(Pending):
     """The rows of one turn, and how PostgreSQL writes them, each with the partition of its saga."""
 
-    def __init__(self, heads: PostgreSQLHeads, homes: Homes) -> None:
+    def __init__(self, heads: PostgreSQLHeads, homes: Homes, ownership: Ownership) -> None:
         super().__init__(heads)
         self._cached = heads
         self._homes = homes
+        self._ownership = ownership
+        self._numbers: list[int] = []  # of the rows of the outbox that are written
 
     def write(
         self, session: Session, first: Sequence[Statement] = (), then: Sequence[Statement] = ()
@@ -126,8 +129,23 @@ class PostgreSQLPending(Pending):
         except BaseException:
             self._heads.forget(entries)
             raise
+        if unpublished:
+            self._numbers += [seq for (seq,) in cursors[len(first) + bool(entries)].fetchall()]
         self.written()
         return cursors
+
+    def undo(self, mark: Mark) -> None:
+        """Drop the rows that came after ``mark``; those that were written after it are pending again."""
+        super().undo(mark)
+        del self._numbers[mark[4][1] :]
+
+    def committed(self) -> None:
+        """Keep what was written, as the transaction is committed."""
+        unread = self._ownership.unread
+        if unread.is_known:
+            owns, rows = self._ownership.owns, zip(self.unpublished, self._numbers, strict=True)
+            unread.add([Unpublished(*row[:-1], seq) for row, seq in rows if owns(row.saga_type, row.saga_id)])
+        super().committed()
 
 
 def _inserted(insertion: Insertion, rows: Sequence[tuple[object, ...]]) -> list[Statement]:

@@ -44,13 +44,12 @@ _OWN = """
 JOIN unnest(%s::text[], %s::bigint[], %s::bigint[]) AS own (type, number, partitions)
 ON request.saga_type = own.type AND request.key_hash %% own.partitions = own.number
 """
-_NEWS = "SELECT turns, EXISTS (SELECT 1 FROM choreo.requests AS request {}) FROM choreo.store"
 
 FIRST, FIRST_OWN = _FIRST.format(""), _FIRST.format(_OWN)
 """The first requests: all, or those on partitions of which the saga types, numbers and counts are given."""
 
-NEWS, NEWS_OF_OWN = _NEWS.format(""), _NEWS.format(_OWN)
-"""The number of turns, and whether there are requests."""
+IS_ASKED = "EXISTS (SELECT 1 FROM choreo.requests)"
+"""Whether there are requests, in SQL."""
 
 
 def values_of(entry: Entry, rows: Sequence[Unpublished]) -> tuple[object, ...]:

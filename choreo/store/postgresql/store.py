@@ -26,8 +26,7 @@ from choreo.store.postgresql.requests import (
     FIRST,
     FIRST_OWN,
     INSERT,
-    NEWS,
-    NEWS_OF_OWN,
+    IS_ASKED,
     request_of,
     values_of,
 )
@@ -91,7 +90,6 @@ class PostgreSQLStore(TableStore):
     _pending: PostgreSQLPending
     _turn: Turn
     _is_beside = False
-    has_requests = False
 
     def __init__(
         self,
@@ -116,14 +114,14 @@ class PostgreSQLStore(TableStore):
         self._homes = Homes()
         self._ownership = Ownership(self._homes)
         self._heads = PostgreSQLHeads(Chains(self._read, POSTGRESQL), chance=chance)
-        self._pending = PostgreSQLPending(self._heads, self._homes)
+        self._pending = PostgreSQLPending(self._heads, self._homes, self._ownership)
         self._turn = Turn(
             self._session,
             guard,
             self._pending,
             self._heads,
             self._ownership,
-            self._read_topics,
+            self._look_again,
             moves=any_thread,
             beside=self._is_beside,
         )
@@ -131,6 +129,11 @@ class PostgreSQLStore(TableStore):
         self._saga_log = PostgreSQLSagaLog(self._session, self._turn, self._pending, self._heads)
         self._turn.number = self._rows(_TURNS)[0][0]
         self._read_topics()
+
+    def _look_again(self) -> None:
+        """Know nothing more of what another process may have written."""
+        self._read_topics()
+        self._ownership.prepare()
 
     def _read_topics(self) -> None:
         self._homes.begin({saga: (topic, count) for saga, topic, count in self._rows(_TOPICS)})
@@ -181,6 +184,11 @@ class PostgreSQLStore(TableStore):
         """Whether the store held a saga before it was keyed by saga type and id, as a copied one may."""
         return self._heads.may_be_keyed_by_id and super().is_keyed_by_id(saga_id, saga_type)
 
+    @property
+    def has_requests(self) -> bool:  # type: ignore[override]
+        """Whether another process had asked for something, at the beginning of the last turn at least."""
+        return self._turn.is_asked
+
     def emit(self, entry: Entry, rows: Sequence[Unpublished]) -> None:
         """Write an event, or ask the owner of its saga's partition to; see the port."""
         self._turn.require("emit")
@@ -188,6 +196,19 @@ class PostgreSQLStore(TableStore):
             super().emit(entry, rows)
         else:
             self._count(INSERT, *values_of(entry, rows))
+
+    def unpublished(self, after: int, limit: int) -> Sequence[Unpublished]:
+        """Return outbox rows whose ``seq`` is greater than ``after``, in order; see the port."""
+        own = self._ownership
+        if self._turn.is_open or not own.is_worker:
+            return super().unpublished(after, limit)
+        known = own.unread.take(after, limit)
+        if known is not None:
+            return known
+        rows = super().unpublished(after, limit)
+        if len(rows) < limit:
+            own.unread.reach(rows[-1].seq if rows else after)
+        return rows
 
     def take_up(self, limit: int) -> int:
         """Write requests as `emit` would, but for those that the saga log has already; see the port."""
@@ -246,6 +267,7 @@ class PostgreSQLStore(TableStore):
         for saga_type, (topic, count) in changed.items():
             self._count(_SPREAD, saga_type, topic, count, count)
         self._homes.begin({**self._homes.topics, **changed})
+        self._ownership.prepare()
         for saga_type, table in product(changed, ("outbox", "schedule")):
             ids = [saga_id for (saga_id,) in self._rows(_LYING.format(table), saga_type)]
             homes = [self._homes.of(saga_type, saga_id) for saga_id in ids]
@@ -324,14 +346,15 @@ class PostgreSQLStore(TableStore):
         Raises `Fenced` where another worker has taken partitions over.
         """
         before, own = self._turn.number, self._ownership
-        news, *values = self._of_own(NEWS, NEWS_OF_OWN)
-        found = self._rows(f"SELECT news.*, {own.count} FROM ({news}) AS news", *values)
-        self._turn.number, self.has_requests, owned = found[0]
+        is_asked = own.is_asked if own.is_worker else IS_ASKED
+        found = self._rows(f"SELECT turns, {is_asked}, {own.count} FROM choreo.store")
+        self._turn.number, self._turn.is_asked, owned = found[0]
         if owned != len(own.partitions):
             self._turn.refuse_lost()
         if before == self._turn.number:
             return False
         self._heads.clear()
+        self._ownership.unread.forget()
         return True
 
     def close(self) -> None:

@@ -37,11 +37,11 @@ _WAIT_BRIEFLY = "SET LOCAL lock_timeout = {}"
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {};"
 # Whoever owns no partitions, such as a command line, excludes every owner until the end of its turn.
 _ALONE = """
-UPDATE choreo.store SET turns = turns + 1 RETURNING store_id, turns;
+UPDATE choreo.store SET turns = turns + 1 RETURNING store_id, turns, EXISTS (SELECT 1 FROM choreo.requests);
 SELECT topic, partition FROM choreo.positions ORDER BY topic, partition FOR NO KEY UPDATE;
 """
 # Read once the rows of the partitions are locked: whoever was alone on the store has committed then.
-_BESIDE = "SELECT store_id, turns FROM choreo.store;"
+_BESIDE = "SELECT store_id, turns, {} FROM choreo.store;"
 _VISIT = "SELECT 1 FROM choreo.positions WHERE topic = %s AND partition = %s FOR NO KEY UPDATE"
 _DISTURB = "UPDATE choreo.store SET turns = turns + 1 RETURNING turns"
 _MOVE = """
@@ -69,6 +69,7 @@ class Turn:
     One of a worker locks the partitions that it owns, and those of other workers go on beside it; one
     ``beside`` them all locks nothing, and any other one is alone on the store. ``number`` counts the turns of
     those that were alone. One that ``moves`` may be left in another thread than it was entered in.
+    ``is_asked`` is whether another process had asked for something, as far as that is known.
     ``on_change`` is called in a turn that finds that another one was alone meanwhile.
     """
 
@@ -85,6 +86,7 @@ class Turn:
         beside: bool = False,
     ) -> None:
         self.number = 0
+        self.is_asked = False
         self._session = session
         self._guard = guard
         self._pending = pending
@@ -272,7 +274,8 @@ class Turn:
         if self._paused is None:
             own = int(self._session.execute(_OWN_PAUSE).fetchall()[0][0])
             self._paused = "" if 0 < own <= _PAUSED_MS else _PAUSED.format(_PAUSED_MS)
-        return f"{begin}{fence}{';' if fence else ''}{_BESIDE}{self._paused}"
+        beside = _BESIDE.format(self._ownership.is_asked)
+        return f"{begin}{fence}{';' if fence else ''}{beside}{self._paused}"
 
     def refuse_lost(self) -> None:
         """Raise `Fenced`, outside of a turn, where another worker has taken partitions over."""
@@ -286,13 +289,13 @@ class Turn:
             self._ownership.drop(lost)
             raise fenced(lost)
 
-    def _known(self, row: tuple[str, int] | None) -> int:
+    def _known(self, row: tuple[str, int, bool] | None) -> int:
         """Return the number of turns, if the store is the same that was opened."""
         if row is None:
             raise StoreGone(
                 f"the store {self._session.name} has lost its id", hint="restore it from a backup"
             )
-        store_id, number = row
+        store_id, number, self.is_asked = row
         if store_id != self._session.store_id:
             raise StoreGone(
                 f"the store {self._session.name} was replaced by another one while it was open",
@@ -312,6 +315,7 @@ class Turn:
             if kind is None:
                 self._commit()
         except UNWRITABLE as failure:
+            self._ownership.unread.forget()  # it may be committed all the same
             raise self.error(failure) from failure
         finally:
             self._end()
