@@ -90,7 +90,8 @@ class Worker:
         self._due = DueRows(participant, store, self._partitions, self._calls, clock)
         parts = (store, clock, self._processor, self._partitions, self._calls, self._due)
         self._uncommitted = Uncommitted(*parts, options.turn_items)
-        self._careful = CarefulTurns(*parts, self._uncommitted, options.turn_items, options.turn_seconds)
+        self._turn_seconds = options.seconds_of_turn(locks_all=store.serves_one)
+        self._careful = CarefulTurns(*parts, self._uncommitted, options.turn_items, self._turn_seconds)
         self._turns = Turns(*parts, self._uncommitted, self._careful, options)
         releases = Releases(participant, store, codec, clock, options.retire)
         self._claim = Claim(participant, store, self._processor, releases, clock, options.trust_seconds)
@@ -239,7 +240,7 @@ class Worker:
             self._listen(done)
         ended = self._clock.monotonic()
         self.progress.turn(done, ended - taken, ended)
-        if ended - began > self._options.turn_seconds:
+        if ended - began > self._turn_seconds:
             self._give_way()
         return done
 
@@ -267,7 +268,7 @@ class Worker:
         """After a full turn, let other writers come in, who have no queue, for as long as a turn at most."""
         if self._clock.monotonic() - self._others_wrote > _OTHERS_SECONDS:
             return
-        until = self._clock.monotonic() + self._options.turn_seconds
+        until = self._clock.monotonic() + self._turn_seconds
         while self._clock.monotonic() < until:
             self._stopping.wait(_MOMENT_SECONDS)
             if not self._has_changed():

@@ -74,6 +74,7 @@ class Turns:
         self._uncommitted = uncommitted
         self._careful = careful
         self._options = options
+        self._turn_seconds = options.seconds_of_turn(locks_all=store.serves_one)
         self._savepoints = Savepoints()
 
     def transact(self) -> int:
@@ -97,7 +98,7 @@ class Turns:
     ) -> int | None:
         """Process the items; return None where that is to be done again, with savepoints."""
         held = self._uncommitted
-        deadline = self._clock.monotonic() + self._options.turn_seconds
+        deadline = self._clock.monotonic() + self._turn_seconds
         before = dict(self._partitions.positions)
         taken: list[Record] = []
         work = Work()

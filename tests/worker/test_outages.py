@@ -271,6 +271,7 @@ def test_a_worker_behind_a_pooler_in_transaction_mode(
     try:
         others += [opened() for _ in range(3)]
         shop = rig(hotel())
+        assert shop.store.db.prepare_threshold is None
         for number in range(SAGAS):
             shop.append(TripRequested("t"), f"s{number}")
             others[number % 3].history(f"s{number}")

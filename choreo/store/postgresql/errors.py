@@ -34,6 +34,9 @@ _PASSING = ("08", "40", "53", "55", "57", "58")
 
 _PASSING_CODES = ("25006", "25P03", "25P04")
 
+_UNPREPARED = ("26000", "42P05")
+_REVALIDATES = "RevalidateCachedQuery"  # says that a table has changed under a prepared statement
+
 _NOT_OURS = {
     "42P01": ("lacks tables of choreo's", _CHECK),
     "3F000": ("has no schema of choreo's", _CHECK),
@@ -42,9 +45,16 @@ _NOT_OURS = {
 }
 
 
+def is_stale(error: BaseException) -> bool:
+    """Whether a prepared statement is gone, or doesn't fit its tables any more: unprepared, it succeeds."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    return error.sqlstate in _UNPREPARED or error.diag.source_function == _REVALIDATES
+
+
 def is_conflict(error: BaseException) -> bool:
-    """Whether a transaction is lost to another one that it met: a deadlock, say."""
-    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("40")
+    """Whether a transaction is lost to another one that it met: a deadlock, or a change of a table, say."""
+    return isinstance(error, psycopg.Error) and ((error.sqlstate or "").startswith("40") or is_stale(error))
 
 
 def is_lost(error: BaseException, connection: psycopg.Connection | None) -> bool:
@@ -57,7 +67,7 @@ def is_passing(error: BaseException) -> bool:
     if not isinstance(error, psycopg.Error):
         return False
     code = error.sqlstate or ""
-    return code.startswith(_PASSING) or code in _PASSING_CODES
+    return code.startswith(_PASSING) or code in _PASSING_CODES or is_stale(error)
 
 
 def turn_error(name: str, error: BaseException) -> StoreError:

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from choreo.errors import TransactionControl
 from choreo.store.postgresql.control import refused_in
-from choreo.store.postgresql.errors import is_conflict, is_passing
+from choreo.store.postgresql.errors import is_conflict, is_passing, is_stale
 
 T = TypeVar("T")
 
@@ -168,6 +168,8 @@ class GuardedConnection(psycopg.Connection[Any]):
                 super().wait(self._execute_first(statements))
             return super().wait(gen, *arguments, **more)
         except psycopg.Error as error:
+            if is_stale(error):
+                self.prepare_threshold = None
             guard.note(error, is_broken=self.broken)
             raise
 

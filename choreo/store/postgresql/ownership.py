@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import murmur2
 from psycopg.sql import SQL, Literal
 
 from choreo.records import Partition
-from choreo.store.postgresql.unread import Unread
+from choreo.store.postgresql.known import Known
 
 UNKNOWN = -1
 """The partition of a row of a saga whose topic is not known yet."""
@@ -60,7 +60,7 @@ class Ownership:
     """The partitions of one store's worker, each with the epoch at which it was taken over.
 
     A store that ``is_worker`` sees and locks what it owns, and nothing else; any other one sees everything.
-    ``unread`` are the rows of their outbox that need not be read.
+    ``known`` is what of their rows need not be read.
     """
 
     def __init__(self, homes: Homes) -> None:
@@ -75,7 +75,7 @@ class Ownership:
         """The number of those, in SQL."""
         self.is_asked = "false"
         """Whether there are requests for sagas of these partitions, in SQL."""
-        self.unread = Unread()
+        self.known = Known()
         self._homes = homes
         self._epochs: dict[Partition, int] = {}
 
@@ -113,7 +113,7 @@ class Ownership:
 
     def prepare(self) -> None:
         """Prepare the statements, anew where the topics of sagas have changed."""
-        self.unread.forget()
+        self.known.forget()
         self.scope = self.scope_of(self._epochs)
         self.look = _LOOK.format(_rows(self._epochs)) if self._epochs else ""
         self.count = f"(SELECT count(*) FROM ({self.look}) AS owned)" if self._epochs else "0"

@@ -89,7 +89,10 @@ _LONG = 255
 
 
 class PostgreSQLPending(Pending):
-    """The rows of one turn, and how PostgreSQL writes them, each with the partition of its saga."""
+    """The rows of one turn, and how PostgreSQL writes them, each with the partition of its saga.
+
+    ``is_due_unsure`` is whether the turn may have changed the schedule by statements of its own.
+    """
 
     def __init__(self, heads: PostgreSQLHeads, homes: Homes, ownership: Ownership) -> None:
         super().__init__(heads)
@@ -97,6 +100,7 @@ class PostgreSQLPending(Pending):
         self._homes = homes
         self._ownership = ownership
         self._numbers: list[int] = []  # of the rows of the outbox that are written
+        self.is_due_unsure = False
 
     def write(
         self, session: Session, first: Sequence[Statement] = (), then: Sequence[Statement] = ()
@@ -134,6 +138,18 @@ class PostgreSQLPending(Pending):
         self.written()
         return cursors
 
+    @property
+    def changes_schedule(self) -> bool:
+        """Whether the turn has changed the schedule."""
+        return self.is_due_unsure or bool(self.changes)
+
+    def clear(self) -> None:
+        """Drop all rows, as the turn is over."""
+        if self.changes_schedule:
+            self._ownership.known.due.clear()
+            self.is_due_unsure = False
+        super().clear()
+
     def undo(self, mark: Mark) -> None:
         """Drop the rows that came after ``mark``; those that were written after it are pending again."""
         super().undo(mark)
@@ -141,10 +157,10 @@ class PostgreSQLPending(Pending):
 
     def committed(self) -> None:
         """Keep what was written, as the transaction is committed."""
-        unread = self._ownership.unread
-        if unread.is_known:
+        known = self._ownership.known
+        if known.is_complete:
             owns, rows = self._ownership.owns, zip(self.unpublished, self._numbers, strict=True)
-            unread.add([Unpublished(*row[:-1], seq) for row, seq in rows if owns(row.saga_type, row.saga_id)])
+            known.add([Unpublished(*row[:-1], seq) for row, seq in rows if owns(row.saga_type, row.saga_id)])
         super().committed()
 
 

@@ -25,7 +25,10 @@ _DEFAULTS = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
-_FACTS = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
+_FACTS = "SELECT pg_is_in_recovery(), current_setting('server_encoding'), pg_backend_pid()"
+_PREPARED_AFTER = 5
+"""A statement is prepared once it was executed so often."""
+
 _SCHEMA = "SELECT current_schema()"
 _ID = "SELECT store_id FROM choreo.store"
 # Whoever had the connection that was lost may still be committing: this waits for the end of that.
@@ -51,30 +54,33 @@ def _connected(kind: type[Any], address: str, name: str, *, reading: bool = Fals
     given = _DEFAULTS | {key: value for key, value in parsed(address).items() if value is not None}
     given["client_encoding"] = "UTF8"
     try:
-        # Prepared statements are of one session, and a pooler gives a session to somebody else.
         connection = kind.connect(**given, autocommit=True, prepare_threshold=None)
     except (psycopg.Error, UnicodeError, ValueError) as error:
         raise opening_error(name, error) from None  # its text may hold more than may be shown
     try:
-        _refuse_unusable(connection, name, reading=reading)
+        _set_up(connection, name, reading=reading)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _refuse_unusable(connection: psycopg.Connection[Any], name: str, *, reading: bool) -> None:
+def _set_up(connection: psycopg.Connection[Any], name: str, *, reading: bool) -> None:
     try:
         row = connection.execute(_FACTS).fetchone()
     except psycopg.Error as error:
         raise store_error(name, error) from error
     assert row is not None
-    is_standby, encoding = row
+    is_standby, encoding, process = row
     if encoding != "UTF8":
         raise StoreError(
             f"the database {name} has the encoding {encoding}, which can't hold every text",
             hint="make one with createdb --encoding UTF8 --template template0",
         )
+    # Prepared statements are of one session, and a pooler, which names no process of the server's, gives a
+    # session to somebody else.
+    if process == connection.info.backend_pid:
+        connection.prepare_threshold = _PREPARED_AFTER
     if is_standby and not reading:
         raise StoreError(
             f"the database {name} is a read-only standby", hint="give the address of the primary"

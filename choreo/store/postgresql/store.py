@@ -12,7 +12,7 @@ from psycopg.pq import TransactionStatus
 
 from choreo.participant import Sessions
 from choreo.ports.joined import JoinedStore, OpenTransaction
-from choreo.records import DeadLetter, Entry, Partition, SagaKey, Unpublished
+from choreo.records import DeadLetter, Entry, Lane, Partition, SagaKey, Unpublished
 from choreo.store.chains import Chains
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES, SQL
 from choreo.store.postgresql.guard import Guard, GuardedConnection, GuardedCursor
@@ -202,12 +202,12 @@ class PostgreSQLStore(TableStore):
         own = self._ownership
         if self._turn.is_open or not own.is_worker:
             return super().unpublished(after, limit)
-        known = own.unread.take(after, limit)
+        known = own.known.take(after, limit)
         if known is not None:
             return known
         rows = super().unpublished(after, limit)
         if len(rows) < limit:
-            own.unread.reach(rows[-1].seq if rows else after)
+            own.known.reach(rows[-1].seq if rows else after)
         return rows
 
     def take_up(self, limit: int) -> int:
@@ -272,6 +272,15 @@ class PostgreSQLStore(TableStore):
             ids = [saga_id for (saga_id,) in self._rows(_LYING.format(table), saga_type)]
             homes = [self._homes.of(saga_type, saga_id) for saga_id in ids]
             self._count(_MOVE.format(table), ids, homes, saga_type)
+
+    def next_due(self, lane: Lane = "turn") -> int | None:
+        """Return when the next row of a lane is due; None where there is none."""
+        known = self._ownership.known.due
+        if self._pending.changes_schedule or not self._ownership.is_worker:
+            return super().next_due(lane)
+        if lane not in known:
+            known[lane] = super().next_due(lane)
+        return known[lane]
 
     def partitions_at_first(self) -> Mapping[str, int]:
         """Return how many partitions each topic had when the first worker began; see the port."""
@@ -354,7 +363,7 @@ class PostgreSQLStore(TableStore):
         if before == self._turn.number:
             return False
         self._heads.clear()
-        self._ownership.unread.forget()
+        self._ownership.known.forget()
         return True
 
     def close(self) -> None:
@@ -374,6 +383,7 @@ class PostgreSQLStore(TableStore):
         return self._turn.rows(*self._scoped(sql, values))
 
     def _count(self, sql: str, *values: object) -> int:
+        self._pending.is_due_unsure = True
         return self._turn.count(*self._scoped(sql, values))
 
     def _scoped(self, sql: str, values: Sequence[object]) -> tuple[str, Sequence[object]]:
@@ -383,6 +393,7 @@ class PostgreSQLStore(TableStore):
     def _count_of(self, sql: str, scope: Scope) -> None:
         found = SCOPED.of(sql, scope, ())
         assert found is not None
+        self._pending.is_due_unsure = True
         self._turn.count(*found)
 
 

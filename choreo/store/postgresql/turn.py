@@ -44,12 +44,19 @@ SELECT topic, partition FROM choreo.positions ORDER BY topic, partition FOR NO K
 _BESIDE = "SELECT store_id, turns, {} FROM choreo.store;"
 _VISIT = "SELECT 1 FROM choreo.positions WHERE topic = %s AND partition = %s FOR NO KEY UPDATE"
 _DISTURB = "UPDATE choreo.store SET turns = turns + 1 RETURNING turns"
-_MOVE = """
-UPDATE choreo.positions SET next_offset = new.position
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
-    AS new (topic, partition, expected, position)
-WHERE positions.topic = new.topic AND positions.partition = new.partition AND next_offset = new.expected
+_HAS_MOVED = "a position has moved"
+# It fails by itself where one is not as expected, as the COMMIT may be on its way already.
+_MOVE = f"""
+WITH moved AS (
+    UPDATE choreo.positions SET next_offset = new.position
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+        AS new (topic, partition, expected, position)
+    WHERE positions.topic = new.topic AND positions.partition = new.partition AND next_offset = new.expected
+    RETURNING 1
+)
+SELECT (CASE WHEN count(*) = %s THEN '0' ELSE '{_HAS_MOVED}' END)::int FROM moved
 """
+_COMMIT = "COMMIT"
 _PAUSED = "SET LOCAL idle_in_transaction_session_timeout = {};"
 _FIRST = 2
 """The place of the first statement with rows among those."""
@@ -181,11 +188,14 @@ class Turn:
         self._writes_first = False
         moves, self._advances = sorted(self._advances.items()), {}
         rows = [(*partition, *move) for partition, move in moves]
-        move = [(_MOVE, [list(column) for column in zip(*rows, strict=True)])] if rows else []
-        cursors = self._pending.write(self._session, move, then)
-        if rows and cursors[0].rowcount != len(rows):
-            raise moved(moves[0][0], moves[0][1][0])
-        return cursors
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        first = [(_MOVE, [*columns, len(rows)])] if rows else []
+        try:
+            return self._pending.write(self._session, first, then)
+        except psycopg.errors.InvalidTextRepresentation as error:
+            if _HAS_MOVED not in str(error):
+                raise
+            raise moved(moves[0][0], moves[0][1][0]) from error
 
     def own(self, epochs: Mapping[Partition, int]) -> None:
         """Own partitions once the turn is committed, each with its epoch."""
@@ -315,7 +325,7 @@ class Turn:
             if kind is None:
                 self._commit()
         except UNWRITABLE as failure:
-            self._ownership.unread.forget()  # it may be committed all the same
+            self._ownership.known.forget()  # it may be committed all the same
             raise self.error(failure) from failure
         finally:
             self._end()
@@ -324,11 +334,9 @@ class Turn:
         self.refuse_ended()
         if self._guard.is_spoiled:
             raise skipped()
-        self.write()
         # PostgreSQL answers the COMMIT of a failed transaction with a rollback, and no error.
-        self.refuse_ended()
-        self._guard.phase = "ending"
-        self._session.execute("COMMIT")
+        if self.write((_COMMIT, ()))[-1].statusmessage != _COMMIT:
+            raise TurnLost("the turn was rolled back by its own end")
         self._pending.committed()
         if self._is_alone and self._begun == self.number + 1:
             self.number = self._begun
