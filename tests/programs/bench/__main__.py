@@ -21,6 +21,7 @@ from tests.programs.bench import (
     participant,
     postgresql,
     releases,
+    replicas,
     sagas,
     start,
     trace,
@@ -43,6 +44,7 @@ def main() -> None:
             where, 4_000 if quick else 10_000, 1 if quick else 3
         ),
         "postgresql": lambda where: postgresql.measure(where, 4_000 if quick else 10_000, 1 if quick else 3),
+        "replicas": lambda where: replicas.measure(where, 2_000 if quick else 10_000, 4 if quick else 20),
         "sagas": lambda where: sagas.measure(where, sagas.ORDERS, 200 if quick else 2_000),
         "travel": lambda where: sagas.measure(where, sagas.TRAVEL, 200 if quick else 2_000),
         "async": lambda where: calls.measure(where, 2_000 if quick else 5_000, 1 if quick else 3),

@@ -21,8 +21,8 @@ from tests.programs.bench.site import Site
 
 def measure(where: Site, rate: int, seconds: int) -> dict[str, Any]:
     """Return percentiles of choreo's hop, and of the floor's beside it."""
-    floor = _percentiles(_floor_hops(where, rate, seconds))
-    ours = _percentiles(_choreo_hops(where, rate, seconds))
+    floor = percentiles(_floor_hops(where, rate, seconds))
+    ours = percentiles(_choreo_hops(where, rate, seconds))
     return {
         "bench": "hop",
         "broker": where.broker,
@@ -39,7 +39,7 @@ def _choreo_hops(where: Site, rate: int, seconds: int) -> list[float]:
     topic = order_fulfilment.topic
     where.create(topic)
     with process(*run_arguments(where, "inventory", where.folder / "hop.db")):
-        return _hops(where, topic, topic, rate, seconds)
+        return hops(where, topic, topic, rate, seconds)
 
 
 def _floor_hops(where: Site, rate: int, seconds: int) -> list[float]:
@@ -50,21 +50,22 @@ def _floor_hops(where: Site, rate: int, seconds: int) -> list[float]:
     with process(
         sys.executable, "-m", "tests.programs.bench.floor", where.bootstrap, str(folder), topic, out, settings
     ):
-        return _hops(where, topic, out, rate, seconds)
+        return hops(where, topic, out, rate, seconds)
 
 
-def _hops(where: Site, topic: str, out: str, rate: int, seconds: int) -> list[float]:
-    feed, hops = Feed(where.bootstrap), _Hops()
-    with _watching(where, out) as watcher:
-        hops.warm_up(feed, topic, watcher)
+def hops(where: Site, topic: str, out: str, rate: int, seconds: int) -> list[float]:
+    """Return the milliseconds of hops: orders are sent at a rate, and answered on the topic ``out``."""
+    feed, seen = Feed(where.bootstrap), _Hops()
+    with watching(where, out) as watcher:
+        seen.warm_up(feed, topic, watcher)
         begun = time.perf_counter()
         for number in range(rate * seconds):
-            hops.sent[feed.order(topic)] = time.perf_counter()
+            seen.sent[feed.order(topic)] = time.perf_counter()
             feed.poll()
             while (left := begun + (number + 1) / rate - time.perf_counter()) > 0:
-                hops.see(watcher.poll(left))
-        hops.see_the_rest(watcher)
-    return hops.milliseconds
+                seen.see(watcher.poll(left))
+        seen.see_the_rest(watcher)
+    return seen.milliseconds
 
 
 class _Hops:
@@ -78,7 +79,7 @@ class _Hops:
         if message is None or message.error():
             return
         headers = dict(message.headers())
-        sent = self.sent.pop(headers["ce_subject"].decode(), None) if _is_answer(headers) else None
+        sent = self.sent.pop(headers["ce_subject"].decode(), None) if is_answer(headers) else None
         if sent is not None:
             self.milliseconds.append((time.perf_counter() - sent) * 1000)
 
@@ -100,12 +101,14 @@ class _Hops:
             raise TimeoutError(f"{len(self.sent)} orders were not answered")
 
 
-def _is_answer(headers: dict[str, bytes]) -> bool:
+def is_answer(headers: dict[str, bytes]) -> bool:
+    """Whether a record with these headers answers an order."""
     return headers["ce_type"] == b"shop.InventoryReserved"
 
 
 @contextmanager
-def _watching(where: Site, topic: str) -> Iterator[Consumer]:
+def watching(where: Site, topic: str) -> Iterator[Consumer]:
+    """Open a consumer of a topic, from its beginning."""
     settings = {"bootstrap.servers": where.bootstrap, "group.id": uuid4().hex, "fetch.wait.max.ms": 5}
     consumer = Consumer({**settings, "auto.offset.reset": "earliest", **where.consumer_settings})
     consumer.subscribe([topic])
@@ -113,6 +116,7 @@ def _watching(where: Site, topic: str) -> Iterator[Consumer]:
     consumer.close()
 
 
-def _percentiles(values: list[float]) -> tuple[float, float]:
+def percentiles(values: list[float]) -> tuple[float, float]:
+    """Return the median, and what one of a hundred exceeds."""
     cuts = quantiles(values, n=100)
     return round(cuts[49], 1), round(cuts[98], 1)

@@ -20,10 +20,10 @@ from tests.postgresql.portable import install
 from tests.postgresql.server import Server, ServerFailed, Unavailable
 from tests.programs.bench.feed import Feed
 from tests.programs.bench.floor import Floor
+from tests.programs.bench.replicas import durable_server
 from tests.programs.bench.site import Site
 from tests.programs.bench.work import at_work, seconds_until
 
-_DURABLE = ("fsync=on", "synchronous_commit=on", "full_page_writes=on")
 _TABLES = """
 create table stock (sku text primary key, available bigint not null);
 create table reservations (order_id text primary key, sku text, quantity int);
@@ -124,21 +124,15 @@ class PostgreSQLFloor(Floor):
 def measure(where: Site, events: int, rounds: int) -> dict[str, Any]:
     """Return events a second of both, in turn, and the median of the ratios round by round."""
     figures: dict[str, Any] = {"bench": "postgresql", "broker": where.broker}
-    try:
-        server = Server(*_DURABLE)
-    except Unavailable as error:
-        return figures | {"unavailable": str(error)}
     floors, ours = [], []
     try:
-        server.start()
-        install()
-        for _ in range(rounds):
-            floors.append(_floor(where, server, events))
-            ours.append(_choreo(where, server, events))
-    except ServerFailed as error:
+        with durable_server() as server:
+            install()
+            for _ in range(rounds):
+                floors.append(_floor(where, server, events))
+                ours.append(_choreo(where, server, events))
+    except (Unavailable, ServerFailed) as error:
         return figures | {"unavailable": str(error)}
-    finally:
-        server.remove()
     return figures | {
         "events_per_s": round(median(ours)),
         "floor_events_per_s": round(median(floors)),

@@ -28,7 +28,7 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         child.stderr.close()  # type: ignore[union-attr]
 
 
-def run_arguments(where: Site, participant: str, store: Path) -> Sequence[str]:
+def run_arguments(where: Site, participant: str, store: str | Path) -> Sequence[str]:
     """Return the command line of ``choreo run`` for one of the example's participants, or ``module:name``."""
     target = participant if ":" in participant else f"examples.orders.{participant}:{participant}"
     arguments = [CHOREO, "run", target, "--bootstrap", where.bootstrap, "--store", str(store)]
