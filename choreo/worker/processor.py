@@ -129,7 +129,7 @@ class Processor:
         self._by_hand = ByHand(codec, self._handlers, self._decisions, self._dead_letters, redact)
         session = participant.session
         self._sessions = None if session is None else store.sessions(session)
-        self._ended: dict[tuple[object, ...], Attempt] = {}
+        self._ended: dict[tuple[object, ...], tuple[Attempt, str]] = {}
         self._unpublishable = Unpublishable(store, clock, self._dead_letters, self._saga_of)
 
     def read_ahead(self, records: Iterable[Record]) -> None:
@@ -440,6 +440,9 @@ class Processor:
         attempted = max(tried, 0) + deaths + 1
         context = _context(item, saga, handler, self._store.db, attempted, now, sessions=self._sessions)
         binding = Binding(self._store, self._codec, item.saga_key, saga, item.trigger)
+        if self._ended and (ended := self._ended.pop(_key(handler, binding, context), None)) is not None:
+            result, trace = ended
+            return self._conclude(_traced(item, trace), handler, result._replace(at=now), tried)
         with handling(item, handler, attempted) if self._is_traced else telemetry.UNTRACED as span:
             result = self._result(handler, binding, context)
             if span:
@@ -447,15 +450,14 @@ class Processor:
             return self._conclude(item, handler, result._replace(at=now), tried)
 
     def _result(self, handler: Handler, binding: Binding, context: Context) -> Attempt:
-        """Call a handler, but not for an attempt that has ended in this turn before that was lost."""
-        if self._ended and (ended := self._ended.pop(_key(handler, binding, context), None)) is not None:
-            return ended
+        """Call a handler; remember how the attempt has ended where the turn is to be done again."""
         try:
             return attempt(self._store, self._codec, handler, binding, context, redact=self._redact)
         except SavepointSkipped as error:
             if error.__cause__ is not None:
                 result = failed(handler, context, error.__cause__, redact=self._redact)
-                self._ended[_key(handler, binding, context)] = result
+                trace = telemetry.context() if self._is_traced else ""
+                self._ended[_key(handler, binding, context)] = result, trace
             raise
 
     def forget_ended(self) -> None:

@@ -304,7 +304,8 @@ def test_what_was_retired_stays_so(rig: Rigs) -> None:
 def test_a_letter_of_a_step_that_goes_is_not_forgotten(rig: Rigs) -> None:
     """It stays the letter that it was."""
     rigged = rig(Declared().participant(Script([None], last=ConnectionError("down"))))
-    rigged.feed(TripRequested("t"), FlightFull("t", "full"))
+    rigged.feed(TripRequested("t"))
+    rigged.feed(FlightFull("t", "full"))
     rigged.clock.advance(60)
     rigged.settle()
     assert [letter.reason for letter in open_letters(rigged)] == ["gave-up"]
