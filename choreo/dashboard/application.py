@@ -266,7 +266,14 @@ def _asked_for_token(visit: Visit, problem: str = "") -> Body:
         class_="act card",
     )
     note = element("p", problem, class_="note bad", role="alert") if problem else None
-    told = element("p", "It was chosen when this page was started: --token, or CHOREO_TOKEN.")
+    told = element(
+        "p",
+        "It was chosen when this page was started: ",
+        element("code", "--token"),
+        ", or ",
+        element("code", "CHOREO_TOKEN"),
+        ".",
+    )
     return Body("Who are you?", joined(element("h1", "Who are you?"), note, told, form), 401)
 
 

@@ -20,7 +20,7 @@ from choreo.timeline.timeline import Timeline
 
 _THRESHOLD: Final = "10m"
 _MOST_SAGAS: Final = 25
-_LOOKED_AT: Final = 100
+_LOOKED_AT: Final = 60
 
 
 def attention(visit: Visit, shown: Shown) -> Body:

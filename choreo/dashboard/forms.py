@@ -99,7 +99,7 @@ def event_area(name: str, text: str, like: str | None = None) -> Html:
         Html("\n"),
         json_text(text),
         name="event",
-        rows=14,
+        rows=10,
         spellcheck="false",
         required=True,
         placeholder=like,

@@ -48,7 +48,7 @@ def framed(visit: Visit, body: Body, away: Sequence[Away] = (), now: int = 0) ->
         element("title", f"{body.title} · choreo"),
         element("link", rel="icon", type="image/svg+xml", href=visit.url("/dashboard.svg")),
         element("link", rel="stylesheet", href=visit.url("/dashboard.css")),
-        element("script", src=visit.url("/dashboard.js"), defer=True, data_changes=visit.url("/changes")),
+        _script(visit) if body.status != 401 else None,
     )
     top = element(
         "header",
@@ -63,6 +63,10 @@ def framed(visit: Visit, body: Body, away: Sequence[Away] = (), now: int = 0) ->
     main = element("main", live, id="content", tabindex=-1)
     page = element("html", head, element("body", top, main), lang="en")
     return f"<!doctype html>\n{page}\n"
+
+
+def _script(visit: Visit) -> Html:
+    return element("script", src=visit.url("/dashboard.js"), defer=True, data_changes=visit.url("/changes"))
 
 
 def _tab(visit: Visit, path: str, name: str) -> Html:

@@ -13,6 +13,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+import anyio
+
 from choreo.dashboard.settings import Settings, is_same
 
 Scope = MutableMapping[str, Any]
@@ -25,6 +27,9 @@ LONGEST_ADDRESS: Final = 4_000
 
 LARGEST_FORM: Final = 256 * 1024
 """Bytes of a form: that of an edited event."""
+
+SECONDS: Final = 10.0
+"""Seconds in which a form must have come."""
 
 MOST_FIELDS: Final = 40
 """Fields of a form."""
@@ -75,8 +80,11 @@ class Guard:
         answer = _with_headers(send)
         refusal = self._refused(scope)
         if refusal is None and scope["method"] == "POST":
-            body = await _body(receive)
-            refusal = self._refused_form(scope, body)
+            body = None
+            with anyio.move_on_after(SECONDS) as waited:
+                body = await _body(receive)
+            late = Refusal(408, "This form took too long.")
+            refusal = late if waited.cancelled_caught else self._refused_form(scope, body)
             receive = _again(body or b"")
         await (self._explain(scope, refusal) if refusal else self._inner)(scope, receive, answer)
 

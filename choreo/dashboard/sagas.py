@@ -21,7 +21,7 @@ _STATES: Final = (_UNENDED, *get_args(SagaState))
 _PAGE: Final = 50
 """The sagas of a page."""
 
-_LOOKED_AT: Final = 100
+_LOOKED_AT: Final = 60
 """The sagas that are looked at for a page, as few may match."""
 
 
@@ -134,7 +134,7 @@ def _none(visit: Visit, shown: Shown, page: Page) -> Html:
             f"None of the {page.looked_at} sagas that were looked at is meant.", "There are more of them."
         )
     if visit.query:
-        return empty("No such saga.", joined("Ask for less, or see ", visit.link("all", "/sagas"), "."))
+        return empty("No such saga.", joined("Set fewer filters, or see ", visit.link("all", "/sagas"), "."))
     if not shown.read:
         return empty("No store can be read.", "See above what to do about each.")
     return empty("There is no saga yet.", "One appears here as soon as a participant has started it.")

@@ -50,7 +50,7 @@ def ask(
     address: str,
     *,
     method: str = "GET",
-    body: bytes | Iterable[bytes] = b"",
+    body: bytes | Iterable[Any] = b"",
     headers: Iterable[tuple[str, str]] | Mapping[str, str] = (),
     host: str | None = HOST,
     root: str = "",
@@ -78,13 +78,16 @@ def ask(
     return asyncio.run(_asked(page, scope, [body] if isinstance(body, bytes) else list(body)))
 
 
-async def _asked(page: Any, scope: dict[str, Any], parts: list[bytes]) -> Answer:
+async def _asked(page: Any, scope: dict[str, Any], parts: list[Any]) -> Answer:
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
         if not parts:
             return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+        part = parts.pop(0)
+        if callable(part):
+            await part()
+        return {"type": "http.request", "body": part, "more_body": bool(parts)}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)

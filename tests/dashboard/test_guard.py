@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_a_long_address_is_refused(ended_shop: Path, address: str) -> None:
     assert ask(page_of(ended_shop), address).status == 414
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -179,6 +180,15 @@ def test_a_large_form_is_refused(page: Page, chunks: int) -> None:
     part = b"a=" + b"b" * (LARGEST_FORM // chunks + 1)
     headers = {**HERE, "content-length": "3"}
     assert ask(page(), "/act", method="POST", body=[part] * chunks, headers=headers).status == 413
+
+
+def test_a_form_that_does_not_come_is_not_waited_for(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "SECONDS", 0.05)
+
+    async def never() -> None:
+        await asyncio.sleep(60)
+
+    assert ask(page(), "/act", method="POST", headers=HERE, body=[b"a=b", never]).status == 408
 
 
 @pytest.mark.parametrize(

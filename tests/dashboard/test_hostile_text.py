@@ -209,7 +209,7 @@ PLAIN = {name: f"harmless {name}" for name in FIELDS}
 PLAIN_SKELETONS: list[list[tuple[str, ...]]] = []
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.generate])
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])
 @given(st.fixed_dictionaries(dict.fromkeys(FIELDS, names)))
 def test_a_text_adds_no_element(text: dict[str, str]) -> None:
     """A page has the same elements and attributes as with harmless texts, and says the hostile ones."""

@@ -82,7 +82,7 @@ def ids(found: object) -> list[tuple[str, str]]:
     return [(each.saga_id, each.saga_type) for each in found]  # type: ignore[attr-defined]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows, filters, st.integers(1, 4), st.integers(1, 4))
 def test_all_pages_together_are_what_is_chosen(
     given: list[Row], wanted: Filter, limit: int, most: int
