@@ -242,6 +242,8 @@ def _of_deadline(role: Role, saga: Instance, name: str) -> Ways:
 def _of_step(
     role: Role, saga: Instance, name: str, letter: DeadLetter, declared: Declared, note: str
 ) -> Ways:
+    if name not in role_for(role, saga).action:
+        raise Unresolvable(f"the service has no step {name} any more", hint="it can only be discarded")
     progress = saga.step(name)
     before: Sequence[Input] = ()
     if progress.activity != "dead":
@@ -263,9 +265,8 @@ _WITHOUT_HANDLER = (UNKNOWN_HANDLER, UNWORKABLE)
 def _results(role: Role, saga: Instance, name: str, declared: Declared, note: str) -> dict[str, Input]:
     """Return the ends of a step whose handler has returned nothing yet."""
     progress = saga.step(name)
-    emits = declared(progress.task, name, progress.result)
-    action = role_for(role, saga).action.get(name)
-    if emits is None or action is None:
+    emits, action = declared(progress.task, name, progress.result), role_for(role, saga).action[name]
+    if emits is None:
         raise Unresolvable(
             f"the service has no {progress.task} {name} any more", hint="it can only be discarded"
         )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-from choreo.store.opening import condition
+from choreo.records import Partition
+from choreo.store.opening import condition, open_reader, open_store
 from choreo.store.postgresql.schema import MIGRATIONS
 from tests.postgresql.databases import new_database
 from tests.postgresql.server import Server
+from tests.store.conformance import entry
 
 LOSSY = {"fsync", "full_page_writes", "synchronous_commit"}
 """What the tests' own server has switched off."""
@@ -113,3 +116,25 @@ def test_a_server_that_is_away_is_one_finding(address: str, words: str) -> None:
     assert only.level == "error"
     assert "hunter2" not in f"{only.subject}{only.text}{only.hint}"
     assert words in only.text or only.text
+
+
+def test_both_databases_record_the_same(empty_store: str, tmp_path: Path) -> None:
+    """Ids, positions, the oldest saga in flight, and how late its events were folded."""
+    told = []
+    for place in (empty_store, str(tmp_path / "shop.db")):
+        with closing(open_store(place)) as store:
+            store.bind("cluster-1", "shop")
+            with store.turn():
+                store.join(Partition("orders", 1), 7, 9, 0)
+                store.identify({"orders": "id-1"})
+                store.append(
+                    [entry("s1", recorded_at=5, event_time=2), entry("s2", recorded_at=6, event_time=9)]
+                )
+            store_id = store.store_id
+        with open_reader(place) as reader:
+            told.append(reader.recorded())
+            assert told[-1].store_id == store_id
+    first, second = (each._replace(store_id="") for each in told)
+    assert first == second
+    assert first.positions == {Partition("orders", 1): 7}
+    assert (first.topics, first.oldest, list(first.delays)) == ({"orders": "id-1"}, ("s1", 5), [-3, 3])

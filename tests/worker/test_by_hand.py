@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from choreo import Participant, Retry
+from choreo import Aborted, Context, Participant, Retry
 from choreo.events import event_name
 from choreo.records import DeadLetter
 from choreo.worker.by_hand import Unresolvable, ways_in
@@ -18,9 +19,10 @@ from tests.replay.test_what_if import tried
 from tests.replay.watching import differences
 from tests.stores import open_store
 from tests.worker.conftest import Rigs
+from tests.worker.provider import BUSY
 from tests.worker.rig import Rig
-from tests.worker.services import Script, agency, flight, hotel, ticket
-from tests.worker.test_dead_letters import NO, ask, open_letters
+from tests.worker.services import SECOND, Script, agency, flight, hotel, prepare, ticket
+from tests.worker.test_dead_letters import NO, ask, open_letters, without_booking
 from tests.worker.test_deadlines import clerk
 from tests.worker.trip import (
     FlightBooked,
@@ -32,7 +34,9 @@ from tests.worker.trip import (
     HotelLate,
     TripBooked,
     TripCancelled,
+    TripFailed,
     TripRequested,
+    trip,
 )
 
 
@@ -288,4 +292,67 @@ def test_what_is_undone_after_a_failed_compensation_goes_on(rig: Rigs) -> None:
     rigged.settle()
     assert rigged.published() == [HotelBooked("t"), HotelCancelled("t", "by phone")]
     assert rigged.state("hotel.book") == "compensated"
+    holds(rigged)
+
+
+def test_the_rollback_of_a_start_is_ended_by_hand(rig: Rigs) -> None:
+    """With the event that fails the saga."""
+    participant = Participant("agency", sagas=[trip], prepare=prepare)
+
+    @participant.compensation(of=trip.start)
+    def fail_trip(event: HotelFull | HotelCancelled, requested: TripRequested, ctx: Context) -> TripFailed:
+        raise NO
+
+    rigged = rig(participant)
+    with participant.transaction() as tx:
+        tx.start(TripRequested("t"), saga_id="s1")
+    rigged.settle()
+    rigged.feed(HotelFull("t", "full"))
+    resolve(rigged, TripFailed("t", "told by phone"))
+    rigged.settle()
+    assert rigged.published()[-1] == TripFailed("t", "told by phone")
+    assert rigged.saga().end == "failed"
+    holds(rigged)
+
+
+def test_what_an_attempt_has_left_is_undone_by_hand(rig: Rigs) -> None:
+    """Then the failure is published that was owed all the time."""
+    participant = Participant("hotel", sagas=[trip], prepare=prepare, retry=Retry(attempts=1))
+
+    @participant.action(fails=HotelFull, partial=True)
+    def book(event: TripRequested, ctx: Context) -> HotelBooked | HotelFull:
+        raise ConnectionError("busy")
+
+    @participant.compensation(of=book)
+    def cancel(event: FlightFull | Aborted, booked: HotelBooked | None, ctx: Context) -> HotelCancelled:
+        raise NO
+
+    rigged = rig(participant)
+    rigged.feed(TripRequested("t"))
+    resolve(rigged, HotelCancelled("t"))
+    rigged.settle()
+    (failure,) = rigged.published()
+    assert type(failure) is HotelFull
+    assert rigged.state("hotel.book") == "failed"
+    holds(rigged)
+
+
+def test_a_step_that_a_release_has_given_up_is_not_resolved(rig: Rigs) -> None:
+    """Until a release has it again; its letter stays as it is."""
+    rigged = rig(hotel(Script([BUSY]), retry=Retry(attempts=9, delay=SECOND)))
+    rigged.feed(TripRequested("t"))
+    rigged.participant = without_booking()
+    rigged.options = replace(rigged.options, retire=("book",))
+    rigged.restart()
+    (letter,) = open_letters(rigged)
+    with pytest.raises(Unresolvable, match=r"the service has no step hotel\.book any more"):
+        ways_in(rigged.store, letter)
+    resolve(rigged, HotelBooked("t"))
+    rigged.settle()
+    assert [each.reason for each in open_letters(rigged)] == ["retired"]
+    rigged.participant = hotel()
+    rigged.restart()
+    resolve(rigged, HotelBooked("t"))
+    rigged.settle()
+    assert rigged.published() == [HotelBooked("t")]
     holds(rigged)
