@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from choreo.dashboard.element import Child, Html, element, joined
@@ -18,6 +19,9 @@ from choreo.operations.resolving import objection_to_no_event
 from choreo.operations.settling import REQUEUES, Objection, no_objection, objection_to_requeue, settle_all
 from choreo.operations.stores import Opened
 from choreo.worker.dead_letters import How
+
+_MOST: Final = 1_000
+"""The letters that are settled at once: nobody waits for a page for ever, nor a worker for its store."""
 
 _SHOWN: Final = 100
 """The letters that are named one by one."""
@@ -89,13 +93,14 @@ def asked_in(given: Mapping[str, str]) -> Asked:
 
 
 def _letters(stores: Sequence[Any], asked: Asked) -> list[Found[Any]]:
-    """Return the open letters that are meant; of many, none that came after they were shown."""
+    """Return the open letters that are meant, `_MOST` at most, and none that came after they were shown."""
     if asked.number:
         found = letter_of(stores, asked.number, asked.wanted.participant)
         return [found] if found.letter.state == "open" else []
-    return [
+    meant = (
         each for each in letters_in(stores, asked.wanted) if not asked.upto or each.letter.id <= asked.upto
-    ]
+    )
+    return list(islice(meant, _MOST))
 
 
 @contextmanager
@@ -137,6 +142,9 @@ def _offer(visit: Visit, shown: Shown, asked: Asked, given: Mapping[str, str], p
     hidden = {**asked.query, "upto": max(each.letter.id for each in found)}
     content = joined(
         element("p", asked.verb.meaning, class_="meaning"),
+        element("p", f"These are the first {_MOST:,}: do it again for the rest.")
+        if len(found) == _MOST
+        else None,
         rows(("Letter", "What", "Then"), cells, label="What would be done"),
         more,
         act_form(visit, "/act", hidden, given, f"{asked.name.capitalize()} {_counted(able)}", asked.name)

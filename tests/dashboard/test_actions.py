@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from choreo.dashboard import actions
 from choreo.records import DeadLetter, Scheduled
 from choreo.store.opening import open_store
 from tests.dashboard.asking import ask, post
@@ -176,3 +177,15 @@ def test_work_that_ends_with_an_event_is_not_resolved_without(page: Page, stores
     fields = {"token": token, "verb": "resolve", "participant": "payments", **EVE}
     assert "3 dead letters left alone" in post(asked, "/act", fields).text
     assert [each.state for each in kept(stores)[0]] == ["open"] * 3
+
+
+def test_so_many_are_settled_at_once_and_no_more(
+    page: Page, stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and the rest is left for the next time."""
+    monkeypatch.setattr(actions, "_MOST", 2)
+    asked = page()
+    offered = ask(asked, f"/act?verb=discard&{GROUP}")
+    assert "These are the first 2" in offered.text
+    post(asked, "/act", {**offered.form, **EVE})
+    assert [each.state for each in kept(stores)[0]] == ["discarded", "discarded", "open"]
