@@ -277,6 +277,7 @@ def test_resolve_takes_what_the_step_declares_under_its_name(rigged: Rig) -> Non
         (("4", "-"), "{}", "a record that belongs to no saga"),
         (("99", "-"), "{}", "no dead letter 99"),
         (("--all", "3"), "{}", "one event can't be"),
+        (("--all", "--as", "HotelFull"), "{}", "one event can't be"),
         ((), "{}", "which dead letters?"),
         (("3", "latin-1"), "", "UTF-8"),
     ],

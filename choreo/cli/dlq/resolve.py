@@ -68,7 +68,7 @@ def resolve(
       choreo dlq resolve 12 none.json --as PaymentFailed --because "the card is blocked" --dry-run
       choreo dlq resolve --all --step reporting.project --because "the report was written anew"
     """
-    if everything and (number is not None or file is not None):
+    if everything and (number is not None or file is not None or as_):
         raise ConfigurationError(
             "one event can't be the result of several dead letters", hint="resolve them one by one"
         )
