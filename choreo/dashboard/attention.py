@@ -43,7 +43,7 @@ def attention(visit: Visit, shown: Shown) -> Body:
 def _nothing(threshold: str) -> Html:
     return empty(
         "Nothing needs you.",
-        f"No dead letter is open, and something has happened in every saga in flight within {threshold}.",
+        f"No dead letter is open, and every saga in flight has moved within {threshold}.",
     )
 
 
@@ -84,7 +84,7 @@ def _stuck(visit: Visit, timelines: Sequence[Timeline], threshold: str, *, is_mo
         "form",
         element(
             "label",
-            "without news for ",
+            "without a transition for ",
             element(
                 "input",
                 name="threshold",

@@ -57,8 +57,9 @@ def _card(
     try:
         facts = list(_facts(visit, shown, read))
         release = _release(shown, read)
+        takeovers = read.store.takeovers()
     except ChoreoError as error:
-        facts, release = [], ""
+        facts, release, takeovers = [], "", {}
         problem = f"{error.message}. {error.hint}"
     return element(
         "section",
@@ -69,7 +70,9 @@ def _card(
             [element("div", element("dt", name), element("dd", value)) for name, value in facts],
             class_="facts",
         ),
-        element("p", problem, class_="note bad", role="alert") if problem else _topics(positions, furthest),
+        element("p", problem, class_="note bad", role="alert")
+        if problem
+        else _topics(positions, furthest, takeovers),
         element("p", release, class_="quiet") if release else None,
         class_="card participant",
     )
@@ -93,19 +96,23 @@ def _facts(visit: Visit, shown: Shown, read: Read) -> Iterator[tuple[str, Child]
         yield name, f"{count:,}" + (f", late by {span(late)}" if late > 1_000 and lane != "out" else "")
 
 
-def _topics(positions: Mapping[Partition, int], furthest: Mapping[Partition, int]) -> Html:
+def _topics(
+    positions: Mapping[Partition, int], furthest: Mapping[Partition, int], takeovers: Mapping[Partition, int]
+) -> Html:
     if not positions:
         return element("p", "It has read from no topic yet. Is its worker running?", class_="quiet")
+    head = ("Topic", "Partitions", "Offsets read", "Behind others by")
     cells = [
         (
             topic,
             f"{len(of_topic):,}",
             f"{sum(of_topic.values()):,}",
             _behind(sum(furthest[each] - at for each, at in of_topic.items())),
+            *([f"{sum(takeovers.get(each, 0) for each in of_topic):,} times"] if takeovers else ()),
         )
         for topic, of_topic in _by_topic(positions.items())
     ]
-    return rows(("Topic", "Partitions", "Offsets read", "Behind others by"), cells, label="Topics")
+    return rows((*head, "Taken over") if takeovers else head, cells, label="Topics")
 
 
 def _by_topic(positions: Iterable[tuple[Partition, int]]) -> list[tuple[str, dict[Partition, int]]]:

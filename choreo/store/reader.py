@@ -249,6 +249,10 @@ class TableReader(ABC):
             [delay for (delay,) in delays],
         )
 
+    def takeovers(self) -> dict[Partition, int]:
+        """Return how often each partition was taken over, where several workers share the store."""
+        return {}
+
     def last_row(self) -> int:
         """Return the number of the newest row of the saga log, 0 where there is none."""
         return int(self._rows(self._sql.last_row)[0][0])

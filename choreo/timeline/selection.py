@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
@@ -80,6 +81,13 @@ class Filter(NamedTuple):
             and (not self.older_than or timeline.now - timeline.began >= self.older_than)
             and (not self.stuck_for or is_stuck(timeline, self.stuck_for))
         )
+
+
+class Place(NamedTuple):
+    """A head in the order of a source: the time and the number of its row."""
+
+    time: int
+    row: int
 
 
 class Page(NamedTuple):
@@ -192,15 +200,16 @@ class Timelines:
         found: list[Timeline] = []
         seen: set[tuple[str, str]] = set()
         looked_at = 0
-        for read, (number, head) in enumerate(self._numbered_heads(wanted, begun)):
+        heads = self._moved_since(begun, seen) if wanted.is_open else self._before(begun)
+        for read, (number, head) in enumerate(heads):
             if len(found) >= limit or looked_at >= most or read >= _HEADS:
                 return Page(found, looked_at, _written(places))
-            places[number] = head.row
+            places[number] = Place(head.time, head.row)
             saga = (head.saga_id, head.saga_type)
             if saga in seen or not wanted.may_admit(head, self.now):
                 continue
             seen.add(saga)
-            if not self._was_passed(head, begun, is_open=wanted.is_open):
+            if wanted.is_open or not self._was_listed(head, begun):
                 looked_at += 1
                 found += (each for each in self._of_type(head) if wanted.admits(each))
         return Page(found, looked_at)
@@ -208,31 +217,40 @@ class Timelines:
     def _of_type(self, head: LastEntry) -> list[Timeline]:
         return [each for each in self.of(head.saga_id) if each.saga_type == head.saga_type]
 
-    def _places(self, after: str) -> list[int | None]:
-        """Return the number of the last row that was read of each source, by a text that `page` returned."""
+    def _places(self, after: str) -> list[Place | None]:
+        """Return the last head that was read of each source, by a text that `page` returned."""
         parts = after.split(".")
         if len(parts) != len(self._sources) or not all(map(_is_place, parts)):
             return [None] * len(self._sources)
-        return [int(each) if each else None for each in parts]
+        return [Place(*map(int, each.split("_"))) if each else None for each in parts]
 
-    def _numbered_heads(self, wanted: Filter, begun: Sequence[int | None]) -> Iterator[tuple[int, LastEntry]]:
-        """Return the sagas behind these places, merged by time, each with the number of its source."""
-        from_places = enumerate(zip(self._sources, begun, strict=True))
-        if wanted.is_open:
-            unended = (
-                _numbered(number, _behind(source.unended(), at)) for number, (source, at) in from_places
-            )
-            return merge(*unended, key=lambda each: each[1].time)
-        latest = (_numbered(number, source.latest(at)) for number, (source, at) in from_places)
-        return merge(*latest, key=lambda each: -each[1].time)
+    def _moved_since(
+        self, begun: Sequence[Place | None], listed: set[tuple[str, str]]
+    ) -> Iterator[tuple[int, LastEntry]]:
+        """Return the sagas that go on behind these places, each with the number of its source.
 
-    def _was_passed(self, head: LastEntry, begun: Sequence[int | None], *, is_open: bool) -> bool:
+        Those before them, which stood on earlier pages, are added to ``listed``.
+        """
+        behind: list[tuple[int, LastEntry]] = []
+        for number, (source, at) in enumerate(zip(self._sources, begun, strict=True)):
+            for head in source.unended():
+                if at is not None and (head.time, head.row) <= at:
+                    listed.add((head.saga_id, head.saga_type))
+                else:
+                    behind.append((number, head))
+        return iter(sorted(behind, key=lambda each: (each[1].time, each[0], each[1].row)))
+
+    def _before(self, begun: Sequence[Place | None]) -> Iterator[tuple[int, LastEntry]]:
+        """Return the sagas before these places, the newest first, each with the number of its source."""
+        numbered = enumerate(zip(self._sources, begun, strict=True))
+        heads = (_numbered(number, source.latest(at and at.row)) for number, (source, at) in numbered)
+        return merge(*heads, key=lambda each: -each[1].time)
+
+    def _was_listed(self, head: LastEntry, begun: Sequence[Place | None]) -> bool:
         """Whether a saga stood on an earlier page, as another source had it before."""
         for source, at in zip(self._sources, begun, strict=True):
-            if at is None:
-                continue
-            last = source.head(head.saga_id, head.saga_type)
-            if last and ((last.row <= at and last.state not in ENDED) if is_open else last.row >= at):
+            last = source.head(head.saga_id, head.saga_type) if at is not None else None
+            if last is not None and at is not None and last.row >= at.row:
                 return True
         return False
 
@@ -295,9 +313,13 @@ class Timelines:
         return ConfigurationError(f"no saga {saga_id!r}{of_type} is known in {where}", hint=hint)
 
 
+_PLACE = re.compile(r"(?a:(-?\d{1,18})_(\d{1,19}))?")
+
+
 def _is_place(text: str) -> bool:
-    """Whether a text is the number of a row, or empty."""
-    return not text or (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63)
+    """Whether a text is the place of a row, or empty."""
+    found = _PLACE.fullmatch(text)
+    return found is not None and int(found[2] or 0) < 2**63
 
 
 def _numbered(number: int, heads: Iterable[LastEntry]) -> Iterator[tuple[int, LastEntry]]:
@@ -305,12 +327,8 @@ def _numbered(number: int, heads: Iterable[LastEntry]) -> Iterator[tuple[int, La
         yield number, head
 
 
-def _behind(heads: Iterable[LastEntry], at: int | None) -> Iterator[LastEntry]:
-    return (head for head in heads if at is None or head.row > at)
-
-
-def _written(places: Iterable[int | None]) -> str:
-    return ".".join("" if place is None else str(place) for place in places)
+def _written(places: Iterable[Place | None]) -> str:
+    return ".".join("" if place is None else f"{place.time}_{place.row}" for place in places)
 
 
 def _refuse_twice(sources: Iterable[Source]) -> None:

@@ -10,7 +10,7 @@ from choreo import Permanent
 from choreo.avro import write_schemas
 from choreo.dashboard import app
 from tests.dashboard.asking import ask, post
-from tests.stores import place
+from tests.stores import in_postgresql, place
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel
 from tests.worker.trip import EVENTS, FlightFull, HotelBooked, HotelCancelled, TripRequested
@@ -26,6 +26,8 @@ def test_a_worker_carries_out_what_the_page_asks_for(tmp_path: Path) -> None:
     for address in ("/", "/sagas", "/sagas?state=unended", "/sagas?id=s", "/participants", "/letters"):
         assert ask(page, address).status == 200, address
     assert ask(page, "/sagas").sagas == ["s1"]
+    is_shared = "Taken over" in ask(page, "/participants").text
+    assert is_shared == in_postgresql()
     assert ask(page, "/saga?id=s1").status == 200
     offered = ask(page, "/act?verb=requeue&participant=hotel&number=1")
     done = post(page, "/act", {**offered.form, "who": "eve", "why": "they take it back"})

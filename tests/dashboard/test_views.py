@@ -93,7 +93,17 @@ def test_pages_have_each_saga_once(ended_shop: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     "after",
-    ["x", "1", "1.2", "-1.-1.-1.-1.-1", "9" * 300, "é.1.1.1.1", ".".join(["9" * 300] * 5), f"....{2**63}"],
+    [
+        "x",
+        "1",
+        "1.2",
+        "-1.-1.-1.-1.-1",
+        "9" * 300,
+        "é.1.1.1.1",
+        ".".join(["9" * 300] * 5),
+        f"....1_{2**63}",
+        "1_1.1_1.1_1.1_1.x",
+    ],
 )
 def test_a_place_that_is_none_is_the_beginning(ended_shop: Path, after: str) -> None:
     page = page_of(ended_shop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from choreo.records import Entry
@@ -16,16 +16,19 @@ STATES = ("pending", "compensating", "completed", "failed")
 
 
 class Row(NamedTuple):
-    """One event of a saga, as one source has it."""
+    """One row of a saga in one source: an event, or a further attempt, with which nothing moves."""
 
     source: int
     saga: int
     state: str
     pause: int
+    moves: bool
 
 
 rows = st.lists(
-    st.builds(Row, st.integers(0, 2), st.integers(0, 7), st.sampled_from(STATES), st.integers(0, 2)),
+    st.builds(
+        Row, st.integers(0, 2), st.integers(0, 7), st.sampled_from(STATES), st.integers(0, 2), st.booleans()
+    ),
     max_size=40,
 )
 filters = st.sampled_from(
@@ -52,27 +55,11 @@ def timelines_of(given: list[Row]) -> Timelines:
         state = ended.get((row.source, row.saga)) or row.state
         if state in ("completed", "failed"):
             ended[row.source, row.saga] = state
-        entry = Entry(
-            f"s-{row.saga}",
-            "ab"[row.saga % 2],
-            1,
-            state,
-            time,
-            "event",
-            "start",
-            "pending",
-            "completed",
-            f"e{number}",
-            "shop.Placed",
-            "succeeded",
-            "start",
-            "p0",
-            "",
-            "topic",
-            0,
-            number,
-            time,
-        )
+        saga = (f"s-{row.saga}", "ab"[row.saga % 2], 1, state, time)
+        tried = Entry(*saga, "deferred", "p0.pay", "executing", "executing", topic="topic", event_time=time)
+        event = (f"e{number}", "shop.Placed", "succeeded", "start", "p0", "", "topic", 0, number, time)
+        moved = Entry(*saga, "event", "start", "pending", "completed", *event)
+        entry = moved if row.moves else tried
         entries[row.source].append((number, entry))
     sources = [MemorySource(f"p{number}", f"p{number}.db", found) for number, found in entries.items()]
     return Timelines(sources, {}, NOW)
@@ -84,6 +71,12 @@ def ids(found: object) -> list[tuple[str, str]]:
 
 @settings(max_examples=40, deadline=None)
 @given(rows, filters, st.integers(1, 4), st.integers(1, 4))
+@example(  # the first one moved before the second, and is tried again after it
+    [Row(0, 0, "pending", 1, True), Row(0, 2, "pending", 1, True), Row(0, 0, "pending", 1, False)],
+    Filter(is_unended=True),
+    1,
+    1,
+)
 def test_all_pages_together_are_what_is_chosen(
     given: list[Row], wanted: Filter, limit: int, most: int
 ) -> None:

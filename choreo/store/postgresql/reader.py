@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from choreo.records import Entry
+from choreo.records import Entry, Partition
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES
 from choreo.store.postgresql.errors import shown, store_error
 from choreo.store.postgresql.requests import entries_of, newly_requested
@@ -18,6 +18,7 @@ from choreo.timeline.source import LastEntry
 
 T = TypeVar("T")
 
+_TAKEOVERS = "SELECT topic, partition, epoch FROM choreo.positions"
 _EVENTS = "SELECT event_id FROM choreo.saga_log WHERE saga_id = %s"
 _AFTER = 2**62
 """What is only asked for comes after all rows of the saga log."""
@@ -47,6 +48,10 @@ class PostgreSQLReader(TableReader):
         except BaseException:
             self._connection.close()
             raise
+
+    def takeovers(self) -> dict[Partition, int]:
+        """Return how often each partition was taken over by one of the workers."""
+        return {Partition(topic, number): times for topic, number, times in self._rows(_TAKEOVERS)}
 
     def close(self) -> None:
         """Close the connection."""
