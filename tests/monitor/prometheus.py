@@ -17,20 +17,28 @@ from urllib.request import urlopen
 
 from tests.conftest import unavailable
 
-DEADLINE = 60.0
+DEADLINE = 30.0
 
 
-def tool(name: str) -> str:
+def tool(name: str, package: str = "prometheus") -> str:
     """Return the path of a program of Prometheus'; skip the test, or fail it on CI, where it is missing."""
     found = shutil.which(name)
     if found is None:
-        unavailable(FileNotFoundError(f"no {name} (package prometheus)"), "Prometheus")
+        unavailable(FileNotFoundError(f"no {name} (package {package})"), "Prometheus")
     return str(found)
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run promtool."""
     return subprocess.run([tool("promtool"), *arguments], capture_output=True, text=True, timeout=60)
+
+
+def until(holds: Callable[[], bool], told: Callable[[], str]) -> None:
+    """Wait until something holds; ``told`` is what is said where it doesn't."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.1)
 
 
 class Prometheus:
@@ -52,10 +60,7 @@ class Prometheus:
 
     def wait_for(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds."""
-        deadline = time.monotonic() + DEADLINE
-        while not holds():
-            assert time.monotonic() < deadline, self._get("alerts")
-            time.sleep(0.1)
+        until(holds, lambda: str(self._get("alerts")))
 
     def is_ready(self) -> bool:
         """Whether it answers."""
@@ -71,21 +76,24 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, rules: str, targets: list[str]) -> Iterator[Prometheus]:
-    """Start a server with a file of rules and the addresses of workers."""
+def prometheus(folder: Path, rules: str, targets: list[str], alertmanager: str = "") -> Iterator[Prometheus]:
+    """Start a server with a file of rules, the addresses of workers, and that of an Alertmanager."""
     (folder / "rules.yml").write_text(rules)
-    config = {
+    config: dict[str, Any] = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(folder / "rules.yml")],
         "scrape_configs": [{"job_name": "choreo", "static_configs": [{"targets": targets}]}],
     }
+    if alertmanager:
+        config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
     (folder / "prometheus.yml").write_text(json.dumps(config))
-    port = _free_port()
+    port = free_port()
     command = [
         tool("prometheus"),
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
+        "--rules.alert.resend-delay=1s",
     ]
     with (folder / "prometheus.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -102,7 +110,8 @@ def prometheus(folder: Path, rules: str, targets: list[str]) -> Iterator[Prometh
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port: int = found.getsockname()[1]
         return port
