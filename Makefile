@@ -8,7 +8,7 @@ JOBS ?= 3
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench coverage proof fuzz scenarios kills page resumes whatif releases simulate faults soak house walk clean
+.PHONY: help demo test check bench coverage proof fuzz scenarios kills page resumes whatif releases simulate faults soak alerts house walk clean
 
 help: ## explain the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ faults: $(READY) ## a fault at each point of the turn, of each kind, in each tas
 MINUTES ?= 5
 soak: $(READY) ## five processes on real Kafka in bad weather, MINUTES=5: kills, forgeries, poison, full disks, clocks
 	$(BIN)/python -m tests.programs.soak --minutes $(MINUTES)
+
+alerts: $(READY) ## each alert is made to fire and to resolve by its cause: real Kafka, PostgreSQL, Prometheus, Alertmanager
+	CHOREO_ALERTS=1 $(BIN)/python -m pytest -s tests/monitor/test_causes.py
 
 simulate: $(READY) ## the examples in memory, on 10,000 random schedules with random trouble (SEEDS=…)
 	$(BIN)/python -m tests.programs.simulate $(SEEDS)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry, generate_latest
@@ -20,8 +18,8 @@ from choreo.monitor.alerts import Alert, alerts, rules_file
 from choreo.project.choreography import choreography_named
 from choreo.project.manifests import manifest_from
 from choreo.store.sqlite.reader import StoreReader
-from tests.cli.command import Running, execute, invoke
-from tests.monitor.prometheus import prometheus, promtool
+from tests.cli.command import invoke
+from tests.monitor.prometheus import promtool
 from tests.worker.rig import Rig
 from tests.worker.services import agency
 
@@ -141,33 +139,3 @@ def test_every_metric_of_an_alert_is_one_that_a_worker_tells(given: list[Alert],
     of_labels = {"saga_type"}
     only_with_values = {"choreo_schedule_lateness_seconds", "choreo_dead_letters"}
     assert asked - told - of_calls - of_labels - only_with_values == set()
-
-
-@pytest.mark.slow
-def test_a_real_prometheus_fires_and_ends_alerts_about_a_real_worker(
-    given: list[Alert], tmp_path: Path
-) -> None:
-    """A record that nobody can read makes a dead letter; a person discards it; then the worker is killed."""
-    rules = rules_file([each._replace(lasts="0s") for each in of_orders(given)])
-    with Running(
-        "run", "examples.orders.orders:orders", "--embedded", "--admin", "0", folder=tmp_path
-    ) as run:
-        run.wait_for("/metrics at http")
-        run.wait_for("orders is live")
-        told = run.stdout
-        (address,) = re.findall(r"/metrics at http://(127\.0\.0\.1:\d+)", told)
-        (broker,) = re.findall(r"--bootstrap (\S+)", told)
-        with prometheus(tmp_path, rules, [address]) as server:
-            server.wait_for(lambda: bool(server.answer("choreo_store_up")))
-            server.wait_for(lambda: server.alerts() == set())
-            producer = Producer({"bootstrap.servers": broker})
-            producer.produce("order-fulfilment", b"\xff", key=b"o1")
-            producer.flush(10)
-            server.wait_for(lambda: server.alerts() == {"DeadLettersWait"})
-            settled = execute(
-                "dlq", "discard", "1", "--because", "a test", "--store", "orders.db", folder=tmp_path
-            )
-            assert settled.returncode == 0, settled.stderr
-            server.wait_for(lambda: server.alerts() == set())
-            run.signal(signal.SIGKILL)
-            server.wait_for(lambda: server.alerts() == {"ParticipantSilent"})
