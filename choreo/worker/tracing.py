@@ -84,8 +84,6 @@ def _of_message(event: Envelope) -> dict[str, Value]:
     return {
         "messaging.message.id": event.id,
         "messaging.message.conversation_id": event.saga_id,
-        "cloudevents.event_id": event.id,
-        "cloudevents.event_source": event.source,
         "cloudevents.event_type": event.type,
     }
 
