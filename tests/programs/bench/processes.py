@@ -33,6 +33,5 @@ def run_arguments(where: Site, participant: str, store: str | Path) -> Sequence[
     target = participant if ":" in participant else f"examples.orders.{participant}:{participant}"
     arguments = [CHOREO, "run", target, "--bootstrap", where.bootstrap, "--store", str(store)]
     if where.embedded:
-        # The mock cluster's own needs, which `--embedded` sets where the broker is in the same process.
-        arguments += ["--kafka", "group.protocol=consumer", "--kafka", "fetch.wait.max.ms=2"]
+        arguments.append("--embedded")
     return [*arguments, "--log-level", "warning"]
