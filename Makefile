@@ -86,7 +86,7 @@ whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no differenc
 
 PICTURES ?= build/page
 page: $(READY) ## the dashboard of three examples in a real browser, every page in four ways, pictures in build/page
-	CHOREO_PAGE=$(abspath $(PICTURES)) $(BIN)/python -m pytest -s tests/dashboard/test_browser.py
+	CHOREO_PAGE=$(abspath $(PICTURES)) $(BIN)/python -m pytest -s tests/dashboard/test_browser.py tests/dashboard/test_many_sagas.py
 
 resumes: $(READY) ## kill -9 at each point of the turn, rows lost by hand, and everybody resumes: 138 rounds on real Kafka
 	CHOREO_RESUMES=138 $(BIN)/python -m pytest -s tests/replay/test_kills.py

@@ -11,16 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import product
 from pathlib import Path
-from statistics import median
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from choreo.dashboard import app
-from choreo.records import Entry
 from choreo.store.opening import open_store
-from tests.dashboard.asking import ask
 from tests.dashboard.browser import (
     CONTRAST,
     OVERFLOWING,
@@ -33,7 +30,7 @@ from tests.dashboard.browser import (
     served,
     window,
 )
-from tests.dashboard.conftest import Page, page_of
+from tests.dashboard.conftest import Page
 from tests.dashboard.stage import shop, transfers, trips
 from tests.render.chromium import browser
 
@@ -122,10 +119,7 @@ STAGES: dict[str, tuple[Callable[[Path, int], None], str]] = {
 }
 
 
-walking = pytest.mark.skipif("CHOREO_PAGE" not in os.environ, reason="make page walks over three examples")
-
-
-@walking
+@pytest.mark.skipif("CHOREO_PAGE" not in os.environ, reason="make page walks over three examples")
 @pytest.mark.parametrize("name", STAGES)
 def test_walk(started: Any, tmp_path: Path, name: str) -> None:
     """Every page that a link leads to, one of each kind, at both widths, light and dark, with pictures."""
@@ -166,50 +160,3 @@ def linked(seen: Seen, address: str) -> list[str]:
 
 OF_ONE = ("id", "number", "after")
 """What tells one saga, letter or page from others of its kind."""
-
-
-@walking
-def test_ten_thousand_sagas_stay_usable(stores: Path) -> None:
-    """Each view is made in less than 300 ms of a processor's time."""
-    multiply(stores, 10_000)
-    page = page_of(stores)
-    for address in (*VIEWS, *(f"/sagas?{query}" for query in QUERIES)):
-        assert ask(page, address).status == 200
-        times = []
-        for _ in range(3):
-            begun = time.process_time()
-            ask(page, address)
-            times.append(time.process_time() - begun)
-        print(f"{median(times) * 1000:4.0f} ms  {address}")
-        assert median(times) < 0.3, address
-
-
-QUERIES = (
-    "state=unended",
-    "state=compensating",
-    "state=failed",
-    "participant=shipping",
-    "why=outbox",
-    "older=2h",
-    "id=m-99",
-    "type=order-fulfilment&state=completed",
-)
-KINDS = ("o-1", "o-1", "o-1", "o-1", "o-1", "o-1", "o-1", "o-9", "o-11", "o-17")
-
-
-def multiply(folder: Path, wanted: int) -> None:
-    """Add so many sagas to the stores of a shop, each like one that is there."""
-    for path in folder.glob("*.db"):
-        with closing(open_store(path)) as store:
-            kinds = {kind: store.history(kind) for kind in KINDS}
-            for first in range(0, wanted, 500):
-                with store.turn():
-                    for number in range(first, first + 500):
-                        store.append(like(entry, number) for entry in kinds[KINDS[number % 10]])
-
-
-def like(entry: Entry, number: int) -> Entry:
-    """Return the same entry of another saga."""
-    event, cause = (each and f"{each[:20]}{number:012d}" for each in (entry.event_id, entry.causation_id))
-    offset = entry.offset if entry.offset < 0 else entry.offset + 20 * (number + 1)
-    return entry._replace(saga_id=f"m-{number}", event_id=event, causation_id=cause, offset=offset)
