@@ -19,6 +19,8 @@ from tests.worker.rig import Rig, envelope_of
 from tests.worker.services import Script, agency, flight, hotel
 from tests.worker.test_calls import Provider, blocking_hotel, until
 from tests.worker.test_calls import hotel as slow_hotel
+from tests.worker.test_imports import booked, office, opened
+from tests.worker.test_topics import begin
 from tests.worker.trip import FlightFull, HotelBooked, HotelFull, TripCancelled, TripRequested
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -211,6 +213,25 @@ def test_what_is_no_traceparent_begins_a_new_trace(rig: Rigs, spans: InMemorySpa
         format(handled.context.trace_id, "032x"),
         format(sent.context.span_id, "016x"),
     ]
+
+
+def test_an_import_continues_the_trace_of_its_record(rig: Rigs, request: pytest.FixtureRequest) -> None:
+    """Where spans are made, and where they are not."""
+    rigged = opened(rig, office(booked()))
+    begin(rigged, "s1", "s2")
+    rigged.settle()
+    headers = [("ce_type", b"trip.HotelBooked"), ("traceparent", PARENT.encode())]
+    rigged.broker.append("chain", b"any", headers, rigged.codec.encode(HotelBooked("s1")))
+    rigged.settle()
+    assert traceparents(rigged)[-2:] == [PARENT] * 2
+    spans: InMemorySpanExporter = request.getfixturevalue("spans")
+    rigged.restart()
+    rigged.broker.append("chain", b"any", headers, rigged.codec.encode(HotelBooked("s2")))
+    rigged.settle()
+    (sent,) = [span for span in spans.get_finished_spans() if told(span) == "office.HotelBooked succeeded"]
+    assert sent.parent is not None
+    assert format(sent.parent.span_id, "016x") == PARENT.split("-")[2]
+    assert traceparents(rigged)[-2].split("-")[2] == format(sent.context.span_id, "016x")
 
 
 @pytest.mark.parametrize("make", [slow_hotel, blocking_hotel])
