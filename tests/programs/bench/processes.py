@@ -15,13 +15,16 @@ ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
-def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command as a process, and end it at the end of the block."""
+def process(*arguments: str, stops: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command as a process, and end it at the end of the block; where it ``stops``, in order."""
     child = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         yield child
         if child.poll() is not None:
             raise RuntimeError(f"{arguments[0]} ended: {child.stderr.read().decode()}")  # type: ignore[union-attr]
+        if stops:
+            child.terminate()
+            child.wait(60)
     finally:
         child.kill()
         child.wait()
