@@ -1,3 +1,3 @@
 """What pytest does not import: it runs in an environment of its own."""
 
-collect_ignore = ["faststream_outbox.py"]
+collect_ignore = ["message_by_message.py"]

@@ -1,7 +1,7 @@
 """The same service written with FastStream and faststream-outbox: a transaction a message.
 
 It runs in a virtual environment of its own, and so imports nothing of the project:
-``python faststream_outbox.py BOOTSTRAP ADDRESS TOPIC OUT SCHEMAS``.
+``python message_by_message.py BOOTSTRAP ADDRESS TOPIC OUT SCHEMAS``.
 """
 
 # mypy: ignore-errors
