@@ -35,7 +35,8 @@ def definition(case: Case, step: Step, undo: HandlerEntry, needs: RequiredTrigge
     """
     names = names_at(case, undo)
     slots = _slots(case.graph, step, undo, needs)
-    aborted = undo.aborted or any(deadline.step == step.name for deadline in case.graph.deadlines)
+    watched = any(deadline.step == step.name for deadline in case.graph.deadlines)
+    aborted = undo.aborted or watched or bool(step.handler and step.handler.partial)
     known = [each for each in undo.parameters if each.role == "event"]
     events: list[str] = []
     if slots is not None and not _stands_there(undo, slots, aborted):

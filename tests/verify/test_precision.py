@@ -446,3 +446,23 @@ def test_a_leaf_that_misses_a_failure_is_told_though_no_run_shows_it() -> None:
 
     assert [each.rule for each in errors] == ["CHO203"]
     assert "is not called by S1Failed" in errors[0].message
+
+
+PARTIAL = """
+p1.s1 async partial < Started > S1 / S1Failed
+p1.undo1 of p1.s1 async result=S1 {} < S2Failed > S1Undone
+p2.s2 pivot < S1 > Completed / S2Failed
+p1.give_up of start < S1Failed | S1Undone > Failed
+"""
+
+
+@pytest.mark.parametrize(
+    "deadline", ["", "p2.late late p1.s1 < Completed > S1Late", "p2.late late p1.s1 < S1 > S1Late"]
+)
+def test_a_step_that_may_fail_half_done_needs_aborted(deadline: str) -> None:
+    """As it does without any deadline on it, so with one that comes too late to matter."""
+    finding = only(PARTIAL.format("no-aborted") + deadline)
+
+    assert finding.rule == "CHO302"
+    assert "| Aborted" in finding.paste[0]
+    assert "CHO302" not in found(PARTIAL.format("") + deadline)
