@@ -150,7 +150,7 @@ OUTAGES: dict[str, Outage] = {
     "statement_timeout": too_slow,
     **{
         f"{table} locked": partial(locked, table=f"choreo.{table}")
-        for table in ("store", "positions", "saga_log", "outbox", "schedule")
+        for table in ("store", "positions", "saga_log", "outbox")
     },
 }
 
