@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two more than two cores: many tests wait for a broker, a browser or a database.
-JOBS ?= 4
+# One more than two cores: some tests wait for a broker.
+JOBS ?= 3
 SEEDS ?= 10000
 
 .DEFAULT_GOAL := help
