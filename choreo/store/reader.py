@@ -91,16 +91,6 @@ class Reading:
         self.letter = sql("SELECT {letter} FROM {dead_letters} WHERE id = ?")
         self.head = sql(
             f"SELECT {_LAST_ENTRY} FROM {{saga_log}} AS last WHERE last.saga_id = ? AND last.saga_type = ?"
-            " ORDER BY last.id DESC LIMIT 1"
-        )
-        self.positions = sql("SELECT topic, partition, next_offset FROM {positions}")
-        self.letter_page = sql("SELECT {letter_heads} FROM {dead_letters} WHERE id > ? ORDER BY id LIMIT ?")
-        self.letters_of = sql(
-            "SELECT {letter_heads} FROM {dead_letters} WHERE saga_id = ? AND saga_type = ? ORDER BY id"
-        )
-        self.letter = sql("SELECT {letter} FROM {dead_letters} WHERE id = ?")
-        self.head = sql(
-            f"SELECT {_LAST_ENTRY} FROM {{saga_log}} AS last WHERE last.saga_id = ? AND last.saga_type = ?"
             " AND last.input <> 'pruned' ORDER BY last.id DESC LIMIT 1"
         )
         self.positions = sql("SELECT topic, partition, next_offset FROM {positions}")

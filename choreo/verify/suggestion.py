@@ -35,8 +35,7 @@ def definition(case: Case, step: Step, undo: HandlerEntry, needs: RequiredTrigge
     """
     names = names_at(case, undo)
     slots = _slots(case.graph, step, undo, needs)
-    watched = any(deadline.step == step.name for deadline in case.graph.deadlines)
-    aborted = undo.aborted or watched or bool(step.handler and step.handler.partial)
+    aborted = undo.aborted or _may_be_cut_off(case.graph, step)
     known = [each for each in undo.parameters if each.role == "event"]
     events: list[str] = []
     if slots is not None and not _stands_there(undo, slots, aborted):
@@ -46,6 +45,13 @@ def definition(case: Case, step: Step, undo: HandlerEntry, needs: RequiredTrigge
     returned = " | ".join(names.events(undo.emits.successes))
     lines = function_head(head, [*events, *others], f"{returned}:")
     return Code((*_head(case, undo), *lines), names.imports)
+
+
+def _may_be_cut_off(graph: SagaGraph, step: Step) -> bool:
+    """Whether a step may have to be undone that has not ended: its compensation's event is an `Aborted`."""
+    return bool(step.handler and step.handler.partial) or any(
+        deadline.step == step.name for deadline in graph.deadlines
+    )
 
 
 def _head(case: Case, undo: HandlerEntry) -> tuple[str, ...]:
@@ -70,13 +76,12 @@ def signature(case: Case, handler: HandlerEntry, parameters: Sequence[ParameterE
 def compensation(case: Case, step: Step, successes: Sequence[str], names: Names) -> Code:
     """Return a compensation for success events of a step that no compensation undoes."""
     graph = case.graph
-    watched = any(deadline.step == step.name for deadline in graph.deadlines)
     partial = bool(step.handler and step.handler.partial)
     edges = [required_trigger(graph, success) for success in successes]
     events: list[str] = []
     if len({each.slots for each in edges}) == 1:  # else choreo derives what calls it
         slots = [(after.name, answers) for after, answers in edges[0].answers]
-        events = list(_events(names, slots, [ParameterEntry("event", "event")], watched or partial))
+        events = list(_events(names, slots, [ParameterEntry("event", "event")], _may_be_cut_off(graph, step)))
     taken = {each.partition(":")[0] for each in events} | {"ctx"}
     result = f"{participle(short_name(successes[0]), taken)}: {' | '.join(names.events(successes))}"
     prelude: tuple[str, ...] = ()

@@ -19,11 +19,11 @@ How to fix it: let the compensation's event be `… | Aborted`. The help of the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from choreo.graph import Step, required_trigger
 from choreo.manifest import HandlerEntry
 from choreo.verify.case import Case
-from choreo.verify.code import Code
 from choreo.verify.finding import Finding, at
 from choreo.verify.properties import Property
 from choreo.verify.rule import UNCLEAR, Rule
@@ -39,48 +39,48 @@ RULE = Rule(
 )
 
 
+class _Cut(NamedTuple):
+    """What can undo a step before any event of a later step does, and what is said of it."""
+
+    step: Step
+    name: str
+    told: str
+    help: str
+    by: HandlerEntry
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Find deadlines on steps, and steps that may fail half done, whose compensation takes no `Aborted`."""
     reported: set[str] = set()
-    yield from _late(case, reported)
-    for step in case.graph.steps.values():
-        if not (step.handler and step.handler.partial and step.trigger.satisfied(case.order.reachable)):
-            continue
-        for undo in step.compensations:
-            if not undo.aborted and undo.name not in reported:
-                yield RULE.finding(
-                    case.graph.name,
-                    f"`{step.name}` can fail when it has done something, but `{undo.name}` admits no Aborted",
-                    at(undo),
-                    why="no event of a later step calls it then",
-                    help="admit it, or say partial=False at the action where such an attempt did nothing:",
-                    code=_code(case, step, undo),
-                    steps=(step.name, undo.name),
-                    related=(at(step.handler),),
-                )
-
-
-def _late(case: Case, reported: set[str]) -> Iterator[Finding]:
-    for deadline in case.graph.deadlines:
-        step = case.graph.steps.get(deadline.step)
-        if step is None or not case.order.is_armed(deadline):
-            continue
-        for undo in step.compensations:
+    for cut in (*_late(case), *_half_done(case)):
+        for undo in cut.step.compensations:
             if undo.aborted or undo.name in reported:
                 continue
             reported.add(undo.name)
+            success = next(each for each in cut.step.successes if cut.step.compensation_for(each) is undo)
             yield RULE.finding(
                 case.graph.name,
-                f"`{deadline.name}` can undo `{deadline.step}`, but `{undo.name}` admits no Aborted",
+                f"{cut.told}, but `{undo.name}` admits no Aborted",
                 at(undo),
                 why="no event of a later step calls it then",
-                help="admit it:",
-                code=_code(case, step, undo),
-                steps=(deadline.name, undo.name),
-                related=(at(deadline),),
+                help=cut.help,
+                code=definition(case, cut.step, undo, required_trigger(case.graph, success)),
+                steps=(cut.name, undo.name),
+                related=(at(cut.by),),
             )
 
 
-def _code(case: Case, step: Step, undo: HandlerEntry) -> Code:
-    success = next(each for each in step.successes if step.compensation_for(each) is undo)
-    return definition(case, step, undo, required_trigger(case.graph, success))
+def _late(case: Case) -> Iterator[_Cut]:
+    for deadline in case.graph.deadlines:
+        step = case.graph.steps.get(deadline.step)
+        if step is not None and case.order.is_armed(deadline):
+            told = f"`{deadline.name}` can undo `{deadline.step}`"
+            yield _Cut(step, deadline.name, told, "admit it:", deadline)
+
+
+def _half_done(case: Case) -> Iterator[_Cut]:
+    for step in case.graph.steps.values():
+        if step.handler and step.handler.partial and step.trigger.satisfied(case.order.reachable):
+            told = f"`{step.name}` can fail when it has done something"
+            mend = "admit it, or say partial=False at the action where such an attempt did nothing:"
+            yield _Cut(step, step.name, told, mend, step.handler)
