@@ -117,7 +117,7 @@ class Harness(Simulation):
         self.requeue_letters()
 
     def resolve(self, event: object | None = None) -> None:
-        """Say that the work of the only open dead letter was done by hand, with an event as its result.
+        """Resolve the only open dead letter: its work was done by hand, with an event as its result.
 
         That of an observer has none. Raises `ConfigurationError` where the work can't end so.
         """

@@ -23,20 +23,20 @@ class Handling:
         self._span = span
 
     def returned(self, event_type: str) -> None:
-        """Say which outcome the event that it returned means; a failure that it returned is no error."""
+        """Note which outcome the event that it returned means; a failure that it returned is no error."""
         outcome = _outcome(self._handler, event_type)
         if outcome:
             self._span.set_attribute("choreo.outcome", outcome)
 
     def told(self, verdict: str, event_type: str, error_type: str) -> None:
-        """Say what came of it, as `choreo.worker.attempt.Attempt` has it."""
+        """Note what came of it, as `choreo.worker.attempt.Attempt` has it."""
         if verdict in ("returned", "ignored"):
             self.returned(event_type)
         else:
             telemetry.fail(self._span, error_type)
 
     def raised(self, error: BaseException) -> None:
-        """Say what it raised; an error that its declaration ignores is a compensation that is done."""
+        """Note what it raised; an error that its declaration ignores is a compensation that is done."""
         if isinstance(error, SavepointSkipped) and error.__cause__ is not None:
             error = error.__cause__
         if is_ignored(error, self._handler.ignore):

@@ -37,6 +37,11 @@ def _floor(where: Site, events: int) -> float:
     topic = where.topic()
     schemas = [schema_of(OrderCreated), schema_of(InventoryReserved)]
     floor = Floor(where.bootstrap, folder, topic, where.topic(), where.consumer_settings, schemas)
+    return rate_of(floor, where, topic, events)
+
+
+def rate_of(floor: Floor, where: Site, topic: str, events: int) -> float:
+    """Return how many events a second a hand-written participant handles, and leave it."""
     floor.assigned()
     Feed(where.bootstrap).orders(topic, events)
     handled = 0

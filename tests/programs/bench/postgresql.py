@@ -18,11 +18,11 @@ from examples.orders.inventory import inventory
 from tests.postgresql.databases import made_from_template, on
 from tests.postgresql.portable import install
 from tests.postgresql.server import Server, ServerFailed, Unavailable
-from tests.programs.bench.feed import Feed
 from tests.programs.bench.floor import Floor
+from tests.programs.bench.participant import rate_of
 from tests.programs.bench.replicas import durable_server
 from tests.programs.bench.site import Site
-from tests.programs.bench.work import at_work, seconds_until
+from tests.programs.bench.work import at_work
 
 _TABLES = """
 create table stock (sku text primary key, available bigint not null);
@@ -147,18 +147,7 @@ def _floor(where: Site, server: Server, events: int) -> float:
     with closing(psycopg.connect(server.address("postgres"), autocommit=True)) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     floor = PostgreSQLFloor(server.address(name), where, topic)
-    floor.assigned()
-    Feed(where.bootstrap).orders(topic, events)
-    handled = 0
-
-    def go() -> bool:
-        nonlocal handled
-        handled += floor.turn()
-        return handled == events and floor.waiting == 0
-
-    seconds = seconds_until(go)
-    floor.close()
-    return events / seconds
+    return rate_of(floor, where, topic, events)
 
 
 def _choreo(where: Site, server: Server, events: int) -> float:
