@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from time import monotonic, time_ns
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -75,20 +75,20 @@ class Stores:
                 else:
                     away.append(one)
             found.sort(key=lambda each: (each.participant, each.path))
-            now = time.time_ns() // 1_000_000
+            now = time_ns() // 1_000_000
             timelines = Timelines([each.store for each in found], self._settings.graphs, now)
             yield Shown(found, away, timelines, now)
 
     def _opened(self, place: str, opened: ExitStack) -> Read | Away:
         until, absent = self._absent.get(place, (0.0, None))
-        begun = time.monotonic()
+        begun = monotonic()
         if absent and begun < until:
             return absent
         try:
             reader = reader_at(place, opened)
         except ChoreoError as error:
             away = Away(shown(place), error)
-            if time.monotonic() - begun > _SLOW:
-                self._absent[place] = time.monotonic() + _PAUSE, away
+            if monotonic() - begun > _SLOW:
+                self._absent[place] = monotonic() + _PAUSE, away
             return away
         return Read(reader.participant, reader.path, reader, place)

@@ -53,8 +53,7 @@ def test_an_address_in_use_is_refused(store: Path) -> None:
 
 
 def test_a_missing_library_is_said(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("choreo.dashboard")]:
-        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "choreo.dashboard.server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = invoke("dashboard")
     assert_refused(result.exit_code, result.stderr, "choreo-saga[dashboard]")

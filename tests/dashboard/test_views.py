@@ -255,7 +255,7 @@ def test_a_store_that_does_not_answer_is_not_waited_for_again_and_again(
         raise StoreError("no answer")
 
     monkeypatch.setattr("choreo.dashboard.stores.reader_at", reader_at)
-    monkeypatch.setattr("choreo.dashboard.stores.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("choreo.dashboard.stores.monotonic", lambda: clock[0])
     page = page_of(ended_shop / "orders.db")
     for _ in range(3):
         assert "no answer" in ask(page, "/participants").text.lower()
