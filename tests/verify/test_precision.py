@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -88,6 +89,27 @@ def test_another_error_does_not_make_a_leaf_harmful() -> None:
 
     assert "CHO209" not in rules
     assert rules
+
+
+LATE = """
+p4.leaf < Started > L / LFailed
+p4.undo of p4.leaf derived result=L < > LUndone
+p2.late late p4.leaf < Started > LLate
+"""
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_late_leaf_is_found_in_whatever_order_the_handlers_stand(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its success comes after its deadline and is undone, though the saga completes: one hold shows it."""
+    monkeypatch.setattr("choreo.verify.engine.search.FURTHER", 0)
+    lines = (DERIVED + LATE).split("\n")
+    Random(seed).shuffle(lines)
+
+    assert "`p4.leaf` can fail beside `p2.s2`" in [
+        each.message.partition(",")[0] for each in judged("\n".join(lines)).findings
+    ]
 
 
 MERGES = {

@@ -209,6 +209,7 @@ class Search:
         self._failing = {
             each.step: [Transition("end", failure) for failure in model.failures(each)] for each in actions
         }
+        self._watched = {each.name: each.of for each in model.role.deadlines}
         self._started = Ended(START, SUCCEEDED, model.graph.contract.starts)
         self._first = State(Instance(), Moment(Facts()), frozenset(), Troubles(*(troubles,) * 3))
         self._moments: dict[Facts, Moment] = {}
@@ -316,7 +317,8 @@ class Search:
     def options(self, state: State, *, just_held: bool = False) -> Iterator[Option]:
         """Return all that may be done in a state.
 
-        While a step is held up, deadlines and cancellations come at once, or when nothing else is left to do.
+        While a step is held up, cancellations come at once, or when nothing else is left to do, and so do
+        deadlines, but for those of steps that run.
         """
         if START not in state.saga.outcomes:
             yield Option(Transition("start", self._started))
@@ -332,7 +334,7 @@ class Search:
         if not going_on and not any(each.kind == "due" for each in outside):
             self._check_end(state.saga)
         if free and state.held and not just_held:
-            outside = []
+            outside = [each for each in outside if self._is_late(each, state.saga)]
         failures = self._failures(state, state.held.difference(going_on))
         for transition in (*failures, *outside):
             yield from with_release(transition, state.held)
@@ -370,6 +372,11 @@ class Search:
             for name, deadline in sorted(deadlines.items()):
                 if deadline == "armed":
                     yield Transition("due", Due(name))
+
+    def _is_late(self, transition: Transition, saga: Instance) -> bool:
+        """Whether it is the deadline of a step that runs, whose success may still come."""
+        due = transition.input
+        return isinstance(due, Due) and saga.step(self._watched[due.deadline]).activity == "running"
 
     def _cancellations(self, state: State) -> Iterator[Transition]:
         aborts, saga = self.model.graph.contract.aborts, state.saga
@@ -470,7 +477,8 @@ class Search:
                 raise _ViolatedError(Property.ONE_END, name)
 
     def _is_undone(self, saga: Instance, name: str) -> bool:
-        return saga.step(name).state == "compensated" and saga.outcomes.get(name) == SUCCEEDED
+        progress = saga.step(name)
+        return progress.state == "compensated" and bool(progress.result)  # of an attempt there is none
 
 
 def _endings(model: Model, name: str) -> Iterator[Option]:
