@@ -39,7 +39,7 @@ def alerts(choreography: Choreography) -> list[Alert]:
 
 def _of_sagas(choreography: Choreography) -> Iterator[Alert]:
     for saga in choreography.sagas:
-        quiet = MARGIN_SECONDS + _longest_wait(choreography, saga.name)
+        quiet = quiet_seconds(choreography, saga.name)
         of_it = f'saga_type="{saga.name}"'
         compensating = f'{of_it},state="compensating"'
         yield Alert(
@@ -73,11 +73,11 @@ def _rate(counter: str, of_it: str) -> str:
     return f"sum by (saga_type) (max by (participant, saga_type) (rate({counter}{{{of_it}}}[5m])))"
 
 
-def _longest_wait(choreography: Choreography, saga: str) -> int:
-    """Return the longest timeout or deadline of a saga's handlers, in seconds; 0 where none has one."""
+def quiet_seconds(choreography: Choreography, saga: str) -> int:
+    """Return for how long nothing may happen in a saga: its longest timeout or deadline, and a margin."""
     handlers = (each for manifest in choreography.manifests for each in manifest.handlers)
     waits = (max(each.timeout_ms or 0, each.within_ms or 0) for each in handlers if each.saga == saga)
-    return max(waits, default=0) // 1000
+    return MARGIN_SECONDS + max(waits, default=0) // 1000
 
 
 def _of_participants(choreography: Choreography) -> Iterator[Alert]:

@@ -1,0 +1,63 @@
+"""The dashboard for Grafana: a model that it imports, over metrics that workers tell.
+
+What the expressions are answered with is asked of a real Prometheus in `test_causes`.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from tests.cli.command import invoke
+
+
+@pytest.fixture(scope="module")
+def model() -> dict[str, Any]:
+    """Return the dashboard of all examples, as the command writes it."""
+    written = invoke("monitor", "dashboard", "examples.orders", "examples.bank", "examples.travel")
+    assert written.exit_code == 0, written.output
+    read: dict[str, Any] = json.loads(written.stdout)
+    return read
+
+
+def test_each_saga_has_a_row_and_so_have_the_participants(model: dict[str, Any]) -> None:
+    titles = [panel["title"] for panel in model["panels"] if panel["type"] == "row"]
+    assert titles == ["Saga bank-transfer", "Saga order-fulfilment", "Saga trip-booking", "Participants"]
+
+
+def test_no_panel_hides_another(model: dict[str, Any]) -> None:
+    """None has another's number, either, and each is within the page."""
+    assert len({panel["id"] for panel in model["panels"]}) == len(model["panels"])
+    places = [panel["gridPos"] for panel in model["panels"]]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in combinations(places, 2):
+        assert not (_overlap(one, other, "x", "w") and _overlap(one, other, "y", "h"))
+
+
+def _overlap(one: dict[str, int], other: dict[str, int], start: str, length: str) -> bool:
+    return one[start] < other[start] + other[length] and other[start] < one[start] + one[length]
+
+
+def test_each_panel_says_what_it_shows_and_asks_what_is_chosen(model: dict[str, Any]) -> None:
+    """Of the Prometheus that is chosen on the page."""
+    (chosen,) = model["templating"]["list"]
+    panels = [panel for panel in model["panels"] if panel["type"] != "row"]
+    assert panels
+    for panel in panels:
+        assert panel["description"].endswith(".")
+        for target in panel["targets"]:
+            assert target["datasource"]["uid"] == f"${{{chosen['name']}}}"
+            assert target["expr"]
+            assert target["legendFormat"]
+
+
+def test_what_is_written_anew_replaces_that_of_before(model: dict[str, Any]) -> None:
+    """In whatever order the sagas are named; another choreography has a dashboard of its own."""
+    again = invoke("monitor", "dashboard", "examples.travel", "examples.bank", "examples.orders")
+    other = invoke("monitor", "dashboard", "examples.bank")
+    assert json.loads(again.stdout)["uid"] == model["uid"]
+    assert json.loads(other.stdout)["uid"] != model["uid"]
+    assert len(model["uid"]) <= 40  # as Grafana wants it
