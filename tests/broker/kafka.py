@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -80,11 +81,22 @@ class Broker:
 
     def start(self) -> None:
         """Start and wait until the broker answers; raises `BrokerFailed` or `jars.Unavailable`."""
-        config = self.home / "server.properties"
-        if not config.exists():
-            self._format(config)
-        self._process = self._spawn("kafka.Kafka", str(config))
-        self._await_ready(self._process)
+        kept = _classes()
+        self._serve(*([f"-XX:SharedArchiveFile={kept}"] if kept.exists() else []))
+
+    def keep_classes(self) -> None:
+        """Keep the classes that a broker loads as Java has them in memory: later ones start in half the time.
+
+        Costs a start and a stop, once for all sessions.
+        """
+        kept = _classes()
+        if kept.exists():
+            return
+        fresh = kept.with_name(f"{kept.name}-{os.getpid()}")
+        self._serve(f"-XX:ArchiveClassesAtExit={fresh}")
+        self.stop()
+        with suppress(FileNotFoundError):  # a Java that can't
+            fresh.rename(kept)
 
     def stop(self) -> None:
         """Stop in good order, or by force when that takes too long."""
@@ -101,6 +113,13 @@ class Broker:
     def resume(self) -> None:
         """Undo `pause`."""
         self._signal(signal.SIGCONT)
+
+    def _serve(self, *options: str) -> None:
+        config = self.home / "server.properties"
+        if not config.exists():
+            self._format(config)
+        self._process = self._spawn("kafka.Kafka", str(config), options=options)
+        self._await_ready(self._process)
 
     def _format(self, config: Path) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -128,10 +147,10 @@ class Broker:
             raise BrokerFailed(self._tail())
         _keep(data, formatted)
 
-    def _spawn(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _spawn(self, main: str, *arguments: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Run a Java class that dies with us, in a session of its own so that Ctrl-C spares it."""
         logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
-        command = [java(), *HEAP, logging, "-cp", f"{jars()}/*", main, *arguments]
+        command = [java(), *HEAP, *options, logging, "-cp", f"{jars()}/*", main, *arguments]
         with (self.home / "broker.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, str(HERE / "die_with_parent.py"), str(os.getpid()), *command],
@@ -169,6 +188,11 @@ class Broker:
 
     def _tail(self) -> str:
         return (self.home / "broker.log").read_text(errors="replace")[-2000:]
+
+
+def _classes() -> Path:
+    """Return where the classes of a broker are kept, once they are."""
+    return jars().with_name(f"{jars().name}.jsa")
 
 
 def _keep(data: Path, formatted: Path) -> None:

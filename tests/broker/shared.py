@@ -65,5 +65,6 @@ def shared_broker(folder: Path) -> Iterator[str]:
 
 def _start_broker(folder: Path) -> tuple[str, Service]:
     broker = Broker(folder / f"broker-{os.getpid()}")
+    broker.keep_classes()
     broker.start()
     return broker.bootstrap, broker
