@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 import uvicorn
 
-from tests.render.chromium import browser
-
 ABORTED = "net::ERR_ABORTED"
 WIDTHS = (400, 1200)
 SCHEMES = ("light", "dark")
@@ -70,19 +68,6 @@ def served(page: Any) -> Iterator[str]:
 
 
 @contextmanager
-def opened() -> Iterator[Any]:
-    """Start a browser."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=browser(), args=["--no-sandbox", "--disable-gpu"])
-        try:
-            yield started
-        finally:
-            started.close()
-
-
-@contextmanager
 def window(started: Any, width: int, scheme: str, **given: Any) -> Iterator[Seen]:
     """Open a window of a browser."""
     context = started.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **given)
@@ -107,6 +92,11 @@ def look(seen: Seen, address: str, picture: Path | None = None) -> None:
     assert answer.status == 200, address
     if picture is not None:
         seen.page.screenshot(path=picture, full_page=True)
+    hold(seen, address)
+
+
+def hold(seen: Seen, address: str) -> None:
+    """Hold the page that is shown to what holds for all."""
     assert not seen.page.evaluate(OVERFLOWING), address
     assert seen.page.evaluate(CONTRAST) == [], address
     assert seen.page.evaluate(UNNAMED) == [], address

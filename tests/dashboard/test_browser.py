@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import product
 from pathlib import Path
@@ -25,14 +25,16 @@ from tests.dashboard.browser import (
     UNNAMED,
     WIDTHS,
     Seen,
+    hold,
     look,
-    opened,
     served,
     window,
 )
 from tests.dashboard.conftest import Page
 from tests.dashboard.stage import shop, transfers, trips
-from tests.render.chromium import browser
+from tests.render.conftest import started
+
+__all__ = ["started"]
 
 VIEWS = (
     "/",
@@ -47,26 +49,20 @@ VIEWS = (
 )
 
 
-@pytest.fixture(scope="module")
-def started() -> Iterator[Any]:
-    """Start a browser; skip loudly without one, and fail on CI, or nobody would notice."""
-    if browser() is None:
-        reason = "no browser here: install chromium, or name one with CHOREO_TEST_BROWSER"
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with opened() as found:
-        yield found
+# One browser for all.
+pytestmark = pytest.mark.xdist_group("browser")
 
 
 def test_each_view_is_right_and_an_action_is_done(started: Any, page: Page, stores: Path) -> None:
     """Nothing overflows, every text can be read, every control has a name; the browser has no complaint."""
     with served(page()) as address:
-        for number, (width, scheme) in enumerate(product(WIDTHS, SCHEMES)):
-            with window(started, width, scheme) as seen:
-                # Each view in two of the four ways; the walk has all of them.
-                for view in VIEWS[(number + number // 2) % 2 :: 2]:
-                    look(seen, f"{address}{view}")
+        with window(started, WIDTHS[0], SCHEMES[0]) as seen:
+            for view in VIEWS:
+                look(seen, f"{address}{view}")
+                for width, scheme in product(WIDTHS, SCHEMES):  # the walk loads each of them anew
+                    seen.page.set_viewport_size({"width": width, "height": 900})
+                    seen.page.emulate_media(color_scheme=scheme)
+                    hold(seen, f"{view} {width} {scheme}")
         with window(started, 1200, "light") as seen:
             settle(seen, address)
     with closing(open_store(stores / "payments.db")) as store:
