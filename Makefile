@@ -22,10 +22,10 @@ $(READY): pyproject.toml
 demo: $(READY) ## run order fulfilment on the embedded broker: one success, then a failure at each step
 	$(BIN)/choreo demo
 
-test: $(READY) ## run every test (a real Kafka is fetched with Maven the first time), under 8 minutes
+test: $(READY) ## run the tests (a real Kafka is fetched with Maven the first time), under 8 minutes
 	@# Hundreds of processes import these; where no bytecode may be written, each would compile them anew.
 	@$(BIN)/python -m compileall -q -j 0 choreo examples tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m 'not slow'
 
 check: $(READY) ## format, lint, types, architecture, docs, schemas
 	$(BIN)/ruff format --check .
@@ -79,9 +79,9 @@ export STORE
 scenarios: $(READY) ## scenarios, workers and the matrices of the examples, with STORE=postgresql or sqlite
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/scenarios tests/worker tests/examples
 
-kills: $(READY) ## kill -9 a participant, or a replica, at random moments on real Kafka, 30 rounds; bank transfers; releases
+kills: $(READY) ## kill -9 a participant, or a replica, at random moments on real Kafka, 30 rounds; bank transfers; releases; outages
 	CHOREO_KILLS=30 CHOREO_ZOMBIES=1 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py \
-	  tests/scenarios/test_rolling.py tests/scenarios/test_replicas.py
+	  tests/scenarios/test_rolling.py tests/scenarios/test_replicas.py tests/kafka/test_outage.py
 
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
 	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/replay/test_what_if.py -k many_sagas

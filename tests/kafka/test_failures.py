@@ -68,7 +68,6 @@ class Damaged:
 
 
 @pytest.mark.kafka
-@pytest.mark.slow
 def test_a_record_that_the_disk_has_spoilt_is_told_and_nothing_is_passed_over(
     kafka_broker: Broker, topic: str
 ) -> None:

@@ -21,8 +21,8 @@ from tests.broker.kafka import Broker
 from tests.scenarios.bank import PARTICIPANTS, STEPS, transfer
 from tests.scenarios.processes import Processes
 
-TRANSFERS = int(os.environ.get("CHOREO_TRANSFERS", "120"))
-KILLS = int(os.environ.get("CHOREO_KILLS", "3"))
+TRANSFERS = int(os.environ.get("CHOREO_TRANSFERS", "60"))
+KILLS = int(os.environ.get("CHOREO_KILLS", "2"))
 SEED = int(os.environ.get("CHOREO_SEED", "20261"))
 
 pytestmark = pytest.mark.kafka
