@@ -1,7 +1,7 @@
 """The headers of an event: CloudEvents 1.0, Kafka protocol binding 1.0.2, binary mode.
 
 Every participant reads the headers of every event, even of those it doesn't handle, so this is the hottest
-path of all. Headers that are the same for all events of a step (source, type, step) are encoded or parsed
+path of all. Headers that are the same for all events of a step (source, type, step) are joined or parsed
 once and cached; a record for which the fast path of `read` fails is read again header by header, which finds
 the error.
 """
@@ -53,6 +53,7 @@ _COMMON: Final = (
     "ce_outcome",
     "ce_stepkind",
 )
+_SHARED: Final = frozenset((*_COMMON, "content-type"))
 _NEEDED: Final = len(_COMMON) + len(("ce_id", "ce_subject", "ce_time"))
 _CONTENT_TYPE: Final = CONTENT_TYPE.encode()
 _PLAIN: Final = re.compile(r"[0-9-]{10}T[0-9:]{8}\.[0-9]{3}Z")
@@ -71,36 +72,45 @@ class _Origin(NamedTuple):
     kind: Kind
 
 
-_encoded: dict[tuple[object, ...], tuple[tuple[str, bytes], ...]] = {}
+_joined: dict[tuple[object, ...], str] = {}
+_headers: dict[str, tuple[str, bytes]] = {}
 _parsed: dict[tuple[object, ...], _Origin] = {}
 _seconds: dict[int, str] = {}
 _starts: dict[bytes, int] = {}
 _THOUSANDTHS: Final = {f".{rest:03d}Z".encode(): rest for rest in range(1000)}
 
 
-def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
-    """Return an envelope as headers; the cause and the trace context are left out where empty.
+def lines_of(envelope: Envelope) -> str:
+    """Return an envelope's headers as lines ``name: value``, in which the outbox holds them.
 
-    Raises `HeadersError` for a saga id or event id that `read` would refuse.
+    The cause and the trace context are left out where empty. No value contains a newline. Raises
+    `HeadersError` for a saga id or event id that `read` would refuse.
     """
-    event_id, source, event_type, time, saga_id, saga_type, version, step, outcome, kind, *rest = envelope
+    event_id, source, event_type, time, saga_id, saga_type, version, step, outcome, kind, cause, trace = (
+        envelope
+    )
     origin = (source, event_type, saga_type, version, step, outcome, kind)
-    common = _encoded.get(origin) or _encode(origin)
-    cause, trace = rest
+    common = _joined.get(origin) or _join(origin)
     if not (0 < len(saga_id) <= MAX_SAGA_ID and saga_id.isprintable() and event_id.isprintable()):
         _text("ce_subject", saga_id, MAX_SAGA_ID)
         _text("ce_id", event_id, MAX_ATTRIBUTE)
-    headers = [
-        ("ce_id", event_id.encode()),
-        ("ce_time", _rfc3339(time)),
-        ("ce_subject", saga_id.encode()),
-        *common,
-    ]
+    lines = f"ce_id: {event_id}\nce_time: {_rfc3339(time)}\nce_subject: {saga_id}\n{common}"
     if cause:
-        headers.append(("ce_causationid", cause.encode()))
+        lines += f"\nce_causationid: {cause}"
     if trace:
-        headers += [(name, value.encode()) for name, value in headers_in(trace)]
-    return headers
+        lines += "".join([f"\n{name}: {value}" for name, value in headers_in(trace)])
+    return lines
+
+
+def headers_of(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """Return an envelope as headers. Raises `HeadersError` as `lines_of` does."""
+    return headers_from(lines_of(envelope))
+
+
+def headers_from(lines: str) -> list[tuple[str, bytes]]:
+    """Return the headers of `lines_of`."""
+    known = _headers.get
+    return [known(line) or _header(line) for line in lines.split("\n")]
 
 
 def read(record: Record) -> Envelope:
@@ -147,31 +157,39 @@ def read(record: Record) -> Envelope:
     )
 
 
-def _encode(origin: tuple[str, str, str, int, str, Outcome, Kind]) -> tuple[tuple[str, bytes], ...]:
+def _join(origin: tuple[str, str, str, int, str, Outcome, Kind]) -> str:
     source, event_type, saga_type, version, step, outcome, kind = origin
-    common = (
-        ("ce_specversion", b"1.0"),
-        ("ce_source", source.encode()),
-        ("ce_type", event_type.encode()),
-        ("ce_sagatype", saga_type.encode()),
-        ("ce_sagaversion", str(version).encode()),
-        ("ce_step", step.encode()),
-        ("ce_outcome", outcome.encode()),
-        ("ce_stepkind", kind.encode()),
-        ("content-type", _CONTENT_TYPE),
+    lines = (
+        "ce_specversion: 1.0",
+        f"ce_source: {source}",
+        f"ce_type: {event_type}",
+        f"ce_sagatype: {saga_type}",
+        f"ce_sagaversion: {version}",
+        f"ce_step: {step}",
+        f"ce_outcome: {outcome}",
+        f"ce_stepkind: {kind}",
+        f"content-type: {CONTENT_TYPE}",
     )
-    _bounded(_encoded)[origin] = common
+    _bounded(_joined)[origin] = common = "\n".join(lines)
     return common
 
 
-def _rfc3339(time: int) -> bytes:
+def _header(line: str) -> tuple[str, bytes]:
+    name, _, value = line.partition(": ")
+    header = (name, value.encode())
+    if name in _SHARED:
+        _bounded(_headers)[line] = header
+    return header
+
+
+def _rfc3339(time: int) -> str:
     """Return milliseconds since the epoch as RFC 3339; the text of a second is cached."""
     second, rest = divmod(time, 1000)
     text = _seconds.get(second)
     if text is None:
         moment = _EPOCH + timedelta(seconds=second)
         text = _bounded(_seconds)[second] = moment.replace(tzinfo=None).isoformat()
-    return f"{text}.{rest:03d}Z".encode()
+    return f"{text}.{rest:03d}Z"
 
 
 def _read_carefully(record: Record) -> Envelope:

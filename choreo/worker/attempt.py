@@ -74,7 +74,7 @@ def attempt(
         return arguments
     try:
         with store.savepoint(), context.sessions.scope() if context.sessions else _NOTHING:
-            return _checked(codec, handler, _call(handler, arguments))
+            return _checked(codec, handler, _call(handler, arguments), context.time_ms)
     except StoreError:
         raise  # the turn's transaction is lost
     except BaseException as error:
@@ -173,14 +173,14 @@ def _transient(handler: Handler, context: Context, error: BaseException, detail:
     return Attempt("transient", reason=name_of(error), detail=detail, error=name_of(error))
 
 
-def _checked(codec: Codec, handler: Handler, result: Any) -> Attempt:
+def _checked(codec: Codec, handler: Handler, result: Any, at: int = 0) -> Attempt:
     if handler.task == "observer":
         if result is not None:
             raise UndeclaredEvent(f"{handler.name} is an observer and returned {type(result).__name__}")
-        return Attempt("returned")
+        return Attempt("returned", at=at)
     name = event_name(type(result)) if result is not None else "None"
     if handler.emits.get(name) is not type(result):
         raise UndeclaredEvent(
             f"{handler.name} returned {name}", hint=f"it declares {', '.join(handler.emits)}"
         )
-    return Attempt("returned", name, encode(codec, result))
+    return Attempt("returned", name, encode(codec, result), at=at)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from choreo.chain import PRUNED
-from choreo.cloudevents import MAX_SAGA_ID, headers_of
+from choreo.cloudevents import MAX_SAGA_ID, headers_from, lines_of
 from choreo.envelope import Envelope, event_id
 from choreo.errors import wrong_argument
 from choreo.events import event_name
@@ -22,10 +22,7 @@ from choreo.worker.tracing import sending
 
 def outbox_rows(envelope: Envelope, topics: Iterable[str], body: bytes) -> list[Unpublished]:
     """Return the outbox rows of an event, one for each topic; its headers are lines ``name: value``."""
-    # No value contains a newline: `headers_of` refuses control characters.
-    headers = b"\n".join(
-        [b"%s: %s" % (name.encode(), value) for name, value in headers_of(envelope)]
-    ).decode()
+    headers = lines_of(envelope)
     return [
         Unpublished(envelope.id, envelope.saga_id, envelope.saga_type, topic, headers, body)
         for topic in topics
@@ -35,12 +32,9 @@ def outbox_rows(envelope: Envelope, topics: Iterable[str], body: bytes) -> list[
 def publications(rows: Iterable[Unpublished]) -> list[Publication]:
     """Return the records that publish rows of the outbox."""
     return [
-        Publication(row.seq, row.topic, row.saga_id.encode(), _parsed(row.headers), row.body) for row in rows
+        Publication(row.seq, row.topic, row.saga_id.encode(), headers_from(row.headers), row.body)
+        for row in rows
     ]
-
-
-def _parsed(headers: str) -> list[tuple[str, bytes]]:
-    return [(line[0], line[2].encode()) for line in [each.partition(": ") for each in headers.split("\n")]]
 
 
 class Publisher:

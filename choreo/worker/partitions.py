@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from choreo.errors import StoreMismatch
 from choreo.ports import Assignment, Log, Store
@@ -153,7 +153,7 @@ class Partitions:
 
         It must not if its partition was revoked meanwhile, or if it is delivered again after a rebalance.
         """
-        partition = Partition(record.topic, record.partition)
+        partition: Any = record[:2]  # equal to its `Partition`, and made faster
         position = self.positions.get(partition)
         if position is None or record.offset < position:
             return False

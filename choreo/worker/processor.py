@@ -447,7 +447,7 @@ class Processor:
             result = self._result(handler, binding, context)
             if span:
                 span.told(result.verdict, result.type, result.error)
-            return self._conclude(item, handler, result._replace(at=now), tried)
+            return self._conclude(item, handler, result if result.at else result._replace(at=now), tried)
 
     def _result(self, handler: Handler, binding: Binding, context: Context) -> Attempt:
         """Call a handler; remember how the attempt has ended where the turn is to be done again."""

@@ -148,6 +148,26 @@ class StoreConformance:
             assert [e.note for e in store.history("s1")] == ["1", "2"]
             assert not other.history("s1")
 
+    def test_histories_are_what_history_is(self, store: Store) -> None:
+        """Of as many of the sagas as the store likes; with rows not written yet, in chains that hold."""
+        with store.turn():
+            store.append([entry(payload=b"a"), entry("s2"), entry("ü😀'\"")])
+        keys = [key(each) for each in ("s1", "new", "s1-", "s2", "written", "later", "ü😀'\"", "🙈")]
+        keys.append(key("s1", "other"))
+        with store.turn():
+            store.append([entry("written")])
+            assert store.history("written")
+            store.append([entry("later"), entry("s2", note="2")])
+            found = store.histories(keys)
+            assert set(found) <= set(keys)
+            for each, entries in found.items():
+                assert list(entries) == list(store.history(*each))
+            assert found == store.histories(set(found))
+            store.append([entry(each.saga_id, saga_type=each.saga_type, payload=b"b") for each in keys])
+        for each in keys:
+            check_chain(store, *each)
+        assert not store.histories([])
+
     def test_many_entries_keep_their_order(self, store: Store) -> None:
         """However a driver groups its writing."""
         for size in (1, 49, 50, 51, 137):

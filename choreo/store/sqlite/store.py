@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
@@ -14,9 +15,10 @@ from sqlite_utils import Database
 from choreo.errors import StoreError
 from choreo.participant import Sessions
 from choreo.ports.joined import JoinedStore, OpenTransaction
+from choreo.records import Entry, SagaKey
 from choreo.store.sessions import sessions_of
 from choreo.store.sqlite.database import open_database
-from choreo.store.sqlite.dialect import SEARCHES, SQL
+from choreo.store.sqlite.dialect import SEARCHES, SQL, SQLITE
 from choreo.store.sqlite.errors import store_error, turn_error
 from choreo.store.sqlite.files import Files
 from choreo.store.sqlite.guard import Guard, GuardedConnection
@@ -30,6 +32,11 @@ from choreo.store.sqlite.wal import WriteAheadLog
 from choreo.store.tables import TableStore
 
 _DATA_VERSION = "PRAGMA data_version"
+
+_UNKNOWN = SQLITE.sql(
+    "SELECT a, b FROM ({pairs}) AS asked WHERE NOT EXISTS"
+    " (SELECT 1 FROM {saga_log} WHERE saga_id = asked.a AND saga_type = asked.b)"
+)
 
 
 class SQLiteStore(TableStore):
@@ -141,6 +148,15 @@ class SQLiteStore(TableStore):
         """Whether another connection has committed since the last call; cheap."""
         before, self._data_version = self._data_version, self._rows(_DATA_VERSION)[0][0]
         return bool(before != self._data_version)
+
+    def histories(self, sagas: Collection[SagaKey]) -> Mapping[SagaKey, Sequence[Entry]]:
+        """Return those of sagas that have no entries, as the others are read as fast one by one."""
+        unwritten = self._pending.concerns
+        keys = [key for key in sagas if not unwritten(key.saga_id)]
+        unknown = [SagaKey._make(row) for row in self._rows(_UNKNOWN, json.dumps(keys))] if keys else []
+        for key in unknown:
+            self._heads.new(*key)
+        return dict.fromkeys(unknown, ())
 
     def image(self) -> bytes:
         """Return the bytes of the whole database, as in its file."""
