@@ -31,7 +31,15 @@ _IN_FLIGHT = "last.saga_state NOT IN ('completed', 'failed')"
 # An observer that has handled an event is no step, nor is an import or a deadline.
 _MOVES = "input NOT IN ('event', 'observed', 'due') AND old_state <> new_state AND kind <> 'external'"
 _SUCCESSES = f"input = 'event' AND outcome = '{SUCCEEDED}'"
-_IS_SEEN = "sum(CASE WHEN input = 'event' AND note <> 'void' AND event_type = ? THEN 1 ELSE 0 END) > 0"
+_IS_SEEN = "max(CASE WHEN event_type = ? AND input = 'event' AND note <> 'void' THEN 1 ELSE 0 END)"
+_LAST_MOVE = f"max(CASE WHEN step = ? AND {_MOVES} THEN id END)"
+_KINDS = f"max(CASE WHEN step = ? AND {_SUCCESSES} THEN kind END)"
+
+_AT_ONCE = 20
+"""So many steps are looked for in one scan: a statement of SQLite joins 64 tables at most."""
+
+_LASTING = (PIVOT, RETRIABLE)
+"""The kinds of steps that no compensation undoes once they have succeeded."""
 
 _WORK = "id, saga_id, saga_type, task, name, event_id"
 _SCHEDULED = f"SELECT {_WORK}, '' AS reason FROM {{schedule}} WHERE {_OF_HANDLERS} AND {_ASKED}"
@@ -45,16 +53,36 @@ WHERE id >= ? AND step IN ({{texts}}) AND new_state = 'completed' AND {_MOVES}
 _OF_SAGA = "FROM {saga_log} WHERE saga_id = work.saga_id AND saga_type = work.saga_type"
 _MOVES_OF_STEP = f"{_OF_SAGA} AND step = work.name AND {_MOVES}"
 _FIRST = f"(SELECT min(id) {_OF_SAGA})"
-# A success comes back after the step was completed.
-_KIND = f"(SELECT max(kind) {_OF_SAGA} AND id > work.id AND step = work.name AND {_SUCCESSES})"
+_KIND = f"(SELECT max(kind) {_OF_SAGA} AND step = work.name AND {_SUCCESSES})"
 _SUCCESS = f"(SELECT event_type {_MOVES_OF_STEP} AND outcome = '{SUCCEEDED}' ORDER BY id DESC LIMIT 1)"
 _STATE = f"(SELECT new_state {_MOVES_OF_STEP} ORDER BY id DESC LIMIT 1)"
-# What a letter already holds of a step that is done is not asked for a second time.
+
+
+def _not_held(step: str) -> str:
+    """Return the condition that no letter holds the compensation of a step, which is then asked for there."""
+    return f"""
+    NOT EXISTS (
+        SELECT 1 FROM {{dead_letters}} WHERE saga_id = last.saga_id AND saga_type = last.saga_type
+        AND task = 'compensation' AND name = {step} AND {_OPEN}
+    )
+    """
+
+
 _IS_STILL_DONE = f"""
-AND {_IN_FLIGHT} AND NOT EXISTS (SELECT 1 {_MOVES_OF_STEP} AND id > work.id) AND NOT EXISTS (
-    SELECT 1 FROM {{dead_letters}} WHERE saga_id = work.saga_id AND saga_type = work.saga_type
-    AND task = 'compensation' AND name = work.name AND {_OPEN}
+AND {_IN_FLIGHT} AND NOT EXISTS (SELECT 1 {_MOVES_OF_STEP} AND id > work.id) AND {_not_held("work.name")}
+"""
+# The first row of a saga that goes on: the few such sagas are found among many that have completed.
+_BEGIN = f"""
+SELECT id FROM {{saga_log}} AS first
+WHERE NOT EXISTS (
+    SELECT 1 FROM {{saga_log}}
+    WHERE saga_id = first.saga_id AND saga_type = first.saga_type AND saga_state = 'completed'
+) AND EXISTS (
+    SELECT 1 FROM {{saga_log}} AS last WHERE {_IN_FLIGHT} AND last.id = (
+        SELECT max(id) FROM {{saga_log}} WHERE saga_id = first.saga_id AND saga_type = first.saga_type
+    )
 )
+ORDER BY id LIMIT 1
 """
 
 
@@ -97,11 +125,7 @@ class Searches:
             "schedule": _Statements(dialect, _SCHEDULED),
             "done": _Statements(dialect, _DONE, _IS_STILL_DONE, result="work.event_type", kind=_KIND),
         }
-        ends = "SELECT min(id) AS first, max(id) AS last FROM {saga_log} GROUP BY saga_id, saga_type"
-        self.begin = sql(
-            f"SELECT min(heads.first) FROM ({ends}) AS heads CROSS JOIN {{saga_log}} AS last"
-            f" WHERE last.id = heads.last AND {_IN_FLIGHT}"
-        )
+        self.begin = sql(_BEGIN)
         self.first = sql("SELECT saga_id, recorded_at FROM {saga_log} WHERE id = ?")
         self.steps = sql(
             "SELECT DISTINCT saga_type, step, CASE input WHEN 'event' THEN kind ELSE '' END, event_type"
@@ -111,17 +135,31 @@ class Searches:
         self.owner = sql("SELECT participant FROM {store}")
         self._sql = sql
 
-    def counts(self, types: int) -> str:
-        """Return the statement that counts sagas by which of so many event types they have seen."""
-        names = "".join(f", seen_{number}" for number in range(types))
-        columns = "".join(f", {_IS_SEEN} AS seen_{number}" for number in range(types))
-        saga = "last.saga_type, last.saga_version, last.saga_state"
+    def tally(self, types: int, steps: int) -> str:
+        """Return the statement that counts sagas that have not ended, in one scan of the saga log.
+
+        They are counted by which of so many event types they have seen and, for each of so many steps, by
+        the success event of one that is still done and the kind with which that came back; each is NULL where
+        there is none. The values are the types, each step twice, and the row to begin with.
+        """
+        ends = [f", {_IS_SEEN} AS seen_{number}" for number in range(types)]
+        names = [f", seen_{number}" for number in range(types)]
+        joins = []
+        for number in range(steps):
+            done, move, kind = f"done_{number}", f"move_{number}", f"kind_{number}"
+            ends.append(f", {_LAST_MOVE} AS {move}, {_KINDS} AS {kind}")
+            names.append(f", {done}.event_type, CASE WHEN {done}.id > 0 THEN {kind} END")
+            joins.append(
+                f" LEFT JOIN {{saga_log}} AS {done} ON {done}.id = {move}"
+                f" AND {done}.new_state = 'completed' AND {_not_held(f'{done}.step')}"
+            )
+        saga = f"last.saga_type, last.saga_version, last.saga_state{''.join(names)}"
         return self._sql(
-            f"SELECT {saga}, count(*){names} FROM"
-            f" (SELECT max(id) AS last{columns} FROM {{saga_log}} GROUP BY saga_id, saga_type) AS heads"
-            " CROSS JOIN {saga_log} AS last"
-            f" WHERE last.id = heads.last AND {_IN_FLIGHT}"
-            f" GROUP BY {saga}{names}"
+            f"SELECT count(*), min(heads.first), {saga}"
+            f" FROM (SELECT min(id) AS first, max(id) AS last{''.join(ends)} FROM {{saga_log}} WHERE id >= ?"
+            " GROUP BY saga_id, saga_type) AS heads"
+            f" CROSS JOIN {{saga_log}} AS last{''.join(joins)}"
+            f" WHERE last.id = heads.last AND {_IN_FLIGHT} GROUP BY {saga}"
         )
 
 
@@ -129,40 +167,77 @@ def in_flight(
     read: Read, sql: Searches, lacks: Lacks, steps: Collection[str] | None, types: Collection[str]
 ) -> InFlight:
     """Return what `choreo.ports.Store.in_flight` does."""
-    return InFlight(
-        [
-            _many(read, sql, held, row)
-            for held, values in _asked(read, sql, lacks, steps)
-            for row in read(sql.work[held].count, *values)
-            if row[8] not in (PIVOT, RETRIABLE)
-        ],
-        _counted(read, sql, sorted(types)) if types else [],
-    )
+    waiting = [
+        _many(read, sql, held, row)
+        for held, values in _waiting(read, sql, lacks)
+        for row in read(sql.work[held].count, *values)
+    ]
+    begin = _begin(read, sql) if types or steps is None or steps else None
+    if begin is None:
+        return InFlight(waiting, [])
+    seen: list[Seen] = []
+    done: list[Many] = []
+    among, names = _among(read, sql, lacks, steps, begin), sorted(types)
+    for at in range(0, len(among) or bool(names), _AT_ONCE):
+        asked = among[at : at + _AT_ONCE]
+        twice = [step for step in asked for _ in range(2)]
+        rows = read(sql.tally(len(names), len(asked)), *names, *twice, begin)
+        seen = seen or _seen(rows, names)
+        done += [_many(read, sql, "done", row) for row in _done(rows, asked, len(names))]
+        names = []
+    return InFlight([*waiting, *done], seen)
 
 
 def work(read: Read, sql: Searches, lacks: Lacks, steps: Collection[str] | None) -> Iterator[Work]:
     """Yield what `choreo.ports.Store.work` does."""
-    for held, values in _asked(read, sql, lacks, steps):
+    asked = list(_waiting(read, sql, lacks))
+    if steps is None or steps:
+        begin = _begin(read, sql)
+        among = [] if begin is None else _among(read, sql, lacks, steps, begin)
+        if among:
+            asked.append(("done", (begin, json.dumps(among))))
+    for held, values in asked:
         for row in read(sql.work[held].list, *values):
             saga_id, saga_type, version, state, since, task, name, result, reason, kind, event, step = row
-            if kind not in (PIVOT, RETRIABLE):
+            if kind not in _LASTING:
                 saga = saga_id, saga_type, version, state, since
                 yield Work(*saga, held, task, name, event, result, step, reason, kind)
 
 
-def _asked(
-    read: Read, sql: Searches, lacks: Lacks, steps: Collection[str] | None
-) -> Iterator[tuple[Held, tuple[Any, ...]]]:
-    """Yield what is asked for, and how: most names of the schedule and of letters are not."""
+def _waiting(read: Read, sql: Searches, lacks: Lacks) -> Iterator[tuple[Held, tuple[Any, ...]]]:
+    """Yield what is asked for of letters and of the schedule, and how: most of their names are not."""
     for held, statement in sql.names.items():
         asked = [list(each) for each in read(statement) if lacks(each[0], each[1], each[2], "")]
         if asked:
             yield held, (json.dumps(asked),)
-    if steps is None or steps:
-        begin = read(sql.begin)[0][0] or 0
-        among = steps if steps is not None else _lacking(read, sql, begin, lacks)
-        if among:
-            yield "done", (begin, json.dumps(sorted(among)))
+
+
+def _begin(read: Read, sql: Searches) -> int | None:
+    """Return the first row of the sagas that go on, None where there are none."""
+    rows = read(sql.begin)
+    return int(rows[0][0]) if rows else None
+
+
+def _among(
+    read: Read, sql: Searches, lacks: Lacks, steps: Collection[str] | None, begin: int
+) -> Sequence[str]:
+    """Return the steps whose completion is asked for."""
+    return sorted(_lacking(read, sql, begin, lacks) if steps is None else steps)
+
+
+def _done(rows: Sequence[Sequence[Any]], steps: Sequence[str], types: int) -> Iterator[Sequence[Any]]:
+    """Yield how many sagas need the compensation of a step that is done, in the columns of other work."""
+    counts: dict[tuple[str, int, str, str, str], tuple[int, int]] = {}
+    for sagas, first, saga_type, version, _, *seen in rows:
+        for number, step in enumerate(steps):
+            result, kind = seen[types + 2 * number : types + 2 * number + 2]
+            if result is not None and kind not in _LASTING:
+                key = saga_type, version, step, result, kind or ""
+                known, since = counts.get(key, (0, first))
+                counts[key] = known + sagas, min(since, first)
+    for key, (sagas, first) in sorted(counts.items()):
+        saga_type, version, step, result, kind = key
+        yield sagas, first, saga_type, version, "compensation", step, result, "", kind
 
 
 def _many(read: Read, sql: Searches, held: Held, row: Sequence[Any]) -> Many:
@@ -187,10 +262,12 @@ def _lacking(read: Read, sql: Searches, begin: int, lacks: Lacks) -> set[str]:
     }
 
 
-def _counted(read: Read, sql: Searches, types: Sequence[str]) -> list[Seen]:
-    """Return how many sagas that have not ended have seen which of the types."""
-    rows = read(sql.counts(len(types)), *types)
-    return [
-        Seen(saga, version, state, frozenset(compress(types, seen)), sagas)
-        for saga, version, state, sagas, *seen in rows
-    ]
+def _seen(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[Seen]:
+    """Return how many sagas that have not ended have seen which of the types; nothing for none."""
+    if not types:
+        return []
+    counts: dict[tuple[str, int, str, frozenset[str]], int] = {}
+    for sagas, _, saga_type, version, state, *seen in rows:
+        key = saga_type, version, state, frozenset(compress(types, seen))
+        counts[key] = counts.get(key, 0) + sagas
+    return [Seen(*key, sagas) for key, sagas in counts.items()]

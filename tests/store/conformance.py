@@ -20,7 +20,7 @@ from choreo.chain import ZEROS, Row, digest_of, first_broken_link, link_of
 from choreo.errors import Fenced, PayloadErased, StoreChanged, StoreError, StoreMismatch, TransactionControl
 from choreo.ports import Store
 from choreo.records import DeadLetter, Entry, Partition, Release, SagaKey, Scheduled, Unpublished
-from tests.store.in_flight import STEPS, alike, counts_of, fill, work_of
+from tests.store.in_flight import STEPS, alike, counts_of, fill, seen_of, work_of
 
 Connect = Callable[[], Store]
 
@@ -686,6 +686,11 @@ class StoreConformance:
                 assert (many.work.saga_id, many.work.since) in {
                     (rows[0].saga_id, rows[0].recorded_at) for rows in began
                 }
+            many_steps = [*(f"shop.a-{number}" for number in range(30)), *STEPS, "shop.z"]
+            found = store.in_flight(lambda *_: True, many_steps, ("Paid", "Sent"))
+            assert sorted(found.work) == sorted(counted)
+            assert Counter({each[:-1]: each.sagas for each in found.seen}) == seen_of(store, {"Paid", "Sent"})
+            assert set(store.in_flight(lambda *_: False, (), ("Paid", "Sent")).seen) == set(found.seen)
             asked = lambda _, task, name, __: (task, name) == ("observer", STEPS[0])  # noqa: E731
             some = [work for work in each if work.task == "observer" and work.name == STEPS[0]]
             assert sorted(store.work(asked, ())) == sorted(some)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import pairwise
 from random import Random
 
@@ -100,6 +100,17 @@ def _work(rows: Sequence[Entry], held: str, task: str, name: str) -> Work | None
         success.event_type if success else "",
         moves[-1].new_state if moves else "pending",
     )
+
+
+def seen_of(store: Store, types: Set[str]) -> Counter[tuple[object, ...]]:
+    """Return how many sagas that have not ended have seen which of some event types, row by row."""
+    counts = Counter[tuple[object, ...]]()
+    for key in store.saga_log.sagas(SagaKey("", ""), 100):
+        rows = store.history(*key)
+        seen = {row.event_type for row in rows if row.input == "event" and row.note != "void"}
+        if rows[-1].saga_state not in ENDED:
+            counts[(*rows[-1][1:4], frozenset(seen & types))] += 1
+    return counts
 
 
 def counts_of(work: Sequence[Work]) -> Counter[tuple[object, ...]]:
