@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -241,6 +242,18 @@ def test_a_worker_that_may_not_act_yet_does_not_spin(rig: Rigs) -> None:
     shop.worker.turn()
     shop.worker.turn()
     assert waits == [0.025, 0.025]
+
+
+@pytest.mark.parametrize(("before", "after"), [(700, 20_000), (50_000, 50_000), (0, 0)])
+def test_garbage_is_looked_for_less_often(rig: Rigs, before: int, after: int) -> None:
+    """Unless the application does so already, or not at all."""
+    young, *older = gc.get_threshold()
+    gc.set_threshold(before, *older)
+    try:
+        rig(hotel())
+        assert gc.get_threshold() == (after, *older)
+    finally:
+        gc.set_threshold(young, *older)
 
 
 def test_stop_finishes_the_turn_and_waits_for_acknowledgements(rig: Rigs) -> None:
