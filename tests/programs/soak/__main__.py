@@ -23,8 +23,9 @@ from tests.broker.topic_records import ends_of, records_of
 from tests.programs.soak.disturbances import Disturbances
 from tests.programs.soak.forgeries import Forger
 from tests.programs.soak.ledger import Ledger, Verdict
+from tests.programs.soak.market.contract import WITH_SESSIONS
 from tests.programs.soak.processes import Processes
-from tests.stores import own_server
+from tests.stores import in_postgresql, own_server
 
 QUIET_SECONDS = 180.0
 SAY_EVERY = 10.0
@@ -107,7 +108,9 @@ def _soak(asked: argparse.Namespace, folder: Path) -> Verdict:
             broker.start()
             stack.callback(broker.kill)
         server = stack.enter_context(own_server())
-        processes = stack.enter_context(closing(Processes(*brokers, folder, asked.rate, server)))
+        processes = stack.enter_context(
+            closing(Processes(*brokers, folder, asked.rate, server, asked.replicas))
+        )
         forger = Forger(processes.bootstrap, asked.seed + 1)
         ledger = Ledger(processes.stores, folder / "world", processes.journal, forger.touched)
         soak = Soak(processes, ledger, forger, asked.seed)
@@ -129,8 +132,11 @@ def _line(
         "soak": "market",
         "minutes": asked.minutes,
         "seed": asked.seed,
+        "replicas": asked.replicas,
         "seconds": round(soak.now),
         "sagas": len(ledger.placed),
+        "sessions": WITH_SESSIONS,
+        "undone": len(journal.undone),
         "cancelled": len(journal.cancelled),
         "locked_out": journal.locked_out,
         "forks": journal.forks,
@@ -145,7 +151,11 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=5.0, help="how long to place orders (5)")
     parser.add_argument("--seed", type=int, default=20261, help="of the disturbances and the orders (20261)")
     parser.add_argument("--rate", type=float, default=8.0, help="orders a second, on average (8)")
-    return parser.parse_args()
+    parser.add_argument("--replicas", type=int, default=1, help="of each participant, in PostgreSQL (1)")
+    asked = parser.parse_args()
+    if asked.replicas > 1 and not in_postgresql():
+        parser.error("--replicas needs STORE=postgresql")
+    return asked
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException
 
 from tests.programs.soak.forgeries import Forger
-from tests.programs.soak.processes import NAMES, WEBS, Processes
+from tests.programs.soak.processes import WEBS, Processes
 
 CALM = (0.5, 4.0)
 """Seconds between two of them."""
@@ -84,7 +84,7 @@ class Disturbances:
         names = list(KINDS)
         kind = self._chance.choices(names, [KINDS[name].often for name in names])[0]
         seconds = self._chance.uniform(*KINDS[kind].seconds)
-        getattr(self, f"_{kind}")(now + seconds, self._chance.choice(NAMES))
+        getattr(self, f"_{kind}")(now + seconds, self._chance.choice(self._processes.names))
 
     def _kill(self, _: float, name: str) -> None:
         self._processes.strike(name)

@@ -13,6 +13,7 @@ from choreo.envelope import Envelope
 from choreo.ports import Store
 from choreo.records import Record
 from tests.programs.soak.forgeries import MARK
+from tests.programs.soak.market.contract import WITH_SESSIONS
 from tests.programs.soak.web import Journal
 from tests.stores import in_postgresql
 
@@ -179,6 +180,8 @@ class Ledger:
     def _wrong(
         self, ends: Mapping[str, Mapping[str, str]], effects: Mapping[tuple[str, str], int]
     ) -> Iterator[str]:
+        if WITH_SESSIONS:
+            yield from self._torn()
         for saga_id, plan in self.placed.items():
             if self._excused(saga_id):
                 continue
@@ -189,6 +192,16 @@ class Ledger:
                 yield f"{saga_id}: {plan}, and ends as {states}"
             done = {what for (found, what) in _of(effects, saga_id)}
             yield from (f"{saga_id}: {said}" for said in _misdone(done, "completed" in states))
+
+    def _torn(self) -> Iterator[str]:
+        """Yield the orders without a saga, and sagas without an order: of one transaction's both rows."""
+        written = {order_id for (order_id,) in self._rows("orders", "select order_id from placed")}
+        yield from (f"{each}: an order without a saga" for each in written - self.placed.keys())
+        yield from (f"{each}: a saga without an order" for each in self.placed.keys() - written)
+        for name in self._stores:
+            known = {saga_id for (saga_id,) in self._rows(name, _KNOWN)} - set(self._touched)
+            undone = self._journal().undone & known
+            yield from (f"{name}: {each} was rolled back, and is known" for each in undone)
 
 
 def _of(effects: Mapping[tuple[str, str], int], saga_id: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,7 @@
-"""The market's processes: ``choreo run`` for each, and web processes; whoever ends is started again."""
+"""The market's processes: ``choreo run`` for each, and web processes; whoever ends is started again.
+
+Where each participant has replicas, they have the names stock, stock.2, stock.3.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,13 @@ class Processes(Processes):
     """The five processes, and what can be done to them; ``counts`` counts it."""
 
     def __init__(
-        self, broker: Broker, second: Broker, folder: Path, rate: float, server: Server | None = None
+        self,
+        broker: Broker,
+        second: Broker,
+        folder: Path,
+        rate: float,
+        server: Server | None = None,
+        replicas: int = 1,
     ) -> None:
         self._server = server
         self.counts: Counter[str] = Counter()
@@ -61,16 +70,26 @@ class Processes(Processes):
         os.environ["CHOREO_SOAK_WORLD"] = str(folder / "world")
         participants = [getattr(import_module(f"{PACKAGE}.{name}"), name) for name in NAMES]
         super().__init__(broker.bootstrap, folder, PACKAGE, participants, SETTINGS)
+        for number in range(2, replicas + 1):
+            for name in NAMES:
+                self.start(f"{name}.{number}")
         self.set("max.message.bytes", BYTES)
         self.settings = self._own_settings()
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all replicas."""
+        return list(self._running)
+
     def store_path(self, name: str) -> Path:
         """Return the path of a participant's database; one has a small disk for itself."""
-        return (self.disk.folder if name == CRAMPED else self._folder) / f"{name}.db"
+        participant = _participant_of(name)
+        return (self.disk.folder if participant == CRAMPED else self._folder) / f"{participant}.db"
 
     def command(self, name: str, arguments: list[str]) -> list[str]:
         """Return the command of a participant; one has a clock of its own."""
-        return self.clock.command(arguments) if name == JUMPING else super().command(name, arguments)
+        own_clock = _participant_of(name) == JUMPING
+        return self.clock.command(arguments) if own_clock else super().command(name, arguments)
 
     def journal(self) -> web.Journal:
         """Return what the web processes have done."""
@@ -146,7 +165,7 @@ class Processes(Processes):
         """Let a guest join a participant's group, and leave it; one guest at a time."""
         if self._guest is None or not self._guest.is_alive():
             self.counts["rebalances"] += 1
-            given = (self._broker.bootstrap, name, "market", 10.0)
+            given = (self._broker.bootstrap, _participant_of(name), "market", 10.0)
             self._guest = threading.Thread(target=join_and_leave, args=given, daemon=True)
             self._guest.start()
 
@@ -217,3 +236,10 @@ class Processes(Processes):
         if self._guest is not None:
             self._guest.join(20)
         self.disk.close()
+
+    def _target(self, name: str) -> str:
+        return super()._target(_participant_of(name))
+
+
+def _participant_of(replica: str) -> str:
+    return replica.partition(".")[0]

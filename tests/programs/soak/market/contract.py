@@ -11,9 +11,16 @@ from __future__ import annotations
 
 import os
 
+from sqlalchemy import text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from sqlite_utils import Database
 
 from choreo import Context, Saga, event
+
+WITH_SESSIONS = os.environ.get("CHOREO_SOAK_SESSIONS") == "1"
+"""Whether handlers and web processes write by sessions of SQLAlchemy's."""
+
+session = sessionmaker() if WITH_SESSIONS else None
 
 PLANS = ("fine", "fine", "fine", "slow", "no stock", "no money", "no way", "late")
 """How an order may go: by its plan, where nothing else happens to it."""
@@ -103,9 +110,29 @@ market = Saga(
 )
 
 
+class Base(DeclarativeBase): ...
+
+
+class Effect(Base):
+    """Something that a handler did."""
+
+    __tablename__ = "effects"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    saga_id: Mapped[str]
+    what: Mapped[str]
+
+
+class Order(Base):
+    """An order, which a web process writes in the transaction that starts the saga."""
+
+    __tablename__ = "placed"
+    order_id: Mapped[str] = mapped_column(primary_key=True)
+
+
 def prepare(db: Database) -> None:
-    """Make the table of effects."""
-    db.execute("create table if not exists effects (saga_id text, what text)")
+    """Make the tables of the service."""
+    db.execute("create table if not exists effects (id integer primary key, saga_id text, what text)")
+    db.execute("create table if not exists placed (order_id text primary key)")
     db.execute("create table if not exists known (name text primary key)")
     db.execute(
         "create table if not exists claims (name text references known (name) deferrable initially deferred)"
@@ -114,7 +141,20 @@ def prepare(db: Database) -> None:
 
 def row(ctx: Context, what: str) -> None:
     """Write an effect's row; nothing keeps it from being written twice but choreo."""
-    ctx.db.execute("insert into effects values (?, ?)", [ctx.saga_id, what])
+    if WITH_SESSIONS:
+        ctx.session.add(Effect(saga_id=ctx.saga_id, what=what))
+    else:
+        ctx.db.execute("insert into effects (saga_id, what) values (?, ?)", [ctx.saga_id, what])
+
+
+def claim(ctx: Context) -> None:
+    """Write a row that the commit refuses."""
+    sql = "insert into claims values ('unknown')"
+    if WITH_SESSIONS:
+        ctx.session.execute(text(sql))
+    else:
+        ctx.db.execute("pragma defer_foreign_keys = on")
+        ctx.db.execute(sql)
 
 
 def call(ctx: Context, what: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from choreo import Context, Participant
-from tests.programs.soak.market.contract import OrderFulfilled, Shipped, market, prepare, row
+from tests.programs.soak.market.contract import OrderFulfilled, Shipped, market, prepare, row, session
 
-mailer = Participant("mailer", sagas=[market], prepare=prepare)
+mailer = Participant("mailer", sagas=[market], prepare=prepare, session=session)
 
 
 @mailer.action(kind="retriable")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sqlalchemy.orm import Session
+
 from choreo import Context, Participant
 from tests.programs.soak.market.contract import (
     Charged,
+    Order,
     OrderCancelled,
     OrderFailed,
     OrderPlaced,
@@ -16,9 +19,10 @@ from tests.programs.soak.market.contract import (
     market,
     prepare,
     row,
+    session,
 )
 
-orders = Participant("orders", sagas=[market], prepare=prepare)
+orders = Participant("orders", sagas=[market], prepare=prepare, session=session)
 
 
 @orders.compensation(of=market.start)
@@ -33,13 +37,15 @@ def ship_is_late(event: Charged, ctx: Context) -> ShipmentLate:
     return ShipmentLate(event.order_id)
 
 
-def place(order: OrderPlaced) -> None:
-    """Start the saga of an order, whose id is the saga's."""
-    with orders.transaction() as tx:
+def place(order: OrderPlaced, within: Session | None = None) -> None:
+    """Start the saga of an order, whose id is the saga's; a session writes the order as well."""
+    if within is not None:
+        within.add(Order(order_id=order.order_id))
+    with orders.transaction(within=within) as tx:
         tx.start(order, saga_id=order.order_id)
 
 
-def cancel(order_id: str) -> None:
+def cancel(order_id: str, within: Session | None = None) -> None:
     """Cancel an order; too late, it changes nothing."""
-    with orders.transaction() as tx:
+    with orders.transaction(within=within) as tx:
         tx.cancel(order_id, OrderCancelled(order_id))

@@ -17,12 +17,14 @@ from tests.programs.soak.market.contract import (
     call,
     market,
     prepare,
+    session,
 )
 
 payments = Participant(
     "payments",
     sagas=[market],
     prepare=prepare,
+    session=session,
     retry=Retry(attempts=3, delay=timedelta(milliseconds=200)),
 )
 

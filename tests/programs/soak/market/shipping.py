@@ -5,11 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 
 from choreo import Aborted, Context, Participant, Permanent, Retry
-from tests.programs.soak.market.contract import CalledBack, Charged, NoWay, Shipped, market, prepare, row
+from tests.programs.soak.market.contract import (
+    CalledBack,
+    Charged,
+    NoWay,
+    Shipped,
+    market,
+    prepare,
+    row,
+    session,
+)
 
 HOUR = timedelta(hours=1)
 
-shipping = Participant("shipping", sagas=[market], prepare=prepare)
+shipping = Participant("shipping", sagas=[market], prepare=prepare, session=session)
 
 
 @shipping.action(fails=NoWay, timeout=None, retry=Retry(attempts=9, delay=HOUR, longest=HOUR))

@@ -15,15 +15,18 @@ from tests.programs.soak.market.contract import (
     Refunded,
     Released,
     Reserved,
+    claim,
     market,
     prepare,
     row,
+    session,
 )
 
 stock = Participant(
     "stock",
     sagas=[market],
     prepare=prepare,
+    session=session,
     retry=Retry(attempts=3, delay=timedelta(milliseconds=200)),
 )
 BULK = "x" * 100_000
@@ -45,8 +48,7 @@ def _misbehave(plan: str, ctx: Context) -> None:
     if plan == "poison kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if plan == "poison commit":
-        ctx.db.execute("pragma defer_foreign_keys = on")
-        ctx.db.execute("insert into claims values ('unknown')")
+        claim(ctx)
 
 
 @stock.compensation(of=reserve)
