@@ -107,6 +107,11 @@ class Server:
             )
         self._await_ready()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped, and not started again."""
+        return self._process is None
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop: connections are cut, transactions rolled back (SIGINT), or all of it at once (SIGQUIT)."""
         process, self._process = self._process, None

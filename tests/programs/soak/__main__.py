@@ -68,8 +68,8 @@ class Soak:
         return True
 
     def _say(self) -> None:
-        if self.now - self._said < SAY_EVERY:
-            return
+        if self.now - self._said < SAY_EVERY or self._processes.is_server_down:
+            return  # nobody else would start the database that is asked
         self._said = self.now
         journal = self._ledger.read()
         counts = ", ".join(f"{count} {what}" for what, count in sorted(self._processes.counts.items()))

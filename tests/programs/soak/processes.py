@@ -192,6 +192,11 @@ class Processes(Processes):
         self._server.stop(signal.SIGQUIT if by_force else signal.SIGINT)
         return self._server.start
 
+    @property
+    def is_server_down(self) -> bool:
+        """Whether PostgreSQL has been ended, and not been started again."""
+        return self._server is not None and self._server.is_stopped
+
     def fill_disk(self) -> Callable[[], None]:
         """Fill up a participant's disk; return what empties it."""
         if self._server is not None:
