@@ -73,10 +73,11 @@ fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mut
 	  --ignore tests/verify/test_mutants.py tests/verify tests/testing/test_exploration.py tests/worker/test_deaths.py tests/worker/test_quarantine.py tests/scenarios/test_catch_up.py \
 	  tests/scenarios/test_nth_operation.py tests/scenarios/test_crashes.py tests/scenarios/test_travel.py tests/scenarios/test_bad_input.py
 
-# Where participants have their stores: sqlite, or postgresql.
+# Where participants have their stores: sqlite, or postgresql, also through a pooler in transaction mode: pgbouncer.
 STORE ?= sqlite
-export STORE
-scenarios: $(READY) ## scenarios, workers and the matrices of the examples, with STORE=postgresql or sqlite
+POOLER ?=
+export STORE POOLER
+scenarios: $(READY) ## scenarios, workers and the matrices of the examples, with STORE=postgresql, POOLER=pgbouncer
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests/scenarios tests/worker tests/examples
 
 kills: $(READY) ## kill -9 a participant, or a replica, at random moments on real Kafka, 30 rounds; bank transfers; releases; outages

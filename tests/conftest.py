@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,10 @@ from tests.broker.kafka import Broker, BrokerFailed
 from tests.broker.kafka_jars import Unavailable
 from tests.broker.shared import shared_broker
 from tests.postgresql.databases import empty, new_database, session_server
+from tests.postgresql.pooler import Pooler
 from tests.postgresql.server import ServerFailed
 from tests.postgresql.server import Unavailable as NoPostgreSQL
-from tests.stores import in_postgresql
+from tests.stores import SEARCHED, in_postgresql, pooled
 
 BROKERS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
 
@@ -83,8 +84,13 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session", autouse=in_postgresql())
 def stores_server(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tell `tests.stores`, in this process and those that it starts, where the session's PostgreSQL is."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("CHOREO_TEST_POSTGRESQL", request.getfixturevalue("postgresql"))
+    address = request.getfixturevalue("postgresql")
+    with pytest.MonkeyPatch.context() as patched, ExitStack() as stack:
+        patched.setenv("CHOREO_TEST_POSTGRESQL", address)
+        if os.environ.get("POOLER") == "pgbouncer":
+            pooler = Pooler(address, size=5, first=SEARCHED)
+            stack.callback(pooler.stop)
+            patched.setenv("CHOREO_TEST_POOLER", pooler.before("/"))
         yield
 
 
@@ -107,7 +113,7 @@ def postgresql_database(postgresql: str) -> Iterator[str]:
 @pytest.fixture
 def empty_store(postgresql_database: str) -> str:
     """Return the address of a database with the tables of a new store, and nothing else."""
-    return empty(postgresql_database)
+    return pooled(empty(postgresql_database))
 
 
 @contextmanager

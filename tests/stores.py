@@ -1,7 +1,8 @@
 """The stores of tests: files, or databases on a PostgreSQL server, which the files' paths name.
 
 ``STORE=postgresql`` puts those of all tests and programs into PostgreSQL, on the server whose address is in
-``CHOREO_TEST_POSTGRESQL``, which the session's fixture sets; so do processes that a test starts.
+``CHOREO_TEST_POSTGRESQL``, which the session's fixture sets; so do processes that a test starts. With
+``POOLER=pgbouncer`` they are reached through one, whose address is in ``CHOREO_TEST_POOLER``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import urlsplit, urlunsplit
 
 from choreo.records import Lane
 from choreo.store import opening
@@ -34,7 +36,13 @@ def place(path: str | Path) -> str:
     if not in_postgresql():
         return str(path)
     spell()
-    return address_of(path)
+    return pooled(address_of(path))
+
+
+def pooled(address: str) -> str:
+    """Return the address of a database through the session's pooler, where there is one."""
+    pooler = os.environ.get("CHOREO_TEST_POOLER")
+    return urlunsplit(urlsplit(pooler)._replace(path=urlsplit(address).path)) if pooler else address
 
 
 def spell() -> None:
@@ -89,6 +97,8 @@ def address_of(path: str | Path) -> str:
 _made: set[str] = set()
 # So that tests find choreo's tables as they find them in a file.
 _OPTIONS = "-csearch_path%3Dpublic,choreo"
+SEARCHED = "SET search_path = public, choreo"
+"""The same as a statement."""
 
 
 def _name(path: str | Path) -> str:
@@ -102,8 +112,14 @@ def copy(source: str | Path, target: str | Path) -> None:
         shutil.copy(source, target)
         return
     with closing(_server()) as server:
+        if os.environ.get("CHOREO_TEST_POOLER"):
+            server.execute(_ENDED, (_name(source),))
         server.execute(f"CREATE DATABASE {_name(target)} TEMPLATE {_name(source)}".encode())
     _made.add(_name(target))
+
+
+# A pooler keeps sessions for a while after the last client has gone.
+_ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND state = 'idle'"
 
 
 def remove(path: str | Path) -> None:

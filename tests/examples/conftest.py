@@ -13,7 +13,7 @@ from choreo.store.opening import open_store
 from choreo.testing import simulation
 from choreo.testing.process import Process
 from tests.postgresql.databases import empty
-from tests.stores import address_of, in_postgresql, spell
+from tests.stores import address_of, in_postgresql, pooled, spell
 
 
 @pytest.fixture(scope="session", autouse=in_postgresql())
@@ -26,7 +26,7 @@ def simulated_in_postgresql(stores_server: None, tmp_path_factory: pytest.TempPa
 
     def opened(_: Path | None, name: str) -> Any:
         address = free.pop() if free else address_of(folder / f"s{next(made)}.db")
-        store = open_store(empty(address), chance=random.Random(name).randbytes)
+        store = open_store(pooled(empty(address)), chance=random.Random(name).randbytes)
         close = store.close
 
         def closed() -> None:

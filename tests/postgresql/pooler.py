@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
-from tests.postgresql.server import READY_DEADLINE, Server, Unavailable, free_port
+from tests.postgresql.keeper import PREFIX, mark
+from tests.postgresql.server import KEEPER, READY_DEADLINE, Unavailable, free_port, user_of_servers
 
 _CONFIGURATION = """
 [databases]
-* = host={home} port={port} user=tester
+* = host={host} port={port} user={user} connect_query='{first}'
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {own}
@@ -22,28 +27,43 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = {size}
+max_client_conn = 1000
+server_idle_timeout = 5
 ignore_startup_parameters = options
 """
 
 
 class Pooler:
-    """Each transaction may get another session of the server, of which there are ``size``."""
+    """Each transaction may get another session of the server at an address, of which there are ``size``.
 
-    def __init__(self, server: Server, size: int) -> None:
+    A session begins with the statement ``first``: the options in a client's address are left out.
+    """
+
+    def __init__(self, server: str, size: int, first: str = "SELECT 1") -> None:
         found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if found is None:
             raise Unavailable("no pgbouncer in the path or in /usr/sbin")
+        user = user_of_servers()
+        self._home = Path(tempfile.mkdtemp(prefix=PREFIX))
+        mark(self._home)
+        if user is not None:
+            os.chown(self._home, user.pw_uid, user.pw_gid)
         self.port = free_port()
-        settings = server.home / "pgbouncer.ini"
+        at = conninfo_to_dict(server)
+        settings = self._home / "pgbouncer.ini"
         settings.write_text(
-            _CONFIGURATION.format(home=server.home, port=server.port, own=self.port, size=size)
+            _CONFIGURATION.format(
+                host=at["host"], port=at["port"], user=at["user"], own=self.port, size=size, first=first
+            )
         )
+        command = [found, "-q", str(settings)]
         self._process = subprocess.Popen(
-            [found, "-q", *(("-u", server.user_name) if server.user_name else ()), str(settings)],
+            [sys.executable, str(KEEPER), str(os.getpid()), user.pw_name if user else "", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            cwd=server.home,
+            start_new_session=True,
+            cwd=self._home,
         )
         self._await_ready()
 
@@ -56,6 +76,7 @@ class Pooler:
         """End it."""
         self._process.terminate()
         self._process.wait(READY_DEADLINE)
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + READY_DEADLINE

@@ -66,7 +66,7 @@ class Server:
 
     def __init__(self, *settings: str) -> None:
         self._settings = (*SETTINGS, *settings)
-        self.programs, self.user = programs(), _user()
+        self.programs, self.user = programs(), user_of_servers()
         self.home = Path(tempfile.mkdtemp(prefix=PREFIX))
         mark(self.home)
         if self.user is not None:
@@ -166,7 +166,7 @@ class Server:
         return (self.home / "server.log").read_text(errors="replace")[-2000:]
 
 
-def _user() -> pwd.struct_passwd | None:
+def user_of_servers() -> pwd.struct_passwd | None:
     """Return the user to run as: None for our own."""
     if os.geteuid() != 0:
         return None

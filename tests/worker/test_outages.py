@@ -55,6 +55,7 @@ def store_there(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the rig's stores on that server, and wait for other writers briefly."""
     monkeypatch.setenv("STORE", "postgresql")
     monkeypatch.setenv("CHOREO_TEST_POSTGRESQL", server.address("postgres"))
+    monkeypatch.delenv("CHOREO_TEST_POOLER", raising=False)  # it is before another server
     monkeypatch.setattr(rigs, "open_store", partial(stores.open_store, busy_timeout=0.05))
 
 
@@ -260,7 +261,7 @@ def test_a_worker_behind_a_pooler_in_transaction_mode(
 ) -> None:
     """Sessions are anybody's: nothing of one is used, and nothing is left in it."""
     try:
-        pooler = Pooler(server, size=2)
+        pooler = Pooler(server.address("postgres"), size=2)
     except Unavailable as error:
         unavailable(error, "pgbouncer")
     direct = stores.address_of(tmp_path / "hotel.db")
