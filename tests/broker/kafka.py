@@ -21,7 +21,7 @@ from tests.broker.kafka_jars import jars, java
 
 HERE = Path(__file__).parent
 CLUSTER = "choreo-tests-cluster00"
-READY_DEADLINE = 60.0
+READY_DEADLINE = 180.0
 STOP_DEADLINE = 20.0
 HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
