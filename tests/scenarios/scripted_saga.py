@@ -92,7 +92,7 @@ def _nothing(event: Any, ctx: Context) -> None:
 
 
 def _prepare(db: Database) -> None:
-    db.execute("create table if not exists work (name text primary key)")
+    db.execute("create table if not exists work (name text)")
 
 
 AT_ONCE = Retry(attempts=3, delay=timedelta(0))

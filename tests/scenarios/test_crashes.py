@@ -123,7 +123,8 @@ class FragileShop(Shop):
     def _opened(self, participant: Any) -> bool:
         name = participant.name
         store = open_store(self._folder / f"{name}.db")
-        store.db.execute("PRAGMA synchronous = OFF")  # a crash of the process, not of the machine
+        if store.serves_one:
+            store.db.execute("PRAGMA synchronous = OFF")  # a crash of the process, not of the machine
         fragile: Any = Fragile(store, self.crash_point)
         log: Any = Fragile(self._broker.log(name), self.crash_point)
         codec = AvroCodec(participant.events)
