@@ -93,10 +93,11 @@ class Broker:
         if kept.exists():
             return
         fresh = kept.with_name(f"{kept.name}-{os.getpid()}")
-        self._serve(f"-XX:ArchiveClassesAtExit={fresh}")
+        process = self._serve(f"-XX:ArchiveClassesAtExit={fresh}")
         self.stop()
         with suppress(FileNotFoundError):  # a Java that can't
-            fresh.rename(kept)
+            # One that had to be killed may have written half of them, on which the next one would crash.
+            fresh.unlink() if process.returncode == -signal.SIGKILL else fresh.rename(kept)
 
     def stop(self) -> None:
         """Stop in good order, or by force when that takes too long."""
@@ -114,12 +115,13 @@ class Broker:
         """Undo `pause`."""
         self._signal(signal.SIGCONT)
 
-    def _serve(self, *options: str) -> None:
+    def _serve(self, *options: str) -> subprocess.Popen[bytes]:
         config = self.home / "server.properties"
         if not config.exists():
             self._format(config)
-        self._process = self._spawn("kafka.Kafka", str(config), options=options)
-        self._await_ready(self._process)
+        process = self._process = self._spawn("kafka.Kafka", str(config), options=options)
+        self._await_ready(process)
+        return process
 
     def _format(self, config: Path) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
