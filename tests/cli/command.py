@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from choreo.cli import main
 
 DEADLINE = 20.0
-CHOREO = (sys.executable, "-c", "from choreo.cli import main; main(prog_name='choreo')")
+CHOREO = (sys.executable, "-m", "choreo")
 
 
 def invoke(*arguments: str) -> Result:
