@@ -146,10 +146,8 @@ class Worker:
         Return whether it began: not where `stop` was called while the lifespan was entered. Raises
         `LifespanError` where that fails, `StoreMismatch` when store and cluster don't belong together,
         `ReleaseRefused` when sagas in flight need what is not declared any more, `LogError` when the cluster
-        can't be reached. Python's garbage collector of this process looks less often from then on, unless the
-        application has turned it off, or down, itself.
+        can't be reached.
         """
-        _collect_less_often()
         cluster = self._log.cluster_id()
         if not self._enter():
             return False
@@ -190,7 +188,12 @@ class Worker:
         return True
 
     def run(self) -> None:
-        """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave the group."""
+        """Loop until `stop`; then finish the turn, wait for acknowledgements, and leave the group.
+
+        Python's garbage collector of this process looks less often from then on, unless the application has
+        turned it off, or down, itself. Raises what `start` raises.
+        """
+        collect_less_often()
         try:
             if self.start():
                 while not self._stopping.is_set():
@@ -397,7 +400,7 @@ class Worker:
         self._handover.give_up(partitions)
 
 
-def _collect_less_often() -> None:
+def collect_less_often() -> None:
     """Let Python look for cyclic garbage after more new objects, if it looks at all."""
     young, *older = gc.get_threshold()
     if 0 < young < _YOUNG_OBJECTS:
