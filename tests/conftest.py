@@ -26,7 +26,7 @@ from tests.postgresql.databases import empty, new_database, session_server
 from tests.postgresql.pooler import Pooler
 from tests.postgresql.server import ServerFailed
 from tests.postgresql.server import Unavailable as NoPostgreSQL
-from tests.stores import SEARCHED, in_postgresql, pooled
+from tests.stores import SEARCHED, in_postgresql
 
 BROKERS = ("memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka))
 
@@ -113,7 +113,7 @@ def postgresql_database(postgresql: str) -> Iterator[str]:
 @pytest.fixture
 def empty_store(postgresql_database: str) -> str:
     """Return the address of a database with the tables of a new store, and nothing else."""
-    return pooled(empty(postgresql_database))
+    return empty(postgresql_database)
 
 
 @contextmanager

@@ -32,8 +32,11 @@ def in_postgresql() -> bool:
 
 
 def place(path: str | Path) -> str:
-    """Return what ``--store`` takes for the store at a path: the path, or an address with its tables."""
-    if not in_postgresql():
+    """Return what ``--store`` takes for the store at a path: the path, or an address with its tables.
+
+    An address is one already.
+    """
+    if not in_postgresql() or opening.is_address(path):
         return str(path)
     spell()
     return pooled(address_of(path))

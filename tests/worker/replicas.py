@@ -15,6 +15,7 @@ from choreo.records import Partition
 from choreo.store.postgresql.store import PostgreSQLStore
 from choreo.testing.broker import MemoryBroker
 from choreo.worker import Options, Worker
+from tests.stores import pooled
 from tests.worker.rig import Rig
 from tests.worker.services import Script
 
@@ -36,7 +37,7 @@ class Replica:
     """One worker of the participant, with a connection of its own to the store."""
 
     def __init__(self, rig: Rig, address: str, make: Callable[[], Participant], options: Options) -> None:
-        self.store = PostgreSQLStore(address, busy_timeout=0.2)
+        self.store = PostgreSQLStore(pooled(address), busy_timeout=0.2)
         self.log = rig.broker.log("hotel")
         self.participant = make()
         self.worker = Worker(self.participant, self.store, self.log, rig.codec, rig.clock, options)

@@ -62,9 +62,11 @@ def alias(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make(request: pytest.FixtureRequest, rig: Rigs, alias: str) -> Make:
+def make(request: pytest.FixtureRequest, rig: Rigs, alias: str, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Return a function that opens the hotel's worker on a new store."""
     is_file = alias == ALIASES["SQLite"]
+    if is_file:
+        monkeypatch.setenv("STORE", "sqlite")
 
     def opened(use: Use) -> Rig:
         participant = hotel(use, alias)
@@ -161,8 +163,9 @@ def test_outside_of_a_handler_the_alias_is_the_services_own(make: Make, alias: s
     assert before.connection is None
 
 
-def test_an_alias_that_can_not_be_used_is_refused(make: Make, rig: Rigs, empty_store: str) -> None:
+def test_an_alias_that_can_not_be_used_is_refused(rig: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that there is not, and one of another kind of database."""
+    monkeypatch.setenv("STORE", "sqlite")
     for name, said in (
         ("nobody", "no alias"),
         (ALIASES["PostgreSQL"], "is a database of postgresql, the store one of sqlite"),

@@ -63,8 +63,10 @@ def hotel(use: Use, session: Any = None, **options: Any) -> Participant:
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
-def make(request: pytest.FixtureRequest, rig: Rigs) -> Callable[..., Rig]:
+def make(request: pytest.FixtureRequest, rig: Rigs, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Rig]:
     """Return a function that opens the hotel's worker on a new store."""
+    if request.param == "SQLite":
+        monkeypatch.setenv("STORE", "sqlite")
 
     def opened(use: Use, session: Any = None, **options: Any) -> Rig:
         rigged = rig(hotel(use, session, **options), opened=False)
