@@ -67,7 +67,6 @@ class Instances:
     def __init__(self, store: Store, roles: Roles, limit: int) -> None:
         self._store = store
         self._roles = roles
-        self._only = {saga: role for saga, role in roles.newest.items() if not roles.differs(saga)}
         self._newest: Newest | None = None
         self._limit = limit
         self._known: OrderedDict[tuple[str, str], Instance] = OrderedDict()
@@ -82,9 +81,8 @@ class Instances:
 
     def role(self, saga_type: str, saga_id: str, version: int) -> Role:
         """Return the role in a saga: of the version that it was started with, of ``version`` before that."""
-        only = self._only.get(saga_type)
-        if only is not None:
-            return only
+        if not self._roles.differs(saga_type):
+            return self._roles.newest[saga_type]
         saga = self.get(self._roles.newest[saga_type], saga_id)
         return self._roles.of(saga_type, saga.version if saga.started else version)
 
