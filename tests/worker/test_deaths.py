@@ -37,7 +37,10 @@ if os.environ.get("CHOREO_FUZZ"):
 def test_a_handler_in_which_the_process_ends_is_buried(
     tmp_path: Path, runs: str, task: str, way: str
 ) -> None:
-    """The sagas beside it are done, and their events are back, by the third start; then it is a letter."""
+    """The sagas beside it are done by the third start, and their events are back; then it is a letter.
+
+    Where handlers run beside the turns, what came back by the third start is a matter of time.
+    """
     answer = {"compensation": "p.Undone", "import": "p.Late"}.get(task, "p.Acted")
     codes: list[int] = []
     while not codes or (codes[-1] and len(codes) < MOST):
@@ -45,8 +48,10 @@ def test_a_handler_in_which_the_process_ends_is_buried(
         codes.append(subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode)
         with closing(open_store(tmp_path / "w.db")) as store:
             rows = [store.history(saga_id, "p") for saga_id in GOOD]
+        done = [any(row.event_type == answer for row in each) for each in rows]
         back = [any(row.event_type == answer and row.partition >= 0 for row in each) for each in rows]
-        assert len(codes) < 3 or all(back)
+        assert len(codes) < 3 or all(done if runs != "inside" else back)
+    assert all(back)
     assert codes[-1] == 0
     assert all(codes[:-1])
     with closing(open_store(tmp_path / "w.db")) as store:
