@@ -327,8 +327,13 @@ def test_a_person_is_told_of_poison_and_of_a_silent_worker(
 
 def of_every_run(choreography: Choreography) -> list[str]:
     """Return the expressions of the dashboard that have a value in any run, whatever happens in it."""
-    queries = (each for panels in rows(choreography).values() for panel in panels for each in panel.queries)
-    return [each.expression for each in queries if "choreo_calls" not in each.expression]
+    return [each for each in shown(choreography) if "choreo_calls" not in each]
+
+
+def shown(choreography: Choreography) -> list[str]:
+    """Return all expressions of the dashboard."""
+    panels = (panel for row in rows(choreography).values() for panel in row)
+    return [query.expression for panel in panels for query in panel.queries]
 
 
 @pytest.mark.kafka
@@ -347,10 +352,7 @@ def test_each_alert_fires_and_ends_with_its_cause(
         a_partition_without_a_leader(brokers[1], errands, seen)
         a_long_absence(errands, seen)
         assert seen.fired == names
-        asked = {name for each in alerts(choreography) for name in METRIC.findall(each.expression)}
-        queries = [
-            each for panels in rows(choreography).values() for panel in panels for each in panel.queries
-        ]
-        asked |= {name for each in queries for name in METRIC.findall(each.expression)}
+        expressions = [*(each.expression for each in alerts(choreography)), *shown(choreography)]
+        asked = {name for each in expressions for name in METRIC.findall(each)}
         asked -= {"saga_stuck_count"}  # it changes after ten minutes
         assert sorted(each for each in asked if not seen.values_changed(each)) == []
