@@ -39,8 +39,10 @@ def test_a_handler_in_which_the_process_ends_is_buried(
 ) -> None:
     """The sagas beside it are done by the third start, and their events are back; then it is a letter.
 
-    Where handlers run beside the turns, what is done by the third start is a matter of time; all is at last.
+    Calls that were under way at the first end begin beside each other again. One that was under way at the
+    second, too, runs alone at the third start, maybe after the one that ends the process: then at the fourth.
     """
+    patience = 3 if runs == "inside" else 4
     answer = {"compensation": "p.Undone", "import": "p.Late"}.get(task, "p.Acted")
     codes: list[int] = []
     while not codes or (codes[-1] and len(codes) < MOST):
@@ -49,7 +51,7 @@ def test_a_handler_in_which_the_process_ends_is_buried(
         with closing(open_store(tmp_path / "w.db")) as store:
             rows = [store.history(saga_id, "p") for saga_id in GOOD]
         back = [any(row.event_type == answer and row.partition >= 0 for row in each) for each in rows]
-        assert len(codes) < 3 or runs != "inside" or all(back)
+        assert len(codes) < patience or all(back)
     assert all(back)
     assert codes[-1] == 0
     assert all(codes[:-1])
