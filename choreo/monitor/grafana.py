@@ -172,6 +172,15 @@ _OF_PARTICIPANTS: Final = (
         (Query("sum by (participant) (rate(choreo_turn_items_total[5m]))", "{{participant}}"),),
     ),
     Panel(
+        "Retries, refusals, void events",
+        "Attempts that are to be repeated, what was refused, and events that changed nothing, in a second.",
+        "ops",
+        tuple(
+            Query(f"sum by (participant) (rate(choreo_{each}_total[5m]))", f"{{{{participant}}}} {each}")
+            for each in ("retries", "refused", "void")
+        ),
+    ),
+    Panel(
         "Duration of a turn",
         "The mean time from the first event of a turn to its commit.",
         "s",

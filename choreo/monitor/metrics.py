@@ -1,7 +1,7 @@
 """``observe``: the metrics of a worker, as observable instruments of OpenTelemetry's API.
 
-Nothing is counted for each event: the numbers are those that the worker keeps anyway, and what the store
-says when they are asked for. So they are right after a crash, too.
+Nothing is told for each event: the numbers are those that the worker keeps, and what the store says when they
+are asked for. The latter are right after a crash, too; the former begin anew with the process.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from choreo.timeline.source import LastEntry
 from choreo.timeline.timeline import ENDED
 from choreo.timeline.transitions import is_still
 from choreo.worker.progress import Progress
+from choreo.worker.tally import REFUSALS, REFUSED, RETRIES, VOID
 
 T = TypeVar("T")
 
@@ -175,6 +176,7 @@ def observe(
     instruments = _Instruments(meter, participant.name)
     own = [name for name, role in participant.roles().items() if role.owns_start]
     _turns(instruments, progress)
+    _incidents(instruments, progress, sorted(participant.roles()))
     _store(instruments, _Lately(waiting))
     _sagas(instruments, _InFlight(own, in_flight))
     _counts(instruments, own, store)
@@ -204,6 +206,26 @@ def _turns(make: _Instruments, progress: Progress) -> None:
         lambda: [
             ({"topic": each.topic, "partition": str(each.number)}, lag) for each, lag in progress.lag.items()
         ],
+    )
+
+
+def _incidents(make: _Instruments, progress: Progress, saga_types: Sequence[str]) -> None:
+    def by(label: str, what: str, values: Sequence[str]) -> _Values:
+        return lambda: [({label: each}, progress.counted.get((what, each), 0)) for each in values]
+
+    make.counts(
+        "choreo.retries",
+        "{attempt}",
+        "Attempts that failed and are to be repeated.",
+        by("saga_type", RETRIES, saga_types),
+    )
+    make.counts("choreo.void", "{event}", "Events that changed nothing.", by("saga_type", VOID, saga_types))
+    make.counts(
+        "choreo.refused",
+        "",
+        "Steps of sagas that were aborted, outcomes that the store never produced, unreadable records, and "
+        "events that the log does not take.",
+        by("what", REFUSED, REFUSALS),
     )
 
 

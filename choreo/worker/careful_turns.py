@@ -59,6 +59,7 @@ class CarefulTurns:
         if self._uncommitted.has_answers:
             with self._store.turn():
                 self._uncommitted.process_answers()
+            self._processor.tally.commit()
             self._uncommitted.forget_answers()
         done = self._do_results(finished) + self._do_records()
         for call in extended:
@@ -114,11 +115,13 @@ class CarefulTurns:
         taken: list[Record] = []
         try:
             with self._store.turn():
-                return self._uncommitted.process_records(deadline, taken, limit)
+                done = self._uncommitted.process_records(deadline, taken, limit)
         except Exception as error:
             if not self._uncommitted.undo(error, before, taken):
                 raise
-        return self._do_record(backlog[0])
+            return self._do_record(backlog[0])
+        self._processor.tally.commit()
+        return done
 
     def _do_record(self, record: Record) -> int:
         self._one(
@@ -180,10 +183,13 @@ class CarefulTurns:
             before = dict(self._partitions.positions)
             try:
                 with self._store.turn():
-                    return way(failure)
+                    done = way(failure)
             except Exception as error:
                 if not self._uncommitted.undo(error, before, work=Work(alone=marks)):
                     raise
                 failure = error
+            else:
+                self._processor.tally.commit()
+                return done
         assert failure is not None
         raise failure

@@ -45,6 +45,7 @@ from choreo.worker.outbox import outbox_rows
 from choreo.worker.partitions import Partitions
 from choreo.worker.rows import Rows
 from choreo.worker.schedule import Schedule
+from choreo.worker.tally import REFUSED, VOID, Tally
 from choreo.worker.tracing import sending
 
 log = logging.getLogger("choreo.saga")
@@ -74,9 +75,11 @@ class Decisions:
         schedule: Schedule,
         partitions: Partitions,
         instances: Instances,
+        tally: Tally,
         redact: bool = False,
     ) -> None:
         self.instances = instances
+        self._tally = tally
         self._name = participant.name
         self._exports = participant.exports
         self._store = store
@@ -162,8 +165,19 @@ class Decisions:
                     buried += self._answer_or_wait(item, rows, after, decision, attempt)
                 case _:
                     self._plan(item, rows, decision, attempt)
+        self._count(rows)
         self._write(rows.entries())
         return buried + queued  # so that a handler that runs next sees that those steps have stopped
+
+    def _count(self, rows: Rows) -> None:
+        """Count what was refused or is without effect."""
+        for move in rows.moves:
+            if move.new == "refused":
+                self._tally.add(REFUSED, "step")
+        if rows.event_note == "void":
+            self._tally.add(VOID, rows.item.saga_type)
+        elif rows.event_note == "unowned":
+            self._tally.add(REFUSED, "outcome")
 
     def _write(self, entries: Sequence[Entry]) -> None:
         self._store.append(entries)

@@ -19,6 +19,7 @@ from choreo.worker.dead_letters import PROCESS_ENDED, ended_detail, unreadable_r
 from choreo.worker.failure import detail_of, is_interrupt, text_of
 from choreo.worker.outbox import Publisher
 from choreo.worker.schedule import REQUEUE
+from choreo.worker.tally import REFUSED, Tally
 
 log = logging.getLogger("choreo.worker")
 
@@ -34,9 +35,17 @@ class Imports:
     """
 
     def __init__(
-        self, participant: Participant, store: Store, codec: Codec, clock: Clock, *, redact: bool = False
+        self,
+        participant: Participant,
+        store: Store,
+        codec: Codec,
+        clock: Clock,
+        tally: Tally,
+        *,
+        redact: bool = False,
     ) -> None:
         self._redact = redact
+        self._tally = tally
         self._name = participant.name
         self._store = store
         self._codec = codec
@@ -94,6 +103,7 @@ class Imports:
         except BaseException as error:  # of an unreadable body, or of the service's own functions
             if is_interrupt(error):
                 raise
+            self._tally.add(REFUSED, "record")
             self._bury(external, record, *self._told(error))
 
     def _read(self, external: External, record: Record) -> Any:

@@ -103,7 +103,7 @@ class Worker:
         self._turns = Turns(*parts, self._uncommitted, self._careful, options)
         releases = Releases(participant, store, codec, clock, options.retire)
         self._claim = Claim(participant, store, self._processor, releases, clock, options.trust_seconds)
-        self.progress = Progress()
+        self.progress = Progress(self._processor.tally)
         self._patience = Patience(participant.name, clock, self._stopping, self.progress)
         self._publishing = Publishing(participant.name, store, records, options)
         self._handover = Handover(

@@ -72,6 +72,7 @@ from choreo.worker.schedule import (
     due_after,
     expires_at,
 )
+from choreo.worker.tally import REFUSED, RETRIES, Tally
 from choreo.worker.tracing import handling
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 
@@ -79,8 +80,8 @@ from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 class Processor:
     """Processes the items of one participant inside a turn of the store, each with all its follow-ups.
 
-    ``instances`` are the sagas in memory, ``shared`` is the ``ctx.shared`` of calls. ``schema_retry`` are the
-    pauses in which a body of an unknown schema waits for that schema.
+    ``instances`` are the sagas in memory, ``shared`` is the ``ctx.shared`` of calls, ``tally`` counts.
+    ``schema_retry`` are the pauses in which a body of an unknown schema waits for that schema.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Processor:
         redact: bool = False,
     ) -> None:
         self.shared = NOTHING_SHARED
+        self.tally = Tally()
         self._redact = redact
         self._store = store
         self._codec = codec
@@ -112,7 +114,7 @@ class Processor:
         self._topic_of = {saga.name: saga.topic for saga in participant.sagas}
         self._handlers = Handlers(participant)
         self._schedule = Schedule(store, self._handlers)
-        self._imports = Imports(participant, store, codec, clock, redact=redact)
+        self._imports = Imports(participant, store, codec, clock, self.tally, redact=redact)
         self._decisions = Decisions(
             participant,
             store,
@@ -122,6 +124,7 @@ class Processor:
             self._schedule,
             partitions,
             self.instances,
+            self.tally,
             redact,
         )
         self._dead_letters = DeadLetters(store, clock, self._decisions)
@@ -155,6 +158,7 @@ class Processor:
                 expected = self._saga_of.get(record.topic)
                 raise HeadersError(f"ce_sagatype is not that of the topic, {expected!r}")
         except HeadersError as error:
+            self.tally.add(REFUSED, "record")
             self._dead_letters.bury_record(record, str(error))
             return
         trigger = TriggerEvent.of_record(envelope, record)
@@ -280,6 +284,7 @@ class Processor:
 
     def bury_record(self, record: Record, error: BaseException) -> None:
         """Bury a record that can't be folded."""
+        self.tally.add(REFUSED, "record")
         if self.is_import(record):
             self._imports.unmark(record)
         self._dead_letters.bury_record(record, detail_of(error, redact=self._redact), UNWORKABLE)
@@ -304,6 +309,7 @@ class Processor:
 
     def refuse(self, refusal: Refusal) -> None:
         """Keep a dead letter of an event that the log refuses to take."""
+        self.tally.add(REFUSED, "publication")
         self._unpublishable.bury(refusal)
 
     def extend_call(self, call: Call) -> None:
@@ -496,6 +502,7 @@ class Processor:
             if handler.timeout is not None:  # no pause is longer than the remaining time
                 due = min(due, expires_at(handler.timeout, item.trigger) + 1)
             self._schedule.put(item, handler.task, name, due, again.tried)
+            self.tally.add(RETRIES, item.saga_type)
         return followups
 
     def _time_out(self, item: Item, handler: Handler) -> list[FollowUp]:

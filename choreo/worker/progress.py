@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from choreo.records import Partition
+from choreo.worker.tally import Tally
 
 
 class Progress:
@@ -17,12 +18,16 @@ class Progress:
     has to its end, looked up once a second. ``catching_up`` is the number of partitions whose records of
     before the assignment are not folded yet, ``leaderless`` of those that no broker leads. ``away`` is since
     when (`Clock.monotonic`) the store is waited for, None while it is there, and ``waited`` the seconds of
-    all such waits that are over.
+    all such waits that are over. ``counted`` is what a `Tally` has.
     """
 
-    __slots__ = ("away", "catching_up", "items", "lag", "leaderless", "seconds", "turned", "turns", "waited")
+    __slots__ = (
+        *("_tally", "away", "catching_up", "items", "lag", "leaderless", "seconds", "turned", "turns"),
+        "waited",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally | None = None) -> None:
+        self._tally = tally or Tally()
         self.turned: float | None = None
         self.turns = 0
         self.items = 0
@@ -32,6 +37,11 @@ class Progress:
         self.leaderless = 0
         self.away: float | None = None
         self.waited = 0.0
+
+    @property
+    def counted(self) -> Mapping[tuple[str, str], int]:
+        """What was repeated, refused or without effect in committed turns."""
+        return self._tally.committed
 
     def turn(self, items: int, seconds: float, now: float) -> None:
         """Count a turn that has ended."""

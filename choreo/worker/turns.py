@@ -123,6 +123,7 @@ class Turns:
             log.warning("a turn was lost, its items are done one by one: %s", detail_of(error, redact=True))
             return 1
         self._savepoints.committed()
+        self._processor.tally.commit()
         if finished:  # others wait for their partition
             held.finished.clear()
         self._committed(work)

@@ -167,6 +167,7 @@ class Uncommitted:
         Return whether an item of the turn is to blame for the error. Otherwise the turn may be committed all
         the same, which the next `settle` finds out.
         """
+        self._processor.tally.undo()
         self._partitions.undo({each: at for each, at in before.items() if each in self._partitions.positions})
         self.backlog.extendleft(reversed(taken))
         self._read_ahead = 0

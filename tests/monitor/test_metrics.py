@@ -16,8 +16,9 @@ from choreo.errors import StoreError
 from choreo.monitor import metrics
 from choreo.monitor.counts import COUNTED
 from choreo.store.sqlite.reader import StoreReader
+from choreo.worker.tally import REFUSALS
 from tests.worker.rig import NOON, Rig
-from tests.worker.services import agency, hotel
+from tests.worker.services import Script, agency, hotel
 from tests.worker.trip import HotelBooked, HotelFull, TripBooked, TripRequested
 
 Values = dict[tuple[tuple[str, Any], ...], float]
@@ -84,6 +85,19 @@ def test_items_of_turns_are_counted(watch: Callable[[Participant], Watched]) -> 
     items, turns = watched.values("choreo.turn.items")[()], watched.values("choreo.turns")[()]
     assert 2 <= items <= 3
     assert 1 <= turns <= items
+
+
+def test_what_is_repeated_refused_or_void_is_counted(watch: Callable[[Participant], Watched]) -> None:
+    """From 0 on, so that the first of them is seen as a change."""
+    watched = watch(hotel(Script([ConnectionError()])))
+    of_trips, what = (("saga_type", "trip"),), [(("what", each),) for each in REFUSALS]
+    names = ("choreo.retries", "choreo.void", "choreo.refused")
+    none = [{of_trips: 0}, {of_trips: 0}, dict.fromkeys(what, 0)]
+    assert [watched.values(name) for name in names] == none
+    watched.rig.feed(TripRequested("t"))
+    watched.rig.feed(HotelBooked("t"), HotelFull("t", "no"))
+    found = [watched.values(name) for name in names]
+    assert found == [{of_trips: 1}, {of_trips: 1}, {**none[2], (("what", "outcome"),): 1}]
 
 
 def test_lag_is_what_the_log_holds_beyond_the_position(watch: Callable[[Participant], Watched]) -> None:
