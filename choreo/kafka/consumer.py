@@ -184,6 +184,11 @@ class KafkaConsumer:
                     found[each] = known[1]
         return found
 
+    @property
+    def arriving(self) -> int:
+        """How many partitions are assigned of which the leaders have not told the watermarks."""
+        return len(self._arriving)
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> list[int]:
         """Return each partition's first offset at or after a time (ms). Raises `LogError`.
 

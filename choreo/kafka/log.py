@@ -111,6 +111,10 @@ class KafkaLog:
         """Return the ends that came with the last fetch."""
         return self._consumer.ends(partitions)
 
+    def arriving(self) -> int:
+        """Return how many partitions wait for their leaders."""
+        return self._consumer.arriving
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms). Raises `LogError`."""
         return self._consumer.offsets_at(partitions, timestamp)

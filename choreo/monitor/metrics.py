@@ -190,7 +190,7 @@ def _turns(make: _Instruments, progress: Progress) -> None:
     make.gauge(
         "choreo.partitions.catching_up",
         "{partition}",
-        "Partitions with records of before the assignment that are not folded yet.",
+        "Partitions of which not all records of before the assignment are folded, as far as is known.",
         lambda: [({}, progress.catching_up)],
     )
     make.gauge(

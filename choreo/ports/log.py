@@ -127,6 +127,10 @@ class Log(Protocol):
         """
         ...
 
+    def arriving(self) -> int:
+        """Return how many partitions are this worker's that have not begun, as nobody tells their offsets."""
+        ...
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Return each partition's first offset at or after ``timestamp`` (ms), or its end where none is."""
         ...

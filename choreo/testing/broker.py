@@ -316,6 +316,10 @@ class MemoryLog:
         with self._broker.changed:
             return {each: self._broker.partition(each).high for each in partitions}
 
+    def arriving(self) -> int:
+        """Return 0: each partition begins at once."""
+        return 0
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms)."""
         with self._broker.changed:

@@ -278,6 +278,10 @@ class InFlightLog:
         """Return the ends that are known."""
         return self._log.ends(partitions)
 
+    def arriving(self) -> int:
+        """Return how many partitions have not begun."""
+        return self._log.arriving()
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms)."""
         return self._log.offsets_at(partitions, timestamp)

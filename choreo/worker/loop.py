@@ -366,7 +366,7 @@ class Worker:
         positions = dict(self._partitions.positions)
         ends = self._log.ends(list(positions))
         self.progress.lag = {each: max(end - positions[each], 0) for each, end in ends.items()}
-        self.progress.catching_up = self._partitions.catching_up
+        self.progress.catching_up = self._partitions.catching_up + self._log.arriving()
         self.progress.leaderless = self._topics.leaderless
 
     def _drain(self) -> None:

@@ -16,9 +16,10 @@ class Progress:
     ``turns`` counts the turns that processed something, ``items`` what they processed, and ``seconds`` is the
     time that they took, without the wait for the log. ``lag`` holds how many offsets each assigned partition
     has to its end, looked up once a second. ``catching_up`` is the number of partitions whose records of
-    before the assignment are not folded yet, ``leaderless`` of those that no broker leads. ``away`` is since
-    when (`Clock.monotonic`) the store is waited for, None while it is there, and ``waited`` the seconds of
-    all such waits that are over. ``counted`` is what a `Tally` has.
+    before the assignment are not folded yet, also where nobody tells how many there are, ``leaderless`` of
+    those that no broker leads. ``away`` is since when (`Clock.monotonic`) the store is waited for, None while
+    it is there, and ``waited`` the seconds of all such waits that are over. ``counted`` is what a `Tally`
+    has.
     """
 
     __slots__ = (

@@ -180,10 +180,9 @@ def test_partitions_are_revoked_before_they_began(members: Members) -> None:
     first = members.plain("a")
     away = _leaders_away(first.log, range(4))
     first.subscribe()
-    consumer = first.log._consumer  # type: ignore[attr-defined]
-    spin(first, until=lambda: len(consumer._arriving) == 4)
+    spin(first, until=lambda: first.log.arriving() == 4)
     second = members.plain("b").subscribe()
-    spin(first, second, until=lambda: len(second.assigned) == 2 and len(consumer._arriving) == 2)
+    spin(first, second, until=lambda: len(second.assigned) == 2 and first.log.arriving() == 2)
     assert first.revoked == []
     away.clear()
     spin(first, second, until=lambda: len(_seen(first, second)) == 40)
@@ -197,9 +196,11 @@ def test_partitions_begin_one_by_one(members: Members) -> None:
     reader.subscribe()
     spin(reader, until=lambda: len(set(reader.ended)) == 3)
     assert {each.partition for each in reader.records} == {0, 2, 3}
+    assert reader.log.arriving() == 1
     members.publish(200, first=200)
     away.clear()
     spin(reader, until=lambda: len(reader.records) >= 400)
+    assert reader.log.arriving() == 0
     for number in range(4):
         offsets = [each.offset for each in reader.records if each.partition == number]
         assert offsets == list(range(len(offsets)))

@@ -103,6 +103,7 @@ class Leader:
             return change._replace(gained=gained)
 
         log._next = read_of_the_others  # type: ignore[method-assign]
+        log.arriving = lambda: len(self._waiting)  # type: ignore[method-assign]
         if not self._is_assigned:
             self._rig.broker.rebalance = rebalance_later  # type: ignore[method-assign]
         return log
@@ -138,6 +139,25 @@ def test_only_its_own_sagas_wait(rig: Rigs, name: str, is_assigned: bool) -> Non
     shop.settle()
     assert (case.then in kinds(shop, UNREAD)) != case.never
     assert shop.store.scheduled(UNREAD, "trip") == []
+
+
+@pytest.mark.parametrize("is_assigned", [True, False])
+def test_it_is_told_as_not_caught_up_with(rig: Rigs, is_assigned: bool) -> None:
+    """Until it is read; also where nobody says how far there is to go, and the others are read."""
+    shop = rig(clerk(), opened=False, partitions=2)
+    shop.append(TripRequested("t"), UNREAD)
+    leader = Leader(shop, is_assigned=is_assigned)
+    shop.begin()
+    for _ in range(20):
+        shop.clock.advance(2)
+        shop.worker.turn()
+        assert shop.worker.progress.catching_up
+    assert shop.worker.progress.catching_up == 1
+    leader.is_away = False
+    shop.settle()
+    shop.clock.advance(2)
+    shop.worker.turn()
+    assert shop.worker.progress.catching_up == 0
 
 
 @pytest.mark.parametrize("is_assigned", [True, False])
