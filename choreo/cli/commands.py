@@ -21,6 +21,12 @@ COMMANDS: Final = {
     "dashboard": Place(
         "choreo.cli.dashboard:dashboard", "Serve a page with all sagas, and what needs a person."
     ),
+    "deadlines": Place("choreo.cli.deadlines:deadlines", "List, extend and revoke the deadlines of a saga."),
+    "deadlines extend": Place("choreo.cli.deadlines.change:extend", "Give a deadline of a saga more time."),
+    "deadlines list": Place(
+        "choreo.cli.deadlines.list:list_deadlines", "List the deadlines of a saga that run."
+    ),
+    "deadlines revoke": Place("choreo.cli.deadlines.change:revoke", "Take a deadline of a saga away."),
     "demo": Place("choreo.cli.demo.command:demo", "Run an example, all its participants in one process."),
     "dlq": Place("choreo.cli.dlq:dlq", "List and settle dead letters."),
     "dlq discard": Place("choreo.cli.dlq.settle:discard", "Settle dead letters by hand."),

@@ -39,6 +39,12 @@ from choreo.records import Entry
 WAITS_FOR_SCHEMA = "schema"
 """The kind of a row ``deferred`` that is no attempt: the handler was not called."""
 
+EXTENDED, REVOKED = "extended", "revoked"
+"""The kinds of the rows ``deferred`` and ``discarded`` of a deadline that somebody has changed by hand.
+
+The row of an extension has its new time as ``event_time``.
+"""
+
 INPUT_NAMES: dict[type, str] = {
     Envelope: "event",
     Begin: "begin",
@@ -54,7 +60,7 @@ INPUT_NAMES: dict[type, str] = {
 _INPUTS: dict[str, Callable[[Entry], Input]] = {
     "begin": lambda e: Begin(e.step, e.kind == "joining"),
     "ended": lambda e: Ended(e.step, e.outcome, e.event_type, e.kind, e.note),  # type: ignore[arg-type]
-    "deferred": lambda e: Deferred(e.step, e.note, e.kind != WAITS_FOR_SCHEMA),
+    "deferred": lambda e: Deferred(e.step, e.note, is_attempt(e)),
     "buried": lambda e: Buried(e.step, e.note),
     "requeued": lambda e: Requeued(e.step, e.causation_id),
     "discarded": lambda e: Discarded(e.step, e.note, e.causation_id),
@@ -62,6 +68,11 @@ _INPUTS: dict[str, Callable[[Entry], Input]] = {
     "due": lambda e: Due(e.step),
     "pruned": lambda e: Pruned(e.saga_state),  # type: ignore[arg-type]
 }
+
+
+def is_attempt(entry: Entry) -> bool:
+    """Whether a row ``deferred`` is of an attempt that failed: its handler was called."""
+    return entry.kind not in (WAITS_FOR_SCHEMA, EXTENDED)
 
 
 def envelope_of(entry: Entry) -> Envelope:
@@ -280,7 +291,7 @@ def _repeated(old: Progress, first: Entry, step: str) -> Progress:
         if first.input == "begin":
             return old._replace(activity="running", attempt=old.attempt + (old.activity == "running"))
         if first.input == "deferred":
-            return old._replace(activity="waiting", attempt=old.attempt + (first.kind != WAITS_FOR_SCHEMA))
+            return old._replace(activity="waiting", attempt=old.attempt + is_attempt(first))
     return old
 
 

@@ -32,6 +32,8 @@ _SHARED = {
     "requeued": "retrying",
     "resolved": "completed",
     "passed": "timed out",
+    "extended": "executing",
+    "revoked": "back",
     "pruned": "executing",
 }
 

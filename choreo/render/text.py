@@ -92,7 +92,10 @@ def _first_wait(timeline: Timeline) -> str:
 _LONGEST = 300
 """The most characters of a cell; JSON has them all."""
 
-_WITHOUT_STATE = ("dead letter", "requeued", "discarded", "resolved", "observed", "passed", "pruned")
+_WITHOUT_STATE = (
+    *("dead letter", "requeued", "discarded", "resolved"),
+    *("observed", "passed", "extended", "revoked", "pruned"),
+)
 """The moments that a change of state alone does not show."""
 
 

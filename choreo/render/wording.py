@@ -31,6 +31,8 @@ TONES: Mapping[What, Tone] = {
     "discarded": "back",
     "resolved": "good",
     "passed": "calm",
+    "extended": "busy",
+    "revoked": "back",
     "pruned": "calm",
 }
 STATE_TONES: Mapping[str, Tone] = {

@@ -15,6 +15,7 @@ from choreo.replay.newly_declared import Missed, missed, missing_bodies, take_up
 from choreo.replay.pending_work import Work, lost_work
 from choreo.replay.stored_saga import StoredSaga, stored_sagas
 from choreo.worker.dead_letters import dead_letter, settle_in_turn, times_requeued
+from choreo.worker.deadlines import extended_to
 from choreo.worker.handlers import Handlers
 from choreo.worker.item import Item, TriggerEvent
 from choreo.worker.outbox import outbox_rows
@@ -72,6 +73,10 @@ class Restorer:
     def _due(self, work: Work, item: Item) -> int:
         if work.task != "deadline" or not self._handlers.knows(item.saga_type, work.task, work.name):
             return self._now
+        names = {work.name, *self._saga.role.family.get(work.name, ())}
+        extended = extended_to(self._saga.entries, names)
+        if extended is not None:
+            return extended
         return expires_at(self._handlers.named(work.name).within or timedelta(), item.trigger)
 
 

@@ -10,7 +10,7 @@ from choreo.outcome import START, SUCCEEDED
 from choreo.participant import Participant
 from choreo.ports import Codec, Store
 from choreo.protocol import Role
-from choreo.protocol.recorded_inputs import WAITS_FOR_SCHEMA, names_in_rows, shows_keyed_by_id
+from choreo.protocol.recorded_inputs import is_attempt, names_in_rows, shows_keyed_by_id
 from choreo.records import Entry, version_of
 from choreo.release.in_force import InForce, RoleAt
 from choreo.replay.fold import Difference, Replay
@@ -195,7 +195,7 @@ class _Saga:
     def take(self, number: int | None, entry: Entry) -> None:
         """Take the next row, by the declarations of its day where its number is given."""
         self.is_older = number is not None
-        if entry.input == "deferred" and entry.kind != WAITS_FOR_SCHEMA:
+        if entry.input == "deferred" and is_attempt(entry):
             self.attempts[entry.step] += 1
         elif entry.input in ("ended", "observed", "buried", "requeued"):
             self.attempts[entry.step] = 0

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from choreo.chain import PRUNED, began_of
 from choreo.outcome import CANCEL, START, TIMED_OUT
-from choreo.protocol.recorded_inputs import WAITS_FOR_SCHEMA
+from choreo.protocol.recorded_inputs import EXTENDED, REVOKED, is_attempt
 from choreo.records import DeadLetter, Entry
 from choreo.timeline.events import Event, event_of
 from choreo.timeline.participant_view import ParticipantView
@@ -30,9 +30,12 @@ What = Literal[
     "discarded",
     "resolved",
     "passed",
+    "extended",
+    "revoked",
     "pruned",
 ]
-"""What happened. ``passed``: a deadline, before its step had an outcome; ``pruned``: all rows of the saga."""
+"""What happened. ``passed``, ``extended``, ``revoked``: a deadline, before its step had an outcome;
+``pruned``: all rows of the saga."""
 
 
 class Moment(NamedTuple):
@@ -152,6 +155,8 @@ def _took(entry: Entry, cause: Event | None) -> int | None:
 
 
 def _what(entry: Entry) -> What:
+    if entry.input in ("deferred", "discarded") and entry.kind in _OF_DEADLINE:
+        return _OF_DEADLINE[entry.kind]
     if entry.input == "discarded" and entry.is_by_hand:
         return "resolved"
     if entry.input in _OF_INPUT:
@@ -176,6 +181,7 @@ _OF_INPUT: dict[str, What] = {
     "due": "passed",
     PRUNED: "pruned",
 }
+_OF_DEADLINE: dict[str, What] = {EXTENDED: "extended", REVOKED: "revoked"}
 _OF_STATE: dict[str, What] = {
     "pending": "requeued",
     "executing": "executing",
@@ -208,7 +214,7 @@ def _attempt(entry: Entry, before: Sequence[LocalMoment]) -> int:
 
     It begins anew where the step is called again: for its compensation, or once its letter is requeued.
     """
-    if entry.input != "deferred" or entry.kind == WAITS_FOR_SCHEMA:
+    if entry.input != "deferred" or not is_attempt(entry):
         return 0
     own = [each.moment for each in before if each.moment.step == entry.step]
     ends = [number for number, each in enumerate(own, 1) if each.what not in ("executing", "retrying")]
