@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from choreo.dashboard import deadlines
 from choreo.dashboard.actions import act, offer
 from choreo.dashboard.attention import attention
 from choreo.dashboard.by_hand import by_hand, resolve
@@ -59,6 +60,7 @@ _OFFERS: Final[Mapping[str, tuple[View, Action]]] = {
     "/act": (offer, act),
     "/edit": (editor, keep),
     "/by-hand": (by_hand, resolve),
+    "/deadline": (deadlines.offer, deadlines.act),
 }
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#1a5fd0" '

@@ -42,8 +42,9 @@ def act_form(
     kind: str,
     *above: Html,
     kept_where: str = "it is kept with the letters, and logged",
+    back: Html | None = None,
 ) -> Html:
-    """Return the form that asks who does it and why."""
+    """Return the form that asks who does it and why; ``back`` is the link of who does not do it."""
     # As in an address, since browsers change line ends and other characters in the fields of a form.
     asked = urlencode({name: value for name, value in hidden.items() if value not in ("", 0)})
     kept = [
@@ -68,7 +69,7 @@ def act_form(
         element(
             "div",
             element("button", button, class_=f"button {kind}"),
-            visit.link("Cancel", "/"),
+            back or visit.link("Cancel", "/"),
             class_="buttons",
         ),
         method="post",

@@ -26,6 +26,7 @@ _UNDER: Final = {
     "/act": "/",
     "/edit": "/",
     "/by-hand": "/",
+    "/deadline": "/sagas",
 }
 """The views that pages without a place of their own belong to."""
 

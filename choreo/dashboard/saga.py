@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from choreo.avro.json_encoding import text_of
+from choreo.dashboard.deadlines import deadlines
 from choreo.dashboard.element import Child, Html, element, joined, lines
 from choreo.dashboard.frame import Body, rows, section
 from choreo.dashboard.letters import letter_link
@@ -47,6 +48,7 @@ def saga(visit: Visit, shown: Shown) -> Body:
         _written(html.heading(timeline)),
         _letters(visit, shown, timeline),
         _written(html.waits(timeline)),
+        deadlines(visit, shown, timeline),
         _written(html.happened(timeline)),
         _graph(timeline, graph) if graph else None,
         _written(html.remains(timeline)),
