@@ -35,8 +35,9 @@ from choreo.dashboard.sagas import sagas
 from choreo.dashboard.settings import Settings, is_same
 from choreo.dashboard.stores import Away, Shown, Stores
 from choreo.dashboard.visit import Visit
+from choreo.dashboard.what_if import run, what_if
 from choreo.errors import ChoreoError, ConfigurationError, StoreError
-from choreo.project.choreography import choreography_known
+from choreo.project.choreography import choreography_known, targets_of
 from choreo.render.style import BASE
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ _VIEWS: Final[Mapping[str, View]] = {
     "/letter": letter,
     "/choreography": choreography,
     "/participants": participants,
+    "/what-if": what_if,
 }
 _OFFERS: Final[Mapping[str, tuple[View, Action]]] = {
     "/act": (offer, act),
@@ -102,6 +104,7 @@ def app(
         is_open,
         secret or os.urandom(32),
         stopping or Event(),
+        targets_of(modules),
     )
     return Guard(_routes(settings), settings, partial(_refused, settings))
 
@@ -138,6 +141,8 @@ def _routes(settings: Settings) -> Starlette:
         if not settings.read_only:
             routes.append(Route(path, _view(site, view), methods=["GET"]))
             routes.append(Route(path, _action(site, action), methods=["POST"]))
+    if not settings.read_only:
+        routes.append(Route("/what-if", _action(site, run), methods=["POST"]))
     if settings.token:
         routes.append(Route(ENTER, _enter(settings), methods=["GET", "POST"]))
     handlers: Any = {404: partial(_not_there, settings), 405: partial(_not_so, settings)}

@@ -27,6 +27,7 @@ _UNDER: Final = {
     "/edit": "/",
     "/by-hand": "/",
     "/deadline": "/sagas",
+    "/what-if": "/sagas",
 }
 """The views that pages without a place of their own belong to."""
 

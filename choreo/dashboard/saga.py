@@ -12,6 +12,7 @@ from choreo.dashboard.frame import Body, rows, section
 from choreo.dashboard.letters import letter_link
 from choreo.dashboard.stores import Shown
 from choreo.dashboard.visit import Visit
+from choreo.dashboard.what_if import link_to
 from choreo.errors import ChoreoError
 from choreo.graph import SagaGraph
 from choreo.operations.letters import Found
@@ -54,6 +55,7 @@ def saga(visit: Visit, shown: Shown) -> Body:
         _written(html.remains(timeline)),
         _written(html.lines(timeline)),
         _written(html.remarks(timeline)),
+        link_to(visit, timeline.saga_id, timeline.saga_type),
         _payloads(visit, shown, timeline),
     )
     return Body(f"{timeline.saga_type} {timeline.saga_id}", content)

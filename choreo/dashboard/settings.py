@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Settings(NamedTuple):
     ``stores`` are as ``--store`` names them. ``hosts`` are the names by which browsers may call the page,
     besides those of the loopback; with ``is_open``, also any address in numbers, which nobody else can give
     to a page of his own. ``secret`` is what forms and visits are told by. ``stopping`` ends the streams.
+    ``targets`` are the participants that known modules declare, each as ``MODULE:PARTICIPANT``.
     """
 
     stores: tuple[str, ...]
@@ -30,6 +32,7 @@ class Settings(NamedTuple):
     is_open: bool
     secret: bytes
     stopping: Event
+    targets: Mapping[str, str] = MappingProxyType({})
 
     @property
     def form_token(self) -> str:

@@ -67,6 +67,25 @@ def choreography_known(names: Sequence[str]) -> Choreography | None:
         return None
 
 
+def targets_of(names: Sequence[str]) -> dict[str, str]:
+    """Return the participants of the modules that are named, or else of the project's, by their names.
+
+    Each is written as ``MODULE:PARTICIPANT``. What is not a module, or can't be imported, has none.
+    """
+    found: dict[str, str] = {}
+    for name in names or tuple(nearest_project().get("modules") or ()):
+        try:
+            if ":" in name:
+                found.setdefault(load_participant(name).name, name)
+            elif not is_file(name):
+                for module in load_modules(name):
+                    for attribute, each in participants_of(module):
+                        found.setdefault(each.name, f"{module.__name__}:{attribute}")
+        except ChoreoError:
+            continue
+    return found
+
+
 def _found(names: Iterable[str], manifests: Callable[[str], Iterable[Manifest]]) -> list[Manifest]:
     with redirect_stdout(sys.stderr):  # what a module prints at its import is not the command's output
         found = _each_once(manifest for name in dict.fromkeys(names) for manifest in manifests(name))

@@ -97,6 +97,7 @@ def look(seen: Seen, address: str, picture: Path | None = None) -> None:
 
 def hold(seen: Seen, address: str) -> None:
     """Hold the page that is shown to what holds for all."""
+    seen.page.wait_for_load_state()  # its style, too: a text may be there before
     assert not seen.page.evaluate(OVERFLOWING), address
     assert seen.page.evaluate(CONTRAST) == [], address
     assert seen.page.evaluate(UNNAMED) == [], address
