@@ -163,15 +163,25 @@ class CarefulTurns:
 
     def _do_next(self, row: Scheduled) -> None:
         """Mark a due row as under way, and process it, unless its saga's partition isn't live."""
-        if not self._partitions.complete and self._one(lambda _: self._due.holds(row)):
+        if not self._partitions.complete and self._one(lambda _: self._holds(row)):
             return
         if row.deaths > 1:
             self._due.quiet.start_anew()
-        self._one(
-            lambda _: self._processor.mark(row), lambda error: self._processor.bury(row, error), marks=row
+        is_marked = self._one(
+            lambda _: self._marks(row), lambda error: self._processor.bury(row, error), marks=row
         )
-        self.do_alone(row)
+        if is_marked is not False:
+            self.do_alone(row)
         self.items -= 1
+
+    def _holds(self, row: Scheduled) -> bool:
+        return not self._processor.is_changed(row) and self._due.holds(row)
+
+    def _marks(self, row: Scheduled) -> bool:
+        if self._processor.is_changed(row):
+            return False
+        self._processor.mark(row)
+        return True
 
     def _one(self, *ways: Callable[[Any], Any], marks: Scheduled | None = None) -> Any:
         """Do one item in a turn of its own, in the first of several ways that the database accepts.

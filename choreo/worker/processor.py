@@ -244,6 +244,13 @@ class Processor:
             row.deaths > 0 or self._handlers.is_partial_inside(row.saga_type, row.task, row.name)
         )
 
+    def is_changed(self, row: Scheduled) -> bool:
+        """Whether somebody has extended or revoked a deadline since its row was read, in another turn."""
+        if row.task != "deadline":
+            return False
+        rows = self._store.scheduled(row.saga_id, row.saga_type)
+        return not any(each[:5] == row[:5] and each.due == row.due for each in rows)
+
     def mark(self, row: Scheduled) -> None:
         """Write that a row is under way, so that an end of the process in it is counted."""
         if (

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from choreo import Context, Participant, Permanent, Retry
+from choreo.audit.export import records_of
+from choreo.audit.formats import write_json_lines
+from choreo.audit.restore import import_export, origin_of
+from choreo.audit.retention import erase
 from choreo.audit.verification import Verification
 from choreo.records import LATEST, SagaKey, Scheduled
 from choreo.replay.rebuild import rebuild
 from choreo.replay.resume import Resumed, resume
+from choreo.store import opening
 from choreo.timeline.moments import Moment
 from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.timeline import timeline_of
@@ -354,6 +360,33 @@ def test_what_the_topics_do_not_hold_a_rebuilt_store_does_not_know(rig: Rigs, tm
         assert store.next_due() == NOON + 60_000
 
 
+def test_an_export_holds_what_was_changed(rig: Rigs, tmp_path: Path) -> None:
+    """A store that is made of it has no schedule: what is put back there has the time of the extension."""
+    rigged = rig(clerk())
+    rigged.feed(TripRequested("t"))
+    changed(rigged, more=HOUR)
+    told = BytesIO()
+    write_json_lines(records_of(origin_of("clerk", rigged.store), rigged.store.saga_log, ["s1"]), told)
+    told.seek(0)
+    import_export(told, tmp_path / "copy.db")
+    with closing(opening.open_store(tmp_path / "copy.db")) as store:
+        resume(rigged.participant, store, "s1", rigged.clock.now())
+        assert [each.due for each in store.scheduled(*KEY)] == [NOON + 60_000 + HOUR]
+
+
+def test_erasing_leaves_who_changed_it_and_why(rig: Rigs) -> None:
+    """Only the payloads of the saga's events are erased, and its chain holds."""
+    rigged = rig(clerk())
+    rigged.feed(TripRequested("t"))
+    changed(rigged, more=HOUR)
+    rigged.feed(TripBooked("t"))
+    before = [each._replace(payload=None) for each in rigged.history()]
+    with closing(open_store(rigged.path)) as store:
+        assert [each.saga.saga_id for each in erase(store, ["s1"])] == ["s1"]
+    assert rigged.history() == before
+    assert Verification(rigged.store.saga_log).check(KEY) is None
+
+
 def test_its_rows_are_pruned_with_the_saga(rig: Rigs) -> None:
     """And then nothing of it can be changed."""
     rigged = rig(clerk())
@@ -374,6 +407,38 @@ def test_a_handler_that_is_under_way_since_an_end_of_the_process_is_left_alone(r
     with rigged.store.turn():
         rigged.store.schedule((row._replace(lane="out"),))
     assert refused(rigged) == f"{LATE} has passed, and its handler is under way"
+
+
+@pytest.mark.parametrize("given", [{}, {"more": HOUR}])
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_careful_worker_looks_again_at_what_it_has_read(
+    rig: Rigs, given: dict[str, int], is_held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads what is due before the turn that marks it, and somebody may come in between."""
+    rigged = rig(clerk())
+    rigged.feed(TripRequested("t"))
+    rigged.clock.advance(61)
+    due, first = rigged.worker._due, rigged.worker._due.first
+    if is_held:
+        monkeypatch.setattr(rigged.worker._partitions, "complete", False)
+        monkeypatch.setattr(rigged.worker._partitions, "acts_on", lambda *place: False)
+
+    def read_first(now: int) -> Scheduled | None:
+        row = first(now)
+        if row is not None and not moments(rigged, "extended", "revoked"):
+            changed(rigged, **given)
+        return row
+
+    monkeypatch.setattr(due, "first", read_first)
+    rigged.worker._careful.begin(9)
+    for _ in range(5):
+        rigged.worker.turn()
+    monkeypatch.undo()
+    rigged.settle()
+    assert rigged.published() == []
+    rows = [(each.due, each.lane) for each in rigged.store.scheduled(*KEY)]
+    assert rows == ([(NOON + 60_000 + HOUR, "turn")] if given else [])
+    holds(rigged)
 
 
 @pytest.mark.parametrize("order", [("change", "outcome"), ("outcome", "change")])
