@@ -130,8 +130,10 @@ def _moment(
     before: Sequence[LocalMoment],
     by_id: Mapping[str, Event],
 ) -> Moment:
-    cause = by_id.get(entry.causation_id)
     what = _what(entry)
+    # The row names the event that set the deadline; what was done with that was no event's doing.
+    cause_id = "" if what in _OF_DEADLINE.values() else entry.causation_id
+    cause = by_id.get(cause_id)
     return Moment(
         view.participant,
         entry.step,
@@ -139,7 +141,7 @@ def _moment(
         entry.old_state,
         entry.new_state,
         entry.event_time if what == "pruned" else entry.recorded_at,
-        entry.causation_id,
+        cause_id,
         _took(entry, cause),
         published,
         _why(view, entry, what),

@@ -99,6 +99,7 @@ def test_an_extended_deadline_passes_at_its_new_time(rig: Rigs) -> None:
     holds(rigged)
     (moment,) = moments(rigged, "extended")
     assert (moment.step, moment.time, moment.attempt) == (LATE, NOON, 0)
+    assert (moment.cause, moment.took) == ("", None)
     assert moment.why == "until 2023-11-14T23:14:20Z, by ada: they called"
     assert rigged.saga() == rigged.saga_in_memory()
 
