@@ -18,6 +18,7 @@ from tests.programs.bench import (
     fold,
     footprint,
     hop,
+    overhead,
     participant,
     postgresql,
     releases,
@@ -60,11 +61,13 @@ def main() -> None:
         "hop": lambda where: hop.measure(where, rate=50, seconds=4 if quick else 20),
         "footprint": lambda where: footprint.measure(where, seconds=3 if quick else 10),
     }
+    chosen = {name: each for name, each in measures.items() if options.only in ("", name)}
     for broker in [options.broker] if options.broker else ["embedded", "kafka"]:
-        for name, measure in measures.items():
-            if options.only in ("", name):
-                with site(broker) as where:  # each on a broker of its own: a killed process leaves its group
-                    show(measure(where))
+        for measure in chosen.values():
+            with site(broker) as where:  # each on a broker of its own: a killed process leaves its group
+                show(measure(where))
+    if options.only in ("", "overhead"):
+        show(overhead.measure(options.broker or "kafka", *((500, 3) if quick else (1_500, 7))))
     if options.only in ("", "verify"):
         _verify(quick)
     if options.only in ("", "trace"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -10,10 +9,8 @@ from statistics import median
 from typing import Any
 
 from examples.orders.contract import order_fulfilment
-from tests.programs.bench.processes import CHOREO, process, run_arguments
+from tests.programs.bench.processes import CHOREO, process, processor_seconds, run_arguments
 from tests.programs.bench.site import Site
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def measure(where: Site, seconds: int) -> dict[str, Any]:
@@ -21,9 +18,9 @@ def measure(where: Site, seconds: int) -> dict[str, Any]:
     where.create(order_fulfilment.topic)
     with process(*run_arguments(where, "inventory", where.folder / "idle.db")) as child:
         time.sleep(5)
-        before = _processor_seconds(child.pid)
+        before = processor_seconds(child.pid)
         time.sleep(seconds)
-        busy = _processor_seconds(child.pid) - before
+        busy = processor_seconds(child.pid) - before
         resident = resident_mib(child.pid)
     return {
         "bench": "footprint",
@@ -32,11 +29,6 @@ def measure(where: Site, seconds: int) -> dict[str, Any]:
         "idle_cpu_percent": round(100 * busy / seconds, 2),
         "help_s": round(median(_help_seconds() for _ in range(7)), 3),
     }
-
-
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def resident_mib(pid: int) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,10 +15,21 @@ CHOREO = str(Path(sys.executable).with_name("choreo"))
 ROOT = Path(__file__).parents[3]
 
 
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def process(*arguments: str, stops: bool = False) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command as a process, and end it at the end of the block; where it ``stops``, in order."""
-    child = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def process(
+    *arguments: str, stops: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command as a process, and end it at the end of the block; where it ``stops``, in order.
+
+    ``settings`` are further variables of its environment.
+    """
+    environment = {**os.environ, **(settings or {})}
+    child = subprocess.Popen(
+        arguments, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     try:
         yield child
         if child.poll() is not None:
@@ -38,3 +50,9 @@ def run_arguments(where: Site, participant: str, store: str | Path) -> Sequence[
     if where.embedded:
         arguments.append("--embedded")
     return [*arguments, "--log-level", "warning"]
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the seconds of processor time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS

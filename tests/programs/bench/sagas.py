@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from examples.orders.orders import orders, place_order
 from examples.travel.agency import agency, request_trip
 from examples.travel.airline import Airline, serving
 from examples.travel.contract import TripRequested, trip
-from tests.programs.bench.processes import ROOT, process, run_arguments
+from tests.programs.bench.processes import ROOT, process, processor_seconds, run_arguments
 from tests.programs.bench.site import Site
 
 
@@ -72,31 +72,56 @@ class PromptAirline(Airline):
         """Take no time."""
 
 
+class Watched(NamedTuple):
+    """How processes are watched: further variables of their environment, and options of ``choreo run``."""
+
+    settings: Mapping[str, str] = {}
+    options: Callable[[str], Sequence[str]] = lambda name: ()
+
+
+_UNWATCHED = Watched()
+
+
+class Ended(NamedTuple):
+    """How long it took until all sagas had ended, the processor time of all participants, and who failed."""
+
+    seconds: float
+    processor_seconds: float
+    failed: int
+
+
 def measure(where: Site, example: Example, count: int) -> dict[str, Any]:
     """Return the sagas that ended a second, and how many of them failed: by a deadline, on a busy machine."""
+    ended = run(where, example, count)
+    return {
+        "bench": example.bench,
+        "broker": where.broker,
+        "sagas_per_s": round(count / ended.seconds, 1),
+        "participants": 1 + len(example.others),
+        "sagas": count,
+        "failed": ended.failed,
+    }
+
+
+def run(where: Site, example: Example, count: int, watched: Watched = _UNWATCHED) -> Ended:
+    """Run so many sagas, each participant in a process of its own."""
     names = (example.starter.name, *example.others)
     where.create(example.saga.topic)
     starter = where.folder / f"{example.starter.name}.db"
     choreo.connect(example.starter, starter, lock=ROOT / "examples/choreography.json")
     with ExitStack() as running:
         running.enter_context(serving(PromptAirline()))
+        pids = []
         for name in names:
             target = f"{example.package}.{name}:{name}"
-            running.enter_context(process(*run_arguments(where, target, where.folder / f"{name}.db")))
+            command = [*run_arguments(where, target, where.folder / f"{name}.db"), *watched.options(name)]
+            pids.append(running.enter_context(process(*command, settings=watched.settings)).pid)
         counted = running.enter_context(_counting(example, starter))
         _run(example, counted, ["warm-up"], 0)
-        begun = time.perf_counter()
+        before, begun = sum(map(processor_seconds, pids)), time.perf_counter()
         _run(example, counted, [f"saga-{number}" for number in range(count)], 1)
         seconds = time.perf_counter() - begun
-        failed = counted(example.failed)
-    return {
-        "bench": example.bench,
-        "broker": where.broker,
-        "sagas_per_s": round(count / seconds, 1),
-        "participants": len(names),
-        "sagas": count,
-        "failed": failed,
-    }
+        return Ended(seconds, sum(map(processor_seconds, pids)) - before, counted(example.failed))
 
 
 def _run(example: Example, counted: Callable[..., int], names: list[str], before: int) -> None:

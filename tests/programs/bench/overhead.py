@@ -1,0 +1,93 @@
+"""What metrics and traces cost: whole sagas over five processes, with neither, scraped, and traced."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from statistics import median
+from typing import Any, NamedTuple
+
+from tests.postgresql.server import free_port
+from tests.programs.bench.sagas import ORDERS, Watched, run
+from tests.programs.bench.site import site
+from tests.scenarios.otlp import receiving
+
+WAYS = ("neither", "metrics", "traces")
+
+_SCRAPED_EVERY = 5.0
+"""Seconds between two scrapes of each process; Prometheus has 60 unless told otherwise."""
+
+
+class Cost(NamedTuple):
+    """The milliseconds that a saga takes, and those of processor time that all processes take for it."""
+
+    time_ms: float
+    processor_ms: float
+
+
+def measure(broker: str, sagas: int, rounds: int) -> dict[str, Any]:
+    """Return what a saga costs in each way, and how many percent more than with neither, as medians."""
+    found: dict[str, list[Cost]] = {way: [] for way in WAYS}
+    for number in range(rounds):
+        first = number % len(WAYS)
+        for way in WAYS[first:] + WAYS[:first]:
+            found[way].append(_cost(broker, way, sagas))
+    figures: dict[str, Any] = {"bench": "overhead", "broker": broker, "sagas": sagas, "rounds": rounds}
+    for way in WAYS:
+        figures[f"{way}_ms"] = round(median(each.time_ms for each in found[way]), 2)
+        figures[f"{way}_processor_ms"] = round(median(each.processor_ms for each in found[way]), 2)
+    for way in WAYS[1:]:
+        pairs = list(zip(found[way], found["neither"], strict=True))
+        figures[f"{way}_percent"] = _more(ours.time_ms / bare.time_ms for ours, bare in pairs)
+        figures[f"{way}_processor_percent"] = _more(
+            ours.processor_ms / bare.processor_ms for ours, bare in pairs
+        )
+    return figures
+
+
+def _more(ratios: Iterator[float]) -> float:
+    return round(100 * (median(ratios) - 1), 1)
+
+
+def _cost(broker: str, way: str, sagas: int) -> Cost:
+    with site(broker) as where, _WATCHED[way]() as watched:
+        ended = run(where, ORDERS, sagas, watched)
+    return Cost(1000 * ended.seconds / sagas, 1000 * ended.processor_seconds / sagas)
+
+
+@contextmanager
+def _unwatched() -> Iterator[Watched]:
+    yield Watched()
+
+
+@contextmanager
+def _traced() -> Iterator[Watched]:
+    """Let each process export its spans in batches, with the settings that the exporter has by itself."""
+    with receiving(keeps=False) as receiver:
+        yield Watched({"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.address})
+
+
+@contextmanager
+def _scraped() -> Iterator[Watched]:
+    """Ask each process for its metrics again and again."""
+    ports = {name: free_port() for name in (ORDERS.starter.name, *ORDERS.others)}
+    ended = threading.Event()
+
+    def scrape() -> None:
+        while not ended.wait(_SCRAPED_EVERY):
+            for port in ports.values():
+                with suppress(OSError):  # its process has ended
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read()
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield Watched(options=lambda name: ("--admin", str(ports[name])))
+    finally:
+        ended.set()
+        thread.join()
+
+
+_WATCHED = {"neither": _unwatched, "metrics": _scraped, "traces": _traced}
