@@ -138,10 +138,10 @@ class Depths(NamedTuple):
 
 
 class StateChange(NamedTuple):
-    """A row of the saga log in which a saga enters a state, other than pending; times are in milliseconds.
+    """A row of the saga log in which a saga first enters a state, but pending; times are in milliseconds.
 
     ``row`` is its number, ``at`` its time, ``began`` that of the saga's first row. ``input`` is ``pruned`` in
-    what stands for the rows of a saga that were removed.
+    what stands for the rows of a saga that were removed, and ``at`` is the time of the last of these.
     """
 
     row: int

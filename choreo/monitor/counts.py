@@ -12,6 +12,9 @@ from choreo.errors import StoreError
 from choreo.outcome import SagaState
 from choreo.records import StateChange
 
+_MARGIN_MS: Final = 600_000
+"""How far the clocks of those who write a store may be apart."""
+
 COUNTED: Final[tuple[SagaState, ...]] = ("started", "compensating", "completed", "failed")
 """The states whose entering is counted."""
 
@@ -28,10 +31,11 @@ class News(NamedTuple):
 
 
 class SagaCounts:
-    """Counts the sagas of some types in one store, each change of a saga's state once.
+    """Counts the sagas of some types in one store, each once in each state that it has ever been in.
 
     What is counted is in the saga log, and a pruned saga leaves one row there. So a restart, or a crash,
-    changes no count. ``read`` returns what is new behind a row. ``on_end`` is told the type, the state and
+    changes no count. Where rows may have been removed before they were counted, as nobody has asked for long,
+    all is counted anew. ``read`` returns what is new behind a row. ``on_end`` is told the type, the state and
     the seconds of each saga that ends from now on.
     """
 
@@ -46,7 +50,7 @@ class SagaCounts:
         self._on_end = on_end
         self._since = time.time() * 1000
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._is_begun = False
+        self._read_at: float | None = None
         self._behind = 0
         self._recent: dict[int, None] = {}
         self._marks: deque[tuple[float, int]] = deque()
@@ -56,28 +60,41 @@ class SagaCounts:
         try:
             self._read_on()
         except StoreError:
-            if not self._is_begun:
+            if self._read_at is None:
                 return None
         return {(each, state): self._counts[each, state] for each in sorted(self._types) for state in COUNTED}
 
     def _read_on(self) -> None:
+        at = time.time() * 1000
         news = self._read(self._behind)
+        is_anew = self._read_at is None or self._lacks(news.changes)
+        if is_anew and self._read_at is not None:
+            news = self._read(0)
+            self._counts.clear()
         for change in news.changes:
-            if change.row not in self._recent:
-                self._recent[change.row] = None
-                self._count(change)
-        self._is_begun = True
+            is_new = change.row > self._behind and change.row not in self._recent
+            if change.saga_type in self._types:
+                self._count(change, is_anew=is_anew, is_new=is_new)
+            self._recent[change.row] = None
+        self._read_at = at
         self._forget(news.last, news.late_seconds)
 
-    def _count(self, change: StateChange) -> None:
-        if change.saga_type not in self._types:
-            return
+    def _lacks(self, changes: Sequence[StateChange]) -> bool:
+        """Whether sagas were pruned that may have had rows which were never read."""
+        assert self._read_at is not None
+        since = self._read_at - _MARGIN_MS
+        return any(
+            each.input == PRUNED and each.at >= since and each.row not in self._recent for each in changes
+        )
+
+    def _count(self, change: StateChange, *, is_anew: bool, is_new: bool) -> None:
         if change.input == PRUNED:
-            if not self._is_begun:  # else its rows were counted before they were removed
+            if is_anew:  # else its rows were counted before they were removed
                 self._count_pruned(change)
             return
-        self._counts[change.saga_type, change.state] += 1
-        if change.state in ("completed", "failed") and change.at >= self._since:
+        if is_anew or is_new:
+            self._counts[change.saga_type, change.state] += 1
+        if is_new and change.state in ("completed", "failed") and change.at >= self._since:
             self._on_end(change.saga_type, change.state, max(change.at - change.began, 0) / 1000)
 
     def _count_pruned(self, change: StateChange) -> None:

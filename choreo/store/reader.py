@@ -77,11 +77,13 @@ class Reading:
         )
         same = "FROM {saga_log} AS each WHERE each.saga_id = log.saga_id AND each.saga_type = log.saga_type"
         self.state_changes = sql(
-            "SELECT log.id, log.saga_type, log.saga_state, log.input, log.recorded_at,"
+            "SELECT log.id, log.saga_type, log.saga_state, log.input,"
+            " CASE WHEN log.input = 'pruned' THEN log.event_time ELSE log.recorded_at END,"
             f" (SELECT each.recorded_at {same} ORDER BY each.id LIMIT 1) FROM {{saga_log}} AS log"
             " WHERE log.id > ? AND log.id <= ? AND log.saga_state <> 'pending'"
-            f" AND log.saga_state IS DISTINCT FROM"
+            f" AND log.saga_state IS DISTINCT FROM"  # most rows have that of the one before
             f" (SELECT each.saga_state {same} AND each.id < log.id ORDER BY each.id DESC LIMIT 1)"
+            f" AND NOT EXISTS (SELECT 1 {same} AND each.id < log.id AND each.saga_state = log.saga_state)"
             " ORDER BY log.id"
         )
         self.letter_page = sql("SELECT {letter_heads} FROM {dead_letters} WHERE id > ? ORDER BY id LIMIT ?")
@@ -248,7 +250,7 @@ class TableReader(ABC):
         return int(self._rows(self._sql.last_row)[0][0])
 
     def state_changes(self, after: int, last: int) -> Iterator[StateChange]:
-        """Yield the rows behind ``after`` up to ``last`` in which sagas enter states other than pending."""
+        """Yield the rows behind ``after`` up to ``last`` in which sagas first enter states, but pending."""
         while after < last:
             upto = min(after + _CHUNK, last)
             yield from map(StateChange._make, self._rows(self._sql.state_changes, after, upto))
