@@ -82,7 +82,7 @@ scenarios: $(READY) ## scenarios, workers and the matrices of the examples, with
 
 kills: $(READY) ## kill -9 a participant, or a replica, at random moments on real Kafka, 30 rounds; bank transfers; releases; outages
 	CHOREO_KILLS=30 CHOREO_ZOMBIES=1 CHOREO_TRANSFERS=2000 $(BIN)/python -m pytest -s tests/scenarios/test_processes.py tests/scenarios/test_bank.py \
-	  tests/scenarios/test_rolling.py tests/scenarios/test_replicas.py tests/kafka/test_outage.py
+	  tests/scenarios/test_rolling.py tests/scenarios/test_replicas.py tests/monitor/test_counted.py tests/kafka/test_outage.py
 
 whatif: $(READY) ## today's handlers on the record of 10,000 sagas: no difference
 	CHOREO_WHATIF=10000 $(BIN)/python -m pytest -s tests/replay/test_what_if.py -k many_sagas

@@ -15,7 +15,7 @@ FOLDER = Path(os.environ.get("ERRANDS", "."))
 
 @event(namespace="errand")
 class Asked:
-    """Somebody asks for something; who is ``poor`` can't pay for it."""
+    """Somebody asks for something; a ``poor`` one can't pay for it, a ``late`` one not at the first time."""
 
     what: str
 
@@ -67,10 +67,12 @@ def give_up(event: NotFetched | PutBack, asked: Asked, ctx: Context) -> GivenUp:
     return GivenUp(asked.what)
 
 
-@desk.action(kind="pivot", fails=NotPaid)
+@desk.action(kind="pivot", fails=NotPaid, retry=Retry(delay=timedelta(milliseconds=200)))
 def pay(event: Fetched, ctx: Context) -> Paid | NotPaid:
     if event.what == "poor":
         raise Permanent("poor")
+    if event.what == "late" and ctx.attempt == 1:
+        raise ConnectionError("no money yet")
     return Paid(event.what)
 
 

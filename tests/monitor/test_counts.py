@@ -174,6 +174,24 @@ def test_only_sagas_that_end_from_now_on_have_a_duration() -> None:
     assert told == [("trip", "failed", 2.5)]
 
 
+def test_a_saga_that_ended_long_ago_may_be_pruned_without_being_read_again() -> None:
+    """It was counted while its rows were there."""
+    rows = [
+        StateChange(row, "trip", state, "event", 1000, 0) for row, state in ((1, "started"), (2, "failed"))
+    ]
+    asked: list[int] = []
+
+    def read(after: int) -> News:
+        asked.append(after)
+        return News([each for each in rows if each.row > after], rows[-1].row, 0.0)
+
+    counts = SagaCounts(["trip"], read, _never)
+    before = counts.now()
+    rows[:] = [StateChange(3, "trip", "failed", "pruned", 1000, 1000)]
+    assert counts.now() == before
+    assert asked == [0, 2]
+
+
 def test_a_duration_is_told_once(tmp_path: Path) -> None:
     """Also where all is counted anew, as sagas were pruned of which the rows had not been counted."""
     told: list[str] = []
