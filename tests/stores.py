@@ -53,7 +53,7 @@ def spell() -> None:
     if in_postgresql():
         from tests.postgresql.portable import install
 
-        install()
+        install(keeps_sessions="CHOREO_TEST_POOLER" not in os.environ)
 
 
 def open_store(path: str | Path, **options: Any) -> Any:

@@ -48,7 +48,12 @@ def _query(self: Any, query: str, values: Any = None) -> Iterator[dict[str, Any]
     return (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
 
 
-def install() -> None:
-    """Let every store of this process take SQLite's spelling, as its ``db``."""
+def install(*, keeps_sessions: bool = True) -> None:
+    """Let every store of this process take SQLite's spelling, as its ``db``.
+
+    Where a pooler keeps no session for a connection, temporary tables become lasting ones.
+    """
+    if not keeps_sessions:
+        _SPELLINGS[r"^create temp table\b"] = "create table"
     kind: Any = GuardedConnection
     kind.execute, kind.query, kind.conn = _execute, _query, property(lambda self: self)
