@@ -234,10 +234,11 @@ class Store(Protocol):
         """
         ...
 
-    def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
+    def spread(self, topics: Mapping[str, tuple[str, int]]) -> Mapping[str, int]:
         """Note, inside a turn, the topic of each saga type and its number of partitions.
 
-        They say on which partition a saga lies, by the hash of its id.
+        They say on which partition a saga lies, by the hash of its id. Return how many partitions each topic
+        had until now, where that was another number; nothing where the store serves one.
         """
         ...
 

@@ -272,9 +272,10 @@ class TableStore(ABC):
         """Whether the store is claimed as a whole, by one worker at a time."""
         return True
 
-    def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
-        """Do nothing: the worker of the store has all partitions."""
+    def spread(self, topics: Mapping[str, tuple[str, int]]) -> Mapping[str, int]:
+        """Do nothing, and return nothing: the worker of the store has all partitions."""
         self._turn.require("spread")
+        return {}
 
     def partitions_at_first(self) -> Mapping[str, int]:
         """Return nothing: the worker of the store has joined all partitions that there were."""

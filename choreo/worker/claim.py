@@ -20,6 +20,7 @@ class Claim:
     """The claim of a store, which fences the worker before this one.
 
     ``deaths`` is how often the process has ended without a stop; that is forgotten after ``trust_seconds``.
+    ``former`` is what `Store.spread` has returned.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Claim:
         trust_seconds: float,
     ) -> None:
         self.deaths = 0
+        self.former: Mapping[str, int] = {}
         self._participant = participant
         self._store = store
         self._processor = processor
@@ -44,7 +46,7 @@ class Claim:
         """Claim the store, and what the last worker left in it; ``topics`` are for `Store.spread`."""
         with self._store.turn():
             self._store.bind(cluster, self._participant.name)
-            self._store.spread(topics)
+            self.former = self._store.spread(topics)
             self._releases.begin()
             self.deaths = self._store.claim()  # before the calls of the last worker are recalled
             if self._participant.prepare:

@@ -154,9 +154,8 @@ class Worker:
         topics = {} if self._store.serves_one else self._spread()
         self._patience.until_done(lambda: self._claim.take(cluster, topics))
         self._due.begin()
-        self._patience.until_done(
-            self._topics.start
-        )  # before anything is published, which a topic made anew would take
+        # Before anything is published, which a topic made anew would take.
+        self._patience.until_done(lambda: self._topics.start(self._claim.former))
         self._be_careful(self._claim.deaths)
         self._claim.begin()
         self._log.claim(self._store.store_id, not self._store.positions())

@@ -34,6 +34,7 @@ class Topics:
         self.ids: dict[str, str] = {}
         self.leaderless = 0
         self._known: frozenset[str] = frozenset()
+        self._anew: set[str] = set()
         self.read = participant.topics
         self._imports = {each.topic for each in participant.external if each.is_import}
         self._needs = {each.topic: each for each in topic_needs([participant])}
@@ -46,9 +47,10 @@ class Topics:
         self._stamped: frozenset[str] = frozenset()
         self._next = 0.0
 
-    def start(self) -> None:
+    def start(self, former: Mapping[str, int]) -> None:
         """Compare the topics with the store and with what is required.
 
+        ``former`` are the partitions that topics had at the last start, where that was another number.
         Raises `StoreMismatch` for a topic that was made anew, `LogError` for one that loses events, or where
         the cluster doesn't describe them in time.
         """
@@ -67,6 +69,8 @@ class Topics:
         if self._store.serves_one:
             joined = [each.topic for each in self._store.positions()]
             self._partitions = {topic: joined.count(topic) for topic in noted}
+        else:
+            self._partitions = {**former}
         self._at_first = self._store.partitions_at_first()
         self._compare(states)
         self._count_leaderless(states)
@@ -97,8 +101,10 @@ class Topics:
         return topic in self._stamped
 
     def is_added(self, partition: Partition) -> bool:
-        """Whether a partition that is new to the store was added to a topic in use."""
+        """Whether a partition that is new to the store was added to a topic in use, or made anew with it."""
         topic, number = partition
+        if topic in self._anew:
+            return True
         if not self._store.serves_one:  # the other workers may have joined theirs, or not yet
             return number >= self._at_first.get(topic, number + 1)
         return topic in self._known or number >= self._partitions.get(topic, number + 1)
@@ -121,6 +127,7 @@ class Topics:
             raise _made_anew(topic, noted, found)
         log.warning("topic %s was made anew: it is imported from its beginning", topic)
         self._store.leave(topic)
+        self._anew.add(topic)
 
     def _compare(self, states: Iterable[TopicState]) -> None:
         """Raise for a loss, and warn of every other difference that was not there at the last look."""

@@ -479,6 +479,7 @@ def test_a_late_refusal_that_can_not_be_built_is_a_dead_letter(rig: Rigs) -> Non
     assert shop.published() == []
 
 
+@pytest.mark.skipif(in_postgresql(), reason="it is SQLite that asks")
 def test_a_turn_prepares_no_statement_anew(rig: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite asks the guard at each preparation: from the second saga on, only for the two commits."""
     asked: list[tuple[Any, ...]] = []

@@ -191,9 +191,11 @@ INSIDE: dict[str, Callable[[Context], Any]] = {
     "texts as bytes": assigns("text_factory", bytes),
     "isolation": assigns("isolation_level", "IMMEDIATE"),
 }
+HARMLESS = {"open savepoints", "interrupt", "rows as dicts", "texts as bytes", "isolation", "release"}
 if in_postgresql():  # a trigger can't roll back there, and an assignment is refused
     del INSIDE["raise(rollback)"], INSIDE["isolation"]
-HARMLESS = {"open savepoints", "interrupt", "rows as dicts", "texts as bytes", "isolation", "release"}
+    # There is no such method, and the savepoint of an item that is gone is the fault of its handler.
+    HARMLESS -= {"interrupt", "release"}
 
 CASES = [
     (how, task, name)

@@ -65,6 +65,7 @@ def test_a_prepared_statement_that_fails_is_no_failure_of_a_handlers(
     """The turn is done again, and no statement is prepared any more."""
     monkeypatch.setenv("CHOREO_TEST_POSTGRESQL", postgresql)
     monkeypatch.setenv("STORE", "postgresql")
+    monkeypatch.delenv("CHOREO_TEST_POOLER", raising=False)  # nothing is prepared through one
 
     class Reading(Script):
         def __call__(self, ctx: Context) -> None:

@@ -18,6 +18,7 @@ from choreo.errors import StoreUnavailable
 from choreo.store.sqlite.store import SQLiteStore
 from choreo.worker import Options
 from choreo.worker.composition import open_store
+from tests.stores import in_postgresql
 from tests.worker.conftest import Rigs
 from tests.worker.provider import Provider, asked, until
 from tests.worker.provider import hotel as calling_hotel
@@ -26,6 +27,8 @@ from tests.worker.services import SECOND, Script, hotel
 from tests.worker.trip import FlightFull, HotelBooked, HotelCancelled, TripRequested
 
 Away = Callable[[Rig], Any]
+
+pytestmark = pytest.mark.skipif(in_postgresql(), reason="files only: tests/worker/test_outages.py has the others")
 
 
 @contextmanager

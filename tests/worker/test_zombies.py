@@ -12,6 +12,7 @@ import pytest
 from choreo import Retry
 from choreo.errors import Fenced
 from choreo.ports import Taken
+from tests.stores import in_postgresql
 from tests.worker.conftest import Rigs
 from tests.worker.provider import Hotel, Provider, asked, until
 from tests.worker.rig import Rig
@@ -44,6 +45,16 @@ def replaced(rig: Rigs, shop: Rig) -> Rig:
     return second
 
 
+def put_out(shop: Rig) -> None:
+    """Let a replaced worker go on: on a store of its own it ends, else it goes on without its partitions."""
+    if in_postgresql():
+        for _ in range(20):
+            assert shop.worker.turn() == 0
+        return
+    with pytest.raises(Fenced, match="another worker"):
+        until(shop, lambda: False)
+
+
 def test_the_result_of_a_call_that_was_out_is_not_taken(rig: Rigs, make: Hotel) -> None:
     """The one that took over has called again, with the same key; that result counts, alone."""
     provider = Provider()
@@ -56,8 +67,7 @@ def test_the_result_of_a_call_that_was_out_is_not_taken(rig: Rigs, make: Hotel) 
     asked(second, provider, 2)
     provider.answer(None, None)
     until(second, lambda: bool(second.published()))
-    with pytest.raises(Fenced, match="another worker"):
-        until(first, lambda: False)
+    put_out(first)
     ended = [entry for entry in second.history() if entry.input == "ended"]
     assert len(ended) == 1
     assert len(set(provider.keys)) == 1
@@ -74,8 +84,7 @@ def test_what_is_due_is_left_to_the_one_that_took_over(rig: Rigs) -> None:
     second.feed(FlightFull("t", "full"))
     assert second.published() == [HotelBooked("t")]
     second.clock.advance(10)
-    with pytest.raises(Fenced):
-        first.settle()
+    put_out(first)
     second.settle()
     assert second.published() == [HotelBooked("t"), HotelCancelled("t")]
 
@@ -89,10 +98,10 @@ def test_a_worker_that_starts_takes_the_store_over_each_time(rig: Rigs) -> None:
     first.restart()
     first.feed(TripRequested("t"))
     assert first.published() == [HotelBooked("t")]
-    with pytest.raises(Fenced):
-        second.settle()
+    put_out(second)
 
 
+@pytest.mark.skipif(in_postgresql(), reason="workers share a store there")
 def test_of_two_that_start_at_once_the_replaced_one_does_not_join(rig: Rigs) -> None:
     """It would put the other out of the group, whose static members have one name; and both would end."""
     first = rig(hotel(), opened=False)

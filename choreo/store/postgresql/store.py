@@ -259,19 +259,21 @@ class PostgreSQLStore(TableStore):
         self._write()
         return super().positions()
 
-    def spread(self, topics: Mapping[str, tuple[str, int]]) -> None:
+    def spread(self, topics: Mapping[str, tuple[str, int]]) -> Mapping[str, int]:
         """Note on how many partitions the sagas of each type lie, inside a turn; see the port."""
         self._turn.require("spread")
         self._read_topics()
         changed = {saga: each for saga, each in topics.items() if self._homes.topics.get(saga) != each}
         for saga_type, (topic, count) in changed.items():
             self._count(_SPREAD, saga_type, topic, count, count)
+        before = dict(self._homes.topics.values())
         self._homes.begin({**self._homes.topics, **changed})
         self._ownership.prepare()
         for saga_type, table in product(changed, ("outbox", "schedule")):
             ids = [saga_id for (saga_id,) in self._rows(_LYING.format(table), saga_type)]
             homes = [self._homes.of(saga_type, saga_id) for saga_id in ids]
             self._count(_MOVE.format(table), ids, homes, saga_type)
+        return {topic: before[topic] for topic, _ in changed.values() if topic in before}
 
     def next_due(self, lane: Lane = "turn") -> int | None:
         """Return when the next row of a lane is due; None where there is none."""
