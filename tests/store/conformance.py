@@ -978,8 +978,11 @@ class SharedStoreConformance:
         """To the partition on which the next events of their sagas lie."""
         ids = [f"s{number}" for number in range(40)]
         with store.turn():
-            store.spread({"shop": ("orders", 2)})
+            assert store.spread({"shop": ("orders", 2)}) == {}
             store.schedule([scheduled(saga_id, 5) for saga_id in ids])
+        with store.turn():
+            assert store.spread(SPREAD) == {"orders": 2}
+            assert store.spread(SPREAD) == {}
         divided(store, other)
         assert {row.saga_id for row in store.due(9, 99)} == {
             saga_id for saga_id in ids if murmur2(saga_id.encode(), 4) < 2
