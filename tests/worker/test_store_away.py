@@ -28,7 +28,7 @@ from tests.worker.trip import FlightFull, HotelBooked, HotelCancelled, TripReque
 
 Away = Callable[[Rig], Any]
 
-pytestmark = pytest.mark.skipif(in_postgresql(), reason="files only: tests/worker/test_outages.py has the others")
+pytestmark = pytest.mark.skipif(in_postgresql(), reason="of files: test_outages has the others")
 
 
 @contextmanager
