@@ -1,6 +1,7 @@
 """``alerts``: rules for Prometheus about a choreography, with thresholds from its own timeouts and deadlines.
 
-The expressions take ``max by (participant)``, since replicas of one participant tell the same of their store.
+The expressions take ``max by (participant)``, since replicas of one participant tell the same of their store,
+and ``sum by (participant)`` of what each tells of itself, such as its calls.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ _ANY_PARTICIPANT: Final = (
     ),
     Alert(
         "CallsWaitForRoom",
-        "max by (participant) (choreo_calls_waiting) > 0",
+        "sum by (participant) (choreo_calls_waiting) > 0",
         "5m",
         "warning",
         "{{ $value }} calls of {{ $labels.participant }} wait for room.",
@@ -145,7 +146,7 @@ _ANY_PARTICIPANT: Final = (
     ),
     Alert(
         "CallsHang",
-        "max by (participant) (choreo_calls_hanging) > 0",
+        "sum by (participant) (choreo_calls_hanging) > 0",
         "5m",
         "warning",
         "{{ $value }} calls of {{ $labels.participant }} go on after their timeout.",
@@ -153,7 +154,7 @@ _ANY_PARTICIPANT: Final = (
     ),
     Alert(
         "ParticipantBehind",
-        "max by (participant) (choreo_partitions_catching_up) > 0",
+        "sum by (participant) (choreo_partitions_catching_up) > 0",
         "10m",
         "warning",
         "{{ $labels.participant }} has not read what its topics held when it started.",

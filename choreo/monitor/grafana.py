@@ -2,7 +2,7 @@
 
 One row of panels for each saga, then one for all participants. The expressions have no variables, so that
 each can be sent to Prometheus as it stands. They take ``max by (participant, …)``, since replicas of one
-participant tell the same of their store.
+participant tell the same of their store, and ``sum by`` of what each tells of itself.
 
 Source: Grafana's JSON model of a dashboard.
 """
@@ -135,7 +135,7 @@ _OF_PARTICIPANTS: Final = (
             Query(
                 "max by (participant) (choreo_partitions_without_leader)", "{{participant}} without leader"
             ),
-            Query("max by (participant) (choreo_partitions_catching_up)", "{{participant}} catching up"),
+            Query("sum by (participant) (choreo_partitions_catching_up)", "{{participant}} catching up"),
         ),
         threshold=1,
     ),
@@ -161,7 +161,7 @@ _OF_PARTICIPANTS: Final = (
         "Calls under way, without room, and beyond their timeout.",
         "short",
         tuple(
-            Query(f"max by (participant) (choreo_calls_{each})", f"{{{{participant}}}} {each}")
+            Query(f"sum by (participant) (choreo_calls_{each})", f"{{{{participant}}}} {each}")
             for each in ("out", "waiting", "hanging")
         ),
     ),

@@ -37,6 +37,7 @@ from tests.monitor.prometheus import Prometheus, free_port, prometheus, until
 from tests.postgresql.databases import empty
 from tests.postgresql.server import Server
 from tests.postgresql.server import Unavailable as NoPostgreSQL
+from tests.scenarios.stage import event_headers
 
 ROOT = Path(__file__).parents[2]
 METRIC = re.compile(r"\b((?:saga|choreo)_(?!type)\w+)\b")
@@ -88,15 +89,15 @@ class Errands:
             return self.server.address("postgres")
         return str(self.folder / f"{name}.db")
 
-    def ask(self, what: str, partition: int = 0) -> None:
-        """Start a saga on a partition."""
+    def ask(self, what: str, partition: int = 0) -> str:
+        """Start a saga on a partition, and return its id."""
         while True:
             self._asked += 1
             saga_id = f"e{self._asked}"
             if murmur2(saga_id.encode(), 2) == partition:
                 break
         with desk.transaction() as tx:
-            tx.start(Asked(what), saga_id=saga_id)
+            return tx.start(Asked(what), saga_id=saga_id)
 
     def settle(self, verb: str, name: str, *more: str) -> None:
         """Requeue or discard all dead letters of a service."""
@@ -184,6 +185,14 @@ def poison(errands: Errands, seen: Seen) -> None:
     for name in ("desk", "shop"):
         errands.settle("discard", name, "--because", "a test")
     seen.ends("DeadLettersWait")
+
+
+def contradict(errands: Errands, saga_id: str) -> None:
+    """Another outcome of a step that has one, which changes nothing and alarms nobody."""
+    producer = Producer({"bootstrap.servers": errands.bootstrap})
+    headers = event_headers(saga_id, "errand", "shop.fetch", "errand.NotFetched", "failed")
+    producer.produce("errand", b"", saga_id.encode(), 0, headers=headers)
+    producer.flush(10)
 
 
 def silence(errands: Errands, seen: Seen) -> None:
@@ -344,8 +353,9 @@ def test_each_alert_fires_and_ends_with_its_cause(
     """And each metric of the rules is told by the services, with a value that changed."""
     names = {each.name for each in alerts(choreography)}
     with watched(tmp_path, brokers[0].bootstrap, choreography, database) as (errands, seen):
-        errands.ask("something")
+        saga_id = errands.ask("late")
         until(lambda: seen.values_changed("saga_completed_total"), errands.told)
+        contradict(errands, saga_id)
         for cause in (poison, silence, a_failing_compensation, calls_that_do_not_end, a_store_that_is_away):
             cause(errands, seen)
         a_cluster_that_is_away(brokers, errands, seen)

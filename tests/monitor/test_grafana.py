@@ -6,6 +6,7 @@ What the expressions are answered with is asked of a real Prometheus in `test_ca
 from __future__ import annotations
 
 import json
+import re
 from itertools import combinations
 from typing import Any
 
@@ -52,6 +53,17 @@ def test_each_panel_says_what_it_shows_and_asks_what_is_chosen(model: dict[str, 
             assert target["datasource"]["uid"] == f"${{{chosen['name']}}}"
             assert target["expr"]
             assert target["legendFormat"]
+
+
+@pytest.mark.parametrize("command", ["dashboard", "alerts"])
+def test_what_each_replica_tells_of_itself_is_added_up(command: str) -> None:
+    """The largest number is that of one replica, where all of them have calls of their own."""
+    asked = invoke("monitor", command, "examples.orders").stdout.splitlines()
+    own = [
+        each for each in asked if re.search("choreo_(calls|turn|retries|void|refused|.*catching_up)", each)
+    ]
+    assert len(own) >= 3
+    assert not [each for each in own if "max by" in each]
 
 
 def test_what_is_written_anew_replaces_that_of_before(model: dict[str, Any]) -> None:
