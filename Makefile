@@ -71,7 +71,8 @@ fuzz: $(READY) ## what `make test` takes a sample of, at length: properties, mut
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -s tests/verify/test_mutants.py
 	CHOREO_FUZZ=1 $(BIN)/python -m pytest -n $(JOBS) tests/protocol tests/avro tests/programs/fuzz tests/client/test_within_property.py tests/kafka/test_cloudevents.py \
 	  --ignore tests/verify/test_mutants.py tests/verify tests/testing/test_exploration.py tests/worker/test_deaths.py tests/worker/test_quarantine.py tests/scenarios/test_catch_up.py \
-	  tests/scenarios/test_nth_operation.py tests/scenarios/test_crashes.py tests/scenarios/test_travel.py tests/scenarios/test_bad_input.py
+	  tests/scenarios/test_nth_operation.py tests/scenarios/test_crashes.py tests/scenarios/test_deadline_crashes.py \
+	  tests/scenarios/test_travel.py tests/scenarios/test_bad_input.py
 
 # Where participants have their stores: sqlite, or postgresql, also through a pooler in transaction mode: pgbouncer.
 STORE ?= sqlite
