@@ -24,7 +24,7 @@ from tests.worker.trip import (
 
 BUSY = ConnectionError("busy")
 TWICE = Retry(attempts=2, delay=10 * SECOND)
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Provider:
