@@ -66,8 +66,12 @@ class Processes(Books):
         return [CHOREO, *arguments]
 
     def environment(self, name: str) -> dict[str, str]:
-        """Return the environment of a participant's process."""
-        return dict(os.environ)
+        """Return the environment of a participant's process.
+
+        One that replaces a killed one is the same member of its group by its name; in PostgreSQL, where a
+        participant may have several, partitions else wait for a session's timeout, and payments are late.
+        """
+        return {**os.environ, **({"CHOREO_INSTANCE": name} if in_postgresql() else {})}
 
     def start(self, name: str) -> None:
         """Start a participant's process."""

@@ -66,13 +66,9 @@ class Rollout(Processes):
         super().__init__(bootstrap, folder, "tests.scenarios.rolling", self.web)
 
     def environment(self, name: str) -> dict[str, str]:
-        """Return what says which release a process is of.
-
-        One after a kill is the same member of its group; else its partitions wait for a session's timeout,
-        and a payment is late.
-        """
-        release, instance = self.released[name], {"CHOREO_INSTANCE": name} if stores.in_postgresql() else {}
-        return {**os.environ, **instance, "RELEASE": str(release), "CHOREO_LOCK": str(self._lock(release))}
+        """Return what says which release a process is of."""
+        release = self.released[name]
+        return {**super().environment(name), "RELEASE": str(release), "CHOREO_LOCK": str(self._lock(release))}
 
     def release(self, name: str, release: int) -> None:
         """Replace a participant's process, which works by now, by one of another release.
