@@ -19,7 +19,7 @@ from tests.broker.kafka_jars import Unavailable
 from tests.programs.faults.cells import FAULTS, TASKS, Cell, matrix
 from tests.programs.faults.shared_kafka import Trial, open_shared_kafka
 from tests.programs.faults.trial import Result
-from tests.stores import own_server
+from tests.stores import in_postgresql, own_server
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     folder = Path(mkdtemp(prefix="choreo-faults-"))
     began = time.monotonic()
     try:
-        results = _hold_all(trials, folder, asked.places)
+        results = _hold_all(trials, folder, asked.places, asked.replicas)
     except (Unavailable, BrokerFailed) as error:
         print(f"no real Kafka here: {error}", file=sys.stderr)
         return 3
@@ -50,16 +50,20 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.programs.faults", description=__doc__)
     parser.add_argument("--seeds", type=int, default=2, help="seeds a cell (2)")
     parser.add_argument("--places", type=int, default=4, help="trials at the same time (4)")
+    parser.add_argument("--replicas", type=int, default=1, help="processes a participant (1), in PostgreSQL")
     parser.add_argument("--only", action="append", default=[], help="cells whose name has this text")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.replicas > 1 and not in_postgresql():
+        parser.error("a SQLite store serves one process (hint: STORE=postgresql)")
+    return asked
 
 
-def _hold_all(trials: Sequence[Trial], folder: Path, places: int) -> list[Result]:
+def _hold_all(trials: Sequence[Trial], folder: Path, places: int, replicas: int) -> list[Result]:
     """Hold trials; Ctrl-C ends them, and what there is so far is told."""
     results: list[Result] = []
     with (
         own_server(),
-        open_shared_kafka(folder, places) as shared_kafka,
+        open_shared_kafka(folder, places, replicas) as shared_kafka,
         closing(shared_kafka.hold_all(trials)) as coming,
     ):
         try:

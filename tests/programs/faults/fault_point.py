@@ -76,11 +76,15 @@ class FaultPoint:
 
 
 def _mark(path: Path) -> bool:
-    """Make a file; say whether it was not there. A second worker on the store may come by, too."""
+    """Make a file that says which process it is; return whether there was none. Others may come by, too."""
+    own = path.with_name(f"{path.name}-{os.getpid()}")
+    own.write_text(str(os.getpid()))
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        os.link(own, path)  # whole from the first moment on
     except FileExistsError:
         return False
+    finally:
+        own.unlink()
     return True
 
 

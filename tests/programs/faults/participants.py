@@ -31,7 +31,8 @@ Runs = Literal["turn", "coroutine", "thread"]
 class Plan(NamedTuple):
     """What the participants of a cell are told: their topic, the deadline, and how the doer runs.
 
-    ``without`` names what the doer's store lacks, to see that this is found.
+    ``without`` names what the doer's store lacks, to see that this is found; ``replicas`` is the number of
+    processes that each participant has.
     """
 
     topic: str
@@ -39,6 +40,7 @@ class Plan(NamedTuple):
     runs: Runs = "turn"
     attempts: int = 5
     without: str = ""
+    replicas: int = 1
 
 
 Effect = Callable[[Context, str], None]

@@ -46,12 +46,16 @@ _CONTEXT.set_forkserver_preload(["tests.programs.faults.process"])
 
 
 class Job(NamedTuple):
-    """What one process is told: who it is, where its cluster is, what its saga looks like, what strikes."""
+    """What one process is told: who it is, where its cluster is, what its saga looks like, what strikes.
+
+    ``replica`` is its number among the processes of its participant.
+    """
 
     name: str
     bootstrap: str
     plan: Plan
     aim: Aim
+    replica: int = 0
 
     @property
     def store(self) -> Path:
@@ -89,7 +93,9 @@ def serve(job: Job) -> None:
 
 
 def _worker(job: Job, store: Store) -> Worker:
-    log = KafkaLog(job.bootstrap, job.group, instance=f"{job.name}-{store.store_id}", settings=_SETTINGS)
+    log = KafkaLog(
+        job.bootstrap, job.group, instance=f"{job.name}-{job.replica}-{store.store_id}", settings=_SETTINGS
+    )
     struck_store: Any = store
     struck_log: Any = log
     effect: Effect = row

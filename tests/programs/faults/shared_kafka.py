@@ -20,9 +20,10 @@ Trial = tuple[Cell, int]
 
 
 class SharedKafka:
-    """Holds trials, as many at the same time as there are places."""
+    """Holds trials, as many at the same time as there are places, with so many processes a participant."""
 
-    def __init__(self, places: Sequence[Place], folder: Path) -> None:
+    def __init__(self, places: Sequence[Place], folder: Path, replicas: int) -> None:
+        self._replicas = replicas
         self._free: SimpleQueue[Place] = SimpleQueue()
         for each in places:
             self._free.put(each)
@@ -50,7 +51,7 @@ class SharedKafka:
     def _hold(self, number: int, cell: Cell, seed: int, care: Care | None) -> Result:
         place, folder = self._free.get(), self._folder / f"trial-{number}"
         try:
-            result = hold(cell, seed, place, folder, care)
+            result = hold(cell, seed, place, folder, care, replicas=self._replicas)
         finally:
             self._free.put(place)
         if not result.violations:
@@ -59,7 +60,7 @@ class SharedKafka:
 
 
 @contextmanager
-def open_shared_kafka(folder: Path, places: int) -> Iterator[SharedKafka]:
+def open_shared_kafka(folder: Path, places: int, replicas: int = 1) -> Iterator[SharedKafka]:
     """Start the broker and the proxies, and end them. Raises as `Broker.start` does."""
     with Proxies(places) as proxies:
         broker = Broker(folder / "kafka", proxies.ports)
@@ -73,6 +74,7 @@ def open_shared_kafka(folder: Path, places: int) -> Iterator[SharedKafka]:
                     for number, through in enumerate(addresses)
                 ],
                 folder,
+                replicas,
             )
         finally:
             broker.kill()

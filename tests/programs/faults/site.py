@@ -40,18 +40,23 @@ class Site:
     def __init__(self, bootstrap: str, through: str, plan: Plan, aim: Aim, seconds: float = 60.0) -> None:
         self.bootstrap, self.plan, self.aim = bootstrap, plan, aim
         self.ends: Counter[str] = Counter()
-        self._jobs = {name: Job(name, through if name == "doer" else bootstrap, plan, aim) for name in NAMES}
-        self._running: dict[str, Any] = {}
+        self._jobs = {
+            (name, replica): Job(name, through if name == "doer" else bootstrap, plan, aim, replica)
+            for name in NAMES
+            for replica in range(plan.replicas)
+        }
+        self._running: dict[tuple[str, int], Any] = {}
+        self._partitions = max(PARTITIONS, plan.replicas)
         self._replaced: list[Any] = []
         self._seconds = seconds
         self.stores: dict[str, Store] = {}
 
     def __enter__(self) -> Self:
-        create_topics(self.bootstrap, [self.plan.topic], PARTITIONS, 1)
+        create_topics(self.bootstrap, [self.plan.topic], self._partitions, 1)
         try:
-            self.stores = {name: open_store(job.store) for name, job in self._jobs.items()}
-            for name, job in self._jobs.items():
-                self._running[name] = start(job)
+            self.stores = {name: open_store(self._jobs[name, 0].store) for name in NAMES}
+            for each, job in self._jobs.items():
+                self._running[each] = start(job)
             self.until(self._have_joined, "the processes have not joined")
         except BaseException:
             self._leave()
@@ -76,8 +81,8 @@ class Site:
         """Wait until something holds, starting again whoever ends; raises `Wrong` when it takes too long."""
         deadline = time.monotonic() + self._seconds
         while not holds():
-            for name in NAMES:
-                self._revive(name)
+            for each in self._jobs:
+                self._revive(each)
             if time.monotonic() > deadline:
                 raise Wrong(f"{otherwise} within {self._seconds:.0f} s")
             time.sleep(0.02)
@@ -89,16 +94,16 @@ class Site:
     def until_given_up(self) -> None:
         """Wait until the doer's group has given up its member, which is paused."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 3})
-        group = self._jobs["doer"].group
+        group = self._jobs["doer", 0].group
 
-        def is_empty() -> bool:
-            return not admin.describe_consumer_groups([group])[group].result(10).members
+        def is_given_up() -> bool:
+            return len(admin.describe_consumer_groups([group])[group].result(10).members) < self.plan.replicas
 
-        self.until(is_empty, "the paused member was not given up")
+        self.until(is_given_up, "the paused member was not given up")
 
     def resume(self) -> None:
         """Let the paused doer go on."""
-        os.kill(self._running["doer"].pid, signal.SIGCONT)
+        os.kill(int(self.aim.struck.read_text()), signal.SIGCONT)
 
     def replace(self, done: Callable[[], bool]) -> None:
         """Start a second doer on the paused one's store, let it work until ``done``, then resume the first.
@@ -106,10 +111,10 @@ class Site:
         It may have to leave the work undone, where the first was paused with the database locked. The first
         one must end: a store serves one worker, the last that came.
         """
-        zombie, knocked = self._running["doer"], self.aim.folder / "knocked"
+        zombie, knocked = self._running["doer", 0], self.aim.folder / "knocked"
         self._replaced.append(zombie)
         knocked.unlink()
-        self._running["doer"] = start(self._jobs["doer"])
+        self._running["doer", 0] = start(self._jobs["doer", 0])
         self.until(knocked.exists, "the second worker did not start")
         self.until(
             lambda: bool(self.ends) or self._waits_for_store() or done(),
@@ -138,25 +143,25 @@ class Site:
             raise Wrong("the dead letter was settled by somebody else")
 
     def kill(self, name: str) -> None:
-        """Kill a process; it is started again by the next wait."""
-        self._running[name].kill()
+        """Kill a participant's first process; it is started again by the next wait."""
+        self._running[name, 0].kill()
 
     def until_dead(self, name: str) -> None:
         """Wait until a process that was killed has ended; it is started again by the next wait."""
-        self._running[name].join(self._seconds)
+        self._running[name, 0].join(self._seconds)
 
     def _have_joined(self) -> bool:
-        return all(len(store.positions()) == PARTITIONS for store in self.stores.values())
+        return all(len(store.positions()) == self._partitions for store in self.stores.values())
 
-    def _revive(self, name: str) -> None:
-        process = self._running[name]
+    def _revive(self, each: tuple[str, int]) -> None:
+        process = self._running[each]
         if process.is_alive():
             return
         self.ends[self._why(process)] += 1
         process.close()
         if sum(self.ends.values()) > RESTARTS:
-            raise Wrong(f"{name} ends again and again")
-        self._running[name] = start(self._jobs[name])
+            raise Wrong(f"{each[0]} ends again and again")
+        self._running[each] = start(self._jobs[each])
 
     def _why(self, process: Any) -> str:
         process.join()
@@ -170,7 +175,7 @@ class Site:
         for name, store in self.stores.items():
             store.close()
             if in_postgresql():  # where hundreds of them would be in the way
-                remove(self._jobs[name].store)
+                remove(self._jobs[name, 0].store)
 
 
 def calls(world: Path) -> list[tuple[str, str]]:

@@ -53,18 +53,21 @@ def hold(
     care: Care | None = None,
     *,
     without: str = "",
+    replicas: int = 1,
     seconds: float = 60.0,
 ) -> Result:
     """Hold a trial. Whatever goes wrong is a violation; nothing is raised.
 
-    ``without`` is a mutant's, see `Plan`; ``seconds`` bounds every wait.
+    ``without`` is a mutant's, and ``replicas`` the processes of each participant, see `Plan`; ``seconds``
+    bounds every wait.
     """
     began = time.monotonic()
     folder.mkdir(parents=True)
     chance = random.Random(f"{cell} {seed}")
     jobs = _jobs(cell, chance)
     aim = Aim(cell, seed, jobs[0].name, folder, place.control, place.line)
-    site = Site(place.bootstrap, place.through, _plan(cell, seed)._replace(without=without), aim, seconds)
+    plan = _plan(cell, seed)._replace(without=without, replicas=replicas)
+    site = Site(place.bootstrap, place.through, plan, aim, seconds)
     try:
         with site:
             chance.shuffle(jobs)
@@ -85,8 +88,12 @@ def _strike(site: Site, cell: Cell, seed: int, quiet: Callable[[], bool]) -> Non
     site.until_struck()
     if cell.fault == "pause":
         site.until_given_up()
-        if seed % 2:
-            site.replace(quiet if cell.point in OUTSIDE else lambda: True)
+        done = quiet if cell.point in OUTSIDE else lambda: True
+        if seed % 2 and site.plan.replicas > 1:
+            site.until(done, "the other replicas did not do the paused one's work")
+            site.resume()
+        elif seed % 2:
+            site.replace(done)
         else:
             site.resume()
     if site.aim.is_broken:
