@@ -57,9 +57,7 @@ class CarefulTurns:
         """Fold the records, and process everything else item by item; return the number of items."""
         finished, extended = self._uncommitted.of_calls()
         if self._uncommitted.has_answers:
-            with self._store.turn():
-                self._uncommitted.process_answers()
-            self._processor.tally.commit()
+            self._one(lambda _: self._uncommitted.process_answers())
             self._uncommitted.forget_answers()
         done = self._do_results(finished) + self._do_records()
         for call in extended:

@@ -8,6 +8,7 @@ import pytest
 
 from choreo import External, Participant, Retry
 from choreo.errors import StoreUnavailable
+from choreo.ports import Refusal
 from tests.worker.conftest import Rigs
 from tests.worker.provider import Provider, asked, until
 from tests.worker.provider import hotel as calling_hotel
@@ -123,6 +124,33 @@ def test_a_turn_that_is_rolled_back_counts_nothing(
     assert not errors
     assert counted(shop)[RETRIES] == 1
     assert counted(shop)["refused", "record"] == 1
+
+
+def test_what_the_topic_refuses_is_counted_once_by_a_careful_worker(
+    rig: Rigs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its store was away as the answer came, which is taken again."""
+    shop = rig(hotel())
+    shop.settle()
+    monkeypatch.setattr(shop.worker._publishing, "publish", lambda **_: None)
+    shop.append(TripRequested("t"))
+    shop.settle()
+    (row,) = shop.store.unpublished(0, 10)
+    shop.worker._uncommitted.refused.append(Refusal(row.seq, "too large"))
+    refused, errors = shop.worker._processor.refuse, [StoreUnavailable("away")]
+
+    def lost(refusal: Refusal) -> None:
+        refused(refusal)
+        if errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(shop.worker._processor, "refuse", lost)
+    shop.worker._careful.begin(3)
+    shop.worker.turn()
+    shop.worker.turn()
+    assert counted(shop) == {("refused", "publication"): 1}
+    assert len(shop.letters()) == 1
+    assert shop.saga() == shop.saga_in_memory()
 
 
 def test_what_was_counted_stays_as_it_was_read(rig: Rigs) -> None:
