@@ -12,7 +12,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from threading import Lock
+from contextlib import suppress
+from selectors import EVENT_READ, DefaultSelector
+from signal import SIGKILL
+from threading import Event, Lock
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +29,12 @@ from choreo.records import SagaKey
 
 _SECONDS: Final = 30.0
 """For how long the handlers of all participants of a saga may run."""
+
+_LARGEST: Final = 16_000_000
+"""The bytes of a report at most: handlers may write there, too."""
+
+_PIECE: Final = 65_536
+_LOOK_SECONDS: Final = 0.2
 
 _MOST: Final = 50
 """The differences of a participant that are shown."""
@@ -110,7 +119,7 @@ def _commands(settings: Settings, key: SagaKey, sides: Sequence[Read]) -> Html:
     lines = [
         shlex.join(
             [
-                *("choreo", "replay", "what-if", "--store", each.path),
+                *("choreo", "replay", "what-if", "--store", each.path, "--type", key.saga_type),
                 *("--schemas", str(settings.schemas), "--"),
                 *(settings.targets.get(each.participant, f"MODULE:{each.participant}"), key.saga_id),
             ]
@@ -124,7 +133,7 @@ def _told(settings: Settings, side: Read, key: SagaKey, seconds: float) -> Told:
     """Run the handlers of one participant, in a process of its own."""
     target = settings.targets[side.participant]
     command = [sys.executable, "-m", "choreo", "replay", "what-if", "--format", "json"]
-    command += ["--schemas", str(settings.schemas), "--", target, key.saga_id]
+    command += ["--type", key.saga_type, "--schemas", str(settings.schemas), "--", target, key.saga_id]
     # The address of a store may hold a password, which others could read in the arguments.
     environment = {
         **os.environ,
@@ -132,22 +141,56 @@ def _told(settings: Settings, side: Read, key: SagaKey, seconds: float) -> Told:
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=max(seconds, 0.1),
-            check=False,
-        )
-        return Told(side.participant, json.loads(done.stdout))
+        code, told, said = _ran(command, environment, seconds, settings.stopping)
+        return Told(side.participant, json.loads(told))
     except subprocess.TimeoutExpired:
         return Told(side.participant, {}, f"not done after {_SECONDS:.0f} s: run the command")
     except json.JSONDecodeError:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return Told(side.participant, {}, said[-1] if said else f"it ended with {done.returncode}")
+        lines = said.decode(errors="replace").strip().splitlines()
+        return Told(side.participant, {}, lines[-1] if lines else f"it ended with {code}")
     except (OSError, ValueError) as error:  # such as of an id that no command can be given
         return Told(side.participant, {}, f"it can't be run here: {error}")
+
+
+def _ran(
+    command: Sequence[str], environment: Mapping[str, str], seconds: float, stopping: Event
+) -> tuple[int, bytes, bytes]:
+    """Run a command; return its exit code, what it wrote, and the end of what it said besides.
+
+    It is ended, with all that it has started, where it runs for too long or writes too much, or the page
+    stops. Raises `TimeoutExpired`, `OSError`, `ValueError`.
+    """
+    until = monotonic() + seconds
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with process, DefaultSelector() as open_pipes:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        written, said = bytearray(), bytearray()
+        open_pipes.register(process.stdout, EVENT_READ, written)
+        open_pipes.register(process.stderr, EVENT_READ, said)
+        try:
+            while open_pipes.get_map():
+                if monotonic() > until or stopping.is_set():
+                    raise subprocess.TimeoutExpired(command, seconds)
+                for key, _ in open_pipes.select(_LOOK_SECONDS):
+                    piece = os.read(key.fd, _PIECE)
+                    key.data.extend(piece)
+                    if not piece:
+                        open_pipes.unregister(key.fileobj)
+                del said[:-_PIECE]
+                if len(written) > _LARGEST:
+                    raise ValueError(f"it writes more than {_LARGEST:,} bytes")
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, SIGKILL)
+    return process.returncode, bytes(written), bytes(said)
 
 
 def _results(told: Sequence[Told]) -> Html:

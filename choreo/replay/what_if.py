@@ -53,7 +53,7 @@ class WhatIf:
     number of its rows: today's code is not compared with what called their handlers. ``nondeterministic``
     maps handlers that call the clock or random numbers to the places where they do. ``counts`` are the
     numbers of runs that were compared, that were taken from the record, and that need a base. ``scratch`` is
-    as for `Rerun`; ``wanted`` are the sagas to report, None for all.
+    as for `Rerun`; ``wanted`` are the sagas to report, None for all; where a ``saga_type`` is given, of that.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class WhatIf:
         *,
         has_base: bool = False,
         wanted: frozenset[str] | None = None,
+        saga_type: str = "",
     ) -> None:
         self.changes: list[Changed] = []
         self.older: dict[str, int] = {}
@@ -75,6 +76,7 @@ class WhatIf:
         self._record = record
         self._rerun = Rerun(participant, codec, record, scratch, has_base)
         self._wanted = wanted
+        self._type = saga_type
         self._sagas: dict[tuple[str, str], _Saga] = {}
         self._in_force = InForce(record.releases())
 
@@ -97,7 +99,7 @@ class WhatIf:
         if not in_base and _is_result(entry):
             self._again(saga, entry, following)
         is_older = self._in_force.is_older(number)
-        if is_older and self._is_wanted(entry.saga_id):
+        if is_older and self._is_wanted(entry.saga_id, entry.saga_type):
             self.older[entry.saga_id] = self.older.get(entry.saga_id, 0) + 1
         saga.take(number if is_older or saga.is_older else None, entry)
 
@@ -129,7 +131,7 @@ class WhatIf:
     def close(self) -> None:
         """Add, for all sagas that were taken, what the protocol decides differently about them."""
         for (saga_id, saga_type), saga in self._sagas.items():
-            if self._is_wanted(saga_id):
+            if self._is_wanted(saga_id, saga_type):
                 differences = [*saga.replay.close(), *self._undone(saga_id, saga_type, saga.replay)]
                 for each in differences:
                     self._changed(saga_id, each.row, each.step, f"{each.what} {each.recorded}", each.folded)
@@ -152,7 +154,7 @@ class WhatIf:
             return
         ran = self._rerun.run(entry, saga.replay.saga, cause, saga.attempts[entry.step])
         self._count(entry, ran.why or "compared")
-        if self._is_wanted(entry.saga_id):
+        if self._is_wanted(entry.saga_id, entry.saga_type):
             self._compare(saga.replay.rows + 1, entry, following, ran)
 
     def _compare(self, row: int, entry: Entry, following: Entry | None, ran: HandlerRun) -> None:
@@ -176,11 +178,11 @@ class WhatIf:
         )
 
     def _count(self, entry: Entry, what: str) -> None:
-        if self._is_wanted(entry.saga_id):
+        if self._is_wanted(entry.saga_id, entry.saga_type):
             self.counts[what] += 1
 
-    def _is_wanted(self, saga_id: str) -> bool:
-        return self._wanted is None or saga_id in self._wanted
+    def _is_wanted(self, saga_id: str, saga_type: str) -> bool:
+        return self._type in ("", saga_type) and (self._wanted is None or saga_id in self._wanted)
 
 
 class _Saga:

@@ -142,6 +142,17 @@ def cancel(event: services.FlightFull, booked: HotelBooked, ctx: Context) -> ser
 """
 
 
+def test_what_code_prints_is_no_part_of_a_report(rigged: Rig, write_module: WriteModule) -> None:
+    """Neither at its import nor in a handler."""
+    talking = STRICTER.replace("    return HotelBooked", "    print('called')\n    return HotelBooked")
+    assert "print" in talking
+    done = invoke(
+        "replay", "what-if", f"{write_module(talking + 'print(1)')}:hotel", "s1", "--format", "json"
+    )
+    assert json.loads(done.stdout)["changes"]
+    assert done.stderr.splitlines() == ["1", "called"]
+
+
 def test_what_if_shows_what_a_deploy_would_change(
     rigged: Rig, target: str, write_module: WriteModule
 ) -> None:
@@ -159,6 +170,9 @@ def test_what_if_shows_what_a_deploy_would_change(
         )
         assert done.stdout.endswith(f"{count} compared; {count} difference{'s' * (count > 1)}\n")
     assert invoke("replay", "what-if", stricter, "--all", "--since", "2040-01-01").exit_code == 0
+    assert invoke("replay", "what-if", stricter, "s1", "--type", "trip").exit_code == 1
+    none = invoke("replay", "what-if", stricter, "s1", "--type", "voyage")
+    assert (none.exit_code, "knows no saga s1" in none.output) == (2, True)
     report = json.loads(invoke("replay", "what-if", stricter, "s1", "--format", "json").stdout)
     assert [(each["row"], each["now"]) for each in report["changes"]] == [(2, "HotelBooked(room=2, …)")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def test_what_today_would_be_otherwise_is_shown(rigged: Rig) -> None:
     """Each difference with what was recorded; hostile texts stay text, and nothing is written."""
     before = rigged.history()
     page = page_of(rigged, OTHER)
+    assert " --type trip " in ask(page, f"/what-if?{SAGA}").text
     assert "/what-if?type=trip&id=s1" in ask(page, f"/saga?{SAGA}").links
     answer = ran(page)
     assert answer.status == 200
@@ -120,6 +122,50 @@ def test_handlers_that_do_not_end_are_ended(rigged: Rig, monkeypatch: pytest.Mon
     monkeypatch.setattr(what_if, "_SECONDS", 3.0)
     assert "not done after 3 s" in ran(page).text
     assert not what_if._RUNNING.locked()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_handler_that_writes_without_end_fills_no_memory(
+    rigged: Rig, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process is ended; of what it says beside its report the end is kept."""
+    page = page_of(rigged, f"import os; [os.write({number}, b'x' * 65_536) for _ in iter(int, 1)]")
+    monkeypatch.setattr(what_if, "_SECONDS", 5.0)
+    tracemalloc.start()
+    answer = ran(page)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert ("it writes more than 16,000,000 bytes" if number == 1 else "not done after 5 s") in answer.text
+    assert most < 100_000_000
+
+
+def test_what_a_run_has_started_ends_with_it(rigged: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the import of the module, say; it holds the pipes."""
+    page = page_of(rigged, SAME)
+    noted = rigged.path.parent / "noted"
+    sleeper = "import subprocess; started = subprocess.Popen(['sleep', '600'])"
+    write(rigged, f"{SAME}\n{sleeper}\nopen({str(noted)!r}, 'w').write(str(started.pid))")
+    monkeypatch.setattr(what_if, "_SECONDS", 5.0)
+    assert ran(page).status == 200
+    while is_running(int(noted.read_text())):  # a signal takes its time
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for whoever has taken it over."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_what_code_prints_is_no_report(rigged: Rig) -> None:
+    """At its import, or in a handler; what it writes beside Python's own output spoils the report."""
+    page = page_of(rigged, f"print('called')\n    {SAME}")
+    write(rigged, f"print('called')\n    {SAME}\nprint('read')")
+    assert "No difference in 1 of its results." in ran(page).text
+    write(rigged, f"{SAME}\nimport os; os.write(1, b'x')")
+    assert "it ended with 0" in ran(page).text
 
 
 def test_one_visitor_at_a_time_runs_handlers(rigged: Rig) -> None:

@@ -39,12 +39,15 @@ SAGAS = int(os.environ.get("CHOREO_WHATIF", "150"))
 SEED = int(os.environ.get("CHOREO_SEED", "20261"))
 
 
-def tried(participant: Declared, store: Store, base: Path | None = None, only: str = "") -> WhatIf:
+def tried(
+    participant: Declared, store: Store, base: Path | None = None, only: str = "", saga_type: str = ""
+) -> WhatIf:
     """Run a participant's code on a store's record: of all sagas on a base, else of those on the log."""
     codec = AvroCodec(participant.events)
     wanted = frozenset((only,)) if only else None
     with copy_of(base, store) if base else empty_store() as scratch, scratch.store.turn():
-        whatif = WhatIf(participant, codec, store, scratch.store, has_base=bool(base), wanted=wanted)
+        given = (participant, codec, store, scratch.store)
+        whatif = WhatIf(*given, has_base=bool(base), wanted=wanted, saga_type=saga_type)
         if base:
             if participant.prepare:
                 participant.prepare(scratch.store.db)
@@ -325,6 +328,18 @@ def test_only_what_was_asked_for_is_reported(tmp_path: Path, topic: str) -> None
         whatif = tried(changed, jobs.stores["doer"], base, only="bad")
         assert {each.saga_id for each in whatif.changes} == {"bad"}
         assert whatif.counts["compared"] == 2
+
+
+def test_of_sagas_with_one_id_those_of_a_type_are_reported(tmp_path: Path, topic: str) -> None:
+    with closing(Job(InMemoryBroker(), tmp_path, topic)) as jobs:
+        base = saved(tmp_path / "doer.db")
+        jobs.run("good")
+        changed, store = doer(jobs, _raises(Permanent("no")), take_back), jobs.stores["doer"]
+        for given in ({"base": base}, {}):
+            other = tried(changed, store, only="good", saga_type="other", **given)
+            assert (other.changes, other.counts) == ([], {})
+            (saga_type,) = {entry.saga_type for _, entry in store.rows(0, 100)}
+            assert tried(changed, store, only="good", saga_type=saga_type, **given).counts
 
 
 def test_a_saga_of_a_type_that_is_gone_is_passed_over(tmp_path: Path, topic: str) -> None:

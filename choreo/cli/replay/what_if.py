@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ _SHOWN = 50
     metavar="TIME",
     help="With --all: only those that began since then (local time).",
 )
+@click.option("--type", "saga_type", default="", metavar="NAME", help="Only sagas of this type.")
 @click.option(
     "--base",
     metavar="SNAPSHOT",
@@ -48,6 +51,7 @@ def what_if(
     store: str,
     everything: bool,
     since: datetime | None,
+    saga_type: str,
     base: str | None,
     schemas: str | None,
     form: str,
@@ -68,9 +72,10 @@ def what_if(
     """
     if bool(saga_ids) == everything:
         raise ConfigurationError("which sagas?", hint="name them, or give --all, which --since can narrow")
-    with subject_of(target, store, reading=True) as subject:
-        wanted = _wanted(subject, saga_ids, since)
-        whatif = _tried(subject, wanted, base, schemas)
+    # What a participant's code prints is not the command's output.
+    with redirect_stdout(sys.stderr), subject_of(target, store, reading=True) as subject:
+        wanted = _wanted(subject, saga_ids, since, saga_type)
+        whatif = _tried(subject, wanted, saga_type, base, schemas)
     if form == "json":
         output.data(_report(whatif, len(wanted)))
     else:
@@ -78,12 +83,12 @@ def what_if(
     context.exit(1 if whatif.changes else 0)
 
 
-def _wanted(subject: Subject, saga_ids: Sequence[str], since: datetime | None) -> list[str]:
+def _wanted(subject: Subject, saga_ids: Sequence[str], since: datetime | None, saga_type: str) -> list[str]:
     """Return the ids of the sagas to try. Raises `ReplayError` for one that the store doesn't know."""
     if not saga_ids:
         return [each for each in subject.sagas() if since is None or _begun(subject, each) >= since]
     for saga_id in saga_ids:
-        if not subject.store.history(saga_id):
+        if not subject.store.history(saga_id, saga_type):
             name = subject.participant.name
             raise ReplayError(f"{name} knows no saga {saga_id}", hint="see `choreo sagas`")
     return list(dict.fromkeys(saga_ids))
@@ -94,13 +99,18 @@ def _begun(subject: Subject, saga_id: str) -> datetime:
     return datetime.fromtimestamp(subject.store.history(saga_id)[0].recorded_at / 1000)
 
 
-def _tried(subject: Subject, wanted: list[str], base: str | None, schemas: str | None) -> WhatIf:
+def _tried(
+    subject: Subject, wanted: list[str], saga_type: str, base: str | None, schemas: str | None
+) -> WhatIf:
     """Run the handlers on the sagas, with a progress bar on a terminal."""
     participant, store = subject.participant, subject.store
     codec = AvroCodec(participant.events, [Path(schemas or "schemas")])
     with copy_of(base, store) if base else empty_store() as scratch, trial(scratch.store):
         whatif = WhatIf(
-            participant, codec, store, scratch.store, has_base=bool(base), wanted=frozenset(wanted)
+            *(participant, codec, store, scratch.store),
+            has_base=bool(base),
+            wanted=frozenset(wanted),
+            saga_type=saga_type,
         )
         if base and participant.prepare:
             participant.prepare(scratch.store.db)
