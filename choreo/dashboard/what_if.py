@@ -188,7 +188,7 @@ def _ran(
                 if len(written) > _LARGEST:
                     raise ValueError(f"it writes more than {_LARGEST:,} bytes")
         finally:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of one that has ended
                 os.killpg(process.pid, SIGKILL)
     return process.returncode, bytes(written), bytes(said)
 

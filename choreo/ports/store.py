@@ -313,8 +313,8 @@ class Store(Protocol):
         """Add the ids of topics to their positions that have none, inside a turn."""
         ...
 
-    def leave(self, topic: str) -> None:
-        """Remove the positions of a topic, inside a turn: it is joined anew."""
+    def leave(self, topic: str, identity: str) -> None:
+        """Remove the positions of the topic with an id, inside a turn: another one has its name."""
         ...
 
     def bind(self, cluster_id: str, participant: str) -> None:

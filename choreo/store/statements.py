@@ -94,7 +94,7 @@ class Statements:
         )
         self.topics = sql("SELECT topic, max(topic_id) FROM {positions} GROUP BY topic")
         self.identify = sql("UPDATE {positions} SET topic_id = ? WHERE topic = ? AND topic_id = ''")
-        self.leave = sql("DELETE FROM {positions} WHERE topic = ?")
+        self.leave = sql("DELETE FROM {positions} WHERE topic = ? AND topic_id = ?")
         self.owner = sql("SELECT store_id, cluster_id, participant FROM {store}")
         self.own = sql("UPDATE {store} SET cluster_id = ?, participant = ? WHERE cluster_id IS NULL")
 

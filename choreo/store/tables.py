@@ -366,10 +366,10 @@ class TableStore(ABC):
         for topic, identity in topics.items():
             self._count(self._sql.identify, identity, topic)
 
-    def leave(self, topic: str) -> None:
-        """Forget the positions of a topic, which then begins anew."""
+    def leave(self, topic: str, identity: str) -> None:
+        """Forget the positions of the topic with an id."""
         self._turn.require("leave")
-        self._count(self._sql.leave, topic)
+        self._count(self._sql.leave, topic, identity)
 
     def bind(self, cluster_id: str, participant: str) -> None:
         """Note, the first time, to whom this store belongs; raise `StoreMismatch` for anyone else later."""

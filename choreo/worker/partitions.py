@@ -11,7 +11,7 @@ from choreo.errors import StoreMismatch
 from choreo.ports import Assignment, Log, Store
 from choreo.records import Partition, Record
 from choreo.worker.item import TriggerEvent
-from choreo.worker.topics import Topics
+from choreo.worker.topics import UNBEGUN, Topics
 
 log = logging.getLogger("choreo.worker")
 
@@ -70,6 +70,8 @@ class Partitions:
             for new in assignments:
                 if new.partition not in known:
                     self._store.join(new.partition, new.low, new.high, self._acts_from(new))
+                elif known[new.partition] == UNBEGUN:
+                    self._store.advance(new.partition, UNBEGUN, new.low)
             self._store.identify(self._topics.ids)
             self.deaths = self._store.take_over([each.partition for each in assignments])
         known = self._store.positions()

@@ -19,6 +19,9 @@ START_DEADLINE: Final = 10.0
 INTERVAL: Final = 10.0
 """Seconds between two looks at the topics."""
 
+UNBEGUN: Final = -1
+"""The position in a partition of a topic that was made anew, until it is assigned to somebody."""
+
 log = logging.getLogger("choreo.worker")
 
 
@@ -34,7 +37,6 @@ class Topics:
         self.ids: dict[str, str] = {}
         self.leaderless = 0
         self._known: frozenset[str] = frozenset()
-        self._anew: set[str] = set()
         self.read = participant.topics
         self._imports = {each.topic for each in participant.external if each.is_import}
         self._needs = {each.topic: each for each in topic_needs([participant])}
@@ -59,13 +61,14 @@ class Topics:
             raise LogError(
                 "the Kafka cluster does not describe its topics", hint="is it overloaded? try again"
             )
-        noted = self._store.topics()
-        self._known = frozenset(noted)
+        partitions = {each.topic: each.partitions for each in states}
         self.ids = {each.topic: each.id for each in states if each.topic in self.read and each.id}
         with self._store.turn():
+            noted = self._store.topics()
             for topic, noted_id in noted.items():
-                self._compare_id(topic, noted_id, self.ids.get(topic, ""))
+                self._compare_id(topic, noted_id, self.ids.get(topic, ""), partitions.get(topic, 0))
             self._store.identify(self.ids)
+        self._known = frozenset(noted)
         if self._store.serves_one:
             joined = [each.topic for each in self._store.positions()]
             self._partitions = {topic: joined.count(topic) for topic in noted}
@@ -101,10 +104,8 @@ class Topics:
         return topic in self._stamped
 
     def is_added(self, partition: Partition) -> bool:
-        """Whether a partition that is new to the store was added to a topic in use, or made anew with it."""
+        """Whether a partition that is new to the store was added to a topic in use."""
         topic, number = partition
-        if topic in self._anew:
-            return True
         if not self._store.serves_one:  # the other workers may have joined theirs, or not yet
             return number >= self._at_first.get(topic, number + 1)
         return topic in self._known or number >= self._partitions.get(topic, number + 1)
@@ -120,14 +121,15 @@ class Topics:
     def _count_leaderless(self, states: Iterable[TopicState]) -> None:
         self.leaderless = sum(each.leaderless for each in states)
 
-    def _compare_id(self, topic: str, noted: str, found: str) -> None:
+    def _compare_id(self, topic: str, noted: str, found: str, partitions: int) -> None:
         if not noted or not found or noted == found:
             return
         if topic not in self._imports:
             raise _made_anew(topic, noted, found)
         log.warning("topic %s was made anew: it is imported from its beginning", topic)
-        self._store.leave(topic)
-        self._anew.add(topic)
+        self._store.leave(topic, noted)
+        for number in range(partitions):
+            self._store.join(Partition(topic, number), UNBEGUN, 0, 0)
 
     def _compare(self, states: Iterable[TopicState]) -> None:
         """Raise for a loss, and warn of every other difference that was not there at the last look."""

@@ -5,22 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from confluent_kafka.cimpl import murmur2
 
 from choreo.errors import ChoreoError, LogError, StoreMismatch
 from choreo.participant.topics import TopicNeed, topic_needs
+from choreo.ports import Assignment
 from choreo.records import Partition
 from choreo.testing.broker import MemoryBroker
 from choreo.worker.options import Options
 from choreo.worker.topics import INTERVAL
 from tests.stores import in_postgresql
 from tests.worker.conftest import Rigs
+from tests.worker.replicas import Replicas
 from tests.worker.rig import Rig
 from tests.worker.services import agency, hotel
 from tests.worker.test_imports import booked, office, opened, told
 from tests.worker.test_unpublishable import exporting
-from tests.worker.trip import HotelBooked, TripRequested
+from tests.worker.trip import HotelBooked, TripBooked, TripRequested
 
 
 def make_anew(
@@ -137,6 +141,59 @@ def test_an_imported_topic_that_was_made_anew_is_read_from_its_beginning(
         assert rigged.published(saga_id)[1] == HotelBooked(saga_id)
     rigged.restart()
     assert rigged.effects("s2") == ["confirmed"]
+
+
+def tell(broker: MemoryBroker, body: bytes, *numbers: int) -> None:
+    """Let the other system publish an event on partitions of its topic."""
+    for number in numbers:
+        key = next(f"k{each}".encode() for each in range(99) if murmur2(f"k{each}".encode(), 2) == number)
+        broker.append("chain", key, [("ce_type", b"trip.HotelBooked")], body)
+
+
+@pytest.mark.parametrize("dies", ["before it has joined", "with one partition"])
+def test_an_imported_topic_that_was_made_anew_is_so_after_a_crash(
+    each_store: str, rig: Rigs, dies: str
+) -> None:
+    """Whether its partitions are joined already, or some: each of them is read from its beginning."""
+    rigged = opened(rig, office(booked()))
+    begin(rigged, "s0", "s1")
+    rigged.settle()
+    told(rigged, HotelBooked("s0"))
+    rigged.close()
+    make_anew(rigged.broker, "chain", partitions=2)
+    for number in (0, 1):
+        tell(rigged.broker, rigged.codec.encode(HotelBooked(f"s{number}")), number)
+    rigged.options = Options(idle_seconds=0.0, start="latest")
+    rigged.begin()
+    if dies == "with one partition":
+        rigged.worker._partitions.assign([Assignment(Partition("chain", 0), 0, 1)])
+    rigged.restart()
+    assert rigged.published("s1")[1:] == [HotelBooked("s1"), TripBooked("s1")]
+    assert {number: at for (topic, number), at in rigged.store.positions().items() if topic == "chain"} == {
+        0: 1,
+        1: 1,
+    }
+
+
+def test_replicas_read_an_imported_topic_that_was_made_anew(empty_store: str, tmp_path: Path) -> None:
+    """The first that starts sees it; all of them begin at its beginning."""
+    many = Replicas(tmp_path, empty_store, lambda: office(booked()), start="latest")
+    many.broker.create_topic("chain", 2)
+    try:
+        many.start(2)
+        many.feed(TripRequested, ["s0", "s1"])
+        for each in many.running:
+            each.close()
+            many.broker.expel(each.log)
+        many.running.clear()
+        make_anew(many.broker, "chain", partitions=2)
+        for number in (0, 1):
+            tell(many.broker, many.rig.codec.encode(HotelBooked(f"s{number}")), number)
+        many.start(2)
+        for saga_id in ("s0", "s1"):
+            assert HotelBooked(saga_id) in many.rig.published(saga_id)
+    finally:
+        many.close()
 
 
 def test_partitions_without_a_leader_are_counted(rig: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
