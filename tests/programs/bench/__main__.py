@@ -67,7 +67,7 @@ def main() -> None:
             with site(broker) as where:  # each on a broker of its own: a killed process leaves its group
                 show(measure(where))
     if options.only in ("", "overhead"):
-        show(overhead.measure(options.broker or "kafka", *((500, 3) if quick else (1_500, 7))))
+        show(overhead.measure(options.broker or "kafka", *((1_000, 3) if quick else (8_000, 5))))
     if options.only in ("", "verify"):
         _verify(quick)
     if options.only in ("", "trace"):

@@ -16,8 +16,9 @@ from tests.scenarios.otlp import receiving
 
 WAYS = ("neither", "metrics", "traces")
 
-_SCRAPED_EVERY = 5.0
-"""Seconds between two scrapes of each process; Prometheus has 60 unless told otherwise."""
+_FIRST_SCRAPE, _SCRAPED_EVERY = 2.0, 10.0
+"""Seconds before the first scrape of each process, as it warms up, and between two; Prometheus has 60 unless
+told otherwise."""
 
 
 class Cost(NamedTuple):
@@ -76,7 +77,9 @@ def _scraped() -> Iterator[Watched]:
     ended = threading.Event()
 
     def scrape() -> None:
-        while not ended.wait(_SCRAPED_EVERY):
+        pause = _FIRST_SCRAPE
+        while not ended.wait(pause):
+            pause = _SCRAPED_EVERY
             for port in ports.values():
                 with suppress(OSError):  # its process has ended
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read()
