@@ -234,7 +234,7 @@ def _fold_fact(role: Role, saga: Instance, entry: Entry) -> None:
     name = name_in(role, saga, entry.step)
     if entry.input in ("begin", "ended", "deferred") and name in role.action:
         _let_be_under_way(saga, entry)
-    elif entry.input in ("due", "buried") and name in role.deadline:
+    elif name in role.deadline and (entry.input in ("due", "buried") or entry.kind == REVOKED):
         saga.deadlines[name] = "armed"
     fold_row(role, saga, entry)
 

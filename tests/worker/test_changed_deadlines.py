@@ -310,6 +310,41 @@ def test_a_release_that_renames_it_knows_it_by_each_name(rig: Rigs, name: str) -
     assert rigged.published() == []
 
 
+def flown_late(event: type[Any]) -> Participant:
+    """Make a release that counts the flight's time from an event."""
+    participant = Participant("clerk", sagas=[trip], prepare=prepare)
+
+    def flight_is_late(cause: Any) -> FlightLate:
+        return FlightLate(cause.trip)
+
+    flight_is_late.__annotations__["cause"] = event
+    participant.deadline(of="flight.fly", within=MINUTE)(flight_is_late)
+    return participant
+
+
+@pytest.mark.parametrize("given", [{}, {"more": HOUR}])
+def test_a_release_that_counts_it_from_another_event_goes_by_the_change(
+    rig: Rigs, given: dict[str, int]
+) -> None:
+    """A revoked one does not come back, neither with that event nor as its saga is resumed."""
+    rigged = rig(flown_late(TripRequested))
+    rigged.feed(TripRequested("t"))
+    changed(rigged, "clerk.flight_is_late", **given)
+    rigged.close()
+    rigged.participant = flown_late(HotelBooked)
+    rigged.open()
+    holds(rigged)
+    rigged.feed(HotelBooked("t"))
+    holds(rigged)
+    assert resumed(rigged).is_idle
+    rigged.settle()
+    assert rigged.due_in() == (3660 if given else None)
+    rigged.clock.advance(7200)
+    rigged.settle()
+    assert rigged.published() == ([FlightLate("t")] if given else [])
+    holds(rigged)
+
+
 def test_a_release_that_does_not_declare_it_can_not_change_it(rig: Rigs) -> None:
     """It becomes a dead letter once it is due, as before."""
     rigged = rig(clerk(), opened=False)
