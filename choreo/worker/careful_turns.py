@@ -165,10 +165,7 @@ class CarefulTurns:
             return
         if row.deaths > 1:
             self._due.quiet.start_anew()
-        is_marked = self._one(
-            lambda _: self._marks(row), lambda error: self._processor.bury(row, error), marks=row
-        )
-        if is_marked is not False:
+        if self._one(lambda _: self._marks(row), lambda error: self._processor.bury(row, error), marks=row):
             self.do_alone(row)
         self.items -= 1
 

@@ -288,3 +288,21 @@ def test_a_join_whose_earlier_event_cannot_be_read_is_mended_by_that_event(rig: 
     assert second.event_type == "trip.FlightBooked"
     assert seen == [(HotelBooked("t", room=7), FlightBooked("t"))]
     assert open_letters(rigged) == []
+
+
+def test_a_row_that_can_not_be_marked_is_buried_once(rig: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not done beside its letter."""
+    script = Script([ConnectionError()])
+    rigged = rig(hotel(script, retry=Retry(attempts=3, delay=SECOND)))
+    rigged.feed(TripRequested("t"))
+    rigged.clock.advance(1)
+
+    def fail(row: Any) -> None:
+        raise LookupError("the saga log has no event")
+
+    monkeypatch.setattr(rigged.worker._processor, "mark", fail)
+    rigged.worker._careful.begin(3)
+    rigged.settle()
+    (letter,) = rigged.letters()
+    assert (letter.state, letter.reason) == ("open", "unworkable")
+    assert len(script.calls) == 1
