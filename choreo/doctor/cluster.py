@@ -113,7 +113,7 @@ def _beyond(subject: str, partition: int, at: int, first: int, following: int) -
     if at > following:
         why = f"partition {partition} ends at {following}, before the store's position {at}"
         yield Finding("error", subject, why, "records are lost, or it was made anew")
-    elif at < first:
+    elif 0 <= at < first:  # less than that: nobody has begun it yet
         why = f"partition {partition} begins at {first}, behind the store's position {at}"
         hint = "unless only transaction markers were there, events were deleted before they were read"
         yield Finding("warning", subject, why, hint)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, get_args
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -32,6 +33,12 @@ STUCK_MS: Final = 600_000
 """Milliseconds without any transition after which a saga in flight counts as stuck."""
 
 _IN_FLIGHT: Final = tuple(state for state in get_args(SagaState) if state not in ENDED)
+
+_STEPS: Final = 50
+"""The most steps of one saga type and state whose age is told: an event may name any step."""
+
+_LASTING: Final = 1_000
+"""The most labels of one instrument that are told after they are gone."""
 
 _FRESH: Final = 1.0
 """Seconds for which what was read in the store counts as the present: one collection asks for it often."""
@@ -123,7 +130,8 @@ class _InFlight:
             oldest: dict[str, int] = {}
             for each in sagas:
                 oldest[each.step] = min(each.time, oldest.get(each.step, each.time))
-            ages = (({"step": step}, (now - at) / 1000) for step, at in oldest.items())
+            first = nsmallest(_STEPS, oldest.items(), key=lambda each: each[1])
+            ages = (({"step": step}, (now - at) / 1000) for step, at in first)
             return ages if sagas else [({"step": ""}, 0.0)]
 
         return self._of_each(of)
@@ -354,9 +362,11 @@ class _Instruments:
             if present is None:
                 return
             found = {tuple(sorted(labels.items())): (labels, value) for labels, value in present}
+            gone = [(key, labels) for key, labels in known.items() if key not in found][-_LASTING:]
             yield from found.values()
-            yield from ((labels, 0) for key, labels in known.items() if key not in found)
-            known.update({key: labels for key, (labels, _) in found.items()})
+            yield from ((labels, 0) for _, labels in gone)
+            known.clear()
+            known.update([*gone, *((key, labels) for key, (labels, _) in found.items())])
 
         self._meter.create_observable_gauge(name, [self._observed(with_former)], unit, meaning)
 

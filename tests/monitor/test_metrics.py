@@ -131,6 +131,26 @@ def test_an_outage_of_the_log_fills_the_outbox(watch: Callable[[Participant], Wa
     assert watched.values("choreo.outbox.rows") == {(): 0}
 
 
+def test_steps_that_events_make_up_are_not_told_without_end(
+    watch: Callable[[Participant], Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label each: the oldest are, and of what is gone the latest."""
+    monkeypatch.setattr(metrics, "_LASTING", 80)
+    watched = watch(agency())
+    for turn in range(4):
+        for number in range(60):
+            saga_id = f"s{turn}-{number}"
+            with watched.rig.participant.transaction() as tx:
+                tx.start(TripRequested("t"), saga_id)
+            watched.rig.settle()
+            watched.rig.append(
+                HotelBooked("t"), saga_id, step=f"hotel.made_up{turn}_{number}", type="trip.Rumour"
+            )
+        watched.rig.settle()
+        watched.rig.clock.advance(1)
+        assert 50 <= len(watched.values("saga.oldest.age")) <= 50 + 2 + 80
+
+
 def test_a_dead_letter_is_counted_until_it_is_closed(watch: Callable[[Participant], Watched]) -> None:
     """Afterwards its reason is reported as 0, so that an alert ends."""
     watched = watch(hotel())
