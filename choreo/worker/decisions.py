@@ -152,7 +152,7 @@ class Decisions:
         for decision in decisions:
             match decision:
                 case Moved():
-                    rows.moves.append(decision)
+                    self._move(rows, decision)
                 case Publish():
                     buried += self._publish_returned(item, rows, after, decision, attempt)
                 case Queue():
@@ -160,23 +160,25 @@ class Decisions:
                 case Bury():
                     buried.append((item, decision))
                 case Ignored() | Unowned() | Held():
-                    rows.event_note = _NOTES[type(decision)]
+                    self._note(rows, _NOTES[type(decision)])
                 case Answer():
                     buried += self._answer_or_wait(item, rows, after, decision, attempt)
                 case _:
                     self._plan(item, rows, decision, attempt)
-        self._count(rows)
         self._write(rows.entries())
         return buried + queued  # so that a handler that runs next sees that those steps have stopped
 
-    def _count(self, rows: Rows) -> None:
-        """Count what was refused or is without effect."""
-        for move in rows.moves:
-            if move.new == "refused":
-                self._tally.add(REFUSED, "step")
-        if rows.event_note == "void":
+    def _move(self, rows: Rows, move: Moved) -> None:
+        rows.moves.append(move)
+        if move.new == "refused":
+            self._tally.add(REFUSED, "step")
+
+    def _note(self, rows: Rows, note: Any) -> None:
+        """Note what is special about an event, and count it where it is refused or without effect."""
+        rows.event_note = note
+        if note == "void":
             self._tally.add(VOID, rows.item.saga_type)
-        elif rows.event_note == "unowned":
+        elif note == "unowned":
             self._tally.add(REFUSED, "outcome")
 
     def _write(self, entries: Sequence[Entry]) -> None:
