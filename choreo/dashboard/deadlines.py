@@ -34,7 +34,7 @@ def deadlines(visit: Visit, shown: Shown, timeline: Timeline) -> Html | None:
         each
         for read in shown.read
         if (view := read.store.views(timeline.saga_id).get(timeline.saga_type))
-        for each in listed(read.participant, read.store, view.scheduled, timeline.saga_type)
+        for each in listed(read.participant, read.store, view.scheduled)
     ]
     if not found:
         return None

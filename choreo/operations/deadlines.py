@@ -11,6 +11,7 @@ from choreo.operations.stores import Opened
 from choreo.records import Entry, Release, SagaKey, Scheduled
 from choreo.release import readable
 from choreo.render.wording import iso_time
+from choreo.store.reader import TableReader
 from choreo.worker.deadlines import Deadline, deadlines_in, deadlines_of
 
 
@@ -50,14 +51,9 @@ class Listed(NamedTuple):
         }
 
 
-def listed(
-    participant: str, releases: Releases, rows: Sequence[Scheduled], saga_type: str = ""
-) -> Iterator[Listed]:
-    """Yield the deadlines among a saga's rows of the schedule of one participant, the first due first.
-
-    Without a type, ``rows`` may be those of several sagas with an id.
-    """
-    timed = [row for row in rows if row.task in ("action", "deadline") and saga_type in ("", row.saga_type)]
+def listed(participant: str, releases: Releases, rows: Sequence[Scheduled]) -> Iterator[Listed]:
+    """Yield the deadlines among a saga's rows of the schedule of one participant, the first due first."""
+    timed = [row for row in rows if row.task in ("action", "deadline")]
     manifest = _manifest(releases) if timed else None
     for row in sorted(timed, key=lambda each: each.until if each.task == "action" else each.due):
         for each in deadlines_in((row,), manifest):
@@ -65,18 +61,19 @@ def listed(
 
 
 def deadlines_of_saga(
-    stores: Sequence[Opened], saga_id: str, participant: str = "", saga_type: str = ""
+    readers: Sequence[TableReader], saga_id: str, participant: str = "", saga_type: str = ""
 ) -> list[Listed]:
     """Return the deadlines of a saga that run. Raises `ConfigurationError` where no store knows the saga."""
-    sides = _knowing(stores, saga_id, participant, saga_type)
-    return [
-        each
-        for opened, types in sides
-        for of_type in types
-        for each in listed(
-            opened.participant, opened.store, opened.store.scheduled(saga_id, of_type), of_type
-        )
+    sides = [
+        (reader, view)
+        for reader in readers
+        if participant in ("", reader.participant)
+        for of_type, view in reader.views(saga_id).items()
+        if saga_type in ("", of_type)
     ]
+    if not sides:
+        raise _unknown(saga_id, readers)
+    return [each for reader, view in sides for each in listed(reader.participant, reader, view.scheduled)]
 
 
 def deadline_named(
@@ -122,11 +119,15 @@ def _knowing(
             sides.append((opened, [each for each in types if saga_type in ("", each)]))
     sides = [each for each in sides if each[1]]
     if not sides:
-        raise ConfigurationError(
-            f"there is no saga {saga_id} in {', '.join(each.path for each in stores)}",
-            hint="see `choreo sagas`, and name its participants' stores with --store",
-        )
+        raise _unknown(saga_id, stores)
     return sides
+
+
+def _unknown(saga_id: str, stores: Sequence[Opened] | Sequence[TableReader]) -> ConfigurationError:
+    return ConfigurationError(
+        f"there is no saga {saga_id} in {', '.join(each.path for each in stores)}",
+        hint="see `choreo sagas`, and name its participants' stores with --store",
+    )
 
 
 def _history(opened: Opened, saga_id: str) -> Sequence[Entry]:

@@ -68,6 +68,18 @@ def open_readers(named: Sequence[str]) -> Iterator[list[Source]]:
 
 
 @contextmanager
+def open_tables(named: Sequence[str]) -> Iterator[list[TableReader]]:
+    """Open the stores that the option names to read their tables, in the order of their participants' names.
+
+    Raises `ConfigurationError` where a file is missing, or is no store. Nothing is made or changed, and no
+    worker waits.
+    """
+    with ExitStack() as opened:
+        readers = [reader_at(path, opened) for path in named_stores(named)]
+        yield sorted(readers, key=lambda each: (each.participant, each.path))
+
+
+@contextmanager
 def open_reader(path: str) -> Iterator[TableReader]:
     """Open one store to read it, also one of an earlier choreo, or a file in which none was made yet.
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from choreo import Context, Participant
 from tests.cli.command import assert_refused, invoke
-from tests.stores import in_postgresql, place
+from tests.stores import in_postgresql, open_store, place
 from tests.worker.provider import Provider
 from tests.worker.provider import hotel as calling_hotel
+from tests.worker.replicas import Replicas, on
 from tests.worker.rig import Rig
 from tests.worker.services import prepare
+from tests.worker.test_changed_deadlines import Untraced, late
 from tests.worker.test_deadlines import clerk
-from tests.worker.trip import HotelBooked, HotelLate, TripRequested, trip
+from tests.worker.trip import HotelBooked, HotelLate, TripBooked, TripRequested, trip
 
 HOUR = timedelta(hours=1)
 
@@ -205,3 +209,115 @@ def test_the_own_timeout_of_a_step_is_listed_and_its_own(begin: Begin) -> None:
         result = invoke("deadlines", "revoke", "s1", name, "--because", "x")
         assert_refused(result.exit_code, result.stderr, "the timeout of hotel.book is its own")
     provider.answer(None)
+
+
+@each_store
+def test_a_saga_that_has_ended_has_none(rigged: Rig) -> None:
+    """It is said what has ended it, also once its rows were removed."""
+    rigged.feed(TripBooked("t"))
+    assert invoke("deadlines", "list", "s1").stdout == "no deadlines\n"
+    for dry_run in ((), ("--dry-run",)):
+        code, _, said = extend("--for", "1h", *dry_run)
+        assert_refused(code, said, "clerk.hotel_is_late is over: the saga has completed")
+    pruned = invoke("log", "prune", "--older-than", "1ms", "--yes")
+    assert pruned.exit_code == 0, pruned.stderr
+    assert invoke("deadlines", "list", "s1").stdout == "no deadlines\n"
+    code, _, said = extend("--for", "1h")
+    assert_refused(code, said, "the saga has completed, and its rows were removed")
+
+
+@each_store
+def test_one_that_has_passed_is_told_from_one_that_waits(rigged: Rig) -> None:
+    """Nothing came of it while its worker did not look, and so it can still be given more time."""
+    rigged.clock.advance(-3600)  # its worker's clock is behind
+    with closing(open_store(rigged.path)) as store, store.turn():
+        (row,) = store.scheduled("s1", "trip")
+        store.schedule((row._replace(due=row.due - 120_000),))
+    assert "due for " in invoke("deadlines", "list", "s1").stdout
+    code, _, said = extend("--for", "30s")
+    assert_refused(code, said, "has passed already (hint: give it a time to come)")
+    assert extend("--for", "1h")[0] == 0
+    rigged.clock.advance(3600 + 3600)
+    rigged.settle()
+    assert rigged.published() == [HotelLate("t")]
+    code, _, said = extend("--for", "1h")
+    assert_refused(code, said, "has passed already: hotel.book has timed out")
+    revoked = invoke("deadlines", "revoke", "s1", "hotel_is_late", "--because", "x", "--dry-run")
+    assert_refused(revoked.exit_code, revoked.stderr, "has passed already: hotel.book has timed out")
+
+
+@each_store
+@pytest.mark.parametrize("years", [-60, -2, 2, 900])
+def test_the_clock_of_who_changes_it_may_be_wrong(
+    rigged: Rig, years: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is added is added to when it was due; the saga log and its page bear the time."""
+    wrong = rigged.clock.time + years * 365 * 86_400_000
+    monkeypatch.setattr("choreo.cli.deadlines.change.now", lambda: wrong)
+    monkeypatch.setattr("choreo.cli.deadlines.list.now", lambda: wrong)
+    assert invoke("deadlines", "list", "s1").exit_code == 0
+    code, said, why = extend("--for", "1h")
+    if years > 0:
+        assert_refused(code, why, "has passed already")
+        assert due_in(rigged) == 60
+    else:
+        assert (code, due_in(rigged)) == (0, 3660)
+        assert "extended by 1 h" in said
+    for command in (("trace", "s1"), ("sagas",), ("sagas", "--stuck"), ("log", "verify")):
+        assert invoke(*command).exit_code == 0, command
+    assert invoke("deadlines", "revoke", "s1", "hotel_is_late", "--because", "x").exit_code == 0
+    assert due_in(rigged) is None
+    assert invoke("trace", "s1").exit_code == 0
+
+
+def test_three_replicas_go_by_what_is_changed_beside_them(empty_store: str, tmp_path: Path) -> None:
+    """Each owner; a dry run disturbs none of them, and needs none of their locks."""
+    many = Replicas(tmp_path, empty_store, lambda: clerk(Untraced()))
+    many.rig.clock.time = time.time_ns() // 1_000_000
+    stored = ("--because", "x", "--store", empty_store)
+    ids = [saga_id for number in range(4) for saga_id in on(number, 3)]
+    try:
+        many.start(3)
+        many.feed(TripRequested, ids)
+        turns = many.reader.db.execute("select turns from choreo.store").fetchone()
+        with many.owner_of(ids[0]).store.turn():
+            for saga_id in ids:
+                shown = invoke(
+                    "deadlines", "extend", saga_id, "hotel_is_late", "--for", "1h", "--dry-run", *stored
+                )
+                assert "would be extended by 1 h" in shown.stdout
+                listed = invoke("deadlines", "list", saga_id, "--store", empty_store)
+                assert "clerk.hotel_is_late  hotel.book" in listed.stdout
+        assert many.reader.db.execute("select turns from choreo.store").fetchone() == turns
+        extended, revoked, left = ids[::3], ids[1::3], ids[2::3]
+        for first, second in zip(extended, revoked, strict=True):
+            many.go_round()
+            done = invoke("deadlines", "extend", first, "hotel_is_late", "--for", "1h", *stored)
+            assert done.exit_code == 0, done.stderr
+            done = invoke("deadlines", "revoke", second, "hotel_is_late", *stored)
+            assert done.exit_code == 0, done.stderr
+        many.rig.clock.advance(90)
+        many.settle()
+        assert late(many) == set(left)
+        many.expel(many.running[0])
+        many.rig.clock.advance(3600)
+        many.settle()
+        assert late(many) == {*left, *extended}
+        assert set(many.published().values()) == {1}
+        many.check_chains(ids)
+    finally:
+        many.close()
+
+
+def test_a_store_of_an_older_schema_says_what_brings_it_up_to_date(empty_store: str) -> None:
+    """Nothing is listed or changed before that."""
+    with closing(psycopg.connect(empty_store, autocommit=True)) as connection:
+        connection.execute("delete from choreo.migrations where name = '0006_unended'")
+        connection.execute("drop index choreo.saga_log_completed")
+    for verb in (("list", "s1"), ("extend", "s1", "x", "--for", "1h"), ("revoke", "s1", "x", "--dry-run")):
+        because = () if verb[0] == "list" else ("--because", "x")
+        done = invoke("deadlines", *verb, *because, "--store", empty_store)
+        assert_refused(done.exit_code, done.stderr, "lacks 0006_unended", "run `choreo store migrate`")
+    assert invoke("store", "migrate", "--store", empty_store).exit_code == 0
+    done = invoke("deadlines", "list", "s1", "--store", empty_store)
+    assert_refused(done.exit_code, done.stderr, "there is no saga s1 in")

@@ -71,6 +71,13 @@ def assert_all_refuse(address: str, said: str) -> None:
         assert "wrong" not in done.output + done.stderr
 
 
+def assert_is_read(address: str) -> None:
+    """What only shows sagas needs no right to write."""
+    assert invoke("sagas", "--store", address).exit_code == 0
+    done = invoke("deadlines", "list", "s1", "--store", address)
+    assert_refused(done.exit_code, done.stderr, "there is no saga s1")
+
+
 def test_a_wrong_password_is_not_shown(server: Server, shop: str) -> None:
     address = server.address(shop, "guarded")
     assert_all_refuse(with_password(address, "wrong"), "refuses the user or its password")
@@ -85,7 +92,7 @@ def test_a_role_without_rights_is_told_what_it_lacks(server: Server, shop: str) 
     with admin(server, shop) as connection:
         connection.execute("GRANT USAGE ON SCHEMA choreo TO reader")
         connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA choreo TO reader")
-    assert invoke("sagas", "--store", address).exit_code == 0
+    assert_is_read(address)
     with closing(open_store(address)) as store, pytest.raises(Exception, match="refuses this role"):
         store.turn().__enter__()
 
@@ -111,7 +118,7 @@ def test_a_standby_can_be_read_and_not_run_on(server: Server, shop: str) -> None
     server.start()
     try:
         address = server.address(shop)
-        assert invoke("sagas", "--store", address).exit_code == 0
+        assert_is_read(address)
         done = invoke("store", "check", "--store", address)
         assert_refused(done.exit_code, done.stderr, "is a read-only standby", "the primary")
     finally:

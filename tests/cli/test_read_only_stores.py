@@ -19,6 +19,7 @@ from tests.upgrade.world import unpack
 READING = (
     "sagas",
     "trace {saga} --format json",
+    "deadlines list {saga} --format json",
     "dlq list --all",
     "log verify",
     "log heads",

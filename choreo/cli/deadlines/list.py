@@ -10,7 +10,7 @@ from choreo.cli import output
 from choreo.cli.deadlines.change import of_saga
 from choreo.cli.sources import now
 from choreo.operations.deadlines import Listed, deadlines_of_saga
-from choreo.operations.stores import open_stores
+from choreo.operations.stores import open_tables
 from choreo.render.text import columns
 from choreo.render.wording import iso_time, span
 
@@ -28,8 +28,8 @@ def list_deadlines(saga_id: str, stores: Sequence[str], participant: str, saga_t
       choreo deadlines list order-42
       choreo deadlines list order-42 --format json | jq '.[].due'
     """
-    with open_stores(stores, reading=True) as opened:
-        found = deadlines_of_saga(opened, saga_id, participant, saga_type)
+    with open_tables(stores) as readers:
+        found = deadlines_of_saga(readers, saga_id, participant, saga_type)
     if form == "json":
         output.data([each.as_json() for each in found])
     elif not found:
