@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -22,6 +22,8 @@ from choreo.project.pyproject import KEYS, nearest_project
 Start = Literal["earliest", "latest"] | datetime
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_EXAMPLE = "2026-01-31T12:00:00Z"
 
 _LAST_PORT = 65_535
 
@@ -44,18 +46,61 @@ def _setting(key: str, default: Any = None, **options: Any) -> Callable[[F], F]:
     )
 
 
-def _start(value: str | datetime) -> Start:
-    """Return ``earliest``, ``latest`` or an ISO 8601 time as `Options.start` takes it."""
-    if isinstance(value, datetime):
-        return value
-    if value in ("earliest", "latest"):
-        return cast(Start, value)
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is not earliest, latest or a time like 2026-01-31T12:00:00Z"
-        ) from None
+class Duration(click.ParamType[int]):
+    """A span of time, written like ``90s``, ``10m``, ``2h`` or ``7d``, in milliseconds.
+
+    >>> Duration().convert("10m", None, None)
+    600000
+    """
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the milliseconds; any other text is refused."""
+        if isinstance(value, int):
+            return value
+        try:
+            return milliseconds_in(str(value))
+        except ConfigurationError as error:
+            self.fail(error.message, param, ctx)
+
+
+class Time(click.ParamType[datetime | str]):
+    """A time in ISO 8601 that names its zone, or one of some words, such as ``latest``.
+
+    >>> Time().convert("2026-01-31T13:00+01:00", None, None).isoformat()
+    '2026-01-31T13:00:00+01:00'
+    """
+
+    name = "time"
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | str:
+        """Return the time, or the word; any other text is refused."""
+        text = value.isoformat() if isinstance(value, datetime) else str(value)
+        shown = f"{text!r:.100}"
+        if text in self._words:
+            return text
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            words = f"{', '.join(self._words)} or " if self._words else ""
+            self.fail(f"{shown} is not {words}a time like {_EXAMPLE}", param, ctx)
+        # Whose time would be meant depends on the machine, and hardly two have the same.
+        if found.tzinfo is None:
+            self.fail(f"{shown} has no time zone: write {_EXAMPLE}", param, ctx)
+        # In milliseconds it is no time any more: to Kafka, -1 is the end of a partition.
+        if found.timestamp() < 0.001:
+            self.fail(f"{shown} is too early: write {_EXAMPLE}", param, ctx)
+        return found
+
+
+START = Time("earliest", "latest")
+"""Where a participant that is new to a topic begins to act."""
 
 
 def address(value: str) -> tuple[str, int]:
@@ -80,10 +125,10 @@ store = _setting(
 start = _setting(
     "from",
     "earliest",
-    type=_start,
+    type=START,
     metavar="WHERE",
     help="Where a participant that is new to a topic begins to act: earliest, latest, or a time "
-    "(ISO 8601; local unless it names its zone). Events before that are read, but not acted on. Default: "
+    "with its zone, such as 2026-01-31T12:00:00Z. Events before that are read, but not acted on. Default: "
     "earliest.",
 )
 schemas = _setting("schemas", metavar="FOLDER", help="The folder of Avro schemas. Default: schemas.")
@@ -250,22 +295,3 @@ def _kafka_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
             )
         settings[key] = value
     return settings
-
-
-class Duration(click.ParamType[int]):
-    """A span of time, written like ``90s``, ``10m``, ``2h`` or ``7d``, in milliseconds.
-
-    >>> Duration().convert("10m", None, None)
-    600000
-    """
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the milliseconds; any other text is refused."""
-        if isinstance(value, int):
-            return value
-        try:
-            return milliseconds_in(str(value))
-        except ConfigurationError as error:
-            self.fail(error.message, param, ctx)

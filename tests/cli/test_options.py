@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from choreo.cli import options
+from choreo.cli.options import Time
 from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 @click.command()
@@ -70,6 +74,44 @@ def test_the_file_gives_everything_that_is_not_said(project: Path) -> None:
     assert found["partitions"] == 3
     assert found["start"] == "2026-01-31 12:00:00+00:00"
     assert found["store"] == "data/{participant}.db"
+
+
+def test_a_time_is_one_wherever_it_is_given() -> None:
+    """With any zone, to the second or not; what has the form in the file is one there, too."""
+    for text in ("2026-01-31T12:00:00Z", "2026-01-31T13:00+01:00", "2026-01-31 12:00:00.000Z"):
+        assert datetime.fromisoformat(shown("--bootstrap", "x:1", "--from", text)["start"]) == NOON
+        assert Time().convert(text, None, None) == NOON
+    assert Time("latest").convert(NOON, None, None) == NOON
+    assert Time("latest").convert("latest", None, None) == "latest"
+    assert shown("--bootstrap", "x:1", env={"CHOREO_FROM": "latest"})["start"] == "latest"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("soon", "{} is not {}a time like 2026-01-31T12:00:00Z"),
+        ("", "{} is not {}a time like 2026-01-31T12:00:00Z"),
+        ("2026-02-30T12:00:00Z", "{} is not {}a time like 2026-01-31T12:00:00Z"),
+        ("1769860800", "{} is not {}a time like 2026-01-31T12:00:00Z"),
+        ("2026-01-31T12:00:00", "{} has no time zone: write 2026-01-31T12:00:00Z"),
+        ("2026-01-31", "{} has no time zone: write 2026-01-31T12:00:00Z"),
+        ("1969-12-31T23:59:59.999Z", "{} is too early: write 2026-01-31T12:00:00Z"),
+        ("1970-01-01T00:00:00Z", "{} is too early: write 2026-01-31T12:00:00Z"),
+        ("0001-01-01T00:00:00+14:00", "{} is too early: write 2026-01-31T12:00:00Z"),
+    ],
+)
+def test_a_text_that_is_no_time_is_refused_in_the_same_words(text: str, why: str) -> None:
+    """Whose noon is meant would depend on the machine; to Kafka, -1 is the end of a partition."""
+    for kind, words in ((Time(), ""), (options.START, "earliest, latest or ")):
+        with pytest.raises(click.BadParameter) as caught:
+            kind.convert(text, None, None)
+        assert caught.value.message == why.format(repr(text), words)
+
+
+def test_a_time_in_the_file_names_its_zone_too(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[tool.choreo]\nfrom = 2026-01-31T12:00:00\n")
+    result = CliRunner().invoke(show, ["--bootstrap", "x:1"])
+    assert "'2026-01-31T12:00:00' has no time zone" in result.output
 
 
 def test_a_path_in_the_file_is_relative_to_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

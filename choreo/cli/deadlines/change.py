@@ -10,7 +10,7 @@ import click
 
 from choreo.cli import output
 from choreo.cli.dlq.settle import accounted
-from choreo.cli.options import Duration
+from choreo.cli.options import Duration, Time
 from choreo.cli.sources import now
 from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
@@ -33,19 +33,6 @@ def of_saga(function: F) -> F:
     return click.argument("saga_id")(stores(participant(saga_type(function))))
 
 
-def _time(context: click.Context, parameter: click.Parameter, value: str | None) -> int:
-    """Return a time in ISO 8601 in milliseconds since the epoch, 0 where none is given."""
-    if value is None:
-        return 0
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a time like 2026-01-31T12:00:00Z") from None
-    if found.tzinfo is None:
-        raise click.BadParameter(f"{value!r} has no time zone: write 2026-01-31T12:00:00Z")
-    return round(found.timestamp() * 1000)
-
-
 _named = click.argument("deadline")
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 
@@ -56,7 +43,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done
 @click.option(
     "--for", "more", type=Duration(), default=0, metavar="SPAN", help="How much longer, such as 1h."
 )
-@click.option("--until", callback=_time, metavar="TIME", help="Until when, such as 2026-01-31T12:00:00Z.")
+@click.option("--until", type=Time(), metavar="TIME", help="Until when, such as 2026-01-31T12:00:00Z.")
 @accounted(required=True)
 @_dry_run
 def extend(
@@ -66,7 +53,7 @@ def extend(
     participant: str,
     saga_type: str,
     more: int,
-    until: int,
+    until: datetime | None,
     because: str,
     by: str,
     dry_run: bool,
@@ -81,9 +68,9 @@ def extend(
       choreo deadlines extend order-42 reserve_is_late --for 1h --because "they called: it is late"
       choreo deadlines extend order-42 orders.reserve_is_late --until 2026-01-31T12:00Z --because "as agreed"
     """
-    if bool(more) == bool(until):
+    if bool(more) == (until is not None):
         raise ConfigurationError("how much more time?", hint="give --for 1h, or --until 2026-01-31T12:00:00Z")
-    wanted = Change(by, because, more, until)
+    wanted = Change(by, because, more, round(until.timestamp() * 1000) if until else 0)
     _change(saga_id, deadline, stores, participant, saga_type, wanted, dry_run=dry_run)
 
 
