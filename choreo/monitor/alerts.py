@@ -1,5 +1,8 @@
 """``alerts``: rules for Prometheus about a choreography, with thresholds from its own timeouts and deadlines.
 
+Those are the declared ones. A deadline that was extended by hand is known to the store of its participant
+alone, and another one's store tells of the saga; so it is stuck all the same, as in every other view.
+
 The expressions take ``max by (participant)``, since replicas of one participant tell the same of their store,
 and ``sum by (participant)`` of what each tells of itself, such as its calls.
 """
@@ -57,7 +60,8 @@ def _of_sagas(choreography: Choreography) -> Iterator[Alert]:
             "1m",
             "warning",
             f"Nothing has happened in a saga of {saga.name} for longer than it may wait.",
-            f"choreo sagas --stuck --threshold {quiet}s --type {saga.name}; then choreo trace SAGA_ID",
+            f"choreo sagas --stuck --threshold {quiet}s --type {saga.name}; then choreo trace SAGA_ID: "
+            "has somebody extended a deadline by hand, until when, and why?",
         )
         completed, failed = _rate("saga_completed_total", of_it), _rate("saga_failed_total", of_it)
         yield Alert(

@@ -85,6 +85,13 @@ def test_a_saga_may_be_silent_for_its_longest_timeout(given: list[Alert], choreo
     assert all(each.expression.endswith(f"> {longest + 600}") for each in given if "Stuck" in each.name)
 
 
+def test_who_is_called_for_a_saga_hears_that_somebody_may_wait_for_it(given: list[Alert]) -> None:
+    """The thresholds are the declared ones: a deadline may have been extended by hand."""
+    (stuck,) = [each for each in given if each.name == "SagaStuck"]
+    assert "choreo trace SAGA_ID" in stuck.runbook
+    assert "extended a deadline by hand" in stuck.runbook
+
+
 def test_each_alert_fires_by_its_cause_and_ends_with_it(given: list[Alert], tmp_path: Path) -> None:
     """Twenty minutes are well, twenty are not, and twenty are well again."""
     bare = [each._replace(summary="", runbook="") for each in of_orders(given)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,20 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from choreo import Participant
+from choreo import Context, Participant
+from choreo.dashboard import app
 from choreo.errors import StoreError
 from choreo.monitor import metrics
 from choreo.monitor.counts import COUNTED
+from choreo.store.opening import open_reader
 from choreo.store.sqlite.reader import StoreReader
 from choreo.worker.tally import REFUSALS
+from tests.cli.command import invoke
+from tests.dashboard.asking import ask
+from tests.stores import place
 from tests.worker.rig import NOON, Rig
 from tests.worker.services import Script, agency, hotel
-from tests.worker.trip import HotelBooked, HotelFull, TripBooked, TripRequested
+from tests.worker.trip import HotelBooked, HotelFull, HotelLate, TripBooked, TripRequested
 
 Values = dict[tuple[tuple[str, Any], ...], float]
 
@@ -247,3 +254,34 @@ def test_sagas_are_counted_as_they_begin_and_end(watch: Callable[[Participant], 
         ("failed", 1, 20.0),
     }
     assert durations[0].explicit_bounds == (1, 5, 15, 30, 60, 300, 600)
+
+
+@pytest.mark.usefixtures("each_store")
+def test_a_deadline_that_was_extended_hides_no_saga(watch: Callable[[Participant], Watched]) -> None:
+    """Only the store that has it knows of it: so a saga is stuck all the same, and each view says why."""
+    participant = agency()
+
+    @participant.deadline(of="hotel.book", within=timedelta(hours=1))
+    def hotel_is_late(event: TripRequested, ctx: Context) -> HotelLate:
+        return HotelLate(event.trip)
+
+    watched = watch(participant)
+    where = place(watched.rig.path)
+    watched.open_store = lambda: open_reader(where)
+    now = time.time_ns() // 1_000_000
+    watched.rig.clock.time = now - 20 * 60_000
+    watched.rig.feed(TripRequested("t"))
+    watched.rig.clock.time = now
+    before = watched.values("saga.stuck.count")
+    assert sum(before.values()) == 1
+    named = ("s1", "hotel_is_late", "--because", "they called", "--store", where)
+    assert invoke("deadlines", "extend", *named, "--for", "5h").exit_code == 0
+    assert watched.values("saga.stuck.count") == before
+    stuck = invoke("sagas", "--stuck", "--store", where)
+    assert (stuck.exit_code, "agency.hotel_is_late extended" in stuck.stdout) == (1, True)
+    page = ask(app(where, schemas=watched.rig.path.parent), "/")
+    assert page.sagas == ["s1"]
+    assert "hotel_is_late extended" in page.text
+    traced = invoke("trace", "s1", "--store", where).stdout
+    assert "extended until 20" in traced
+    assert "they called" in traced
