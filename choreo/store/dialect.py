@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from choreo.records import DeadLetter, Entry, Release, Scheduled, Unpublished
 
-_TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "releases")
+_TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "releases", "sagas_in_flight")
 
 NEW_LETTER = DeadLetter._fields[:-1]
 """The columns of a dead letter that is added; the database gives the id."""
@@ -40,33 +41,33 @@ class Dialect(NamedTuple):
 
     def sql(self, text: str) -> str:
         """Return a statement as the database takes it; names in braces are tables, or lists of columns."""
-        return text.format_map(self._words()).replace("?", self.mark)
+        return text.format_map(_words(self)).replace("?", self.mark)
 
-    def _words(self) -> dict[str, str]:
-        bodiless = {
-            "key": "NULL",
-            "headers": "'[]'",
-            "value": "NULL",
-            "edited": f"CASE WHEN edited IS NULL THEN NULL ELSE {self.empty} END",
-            "result": "NULL",
-        }
-        return {
-            **{table: self.prefix + table for table in _TABLES},
-            "store": self.prefix + self.store,
-            "entry": self.columns(Entry._fields),
-            "unpublished": self.columns(Unpublished._fields),
-            "scheduled": self.columns(Scheduled._fields),
-            "letter": self.columns(DeadLetter._fields),
-            "new_letter": self.columns(NEW_LETTER),
-            "whole_letter": ", ".join("?" * len(DeadLetter._fields)),
-            "letter_values": ", ".join("?" * len(NEW_LETTER)),
-            "letter_heads": ", ".join(
-                bodiless.get(name, self.columns([name])) for name in DeadLetter._fields
-            ),
-            "release": self.columns(Release._fields),
-            "as_bytes": self.as_bytes,
-            "pairs": self.pairs,
-            "triples": self.triples,
-            "texts": self.texts,
-            "begins": self.begins,
-        }
+
+@cache
+def _words(dialect: Dialect) -> dict[str, str]:
+    bodiless = {
+        "key": "NULL",
+        "headers": "'[]'",
+        "value": "NULL",
+        "edited": f"CASE WHEN edited IS NULL THEN NULL ELSE {dialect.empty} END",
+        "result": "NULL",
+    }
+    return {
+        **{table: dialect.prefix + table for table in _TABLES},
+        "store": dialect.prefix + dialect.store,
+        "entry": dialect.columns(Entry._fields),
+        "unpublished": dialect.columns(Unpublished._fields),
+        "scheduled": dialect.columns(Scheduled._fields),
+        "letter": dialect.columns(DeadLetter._fields),
+        "new_letter": dialect.columns(NEW_LETTER),
+        "whole_letter": ", ".join("?" * len(DeadLetter._fields)),
+        "letter_values": ", ".join("?" * len(NEW_LETTER)),
+        "letter_heads": ", ".join(bodiless.get(name, dialect.columns([name])) for name in DeadLetter._fields),
+        "release": dialect.columns(Release._fields),
+        "as_bytes": dialect.as_bytes,
+        "pairs": dialect.pairs,
+        "triples": dialect.triples,
+        "texts": dialect.texts,
+        "begins": dialect.begins,
+    }

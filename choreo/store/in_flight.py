@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import compress
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, SUCCEEDED
 from choreo.records import InFlight, Many, Seen, Work
@@ -71,18 +71,11 @@ def _not_held(step: str) -> str:
 _IS_STILL_DONE = f"""
 AND {_IN_FLIGHT} AND NOT EXISTS (SELECT 1 {_MOVES_OF_STEP} AND id > work.id) AND {_not_held("work.name")}
 """
-# The first row of a saga that goes on: the few such sagas are found among many that have completed.
-_BEGIN = f"""
-SELECT id FROM {{saga_log}} AS first
-WHERE NOT EXISTS (
-    SELECT 1 FROM {{saga_log}}
-    WHERE saga_id = first.saga_id AND saga_type = first.saga_type AND saga_state = 'completed'
-) AND EXISTS (
-    SELECT 1 FROM {{saga_log}} AS last WHERE {_IN_FLIGHT} AND last.id = (
-        SELECT max(id) FROM {{saga_log}} WHERE saga_id = first.saga_id AND saga_type = first.saga_type
-    )
-)
-ORDER BY id LIMIT 1
+# The first row of a saga that goes on.
+_BEGIN = """
+SELECT min((
+    SELECT min(id) FROM {saga_log} WHERE saga_id = each.saga_id AND saga_type = each.saga_type
+)) FROM {sagas_in_flight} AS each
 """
 
 
@@ -214,8 +207,7 @@ def _waiting(read: Read, sql: Searches, lacks: Lacks) -> Iterator[tuple[Held, tu
 
 def _begin(read: Read, sql: Searches) -> int | None:
     """Return the first row of the sagas that go on, None where there are none."""
-    rows = read(sql.begin)
-    return int(rows[0][0]) if rows else None
+    return cast(int | None, read(sql.begin)[0][0])
 
 
 def _among(

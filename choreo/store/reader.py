@@ -35,19 +35,17 @@ _CHUNK = 20_000
 
 _COUNTS = "input = 'event' AND note <> 'void'"
 _OF_IT = "FROM {saga_log} WHERE saga_id = each.saga_id AND saga_type = each.saga_type"
-# Among many sagas that have completed, which an index tells, the few that go on are found without a look at
-# any row. The time is as in `choreo.timeline.transitions`.
+# The time is as in `choreo.timeline.transitions`.
 _UNENDED = f"""
 SELECT {_HEAD}, coalesce(moved.recorded_at, last.recorded_at)
   - CASE WHEN event.recorded_at > event.event_time THEN event.recorded_at - event.event_time ELSE 0 END,
   last.saga_version, coalesce(moved.step, last.step)
-FROM (SELECT DISTINCT saga_id, saga_type FROM {{saga_log}}) AS each
+FROM {{sagas_in_flight}} AS each
 JOIN {{saga_log}} AS last ON last.id = (SELECT max(id) {_OF_IT})
 LEFT JOIN {{saga_log}} AS moved
   ON moved.id = (SELECT max(id) {_OF_IT} AND (old_state <> new_state OR ({_COUNTS})))
 LEFT JOIN {{saga_log}} AS event ON event.id = (SELECT max(id) {_OF_IT} AND {_COUNTS} AND id <= moved.id)
-WHERE NOT EXISTS (SELECT 1 {_OF_IT} AND saga_state = 'completed')
-AND last.saga_state NOT IN ('completed', 'failed') ORDER BY 5, last.id
+ORDER BY 5, last.id
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +14,6 @@ from hypothesis import strategies as st
 
 from choreo.records import Entry
 from choreo.store.opening import open_reader, open_store
-from choreo.store.reader import Reading
-from choreo.store.sqlite.dialect import SQLITE
 from choreo.timeline.selection import Filter, Timelines, is_stuck
 from choreo.timeline.source import MemorySource
 
@@ -137,14 +134,3 @@ def test_a_database_tells_the_same_as_its_rows(place: str) -> None:
         assert found == list(told.unended())
         assert 30 < len(found) < len(first)
         assert [each.time for each in found] == sorted(each.time for each in found)
-
-
-def test_the_sagas_in_flight_are_found_by_an_index(tmp_path: Path) -> None:
-    """Without a look at the rows of those that have completed."""
-    path = str(tmp_path / "shop.db")
-    with closing(open_store(path)) as store, store.turn():
-        store.append([row(EVENT, 0, NOON, NOON)])
-    with sqlite3.connect(path) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {Reading(SQLITE).unended}").fetchall()
-    assert any("USING INDEX saga_log_completed" in each[3] for each in plan)
-    assert not any(each[3] == "SCAN saga_log" for each in plan)

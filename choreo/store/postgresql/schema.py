@@ -194,6 +194,40 @@ _UNENDED = """
 CREATE INDEX saga_log_completed ON choreo.saga_log (saga_id, saga_type) WHERE saga_state = 'completed';
 """
 
+# Kept by the database, so that it holds for whoever writes; a turn's rows of the saga log are one statement.
+# What the function does is planned once, maybe while the table is empty: it must use the key all the same.
+_IN_FLIGHT = f"""
+CREATE TABLE choreo.sagas_in_flight (
+    saga_id {_TEXT},
+    saga_type {_TEXT},
+    PRIMARY KEY (saga_id, saga_type)
+) WITH ({_QUEUE});
+CREATE FUNCTION choreo.saga_log_goes_on() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE last record;
+BEGIN
+    FOR last IN
+        SELECT DISTINCT ON (saga_id, saga_type) saga_id, saga_type, saga_state FROM written
+        ORDER BY saga_id, saga_type, id DESC
+    LOOP
+        IF last.saga_state IN ('completed', 'failed') THEN
+            DELETE FROM choreo.sagas_in_flight
+            WHERE saga_id = last.saga_id AND saga_type = last.saga_type;
+        ELSE
+            INSERT INTO choreo.sagas_in_flight VALUES (last.saga_id, last.saga_type) ON CONFLICT DO NOTHING;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER saga_log_goes_on AFTER INSERT ON choreo.saga_log REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION choreo.saga_log_goes_on();
+INSERT INTO choreo.sagas_in_flight
+SELECT saga_id, saga_type FROM (
+    SELECT DISTINCT ON (saga_id, saga_type) saga_id, saga_type, saga_state FROM choreo.saga_log
+    ORDER BY saga_id, saga_type, id DESC
+) AS last WHERE saga_state NOT IN ('completed', 'failed');
+DROP INDEX choreo.saga_log_completed;
+"""
+
 MIGRATIONS: Sequence[tuple[str, str]] = (
     ("0001_tables", _TABLES),
     ("0002_requests", _REQUESTS),
@@ -201,6 +235,7 @@ MIGRATIONS: Sequence[tuple[str, str]] = (
     ("0004_growth", _GROWTH),
     ("0005_results", _RESULTS),
     ("0006_unended", _UNENDED),
+    ("0007_in_flight", _IN_FLIGHT),
 )
 """Every migration, in order: a store that has others is of a newer choreo."""
 

@@ -73,6 +73,7 @@ _TABLES = (
     "positions",
     "releases",
     "saga_log",
+    "sagas_in_flight",
     "schedule",
     "sqlite_sequence",
 )

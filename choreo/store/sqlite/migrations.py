@@ -27,12 +27,17 @@ NAMES = (
     "0012_releases",
     "0013_results",
     "0014_unended",
+    "0015_in_flight",
 )
 """Every migration below, in order: a store that has others is of a newer choreo."""
 
 _FIRST_TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "choreo_store")
 
-TABLES = (*_FIRST_TABLES, "releases")
+_RELEASES_NAME = "0012_releases"
+_IN_FLIGHT_NAME = "0015_in_flight"
+_LATER_TABLES = {_RELEASES_NAME: "releases", _IN_FLIGHT_NAME: "sagas_in_flight"}
+
+TABLES = (*_FIRST_TABLES, *_LATER_TABLES.values())
 
 
 def migrate(db: Database) -> None:
@@ -68,8 +73,7 @@ def _pending(db: Database) -> bool:
 def _refuse_foreign_tables(db: Database) -> None:
     applied = {migration.name for migration in migrations.applied(db)}
     missing: set[str] = set() if NAMES[0] in applied else set(_FIRST_TABLES)
-    if _RELEASES_NAME not in applied:
-        missing.add("releases")
+    missing.update(table for name, table in _LATER_TABLES.items() if name not in applied)
     taken = sorted(missing.intersection(db.table_names()))
     if taken:
         raise StoreError(
@@ -181,8 +185,6 @@ CREATE TABLE choreo_store (
     participant TEXT
 ) STRICT
 """
-
-_RELEASES_NAME = "0012_releases"
 
 _RELEASES = """
 CREATE TABLE releases (
@@ -362,3 +364,44 @@ def unended(db: Database) -> None:
     db.conn.execute(
         "CREATE INDEX saga_log_completed ON saga_log (saga_id, saga_type) WHERE saga_state = 'completed'"
     )
+
+
+# Kept by the database, so that it holds for whoever writes: a worker, a service's own transaction, an import.
+_IN_FLIGHT = (
+    """
+    CREATE TABLE sagas_in_flight (
+        saga_id TEXT NOT NULL,
+        saga_type TEXT NOT NULL,
+        PRIMARY KEY (saga_id, saga_type)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TRIGGER saga_log_goes_on AFTER INSERT ON saga_log
+    WHEN NEW.saga_state NOT IN ('completed', 'failed')
+    BEGIN
+        INSERT INTO sagas_in_flight VALUES (NEW.saga_id, NEW.saga_type) ON CONFLICT DO NOTHING;
+    END
+    """,
+    """
+    CREATE TRIGGER saga_log_ends AFTER INSERT ON saga_log WHEN NEW.saga_state IN ('completed', 'failed')
+    BEGIN
+        DELETE FROM sagas_in_flight WHERE saga_id = NEW.saga_id AND saga_type = NEW.saga_type;
+    END
+    """,
+    """
+    INSERT INTO sagas_in_flight
+    SELECT saga_id, saga_type FROM (SELECT DISTINCT saga_id, saga_type FROM saga_log) AS each
+    WHERE (
+        SELECT saga_state FROM saga_log WHERE saga_id = each.saga_id AND saga_type = each.saga_type
+        ORDER BY id DESC LIMIT 1
+    ) NOT IN ('completed', 'failed')
+    """,
+    "DROP INDEX saga_log_completed",
+)
+
+
+@migrations(name=_IN_FLIGHT_NAME)
+def in_flight(db: Database) -> None:
+    """Add a table of the sagas that go on, so that nobody looks for them among those that have ended."""
+    for statement in _IN_FLIGHT:
+        db.conn.execute(statement)

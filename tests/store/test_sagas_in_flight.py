@@ -1,0 +1,186 @@
+"""The table of the sagas in flight says what the saga log says, whoever writes there, in which release."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+
+from choreo.chain import PRUNED
+from choreo.records import Entry, SagaKey
+from choreo.store.copying import copy_store
+from choreo.store.opening import is_address, migrate, open_reader, open_store
+from choreo.store.reader import Reading
+from choreo.store.sqlite.dialect import SQLITE
+from choreo.store.tables import TableStore
+
+from .conformance import entry, key
+
+STATES = ("pending", "started", "started", "compensating", "completed", "failed")
+ENDED = ("completed", "failed")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the place of a new store."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("empty_store"))
+    return str(tmp_path / "shop.db")
+
+
+class Undone(Exception):
+    """Undoes a turn or a savepoint."""
+
+
+def row(random: Random, sagas: int) -> Entry:
+    """Return a row of one of so many sagas, in any state."""
+    saga_id, state = f"s{random.randrange(sagas)}", random.choice(STATES)
+    return entry(saga_id, saga_type=random.choice(["order", "trip"]), saga_state=state, payload=b"body")
+
+
+def logged(store: TableStore) -> set[SagaKey]:
+    """Return the sagas whose last row, in the saga log, is of no end."""
+    last = {SagaKey(*each.entry[:2]): each.entry.saga_state for each in store.saga_log.page(0, 10_000)}
+    return {saga for saga, state in last.items() if state not in ENDED}
+
+
+def told(place: str) -> set[SagaKey]:
+    """Return the sagas that a reader tells as such."""
+    with open_reader(place) as reader:
+        found = [SagaKey(each.saga_id, each.saga_type) for each in reader.unended()]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def write(store: TableStore, random: Random) -> None:
+    """Write a turn of many rows, of which some are undone, or all."""
+    with suppress(Undone), store.turn():
+        for _ in range(random.randrange(1, 4)):
+            store.append([row(random, 12) for _ in range(random.randrange(1, 40))])
+            with suppress(Undone), store.savepoint():
+                store.append([row(random, 12)])
+                assert store.history("s0") or True  # the rows are written before
+                if random.random() < 0.5:
+                    raise Undone
+        if random.random() < 0.2:
+            raise Undone
+
+
+def prune(store: TableStore, random: Random) -> None:
+    """Prune some sagas that have ended, or that were forgotten before their start."""
+    after: int | None = 0
+    while after is not None:
+        found, after = store.saga_log.ended(2**53, after)
+        with store.turn():
+            for saga in {each for each in found if random.random() < 0.7}:
+                store.saga_log.prune(saga, 7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_it_says_what_the_saga_log_says(place: str, tmp_path: Path, seed: int) -> None:
+    """After each turn, undone or not, after a pruning, and in a copy."""
+    random, seen = Random(seed), set()
+    with closing(open_store(place)) as store:
+        for do in [write, *random.choices([write, write, prune], k=10), prune, write]:
+            do(store, random)
+            assert told(place) == logged(store)
+            seen.add(len(logged(store)))
+        assert any(each.entry.input == PRUNED for each in store.saga_log.page(0, 10_000))
+        assert len(seen) > 3
+        with closing(open_store(tmp_path / "copy.db")) as copy:
+            copy_store(store, copy)
+        assert told(str(tmp_path / "copy.db")) == logged(store)
+
+
+@contextmanager
+def older(place: str) -> Iterator[Callable[[str], object]]:
+    """Make a store one of before the table; yield what executes a statement there, as its worker would."""
+    undo = """
+    DROP TABLE {0}sagas_in_flight;
+    CREATE INDEX saga_log_completed ON {0}saga_log (saga_id, saga_type) WHERE saga_state = 'completed';
+    """
+    if is_address(place):
+        migrate(place)
+        with psycopg.connect(place, autocommit=True) as connection:
+            connection.execute("DROP FUNCTION choreo.saga_log_goes_on CASCADE")
+            connection.execute(undo.format("choreo.").encode())
+            connection.execute("DELETE FROM choreo.migrations WHERE name = '0007_in_flight'")
+            yield lambda sql: connection.execute(sql.replace("saga_log", "choreo.saga_log").encode())
+        return
+    open_store(place).close()
+    with closing(sqlite3.connect(place, isolation_level=None)) as file:
+        file.executescript("DROP TRIGGER saga_log_goes_on; DROP TRIGGER saga_log_ends;" + undo.format(""))
+        file.execute("DELETE FROM _sqlite_migrations WHERE name = '0015_in_flight'")
+        yield file.execute
+
+
+def plain(saga_id: str, state: str) -> str:
+    """Return a statement that adds a row without choreo's help."""
+    numbers = dict.fromkeys(("saga_version", "recorded_at", "partition", '"offset"', "event_time"), "0")
+    texts = dict.fromkeys(
+        ("input", "step", "old_state", "new_state", "event_id", "event_type", "outcome", "kind", "source"),
+        "''",
+    )
+    rest = dict.fromkeys(("causation_id", "topic", "note", "traceparent"), "''")
+    own = {"saga_id": f"'{saga_id}'", "saga_type": "'shop'", "saga_state": f"'{state}'"}
+    values = {**own, **numbers, **texts, **rest}
+    return f"INSERT INTO saga_log ({', '.join(values)}) VALUES ({', '.join(values.values())})"
+
+
+def test_a_store_of_before_gets_it(place: str) -> None:
+    """With the sagas that went on then; and whoever had opened it before goes on to write it."""
+    with older(place) as execute:
+        for saga_id, states in {
+            "a": ("started",),
+            "b": ("started", "completed"),
+            "c": ("completed", "started"),
+            "d": ("started", "compensating", "failed"),
+            "e": ("started", "failed", "compensating"),
+        }.items():
+            for state in states:
+                execute(plain(saga_id, state))
+        if is_address(place):
+            assert migrate(place) == ["0007_in_flight"]
+        with closing(open_store(place)) as store:
+            assert told(place) == logged(store) == {key(each) for each in "ace"}
+            for saga_id, state in (
+                ("a", "failed"),
+                ("b", "started"),
+                ("f", "pending"),
+                ("e", "compensating"),
+            ):
+                execute(plain(saga_id, state))
+            assert told(place) == logged(store) == {key(each) for each in "bcef"}
+
+
+def test_the_rows_of_sagas_that_have_ended_are_not_looked_at(tmp_path: Path) -> None:
+    open_store(tmp_path / "shop.db").close()
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        plan = [each[3] for each in connection.execute(f"EXPLAIN QUERY PLAN {Reading(SQLITE).unended}")]
+    assert [each for each in plan if each.startswith("SCAN")] == ["SCAN each"]
+
+
+def test_postgresql_reads_no_row_but_those_of_the_turn(empty_store: str) -> None:
+    """However big the table has become since its trigger was planned."""
+    with closing(open_store(empty_store)) as store, psycopg.connect(empty_store, autocommit=True) as other:
+        other.execute("VACUUM ANALYZE choreo.sagas_in_flight")
+
+        def rows_read() -> int:
+            """Return how many rows the trigger has read, in all turns."""
+            with store.turn():
+                store.append([entry("s1"), entry("s2", saga_state="completed")])
+            store.db.execute("SELECT pg_stat_force_next_flush()")
+            told = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = %s"
+            found = other.execute(told, ["sagas_in_flight"]).fetchone()
+            return int(found[0]) if found else 0
+
+        before = [rows_read() for _ in range(10)]
+        other.execute(
+            "INSERT INTO choreo.sagas_in_flight SELECT 'many' || n, 'shop' FROM generate_series(1, 5000) AS n"
+        )
+        assert rows_read() - before[-1] < 100
