@@ -41,7 +41,8 @@ def participants(visit: Visit, shown: Shown) -> Body:
 
 def _positions(read: Read) -> Mapping[Partition, int]:
     try:
-        return read.store.positions()
+        # One below zero is of a partition that nobody has begun yet.
+        return {place: max(at, 0) for place, at in read.store.positions().items()}
     except ChoreoError:
         return {}  # its card says so
 

@@ -298,7 +298,10 @@ class Store(Protocol):
         ...
 
     def join(self, partition: Partition, position: int, end: int, acts_from: int) -> None:
-        """Add a partition at its first assignment. Raises `Fenced` when another worker has just done so."""
+        """Add a partition at its first assignment. Raises `Fenced` when another worker has just done so.
+
+        One that was added with -1 for ``position`` and ``acts_from`` was only noted: it is added again.
+        """
         ...
 
     def advance(self, partition: Partition, expected: int, position: int) -> None:

@@ -85,9 +85,12 @@ class Statements:
         sql = dialect.sql
         self.positions = sql("SELECT topic, partition, next_offset FROM {positions}")
         self.joined = sql("SELECT topic, partition, end_offset, acts_from FROM {positions}")
+        # One that was only noted, see `choreo.worker.topics`, has no position and no beginning yet.
         self.join = sql(
             "INSERT INTO {positions} (topic, partition, next_offset, end_offset, acts_from)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (topic, partition) DO UPDATE"
+            " SET next_offset = excluded.next_offset, end_offset = excluded.end_offset,"
+            " acts_from = excluded.acts_from WHERE positions.next_offset = -1 AND positions.acts_from = -1"
         )
         self.advance = sql(
             "UPDATE {positions} SET next_offset = ? WHERE topic = ? AND partition = ? AND next_offset = ?"

@@ -28,7 +28,7 @@ from choreo.worker.publishing import Publishing
 from choreo.worker.releases import Releases
 from choreo.worker.room import Room
 from choreo.worker.threads import Threads
-from choreo.worker.topics import Topics
+from choreo.worker.topics import UNBEGUN, Topics
 from choreo.worker.turns import Turns
 from choreo.worker.uncommitted import Uncommitted
 
@@ -158,7 +158,8 @@ class Worker:
         self._patience.until_done(lambda: self._topics.start(self._claim.former))
         self._be_careful(self._claim.deaths)
         self._claim.begin()
-        self._log.claim(self._store.store_id, not self._store.positions())
+        has_worked = any(at != UNBEGUN for at in self._store.positions().values())
+        self._log.claim(self._store.store_id, not has_worked)
         self._claim.check()  # else, of two that start at once, both would end
         self._log.subscribe(self._participant.topics, self._assigned, self._revoked)
         self._due.look_ahead()

@@ -65,12 +65,16 @@ class Partitions:
 
     def assign(self, assignments: Sequence[Assignment]) -> list[int]:
         """Return the offsets at which to begin: of the store, or the beginning of a new partition."""
-        known = self._store.positions()
+        known, joined = self._store.positions(), self._store.joined()
         with self._store.turn():
             for new in assignments:
-                if new.partition not in known:
+                position = known.get(new.partition)
+                if position is None and self._topics.is_added(new.partition):
+                    # It holds nothing of before, but may hold events of sagas in flight.
+                    self._store.join(new.partition, new.low, new.high, new.low)
+                elif position is None or (position, joined[new.partition][1]) == (UNBEGUN, UNBEGUN):
                     self._store.join(new.partition, new.low, new.high, self._acts_from(new))
-                elif known[new.partition] == UNBEGUN:
+                elif position == UNBEGUN:
                     self._store.advance(new.partition, UNBEGUN, new.low)
             self._store.identify(self._topics.ids)
             self.deaths = self._store.take_over([each.partition for each in assignments])
@@ -180,8 +184,7 @@ class Partitions:
         return trigger.offset < self._joined.get(Partition(trigger.topic, trigger.partition), (0, 0))[0]
 
     def _acts_from(self, new: Assignment) -> int:
-        # A partition that was added to a topic in use may hold events of sagas in flight.
-        if self._start == "earliest" or self._topics.is_added(new.partition):
+        if self._start == "earliest":
             return new.low
         if self._start == "latest":
             return new.high

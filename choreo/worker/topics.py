@@ -20,7 +20,11 @@ INTERVAL: Final = 10.0
 """Seconds between two looks at the topics."""
 
 UNBEGUN: Final = -1
-"""The position in a partition of a topic that was made anew, until it is assigned to somebody."""
+"""The position in a partition of an imported topic until it is assigned to somebody.
+
+It is one of a topic that was made anew; or one that several workers found when the first of them began to
+import the topic, which acts from the same number, as it is not known yet where.
+"""
 
 log = logging.getLogger("choreo.worker")
 
@@ -67,6 +71,8 @@ class Topics:
             noted = self._store.topics()
             for topic, noted_id in noted.items():
                 self._compare_id(topic, noted_id, self.ids.get(topic, ""), partitions.get(topic, 0))
+            if not self._store.serves_one:
+                self._note_imports(partitions)
             self._store.identify(self.ids)
         self._known = frozenset(noted)
         if self._store.serves_one:
@@ -107,7 +113,7 @@ class Topics:
         """Whether a partition that is new to the store was added to a topic in use."""
         topic, number = partition
         if not self._store.serves_one:  # the other workers may have joined theirs, or not yet
-            return number >= self._at_first.get(topic, number + 1)
+            return topic in self._imports or number >= self._at_first.get(topic, number + 1)
         return topic in self._known or number >= self._partitions.get(topic, number + 1)
 
     def joined(self) -> None:
@@ -130,6 +136,13 @@ class Topics:
         self._store.leave(topic, noted)
         for number in range(partitions):
             self._store.join(Partition(topic, number), UNBEGUN, 0, 0)
+
+    def _note_imports(self, partitions: Mapping[str, int]) -> None:
+        """Note the partitions of what is imported from now on, whichever worker gets them first."""
+        known = {each.topic for each in self._store.positions()}
+        for topic in self._imports - known:
+            for number in range(partitions.get(topic, 0)):
+                self._store.join(Partition(topic, number), UNBEGUN, 0, UNBEGUN)
 
     def _compare(self, states: Iterable[TopicState]) -> None:
         """Raise for a loss, and warn of every other difference that was not there at the last look."""

@@ -17,7 +17,9 @@ from starlette.routing import Mount
 
 from choreo.dashboard import app, sagas
 from choreo.errors import StoreError
+from choreo.records import Partition
 from choreo.store.reader import TableReader
+from choreo.store.sqlite.store import SQLiteStore
 from tests.cli.command import invoke
 from tests.dashboard.asking import Answer, ask
 from tests.dashboard.conftest import Page, page_of
@@ -180,6 +182,16 @@ def test_participants(ended_shop: Path) -> None:
         "shipping",
     ]
     assert "/letters?participant=payments" in answer.links
+
+
+def test_a_partition_that_nobody_has_begun_counts_for_nothing(tmp_path: Path) -> None:
+    """As one of an imported topic that was made anew."""
+    with closing(SQLiteStore(tmp_path / "office.db")) as store, store.turn():
+        store.bind("cluster", "office")
+        for number, position in enumerate((-1, -1, 7)):
+            store.join(Partition("chain", number), position, 0, 0)
+    page = app(str(tmp_path), schemas=tmp_path)
+    assert '<td data-label="Offsets read">7</td>' in ask(page, "/participants").text
 
 
 def damage(path: Path) -> None:

@@ -520,6 +520,21 @@ class StoreConformance:
             store.join(ORDERS, 0, 0, 0)
         assert store.joined() == {ORDERS: (8, 6)}
 
+    def test_a_partition_that_was_only_noted_is_joined_once(self, store: Store) -> None:
+        """It keeps the id of its topic; one whose beginning is known moves as any other."""
+        with store.turn():
+            store.join(ORDERS, -1, 0, -1)
+            store.join(Partition("chain", 0), -1, 0, 0)
+            store.identify({"orders": "id-1"})
+        assert store.positions()[ORDERS] == -1
+        with store.turn():
+            store.join(ORDERS, 5, 8, 6)
+        for known in (ORDERS, Partition("chain", 0)):
+            with pytest.raises(Fenced), store.turn():
+                store.join(known, 7, 9, 7)
+        assert store.joined() == {ORDERS: (8, 6), Partition("chain", 0): (0, 0)}
+        assert (store.positions()[ORDERS], store.topics()["orders"]) == (5, "id-1")
+
     def test_a_store_belongs_to_one_cluster_and_participant(self, store: Store, other: Store) -> None:
         """The first to bind is noted; the same may come again."""
         store.bind("cluster-1", "orders")

@@ -143,11 +143,22 @@ def test_an_imported_topic_that_was_made_anew_is_read_from_its_beginning(
     assert rigged.effects("s2") == ["confirmed"]
 
 
+NAMED = [("ce_type", b"trip.HotelBooked")]
+
+
+def stop(many: Replicas) -> None:
+    """Let all replicas end."""
+    for each in many.running:
+        each.close()
+        many.broker.expel(each.log)
+    many.running.clear()
+
+
 def tell(broker: MemoryBroker, body: bytes, *numbers: int) -> None:
     """Let the other system publish an event on partitions of its topic."""
     for number in numbers:
         key = next(f"k{each}".encode() for each in range(99) if murmur2(f"k{each}".encode(), 2) == number)
-        broker.append("chain", key, [("ce_type", b"trip.HotelBooked")], body)
+        broker.append("chain", key, NAMED, body)
 
 
 @pytest.mark.parametrize("dies", ["before it has joined", "with one partition"])
@@ -182,16 +193,68 @@ def test_replicas_read_an_imported_topic_that_was_made_anew(empty_store: str, tm
     try:
         many.start(2)
         many.feed(TripRequested, ["s0", "s1"])
-        for each in many.running:
-            each.close()
-            many.broker.expel(each.log)
-        many.running.clear()
+        stop(many)
         make_anew(many.broker, "chain", partitions=2)
         for number in (0, 1):
             tell(many.broker, many.rig.codec.encode(HotelBooked(f"s{number}")), number)
         many.start(2)
         for saga_id in ("s0", "s1"):
             assert HotelBooked(saga_id) in many.rig.published(saga_id)
+    finally:
+        many.close()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_partitions_that_were_added_to_an_imported_topic_are_imported(
+    each_store: str, rig: Rigs, running: bool
+) -> None:
+    """From their beginning, as they hold nothing of before; what another one held then stays out."""
+    rigged = rig(office(booked()), opened=False, options=Options(idle_seconds=0.0, start="latest"))
+    rigged.broker.create_topic("chain", 1)
+    rigged.broker.append("chain", b"any", NAMED, rigged.codec.encode(HotelBooked("s0")))
+    rigged.open()
+    begin(rigged, "s0", "s1")
+    rigged.settle()
+    if not running:
+        rigged.close()
+    rigged.broker.add_partitions("chain", 1)
+    tell(rigged.broker, rigged.codec.encode(HotelBooked("s1")), 1)
+    if not running:
+        rigged.begin()
+    later(rigged)
+    rigged.settle()
+    assert rigged.published("s1")[1:] == [HotelBooked("s1"), TripBooked("s1")]
+    rigged.restart()
+    assert rigged.published("s0") == [TripRequested("t")]
+    tell(rigged.broker, rigged.codec.encode(HotelBooked("s0")), 0)
+    rigged.settle()
+    assert rigged.published("s0")[1:] == [HotelBooked("s0"), TripBooked("s0")]
+
+
+@pytest.mark.parametrize("when", ["at once", "after the first", "after a pause"])
+def test_replicas_import_what_is_told_after_they_began(empty_store: str, tmp_path: Path, when: str) -> None:
+    """Whichever of them has a partition first, nothing of before; of one that was added since, all."""
+    many = Replicas(tmp_path, empty_store, lambda: office(booked()), start="latest")
+    many.broker.create_topic("chain", 2)
+    body = {each: many.rig.codec.encode(HotelBooked(each)) for each in ("s0", "s1", "s2", "s3")}
+    try:
+        for number in (0, 1):
+            tell(many.broker, body[f"s{number}"], number)
+        many.begin(2 if when == "at once" else 1)
+        if when == "after the first":
+            many.start(1)
+        many.settle()
+        many.feed(TripRequested, body)
+        if when == "after a pause":
+            stop(many)
+        many.broker.add_partitions("chain", 2)
+        many.broker.append("chain", b"any", NAMED, body["s2"], 2)
+        many.broker.append("chain", b"any", NAMED, body["s3"], 3)
+        if when == "after a pause":
+            many.start(2)
+        many.settle()
+        imported = {saga_id for saga_id in body if HotelBooked(saga_id) in many.rig.published(saga_id)}
+        assert imported == {"s2", "s3"}
     finally:
         many.close()
 
