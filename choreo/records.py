@@ -152,6 +152,29 @@ class StateChange(NamedTuple):
     began: int
 
 
+class StateCount(NamedTuple):
+    """So many sagas of a type have been in a state; those that ``is_pruned`` were in it when they ended."""
+
+    saga_type: str
+    state: str
+    is_pruned: bool
+    sagas: int
+
+
+class StateNews(NamedTuple):
+    """Which states sagas have entered, all of one moment.
+
+    ``counts`` are of the rows up to ``counted_to``, ``changes`` of those behind it, up to the ``last`` row.
+    Another row may become visible in front of that for ``late_seconds``.
+    """
+
+    counts: Sequence[StateCount]
+    counted_to: int
+    changes: Sequence[StateChange]
+    last: int
+    late_seconds: float
+
+
 class Recorded(NamedTuple):
     """What a store has recorded of itself, empty where no worker has used it; times are in milliseconds.
 

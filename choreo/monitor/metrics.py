@@ -14,10 +14,10 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar, get_args
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from choreo.errors import StoreError
-from choreo.monitor.counts import COUNTED, News, SagaCounts
+from choreo.monitor.counts import COUNTED, History, SagaCounts
 from choreo.outcome import SagaState
 from choreo.participant import Participant
-from choreo.records import Depths, StateChange
+from choreo.records import Depths
 from choreo.timeline.source import LastEntry
 from choreo.timeline.timeline import ENDED
 from choreo.timeline.transitions import is_still
@@ -59,7 +59,7 @@ _SPARING: Final = 100.0
 the time at most."""
 
 
-class Readable(Protocol):
+class Readable(History, Protocol):
     """A participant's store, open to read it."""
 
     def __enter__(self) -> Self: ...
@@ -72,19 +72,6 @@ class Readable(Protocol):
 
     def unended(self) -> Iterable[LastEntry]:
         """Return the last row of every saga that has not ended."""
-        ...
-
-    @property
-    def late_seconds(self) -> float:
-        """How long a row may become visible after another one with a higher number."""
-        ...
-
-    def last_row(self) -> int:
-        """Return the number of the newest row of the saga log."""
-        ...
-
-    def state_changes(self, after: int, last: int) -> Iterable[StateChange]:
-        """Return the rows behind ``after``, up to ``last``, in which a saga enters a state."""
         ...
 
 
@@ -301,12 +288,7 @@ def _counts(make: _Instruments, saga_types: Collection[str], store: Callable[[],
     def ended(saga_type: str, outcome: str, seconds: float) -> None:
         duration(seconds, {"saga_type": saga_type, "outcome": outcome})
 
-    def read(after: int) -> News:
-        with store() as reader:
-            last = reader.last_row()
-            return News(list(reader.state_changes(after, last)), last, reader.late_seconds)
-
-    counts = _Lately(SagaCounts(saga_types, read, ended).now)
+    counts = _Lately(SagaCounts(saga_types, store, ended).now)
     for state in COUNTED:
 
         def of_state(state: str = state) -> Iterable[tuple[Labels, Number]] | None:

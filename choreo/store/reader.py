@@ -17,6 +17,8 @@ from choreo.records import (
     Release,
     Scheduled,
     StateChange,
+    StateCount,
+    StateNews,
 )
 from choreo.store.dialect import Dialect
 from choreo.store.in_flight import Searches, in_flight
@@ -30,9 +32,6 @@ _HEAD = "last.id, last.saga_id, last.saga_type, last.saga_state"
 _LAST_ENTRY = f"{_HEAD}, last.recorded_at, last.saga_version, last.step"
 _PAGE = 200
 _BEYOND = 2**62
-_CHUNK = 20_000
-"""How many rows one statement looks at, so that no reader keeps a snapshot for long."""
-
 _COUNTS = "input = 'event' AND note <> 'void'"
 _OF_IT = "FROM {saga_log} WHERE saga_id = each.saga_id AND saga_type = each.saga_type"
 # The time is as in `choreo.timeline.transitions`.
@@ -74,16 +73,22 @@ class Reading:
             "SELECT reason, count(*) FROM {dead_letters} WHERE state = 'open' GROUP BY reason ORDER BY reason"
         )
         same = "FROM {saga_log} AS each WHERE each.saga_id = log.saga_id AND each.saga_type = log.saga_type"
+        enters = (
+            "log.saga_state <> 'pending' AND log.saga_state IS DISTINCT FROM"  # most rows have that of before
+            f" (SELECT each.saga_state {same} AND each.id < log.id ORDER BY each.id DESC LIMIT 1)"
+            f" AND NOT EXISTS (SELECT 1 {same} AND each.id < log.id AND each.saga_state = log.saga_state)"
+        )
         self.state_changes = sql(
             "SELECT log.id, log.saga_type, log.saga_state, log.input,"
             " CASE WHEN log.input = 'pruned' THEN log.event_time ELSE log.recorded_at END,"
             f" (SELECT each.recorded_at {same} ORDER BY each.id LIMIT 1) FROM {{saga_log}} AS log"
-            " WHERE log.id > ? AND log.id <= ? AND log.saga_state <> 'pending'"
-            f" AND log.saga_state IS DISTINCT FROM"  # most rows have that of the one before
-            f" (SELECT each.saga_state {same} AND each.id < log.id ORDER BY each.id DESC LIMIT 1)"
-            f" AND NOT EXISTS (SELECT 1 {same} AND each.id < log.id AND each.saga_state = log.saga_state)"
-            " ORDER BY log.id"
+            f" WHERE log.id > ? AND {enters} ORDER BY log.id"
         )
+        self.state_counts = sql(
+            "SELECT log.saga_type, log.saga_state, log.input = 'pruned', count(*) FROM {saga_log} AS log"
+            f" WHERE log.id <= ? AND {enters} GROUP BY 1, 2, 3"
+        )
+        self.row_before = sql("SELECT id FROM {saga_log} WHERE recorded_at < ? ORDER BY id DESC LIMIT 1")
         self.letter_page = sql("SELECT {letter_heads} FROM {dead_letters} WHERE id > ? ORDER BY id LIMIT ?")
         self.letters_of = sql(
             "SELECT {letter_heads} FROM {dead_letters} WHERE saga_id = ? AND saga_type = ? ORDER BY id"
@@ -247,12 +252,25 @@ class TableReader(ABC):
         """Return the number of the newest row of the saga log, 0 where there is none."""
         return int(self._rows(self._sql.last_row)[0][0])
 
-    def state_changes(self, after: int, last: int) -> Iterator[StateChange]:
-        """Yield the rows behind ``after`` up to ``last`` in which sagas first enter states, but pending."""
-        while after < last:
-            upto = min(after + _CHUNK, last)
-            yield from map(StateChange._make, self._rows(self._sql.state_changes, after, upto))
-            after = upto
+    def state_changes(self, after: int) -> StateNews:
+        """Return which sagas first enter which states, but pending, behind a row."""
+        return self._at_once(lambda: self._news([], after))
+
+    def all_states(self, since: int) -> StateNews:
+        """Return which states all sagas have been in: counted, up to a row from before ``since``."""
+        return self._at_once(lambda: self._all_states(since))
+
+    def _all_states(self, since: int) -> StateNews:
+        before = self._rows(self._sql.row_before, since)
+        upto = int(before[0][0]) if before else 0
+        counts = self._rows(self._sql.state_counts, upto) if upto else ()
+        return self._news(
+            [StateCount(saga_type, state, bool(pruned), n) for saga_type, state, pruned, n in counts], upto
+        )
+
+    def _news(self, counts: Sequence[StateCount], after: int) -> StateNews:
+        changes = [StateChange._make(row) for row in self._rows(self._sql.state_changes, after)]
+        return StateNews(counts, after, changes, self.last_row(), self.late_seconds)
 
     def depths(self) -> Depths:
         """Return what waits in the store, all of one moment."""

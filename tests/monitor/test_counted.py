@@ -315,12 +315,9 @@ class Weather:
                     store.saga_log.prune(SagaKey(saga_id, "errand"), round(time.time() * 1000))
 
     def change(self) -> None:
-        """Do one of these things; prune at length only.
-
-        What is pruned while a worker that has just started reads its log may be counted a moment too late.
-        """
-        ways = [self.ask_any, self.ask_any, self.forge, self.poison, self.breaks, self.settle]
-        self._chance.choice([*ways, self.prune] if KILLS else ways)()
+        """Do one of these things."""
+        asks = (self.ask_any, self.ask_any)
+        self._chance.choice([*asks, self.forge, self.poison, self.breaks, self.settle, self.prune])()
 
     def clear(self) -> None:
         """Let everything go on."""

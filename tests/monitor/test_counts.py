@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from choreo.chain import PRUNED
 from choreo.errors import StoreError
-from choreo.monitor.counts import COUNTED, News, SagaCounts
+from choreo.monitor.counts import COUNTED, SagaCounts
 from choreo.outcome import START
-from choreo.records import Entry, SagaKey, StateChange
+from choreo.records import Entry, SagaKey, StateChange, StateNews
 from choreo.store.opening import open_reader, open_store
+from choreo.store.reader import TableReader
 
 TYPES = ("order", "trip")
 PATHS = (
@@ -71,15 +75,44 @@ class Log:
         passed = Counter((saga[1], state) for saga, states in self._passed.items() for state in set(states))
         return {(saga_type, state): passed[saga_type, state] for saga_type in TYPES for state in COUNTED}
 
-    def read(self, after: int) -> News:
-        """Return what is new."""
-        with open_reader(self._place) as reader:
-            last = reader.last_row()
-            return News(list(reader.state_changes(after, last)), last, reader.late_seconds)
+    def read(self) -> TableReader:
+        """Open the store to read it."""
+        return open_reader(self._place)
 
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+
+class Rows:
+    """A saga log in which sagas enter states; ``asked`` says behind which rows, -1 for all."""
+
+    def __init__(self, *rows: StateChange, late_seconds: float = 0.0) -> None:
+        self.rows = list(rows)
+        self.asked: list[int] = []
+        self.is_away = False
+        self._late_seconds = late_seconds
+
+    def read(self) -> AbstractContextManager[Rows]:
+        """Open it."""
+        if self.is_away:
+            raise StoreError("away")
+        return nullcontext(self)
+
+    def all_states(self, since: int) -> StateNews:
+        """Return all of it, nothing of it counted."""
+        assert since < time.time() * 1000
+        self.asked.append(-1)
+        return self._behind(0)
+
+    def state_changes(self, after: int) -> StateNews:
+        """Return what is behind a row."""
+        self.asked.append(after)
+        return self._behind(after)
+
+    def _behind(self, after: int) -> StateNews:
+        rows = [each for each in self.rows if each.row > after]
+        return StateNews([], 0, rows, max(each.row for each in self.rows), self._late_seconds)
 
 
 SAGAS = st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(TYPES))
@@ -127,34 +160,35 @@ def _follow(log: Log, doings: list[tuple[str, ...]]) -> None:
 
 def test_a_row_that_becomes_visible_late_is_counted_once() -> None:
     """As that of a turn that took long, beside others with higher numbers."""
-    rows = [StateChange(row, "trip", "started", "ended", 0, 0) for row in (1, 3, 4)]
-    counts = SagaCounts(["trip"], lambda after: News([r for r in rows if r.row > after], 4, 90.0), _never)
+    log = Rows(*(StateChange(row, "trip", "started", "ended", 0, 0) for row in (1, 3, 4)), late_seconds=90.0)
+    counts = SagaCounts(["trip"], log.read, _never)
     assert (counts.now() or {})["trip", "started"] == 3
-    rows.insert(1, StateChange(2, "trip", "started", "ended", 0, 0))
+    log.rows.insert(1, StateChange(2, "trip", "started", "ended", 0, 0))
     for _ in range(2):
         assert (counts.now() or {})["trip", "started"] == 4
 
 
 def test_what_is_not_of_the_own_types_is_not_counted() -> None:
-    rows = [StateChange(1, "quiz", "started", "ended", 0, 0)]
-    counts = SagaCounts(["trip"], lambda _: News(rows, 1, 0.0), _never)
+    log = Rows(StateChange(1, "quiz", "started", "ended", 0, 0))
+    counts = SagaCounts(["trip"], log.read, _never)
     assert counts.now() == {("trip", state): 0 for state in COUNTED}
+
+
+def test_who_starts_no_sagas_reads_nothing() -> None:
+    log = Rows(StateChange(1, "quiz", "started", "ended", 0, 0))
+    assert SagaCounts([], log.read, _never).now() == {}
+    assert not log.asked
 
 
 def test_counts_stay_while_the_store_is_away() -> None:
     """And where it never could be read, there are none: a counter at 0 would be a lie."""
-    is_away = True
-
-    def read(_: int) -> News:
-        if is_away:
-            raise StoreError("away")
-        return News([StateChange(1, "trip", "started", "ended", 0, 0)], 1, 0.0)
-
-    counts = SagaCounts(["trip"], read, _never)
+    log = Rows(StateChange(1, "trip", "started", "ended", 0, 0))
+    counts = SagaCounts(["trip"], log.read, _never)
+    log.is_away = True
     assert counts.now() is None
-    is_away = False
+    log.is_away = False
     found = counts.now()
-    is_away = True
+    log.is_away = True
     assert counts.now() == found != None  # noqa: E711
 
 
@@ -162,13 +196,11 @@ def test_only_sagas_that_end_from_now_on_have_a_duration() -> None:
     """Those of before were told by the process of before."""
     told: list[tuple[str, str, float]] = []
     now = 4_000_000_000_000
-    rows = [
+    log = Rows(
         StateChange(1, "trip", "completed", "event", 1000, 0),
         StateChange(2, "trip", "failed", "event", now + 2500, now),
-    ]
-    counts = SagaCounts(
-        ["trip"], lambda after: News([r for r in rows if r.row > after], 2, 0.0), lambda *a: told.append(a)
     )
+    counts = SagaCounts(["trip"], log.read, lambda *a: told.append(a))
     counts.now()
     counts.now()
     assert told == [("trip", "failed", 2.5)]
@@ -176,20 +208,64 @@ def test_only_sagas_that_end_from_now_on_have_a_duration() -> None:
 
 def test_a_saga_that_ended_long_ago_may_be_pruned_without_being_read_again() -> None:
     """It was counted while its rows were there."""
-    rows = [
-        StateChange(row, "trip", state, "event", 1000, 0) for row, state in ((1, "started"), (2, "failed"))
-    ]
-    asked: list[int] = []
-
-    def read(after: int) -> News:
-        asked.append(after)
-        return News([each for each in rows if each.row > after], rows[-1].row, 0.0)
-
-    counts = SagaCounts(["trip"], read, _never)
+    log = Rows(
+        *(StateChange(row, "trip", state, "event", 1000, 0) for row, state in ((1, "started"), (2, "failed")))
+    )
+    counts = SagaCounts(["trip"], log.read, _never)
     before = counts.now()
-    rows[:] = [StateChange(3, "trip", "failed", "pruned", 1000, 1000)]
+    log.rows[:] = [StateChange(3, "trip", "failed", "pruned", 1000, 1000)]
     assert counts.now() == before
-    assert asked == [0, 2]
+    assert log.asked == [-1, 2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the place of a new store."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("empty_store"))
+    return str(tmp_path / "shop.db")
+
+
+@pytest.mark.parametrize("statement", range(1, 4))
+def test_a_saga_that_is_pruned_during_a_look_is_counted(
+    place: str, statement: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between whichever statements of the first look: a counter that goes back later would lie of a start."""
+    with closing(Log(place)) as log, log.read() as reader:
+        for saga_id in ("a", "b"):
+            log.end((saga_id, "trip"), PATHS[0])
+        log.go_on(("c", "order"), PATHS[0])
+        execute, executed = reader._rows, []
+
+        def rows(sql: str, *values: object) -> Sequence[Any]:
+            executed.append(sql)
+            found = execute(sql, *values)
+            if sum(each.startswith("SELECT") for each in executed) == statement:
+                log.prune(("a", "trip"))
+                log.end(("d", "trip"), PATHS[0])
+            return found
+
+        expected = log.expected
+        monkeypatch.setattr(reader, "_rows", rows)
+        counts = SagaCounts(TYPES, lambda: nullcontext(reader), lambda *_: None)
+        assert counts.now() == expected
+        assert counts.now() == log.expected != expected
+
+
+def test_old_rows_are_counted_by_the_database(place: str) -> None:
+    """The process holds those alone of which the end may still be told."""
+    with closing(Log(place)) as log:
+        for saga, path in zip("abcdefg", PATHS * 2, strict=False):
+            log.end((saga, "trip"), path)
+        log.prune(("b", "trip"))
+        with log.read() as reader:
+            later = reader.all_states(round(time.time() * 1000) + 600_000)
+            earlier = reader.all_states(0)
+        assert (later.changes, later.counted_to, later.last) == ([], earlier.last, earlier.last)
+        assert (earlier.counts, earlier.counted_to) == ([], 0)
+        assert sum(each.sagas for each in later.counts) == len(earlier.changes) > 10
+        told = Counter((each.saga_type, each.state, each.input == PRUNED) for each in earlier.changes)
+        assert {each[:3]: each.sagas for each in later.counts} == told
 
 
 def test_a_duration_is_told_once(tmp_path: Path) -> None:
