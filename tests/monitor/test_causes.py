@@ -65,9 +65,10 @@ class Errands:
         self._asked = 0
 
     def start(self, name: str) -> None:
-        """Start a service, whose calls have room for one."""
+        """Start a service, whose calls have room for one, and which is missed for 6 s where it was killed."""
         command = [*CHOREO, "run", f"{MODULE}:{name}", "--bootstrap", self.bootstrap, *self._more]
         command += ["--store", self.store(name), "--admin", str(self._ports[name]), "--calls", "1"]
+        command += ["--kafka", "group.protocol=classic", "--kafka", "session.timeout.ms=6000"]
         with (self.folder / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "ERRANDS": str(self.folder)}
