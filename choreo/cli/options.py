@@ -65,6 +65,21 @@ class Duration(click.ParamType[int]):
             self.fail(error.message, param, ctx)
 
 
+class SagaId(click.ParamType[str]):
+    """The id of a saga: a text, which not every argument of a process is."""
+
+    name = "saga id"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the id; what no store can be asked for is refused."""
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{text!r:.100} is no text in UTF-8", param, ctx)
+        return text
+
+
 class Time(click.ParamType[datetime | str]):
     """A time in ISO 8601 that names its zone, or one of some words, such as ``latest``.
 

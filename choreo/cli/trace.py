@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from choreo.cli import output
+from choreo.cli.options import SagaId
 from choreo.cli.sources import open_timelines, sources
 from choreo.render.json import timeline_data
 from choreo.render.text import lines
 
 
 @click.command(short_help="Show a saga's timeline, across participants.")
-@click.argument("saga_id")
+@click.argument("saga_id", type=SagaId())
 @sources
 @click.option("--type", "saga_type", default="", metavar="NAME", help="Its type, where several have the id.")
 @click.option(

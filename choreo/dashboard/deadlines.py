@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from choreo.dashboard.element import Child, Html, element, joined
 from choreo.dashboard.forms import act_form, check_box, log, opened, problem_note, who_and_why
-from choreo.dashboard.frame import Body, rows, section
+from choreo.dashboard.frame import Body, rows, section, sentence
 from choreo.dashboard.stores import Shown
 from choreo.dashboard.visit import Visit
 from choreo.errors import ConfigurationError
@@ -98,9 +98,10 @@ def _asked_in(given: Mapping[str, str]) -> Asked:
     if verb not in _MEANINGS:
         raise ConfigurationError(f"what is to be done is one of {', '.join(_MEANINGS)}")
     key = SagaKey(given.get("id", ""), given.get("type", ""))
-    seen = given.get("seen", "")
-    number = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else 0
-    return Asked(verb, given.get("participant", ""), key, given.get("name", ""), number)
+    seen = given.get("seen", "0")
+    if not (seen.isascii() and seen.isdigit() and len(seen) < 19):
+        raise ConfigurationError(f"{seen!r:.100} is not when it was due", hint="open the form again")
+    return Asked(verb, given.get("participant", ""), key, given.get("name", ""), int(seen))
 
 
 def offer(visit: Visit, shown: Shown) -> Body:
@@ -169,7 +170,7 @@ def act(visit: Visit, shown: Shown, form: Mapping[str, str]) -> Body:
             raise ConfigurationError("say how much longer")
         done = asked.done(shown, Change(who, why, more), dry_run=is_check)
     except ConfigurationError as error:
-        return _offer(visit, shown, asked, form, f"{error.message[:1].upper()}{error.message[1:]}.")
+        return _offer(visit, shown, asked, form, sentence(error.message))
     until = f"until {iso_time(done.after)}" if done.after else "any time, as far as this deadline goes"
     if is_check:
         said = f"Nothing was changed. {done.step} would have {until}."

@@ -82,8 +82,8 @@ def warnings(away: Iterable[Away]) -> Html:
         element(
             "p",
             element("strong", f"{each.path} can’t be read."),
-            f" {_sentence(each.error.message)} What its participant did is missing here.",
-            element("span", f" {_sentence(each.error.hint)}") if each.error.hint else None,
+            f" {sentence(each.error.message)} What its participant did is missing here.",
+            element("span", f" {sentence(each.error.hint)}") if each.error.hint else None,
             class_="note bad",
             role="alert",
         )
@@ -97,15 +97,21 @@ def trouble(title: str, error: ChoreoError, status: int) -> Body:
         title,
         joined(
             element("h1", title),
-            element("p", _sentence(error.message), class_="note bad", role="alert"),
+            element("p", sentence(error.message), class_="note bad", role="alert"),
             element("p", f"What to do: {error.hint}") if error.hint else EMPTY,
         ),
         status,
     )
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+def sentence(text: str) -> str:
+    """Return a message as a sentence; the name of a step, a topic or a file stays as it is.
+
+    >>> sentence("say how much longer"), sentence("clerk.hotel_is_late has passed")
+    ('Say how much longer.', 'clerk.hotel_is_late has passed.')
+    """
+    first = text.partition(" ")[0]
+    return f"{text[:1].upper() if first.isalpha() else text[:1]}{text[1:]}." if text else ""
 
 
 def empty(what: str, then: Child = None) -> Html:

@@ -11,7 +11,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
 from signal import SIGKILL
@@ -51,10 +51,16 @@ _MEANING: Final = (
 
 
 class Told(NamedTuple):
-    """What a run at one participant has told: its report, or why there is none."""
+    """What a run at one participant has told, or why it has told nothing.
+
+    ``changes`` are the step, what was recorded and what would be now; ``compared`` is how many results were.
+    ``lines`` say what was compared, and what may differ from run to run.
+    """
 
     participant: str
-    report: Mapping[str, Any]
+    changes: Sequence[tuple[str, str, str]] = ()
+    compared: int = 0
+    lines: Sequence[str] = ()
     problem: str = ""
 
 
@@ -142,14 +148,25 @@ def _told(settings: Settings, side: Read, key: SagaKey, seconds: float) -> Told:
     }
     try:
         code, told, said = _ran(command, environment, seconds, settings.stopping)
-        return Told(side.participant, json.loads(told))
     except subprocess.TimeoutExpired:
-        return Told(side.participant, {}, f"not done after {_SECONDS:.0f} s: run the command")
-    except json.JSONDecodeError:
-        lines = said.decode(errors="replace").strip().splitlines()
-        return Told(side.participant, {}, lines[-1] if lines else f"it ended with {code}")
+        return Told(side.participant, problem=f"not done after {_SECONDS:.0f} s: run the command")
     except (OSError, ValueError) as error:  # such as of an id that no command can be given
-        return Told(side.participant, {}, f"it can't be run here: {error}")
+        return Told(side.participant, problem=f"it can't be run here: {error}")
+    try:
+        return _told_in(side.participant, json.loads(told))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # whatever handlers wrote there
+        lines = said.decode(errors="replace").strip().splitlines()
+        return Told(side.participant, problem=lines[-1] if lines else f"it ended with {code}")
+
+
+def _told_in(participant: str, report: Any) -> Told:
+    """Return what the report of the command tells. Raises what data of another form does."""
+    changes = [(str(each["step"]), str(each["recorded"]), str(each["now"])) for each in report["changes"]]
+    counts = {str(what): int(count) for what, count in sorted(report["counts"].items())}
+    shown = ", ".join(f"{count} {what}" for what, count in counts.items())
+    lines = [f"{participant}: {shown or 'no handler ran'}"]
+    lines += [f"{name} calls {', '.join(places)}" for name, places in report["nondeterministic"].items()]
+    return Told(participant, changes, counts.get("compared", 0), lines)
 
 
 def _ran(
@@ -194,32 +211,23 @@ def _ran(
 
 
 def _results(told: Sequence[Told]) -> Html:
-    changes = [(each.participant, change) for each in told for change in each.report.get("changes", ())]
+    changes = [(each.participant, *change) for each in told for change in each.changes]
     problems = [each for each in told if each.problem]
-    compared = sum(each.report.get("counts", {}).get("compared", 0) for each in told)
+    compared = sum(each.compared for each in told)
     said = f"{len(changes)} difference{'' if len(changes) == 1 else 's'}."
     if not changes:
         said = f"No difference in {compared} of its results." if compared else "Nothing could be compared."
-    cells = [(name, change["step"], change["recorded"], change["now"]) for name, change in changes[:_MOST]]
     return joined(
         element(
             "p", said, class_=f"note {'bad' if changes else 'good' if compared else 'calm'}", role="status"
         ),
-        rows(("Participant", "Step", "Recorded", "Now"), cells, label="Differences") if cells else None,
+        rows(("Participant", "Step", "Recorded", "Now"), changes[:_MOST], label="Differences")
+        if changes
+        else None,
         element("p", f"… and {len(changes) - _MOST:,} more.") if len(changes) > _MOST else None,
         [
             element("p", element("strong", each.participant), f": {each.problem}", class_="note bad")
             for each in problems
         ],
-        element("ul", [element("li", line) for each in told for line in _counts(each)]),
+        element("ul", [element("li", line) for each in told for line in each.lines]),
     )
-
-
-def _counts(told: Told) -> Iterator[str]:
-    """Yield what was compared, and what may differ from run to run, in lines."""
-    report = told.report
-    if report:
-        counts = [f"{count} {what}" for what, count in sorted(report["counts"].items())]
-        yield f"{told.participant}: {', '.join(counts) or 'no handler ran'}"
-        for name, places in report["nondeterministic"].items():
-            yield f"{name} calls {', '.join(places)}"

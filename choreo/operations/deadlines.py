@@ -12,6 +12,7 @@ from choreo.records import Entry, Release, SagaKey, Scheduled
 from choreo.release import readable
 from choreo.render.wording import iso_time
 from choreo.store.reader import TableReader
+from choreo.timeline.selection import refuse_twice
 from choreo.worker.deadlines import Deadline, deadlines_in, deadlines_of
 
 
@@ -73,6 +74,7 @@ def deadlines_of_saga(
     ]
     if not sides:
         raise _unknown(saga_id, readers)
+    refuse_twice(dict.fromkeys(reader for reader, _ in sides))
     return [each for reader, view in sides for each in listed(reader.participant, reader, view.scheduled)]
 
 
@@ -99,9 +101,7 @@ def deadline_named(
         )
     if len({each.opened.path for each in found}) > 1:
         owners = ", ".join(dict.fromkeys(each.opened.participant for each in found))
-        raise ConfigurationError(
-            f"{owners} have a deadline {name} each", hint="say which with --participant or --store"
-        )
+        raise ConfigurationError(f"{owners} have a deadline {name} each", hint="say which with --participant")
     if len({each.key for each in found}) > 1:
         several = ", ".join(dict.fromkeys(each.key.saga_type for each in found))
         raise ConfigurationError(f"sagas of {several} have the id {saga_id}", hint="say which with --type")
@@ -120,6 +120,7 @@ def _knowing(
     sides = [each for each in sides if each[1]]
     if not sides:
         raise _unknown(saga_id, stores)
+    refuse_twice(opened for opened, _ in sides)
     return sides
 
 

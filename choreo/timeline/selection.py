@@ -13,7 +13,7 @@ from choreo.errors import ConfigurationError
 from choreo.outcome import COMPENSATABLE, COMPENSATED, START, SUCCEEDED
 from choreo.records import version_of
 from choreo.timeline.participant_view import ParticipantView
-from choreo.timeline.source import LastEntry, Source
+from choreo.timeline.source import LastEntry, Named, Source
 from choreo.timeline.timeline import ENDED, Timeline, timeline_of
 from choreo.timeline.transitions import is_still
 
@@ -142,7 +142,7 @@ class Timelines:
     def __init__(
         self, sources: Sequence[Source], graphs: Mapping[str, Sequence[SagaGraph]], now: int
     ) -> None:
-        _refuse_twice(sources)
+        refuse_twice(sources)
         self.now = now
         self._sources = sources
         self._graphs = graphs
@@ -331,9 +331,9 @@ def _written(places: Iterable[Place | None]) -> str:
     return ".".join("" if place is None else f"{place.time}_{place.row}" for place in places)
 
 
-def _refuse_twice(sources: Iterable[Source]) -> None:
+def refuse_twice(sources: Iterable[Named]) -> None:
     """Raise `ConfigurationError` where two sources are of one participant, as either may be the right one."""
-    seen: dict[str, Source] = {}
+    seen: dict[str, Named] = {}
     for source in sources:
         other = seen.setdefault(source.participant, source)
         if other is not source:

@@ -27,8 +27,8 @@ class LastEntry(NamedTuple):
     step: str = ""
 
 
-class Source(Protocol):
-    """What sagas can be read from: a participant's store, or the topics themselves."""
+class Named(Protocol):
+    """What has a name, and may be of a participant."""
 
     @property
     def path(self) -> str:
@@ -39,6 +39,10 @@ class Source(Protocol):
     def participant(self) -> str:
         """The participant whose store it is; empty for the topics."""
         ...
+
+
+class Source(Named, Protocol):
+    """What sagas can be read from: a participant's store, or the topics themselves."""
 
     def views(self, saga_id: str) -> Mapping[str, ParticipantView]:
         """Return the views of the sagas with that id, by their type."""

@@ -13,8 +13,9 @@ import psycopg
 import pytest
 
 from choreo import Context, Participant
+from choreo.store.postgresql.schema import MIGRATIONS
 from tests.cli.command import assert_refused, invoke
-from tests.stores import in_postgresql, open_store, place
+from tests.stores import copy, in_postgresql, open_store, place
 from tests.worker.provider import Provider
 from tests.worker.provider import hotel as calling_hotel
 from tests.worker.replicas import Replicas, on
@@ -147,6 +148,9 @@ def test_revoke_takes_it_away(rigged: Rig) -> None:
         (("s1", "hotel_is_late", "--type", "voyage"), "there is no saga s1"),
         (("s1", "hotel_is_late", "--because", ""), "printable characters"),
         (("s1", "hotel_is_late", "--by", "x" * 101), "printable characters"),
+        (("s\udcff", "hotel_is_late"), "no text in UTF-8"),
+        (("s1", "\udcff"), "has no deadline"),
+        (("s1", ""), "has no deadline"),
     ],
 )
 @pytest.mark.parametrize("verb", [("revoke",), ("extend", "--for", "1h")])
@@ -158,6 +162,24 @@ def test_what_is_wrong_is_refused_in_one_line(
     result = invoke("deadlines", *verb, *given)
     assert_refused(result.exit_code, result.stderr, why)
     assert due_in(rigged) == 60
+
+
+@pytest.mark.parametrize("verb", [("revoke",), ("extend", "--for", "1h")])
+def test_who_changes_one_says_why(rigged: Rig, verb: tuple[str, ...]) -> None:
+    """It is asked for, not guessed."""
+    result = invoke("deadlines", *verb, "s1", "hotel_is_late")
+    assert_refused(result.exit_code, result.stderr, "Missing option '--because'")
+    assert due_in(rigged) == 60
+
+
+def test_two_stores_of_one_participant_are_refused(rigged: Rig, folder: Path) -> None:
+    """As either may be the right one."""
+    rigged.close()
+    copy(rigged.path, folder / "copy.db")
+    both = ("--store", place(folder / "copy.db"), "--store", place(rigged.path))
+    for arguments in (("list", "s1"), ("revoke", "s1", "hotel_is_late", "--because", "x")):
+        result = invoke("deadlines", *arguments, *both)
+        assert_refused(result.exit_code, result.stderr, "are both stores of clerk")
 
 
 @pytest.mark.parametrize(
@@ -311,13 +333,14 @@ def test_three_replicas_go_by_what_is_changed_beside_them(empty_store: str, tmp_
 
 def test_a_store_of_an_older_schema_says_what_brings_it_up_to_date(empty_store: str) -> None:
     """Nothing is listed or changed before that."""
+    (newest, _) = MIGRATIONS[-1]
     with closing(psycopg.connect(empty_store, autocommit=True)) as connection:
-        connection.execute("delete from choreo.migrations where name = '0006_unended'")
-        connection.execute("drop index choreo.saga_log_completed")
+        connection.execute("delete from choreo.migrations where name = %s", (newest,))
     for verb in (("list", "s1"), ("extend", "s1", "x", "--for", "1h"), ("revoke", "s1", "x", "--dry-run")):
         because = () if verb[0] == "list" else ("--because", "x")
         done = invoke("deadlines", *verb, *because, "--store", empty_store)
-        assert_refused(done.exit_code, done.stderr, "lacks 0006_unended", "run `choreo store migrate`")
-    assert invoke("store", "migrate", "--store", empty_store).exit_code == 0
+        assert_refused(done.exit_code, done.stderr, f"lacks {newest}", "run `choreo store migrate`")
+    with closing(psycopg.connect(empty_store, autocommit=True)) as connection:
+        connection.execute("insert into choreo.migrations (name) values (%s)", (newest,))
     done = invoke("deadlines", "list", "s1", "--store", empty_store)
     assert_refused(done.exit_code, done.stderr, "there is no saga s1 in")

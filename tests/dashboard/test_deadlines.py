@@ -128,7 +128,7 @@ def test_the_second_of_two_operators_looks_again(rigged: Rig) -> None:
         change(store, KEY, LATE, Change("ben", "", HOUR), rigged.clock.now())
     answer = post(page, "/deadline", form)
     assert answer.status == 400
-    assert "was changed meanwhile" in answer.text
+    assert f">{LATE} was changed meanwhile" in answer.text
     assert due_in(rigged) == 3660
     assert post(page, "/deadline", {**answer.form, **ADA, "more": "1h"}).status == 200
     assert due_in(rigged) == 7260
@@ -167,6 +167,9 @@ def test_what_makes_no_sense_is_not_done(rigged: Rig, changed: dict[str, str]) -
         {"type": "voyage"},
         {"name": "clerk.nothing"},
         {"name": ""},
+        {"seen": "soon"},
+        {"seen": "-1"},
+        {"seen": "9" * 19},
     ],
 )
 def test_what_is_not_there_is_not_offered_nor_done(rigged: Rig, changed: dict[str, str]) -> None:

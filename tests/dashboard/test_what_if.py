@@ -166,6 +166,10 @@ def test_what_code_prints_is_no_report(rigged: Rig) -> None:
     assert "No difference in 1 of its results." in ran(page).text
     write(rigged, f"{SAME}\nimport os; os.write(1, b'x')")
     assert "it ended with 0" in ran(page).text
+    for text in ("[1]", "{}", "7", '{"changes": [], "counts": 1}', "[" * 90_000):
+        write(rigged, f"{SAME}\nimport os; os.write(1, {text.encode()!r}); os._exit(0)")
+        answer = ran(page)
+        assert (answer.status, "it ended with 0" in answer.text) == (200, True), text[:30]
 
 
 def test_one_visitor_at_a_time_runs_handlers(rigged: Rig) -> None:

@@ -10,7 +10,7 @@ import click
 
 from choreo.cli import output
 from choreo.cli.dlq.settle import accounted
-from choreo.cli.options import Duration, Time
+from choreo.cli.options import Duration, SagaId, Time
 from choreo.cli.sources import now
 from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
@@ -30,7 +30,7 @@ def of_saga(function: F) -> F:
     participant = click.option(
         "--participant", default="", metavar="NAME", help="Only deadlines that this participant declares."
     )
-    return click.argument("saga_id")(stores(participant(saga_type(function))))
+    return click.argument("saga_id", type=SagaId())(stores(participant(saga_type(function))))
 
 
 _named = click.argument("deadline")

@@ -68,8 +68,7 @@ def accounted(more: str = "", *, required: bool) -> Callable[[F], F]:
         )
         why = click.option(
             "--because",
-            required=required,
-            default=None if required else "",
+            **({"required": True} if required else {"default": ""}),
             callback=_reason,
             metavar="TEXT",
             help=f"The reason; it is stored{more}.",

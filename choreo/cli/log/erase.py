@@ -13,7 +13,7 @@ from choreo.audit.retention import Removal
 from choreo.audit.retention import erase as erase_payloads
 from choreo.audit.retention import prune as prune_sagas
 from choreo.cli import output
-from choreo.cli.options import Duration
+from choreo.cli.options import Duration, SagaId
 from choreo.cli.output import progress
 from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
@@ -38,7 +38,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
 
 
 @click.command(short_help="Erase the payloads of some sagas.")
-@click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
+@click.argument("saga_ids", type=SagaId(), metavar="[SAGA_ID]...", nargs=-1)
 @click.option(
     "--file", type=click.File(encoding="utf-8"), metavar="FILE", help="Saga ids, one a line; - is stdin."
 )

@@ -13,6 +13,7 @@ from choreo.audit.formats import whole_file, write_avro, write_json_lines
 from choreo.audit.restore import check_export, import_export, origin_of
 from choreo.audit.verification import saga_ids as all_ids
 from choreo.cli import output
+from choreo.cli.options import SagaId
 from choreo.cli.output import progress
 from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
@@ -21,7 +22,7 @@ from choreo.store.opening import is_address
 
 
 @click.command(short_help="Write sagas, with their payloads, to a file.")
-@click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
+@click.argument("saga_ids", type=SagaId(), metavar="[SAGA_ID]...", nargs=-1)
 @stores
 @click.option(
     "--output",

@@ -12,6 +12,7 @@ import click
 from choreo.audit.heads import heads_of, read_heads, write_heads
 from choreo.audit.verification import Finding, Verification, all_sagas
 from choreo.cli import output
+from choreo.cli.options import SagaId
 from choreo.cli.output import progress
 from choreo.cli.stores import stores
 from choreo.errors import ConfigurationError
@@ -19,7 +20,7 @@ from choreo.operations.stores import Opened, open_stores
 
 
 @click.command(short_help="Check that the log was not changed.")
-@click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
+@click.argument("saga_ids", type=SagaId(), metavar="[SAGA_ID]...", nargs=-1)
 @stores
 @click.option(
     "--heads",

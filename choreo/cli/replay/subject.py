@@ -24,7 +24,7 @@ _PAGE = 1_000
 """Saga ids that are asked for at a time."""
 
 target = click.argument("target", metavar="MODULE:PARTICIPANT")
-saga_ids = click.argument("saga_ids", metavar="SAGA_ID...", nargs=-1, required=True)
+saga_ids = click.argument("saga_ids", type=options.SagaId(), metavar="SAGA_ID...", nargs=-1, required=True)
 as_json = click.option(
     "--format",
     "form",

@@ -24,7 +24,7 @@ _SHOWN = 50
 
 @click.command("what-if", short_help="Run today's handlers on recorded events.")
 @target
-@click.argument("saga_ids", metavar="[SAGA_ID]...", nargs=-1)
+@click.argument("saga_ids", type=options.SagaId(), metavar="[SAGA_ID]...", nargs=-1)
 @options.store
 @click.option("--all", "everything", is_flag=True, help="Every saga in the store.")
 @click.option(
