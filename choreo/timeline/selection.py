@@ -200,7 +200,7 @@ class Timelines:
         found: list[Timeline] = []
         seen: set[tuple[str, str]] = set()
         looked_at = 0
-        heads = self._moved_since(begun, seen) if wanted.is_open else self._before(begun)
+        heads = self._moved_since(begun, wanted, seen) if wanted.is_open else self._before(begun)
         for read, (number, head) in enumerate(heads):
             if len(found) >= limit or looked_at >= most or read >= _HEADS:
                 return Page(found, looked_at, _written(places))
@@ -225,17 +225,18 @@ class Timelines:
         return [Place(*map(int, each.split("_"))) if each else None for each in parts]
 
     def _moved_since(
-        self, begun: Sequence[Place | None], listed: set[tuple[str, str]]
+        self, begun: Sequence[Place | None], wanted: Filter, listed: set[tuple[str, str]]
     ) -> Iterator[tuple[int, LastEntry]]:
         """Return the sagas that go on behind these places, each with the number of its source.
 
-        Those before them, which stood on earlier pages, are added to ``listed``.
+        Those before them that were looked at for earlier pages are added to ``listed``.
         """
         behind: list[tuple[int, LastEntry]] = []
         for number, (source, at) in enumerate(zip(self._sources, begun, strict=True)):
             for head in source.unended():
                 if at is not None and (head.time, head.row) <= at:
-                    listed.add((head.saga_id, head.saga_type))
+                    if wanted.may_admit(head, self.now):
+                        listed.add((head.saga_id, head.saga_type))
                 else:
                     behind.append((number, head))
         return iter(sorted(behind, key=lambda each: (each[1].time, each[0], each[1].row)))

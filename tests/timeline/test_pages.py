@@ -77,6 +77,12 @@ def ids(found: object) -> list[tuple[str, str]]:
     1,
     1,
 )
+@example(  # of the first one, the source that is behind tells what is not asked for
+    [Row(1, 1, "compensating", 0, False), Row(0, 0, "pending", 1, False), Row(0, 1, "pending", 0, False)],
+    Filter(states=("pending",)),
+    1,
+    1,
+)
 def test_all_pages_together_are_what_is_chosen(
     given: list[Row], wanted: Filter, limit: int, most: int
 ) -> None:
