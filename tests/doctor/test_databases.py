@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from choreo.records import Partition
-from choreo.store.opening import condition, open_reader, open_store
+from choreo.store.copying import copy_store
+from choreo.store.opening import condition, migrate, open_reader, open_store
 from choreo.store.postgresql.schema import MIGRATIONS
 from tests.postgresql.databases import new_database
 from tests.postgresql.server import Server
@@ -75,6 +76,22 @@ def test_tables_that_are_missing_are_said(postgresql: str) -> None:
         execute(address, "INSERT INTO choreo.migrations (name) VALUES ('9999_x')")
         (only,) = texts(address)
         assert "a newer choreo made" in only
+
+
+def test_triggers_that_are_off_are_said(postgresql: str) -> None:
+    """And are on in a copy, which knows the sagas that were written meanwhile."""
+    with new_database(postgresql) as spoilt, new_database(postgresql) as copy:
+        migrate(spoilt)
+        migrate(copy)
+        execute(spoilt, "ALTER TABLE choreo.saga_log DISABLE TRIGGER saga_log_goes_on")
+        assert texts(spoilt) == ["its saga log has lost saga_log_goes_on: sagas in flight may not be found"]
+        with closing(open_store(spoilt)) as store, closing(open_store(copy)) as target:
+            with store.turn():
+                store.append([entry("s1")])
+            copy_store(store, target)
+        assert texts(copy) == []
+        with open_reader(spoilt) as before, open_reader(copy) as after:
+            assert [each.saga_id for each in (*before.unended(), *after.unended())] == ["s1"]
 
 
 def test_another_encoding_and_a_database_that_can_only_be_read_are_said(postgresql: str) -> None:

@@ -96,6 +96,12 @@ def older(store: Path) -> None:
         opened.commit()
 
 
+def made_anew(store: Path) -> None:
+    """Let a tool have changed a table, which SQLite can only do by a new one."""
+    with closing(SQLiteStore(store)) as opened:
+        opened.db["saga_log"].transform()
+
+
 def rollback_journal(store: Path) -> None:
     """Let another program have changed how it is written."""
     with closing(sqlite3.connect(store)) as opened:
@@ -125,6 +131,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a row that can't be": (impossible, "error", "it is damaged: NULL value in photos.x"),
     "of a newer choreo": (newer, "error", "a newer choreo made it (it has 9999_x)"),
     "of an older choreo": (older, "warning", "an older choreo made it"),
+    "a table made anew": (made_anew, "error", "its saga log has lost saga_log_refuses_UPDATE, saga_log_ref"),
     "not in WAL mode": (rollback_journal, "warning", "its journal mode is not wal"),
     "others may read it": (lambda store: store.chmod(0o644), "warning", "its mode is 644"),
     "the service's tables alone": (foreign, "warning", "none of choreo's"),

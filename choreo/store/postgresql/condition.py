@@ -11,7 +11,7 @@ import psycopg
 from choreo.errors import StoreError
 from choreo.ports.findings import Finding
 from choreo.store.postgresql.errors import shown
-from choreo.store.postgresql.schema import MIGRATIONS, pending
+from choreo.store.postgresql.schema import MIGRATIONS, TRIGGERS, pending
 from choreo.store.postgresql.session import connect
 
 _SETTINGS: Final = "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)"
@@ -26,6 +26,12 @@ _RIGHTS: Final = """
 SELECT relname, verb FROM pg_class CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS verb
 WHERE relnamespace = 'choreo'::regnamespace AND relkind = 'r'
 AND relname <> 'migrations' AND NOT has_table_privilege(pg_class.oid, verb) ORDER BY 1, 2
+"""
+_TRIGGERS: Final = """
+SELECT expected FROM unnest(%s::text[]) AS expected WHERE NOT EXISTS (
+    SELECT 1 FROM pg_trigger WHERE tgrelid = 'choreo.saga_log'::regclass
+    AND tgname = expected AND tgenabled IN ('O', 'A')
+)
 """
 _MAY_SEE: Final = (
     "SELECT n.oid IS NULL OR has_schema_privilege(n.oid, 'USAGE') FROM (SELECT 1) AS one"
@@ -82,6 +88,10 @@ def _of_schema(name: str, connection: psycopg.Connection[Any]) -> Iterator[Findi
         yield Finding("error", name, why, "run `choreo store migrate`, or the service's own migration")
     if len(missing) == len(MIGRATIONS):
         return
+    lost = [] if missing else connection.execute(_TRIGGERS.encode(), (list(TRIGGERS),)).fetchall()
+    if lost:
+        why = f"its saga log has lost {', '.join(each for (each,) in lost)}: sagas in flight may not be found"
+        yield Finding("error", name, why, "copy it with `choreo store copy`: a new store has all triggers")
     lacking: dict[str, list[str]] = {}
     for table, verb in connection.execute(_RIGHTS.encode()).fetchall():
         lacking.setdefault(verb, []).append(table)

@@ -239,6 +239,9 @@ MIGRATIONS: Sequence[tuple[str, str]] = (
 )
 """Every migration, in order: a store that has others is of a newer choreo."""
 
+TRIGGERS = ("saga_log_refuses_change", "saga_log_refuses_truncate", "saga_log_goes_on")
+"""Those of the saga log; a tool may switch them off."""
+
 _IS_THERE = "SELECT to_regclass('choreo.migrations') IS NOT NULL"
 _APPLIED = "SELECT name FROM choreo.migrations"
 _NOTE = "INSERT INTO choreo.migrations (name) VALUES (%s)"

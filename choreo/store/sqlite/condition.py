@@ -14,7 +14,7 @@ from typing import Final
 
 from choreo.errors import StoreError
 from choreo.ports.findings import Finding
-from choreo.store.sqlite.migrations import NAMES
+from choreo.store.sqlite.migrations import NAMES, TRIGGERS
 from choreo.store.sqlite.reader import connect_read_only, is_at_rest, may_be_written
 from choreo.store.sqlite.wal import LIMIT, writers_of
 
@@ -120,6 +120,9 @@ def _of_tables(path: str, connection: sqlite3.Connection) -> Iterator[Finding]:
     elif applied != set(NAMES):
         hint = "back it up: the next start brings it up to date"
         yield Finding("warning", path, "an older choreo made it", hint)
+    elif lost := [each for each in TRIGGERS if each not in tables]:
+        why = f"its saga log has lost {', '.join(lost)}: sagas in flight may not be found"
+        yield Finding("error", path, why, "copy it with `choreo store copy`: a new store has all triggers")
     if not newer and _versions(path) != _WAL:
         yield Finding("warning", path, "its journal mode is not wal", "the next start sets it")
 

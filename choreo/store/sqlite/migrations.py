@@ -39,6 +39,9 @@ _LATER_TABLES = {_RELEASES_NAME: "releases", _IN_FLIGHT_NAME: "sagas_in_flight"}
 
 TABLES = (*_FIRST_TABLES, *_LATER_TABLES.values())
 
+TRIGGERS = ("saga_log_refuses_UPDATE", "saga_log_refuses_DELETE", "saga_log_goes_on", "saga_log_ends")
+"""Those of the saga log; a tool that makes the table anew may lose them."""
+
 
 def migrate(db: Database) -> None:
     """Bring the tables up to date, in one transaction; several processes may do so at once.
