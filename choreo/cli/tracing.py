@@ -95,10 +95,8 @@ def _reader(exporter: Any) -> Any:
 def _measure_with(readers: Sequence[Any], service: str) -> Any:
     from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.resources import Resource
 
-    resource = Resource.create({"service.name": service})
-    provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+    provider = MeterProvider(metric_readers=readers, resource=_resource(service), shutdown_on_exit=False)
     metrics.set_meter_provider(provider)
     return provider
 
@@ -106,14 +104,29 @@ def _measure_with(readers: Sequence[Any], service: str) -> Any:
 def _trace_with(exporter: Any, service: str) -> Any:
     # The SDK takes 3 MB of memory, which a process that exports no traces need not pay.
     from opentelemetry import trace
-    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider, export
 
-    resource = Resource.create({"service.name": service})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider = TracerProvider(resource=_resource(service), shutdown_on_exit=False)
     provider.add_span_processor(export.BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def _resource(service: str) -> Any:
+    """Return what is exported as the origin of all."""
+    from opentelemetry.sdk.resources import Resource
+
+    class HashedOnce(Resource):
+        """Works its hash out once: it is that of a JSON text, and OTLP's exporter wants it for each span."""
+
+        def __init__(self, created: Resource) -> None:
+            super().__init__(created.attributes, created.schema_url)
+            self._hash = super().__hash__()
+
+        def __hash__(self) -> int:
+            return self._hash
+
+    return HashedOnce(Resource.create({"service.name": service}))
 
 
 def exporter_name(signal: str = "traces") -> str:
