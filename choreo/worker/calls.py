@@ -19,7 +19,7 @@ from choreo.records import Lane, Partition, Scheduled
 from choreo.worker.attempt import end_forked
 from choreo.worker.item import Item
 from choreo.worker.lifespan import Lifespan
-from choreo.worker.tracing import Handling, handling
+from choreo.worker.tracing import Handling
 
 
 class Limit:
@@ -109,7 +109,7 @@ class Call:
     def _span(self) -> AbstractContextManager[Handling | None]:
         if not self.is_traced:
             return telemetry.UNTRACED
-        return handling(self.item, self.handler, self.context.attempt)
+        return Handling(self.item, self.handler, self.context.attempt)
 
 
 def _told(span: Handling | None, result: Any) -> Any:

@@ -73,7 +73,7 @@ from choreo.worker.schedule import (
     expires_at,
 )
 from choreo.worker.tally import REFUSED, RETRIES, Tally
-from choreo.worker.tracing import handling
+from choreo.worker.tracing import Handling
 from choreo.worker.unpublishable import PUBLICATION, Unpublishable
 
 
@@ -456,7 +456,7 @@ class Processor:
         if self._ended and (ended := self._ended.pop(_key(handler, binding, context), None)) is not None:
             result, trace = ended
             return self._conclude(_traced(item, trace), handler, result._replace(at=now), tried)
-        with handling(item, handler, attempted) if self._is_traced else telemetry.UNTRACED as span:
+        with Handling(item, handler, attempted) if self._is_traced else telemetry.UNTRACED as span:
             result = self._result(handler, binding, context)
             if span:
                 span.told(result.verdict, result.type, result.error)

@@ -75,7 +75,7 @@ def test_an_order_over_five_processes_is_one_trace(
                 break
             (child,) = children
             told = child.attributes
-            found.append((child.service, told["choreo.handler"], told.get("choreo.outcome")))
+            found.append((child.service, handler_of(child), told.get("choreo.outcome")))
             published = [each for each in receiver.spans if each.parent_id == child.span_id]
             sent = published[0].span_id if published else ""
         return found
@@ -83,10 +83,15 @@ def test_an_order_over_five_processes_is_one_trace(
     processes.until(lambda: story() == handled, 60)
     assert {each.trace_id for each in receiver.spans} == {trace_id}
     (failed,) = [each for each in receiver.spans if each.is_error]
-    assert failed.attributes["choreo.handler"] == "shipping.create_shipment"
+    assert handler_of(failed) == "shipping.create_shipment"
     assert failed.attributes["error.type"] == "Permanent"
     for each in receiver.spans:
         _assert_conventions(each)
+
+
+def handler_of(span: Span) -> str:
+    """Return which handler a span is of: an action has the name of its step."""
+    return str(span.attributes.get("choreo.handler", span.attributes["choreo.step"]))
 
 
 def _assert_conventions(span: Span) -> None:
@@ -97,16 +102,15 @@ def _assert_conventions(span: Span) -> None:
     assert topic == told["messaging.destination.name"] == TOPIC
     assert told["messaging.operation.name"] == told["messaging.operation.type"] == name
     assert told["messaging.system"] == "kafka"
-    assert told["messaging.message.conversation_id"] == told["choreo.saga_id"] == "o1"
+    assert told["messaging.message.conversation_id"] == "o1"
     assert len(told["messaging.message.id"]) == 32
     assert told["cloudevents.event_type"]
-    assert (told["choreo.saga_type"], told["choreo.participant"]) == (TOPIC, span.service)
     if name == "process":
         assert span.links == (span.parent_id,)
         assert told["messaging.consumer.group.name"] == span.service
         assert told["messaging.destination.partition.id"].isdigit()
         assert told["messaging.kafka.offset"] >= 0
-        assert told["choreo.attempt"] == 1
+        assert told["choreo.task"]
     else:
         assert span.links == ()
         assert told["choreo.outcome"]

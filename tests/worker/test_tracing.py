@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from choreo import Context, Participant, telemetry
 from choreo.trace_context import joined
+from choreo.worker.tracing import sending
 from tests.worker.conftest import Rigs
 from tests.worker.rig import Rig, envelope_of
 from tests.worker.services import Script, agency, flight, hotel
@@ -125,7 +126,7 @@ def test_with_an_sdk_a_saga_is_one_trace(rig: Rigs, spans: InMemorySpanExporter,
     assert first.status.status_code is trace.StatusCode.ERROR
     assert attributes_of(first)["error.type"] == "ConnectionError"
     assert not first.events, "what an exception said may be data"
-    assert [attributes_of(span)["choreo.attempt"] for span in (first, second)] == [1, 2]
+    assert [attributes_of(span).get("choreo.attempt") for span in (first, second)] == [None, 2]
     assert {link.context.span_id for span in (first, second) for link in span.links} == {first.parent.span_id}
     assert (first.kind, second.name) == (trace.SpanKind.CONSUMER, "process trip")
 
@@ -140,7 +141,30 @@ def told(span: ReadableSpan) -> str:
     if span.kind is trace.SpanKind.PRODUCER:
         step = attributes["choreo.step"]
         return "start" if step == "start" else f"{step} {attributes['choreo.outcome']}"
-    return str(attributes.get("choreo.handler", span.name))
+    return str(attributes.get("choreo.handler") or attributes.get("choreo.step", span.name))
+
+
+def test_what_is_so_by_default_is_left_out(rig: Rigs, spans: InMemorySpanExporter) -> None:
+    """An action is named as its step; a compensation is told by its own name, and the step that it undoes."""
+    shop = rig(hotel())
+    shop.feed(TripRequested("t"), FlightFull("t", "full"), traceparent=PARENT)
+    finished = [attributes_of(span) for span in spans.get_finished_spans()]
+    assert [(each["choreo.step"], each.get("choreo.handler")) for each in finished] == [
+        ("hotel.book", None),
+        ("hotel.book", None),
+        ("hotel.book", None),
+        ("hotel.book", "hotel.cancel"),
+    ]
+    for each in finished:
+        assert each["messaging.message.conversation_id"] == "s1"
+        assert not each.keys() & {"choreo.saga_type", "choreo.attempt"}
+
+
+def test_a_saga_that_is_named_otherwise_than_its_topic_is_told_by_both(spans: InMemorySpanExporter) -> None:
+    sending("journeys", envelope_of(HotelBooked("t"), "s1", 0))
+    (span,) = spans.get_finished_spans()
+    told = attributes_of(span)
+    assert (told["messaging.destination.name"], told["choreo.saga_type"]) == ("journeys", "trip")
 
 
 def test_what_a_call_raises_is_told_by_its_class_alone(rig: Rigs, spans: InMemorySpanExporter) -> None:
@@ -175,7 +199,7 @@ def test_nothing_is_made_where_nothing_is_traced(
 ) -> None:
     """Neither a span nor a context, for an event of a handler, of a call, or of a refusal."""
     made: list[str] = []
-    for name in ("processing", "sending", "context"):
+    for name in ("_tracer", "_extracted", "_injected"):
         monkeypatch.setattr(telemetry, name, lambda *_, name=name: made.append(name))
     provider = Provider()
     provider.answer(None)
