@@ -52,6 +52,7 @@ def violations(site: Site, jobs: Sequence[JobAsked]) -> list[str]:
         *(said for job in jobs for said in _of_saga(site, job)),
         *_of_topic(site, records),
         *_of_letters(site),
+        *_of_sagas_in_flight(site),
     ]
 
 
@@ -129,3 +130,10 @@ def _of_letters(site: Site) -> Iterator[str]:
         for letter in store.dead_letters():
             if letter.state == "open":
                 yield f"{letter.saga_id}: {name} has a dead letter: {letter.reason} {letter.detail}"
+
+
+def _of_sagas_in_flight(site: Site) -> Iterator[str]:
+    """There are none, as all have ended."""
+    for name, store in site.stores.items():
+        for (saga_id,) in store.db.execute("select saga_id from sagas_in_flight"):
+            yield f"{saga_id}: {name} says that it goes on"
