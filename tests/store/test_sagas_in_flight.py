@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from choreo.store.opening import is_address, migrate, open_reader, open_store
 from choreo.store.reader import Reading
 from choreo.store.sqlite.dialect import SQLITE
 from choreo.store.tables import TableStore
+from tests.postgresql.databases import new_database
 
 from .conformance import entry, key
 
@@ -156,6 +158,32 @@ def test_a_store_of_before_gets_it(place: str) -> None:
             ):
                 execute(plain(saga_id, state))
             assert told(place) == logged(store) == {key(each) for each in "bcef"}
+
+
+@contextmanager
+def role(place: str, *grants: str) -> Iterator[str]:
+    """Make a role with some rights; yield its address of the database."""
+    name = f"Odd-{uuid4().hex[:8]}"
+    with psycopg.connect(place, autocommit=True) as owner:
+        owner.execute(f'CREATE ROLE "{name}" LOGIN'.encode())
+        try:
+            for grant in grants:
+                owner.execute(f'GRANT {grant} TO "{name}"'.encode())
+            yield f"{place}&user={name}"
+        finally:
+            owner.execute(f'DROP OWNED BY "{name}"'.encode())
+            owner.execute(f'DROP ROLE "{name}"'.encode())
+
+
+def test_whoever_had_few_rights_has_enough(postgresql: str) -> None:
+    """A worker may go on to add rows, and those who may read the saga log read the table, too."""
+    with new_database(postgresql) as place, older(place):
+        adds = ("USAGE ON SCHEMA choreo", "SELECT, INSERT ON ALL TABLES IN SCHEMA choreo")
+        with role(place, *adds) as worker, psycopg.connect(worker, autocommit=True) as connection:
+            assert migrate(place) == ["0007_in_flight"]
+            for saga_id, state in (("a", "started"), ("b", "started"), ("a", "completed")):
+                connection.execute(plain(saga_id, state).replace("saga_log", "choreo.saga_log").encode())
+            assert told(worker) == {key("b")}
 
 
 def test_the_rows_of_sagas_that_have_ended_are_not_looked_at(tmp_path: Path) -> None:

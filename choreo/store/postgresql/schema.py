@@ -194,15 +194,20 @@ _UNENDED = """
 CREATE INDEX saga_log_completed ON choreo.saga_log (saga_id, saga_type) WHERE saga_state = 'completed';
 """
 
-# Kept by the database, so that it holds for whoever writes; a turn's rows of the saga log are one statement.
-# What the function does is planned once, maybe while the table is empty: it must use the key all the same.
+# Kept by the database, so that it holds for whoever writes; with its owner's rights, as a worker that runs
+# may have none on what is new. A turn's rows of the saga log are one statement. What the function does is
+# planned once, maybe while the table is empty: it must use the key all the same. Who may read the log may
+# read the table. The index, which helped so far, goes first: that takes the log's strongest lock, and nothing
+# waits for a turn that waits for this.
 _IN_FLIGHT = f"""
+DROP INDEX choreo.saga_log_completed;
 CREATE TABLE choreo.sagas_in_flight (
     saga_id {_TEXT},
     saga_type {_TEXT},
     PRIMARY KEY (saga_id, saga_type)
 ) WITH ({_QUEUE});
-CREATE FUNCTION choreo.saga_log_goes_on() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+CREATE FUNCTION choreo.saga_log_goes_on() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE last record;
 BEGIN
     FOR last IN
@@ -225,7 +230,16 @@ SELECT saga_id, saga_type FROM (
     SELECT DISTINCT ON (saga_id, saga_type) saga_id, saga_type, saga_state FROM choreo.saga_log
     ORDER BY saga_id, saga_type, id DESC
 ) AS last WHERE saga_state NOT IN ('completed', 'failed');
-DROP INDEX choreo.saga_log_completed;
+DO $$
+DECLARE given record;
+BEGIN
+    FOR given IN
+        SELECT privilege_type, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS whom
+        FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = 'choreo.saga_log'::regclass
+    LOOP
+        EXECUTE format('GRANT %s ON choreo.sagas_in_flight TO %s', given.privilege_type, given.whom);
+    END LOOP;
+END $$;
 """
 
 MIGRATIONS: Sequence[tuple[str, str]] = (
