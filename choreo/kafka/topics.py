@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, Final
@@ -77,18 +78,20 @@ class TopicDescriptions:
     def get(self, topics: Sequence[str], wait_seconds: float) -> list[TopicState] | None:
         """Return the topics, or None where the answer isn't there in time; a later call has it.
 
-        Raises `LogError` where the cluster does not answer.
+        Raises `LogError` where the cluster does not answer. While there is time, it is asked again: the
+        broker that was asked may have died, and the others take a while to see it.
         """
-        if not self._topics:
-            self._ask(topics)
-        answers = [*self._topics.values(), *self._configs.values()]
-        if wait(answers, wait_seconds).not_done:
-            return None
-        configs = {resource.name: answer for resource, answer in self._configs.items()}
-        try:
-            return [self._state(name, answer, configs[name]) for name, answer in self._topics.items()]
-        finally:
+        until = time.monotonic() + wait_seconds
+        while True:
+            if not self._topics:
+                self._ask(topics)
+            answers = [*self._topics.values(), *self._configs.values()]
+            if wait(answers, max(until - time.monotonic(), 0)).not_done:
+                return None
+            asked, configs = self._topics, {each.name: answer for each, answer in self._configs.items()}
             self._topics, self._configs = {}, {}
+            if until - time.monotonic() < DEADLINE or not any(map(_is_unanswered, asked.values())):
+                return [self._state(name, answer, configs[name]) for name, answer in asked.items()]
 
     def _ask(self, topics: Sequence[str]) -> None:
         if self._admin is None:
@@ -115,6 +118,12 @@ class TopicDescriptions:
         replicas = min((len(each.replicas) for each in found.partitions), default=0)
         leaderless = sum(each.leader is None or each.leader.id < 0 for each in found.partitions)
         return TopicState(name, _id(found), len(found.partitions), replicas, own, problem, leaderless)
+
+
+def _is_unanswered(answer: Future[Any]) -> bool:
+    """Whether the broker that was asked has said nothing."""
+    error = answer.exception()
+    return isinstance(error, KafkaException) and cause(error).code() == KafkaError._TIMED_OUT
 
 
 def _id(found: Any) -> str:

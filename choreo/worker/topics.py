@@ -13,7 +13,7 @@ from choreo.ports import Clock, Log, Store, TopicState
 from choreo.ports.topics import Difference, differences
 from choreo.records import Partition
 
-START_DEADLINE: Final = 10.0
+START_DEADLINE: Final = 25.0
 """Seconds in which the cluster must describe the topics before anything is published."""
 
 INTERVAL: Final = 10.0

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
 from choreo.kafka import KafkaLog, create_topics, describe_topics
-from choreo.kafka.topics import _settings
+from choreo.kafka.topics import TopicDescriptions, _settings
 from choreo.participant.topics import TopicNeed
+from choreo.ports import TopicState
 from choreo.ports.topics import differences
 from tests.broker.any_broker import KafkaCluster, unique
 from tests.kafka.recording_reader import RecordingReader
@@ -79,6 +83,31 @@ def test_an_answer_that_is_late_is_not_waited_for() -> None:
     with pytest.raises(LogError, match="could not ask for topic t"):
         log.describe(["t"], 10.0)
     log.close()
+
+
+def test_a_cluster_is_asked_again_while_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the broker that was asked may have died; once it has answered, or time is over, that is it."""
+    monkeypatch.setattr("choreo.kafka.topics.DEADLINE", 0.2)
+    answers = [_failed(KafkaError._TIMED_OUT), _failed(KafkaError._TIMED_OUT), _failed(3)]
+    descriptions = TopicDescriptions("127.0.0.1:1", {})
+
+    def ask(topics: Sequence[str]) -> None:
+        answer = answers.pop(0)
+        descriptions._topics = dict.fromkeys(topics, answer)
+        descriptions._configs = {ConfigResource(ResourceType.TOPIC, name): answer for name in topics}
+
+    monkeypatch.setattr(descriptions, "_ask", ask)
+    with pytest.raises(LogError, match="could not ask for topic t"):
+        descriptions.get(["t"], 0.1)
+    assert len(answers) == 2
+    assert descriptions.get(["t"], 5.0) == [TopicState("t")]
+    assert not answers
+
+
+def _failed(code: int) -> Future[Any]:
+    answer: Future[Any] = Future()
+    answer.set_exception(KafkaException(KafkaError(code)))
+    return answer
 
 
 @pytest.mark.parametrize(
