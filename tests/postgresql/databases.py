@@ -83,7 +83,10 @@ def made_from_template(server: str, name: str) -> None:
         made.execute("UPDATE choreo.store SET store_id = replace(gen_random_uuid()::text, '-', '')")
 
 
-_TABLES = ("saga_log", "outbox", "schedule", "positions", "dead_letters", "releases", "topics", "requests")
+_TABLES = (
+    *("saga_log", "outbox", "schedule", "positions", "dead_letters", "releases", "topics", "requests"),
+    "sagas_in_flight",
+)
 # Without its triggers, of which one keeps the saga log.
 _EMPTY = f"""
 SET session_replication_role = replica;

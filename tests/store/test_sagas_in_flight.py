@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import Random
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from choreo.chain import PRUNED
+from choreo.errors import StoreUnavailable
 from choreo.records import Entry, SagaKey
 from choreo.store.copying import copy_store
 from choreo.store.opening import is_address, migrate, open_reader, open_store
@@ -184,6 +187,61 @@ def test_whoever_had_few_rights_has_enough(postgresql: str) -> None:
             for saga_id, state in (("a", "started"), ("b", "started"), ("a", "completed")):
                 connection.execute(plain(saga_id, state).replace("saga_log", "choreo.saga_log").encode())
             assert told(worker) == {key("b")}
+
+
+def test_nobody_uses_the_rights_of_the_trigger_for_a_table_of_his_own(empty_store: str) -> None:
+    """It would add and delete what he likes."""
+    with role(empty_store, "USAGE ON SCHEMA choreo") as web, psycopg.connect(web, autocommit=True) as own:
+        own.execute("CREATE TEMP TABLE log (id int, saga_id text, saga_type text, saga_state text)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            own.execute(
+                "CREATE TRIGGER own AFTER INSERT ON log REFERENCING NEW TABLE AS written"
+                " FOR EACH STATEMENT EXECUTE FUNCTION choreo.saga_log_goes_on()"
+            )
+
+
+WAITED_FOR = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
+
+
+def migrated_beside(place: str) -> list[str]:
+    """Migrate while a turn is open that has read the saga log, and writes there once it is waited for."""
+    with closing(psycopg.connect(place)) as turn, ThreadPoolExecutor(1) as pool:
+        turn.execute("SELECT * FROM choreo.saga_log")
+        migration, process = pool.submit(migrate, place), [turn.info.backend_pid]
+        with psycopg.connect(place, autocommit=True) as other:
+            while not migration.done() and other.execute(WAITED_FOR, process).fetchone() == (0,):
+                pass
+        turn.execute(plain("b", "started").replace("saga_log", "choreo.saga_log").encode())
+        turn.commit()
+        return list(migration.result())
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+@pytest.mark.parametrize("lacks", [["0007_in_flight"], ["0006_unended", "0007_in_flight"]], ids=len)
+def test_a_turn_that_is_open_is_waited_for(empty_store: str, isolation: str, lacks: list[str]) -> None:
+    """It goes on to write, and what it has written counts, whatever the default of the database is."""
+    name = urlsplit(empty_store).path[1:]
+    with older(empty_store) as execute, psycopg.connect(empty_store, autocommit=True) as owner:
+        if len(lacks) > 1:
+            owner.execute("DROP INDEX choreo.saga_log_completed")
+            owner.execute("DELETE FROM choreo.migrations WHERE name = '0006_unended'")
+        execute(plain("a", "started"))
+        owner.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'".encode())
+        try:
+            assert migrated_beside(empty_store) == lacks
+        finally:
+            owner.execute(f"ALTER DATABASE {name} RESET default_transaction_isolation".encode())
+    assert told(empty_store) == {key("a"), key("b")}
+
+
+def test_who_could_be_waited_for_for_ever_is_not(empty_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As everybody else would wait behind the migration."""
+    monkeypatch.setattr("choreo.store.postgresql.schema._PATIENCE", "1ms")
+    with older(empty_store), closing(psycopg.connect(empty_store)) as turn:
+        turn.execute("SELECT * FROM choreo.saga_log")
+        with pytest.raises(StoreUnavailable, match="is locked"):
+            migrate(empty_store)
+    assert migrate(empty_store) == ["0007_in_flight"]
 
 
 def test_the_rows_of_sagas_that_have_ended_are_not_looked_at(tmp_path: Path) -> None:

@@ -189,18 +189,13 @@ ALTER TABLE choreo.dead_letters ADD COLUMN result_type {_TEXT} DEFAULT '';
 ALTER TABLE choreo.dead_letters ADD COLUMN result bytea;
 """
 
-# The few sagas that go on are found by it among many that have completed.
-_UNENDED = """
-CREATE INDEX saga_log_completed ON choreo.saga_log (saga_id, saga_type) WHERE saga_state = 'completed';
-"""
-
 # Kept by the database, so that it holds for whoever writes; with its owner's rights, as a worker that runs
-# may have none on what is new. A turn's rows of the saga log are one statement. What the function does is
-# planned once, maybe while the table is empty: it must use the key all the same. Who may read the log may
-# read the table. The index, which helped so far, goes first: that takes the log's strongest lock, and nothing
-# waits for a turn that waits for this.
+# may have none on what is new, and nobody else may make a trigger of it for a table of his own. A turn's rows
+# of the saga log are one statement. What the function does is planned once, maybe while the table is empty:
+# it must use the key all the same. Who may read the log may read the table. The index, which helped so far,
+# goes first: that takes the log's strongest lock, and nothing waits for a turn that waits for this.
 _IN_FLIGHT = f"""
-DROP INDEX choreo.saga_log_completed;
+DROP INDEX IF EXISTS choreo.saga_log_completed;
 CREATE TABLE choreo.sagas_in_flight (
     saga_id {_TEXT},
     saga_type {_TEXT},
@@ -223,6 +218,7 @@ BEGIN
     END LOOP;
     RETURN NULL;
 END $$;
+REVOKE EXECUTE ON FUNCTION choreo.saga_log_goes_on() FROM PUBLIC;
 CREATE TRIGGER saga_log_goes_on AFTER INSERT ON choreo.saga_log REFERENCING NEW TABLE AS written
     FOR EACH STATEMENT EXECUTE FUNCTION choreo.saga_log_goes_on();
 INSERT INTO choreo.sagas_in_flight
@@ -248,7 +244,7 @@ MIGRATIONS: Sequence[tuple[str, str]] = (
     ("0003_replicas", _REPLICAS),
     ("0004_growth", _GROWTH),
     ("0005_results", _RESULTS),
-    ("0006_unended", _UNENDED),
+    ("0006_unended", ""),  # an index, which the next one makes needless
     ("0007_in_flight", _IN_FLIGHT),
 )
 """Every migration, in order: a store that has others is of a newer choreo."""
@@ -272,6 +268,9 @@ _AT_ONCE = (
     psycopg.errors.DuplicateFunction,
 )
 _ATTEMPTS = 10
+
+_PATIENCE = "10s"
+"""How long a migration waits for a lock: all that the service does waits behind it meanwhile."""
 
 
 def ddl() -> str:
@@ -320,9 +319,12 @@ def migrate(connection: psycopg.Connection, name: str) -> list[str]:
 
     Several processes may do so at once. The connection must be in autocommit mode. Raises `StoreError`.
     """
+    # What a turn has committed while its end was waited for must be seen, whatever the database's default is.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     for _ in range(_ATTEMPTS):
         try:
             with connection.transaction():
+                connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'".encode())
                 return _migrate(connection, name)
         except _AT_ONCE:  # another process was faster: what it has made is seen now
             continue

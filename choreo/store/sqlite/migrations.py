@@ -363,10 +363,7 @@ def results(db: Database) -> None:
 
 @migrations(name="0014_unended")
 def unended(db: Database) -> None:
-    """Add an index by which the few sagas that go on are found among many that have completed."""
-    db.conn.execute(
-        "CREATE INDEX saga_log_completed ON saga_log (saga_id, saga_type) WHERE saga_state = 'completed'"
-    )
+    """Add nothing any more: it was an index, which the next one makes needless."""
 
 
 # Kept by the database, so that it holds for whoever writes: a worker, a service's own transaction, an import.
@@ -399,7 +396,7 @@ _IN_FLIGHT = (
         ORDER BY id DESC LIMIT 1
     ) NOT IN ('completed', 'failed')
     """,
-    "DROP INDEX saga_log_completed",
+    "DROP INDEX IF EXISTS saga_log_completed",
 )
 
 
