@@ -115,5 +115,5 @@ class SagaCounts:
         if not self._marks or newest > self._marks[-1][1]:
             self._marks.append((now, newest))
         while self._marks and now - self._marks[0][0] >= late_seconds:
-            self._behind = self._marks.popleft()[1]
+            self._behind = max(self._behind, self._marks.popleft()[1])
         self._recent = {row for row in self._recent if row > self._behind}

@@ -88,7 +88,11 @@ class Reading:
             "SELECT log.saga_type, log.saga_state, log.input = 'pruned', count(*) FROM {saga_log} AS log"
             f" WHERE log.id <= ? AND {enters} GROUP BY 1, 2, 3"
         )
-        self.row_before = sql("SELECT id FROM {saga_log} WHERE recorded_at < ? ORDER BY id DESC LIMIT 1")
+        # A row that another process has asked for has the time of then, however late it was taken up.
+        self.row_before = sql(
+            "SELECT id FROM {saga_log} WHERE recorded_at < ? AND input IN ('event', 'pruned')"
+            " ORDER BY id DESC LIMIT 1"
+        )
         self.letter_page = sql("SELECT {letter_heads} FROM {dead_letters} WHERE id > ? ORDER BY id LIMIT ?")
         self.letters_of = sql(
             "SELECT {letter_heads} FROM {dead_letters} WHERE saga_id = ? AND saga_type = ? ORDER BY id"

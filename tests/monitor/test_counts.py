@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +19,10 @@ from choreo.chain import PRUNED
 from choreo.errors import StoreError
 from choreo.monitor.counts import COUNTED, SagaCounts
 from choreo.outcome import START
-from choreo.records import Entry, SagaKey, StateChange, StateNews
+from choreo.records import Entry, SagaKey, StateChange, StateCount, StateNews
 from choreo.store.opening import open_reader, open_store
 from choreo.store.reader import TableReader
+from tests.store.test_sagas_in_flight import plain
 
 TYPES = ("order", "trip")
 PATHS = (
@@ -54,13 +56,14 @@ class Log:
         for _ in range(len(self._paths.get(saga, path))):
             self.go_on(saga, path)
 
-    def go_on(self, saga: tuple[str, str], path: tuple[str, ...]) -> None:
-        """Write the next row of a saga."""
+    def go_on(self, saga: tuple[str, str], path: tuple[str, ...], at: int = 0) -> None:
+        """Write the next row of a saga, with the time of now or a given one."""
         states = self._passed.setdefault(saga, [])
         path = self._paths.setdefault(saga, path)
         if len(states) < len(path):
             with self._store.turn():
-                self._store.append([entry(*saga, path[len(states)], len(states))])
+                new = entry(*saga, path[len(states)], len(states))
+                self._store.append([new._replace(recorded_at=at or new.recorded_at)])
             states.append(path[len(states)])
 
     def prune(self, saga: tuple[str, str]) -> None:
@@ -164,6 +167,38 @@ def test_a_row_that_becomes_visible_late_is_counted_once() -> None:
     counts = SagaCounts(["trip"], log.read, _never)
     assert (counts.now() or {})["trip", "started"] == 3
     log.rows.insert(1, StateChange(2, "trip", "started", "ended", 0, 0))
+    for _ in range(2):
+        assert (counts.now() or {})["trip", "started"] == 4
+
+
+def test_a_row_that_becomes_visible_late_is_counted_beside_a_request_of_long_ago(empty_store: str) -> None:
+    """A start waited until a worker ran again: it has the time of then, and another one's turn is open."""
+    with closing(Log(empty_store)) as log, psycopg.connect(empty_store) as turn:
+        turn.execute(plain("late", "started").replace("saga_log", "choreo.saga_log").encode())
+        log.go_on(("a", "trip"), PATHS[0], at=1)
+        counts = SagaCounts(["shop", "trip"], log.read, _never)
+        counts.now()
+        turn.commit()
+        found = counts.now() or {}
+        assert (found["trip", "started"], found["shop", "started"]) == (1, 1)
+
+
+def test_a_row_that_the_database_has_counted_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all is counted anew, up to a newer row than the last one behind which none comes late."""
+    seconds = [0.0]
+    monkeypatch.setattr("choreo.monitor.counts.time.monotonic", lambda: seconds[0])
+    now = round(time.time() * 1000)
+    rows = [StateChange(row, "trip", "started", "ended", 0, 0) for row in (1, 2)]
+    log = Rows(*rows, late_seconds=90.0)
+    counts = SagaCounts(["trip"], log.read, _never)
+    counts.now()
+    log.rows += [
+        StateChange(3, "trip", "started", "ended", 0, 0),
+        StateChange(4, "trip", "completed", "pruned", now, now),
+    ]
+    counted = [StateCount("trip", "started", is_pruned=False, sagas=3)]
+    monkeypatch.setattr(log, "all_states", lambda _: StateNews(counted, 3, log.rows[3:], 4, 90.0))
+    seconds[0] = 100.0
     for _ in range(2):
         assert (counts.now() or {})["trip", "started"] == 4
 
