@@ -67,6 +67,8 @@ class Topics:
             )
         partitions = {each.topic: each.partitions for each in states}
         self.ids = {each.topic: each.id for each in states if each.topic in self.read and each.id}
+        if not self._store.serves_one:  # what was not described, as by the embedded broker, is counted
+            partitions |= self._log.partitions(sorted(self._imports.difference(partitions)))
         with self._store.turn():
             noted = self._store.topics()
             for topic, noted_id in noted.items():
@@ -140,7 +142,7 @@ class Topics:
     def _note_imports(self, partitions: Mapping[str, int]) -> None:
         """Note the partitions of what is imported from now on, whichever worker gets them first."""
         known = {each.topic for each in self._store.positions()}
-        for topic in self._imports - known:
+        for topic in sorted(self._imports - known):  # of two workers at once, neither waits for the other
             for number in range(partitions.get(topic, 0)):
                 self._store.join(Partition(topic, number), UNBEGUN, 0, UNBEGUN)
 

@@ -231,6 +231,24 @@ def test_partitions_that_were_added_to_an_imported_topic_are_imported(
     assert rigged.published("s0")[1:] == [HotelBooked("s0"), TripBooked("s0")]
 
 
+def test_replicas_import_nothing_of_before_from_a_broker_that_describes_no_topics(
+    empty_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the embedded one: whatever partition a replica gets, it was there at first."""
+    many = Replicas(tmp_path, empty_store, lambda: office(booked()), start="latest")
+    many.broker.create_topic("chain", 2)
+    body = {each: many.rig.codec.encode(HotelBooked(each)) for each in ("s0", "s1")}
+    monkeypatch.setattr("choreo.testing.broker.MemoryLog.describe", lambda *_: ())
+    try:
+        for number in (0, 1):
+            tell(many.broker, body[f"s{number}"], number)
+        many.start(2)
+        many.feed(TripRequested, body)
+        assert [each for each in body if HotelBooked(each) in many.rig.published(each)] == []
+    finally:
+        many.close()
+
+
 @pytest.mark.parametrize("when", ["at once", "after the first", "after a pause"])
 def test_replicas_import_what_is_told_after_they_began(empty_store: str, tmp_path: Path, when: str) -> None:
     """Whichever of them has a partition first, nothing of before; of one that was added since, all."""
