@@ -114,6 +114,9 @@ class Time(click.ParamType[datetime | str]):
         return found
 
 
+LETTER = click.IntRange(1, 2**63 - 1)
+"""The number of a dead letter, as databases count."""
+
 START = Time("earliest", "latest")
 """Where a participant that is new to a topic begins to act."""
 

@@ -173,6 +173,7 @@ def test_an_event_that_does_not_fit_its_schema_is_refused(rigged: Rig, text: str
         (("list", "--store", "nowhere.db"), "there is no file nowhere.db"),
         (("list", "--store", "other.db"), "is not a store"),
         (("show", "99"), "no dead letter 99"),
+        *(((each, str(2**63)), "is not in the range") for each in ("show", "edit", "requeue", "resolve")),
         (("requeue",), "which dead letters?"),
         (("requeue", "1", "--all"), "which dead letters?"),
         (("discard", "99", "--because", "x"), "no dead letter 99"),

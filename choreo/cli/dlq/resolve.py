@@ -23,7 +23,7 @@ from choreo.worker.dead_letters import Result
 
 
 @click.command(short_help="Say that the work of a dead letter was done by hand.")
-@click.argument("number", type=int, required=False)
+@click.argument("number", type=options.LETTER, required=False)
 @click.argument("file", type=click.File(encoding="utf-8"), required=False, metavar="[FILE]")
 @stores
 @click.option("--all", "everything", is_flag=True, help="All open ones that the filters select.")

@@ -79,7 +79,7 @@ def accounted(more: str = "", *, required: bool) -> Callable[[F], F]:
 
 
 @click.command(short_help="Try dead letters again.")
-@click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
+@click.argument("numbers", type=options.LETTER, nargs=-1, metavar="[NUMBER]...")
 @stores
 @click.option("--all", "everything", is_flag=True, help="All open ones that the filters select.")
 @filtered
@@ -125,7 +125,7 @@ def requeue(
 
 
 @click.command(short_help="Settle dead letters by hand.")
-@click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
+@click.argument("numbers", type=options.LETTER, nargs=-1, metavar="[NUMBER]...")
 @stores
 @click.option("--all", "everything", is_flag=True, help="All open ones that the filters select.")
 @filtered
@@ -163,7 +163,7 @@ def discard(
 
 
 @click.command(short_help="Replace the event of a dead letter's handler.")
-@click.argument("number", type=int)
+@click.argument("number", type=options.LETTER)
 @click.argument("file", type=click.File(encoding="utf-8"), default="-", metavar="[FILE]")
 @stores
 @participant

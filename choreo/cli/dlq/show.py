@@ -17,7 +17,7 @@ from choreo.operations.stores import open_stores
 
 
 @click.command(short_help="Show one dead letter with its event.")
-@click.argument("number", type=int)
+@click.argument("number", type=options.LETTER)
 @stores
 @participant
 @options.schemas
