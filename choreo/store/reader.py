@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from choreo.cloudevents import time_in
+from choreo.outcome import CANCEL
 from choreo.records import (
     DeadLetter,
     Depths,
@@ -77,6 +78,7 @@ class Reading:
             "log.saga_state <> 'pending' AND log.saga_state IS DISTINCT FROM"  # most rows have that of before
             f" (SELECT each.saga_state {same} AND each.id < log.id ORDER BY each.id DESC LIMIT 1)"
             f" AND NOT EXISTS (SELECT 1 {same} AND each.id < log.id AND each.saga_state = log.saga_state)"
+            f" AND NOT (log.input = 'pruned' AND log.step = '{CANCEL}')"  # it was in no state
         )
         self.state_changes = sql(
             "SELECT log.id, log.saga_type, log.saga_state, log.input,"

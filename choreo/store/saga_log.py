@@ -310,14 +310,16 @@ def tombstone(saga: SagaKey, chain: Sequence[Row], at: int) -> Tombstone:
     """Return the row that stands for all rows of a saga, with its digest and its link.
 
     The digest is the last link of the chain that the row stands for. The row says when the saga's last row
-    was recorded, and how many there were. A saga that was cancelled before its start is failed from then on.
+    was recorded, and how many there were. A saga that was cancelled before its start is failed from then on;
+    its step says that it was no more than that.
     """
     head = head_of(chain)
     of_saga = [row.entry for row in chain if row.entry.saga_type == saga.saga_type]
     last = of_saga[-1]
     state = last.saga_state if last.saga_state in ("completed", "failed") else "failed"
+    step = CANCEL if all(entry.step == CANCEL for entry in of_saga) else ""
     entry = Entry(
-        *(*saga, last.saga_version, state, at, PRUNED, "", "pending", "pending"),
+        *(*saga, last.saga_version, state, at, PRUNED, step, "pending", "pending"),
         event_time=last.recorded_at,
         note=pruned_note(len(of_saga), of_saga[0].recorded_at),
     )

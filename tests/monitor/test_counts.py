@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from choreo.chain import PRUNED
 from choreo.errors import StoreError
 from choreo.monitor.counts import COUNTED, SagaCounts
-from choreo.outcome import START
+from choreo.outcome import CANCEL, START
 from choreo.records import Entry, SagaKey, StateChange, StateCount, StateNews
 from choreo.store.opening import open_reader, open_store
 from choreo.store.reader import TableReader
@@ -46,7 +46,7 @@ class Log:
     """A store whose sagas go on, end, and are pruned; and what ought to be counted."""
 
     def __init__(self, place: str) -> None:
-        self._store = open_store(place)
+        self.store = open_store(place)
         self._place = place
         self._passed: dict[tuple[str, str], list[str]] = {}
         self._paths: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -61,16 +61,16 @@ class Log:
         states = self._passed.setdefault(saga, [])
         path = self._paths.setdefault(saga, path)
         if len(states) < len(path):
-            with self._store.turn():
+            with self.store.turn():
                 new = entry(*saga, path[len(states)], len(states))
-                self._store.append([new._replace(recorded_at=at or new.recorded_at)])
+                self.store.append([new._replace(recorded_at=at or new.recorded_at)])
             states.append(path[len(states)])
 
     def prune(self, saga: tuple[str, str]) -> None:
         """Remove the rows of a saga that has ended."""
         if self._passed.get(saga, [""])[-1] in ("completed", "failed"):
-            with self._store.turn():
-                self._store.saga_log.prune(SagaKey(*saga), round(time.time() * 1000))
+            with self.store.turn():
+                self.store.saga_log.prune(SagaKey(*saga), round(time.time() * 1000))
 
     @property
     def expected(self) -> dict[tuple[str, str], int]:
@@ -84,7 +84,7 @@ class Log:
 
     def close(self) -> None:
         """Close the store."""
-        self._store.close()
+        self.store.close()
 
 
 class Rows:
@@ -301,6 +301,21 @@ def test_old_rows_are_counted_by_the_database(place: str) -> None:
         assert sum(each.sagas for each in later.counts) == len(earlier.changes) > 10
         told = Counter((each.saga_type, each.state, each.input == PRUNED) for each in earlier.changes)
         assert {each[:3]: each.sagas for each in later.counts} == told
+
+
+def test_a_saga_that_was_cancelled_before_its_start_is_not_counted_once_it_is_pruned(place: str) -> None:
+    """Neither by the process that was there, nor by the next one: it has never started, nor failed."""
+    with closing(Log(place)) as log:
+        cancelled = entry("a", "trip", "pending", 1)._replace(step=CANCEL, input="")
+        with log.store.turn():
+            log.store.append([cancelled])
+        counts = SagaCounts(TYPES, log.read, _never)
+        assert counts.now() == log.expected
+        with log.store.turn():
+            assert log.store.saga_log.prune(SagaKey("a", "trip"), round(time.time() * 1000))
+        assert counts.now() == SagaCounts(TYPES, log.read, _never).now() == log.expected
+        with log.read() as reader:
+            assert reader.all_states(2**53).counts == []
 
 
 def test_a_duration_is_told_once(tmp_path: Path) -> None:
