@@ -24,10 +24,11 @@ class Handling(telemetry.Processing):
         trigger = item.trigger
         attributes = _of_message(item.topic, trigger.envelope, handler.step)
         attributes["messaging.consumer.group.name"] = handler.name.partition(".")[0]
-        attributes["choreo.task"] = handler.task
         if trigger.offset >= 0:
             attributes["messaging.destination.partition.id"] = str(trigger.partition)
             attributes["messaging.kafka.offset"] = trigger.offset
+        if handler.task != "action":
+            attributes["choreo.task"] = handler.task
         if handler.name != handler.step:
             attributes["choreo.handler"] = handler.name
         if attempt > 1:
@@ -42,7 +43,7 @@ class Handling(telemetry.Processing):
     def returned(self, event_type: str) -> None:
         """Note which outcome the event that it returned means; a failure that it returned is no error."""
         outcome = _outcome(self._handler, event_type)
-        if outcome:
+        if outcome not in ("", SUCCEEDED):
             self.span.set_attribute("choreo.outcome", outcome)
 
     def told(self, verdict: str, event_type: str, error_type: str) -> None:
@@ -67,7 +68,8 @@ def sending(topic: str, event: Envelope, cause: str | None = None) -> str:
     if not telemetry.is_on():
         return telemetry.context() if cause is None else cause
     attributes = _of_message(topic, event, event.step)
-    attributes["choreo.outcome"] = event.outcome
+    if event.outcome != SUCCEEDED:
+        attributes["choreo.outcome"] = event.outcome
     return telemetry.sending(topic, attributes, cause)
 
 

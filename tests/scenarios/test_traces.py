@@ -55,8 +55,8 @@ def test_an_order_over_five_processes_is_one_trace(
         place_order(OrderCreated("o1", "ada", "apple", 2, 250, "nowhere"))
     trace_id = format(request.get_span_context().trace_id, "032x")
     handled = [
-        ("inventory", "inventory.reserve_inventory", "succeeded"),
-        ("payments", "payments.process_payment", "succeeded"),
+        ("inventory", "inventory.reserve_inventory", None),
+        ("payments", "payments.process_payment", None),
         ("shipping", "shipping.create_shipment", None),
         ("payments", "payments.refund_payment", "compensated"),
         ("inventory", "inventory.release_reservation", "compensated"),
@@ -110,7 +110,5 @@ def _assert_conventions(span: Span) -> None:
         assert told["messaging.consumer.group.name"] == span.service
         assert told["messaging.destination.partition.id"].isdigit()
         assert told["messaging.kafka.offset"] >= 0
-        assert told["choreo.task"]
     else:
         assert span.links == ()
-        assert told["choreo.outcome"]
