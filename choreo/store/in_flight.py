@@ -77,6 +77,18 @@ SELECT min((
     SELECT min(id) FROM {saga_log} WHERE saga_id = each.saga_id AND saga_type = each.saga_type
 )) FROM {sagas_in_flight} AS each
 """
+# Sagas that are in the table of those in flight and have ended, or aren't and haven't.
+_ASTRAY = """
+SELECT count(*) FROM (
+    SELECT saga_id, saga_type FROM {saga_log} UNION SELECT saga_id, saga_type FROM {sagas_in_flight}
+) AS each
+WHERE EXISTS (
+    SELECT 1 FROM {sagas_in_flight} WHERE saga_id = each.saga_id AND saga_type = each.saga_type
+) = (coalesce((
+    SELECT saga_state FROM {saga_log} WHERE saga_id = each.saga_id AND saga_type = each.saga_type
+    ORDER BY id DESC LIMIT 1
+), 'completed') IN ('completed', 'failed'))
+"""
 
 
 class _Statements:
@@ -119,6 +131,7 @@ class Searches:
             "done": _Statements(dialect, _DONE, _IS_STILL_DONE, result="work.event_type", kind=_KIND),
         }
         self.begin = sql(_BEGIN)
+        self.astray = sql(_ASTRAY)
         self.first = sql("SELECT saga_id, recorded_at FROM {saga_log} WHERE id = ?")
         self.steps = sql(
             "SELECT DISTINCT saga_type, step, CASE input WHEN 'event' THEN kind ELSE '' END, event_type"

@@ -89,6 +89,8 @@ def test_triggers_that_are_off_are_said(postgresql: str) -> None:
             with store.turn():
                 store.append([entry("s1")])
             copy_store(store, target)
+        execute(spoilt, "ALTER TABLE choreo.saga_log ENABLE TRIGGER saga_log_goes_on")
+        assert texts(spoilt) == ["its sagas in flight are not those of its saga log: 1 differ"]
         assert texts(copy) == []
         with open_reader(spoilt) as before, open_reader(copy) as after:
             assert [each.saga_id for each in (*before.unended(), *after.unended())] == ["s1"]

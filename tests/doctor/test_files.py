@@ -17,6 +17,7 @@ from choreo.store.sqlite import condition
 from choreo.store.sqlite.condition import file_condition
 from choreo.store.sqlite.store import SQLiteStore
 from tests.cli.command import invoke
+from tests.store.conformance import entry
 
 DOCTOR = ("doctor", "examples.orders.inventory:inventory", "--no-cluster", "--store")
 
@@ -102,6 +103,15 @@ def made_anew(store: Path) -> None:
         opened.db["saga_log"].transform()
 
 
+def switched_off(store: Path) -> None:
+    """Let a tool have written while the triggers were off."""
+    with closing(SQLiteStore(store)) as opened:
+        with opened.turn():
+            opened.append([entry("s1"), entry("s2")])
+        opened.db.execute("delete from sagas_in_flight where saga_id = 's1'")
+        opened.db.execute("insert into sagas_in_flight values ('s3', 'shop')")
+
+
 def rollback_journal(store: Path) -> None:
     """Let another program have changed how it is written."""
     with closing(sqlite3.connect(store)) as opened:
@@ -132,6 +142,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "of a newer choreo": (newer, "error", "a newer choreo made it (it has 9999_x)"),
     "of an older choreo": (older, "warning", "an older choreo made it"),
     "a table made anew": (made_anew, "error", "its saga log has lost saga_log_refuses_UPDATE, saga_log_ref"),
+    "rows that no trigger saw": (switched_off, "error", "are not those of its saga log: 2 differ"),
     "not in WAL mode": (rollback_journal, "warning", "its journal mode is not wal"),
     "others may read it": (lambda store: store.chmod(0o644), "warning", "its mode is 644"),
     "the service's tables alone": (foreign, "warning", "none of choreo's"),

@@ -10,6 +10,7 @@ import psycopg
 
 from choreo.errors import StoreError
 from choreo.ports.findings import Finding
+from choreo.store.postgresql.dialect import SEARCHES
 from choreo.store.postgresql.errors import shown
 from choreo.store.postgresql.schema import MIGRATIONS, TRIGGERS, pending
 from choreo.store.postgresql.session import connect
@@ -98,3 +99,16 @@ def _of_schema(name: str, connection: psycopg.Connection[Any]) -> Iterator[Findi
     for verb, tables in lacking.items():
         why = f"this role may not {verb} on choreo.{', choreo.'.join(tables)}"
         yield Finding("error", name, why, f"GRANT {verb} ON ALL TABLES IN SCHEMA choreo TO it")
+    if not missing and "SELECT" not in lacking:
+        yield from _of_sagas_in_flight(name, connection)
+
+
+def _of_sagas_in_flight(name: str, connection: psycopg.Connection[Any]) -> Iterator[Finding]:
+    try:
+        found = connection.execute(SEARCHES.astray.encode()).fetchone()
+    except psycopg.errors.QueryCanceled:
+        yield Finding("warning", name, "it is too large to be checked in that time", "give more --seconds")
+        return
+    if found and found[0]:
+        why = f"its sagas in flight are not those of its saga log: {found[0]} differ"
+        yield Finding("error", name, why, "copy it with `choreo store copy`: a new store has the right ones")

@@ -14,6 +14,7 @@ from typing import Final
 
 from choreo.errors import StoreError
 from choreo.ports.findings import Finding
+from choreo.store.sqlite.dialect import SEARCHES
 from choreo.store.sqlite.migrations import NAMES, TRIGGERS
 from choreo.store.sqlite.reader import connect_read_only, is_at_rest, may_be_written
 from choreo.store.sqlite.wal import LIMIT, writers_of
@@ -139,6 +140,8 @@ def _whole(path: str, connection: sqlite3.Connection, seconds: float) -> Iterato
     connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
     try:
         found = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
+        is_known = found == ["ok"] and _has_table(connection)
+        astray = connection.execute(SEARCHES.astray).fetchone()[0] if is_known else 0
     except sqlite3.OperationalError as error:
         if "interrupted" not in str(error):
             raise
@@ -149,6 +152,15 @@ def _whole(path: str, connection: sqlite3.Connection, seconds: float) -> Iterato
         connection.set_progress_handler(None, 0)
     if found != ["ok"]:
         yield Finding("error", path, f"it is damaged: {found[0]}", "restore it from a backup")
+    elif astray:
+        why = f"its sagas in flight are not those of its saga log: {astray} differ"
+        yield Finding("error", path, why, "copy it with `choreo store copy`: a new store has the right ones")
+
+
+def _has_table(connection: sqlite3.Connection) -> bool:
+    """Whether there is a table of the sagas in flight."""
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'sagas_in_flight'"
+    return connection.execute(query).fetchone() is not None
 
 
 def _locked(path: str) -> Iterator[Finding]:
