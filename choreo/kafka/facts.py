@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, Final, NamedTuple
@@ -20,6 +21,15 @@ from choreo.records import Partition
 
 DEADLINE: Final = 5.0
 """Seconds in which the cluster must answer each question."""
+
+_PAUSE: Final = 0.2
+
+_LOADING: Final = frozenset(
+    (
+        *(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE),
+        KafkaError.NOT_COORDINATOR,
+    )
+)
 
 
 class ClusterFacts(NamedTuple):
@@ -110,10 +120,15 @@ class _Questions:
         return _names(found) if found.authorized_operations else None
 
     def _holder(self) -> str:
-        groups = [GroupPartitions(self._group)]
-        asked = self._admin.list_consumer_group_offsets(groups, request_timeout=DEADLINE)
-        found = self._answer(f"group {self._group}", asked[self._group])
+        until = time.monotonic() + DEADLINE
+        while _is_loading(answer := self._asked_for_offsets()) and time.monotonic() < until:
+            time.sleep(_PAUSE)
+        found = self._answer(f"group {self._group}", answer)
         return holder_of(found.topic_partitions) if found else ""
+
+    def _asked_for_offsets(self) -> Future[Any]:
+        groups = [GroupPartitions(self._group)]
+        return self._admin.list_consumer_group_offsets(groups, request_timeout=DEADLINE)[self._group]
 
     def _offsets(self, states: Sequence[TopicState]) -> tuple[dict[Partition, tuple[int, int]], int]:
         places = [Partition(each.topic, number) for each in states for number in range(each.partitions)]
@@ -147,6 +162,13 @@ class _Questions:
         if problem not in self._unknown:
             self._unknown.append(problem)
         return None
+
+
+def _is_loading(answer: Future[Any]) -> bool:
+    """Whether a broker that has just started, or taken a group over, can't tell yet what it committed."""
+    wait([answer], DEADLINE + 1)
+    error = answer.exception() if answer.done() else None
+    return isinstance(error, KafkaException) and cause(error).code() in _LOADING
 
 
 def _names(description: Any) -> frozenset[str]:

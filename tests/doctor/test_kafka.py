@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from choreo.doctor import Patient, examine
 from choreo.kafka import create_topics
 from choreo.kafka.claim import claim_group
+from choreo.kafka.facts import _Questions
 from choreo.participant.topics import topic_needs
 from choreo.records import Partition
 from choreo.store.sqlite.store import SQLiteStore
@@ -66,6 +69,18 @@ def use(site: Site, cluster: str, positions: int, at: int = 0, topic_id: str = "
             if topic_id:
                 store.identify({trip.topic: topic_id})
         return store.store_id
+
+
+def test_a_broker_that_has_just_started_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not know yet what the group has committed."""
+    monkeypatch.setattr("choreo.kafka.facts._PAUSE", 0.0)
+    answers: list[Future[Any]] = [Future(), Future(), Future()]
+    for answer in answers[:2]:
+        answer.set_exception(KafkaException(KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS)))
+    answers[2].set_result(ConsumerGroupTopicPartitions("g", []))
+    monkeypatch.setattr(_Questions, "_asked_for_offsets", lambda _: answers.pop(0))
+    questions = _Questions(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), "g")
+    assert (questions._holder(), questions._unknown, answers) == ("", [], [])
 
 
 @pytest.mark.kafka

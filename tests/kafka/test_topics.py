@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 from confluent_kafka.cimpl import NewTopic
 
@@ -64,10 +65,11 @@ def test_a_topic_made_anew_has_another_id(kafka_bootstrap: str, topic: str) -> N
 def test_what_is_inherited_and_what_is_missing_is_described(kafka_bootstrap: str, topic: str) -> None:
     """A broker's default counts as a topic's own setting does; the producer's limit stands beside it."""
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
-    admin.create_topics([NewTopic(topic, 2, 1, config={"cleanup.policy": "compact,delete"})])[topic].result(
-        10
-    )
-    assert admin.describe_topics(TopicCollection([topic]))[topic].result(10)
+    new = NewTopic(topic, 2, 1, config={"cleanup.policy": "compact,delete"})
+    admin.create_topics([new])[topic].result(10)
+    until = time.monotonic() + 30
+    while not describe_topics(kafka_bootstrap, [topic])[0].partitions:
+        assert time.monotonic() < until, "the broker doesn't tell of a topic that it has made"
     own = {"message.max.bytes": 100_000}
     state, missing = describe_topics(kafka_bootstrap, [topic, "missing"], own)
     assert (state.partitions, state.replicas, missing.partitions) == (2, 1, 0)
