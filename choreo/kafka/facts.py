@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
-from confluent_kafka import ConsumerGroupTopicPartitions as GroupPartitions
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from choreo.errors import LogError
@@ -21,15 +19,6 @@ from choreo.records import Partition
 
 DEADLINE: Final = 5.0
 """Seconds in which the cluster must answer each question."""
-
-_PAUSE: Final = 0.2
-
-_LOADING: Final = frozenset(
-    (
-        *(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE),
-        KafkaError.NOT_COORDINATOR,
-    )
-)
 
 
 class ClusterFacts(NamedTuple):
@@ -61,25 +50,28 @@ def cluster_facts(
     check(settings)
     try:
         Producer(of_producer(bootstrap, settings)).flush(0)
-        Consumer(of_consumer(bootstrap, group, "", settings, False)).close()
         admin = AdminClient(of_client(bootstrap, settings))
+        consumer = Consumer(of_consumer(bootstrap, group, "", settings, False))
     except KafkaException as error:
         raise unusable(cause(error).str(), settings) from None
     try:
         admin.list_topics(timeout=DEADLINE)
+        return _Questions(admin, consumer, group).facts(describe_topics(bootstrap, topics, settings))
     except KafkaException as error:
         raise LogError(
             f"the cluster at {bootstrap} does not answer: {cause(error).str()}",
             hint="is the address right, is a broker running, and do the settings for TLS and SASL fit?",
         ) from None
-    return _Questions(admin, group).facts(describe_topics(bootstrap, topics, settings))
+    finally:
+        consumer.close()
 
 
 class _Questions:
     """Asks a cluster that answers, and keeps what it refuses to tell."""
 
-    def __init__(self, admin: AdminClient, group: str) -> None:
+    def __init__(self, admin: AdminClient, consumer: Consumer, group: str) -> None:
         self._admin = admin
+        self._consumer = consumer
         self._group = group
         self._unknown: list[str] = []
 
@@ -92,7 +84,7 @@ class _Questions:
             states,
             self._rights([each.topic for each in there]),
             self._group_rights(),
-            self._holder(),
+            self._holder(there),
             *self._offsets(there),
             self._unknown,
         )
@@ -119,16 +111,17 @@ class _Questions:
             return None
         return _names(found) if found.authorized_operations else None
 
-    def _holder(self) -> str:
-        until = time.monotonic() + DEADLINE
-        while _is_loading(answer := self._asked_for_offsets()) and time.monotonic() < until:
-            time.sleep(_PAUSE)
-        found = self._answer(f"group {self._group}", answer)
-        return holder_of(found.topic_partitions) if found else ""
-
-    def _asked_for_offsets(self) -> Future[Any]:
-        groups = [GroupPartitions(self._group)]
-        return self._admin.list_consumer_group_offsets(groups, request_timeout=DEADLINE)[self._group]
+    def _holder(self, states: Sequence[TopicState]) -> str:
+        # Asked by a consumer: librdkafka's admin client ends the process where the group's broker has just
+        # started, as it passes the answer to a group that only a consumer has.
+        places = [TopicPartition(each.topic, number) for each in states for number in range(each.partitions)]
+        if not places:
+            return ""
+        try:
+            return holder_of(self._consumer.committed(places, timeout=DEADLINE))
+        except KafkaException as error:
+            self._unknown.append(f"group {self._group}: {cause(error).str()}")
+            return ""
 
     def _offsets(self, states: Sequence[TopicState]) -> tuple[dict[Partition, tuple[int, int]], int]:
         places = [Partition(each.topic, number) for each in states for number in range(each.partitions)]
@@ -162,13 +155,6 @@ class _Questions:
         if problem not in self._unknown:
             self._unknown.append(problem)
         return None
-
-
-def _is_loading(answer: Future[Any]) -> bool:
-    """Whether a broker that has just started, or taken a group over, can't tell yet what it committed."""
-    wait([answer], DEADLINE + 1)
-    error = answer.exception() if answer.done() else None
-    return isinstance(error, KafkaException) and cause(error).code() in _LOADING
 
 
 def _names(description: Any) -> frozenset[str]:

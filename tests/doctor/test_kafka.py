@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from choreo.doctor import Patient, examine
 from choreo.kafka import create_topics
 from choreo.kafka.claim import claim_group
-from choreo.kafka.facts import _Questions
 from choreo.participant.topics import topic_needs
 from choreo.records import Partition
 from choreo.store.sqlite.store import SQLiteStore
 from tests.broker.any_broker import unique
+from tests.broker.kafka import Broker
 from tests.worker.services import hotel
 from tests.worker.trip import trip
 
@@ -71,16 +71,18 @@ def use(site: Site, cluster: str, positions: int, at: int = 0, topic_id: str = "
         return store.store_id
 
 
-def test_a_broker_that_has_just_started_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not know yet what the group has committed."""
-    monkeypatch.setattr("choreo.kafka.facts._PAUSE", 0.0)
-    answers: list[Future[Any]] = [Future(), Future(), Future()]
-    for answer in answers[:2]:
-        answer.set_exception(KafkaException(KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS)))
-    answers[2].set_result(ConsumerGroupTopicPartitions("g", []))
-    monkeypatch.setattr(_Questions, "_asked_for_offsets", lambda _: answers.pop(0))
-    questions = _Questions(AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}), "g")
-    assert (questions._holder(), questions._unknown, answers) == ("", [], [])
+@pytest.mark.kafka
+def test_a_broker_that_does_not_know_its_groups_yet_ends_nobody(kafka_broker: Broker) -> None:
+    """A group's first question makes it load what was committed: it is asked in a process of its own."""
+    program = (
+        "from choreo.kafka.facts import cluster_facts; import sys\n"
+        "for number in range(40): print(cluster_facts(sys.argv[1], f'g{number}', ['t'], {}).unknown)"
+    )
+    create_topics(kafka_broker.bootstrap, ["t"], 1, 1)
+    asked = subprocess.run(
+        [sys.executable, "-c", program, kafka_broker.bootstrap], capture_output=True, text=True, timeout=120
+    )
+    assert (asked.returncode, set(asked.stdout.splitlines())) == (0, {"[]"}), asked.stderr
 
 
 @pytest.mark.kafka
