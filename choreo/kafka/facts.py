@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,16 @@ from choreo.records import Partition
 
 DEADLINE: Final = 5.0
 """Seconds in which the cluster must answer each question."""
+
+_PAUSE: Final = 0.1
+
+_STARTING: Final = frozenset(
+    (
+        *(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE),
+        KafkaError.NOT_COORDINATOR,
+    )
+)
+"""The errors of a broker that is about to serve a group."""
 
 
 class ClusterFacts(NamedTuple):
@@ -117,11 +128,15 @@ class _Questions:
         places = [TopicPartition(each.topic, number) for each in states for number in range(each.partitions)]
         if not places:
             return ""
-        try:
-            return holder_of(self._consumer.committed(places, timeout=DEADLINE))
-        except KafkaException as error:
-            self._unknown.append(f"group {self._group}: {cause(error).str()}")
-            return ""
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                return holder_of(self._consumer.committed(places, timeout=DEADLINE))
+            except KafkaException as error:
+                if cause(error).code() not in _STARTING or time.monotonic() > until:
+                    self._unknown.append(f"group {self._group}: {cause(error).str()}")
+                    return ""
+            time.sleep(_PAUSE)
 
     def _offsets(self, states: Sequence[TopicState]) -> tuple[dict[Partition, tuple[int, int]], int]:
         places = [Partition(each.topic, number) for each in states for number in range(each.partitions)]
