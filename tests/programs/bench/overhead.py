@@ -16,9 +16,11 @@ from tests.scenarios.otlp import receiving
 
 WAYS = ("neither", "metrics", "traces")
 
-_FIRST_SCRAPE, _SCRAPED_EVERY = 2.0, 10.0
-"""Seconds before the first scrape of each process, as it warms up, and between two; Prometheus has 60 unless
-told otherwise."""
+_FIRST_TRY, _SCRAPED_EVERY = 0.2, 10.0
+"""Seconds between two tries of the first scrape, of a process that warms up, and between two scrapes.
+
+Prometheus has 60 between two unless told otherwise.
+"""
 
 
 class Cost(NamedTuple):
@@ -75,14 +77,15 @@ def _scraped() -> Iterator[Watched]:
     """Ask each process for its metrics again and again."""
     ports = {name: free_port() for name in (ORDERS.starter.name, *ORDERS.others)}
     ended = threading.Event()
+    answered: set[int] = set()
 
     def scrape() -> None:
-        pause = _FIRST_SCRAPE
-        while not ended.wait(pause):
-            pause = _SCRAPED_EVERY
-            for port in ports.values():
-                with suppress(OSError):  # its process has ended
+        while not ended.wait(_SCRAPED_EVERY if len(answered) == len(ports) else _FIRST_TRY):
+            waiting = set(ports.values()) - answered
+            for port in waiting or ports.values():
+                with suppress(OSError):  # its process starts, or has ended
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read()
+                    answered.add(port)
 
     thread = threading.Thread(target=scrape)
     thread.start()
