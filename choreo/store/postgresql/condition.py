@@ -10,6 +10,7 @@ import psycopg
 
 from choreo.errors import StoreError
 from choreo.ports.findings import Finding
+from choreo.store import in_flight
 from choreo.store.postgresql.dialect import SEARCHES
 from choreo.store.postgresql.errors import shown
 from choreo.store.postgresql.schema import MIGRATIONS, TRIGGERS, pending
@@ -91,8 +92,7 @@ def _of_schema(name: str, connection: psycopg.Connection[Any]) -> Iterator[Findi
         return
     lost = [] if missing else connection.execute(_TRIGGERS.encode(), (list(TRIGGERS),)).fetchall()
     if lost:
-        why = f"its saga log has lost {', '.join(each for (each,) in lost)}: sagas in flight may not be found"
-        yield Finding("error", name, why, "copy it with `choreo store copy`: a new store has all triggers")
+        yield in_flight.lost_triggers(name, [each for (each,) in lost])
     lacking: dict[str, list[str]] = {}
     for table, verb in connection.execute(_RIGHTS.encode()).fetchall():
         lacking.setdefault(verb, []).append(table)
@@ -110,5 +110,4 @@ def _of_sagas_in_flight(name: str, connection: psycopg.Connection[Any]) -> Itera
         yield Finding("warning", name, "it is too large to be checked in that time", "give more --seconds")
         return
     if found and found[0]:
-        why = f"its sagas in flight are not those of its saga log: {found[0]} differ"
-        yield Finding("error", name, why, "copy it with `choreo store copy`: a new store has the right ones")
+        yield in_flight.astray(name, found[0])

@@ -14,6 +14,7 @@ from typing import Final
 
 from choreo.errors import StoreError
 from choreo.ports.findings import Finding
+from choreo.store import in_flight
 from choreo.store.sqlite.dialect import SEARCHES
 from choreo.store.sqlite.migrations import NAMES, TRIGGERS
 from choreo.store.sqlite.reader import connect_read_only, is_at_rest, may_be_written
@@ -122,8 +123,7 @@ def _of_tables(path: str, connection: sqlite3.Connection) -> Iterator[Finding]:
         hint = "back it up: the next start brings it up to date"
         yield Finding("warning", path, "an older choreo made it", hint)
     elif lost := [each for each in TRIGGERS if each not in tables]:
-        why = f"its saga log has lost {', '.join(lost)}: sagas in flight may not be found"
-        yield Finding("error", path, why, "copy it with `choreo store copy`: a new store has all triggers")
+        yield in_flight.lost_triggers(path, lost)
     if not newer and _versions(path) != _WAL:
         yield Finding("warning", path, "its journal mode is not wal", "the next start sets it")
 
@@ -153,8 +153,7 @@ def _whole(path: str, connection: sqlite3.Connection, seconds: float) -> Iterato
     if found != ["ok"]:
         yield Finding("error", path, f"it is damaged: {found[0]}", "restore it from a backup")
     elif astray:
-        why = f"its sagas in flight are not those of its saga log: {astray} differ"
-        yield Finding("error", path, why, "copy it with `choreo store copy`: a new store has the right ones")
+        yield in_flight.astray(path, astray)
 
 
 def _has_table(connection: sqlite3.Connection) -> bool:
