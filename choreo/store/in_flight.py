@@ -12,7 +12,6 @@ from itertools import compress
 from typing import Any, Literal, cast
 
 from choreo.outcome import COMPENSATABLE, PIVOT, RETRIABLE, SUCCEEDED
-from choreo.ports.findings import Finding
 from choreo.records import InFlight, Many, Seen, Work
 from choreo.store.chains import Read
 from choreo.store.dialect import Dialect
@@ -279,13 +278,13 @@ def _seen(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[Seen]:
     return [Seen(*key, sagas) for key, sagas in counts.items()]
 
 
-def lost_triggers(store: str, names: Sequence[str]) -> Finding:
-    """Return what is wrong with a store whose saga log has lost triggers, which keep the table."""
+def lost_triggers(names: Sequence[str]) -> tuple[str, str]:
+    """Return what is wrong with a store whose saga log has lost triggers, which keep the table; and a hint."""
     why = f"its saga log has lost {', '.join(names)}: sagas in flight may not be found"
-    return Finding("error", store, why, "copy it with `choreo store copy`: a new store has all triggers")
+    return why, "copy it with `choreo store copy`: a new store has all triggers"
 
 
-def astray(store: str, sagas: int) -> Finding:
-    """Return what is wrong with a store whose table differs from its saga log by so many sagas."""
+def astray(sagas: int) -> tuple[str, str]:
+    """Return what is wrong with a store whose table differs from its saga log by so many sagas; and a hint."""
     why = f"its sagas in flight are not those of its saga log: {sagas} differ"
-    return Finding("error", store, why, "copy it with `choreo store copy`: a new store has the right ones")
+    return why, "copy it with `choreo store copy`: a new store has the right ones"

@@ -92,7 +92,7 @@ def _of_schema(name: str, connection: psycopg.Connection[Any]) -> Iterator[Findi
         return
     lost = [] if missing else connection.execute(_TRIGGERS.encode(), (list(TRIGGERS),)).fetchall()
     if lost:
-        yield in_flight.lost_triggers(name, [each for (each,) in lost])
+        yield Finding("error", name, *in_flight.lost_triggers([each for (each,) in lost]))
     lacking: dict[str, list[str]] = {}
     for table, verb in connection.execute(_RIGHTS.encode()).fetchall():
         lacking.setdefault(verb, []).append(table)
@@ -110,4 +110,4 @@ def _of_sagas_in_flight(name: str, connection: psycopg.Connection[Any]) -> Itera
         yield Finding("warning", name, "it is too large to be checked in that time", "give more --seconds")
         return
     if found and found[0]:
-        yield in_flight.astray(name, found[0])
+        yield Finding("error", name, *in_flight.astray(found[0]))

@@ -123,7 +123,7 @@ def _of_tables(path: str, connection: sqlite3.Connection) -> Iterator[Finding]:
         hint = "back it up: the next start brings it up to date"
         yield Finding("warning", path, "an older choreo made it", hint)
     elif lost := [each for each in TRIGGERS if each not in tables]:
-        yield in_flight.lost_triggers(path, lost)
+        yield Finding("error", path, *in_flight.lost_triggers(lost))
     if not newer and _versions(path) != _WAL:
         yield Finding("warning", path, "its journal mode is not wal", "the next start sets it")
 
@@ -153,7 +153,7 @@ def _whole(path: str, connection: sqlite3.Connection, seconds: float) -> Iterato
     if found != ["ok"]:
         yield Finding("error", path, f"it is damaged: {found[0]}", "restore it from a backup")
     elif astray:
-        yield in_flight.astray(path, astray)
+        yield Finding("error", path, *in_flight.astray(astray))
 
 
 def _has_table(connection: sqlite3.Connection) -> bool:
