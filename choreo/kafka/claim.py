@@ -15,14 +15,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from choreo.errors import ConfigurationError, LogError, StoreMismatch
 from choreo.kafka import settings as kafka_settings
-from choreo.kafka.errors import cause, is_final, refused
+from choreo.kafka.errors import cause, is_final, is_starting, refused
 from choreo.kafka.settings import Setting
 from choreo.records import Partition
 
 _PREFIX: Final = "choreo store "
 _QUERY_DEADLINE: Final = 5.0
 _PAUSE: Final = 0.1
-"""Seconds between two questions of a guest for the claim."""
+"""Seconds between two questions for what is committed."""
 
 _JOINING: Final = 20.0
 _LEAVING: Final = 3.0
@@ -57,7 +57,7 @@ class GroupClaim:
 
         Raises `StoreMismatch` where it is another's, `KafkaException` where the broker does not answer.
         """
-        holder = holder_of(_committed(consumer, self._partitions))
+        holder = holder_of(committed_offsets(consumer, self._partitions))
         if holder and holder != self._store_id:
             raise StoreMismatch(
                 f"the consumer group {self._group} belongs to the store {holder}, not to {self._store_id}: "
@@ -68,7 +68,7 @@ class GroupClaim:
 
     def take(self, consumer: Consumer) -> None:
         """Claim the group. Raises `KafkaException`, also where the member was put out of it meanwhile."""
-        _write(consumer, _committed(consumer, [self.lowest]), self.metadata)
+        _write(consumer, committed_offsets(consumer, [self.lowest]), self.metadata)
 
     def refuse_unclaimed(self) -> None:
         """Raise `StoreMismatch` as another member holds the lowest partition and doesn't claim the group."""
@@ -188,10 +188,10 @@ def claim_group(
         raise ConfigurationError(f"Kafka settings can't be used: {cause(error).str()}") from error
     until = time.monotonic() + patience
     try:
-        committed = _committed(consumer, partitions_of(consumer, topics))
-        if holder_of(committed) != store_id:
-            _write_to_empty(consumer, committed, f"{_PREFIX}{store_id}", until, on_wait)
-        return holder_of(committed)
+        found = committed_offsets(consumer, partitions_of(consumer, topics), _QUERY_DEADLINE)
+        if holder_of(found) != store_id:
+            _write_to_empty(consumer, found, f"{_PREFIX}{store_id}", until, on_wait)
+        return holder_of(found)
     except KafkaException as error:
         raise _not_claimed(group, cause(error)) from error
     finally:
@@ -238,9 +238,23 @@ def holder_of(committed: Sequence[TopicPartition]) -> str:
     return named[min(named)] if named else ""
 
 
-def _committed(consumer: Consumer, partitions: Sequence[Partition]) -> list[TopicPartition]:
+def committed_offsets(
+    consumer: Consumer, partitions: Sequence[Partition], patience: float = 0.0
+) -> list[TopicPartition]:
+    """Return what a group has committed, with the metadata.
+
+    A broker that is about to serve the group is asked again, for ``patience`` seconds. Raises
+    `KafkaException` where it does not answer, or refuses.
+    """
     asked = [TopicPartition(*each) for each in partitions]
-    return consumer.committed(asked, timeout=_QUERY_DEADLINE)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return consumer.committed(asked, timeout=_QUERY_DEADLINE)
+        except KafkaException as error:
+            if not is_starting(cause(error)) or time.monotonic() > until:
+                raise
+        time.sleep(_PAUSE)
 
 
 def _write(consumer: Consumer, committed: Sequence[TopicPartition], metadata: str) -> None:

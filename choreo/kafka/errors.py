@@ -53,9 +53,23 @@ _HINTS: Final = {
 }
 
 
+_STARTING: Final = frozenset(
+    (
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    )
+)
+
+
 def is_final(error: KafkaError) -> bool:
     """Whether an error is not resolved by waiting, unlike an outage."""
     return error.fatal() or error.code() == KafkaError._FATAL or error.code() in _HINTS
+
+
+def is_starting(error: KafkaError) -> bool:
+    """Whether a broker is about to serve a group, and says so."""
+    return error.code() in _STARTING
 
 
 def is_unreleased(error: KafkaError) -> bool:

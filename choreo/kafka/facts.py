@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import Any, Final, NamedTuple
@@ -11,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from choreo.errors import LogError
-from choreo.kafka.claim import holder_of
+from choreo.kafka.claim import committed_offsets, holder_of
 from choreo.kafka.errors import cause
 from choreo.kafka.settings import Setting, check, of_client, of_consumer, of_producer, unusable
 from choreo.kafka.topics import describe_topics
@@ -20,16 +19,6 @@ from choreo.records import Partition
 
 DEADLINE: Final = 5.0
 """Seconds in which the cluster must answer each question."""
-
-_PAUSE: Final = 0.1
-
-_STARTING: Final = frozenset(
-    (
-        *(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE),
-        KafkaError.NOT_COORDINATOR,
-    )
-)
-"""The errors of a broker that is about to serve a group."""
 
 
 class ClusterFacts(NamedTuple):
@@ -125,18 +114,12 @@ class _Questions:
     def _holder(self, states: Sequence[TopicState]) -> str:
         # Asked by a consumer: librdkafka's admin client ends the process where the group's broker has just
         # started, as it passes the answer to a group that only a consumer has.
-        places = [TopicPartition(each.topic, number) for each in states for number in range(each.partitions)]
-        if not places:
+        places = [Partition(each.topic, number) for each in states for number in range(each.partitions)]
+        try:
+            return holder_of(committed_offsets(self._consumer, places, DEADLINE)) if places else ""
+        except KafkaException as error:
+            self._unknown.append(f"group {self._group}: {cause(error).str()}")
             return ""
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                return holder_of(self._consumer.committed(places, timeout=DEADLINE))
-            except KafkaException as error:
-                if cause(error).code() not in _STARTING or time.monotonic() > until:
-                    self._unknown.append(f"group {self._group}: {cause(error).str()}")
-                    return ""
-            time.sleep(_PAUSE)
 
     def _offsets(self, states: Sequence[TopicState]) -> tuple[dict[Partition, tuple[int, int]], int]:
         places = [Partition(each.topic, number) for each in states for number in range(each.partitions)]

@@ -21,6 +21,9 @@ from choreo.ports.topics import MAX_RECORD, settings_for
 DEADLINE: Final = 5.0
 """Seconds in which the cluster must answer."""
 
+CREATION_DEADLINE: Final = 25.0
+"""Seconds for which a cluster that has answered is asked to create topics: it may have no controller yet."""
+
 _OWN_LIMIT: Final = "message.max.bytes"
 _LARGEST: Final = "1048588"  # Kafka's own default
 _RETENTION: Final = {"log.retention.ms": 1, "log.retention.minutes": 60_000, "log.retention.hours": 3_600_000}
@@ -36,8 +39,8 @@ def create_topics(
     """Create the topics that don't exist, with the settings that sagas need, and return their names.
 
     An existing topic is not changed; `describe_topics` shows what it is like. ``replication`` may be -1, for
-    the cluster's default. Raises `LogError` when the cluster can't be reached or refuses,
-    `ConfigurationError` for a bad setting.
+    the cluster's default. A cluster that is about to start is asked again for `CREATION_DEADLINE`. Raises
+    `LogError` when the cluster can't be reached or refuses, `ConfigurationError` for a bad setting.
     """
     admin = _admin(bootstrap, settings or {})
     there = _existing(admin)
@@ -50,8 +53,7 @@ def create_topics(
         NewTopic(topic, partitions, replication, config=_settings(need, replicas, defaults))
         for topic, need in needs.items()
     ]
-    asked = admin.create_topics(new, request_timeout=DEADLINE)
-    return [topic for topic, answer in asked.items() if _created(topic, answer)]
+    return [topic for topic, answer in _asked(admin, new).items() if _created(topic, answer)]
 
 
 def describe_topics(
@@ -172,6 +174,20 @@ def _admin(bootstrap: str, settings: Mapping[str, Setting]) -> AdminClient:
         return AdminClient(of_client(bootstrap, settings))
     except KafkaException as error:
         raise unusable(cause(error).str(), settings) from None
+
+
+def _asked(admin: AdminClient, new: Sequence[NewTopic]) -> dict[str, Future[None]]:
+    """Return a cluster's answers; those that nobody has answered are asked for again while there is time."""
+    until = time.monotonic() + CREATION_DEADLINE
+    answers: dict[str, Future[None]] = {}
+    left = list(new)
+    while left:
+        answers |= admin.create_topics(left, request_timeout=DEADLINE)
+        wait(answers.values(), DEADLINE + 1)
+        if time.monotonic() > until:
+            break
+        left = [each for each in left if answers[each.topic].done() and _is_unanswered(answers[each.topic])]
+    return answers
 
 
 def _created(topic: str, answer: Future[None]) -> bool:

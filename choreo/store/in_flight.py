@@ -279,12 +279,12 @@ def _seen(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[Seen]:
 
 
 def lost_triggers(names: Sequence[str]) -> tuple[str, str]:
-    """Return what is wrong with a store whose saga log has lost triggers, which keep the table; and a hint."""
+    """Return what is wrong, and a hint, where the saga log has lost triggers, which keep the table."""
     why = f"its saga log has lost {', '.join(names)}: sagas in flight may not be found"
     return why, "copy it with `choreo store copy`: a new store has all triggers"
 
 
 def astray(sagas: int) -> tuple[str, str]:
-    """Return what is wrong with a store whose table differs from its saga log by so many sagas; and a hint."""
+    """Return what is wrong, and a hint, where the table differs from the saga log by so many sagas."""
     why = f"its sagas in flight are not those of its saga log: {sagas} differ"
     return why, "copy it with `choreo store copy`: a new store has the right ones"

@@ -1,7 +1,4 @@
-"""A way to a broker that refuses the first batch of a partition, and takes the next.
-
-So does one that is about to become the leader of a partition, which was created or moved a moment ago.
-"""
+"""Ways to a broker that refuses at first, as one does that is about to serve a partition or a group."""
 
 from __future__ import annotations
 
@@ -9,31 +6,30 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple, Self
 
 _PRODUCE: Final = 0
 _METADATA: Final = 3
+_OFFSET_FETCH: Final = 9
+_FIND_COORDINATOR: Final = 10
 
 PATIENCE: Final = 0.5
 """Seconds for which the refusal is kept back until the client sends a second batch."""
 
 
-class Unready:
-    """Carries requests to the broker at ``port``; the first of ``topic`` names another in its place.
+class _Request(NamedTuple):
+    api: int
+    version: int
+    number: int
 
-    The broker answers that it has no such topic, an error after which clients send again. The answer is kept
-    back until the client has sent another batch, or for `PATIENCE` seconds.
-    """
 
-    def __init__(self, port: int, topic: str) -> None:
+class _Way:
+    """Carries requests to a broker on loopback, and its answers back."""
+
+    def __init__(self, bootstrap: str) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self._broker = port
-        self._topic = topic.encode()
-        self._absent = bytes(reversed(self._topic))
-        self._refused: int | None = None
-        self.sent = threading.Semaphore(0)
-        self._second = threading.Event()
+        self._broker = int(bootstrap.rpartition(":")[2])
         self._sockets = [self._listening]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -42,17 +38,19 @@ class Unready:
         """The address for ``bootstrap.servers``."""
         return f"127.0.0.1:{self._port}"
 
-    @property
-    def _port(self) -> int:
-        port: int = self._listening.getsockname()[1]
-        return port
+    def __enter__(self) -> Self:
+        return self
 
-    def close(self) -> None:
-        """Cut all connections."""
+    def __exit__(self, *_: object) -> None:
         for each in self._sockets:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+    @property
+    def _port(self) -> int:
+        port: int = self._listening.getsockname()[1]
+        return port
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -60,48 +58,80 @@ class Unready:
                 near, _ = self._listening.accept()
                 far = socket.create_connection(("127.0.0.1", self._broker))
                 self._sockets += [near, far]
-                expected: dict[int, int] = {}
-                threading.Thread(target=self._requests, args=(near, far, expected), daemon=True).start()
-                threading.Thread(target=self._answers, args=(far, near, expected), daemon=True).start()
+                expected: dict[int, _Request] = {}
+                threading.Thread(target=self._carry, args=(near, far, expected), daemon=True).start()
+                threading.Thread(target=self._carry_back, args=(far, near, expected), daemon=True).start()
 
-    def _requests(self, near: socket.socket, far: socket.socket, expected: dict[int, int]) -> None:
+    def _carry(self, near: socket.socket, far: socket.socket, expected: dict[int, _Request]) -> None:
         for frame in _frames(near):
-            api, _, number = struct.unpack_from(">hhi", frame)
-            expected[number] = api
-            far.sendall(_framed(self._produced(number, frame) if api == _PRODUCE else frame))
+            request = _Request(*struct.unpack_from(">hhi", frame))
+            expected[request.number] = request
+            far.sendall(_framed(self._asked(request, frame)))
 
-    def _produced(self, number: int, frame: bytes) -> bytes:
-        if self._topic not in frame:
+    def _carry_back(self, far: socket.socket, near: socket.socket, expected: dict[int, _Request]) -> None:
+        for frame in _frames(far):
+            request = expected.pop(*struct.unpack_from(">i", frame))
+            if request.api in (_METADATA, _FIND_COORDINATOR):  # the client would go on to the broker itself
+                frame = frame.replace(struct.pack(">i", self._broker), struct.pack(">i", self._port))
+            near.sendall(_framed(self._answered(request, frame)))
+
+    def _asked(self, request: _Request, frame: bytes) -> bytes:
+        """Return a request as the broker is to see it."""
+        return frame
+
+    def _answered(self, request: _Request, frame: bytes) -> bytes:
+        """Return an answer as the client is to see it."""
+        return frame
+
+
+class Unready(_Way):
+    """Refuses the first batch of ``topic``, and takes the next: the partition was made or moved a moment ago.
+
+    The request names another topic in its place: the broker answers that it has no such one, an error after
+    which clients send again. The answer is kept back until the client has sent another batch, or for
+    `PATIENCE` seconds.
+    """
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._topic = topic.encode()
+        self._absent = bytes(reversed(self._topic))
+        self._refused: int | None = None
+        self.sent = threading.Semaphore(0)
+        self._second = threading.Event()
+        super().__init__(bootstrap)
+
+    def _asked(self, request: _Request, frame: bytes) -> bytes:
+        if request.api != _PRODUCE or self._topic not in frame:
             return frame
         first = self._refused is None
         if first:
-            self._refused = number
+            self._refused = request.number
         else:
             self._second.set()
         self.sent.release()
         return frame.replace(self._topic, self._absent, 1) if first else frame
 
-    def _answers(self, far: socket.socket, near: socket.socket, expected: dict[int, int]) -> None:
-        for frame in _frames(far):
-            (number,) = struct.unpack_from(">i", frame)
-            api = expected.pop(number)
-            answer = frame
-            if api == _METADATA:  # the client would go on to the broker itself
-                answer = frame.replace(struct.pack(">i", self._broker), struct.pack(">i", self._port))
-            elif api == _PRODUCE and number == self._refused:
-                self._second.wait(PATIENCE)
-                answer = frame.replace(self._absent, self._topic)
-            near.sendall(_framed(answer))
+    def _answered(self, request: _Request, frame: bytes) -> bytes:
+        if request.api != _PRODUCE or request.number != self._refused:
+            return frame
+        self._second.wait(PATIENCE)
+        return frame.replace(self._absent, self._topic)
 
 
-@contextmanager
-def unready(bootstrap: str, topic: str) -> Iterator[Unready]:
-    """Lead to a broker on loopback through `Unready`."""
-    way = Unready(int(bootstrap.rpartition(":")[2]), topic)
-    try:
-        yield way
-    finally:
-        way.close()
+class Starting(_Way):
+    """Answers questions for what a group has committed with errors, once with each of ``codes``."""
+
+    def __init__(self, bootstrap: str, codes: list[int]) -> None:
+        self.left = codes
+        super().__init__(bootstrap)
+
+    def _answered(self, request: _Request, frame: bytes) -> bytes:
+        if request.api != _OFFSET_FETCH or not self.left:
+            return frame
+        # The group's error stands at the end, before a byte for each structure that may have tagged fields.
+        tags = 2 if request.version >= 8 else 1 if request.version >= 6 else 0
+        end = len(frame) - tags
+        return frame[: end - 2] + struct.pack(">h", self.left.pop(0)) + frame[end:]
 
 
 def _framed(frame: bytes) -> bytes:

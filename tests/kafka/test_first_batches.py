@@ -8,7 +8,7 @@ import pytest
 
 from choreo.ports import Publication
 from tests.broker.any_broker import KafkaCluster, unique
-from tests.broker.unready import unready
+from tests.broker.unready import Unready
 from tests.kafka.recording_reader import DEADLINE, RecordingReader
 
 
@@ -20,7 +20,7 @@ def test_a_batch_that_was_refused_is_not_taken_as_written(
     """The broker takes any batch as the first of a producer that it doesn't know."""
     cluster = KafkaCluster(kafka_bootstrap, embedded=False)
     cluster.create_topic(topic)
-    with unready(kafka_bootstrap, topic) as way:
+    with Unready(kafka_bootstrap, topic) as way:
         behind = KafkaCluster(way.address, embedded=False)
         log = behind.log(unique("group"))
         values = [str(number).encode() for number in range(count)]

@@ -23,6 +23,7 @@ from choreo.kafka import KafkaLog, create_topics
 from choreo.kafka.claim import claim_group
 from choreo.records import Partition
 from tests.broker.any_broker import KafkaCluster, unique
+from tests.broker.unready import Starting
 from tests.kafka.recording_reader import DEADLINE, RecordingReader, publish
 
 pytestmark = pytest.mark.kafka
@@ -172,6 +173,16 @@ def test_a_store_that_replaces_another_says_so(members: Members, kafka_bootstrap
     members.worker("b").until_ended()
     with pytest.raises(StoreMismatch, match="belongs to the store b, not to a"):
         members.worker("a", is_new=False)
+
+
+def test_a_group_is_claimed_at_a_broker_that_is_about_to_serve_it(kafka_bootstrap: str, topic: str) -> None:
+    """Such as the one of the service that is deployed again right after its broker."""
+    group = unique("group")
+    create_topics(kafka_bootstrap, [topic], 1, 1)
+    with Starting(kafka_bootstrap, [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE]) as way:
+        assert claim_group(way.address, group, [topic], "a") == ""
+        assert way.left == []
+    assert claim_group(kafka_bootstrap, group, [topic], "b") == "a"
 
 
 def test_partitions_are_revoked_before_they_began(members: Members) -> None:

@@ -15,7 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
 from choreo.kafka import KafkaLog, create_topics, describe_topics
-from choreo.kafka.topics import TopicDescriptions, _settings
+from choreo.kafka.topics import TopicDescriptions, _asked, _created, _settings
 from choreo.participant.topics import TopicNeed
 from choreo.ports import TopicState
 from choreo.ports.topics import differences
@@ -104,6 +104,35 @@ def test_a_cluster_is_asked_again_while_there_is_time(monkeypatch: pytest.Monkey
     assert len(answers) == 2
     assert descriptions.get(["t"], 5.0) == [TopicState("t")]
     assert not answers
+
+
+def test_a_cluster_that_has_no_controller_yet_is_asked_again_to_create_topics(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only for what nobody has answered; a topic that is refused is not."""
+    asked: list[list[str]] = []
+    answers = {"early": [_done()], "late": [_failed(KafkaError._TIMED_OUT), _done()], "bad": [_failed(37)]}
+
+    class Admin:
+        def create_topics(self, new: Sequence[NewTopic], request_timeout: float) -> dict[str, Future[Any]]:
+            asked.append([each.topic for each in new])
+            return {each.topic: answers[each.topic].pop(0) for each in new}
+
+    new = [NewTopic(name, 1, 1) for name in answers]
+    found = _asked(Admin(), new)  # type: ignore[arg-type]
+    assert asked == [["early", "late", "bad"], ["late"]]
+    assert [name for name, answer in found.items() if answer.exception() is None] == ["early", "late"]
+
+    monkeypatch.setattr("choreo.kafka.topics.CREATION_DEADLINE", 0.0)
+    answers["late"] = [_failed(KafkaError._TIMED_OUT)]
+    with pytest.raises(LogError, match="could not create topic late"):
+        _created("late", _asked(Admin(), new[1:2])["late"])  # type: ignore[arg-type]
+
+
+def _done() -> Future[Any]:
+    answer: Future[Any] = Future()
+    answer.set_result(None)
+    return answer
 
 
 def _failed(code: int) -> Future[Any]:
