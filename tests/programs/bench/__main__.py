@@ -67,7 +67,7 @@ def main() -> None:
             with site(broker) as where:  # each on a broker of its own: a killed process leaves its group
                 show(measure(where))
     if options.only in ("", "overhead"):
-        show(overhead.measure(options.broker or "kafka", *((1_000, 3) if quick else (8_000, 5))))
+        show(overhead.measure(options.broker or "kafka", *((1_000, 3) if quick else (3_000, 12))))
     if options.only in ("", "verify"):
         _verify(quick)
     if options.only in ("", "trace"):

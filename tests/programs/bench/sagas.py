@@ -103,8 +103,8 @@ def measure(where: Site, example: Example, count: int) -> dict[str, Any]:
     }
 
 
-def run(where: Site, example: Example, count: int, watched: Watched = _UNWATCHED) -> Ended:
-    """Run so many sagas, each participant in a process of its own."""
+def run(where: Site, example: Example, count: int, watched: Watched = _UNWATCHED, warm_up: int = 1) -> Ended:
+    """Run so many sagas, each participant in a process of its own, after ``warm_up`` others."""
     names = (example.starter.name, *example.others)
     where.create(example.saga.topic)
     starter = where.folder / f"{example.starter.name}.db"
@@ -117,9 +117,9 @@ def run(where: Site, example: Example, count: int, watched: Watched = _UNWATCHED
             command = [*run_arguments(where, target, where.folder / f"{name}.db"), *watched.options(name)]
             pids.append(running.enter_context(process(*command, settings=watched.settings)).pid)
         counted = running.enter_context(_counting(example, starter))
-        _run(example, counted, ["warm-up"], 0)
+        _run(example, counted, [f"warm-up-{number}" for number in range(warm_up)], 0)
         before, begun = sum(map(processor_seconds, pids)), time.perf_counter()
-        _run(example, counted, [f"saga-{number}" for number in range(count)], 1)
+        _run(example, counted, [f"saga-{number}" for number in range(count)], warm_up)
         seconds = time.perf_counter() - begun
         return Ended(seconds, sum(map(processor_seconds, pids)) - before, counted(example.failed))
 
