@@ -63,17 +63,19 @@ class _Way:
                 threading.Thread(target=self._carry_back, args=(far, near, expected), daemon=True).start()
 
     def _carry(self, near: socket.socket, far: socket.socket, expected: dict[int, _Request]) -> None:
-        for frame in _frames(near):
-            request = _Request(*struct.unpack_from(">hhi", frame))
-            expected[request.number] = request
-            far.sendall(_framed(self._asked(request, frame)))
+        with suppress(OSError):  # one end is closed
+            for frame in _frames(near):
+                request = _Request(*struct.unpack_from(">hhi", frame))
+                expected[request.number] = request
+                far.sendall(_framed(self._asked(request, frame)))
 
     def _carry_back(self, far: socket.socket, near: socket.socket, expected: dict[int, _Request]) -> None:
-        for frame in _frames(far):
-            request = expected.pop(*struct.unpack_from(">i", frame))
-            if request.api in (_METADATA, _FIND_COORDINATOR):  # the client would go on to the broker itself
-                frame = frame.replace(struct.pack(">i", self._broker), struct.pack(">i", self._port))
-            near.sendall(_framed(self._answered(request, frame)))
+        with suppress(OSError):
+            for frame in _frames(far):
+                request = expected.pop(*struct.unpack_from(">i", frame))
+                if request.api in (_METADATA, _FIND_COORDINATOR):  # the client would go on to the broker
+                    frame = frame.replace(struct.pack(">i", self._broker), struct.pack(">i", self._port))
+                near.sendall(_framed(self._answered(request, frame)))
 
     def _asked(self, request: _Request, frame: bytes) -> bytes:
         """Return a request as the broker is to see it."""
@@ -139,6 +141,6 @@ def _framed(frame: bytes) -> bytes:
 
 
 def _frames(near: socket.socket) -> Iterator[bytes]:
-    with suppress(OSError), near.makefile("rb") as stream:
+    with near.makefile("rb") as stream:
         while len(length := stream.read(4)) == 4:
             yield stream.read(*struct.unpack(">i", length))
