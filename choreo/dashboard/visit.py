@@ -23,7 +23,7 @@ class Visit:
         self.who = who
         self._root = str(request.scope.get("root_path") or "").rstrip("/")
 
-    def url(self, path: str, **query: str | int) -> str:
+    def url(self, path: str, /, **query: str | int) -> str:
         """Return an address of this page; what is empty is left out.
 
         A name that is Python's own ends with an underscore, which is left out.
@@ -32,7 +32,7 @@ class Visit:
         asked = urlencode(given, errors="replace")
         return f"{self._root}{path}{'?' if asked else ''}{asked}"
 
-    def again(self, **changed: str | int) -> str:
+    def again(self, /, **changed: str | int) -> str:
         """Return this very address with some of its query changed."""
         return self.url(self.path, **{**self.query, **changed})
 

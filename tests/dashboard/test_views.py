@@ -124,6 +124,19 @@ def test_what_cannot_be_meant_is_explained(ended_shop: Path, address: str) -> No
     assert "/participants" in answer.links
 
 
+@pytest.mark.parametrize(
+    "address", ["/", "/sagas?", "/saga?id=o-11", "/letter?participant=payments&number=1", "/letters?"]
+)
+@pytest.mark.parametrize("name", ["path", "self", "text", "class_", "query", "", "_"])
+def test_a_query_that_nobody_asks_for_changes_nothing(
+    ended_shop: Path, monkeypatch: pytest.MonkeyPatch, address: str, name: str
+) -> None:
+    """Whatever it is called, and though links of the page have it again."""
+    monkeypatch.setattr(sagas, "_PAGE", 2)
+    more = f"{'&' if '?' in address else '?'}{name}=x"
+    assert ask(page_of(ended_shop), address + more).status == 200
+
+
 def test_what_needs_a_person(ended_shop: Path) -> None:
     """Letters by cause, stuck sagas by what they wait for."""
     page = page_of(ended_shop)
