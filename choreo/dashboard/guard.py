@@ -8,8 +8,7 @@ from a form of this very page.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -122,7 +121,8 @@ class Guard:
         kind, _, given = "".join(headers.get("authorization", [])[:1]).partition(" ")
         if kind.lower() == "bearer" and is_same(given.strip(), self._settings.token):
             return True
-        return is_same(_cookie(headers.get("cookie", []), cookie_name(scope)), self._settings.visit_token)
+        cookies = _cookies(headers.get("cookie", []), cookie_name(scope))
+        return any(is_same(each, self._settings.visit_token) for each in cookies)
 
     def _refused_form(self, scope: Scope, body: bytes | None) -> Refusal | None:
         headers = _headers_of(scope)
@@ -212,15 +212,15 @@ def _headers_of(scope: Scope) -> dict[str, list[str]]:
     return found
 
 
-def _cookie(headers: list[str], name: str) -> str:
-    for header in headers:
-        try:
-            found = SimpleCookie(header).get(name)
-        except CookieError:
-            continue
-        if found:
-            return found.value
-    return ""
+def _cookies(headers: Sequence[str], name: str) -> Iterator[str]:
+    """Yield the values of all cookies of a name, of whatever paths they are.
+
+    `http.cookies` would stop at the first cookie of another page of this host that it does not like.
+    """
+    for pair in ";".join(headers).split(";"):
+        key, _, value = pair.partition("=")
+        if key.strip() == name:
+            yield value.strip()
 
 
 async def _body(receive: Receive) -> bytes | None:
