@@ -229,10 +229,20 @@ def _made(stores: Stores, visit: Visit, view: View, *, is_again: bool) -> tuple[
             try:
                 return view(visit, shown), shown.away, shown.now
             except ChoreoError as error:
-                blamed = [each.path for each in shown.read if each.path in error.message]
+                blamed = _blamed(error.message, [each.path for each in shown.read])
                 if not isinstance(error, StoreError) or not blamed or not is_again:
                     return _explained(error), shown.away, shown.now
                 broken.update(dict.fromkeys(blamed, error))
+
+
+def _blamed(message: str, paths: Sequence[str]) -> list[str]:
+    """Return the paths that a message names; one that is a part of another one is looked for behind it."""
+    found = []
+    for path in sorted(paths, key=len, reverse=True):
+        if path in message:
+            found.append(path)
+            message = message.replace(path, "")
+    return found
 
 
 def _explained(error: ChoreoError) -> Body:

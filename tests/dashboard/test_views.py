@@ -252,11 +252,16 @@ def test_it_works_wherever_it_is_mounted(page: Page) -> None:
     assert len(seen) > 12
 
 
-def test_a_row_that_is_corrupt_takes_its_store_along_and_no_other(stores: Path) -> None:
-    """The view is made without that store, and says why; what the rest tells is shown."""
-    with closing(sqlite3.connect(stores / "shipping.db", isolation_level=None)) as database:
+def corrupt(path: Path) -> None:
+    """Write into a store what no choreo writes."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("UPDATE choreo_store SET unlocked = 1")
         database.execute("UPDATE saga_log SET saga_state = 'nonsense' WHERE saga_id = 'o-1'")
+
+
+def test_a_row_that_is_corrupt_takes_its_store_along_and_no_other(stores: Path) -> None:
+    """The view is made without that store, and says why; what the rest tells is shown."""
+    corrupt(stores / "shipping.db")
     page = page_of(stores)
     for address in ("/", "/sagas", "/saga?id=o-1", "/choreography", "/participants"):
         answer = ask(page, address)
@@ -265,6 +270,16 @@ def test_a_row_that_is_corrupt_takes_its_store_along_and_no_other(stores: Path) 
     assert "shipping.db can’t be read" in answer.text
     assert "saga_state is &#x27;nonsense&#x27;" in answer.text
     assert "o-16" in answer.sagas
+
+
+def test_a_store_is_not_taken_along_by_another_one_whose_name_ends_alike(
+    stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stores)
+    (stores / "payments.db").rename("pay.db")
+    corrupt((stores / "shipping.db").rename("old-pay.db"))
+    answer = ask(app("{participant}.db", ["examples.orders"], schemas=stores / "schemas"), "/sagas")
+    assert re.findall("<strong>([^<]*) can’t be read", answer.text) == ["old-pay.db"]
 
 
 def test_a_store_that_does_not_answer_is_not_waited_for_again_and_again(
