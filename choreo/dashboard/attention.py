@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from choreo.dashboard.element import EMPTY, Child, Html, element, joined
@@ -15,8 +14,7 @@ from choreo.operations.letters import Filter as LetterFilter
 from choreo.operations.letters import Group, by_cause, letters_in
 from choreo.operations.spans import milliseconds_in
 from choreo.render.wording import span
-from choreo.timeline.selection import Filter
-from choreo.timeline.timeline import Timeline
+from choreo.timeline.selection import Filter, Page
 
 _THRESHOLD: Final = "10m"
 _MOST_SAGAS: Final = 25
@@ -31,11 +29,11 @@ def attention(visit: Visit, shown: Shown) -> Body:
     stuck = shown.timelines.page(Filter(stuck_for=after), _MOST_SAGAS, _LOOKED_AT)
     content = joined(
         element("h1", "Needs a person"),
-        _nothing(threshold) if not groups and not stuck.timelines and not shown.away else EMPTY,
+        _nothing(threshold) if not groups and _is_none(stuck) and not shown.away else EMPTY,
         section("Dead letters, by cause", [_group(visit, shown, each) for each in groups])
         if groups
         else EMPTY,
-        _stuck(visit, stuck.timelines, threshold, is_more=bool(stuck.after)),
+        _stuck(visit, stuck, threshold),
     )
     return Body("Needs a person", content)
 
@@ -79,7 +77,12 @@ def _group(visit: Visit, shown: Shown, group: Group[Read]) -> Html:
     )
 
 
-def _stuck(visit: Visit, timelines: Sequence[Timeline], threshold: str, *, is_more: bool) -> Html:
+def _is_none(stuck: Page) -> bool:
+    """Whether no saga is stuck; one of those that were not looked at may be."""
+    return not stuck.timelines and not stuck.after
+
+
+def _stuck(visit: Visit, stuck: Page, threshold: str) -> Html:
     form = element(
         "form",
         element(
@@ -99,10 +102,15 @@ def _stuck(visit: Visit, timelines: Sequence[Timeline], threshold: str, *, is_mo
         action=visit.url("/"),
         class_="inline",
     )
-    content: Child
-    if timelines:
-        more = element("p", f"The {_MOST_SAGAS} that have waited for longest are shown.") if is_more else None
-        content = [listed(visit, timelines), more]
-    else:
-        content = element("p", "None.", class_="quiet")
+    content: list[Child] = []
+    if stuck.timelines:
+        content.append(listed(visit, stuck.timelines))
+    if _is_none(stuck):
+        content.append(element("p", "None.", class_="quiet"))
+    elif len(stuck.timelines) >= _MOST_SAGAS and stuck.after:
+        content.append(element("p", f"The {_MOST_SAGAS} that have waited for longest are shown."))
+    elif stuck.after:
+        rest = visit.link("see all in flight", "/sagas", state="unended")
+        told = f"{stuck.looked_at} sagas were looked at, those first that moved longest ago. For more, "
+        content.append(element("p", told, rest, "."))
     return section("Stuck sagas", form, content)

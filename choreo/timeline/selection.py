@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from difflib import get_close_matches
 from heapq import merge
 from itertools import chain
@@ -48,8 +48,13 @@ class Filter(NamedTuple):
 
     @property
     def is_open(self) -> bool:
-        """Whether only sagas that have not ended are admitted."""
-        if self.is_unended or self.stuck_for or self.needing or self.why:
+        """Whether only sagas are admitted that have not ended, as some source has it."""
+        return self.refuses_ended or bool(self.why)
+
+    @property
+    def refuses_ended(self) -> bool:
+        """Whether no saga is admitted that has ended, as any source has it."""
+        if self.is_unended or self.stuck_for or self.needing:
             return True
         return bool(self.states) and not set(self.states).intersection(ENDED)
 
@@ -192,7 +197,8 @@ class Timelines:
     def page(self, wanted: Filter, limit: int, most: int, after: str = "") -> Page:
         """Return the next sagas that a filter admits, ``limit`` at most, in the order of `chosen`.
 
-        No more than ``most`` are looked at, and no more than `_HEADS` rows. The place ``after`` says how far
+        No more than ``most`` are looked at, and no more than `_HEADS` rows; one that only a source that is
+        behind has in flight is none of them. The place ``after`` says how far
         each source was read, so that what is written meanwhile repeats no saga.
         """
         begun = self._places(after)
@@ -200,7 +206,10 @@ class Timelines:
         found: list[Timeline] = []
         seen: set[tuple[str, str]] = set()
         looked_at = 0
-        heads = self._moved_since(begun, wanted, seen) if wanted.is_open else self._before(begun)
+        open_heads = [list(source.unended()) for source in self._sources] if wanted.is_open else []
+        going_on = [{(each.saga_id, each.saga_type) for each in of_one} for of_one in open_heads]
+        is_open = wanted.is_open
+        heads = self._moved_since(open_heads, begun, wanted, seen) if is_open else self._before(begun)
         for read, (number, head) in enumerate(heads):
             if len(found) >= limit or looked_at >= most or read >= _HEADS:
                 return Page(found, looked_at, _written(places))
@@ -209,7 +218,9 @@ class Timelines:
             if saga in seen or not wanted.may_admit(head, self.now):
                 continue
             seen.add(saga)
-            if wanted.is_open or not self._was_listed(head, begun):
+            if wanted.refuses_ended and self._has_ended(saga, going_on):
+                continue
+            if is_open or not self._was_listed(head, begun, wanted):
                 looked_at += 1
                 found += (each for each in self._of_type(head) if wanted.admits(each))
         return Page(found, looked_at)
@@ -224,16 +235,27 @@ class Timelines:
             return [None] * len(self._sources)
         return [Place(*map(int, each.split("_"))) if each else None for each in parts]
 
+    def _has_ended(self, saga: tuple[str, str], going_on: Sequence[Set[tuple[str, str]]]) -> bool:
+        """Whether any source has seen a saga to end, which is behind in that where it goes on."""
+        for source, known in zip(self._sources, going_on, strict=True):
+            if saga not in known and (head := source.head(*saga)) and head.state in ENDED:
+                return True
+        return False
+
     def _moved_since(
-        self, begun: Sequence[Place | None], wanted: Filter, listed: set[tuple[str, str]]
+        self,
+        heads: Sequence[Sequence[LastEntry]],
+        begun: Sequence[Place | None],
+        wanted: Filter,
+        listed: set[tuple[str, str]],
     ) -> Iterator[tuple[int, LastEntry]]:
         """Return the sagas that go on behind these places, each with the number of its source.
 
         Those before them that were looked at for earlier pages are added to ``listed``.
         """
         behind: list[tuple[int, LastEntry]] = []
-        for number, (source, at) in enumerate(zip(self._sources, begun, strict=True)):
-            for head in source.unended():
+        for number, (of_one, at) in enumerate(zip(heads, begun, strict=True)):
+            for head in of_one:
                 if at is not None and (head.time, head.row) <= at:
                     if wanted.may_admit(head, self.now):
                         listed.add((head.saga_id, head.saga_type))
@@ -247,11 +269,12 @@ class Timelines:
         heads = (_numbered(number, source.latest(at and at.row)) for number, (source, at) in numbered)
         return merge(*heads, key=lambda each: -each[1].time)
 
-    def _was_listed(self, head: LastEntry, begun: Sequence[Place | None]) -> bool:
+    def _was_listed(self, head: LastEntry, begun: Sequence[Place | None], wanted: Filter) -> bool:
         """Whether a saga stood on an earlier page, as another source had it before."""
         for source, at in zip(self._sources, begun, strict=True):
             last = source.head(head.saga_id, head.saga_type) if at is not None else None
-            if last is not None and at is not None and last.row >= at.row:
+            is_before = last is not None and at is not None and last.row >= at.row
+            if last is not None and is_before and wanted.may_admit(last, self.now):
                 return True
         return False
 

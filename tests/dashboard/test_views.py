@@ -20,6 +20,7 @@ from choreo.errors import StoreError
 from choreo.records import Partition
 from choreo.store.reader import TableReader
 from choreo.store.sqlite.store import SQLiteStore
+from choreo.timeline.selection import Filter
 from tests.cli.command import invoke
 from tests.dashboard.asking import Answer, ask
 from tests.dashboard.conftest import Page, page_of
@@ -146,6 +147,20 @@ def test_what_needs_a_person(ended_shop: Path) -> None:
     assert sorted(answer.sagas) == ["o-11", "o-12", "o-13", "o-16", "o-17"]
     assert sorted(ask(page, "/?threshold=2h").sagas) == ["o-11", "o-12", "o-13"]
     assert ask(page, "/?threshold=9d").sagas == []
+
+
+def test_what_was_not_looked_at_is_not_said_to_need_nobody(
+    ended_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are more sagas than are looked at for a page, it leads to the rest."""
+    shutil.copy(ended_shop / "inventory.db", tmp_path / "inventory.db")
+    monkeypatch.setattr("choreo.dashboard.attention._LOOKED_AT", 1)
+    monkeypatch.setattr(Filter, "admits", lambda *_: False)
+    answer = ask(page_of(tmp_path), "/")
+    assert "Nothing needs you" not in answer.text
+    assert "None." not in answer.text
+    assert "1 sagas were looked at" in answer.text
+    assert "/sagas?state=unended" in answer.links
 
 
 def test_nothing_needs_anybody(tmp_path: Path, ended_shop: Path) -> None:

@@ -83,6 +83,13 @@ def ids(found: object) -> list[tuple[str, str]]:
     1,
     1,
 )
+@example(  # the source that read last is behind: what it says of the second one is not asked for
+    [Row(0, 0, "failed", 0, False), Row(0, 1, "failed", 0, False)]
+    + [Row(0, 0, "failed", 0, False), Row(1, 1, "pending", 1, False)],
+    Filter(states=("failed",)),
+    1,
+    1,
+)
 def test_all_pages_together_are_what_is_chosen(
     given: list[Row], wanted: Filter, limit: int, most: int
 ) -> None:
@@ -101,6 +108,17 @@ def test_all_pages_together_are_what_is_chosen(
     whole = ids(timelines.chosen(wanted))
     assert sorted(found) == sorted(whole)
     assert len(set(found)) == len(found)
+
+
+def test_what_ended_long_ago_hides_nothing_that_is_stuck() -> None:
+    """A worker that was down for an hour has sagas in flight that others have seen to end."""
+    behind = [Row(0, saga, "pending", 0, True) for saga in range(20)]
+    ended = [Row(1, saga, "completed", 0, True) for saga in range(20)]
+    stuck = [Row(source, 20, "pending", 1, True) for source in range(3)]
+    timelines = timelines_of([*behind, *ended, *stuck])
+    for wanted in (Filter(stuck_for=20), Filter(is_unended=True), Filter(states=("pending",))):
+        page = timelines.page(wanted, 5, 2)
+        assert (ids(page.timelines), page.looked_at, page.after) == ([("s-20", "a")], 1, "")
 
 
 @settings(max_examples=40, deadline=None)
