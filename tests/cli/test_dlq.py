@@ -197,6 +197,16 @@ def test_without_any_store_it_is_said(folder: Path) -> None:
     assert_refused(result.exit_code, result.stderr, "there is no store at {participant}.db", "--store")
 
 
+def test_a_damaged_store_in_a_folder_is_not_passed_over(rigged: Rig, folder: Path) -> None:
+    """A script would take it for one without dead letters."""
+    rigged.close()
+    content = rigged.path.read_bytes()
+    rigged.path.write_bytes(content[: len(content) // 2])
+    for named in ((), ("--store", str(folder)), ("--store", rigged.path.name)):
+        result = invoke("dlq", "list", "--check", *named)
+        assert_refused(result.exit_code, result.stderr, "damaged", "restore it from a backup")
+
+
 def test_letters_of_the_same_number_are_told_apart_by_participant(rigged: Rig, folder: Path) -> None:
     """Each store counts its own."""
     other = Rig(Participant("spa", sagas=rigged.participant.sagas), folder)

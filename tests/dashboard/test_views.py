@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -237,6 +238,21 @@ def test_a_store_that_is_away_is_said_and_the_rest_is_shown(stores: Path, lose: 
         assert answer.status == 200, answer.text
         assert f"{stores / 'shipping.db'} can’t be read" in answer.text
     assert ask(page, "/sagas").sagas
+
+
+def test_a_damaged_store_in_a_folder_is_said_and_nothing_else_there_is(stores: Path) -> None:
+    """It can't be told that it is none; what needs a person may be in it."""
+    damage(stores / "payments.db")
+    (stores / "folder.db").mkdir()
+    (stores / "notes.db").write_text("no database")
+    (stores / "empty.db").touch()
+    (stores / "gone.db").symlink_to("none")
+    os.mkfifo(stores / "pipe.db")
+    with closing(sqlite3.connect(stores / "other.db")) as database:
+        database.execute("CREATE TABLE notes (text)")
+    answer = ask(page_of(stores), "/?threshold=9d")
+    assert re.findall("<strong>([^<]*) can’t be read", answer.text) == [str(stores / "payments.db")]
+    assert "Nothing needs you" not in answer.text
 
 
 def test_no_store_at_all(tmp_path: Path) -> None:

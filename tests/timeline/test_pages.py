@@ -84,8 +84,12 @@ def ids(found: object) -> list[tuple[str, str]]:
     1,
 )
 @example(  # the source that read last is behind: what it says of the second one is not asked for
-    [Row(0, 0, "failed", 0, False), Row(0, 1, "failed", 0, False)]
-    + [Row(0, 0, "failed", 0, False), Row(1, 1, "pending", 1, False)],
+    [
+        Row(0, 0, "failed", 0, False),
+        Row(0, 1, "failed", 0, False),
+        Row(0, 0, "failed", 0, False),
+        Row(1, 1, "pending", 1, False),
+    ],
     Filter(states=("failed",)),
     1,
     1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
@@ -21,6 +21,9 @@ T = TypeVar("T")
 _PATIENCE = 5.0
 """Seconds to wait where a checkpoint has the file for a moment."""
 
+_NO_STORE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB)
+"""What SQLite says of a database without a store's tables, and of a file that is no database."""
+
 
 def connect_read_only(path: str | Path, *, at_rest: bool = False) -> sqlite3.Connection:
     """Open a database read-only; with ``at_rest`` (see `is_at_rest`) without files beside it."""
@@ -34,16 +37,19 @@ def is_at_rest(path: str | Path) -> bool:
 
 
 def holds_store(path: str | Path) -> bool:
-    """Whether a file is a store."""
+    """Whether a file is a store, or one that can't be read, so that it can't be told that it is none."""
+    if not os.path.isfile(path):
+        return False
+    is_unread = False
     # A write-ahead log that can't be opened is no part of what the file is.
-    for at_rest in {is_at_rest(path), True}:
-        with (
-            suppress(sqlite3.Error, UnicodeError),
-            closing(connect_read_only(path, at_rest=at_rest)) as connection,
-        ):
-            connection.execute("SELECT 1 FROM choreo_store")
-            return True
-    return False
+    for at_rest in sorted({is_at_rest(path), True}):
+        try:
+            with closing(connect_read_only(path, at_rest=at_rest)) as connection:
+                connection.execute("SELECT 1 FROM choreo_store")
+                return True
+        except (sqlite3.Error, UnicodeError) as error:
+            is_unread = getattr(error, "sqlite_errorcode", _NO_STORE[0]) not in _NO_STORE
+    return is_unread
 
 
 def may_be_written(path: str | Path) -> bool:
