@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any, Final, NamedTuple
 
 from choreo.errors import ConfigurationError
@@ -50,21 +54,28 @@ def serving(host: str, port: int, pages: Mapping[str, Callable[[], Page]]) -> It
     """
     try:
         server = _Server((host, port), pages)
-    except OSError as error:
+    except (OSError, OverflowError, TypeError) as error:  # the last two: it is no port, or no name
+        why = getattr(error, "strerror", None) or error
         raise ConfigurationError(
-            f"can't listen on {host}:{port}: {error.strerror or error}", hint="give --admin another address"
+            f"can't listen on {_shown(host)}:{port}: {why}", hint="give --admin another address"
         ) from None
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="choreo-admin", daemon=True)
     thread.start()
     try:
-        yield f"{host}:{server.server_address[1]}"
+        yield f"{_shown(host)}:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-class _Server(ThreadingHTTPServer):
+def _shown(host: str) -> str:
+    """Return a host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
+class _Server(ThreadingTCPServer):
+    # That of `http.server` looks up the name of its address, which takes long where nobody tells names.
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
@@ -73,6 +84,8 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], pages: Mapping[str, Callable[[], Page]]) -> None:
         self.pages = pages
         self._room = threading.BoundedSemaphore(_REQUESTS)
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -94,9 +107,34 @@ class _Server(ThreadingHTTPServer):
         log.debug("a request could not be answered", exc_info=True)
 
 
+class _InTime(io.RawIOBase):
+    """What a client sends, all of it within some seconds."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection = connection
+        self._until = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what has come. Raises `TimeoutError` where that is not all in time."""
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
 class _Handler(BaseHTTPRequestHandler):
-    timeout = _REQUEST_SECONDS
     server: _Server
+
+    def setup(self) -> None:
+        """Bound the time in which the request must be there."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_InTime(self.connection, _REQUEST_SECONDS))
 
     def do_GET(self) -> None:
         """Answer with a page."""
@@ -108,6 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         find = self.server.pages.get(self.path.partition("?")[0])
+        self.connection.settimeout(_REQUEST_SECONDS)
         page = Page(404, f"there are {', '.join(sorted(self.server.pages))}\n")
         if find is not None:
             page = _made(find)

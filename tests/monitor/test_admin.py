@@ -10,6 +10,7 @@ from http.client import HTTPConnection
 import pytest
 
 from choreo.errors import ConfigurationError
+from choreo.monitor import admin
 from choreo.monitor.admin import Page, health, serving
 from choreo.monitor.health import Answer
 
@@ -86,3 +87,53 @@ def test_the_port_is_free_afterwards() -> None:
         port = int(where.rpartition(":")[2])
     with serving("127.0.0.1", port, {}) as where:
         assert where == f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("host", ["::1", "::ffff:127.0.0.1"])
+def test_an_address_may_be_one_of_ipv6(host: str) -> None:
+    """And is told as a URL takes it."""
+    if not has_ipv6():
+        pytest.skip("this machine has no ::1")
+    with serving(host, 0, {"/livez": lambda: Page(200, "x")}) as where:
+        port = where.removeprefix(f"[{host}]:")
+        assert ask((host, int(port)), "/livez") == (200, "x")
+
+
+def has_ipv6() -> bool:
+    """Whether the machine has addresses of IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 65_536), ("x" * 64 + "é", 0)])
+def test_what_is_no_address_is_refused(host: str, port: int) -> None:
+    """The ports of replicas follow the one that is given, and may be more than there are."""
+    with pytest.raises(ConfigurationError, match="can't listen on"), serving(host, port, {}):
+        pass
+
+
+def test_no_name_is_looked_up_for_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server of names is away, that would take half a minute."""
+    monkeypatch.setattr(socket, "gethostbyaddr", lambda _: pytest.fail("a name is looked up"))
+    with serving("127.0.0.1", 0, {}):
+        pass
+
+
+def test_a_request_may_not_come_bit_by_bit(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is that of the whole request: else some clients would keep all others out, for as long."""
+    monkeypatch.setattr(admin, "_REQUEST_SECONDS", 0.2)
+    with closing(socket.create_connection(address, timeout=0.05)) as slow:
+        for _ in range(200):
+            try:
+                slow.sendall(b"G")
+                assert slow.recv(1) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                pass
+            break
+        else:
+            pytest.fail("it is still waited for")
