@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any, NoReturn
@@ -10,12 +11,15 @@ import click
 
 from choreo.cli import output
 from choreo.cli.commands import Group
-from choreo.errors import ChoreoError, StoreError
+from choreo.errors import ChoreoError, ConfigurationError, StoreError
 from choreo.version import __version__
 
 INTERRUPTED = 130
 UNREAD = 141
 """The exit code of a process that SIGPIPE ends, by the shells' count."""
+
+_OF_A_PATH = frozenset((errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG, errno.EPERM))
+"""What the system says of a path that a user has given, and that can't be looked at."""
 
 
 class Root(Group):
@@ -50,6 +54,11 @@ class Root(Group):
         except click.Abort:
             output.error("interrupted")
             sys.exit(INTERRUPTED)
+        except OSError as error:
+            if error.errno not in _OF_A_PATH or not error.filename:
+                raise
+            output.error(f"{error.filename}: {error.strerror}", "check the path, and whose it is")
+            sys.exit(ConfigurationError.exit_code)
         except Exception as error:
             # Not imported for its name alone: most commands need no database.
             if type(error).__module__ != "sqlite3":

@@ -9,7 +9,7 @@ from choreo.kafka.facts import ClusterFacts
 from choreo.participant.topics import TopicNeed
 from choreo.ports import TopicState
 from choreo.ports.findings import Finding, Level
-from choreo.ports.topics import differences
+from choreo.ports.topics import Difference, differences
 from choreo.records import Recorded
 from choreo.render.wording import span
 
@@ -33,7 +33,7 @@ def cluster_findings(
         for each in differences(state, need):
             level: Level = "error" if each.is_loss else "warning"
             text = f"{each.setting} is {each.found}, not {each.wanted}: {each.why}"
-            yield Finding(level, f"topic {each.topic}", text, _hint(each.setting, each.wanted))
+            yield Finding(level, f"topic {each.topic}", text, _hint(each, state, need))
         yield from _rights(facts, state, need)
     if facts.group_rights is not None and not facts.group_rights & {"READ", "ALL"}:
         hint = f"grant READ on the group {participant}"
@@ -47,12 +47,14 @@ def cluster_findings(
         yield from _of_store(participant, needs, facts, recorded, now)
 
 
-def _hint(setting: str, wanted: str) -> str:
-    if setting == "topic":
-        return "`choreo topics create` makes it"
-    if setting in ("replication factor", "settings"):
+def _hint(each: Difference, state: TopicState, need: TopicNeed) -> str:
+    if each.setting == "topic":
+        made = "`choreo topics create`"
+        rights = ", ".join(_RIGHTS[need.use])
+        return f"grant {rights} on it, or make it with {made}" if state.problem else f"{made} makes it"
+    if each.setting in ("replication factor", "settings"):
         return "see `choreo topics check`"
-    return f"kafka-configs --alter --add-config {setting}={wanted.removesuffix(' or more')}"
+    return f"kafka-configs --alter --add-config {each.setting}={each.wanted.removesuffix(' or more')}"
 
 
 def _rights(facts: ClusterFacts, state: TopicState, need: TopicNeed) -> Iterator[Finding]:

@@ -79,7 +79,8 @@ def _cluster(patient: Patient, recorded: Recorded | None, now: int) -> Iterator[
         topics = [need.topic for need in needs]
         facts = cluster_facts(patient.bootstrap, name, topics, patient.kafka)
     except LogError as error:
-        yield Finding("error", "cluster", error.message, error.hint)
+        hint = error.hint or "does a broker answer? An embedded one does not tell such things"
+        yield Finding("error", "cluster", error.message, hint)
     except ChoreoError as error:
         yield Finding("error", "settings", error.message, error.hint)
     else:

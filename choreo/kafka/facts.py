@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from choreo.errors import LogError
 from choreo.kafka.claim import committed_offsets, holder_of
 from choreo.kafka.errors import cause
-from choreo.kafka.settings import Setting, check, of_client, of_consumer, of_producer, unusable
+from choreo.kafka.settings import Setting, check, hidden, of_client, of_consumer, of_producer, unusable
 from choreo.kafka.topics import describe_topics
 from choreo.ports import TopicState
 from choreo.records import Partition
@@ -48,9 +48,11 @@ def cluster_facts(
     Raises `ConfigurationError` where a worker's clients could not be made with these settings.
     """
     check(settings)
+    errors: list[KafkaError] = []
     try:
         Producer(of_producer(bootstrap, settings)).flush(0)
-        admin = AdminClient(of_client(bootstrap, settings))
+        own: dict[str, Any] = {**of_client(bootstrap, settings), "error_cb": errors.append}
+        admin = AdminClient(own)
         consumer = Consumer(of_consumer(bootstrap, group, "", settings, False))
     except KafkaException as error:
         raise unusable(cause(error).str(), settings) from None
@@ -58,8 +60,10 @@ def cluster_facts(
         admin.list_topics(timeout=DEADLINE)
         return _Questions(admin, consumer, group).facts(describe_topics(bootstrap, topics, settings))
     except KafkaException as error:
+        admin.poll(0)
+        why = next((each for each in errors if each.code() != KafkaError._ALL_BROKERS_DOWN), cause(error))
         raise LogError(
-            f"the cluster at {bootstrap} does not answer: {cause(error).str()}",
+            f"the cluster at {bootstrap} does not answer: {hidden(why.str(), settings)}",
             hint="is the address right, is a broker running, and do the settings for TLS and SASL fit?",
         ) from None
     finally:

@@ -240,3 +240,13 @@ def test_a_project_file_that_is_wrong(
 ) -> None:
     (folder / "pyproject.toml").write_text(content)
     refused("run", f"{write_module(quiz())}:sage", "--embedded", words=words)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("run", "examples.bank.source:source", "--bootstrap", "127.0.0.1:1"), ("sagas",), ("dlq", "list")],
+    ids=["run", "sagas", "dlq"],
+)
+def test_a_path_that_is_too_long(command: tuple[str, ...]) -> None:
+    """What the system says of a path, it says to the user."""
+    refused(*command, "--store", f"{'x' * 300}.db", words=("File name too long", "xxx.db"))

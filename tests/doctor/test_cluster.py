@@ -194,6 +194,14 @@ BAD: dict[str, tuple[ClusterFacts, Recorded, str, str, str]] = {
 }
 
 
+def test_who_may_not_see_a_topic_is_not_told_to_make_it() -> None:
+    """It may be there."""
+    hidden = order(partitions=0, problem="Topic authorization failed")
+    (only,) = cluster_findings("orders", NEEDS, hidden, None, NOW)
+    assert only.level == "error"
+    assert only.hint == "grant READ, WRITE, DESCRIBE on it, or make it with `choreo topics create`"
+
+
 @pytest.mark.parametrize(("facts", "recorded", "level", "subject", "words"), BAD.values(), ids=BAD)
 def test_what_is_wrong_is_said_and_nothing_else(
     facts: ClusterFacts, recorded: Recorded, level: str, subject: str, words: str

@@ -166,6 +166,15 @@ def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert (only.level, "there is no folder" in only.text) == ("error", True)
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "loop", "loop/shop.db"], ids=["too long", "a loop", "below it"])
+def test_a_path_that_leads_nowhere_is_said(tmp_path: Path, name: str) -> None:
+    """A worker couldn't open it, either."""
+    (tmp_path / "loop").symlink_to("loop")
+    (only,) = file_condition(str(tmp_path / name), 10.0)
+    assert only.level == "error"
+    assert only.hint
+
+
 @pytest.mark.parametrize(("room", "level"), [(2**20, "error"), (2**29, "warning")])
 def test_a_disk_that_is_nearly_full_is_said(store: Path, room: int, level: str) -> None:
     """Before a worker waits for room."""

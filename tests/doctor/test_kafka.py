@@ -183,8 +183,10 @@ def test_settings_with_which_no_worker_starts_are_said(
 
 
 def test_a_cluster_that_is_away_is_one_finding(tmp_path: Path) -> None:
-    """Whatever else would have been asked."""
+    """Whatever else would have been asked; with the reason, as `choreo run` tells it."""
     patient = Patient(hotel(), str(tmp_path / "hotel.db"), tmp_path, "127.0.0.1:1", {"log_level": 0})
     (only,) = examine(patient, 5.0)
     assert (only.level, only.subject) == ("error", "cluster")
-    assert "does not answer" in only.text
+    assert "the cluster at 127.0.0.1:1 does not answer" in only.text
+    assert "Connection refused" in only.text
+    assert only.hint

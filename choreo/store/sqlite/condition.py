@@ -44,17 +44,33 @@ def file_condition(
     """
     place = Path(path)
     folder = place.absolute().parent
-    if not folder.is_dir():
+    try:
+        is_there = _is_there(place)
+        has_folder = folder.is_dir()
+    except OSError as error:
+        hint = "name another --store, or run this as the worker's user"
+        yield Finding("error", path, f"it can't be looked at: {error.strerror}", hint)
+        return
+    if not has_folder:
         yield Finding("error", path, f"there is no folder {folder}", "make it, or name another --store")
         return
     yield from _of_folder(path, folder, free)
-    if not place.exists():
+    if not is_there:
         return
     if not place.is_file() or not os.access(place, os.R_OK):
         yield Finding("error", path, "it can't be read", "is it a file, and this user's?")
         return
     yield from _of_file(path, place)
     yield from _of_database(path, seconds)
+
+
+def _is_there(place: Path) -> bool:
+    """Whether there is such a file. Raises `OSError` where the path leads nowhere: it is too long, or a loop."""
+    try:
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _of_folder(path: str, folder: Path, free: Callable[[str], int]) -> Iterator[Finding]:
