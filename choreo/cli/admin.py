@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from opentelemetry import metrics
 
 from choreo.cli import output
+from choreo.cli.tracing import exporter_names, is_disabled
 from choreo.monitor.admin import Page, health, serving
 from choreo.monitor.health import Health
 from choreo.monitor.metrics import observe
@@ -25,7 +27,8 @@ try:
 except ImportError:
     HAS_METRICS = False
 
-_NO_METRICS: Final = "no metrics: pip install 'choreo-saga[metrics]'"
+_SCRAPE: Final = threading.Lock()
+"""One collection at a time: of two, the exporter gives one the samples of both, and the other one none."""
 
 
 class Watch:
@@ -37,7 +40,8 @@ class Watch:
     def __init__(self, participant: Participant, address: tuple[str, int] | None) -> None:
         self._participant = participant
         self._address = address
-        is_asked = HAS_METRICS and address is not None
+        # The environment's own reader for Prometheus is one of the page's, too.
+        is_asked = address is not None and not _missing() and "prometheus" not in exporter_names("metrics")
         self.readers: list[Any] = [PrometheusMetricReader(scope_info_enabled=False)] if is_asked else []
 
     @contextmanager
@@ -56,12 +60,20 @@ class Watch:
         }
         with serving(*self._address, pages) as where:
             output.line(f"{self._participant.name}: {', '.join(pages)} at http://{where}")
-            if not HAS_METRICS:
-                output.notice(_NO_METRICS)
+            if why := _missing():
+                output.notice(why)
             yield
 
 
-def _metrics() -> Page:
+def _missing() -> str:
+    """Return why there are no metrics; empty where there are some."""
     if not HAS_METRICS:
-        return Page(501, f"{_NO_METRICS}\n")
-    return Page(200, generate_latest().decode(), CONTENT_TYPE_LATEST)
+        return "no metrics: pip install 'choreo-saga[metrics]'"
+    return "no metrics: OTEL_SDK_DISABLED is set" if is_disabled() else ""
+
+
+def _metrics() -> Page:
+    if why := _missing():
+        return Page(501, f"{why}\n")
+    with _SCRAPE:
+        return Page(200, generate_latest().decode(), CONTENT_TYPE_LATEST)

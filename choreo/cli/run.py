@@ -177,7 +177,7 @@ def _admin_of(given: tuple[str, int] | None, number: int) -> tuple[str, int] | N
 
 def _watch(participant: Participant, address: tuple[str, int] | None) -> Watch | None:
     """Return how a worker is watched, None where nobody asks for pages or metrics."""
-    if address is None and not tracing.exporter_name("metrics"):
+    if address is None and not tracing.exporter_names("metrics"):
         return None
     from choreo.cli.admin import Watch  # a server and its libraries, which most workers don't need
 

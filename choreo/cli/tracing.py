@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any, Final, Self
 
+from choreo.errors import ConfigurationError
+
 _log = logging.getLogger("choreo.cli")
 
 
@@ -47,22 +49,27 @@ def set_up(participant: str, *readers: Any) -> Exports:
     """Set up a participant's process; ``readers`` collect metrics, beside the exporter of the environment.
 
     Without either, and without an exporter of traces, no provider is set, and spans cost next to nothing.
+    Raises `ConfigurationError` where the SDK refuses a variable.
     """
-    service = os.environ.get("OTEL_SERVICE_NAME") or participant
-    measures = _exporter("metrics")
-    collecting = [*readers, *([_reader(measures())] if measures else [])]
-    traces = _exporter("traces")
-    return Exports(
-        _trace_with(traces(), service) if traces else None,
-        _measure_with(collecting, service) if collecting else None,
-    )
+    try:
+        measures = [_reader(made()) for made in _exporters("metrics")]
+        traces = [made() for made in _exporters("traces")]
+        return Exports(
+            _trace_with(traces, participant) if traces else None,
+            _measure_with([*readers, *measures], participant) if readers or measures else None,
+        )
+    except Exception as error:
+        raise ConfigurationError(
+            f"OpenTelemetry can't be set up: {error}", hint="see the variables OTEL_… of the environment"
+        ) from error
 
 
-def _exporter(signal: str) -> Any:
-    """Return the class of the exporter that the environment names, None where there is none."""
-    name = exporter_name(signal)
-    if not name:
-        return None
+def _exporters(signal: str) -> list[Any]:
+    """Return the classes of the exporters that the environment names, as far as they are installed."""
+    return [found for name in exporter_names(signal) if (found := _exporter(signal, name)) is not None]
+
+
+def _exporter(signal: str, name: str) -> Any:
     for known in _known_as(name, signal):
         for found in entry_points(group=f"opentelemetry_{signal}_exporter", name=known):
             return found.load()
@@ -92,28 +99,29 @@ def _reader(exporter: Any) -> Any:
     return exporter if is_reader else export.PeriodicExportingMetricReader(exporter)
 
 
-def _measure_with(readers: Sequence[Any], service: str) -> Any:
+def _measure_with(readers: Sequence[Any], participant: str) -> Any:
     from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
 
-    provider = MeterProvider(metric_readers=readers, resource=_resource(service), shutdown_on_exit=False)
+    provider = MeterProvider(metric_readers=readers, resource=_resource(participant), shutdown_on_exit=False)
     metrics.set_meter_provider(provider)
     return provider
 
 
-def _trace_with(exporter: Any, service: str) -> Any:
+def _trace_with(exporters: Sequence[Any], participant: str) -> Any:
     # The SDK takes 3 MB of memory, which a process that exports no traces need not pay.
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider, export
 
-    provider = TracerProvider(resource=_resource(service), shutdown_on_exit=False)
-    provider.add_span_processor(export.BatchSpanProcessor(exporter))
+    provider = TracerProvider(resource=_resource(participant), shutdown_on_exit=False)
+    for each in exporters:
+        provider.add_span_processor(export.BatchSpanProcessor(each))
     trace.set_tracer_provider(provider)
     return provider
 
 
-def _resource(service: str) -> Any:
-    """Return what is exported as the origin of all."""
+def _resource(participant: str) -> Any:
+    """Return the origin of all that is exported: the participant, unless the environment names a service."""
     from opentelemetry.sdk.resources import Resource
 
     class HashedOnce(Resource):
@@ -126,15 +134,24 @@ def _resource(service: str) -> Any:
         def __hash__(self) -> int:
             return self._hash
 
-    return HashedOnce(Resource.create({"service.name": service}))
+    found = Resource.create()
+    if str(found.attributes.get("service.name", "unknown_service")).startswith("unknown_service"):
+        found = found.merge(Resource({"service.name": participant}))
+    return HashedOnce(found)
 
 
-def exporter_name(signal: str = "traces") -> str:
-    """Return the exporter of ``traces`` or ``metrics`` that the environment names; empty where none."""
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return ""
-    name = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").split(",")[0].strip()
-    if name:
-        return "" if name == "none" else name
+def is_disabled() -> bool:
+    """Whether the environment turns the SDK off, so that nothing is collected."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def exporter_names(signal: str) -> list[str]:
+    """Return the exporters of ``traces`` or ``metrics`` that the environment names."""
+    if is_disabled():
+        return []
+    listed = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").split(",")
+    names = list(dict.fromkeys(each.strip() for each in listed if each.strip()))
+    if names:
+        return [] if "none" in names else names
     endpoints = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    return "otlp" if any(os.environ.get(each) for each in endpoints) else ""
+    return ["otlp"] if any(os.environ.get(each) for each in endpoints) else []

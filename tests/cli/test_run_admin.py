@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -13,6 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from choreo import connect
+from choreo.cli import admin
 from examples.orders.contract import OrderCreated
 from examples.orders.orders import orders
 from tests.cli.command import DEADLINE, Running, execute
@@ -107,3 +112,42 @@ def test_a_wrong_address_is_refused(value: str, folder: Path) -> None:
     refused = execute("run", "x:y", "--admin", value, folder=folder)
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr
+
+
+def test_of_two_who_ask_for_metrics_each_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter would give one the samples of both, and the other one none."""
+    together = threading.Barrier(2)
+
+    def generated() -> bytes:
+        together.wait(0.3)
+        return b""
+
+    monkeypatch.setattr(admin, "generate_latest", generated)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(admin._metrics) for _ in range(2)]
+    assert [type(each.exception()) for each in asked] == [threading.BrokenBarrierError] * 2
+
+
+def page_of_metrics(env: dict[str, str]) -> str:
+    """Return the page of a process with one metric, collected as `choreo run --admin` does."""
+    script = (
+        "from choreo.cli import admin, tracing\nfrom choreo.telemetry import Level\n"
+        "from examples.orders.orders import orders\n"
+        "with tracing.set_up('sage', *admin.Watch(orders, ('127.0.0.1', 0)).readers):\n"
+        "    Level('choreo.calls.waiting', {'participant': 'sage'}).set(3)\n"
+        "    page = admin._metrics()\n    print(page.status, page.body)\n"
+    )
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=True, timeout=60).stdout
+
+
+def test_a_metric_stands_in_the_page_once() -> None:
+    """Also where the environment asks for Prometheus' exporter beside it, on a port of its own."""
+    for env in ({}, {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0"}):
+        assert page_of_metrics({**env, "PATH": ""}).count("\nchoreo_calls_waiting{") == 1
+
+
+def test_no_metrics_are_said_to_be_none() -> None:
+    """An empty page would be taken for a worker that is silent."""
+    page = page_of_metrics({"OTEL_SDK_DISABLED": "true", "PATH": ""})
+    assert page.strip() == "501 no metrics: OTEL_SDK_DISABLED is set"

@@ -11,6 +11,7 @@ import pytest
 
 from choreo import telemetry
 from choreo.cli import tracing
+from choreo.errors import ConfigurationError
 
 VARIABLES = (
     "OTEL_SDK_DISABLED",
@@ -29,19 +30,23 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "name"),
+    ("env", "names"),
     [
-        ({}, ""),
-        ({"OTEL_TRACES_EXPORTER": "none"}, ""),
-        ({"OTEL_TRACES_EXPORTER": "console"}, "console"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}, "otlp"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "OTEL_SDK_DISABLED": "true"}, ""),
+        ({}, []),
+        ({"OTEL_TRACES_EXPORTER": "none"}, []),
+        ({"OTEL_TRACES_EXPORTER": "none,console"}, []),
+        ({"OTEL_TRACES_EXPORTER": "console"}, ["console"]),
+        ({"OTEL_TRACES_EXPORTER": "otlp, console,,otlp"}, ["otlp", "console"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}, ["otlp"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317", "OTEL_SDK_DISABLED": "true"}, []),
     ],
 )
-def test_which_exporter_is_wanted(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], name: str) -> None:
+def test_which_exporters_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, env: dict[str, str], names: list[str]
+) -> None:
     for variable, value in env.items():
         monkeypatch.setenv(variable, value)
-    assert tracing.exporter_name() == name
+    assert tracing.exporter_names("traces") == names
 
 
 def test_an_exporter_that_is_not_installed_is_said(
@@ -120,3 +125,61 @@ def test_a_stop_waits_for_a_collector_that_is_away_for_a_while_only(answers: boo
         done = subprocess.run(command, capture_output=True, text=True, env=env, check=True, timeout=60)
     assert float(done.stdout) < 4, "the exporter itself takes 10 s"
     assert "the last spans were not exported within 0.5 s: given up" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"OTEL_TRACES_EXPORTER": "console", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "many"},
+        {"OTEL_TRACES_EXPORTER": "console", "OTEL_BSP_MAX_QUEUE_SIZE": "1"},
+        {"OTEL_METRICS_EXPORTER": "console", "OTEL_METRIC_EXPORT_INTERVAL": "0"},
+        {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "x"},
+    ],
+    ids=lambda env: list(env)[-1],
+)
+def test_a_variable_that_the_sdk_refuses_is_wrong_input(env: dict[str, str]) -> None:
+    """In one line, which names it where the SDK does."""
+    script = "from choreo.cli import tracing\nwith tracing.set_up('sage'): pass\n"
+    with pytest.raises(ConfigurationError, match="OpenTelemetry can't be set up") as refused:
+        in_process(script, env)
+    assert "OTEL_" in refused.value.hint
+
+
+def in_process(script: str, env: dict[str, str]) -> str:
+    """Return what a script prints in a process of its own; raise what it refuses to do."""
+    caught = (
+        "from choreo.errors import ConfigurationError\nimport sys\ntry:\n"
+        + "".join(f"    {line}\n" for line in script.splitlines())
+        + "except ConfigurationError as error: sys.exit(f'{error.message}\\n{error.hint}')\n"
+    )
+    command = [sys.executable, "-c", caught]
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": "", **env}, timeout=60)
+    if done.returncode == 0:
+        return done.stdout
+    message, _, hint = done.stderr.strip().rpartition("\n")
+    raise ConfigurationError(message, hint=hint)
+
+
+def test_every_exporter_that_is_named_has_the_spans() -> None:
+    """The variable is a list."""
+    script = (
+        "from choreo.cli import tracing\nfrom opentelemetry import trace\n"
+        "with tracing.set_up('sage'), trace.get_tracer('test').start_as_current_span('ponder'): pass\n"
+    )
+    assert in_process(script, {"OTEL_TRACES_EXPORTER": "console"}).count('"ponder"') == 1
+    two = {"OTEL_TRACES_EXPORTER": "otlp, console", "OTEL_EXPORTER_OTLP_ENDPOINT": "nonsense"}
+    assert in_process(script, {**two, "OTEL_METRICS_EXPORTER": "none"}).count('"ponder"') == 1
+
+
+def test_the_name_of_the_service_is_the_users_if_there_is_one() -> None:
+    """As a resource attribute, too, which is what an operator of a platform sets."""
+    script = (
+        "from choreo.cli import tracing\nfrom opentelemetry import trace\n"
+        "with tracing.set_up('sage'):\n"
+        "    print(trace.get_tracer_provider().resource.attributes['service.name'])\n"
+    )
+    traced = {"OTEL_TRACES_EXPORTER": "console"}
+    assert in_process(script, traced) == "sage\n"
+    named = {**traced, "OTEL_RESOURCE_ATTRIBUTES": "service.name=shop-sage,team=a"}
+    assert in_process(script, named) == "shop-sage\n"
+    assert in_process(script, {**named, "OTEL_SERVICE_NAME": "wise"}) == "wise\n"

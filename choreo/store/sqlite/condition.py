@@ -65,7 +65,7 @@ def file_condition(
 
 
 def _is_there(place: Path) -> bool:
-    """Whether there is such a file. Raises `OSError` where the path leads nowhere: it is too long, or a loop."""
+    """Whether there is such a file. Raises `OSError` for a path that is too long, or leads in a circle."""
     try:
         place.stat()
     except (FileNotFoundError, NotADirectoryError):
