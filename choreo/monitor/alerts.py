@@ -10,10 +10,12 @@ and ``sum by (participant)`` of what each tells of itself, such as its calls.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from choreo.graph import Choreography
+from choreo.timeline.transitions import WRONG_MS
 
 MARGIN_SECONDS: Final = 600
 """The time for which nothing may happen in a saga beyond its longest timeout or deadline."""
@@ -25,7 +27,8 @@ LEAST_SHARE: Final = 0.95
 class Alert(NamedTuple):
     """One rule: ``lasts`` is how long the expression must hold, as Prometheus writes times.
 
-    ``summary`` may name labels as Prometheus' templates do; ``runbook`` says what to do, in one line.
+    ``summary`` may name labels as Prometheus' templates do; ``runbook`` says what to do, in one line. By its
+    ``labels`` a rule differs from others of its name, as ``promtool check rules`` wants.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Alert(NamedTuple):
     severity: str
     summary: str
     runbook: str
+    labels: Mapping[str, str] = MappingProxyType({})
 
 
 def alerts(choreography: Choreography) -> list[Alert]:
@@ -45,23 +49,25 @@ def _of_sagas(choreography: Choreography) -> Iterator[Alert]:
     for saga in choreography.sagas:
         quiet = quiet_seconds(choreography, saga.name)
         of_it = f'saga_type="{saga.name}"'
-        compensating = f'{of_it},state="compensating"'
+        about = {"saga_type": saga.name}
         yield Alert(
             "SagaStuckCompensating",
-            f"max by (saga_type) (saga_oldest_age_seconds{{{compensating}}}) > {quiet}",
+            _still(f'{of_it},state="compensating"', "saga_type", quiet),
             "1m",
             "critical",
             f"A rollback of {saga.name} stands still: money or stock is left in between.",
             f"choreo sagas --state compensating --type {saga.name}; then choreo trace SAGA_ID",
+            about,
         )
         yield Alert(
             "SagaStuck",
-            f'max by (saga_type, state) (saga_oldest_age_seconds{{{of_it},state!="compensating"}}) > {quiet}',
+            _still(f'{of_it},state!="compensating"', "saga_type, state", quiet),
             "1m",
             "warning",
             f"Nothing has happened in a saga of {saga.name} for longer than it may wait.",
             f"choreo sagas --stuck --threshold {quiet}s --type {saga.name}; then choreo trace SAGA_ID: "
             "has somebody extended a deadline by hand, until when, and why?",
+            about,
         )
         completed, failed = _rate("saga_completed_total", of_it), _rate("saga_failed_total", of_it)
         yield Alert(
@@ -71,7 +77,14 @@ def _of_sagas(choreography: Choreography) -> Iterator[Alert]:
             "warning",
             f"Of the sagas of {saga.name} that end, fewer than {LEAST_SHARE:.0%} complete.",
             f"choreo sagas --state failed --type {saga.name}; then choreo trace SAGA_ID for the first cause",
+            about,
         )
+
+
+def _still(of_it: str, by: str, quiet: int) -> str:
+    """Return when a saga stands still: for long, or nobody knows for how long, as a wrong clock dated it."""
+    age = f"saga_oldest_age_seconds{{{of_it}}}"
+    return f"max by ({by}) ({age}) > {quiet} or min by ({by}) ({age}) < -{WRONG_MS // 1000}"
 
 
 def _rate(counter: str, of_it: str) -> str:
@@ -95,6 +108,7 @@ def _of_participants(choreography: Choreography) -> Iterator[Alert]:
             "critical",
             f"No worker of {name} tells anything: what the others ask of it waits.",
             f"does `choreo run` of {name} run, with --admin, and does Prometheus reach it?",
+            {"participant": name},
         )
     yield from _ANY_PARTICIPANT
 
@@ -190,7 +204,8 @@ def _lines(given: Iterable[Alert]) -> Iterator[str]:
         yield f"      - alert: {each.name}"
         yield f"        expr: {_quoted(each.expression)}"
         yield f"        for: {each.lasts}"
-        yield f"        labels: {{severity: {each.severity}}}"
+        labels = [f"severity: {each.severity}", *(f"{k}: {_quoted(v)}" for k, v in each.labels.items())]
+        yield f"        labels: {{{', '.join(labels)}}}"
         yield "        annotations:"
         yield f"          summary: {_quoted(each.summary)}"
         yield f"          runbook: {_quoted(each.runbook)}"

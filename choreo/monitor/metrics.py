@@ -110,14 +110,20 @@ class _InFlight:
         return self._of_each(lambda sagas: [({}, sum(is_still(now - each.time, STUCK_MS) for each in sagas))])
 
     def ages(self) -> Iterable[tuple[Labels, Number]] | None:
-        """Return the age, in seconds, of the oldest last transition of each type and state, by its step."""
+        """Return the age, in seconds, of the oldest last transition of each type and state, by its step.
+
+        It is below zero where a wrong clock has put one into the future, and none is stuck by its age.
+        """
         now = round(time.time() * 1000)
+
+        def rank(at: int) -> tuple[bool, int]:
+            return not is_still(now - at, STUCK_MS), at
 
         def of(sagas: Sequence[LastEntry]) -> Iterable[tuple[Labels, Number]]:
             oldest: dict[str, int] = {}
             for each in sagas:
-                oldest[each.step] = min(each.time, oldest.get(each.step, each.time))
-            first = nsmallest(_STEPS, oldest.items(), key=lambda each: each[1])
+                oldest[each.step] = min(each.time, oldest.get(each.step, each.time), key=rank)
+            first = nsmallest(_STEPS, oldest.items(), key=lambda each: rank(each[1]))
             ages = (({"step": step}, (now - at) / 1000) for step, at in first)
             return ages if sagas else [({"step": ""}, 0.0)]
 

@@ -44,7 +44,8 @@ class Patience:
         if self._since is None or now - self._said >= _SAID_EACH:
             self._said = now
             log.warning("%s: waits for its store, and keeps what it has: %s", self._participant, error)
-        self._progress.away = self._since = now if self._since is None else self._since
+        self._since = now if self._since is None else self._since
+        self._progress.wait(now)
         self._stopping.wait(self._pause)
         self._pause = min(2 * self._pause, _LONGEST)
 

@@ -12,7 +12,8 @@ from choreo.worker.tally import Tally
 class Progress:
     """The progress of one worker since its start; it writes, and any thread may read.
 
-    ``turned`` is the time (`Clock.monotonic`) at which the last turn ended, None before the first.
+    ``turned`` is the time (`Clock.monotonic`) at which the last turn ended, or asked for its store again in
+    vain; None before the end of the first.
     ``turns`` counts the turns that processed something, ``items`` what they processed, and ``seconds`` is the
     time that they took, without the wait for the log. ``lag`` holds how many offsets each assigned partition
     has to its end, looked up once a second. ``catching_up`` is the number of partitions whose records of
@@ -43,6 +44,12 @@ class Progress:
     def counted(self) -> Mapping[tuple[str, str], int]:
         """What was repeated, refused or without effect in committed turns."""
         return self._tally.committed
+
+    def wait(self, now: float) -> None:
+        """Note that the store is away: whoever asks for it again is alive, also within a turn."""
+        self.away = now if self.away is None else self.away
+        if self.turned is not None:
+            self.turned = now
 
     def turn(self, items: int, seconds: float, now: float) -> None:
         """Count a turn that has ended."""

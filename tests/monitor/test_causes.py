@@ -42,7 +42,7 @@ from tests.scenarios.stage import event_headers
 ROOT = Path(__file__).parents[2]
 METRIC = re.compile(r"\b((?:saga|choreo)_(?!type)\w+)\b")
 MODULE = "tests.monitor.errand"
-SHORTER = ((r"> \d{3}$", "> 5"), (r"> 60$", "> 3"), (r"\[5m\]", "[10s]"))
+SHORTER = ((r"> \d{3}\b", "> 5"), (r"> 60$", "> 3"), (r"\[5m\]", "[10s]"))
 """What is in the place of longer times: of a silent saga, of late work, of the rate of failures."""
 
 

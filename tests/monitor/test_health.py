@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from choreo.errors import StoreUnavailable
 from choreo.monitor.health import SILENT_SECONDS, Health
+from choreo.worker.patience import Patience
 from choreo.worker.progress import Progress
 from tests.worker.rig import ManualClock
 
@@ -49,3 +53,21 @@ def test_a_worker_is_ready_when_store_and_partitions_are(clock: ManualClock) -> 
     clock.advance(7)
     assert health.ready() == (False, "waits for its store, for 7 s")
     assert health.alive().holds
+
+
+def test_a_worker_that_waits_for_its_store_within_a_turn_is_alive(clock: ManualClock) -> None:
+    """As while it takes partitions over: a restart would not bring the store back."""
+    progress, stopping = Progress(), threading.Event()
+    stopping.set()  # the pauses are none
+    health = Health(progress, lambda: True, clock)
+    patience = Patience("hotel", clock, stopping, progress)
+    patience.wait(StoreUnavailable("locked"))
+    assert health.alive() == (True, "starts")
+    progress.turn(0, 0.0, clock.monotonic())
+    for _ in range(10):
+        clock.advance(SILENT_SECONDS / 2)
+        patience.wait(StoreUnavailable("locked"))
+        assert health.alive().holds
+        assert not health.ready().holds
+    clock.advance(SILENT_SECONDS + 1)
+    assert not health.alive().holds

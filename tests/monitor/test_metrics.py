@@ -194,6 +194,23 @@ def test_a_saga_is_stuck_when_nothing_happens_for_ten_minutes(
     assert sum(watched.values("saga.stuck.count").values()) == 2
 
 
+def test_a_saga_whose_clock_was_ahead_is_not_hidden_by_others(
+    watch: Callable[[Participant], Watched],
+) -> None:
+    """Its age is below zero, which alerts ask for: those beside it may always be young."""
+    watched = watch(agency())
+    now = watched.rig.clock.time
+    for at in (now + 86_400_000, now, now):
+        watched.rig.clock.time = at
+        with watched.rig.participant.transaction() as tx:
+            tx.start(TripRequested("t"))
+        watched.rig.settle()
+    assert sum(watched.values("saga.stuck.count").values()) == 1
+    assert min(watched.values("saga.oldest.age").values()) == pytest.approx(-86_400, abs=5)
+    watched.rig.clock.time = now + 605_000
+    assert max(watched.values("saga.oldest.age").values()) == pytest.approx(605, abs=5)
+
+
 def test_another_participant_counts_no_saga(watch: Callable[[Participant], Watched]) -> None:
     watched = watch(hotel())
     watched.rig.feed(TripRequested(trip="t"))
