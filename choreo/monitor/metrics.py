@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from heapq import nsmallest
+from time import monotonic
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, get_args
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -43,7 +45,6 @@ _LASTING: Final = 1_000
 _FRESH: Final = 1.0
 """Seconds for which what was read in the store counts as the present: one collection asks for it often."""
 
-
 _SECONDS: Final = (1, 5, 15, 30, 60, 300, 600)
 """The bounds of the histogram of durations."""
 
@@ -75,6 +76,29 @@ class Readable(History, Protocol):
         ...
 
 
+class _Store:
+    """A store that is opened to read it, not at once again where that has failed.
+
+    An attempt may take 5 s, and who collects gives up after 10, without having heard that the store is away.
+    """
+
+    def __init__(self, opened: Callable[[], Readable]) -> None:
+        self._opened = opened
+        self._failed = float("-inf")
+
+    @contextmanager
+    def open(self) -> Iterator[Readable]:
+        """Open it. Raises `StoreError`."""
+        if monotonic() - self._failed < _FRESH:
+            raise StoreError("it could not be read a moment ago")
+        try:
+            with self._opened() as reader:
+                yield reader
+        except StoreError:
+            self._failed = monotonic()
+            raise
+
+
 class _Lately(Generic[T]):
     """What is read in the store once for a collection, which asks for it often; None while it can't be."""
 
@@ -85,13 +109,12 @@ class _Lately(Generic[T]):
 
     def now(self) -> T | None:
         """Return it, at most a moment old."""
-        at = time.monotonic()
-        if at - self._at > _FRESH:
+        if monotonic() - self._at > _FRESH:
             try:
                 self._found = self._read()
             except StoreError:
                 self._found = None
-            self._at = at
+            self._at = monotonic()
         return self._found
 
 
@@ -132,11 +155,11 @@ class _InFlight:
     def _of_each(
         self, of: Callable[[Sequence[LastEntry]], Iterable[tuple[Labels, Number]]]
     ) -> Iterable[tuple[Labels, Number]] | None:
-        began = time.monotonic()
+        began = monotonic()
         if began >= self._due:
             self._found = self._sagas()
-            took = time.monotonic() - began
-            self._due = began + max(_FRESH, _SPARING * took)
+            took = monotonic() - began if self._found is not None else 0.0
+            self._due = monotonic() + max(_FRESH, _SPARING * took)
         if self._found is None:
             return None
         return [
@@ -167,12 +190,14 @@ def observe(
     that this participant starts, so that no saga is counted by two.
     """
 
+    opened = _Store(store).open
+
     def waiting() -> Depths:
-        with store() as reader:
+        with opened() as reader:
             return reader.depths()
 
     def in_flight() -> Iterable[LastEntry]:
-        with store() as reader:
+        with opened() as reader:
             yield from reader.unended()
 
     instruments = _Instruments(meter, participant.name)
@@ -181,7 +206,7 @@ def observe(
     _incidents(instruments, progress, sorted(participant.roles()))
     _store(instruments, _Lately(waiting))
     _sagas(instruments, _InFlight(own, in_flight))
-    _counts(instruments, own, store)
+    _counts(instruments, own, opened)
 
 
 def _turns(make: _Instruments, progress: Progress) -> None:
@@ -288,13 +313,15 @@ def _sagas(make: _Instruments, in_flight: _InFlight) -> None:
     )
 
 
-def _counts(make: _Instruments, saga_types: Collection[str], store: Callable[[], Readable]) -> None:
+def _counts(
+    make: _Instruments, saga_types: Collection[str], opened: Callable[[], AbstractContextManager[Readable]]
+) -> None:
     duration = make.histogram("saga.duration", "s", "Time from the start to the end of sagas.", _SECONDS)
 
     def ended(saga_type: str, outcome: str, seconds: float) -> None:
         duration(seconds, {"saga_type": saga_type, "outcome": outcome})
 
-    counts = _Lately(SagaCounts(saga_types, store, ended).now)
+    counts = _Lately(SagaCounts(saga_types, opened, ended).now)
     for state in COUNTED:
 
         def of_state(state: str = state) -> Iterable[tuple[Labels, Number]] | None:

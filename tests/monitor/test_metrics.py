@@ -302,3 +302,42 @@ def test_a_deadline_that_was_extended_hides_no_saga(watch: Callable[[Participant
     traced = invoke("trace", "s1", "--store", where).stdout
     assert "extended until 20" in traced
     assert "they called" in traced
+
+
+class SlowStore:
+    """A store that takes 4 s to be opened, and then can't be."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, watched: Watched) -> None:
+        self.now = 0.0
+        self.opened = 0
+        self.is_away = True
+        self._path = watched.rig.path
+        monkeypatch.setattr(metrics, "_FRESH", 1.0)
+        monkeypatch.setattr(metrics, "_SPARING", 100.0)
+        monkeypatch.setattr(metrics, "monotonic", lambda: self.now)
+        watched.open_store = self.open
+
+    def open(self) -> StoreReader:
+        """Open it."""
+        self.opened += 1
+        self.now += 4
+        if self.is_away:
+            raise StoreError("locked")
+        return StoreReader(self._path)
+
+
+def test_a_store_that_is_slow_to_be_away_is_asked_once_for_a_collection(
+    watch: Callable[[Participant], Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who collects gives up after 10 s, and would not learn that the store is away."""
+    watched = watch(agency())
+    with watched.rig.participant.transaction() as tx:
+        tx.start(TripRequested("t"))
+    watched.rig.settle()
+    store = SlowStore(monkeypatch, watched)
+    assert watched.values("choreo.store.up") == {(): 0}
+    assert store.opened == 1
+    store.is_away = False
+    store.now += 2
+    assert set(watched.values("saga.stuck.count").values()) == {0}
+    assert store.opened == 4, "once for what waits, for the sagas in flight, and for the counts"
