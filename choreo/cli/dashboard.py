@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -55,7 +56,7 @@ def dashboard(
     names: tuple[str, ...],
     schemas: str | None,
     log_level: str,
-    log_format: str,
+    log_format: Literal["text", "json"],
 ) -> None:
     """Serve a page: what needs a person, sagas, one saga, the choreography, the participants.
 
@@ -69,6 +70,7 @@ def dashboard(
       choreo dashboard --store orders.db --store postgresql://db/payments --read-only
       CHOREO_TOKEN=$(openssl rand -hex 16) choreo dashboard shop --listen 0.0.0.0:9470 --name ops.shop.example
     """
+    output.write_errors_as(log_format)
     host, port = listen
     is_local = _is_loopback(host)
     _refuse_open(host, token, is_local=is_local)

@@ -10,11 +10,12 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -76,15 +77,44 @@ def json_text(text: str, end: str = "\n") -> None:
     click.echo(f"{escaped_json(text)}{end}", nl=False)
 
 
+_stderr: Literal["text", "json"] = "text"
+
+
+def write_errors_as(form: Literal["text", "json"]) -> None:
+    """Write all that goes to stderr as lines of text, or as an object of JSON a line, like the log."""
+    global _stderr
+    _stderr = form
+    if form == "json":
+        logging.captureWarnings(True)
+        sys.excepthook = lambda *error: _log_defect("ended by a defect", error)
+        threading.excepthook = lambda told: _log_defect("a thread ended by a defect", told[:3])
+
+
+def _log_defect(message: str, error: Any) -> None:
+    logging.getLogger("choreo.cli").error(message, exc_info=error)
+
+
 def error(message: str, hint: str = "") -> None:
     """Write an error on stderr, in one line."""
-    text = f"{message} (hint: {hint})" if hint else message
-    notice(f"{style('error:', fg='red', bold=True)} {' '.join(text.split())}")
+    text = " ".join((f"{message} (hint: {hint})" if hint else message).split())
+    if _stderr == "json":
+        _object(logging.ERROR, text)
+    else:
+        notice(f"{style('error:', fg='red', bold=True)} {text}")
 
 
 def notice(message: str) -> None:
     """Write a line on stderr that is neither an error nor a log line."""
-    click.echo(_coloured(escaped(message)), err=True, color=colour())
+    if _stderr == "json":
+        _object(logging.INFO, message)
+    else:
+        click.echo(_coloured(escaped(message)), err=True, color=colour())
+
+
+def _object(level: int, message: str) -> None:
+    """Write a line as the log has it; it is not logged, so that no level and no filter hides it."""
+    record = logging.LogRecord("choreo.cli", level, "", 0, message, None, None)
+    click.echo(_Json().format(record), err=True)
 
 
 def confirm(question: str) -> bool:
@@ -171,11 +201,48 @@ class _Json(logging.Formatter):
             "time": time.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         if record.exc_info:
             found["exception"] = self.formatException(record.exc_info)
-        return escaped_json(json.dumps(found, ensure_ascii=False, default=str))
+        if record.stack_info:
+            found["stack"] = self.formatStack(record.stack_info)
+        return escaped_json(_object_of(found))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return a record's message; what doesn't fit its arguments is told without them."""
+    try:
+        return record.getMessage()
+    except Exception:
+        return _text(record.msg)
+
+
+def _object_of(found: Mapping[str, Any]) -> str:
+    """Return an object of JSON; a value that JSON has no word for is a text in it."""
+    try:
+        return _json(found)
+    except Exception:
+        return _json({name: value if _is_json(value) else _text(value) for name, value in found.items()})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        _json(value)
+    except Exception:
+        return False
+    return True
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
 
 
 _OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -118,7 +118,7 @@ def run(
     retire: tuple[str, ...],
     check: bool,
     log_level: str,
-    log_format: str,
+    log_format: Literal["text", "json"],
     **_cluster: Any,
 ) -> None:
     """Run a participant: fold its sagas' topics, call its handlers, publish what they return.
@@ -138,6 +138,7 @@ def run(
       choreo run shop.orders:orders --store postgresql://db/orders --replicas 4
       choreo run shop.payments:payments --kafka security.protocol=SSL --from 2026-01-31T12:00:00Z
     """
+    output.write_errors_as(log_format)
     participant = load_participant(target)
     path = store.replace("{participant}", participant.name)
     folder = _schema_folder(schemas)

@@ -74,13 +74,37 @@ def test_a_worker_tells_how_it_is(folder: Path) -> None:
 
 
 def test_a_worker_logs_as_json(write_module: WriteModule, folder: Path) -> None:
-    """Every line of its log, from the first to the last."""
+    """Every line of its log, from the first to the last, which a signal causes."""
     options = ("--embedded", "--log-format", "json", "--log-level", "debug")
     with Running("run", f"{write_module(quiz())}:sage", *options, folder=folder) as run:
         run.wait_for("sage is live")
+        run.signal(signal.SIGTERM)
+        assert run.exit_code() == 0
         lines = [json.loads(each) for each in run.stderr.splitlines()]
     assert {"time", "level", "logger", "message"} <= set.intersection(*map(set, lines))
-    assert "sage is live on 4 partitions" in [each["message"] for each in lines]
+    messages = [each["message"] for each in lines]
+    assert "sage is live on 4 partitions" in messages
+    assert [each for each in messages if each.startswith("SIGTERM")]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "code", "words"),
+    [
+        ("raise ValueError('no\\nway')", 1, "ValueError: no\nway"),
+        ("__import__('warnings').warn('old'); raise ValueError", 1, "UserWarning: old"),
+        ("raise __import__('choreo').errors.ConfigurationError('no', hint='way')", 2, "no (hint: way)"),
+    ],
+    ids=["defect", "warning", "error"],
+)
+def test_a_worker_ends_as_json(
+    write_module: WriteModule, folder: Path, prepare: str, code: int, words: str
+) -> None:
+    """Whatever ends it: a shipper of logs takes each line for an object."""
+    target = f"{write_module(quiz(prepare=prepare))}:sage"
+    ended = execute("run", target, "--embedded", "--log-format", "json", folder=folder)
+    lines = [json.loads(each) for each in ended.stderr.splitlines()]
+    assert (ended.returncode, lines[-1]["level"]) == (code, "error")
+    assert words in "".join(each["message"] + each.get("exception", "") for each in lines)
 
 
 def test_a_worker_whose_turn_hangs_answers_all_the_same(write_module: WriteModule, folder: Path) -> None:
