@@ -8,22 +8,29 @@ a trace.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, lru_cache
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
+from urllib.parse import unquote_plus
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as current
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from choreo.trace_context import context_in, headers_in
+from choreo.trace_context import HEADERS, context_in, headers_in
 from choreo.version import __version__
 
-_propagators = (TraceContextTextMapPropagator(), W3CBaggagePropagator())
+_of_traces = TraceContextTextMapPropagator()
+_of_baggage = W3CBaggagePropagator()
 
 _TRACEPARENT: Final = re.compile("([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+_STATE: Final = re.compile(
+    "([a-z][_0-9a-z*/-]{0,255}|[a-z0-9][_0-9a-z*/-]{0,240}@[a-z][_0-9a-z*/-]{0,13})=.*"
+)
+"""A member of a ``tracestate`` that OpenTelemetry's API takes; of any other, it warns for each event."""
 
 Value = str | int
 
@@ -32,6 +39,9 @@ _CONVENTIONS: Final = "https://opentelemetry.io/schemas/1.44.0"
 
 _PROCESSING: Final = current.create_key("choreo-processing")
 """What a context holds inside of a handler's span."""
+
+_CARRIED: Final = current.create_key("choreo-carried")
+"""Where a context holds what it was read from, unless that is a ``traceparent`` alone."""
 
 UNTRACED: AbstractContextManager[None] = nullcontext()
 """The context manager in place of a span, where nothing is traced."""
@@ -122,23 +132,63 @@ def _extracted(text: str) -> current.Context:
     return trace.set_span_in_context(trace.NonRecordingSpan(parent), current.Context())
 
 
+class _Carried(NamedTuple):
+    """What a context says beside its parent, as it came, and what it was read as."""
+
+    tracestate: str
+    baggage: str
+    parent: trace.SpanContext
+    bag: Mapping[str, object]
+
+
+_NOTHING: Final = _Carried("", "", trace.INVALID_SPAN_CONTEXT, {})
+
+
 def _propagated(text: str) -> current.Context:
-    carrier, found = dict(headers_in(text)), current.Context()
-    for propagator in _propagators:
-        found = propagator.extract(carrier, context=found)
-    return found
+    carrier = dict(headers_in(text))
+    state, bag = (carrier.pop(name, "") for name in HEADERS[1:])
+    if all(_STATE.fullmatch(each.strip()) for each in state.split(",") if each.strip()):
+        carrier[HEADERS[1]] = state
+    found = _of_traces.extract(carrier, context=current.Context())
+    for name, value in _members(bag):
+        found = baggage.set_baggage(name, value, found)
+    if not (state or bag):
+        return found
+    parent = trace.get_current_span(found).get_span_context()
+    return current.set_value(_CARRIED, _Carried(state, bag, parent, baggage.get_all(found)), found)
+
+
+def _members(bag: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and values in a ``baggage`` header, without their properties.
+
+    OpenTelemetry's propagator takes properties for a part of the value.
+    """
+    for member in bag.split(","):
+        name, _, value = member.partition(";")[0].partition("=")
+        if name.strip():
+            yield unquote_plus(name.strip()), unquote_plus(value.strip())
 
 
 def _injected(span: trace.Span, context: current.Context) -> str:
-    """Return the context of a span as a text, with the baggage of another."""
-    own = span.get_span_context()
-    if not (own.trace_state or baggage.get_all(context)):
+    """Return the context of a span as a text, with the baggage of another.
+
+    What came with the event that is processed is handed on as it came, unless somebody has changed it.
+    """
+    own, bag = span.get_span_context(), baggage.get_all(context)
+    carried: Any = current.get_value(_CARRIED, context) or _NOTHING
+    if not (own.trace_state or bag or carried.tracestate):
         if own == trace.INVALID_SPAN_CONTEXT:
             return ""
         return f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
     carrier: dict[str, str] = {}
-    for propagator in _propagators:
-        propagator.inject(carrier, trace.set_span_in_context(span, context))
+    _of_traces.inject(carrier, trace.set_span_in_context(span, context))
+    before = carried.parent
+    if carried.tracestate and (own.trace_id, own.trace_state) == (before.trace_id, before.trace_state):
+        carrier[HEADERS[1]] = carried.tracestate
+    if carried.baggage and bag == carried.bag:
+        carrier[HEADERS[2]] = carried.baggage
+    else:
+        _of_baggage.inject(carrier, context)
     return context_in({name: value.encode() for name, value in carrier.items()})
 
 
