@@ -44,11 +44,11 @@ class Health:
     def ready(self) -> Answer:
         """Return whether it acts: its store is there, and what its topics held at the start is folded."""
         progress = self._progress
-        if progress.turned is None:
-            return Answer(False, "starts")
         away = progress.away
         if away is not None:
             return Answer(False, f"waits for its store, for {self._clock.monotonic() - away:.0f} s")
+        if progress.turned is None:
+            return Answer(False, "starts")
         if progress.catching_up:
             return Answer(False, f"catches up with its topics: {progress.catching_up} partitions to go")
         if not self._is_live():

@@ -213,7 +213,12 @@ def _turns(make: _Instruments, progress: Progress) -> None:
     make.counter("choreo.turns", "{turn}", "Turns that processed something.", lambda: progress.turns)
     make.counter("choreo.turn.items", "{item}", "Items that turns processed.", lambda: progress.items)
     make.counter("choreo.turn.duration", "s", "Time that these turns took.", lambda: progress.seconds)
-    make.counter("choreo.store.wait", "s", "Time spent waiting for the store.", lambda: progress.waited)
+    make.counter(
+        "choreo.store.wait",
+        "s",
+        "Time spent waiting for the store.",
+        lambda: progress.waited(monotonic()),
+    )
     make.gauge(
         "choreo.partitions.catching_up",
         "{partition}",

@@ -53,10 +53,10 @@ class Patience:
         """Note that the store is there."""
         if self._since is None:
             return
-        seconds = self._clock.monotonic() - self._since
-        log.info("%s: its store is there again, after %.1f s", self._participant, seconds)
-        self._progress.waited += seconds
-        self._progress.away = self._since = None
+        now = self._clock.monotonic()
+        log.info("%s: its store is there again, after %.1f s", self._participant, now - self._since)
+        self._progress.is_there(now)
+        self._since = None
         self._pause = _FIRST
 
     def until_done(self, work: Callable[[], T], seconds: float = float("inf")) -> T:

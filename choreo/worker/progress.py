@@ -18,14 +18,19 @@ class Progress:
     time that they took, without the wait for the log. ``lag`` holds how many offsets each assigned partition
     has to its end, looked up once a second. ``catching_up`` is the number of partitions whose records of
     before the assignment are not folded yet, also where nobody tells how many there are, ``leaderless`` of
-    those that no broker leads. ``away`` is since when (`Clock.monotonic`) the store is waited for, None while
-    it is there, and ``waited`` the seconds of all such waits that are over. ``counted`` is what a `Tally`
-    has.
+    those that no broker leads. ``counted`` is what a `Tally` has.
     """
 
     __slots__ = (
-        *("_tally", "away", "catching_up", "items", "lag", "leaderless", "seconds", "turned", "turns"),
-        "waited",
+        "_tally",
+        "_waits",
+        "catching_up",
+        "items",
+        "lag",
+        "leaderless",
+        "seconds",
+        "turned",
+        "turns",
     )
 
     def __init__(self, tally: Tally | None = None) -> None:
@@ -37,19 +42,33 @@ class Progress:
         self.lag: Mapping[Partition, int] = MappingProxyType({})
         self.catching_up = 0
         self.leaderless = 0
-        self.away: float | None = None
-        self.waited = 0.0
+        self._waits: tuple[float, float | None] = (0.0, None)
 
     @property
     def counted(self) -> Mapping[tuple[str, str], int]:
         """What was repeated, refused or without effect in committed turns."""
         return self._tally.committed
 
+    @property
+    def away(self) -> float | None:
+        """Since when (`Clock.monotonic`) the store is waited for; None while it is there."""
+        return self._waits[1]
+
+    def waited(self, now: float) -> float:
+        """Return for how many seconds the store was waited for, up to now."""
+        before, away = self._waits
+        return before if away is None else before + max(now - away, 0.0)
+
     def wait(self, now: float) -> None:
         """Note that the store is away: whoever asks for it again is alive, also within a turn."""
-        self.away = now if self.away is None else self.away
+        if self.away is None:
+            self._waits = (self._waits[0], now)
         if self.turned is not None:
             self.turned = now
+
+    def is_there(self, now: float) -> None:
+        """Note that the store is there again."""
+        self._waits = (self.waited(now), None)
 
     def turn(self, items: int, seconds: float, now: float) -> None:
         """Count a turn that has ended."""

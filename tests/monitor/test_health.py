@@ -49,7 +49,7 @@ def test_a_worker_is_ready_when_store_and_partitions_are(clock: ManualClock) -> 
     assert health.ready() == (False, "catches up with its topics: 3 partitions to go")
     progress.catching_up, is_live = 0, True
     assert health.ready() == (True, "is live")
-    progress.away = clock.monotonic()
+    progress.wait(clock.monotonic())
     clock.advance(7)
     assert health.ready() == (False, "waits for its store, for 7 s")
     assert health.alive().holds
@@ -63,6 +63,7 @@ def test_a_worker_that_waits_for_its_store_within_a_turn_is_alive(clock: ManualC
     patience = Patience("hotel", clock, stopping, progress)
     patience.wait(StoreUnavailable("locked"))
     assert health.alive() == (True, "starts")
+    assert health.ready() == (False, "waits for its store, for 0 s")
     progress.turn(0, 0.0, clock.monotonic())
     for _ in range(10):
         clock.advance(SILENT_SECONDS / 2)

@@ -304,6 +304,25 @@ def test_a_deadline_that_was_extended_hides_no_saga(watch: Callable[[Participant
     assert "they called" in traced
 
 
+def test_the_wait_for_the_store_is_counted_while_it_lasts(
+    watch: Callable[[Participant], Watched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once it is over, the same: a counter that goes back is taken for one that began anew."""
+    watched = watch(hotel())
+    clock, progress = watched.rig.clock, watched.rig.worker.progress
+    monkeypatch.setattr(metrics, "monotonic", clock.monotonic)
+    waited = lambda: watched.values("choreo.store.wait")[()]  # noqa: E731
+    assert waited() == 0
+    progress.wait(clock.monotonic())
+    clock.advance(90)
+    progress.wait(clock.monotonic())
+    assert waited() == 90
+    progress.is_there(clock.monotonic())
+    assert waited() == 90
+    clock.advance(5)
+    assert waited() == 90
+
+
 class SlowStore:
     """A store that takes 4 s to be opened, and then can't be."""
 
