@@ -92,6 +92,7 @@ class KafkaConsumer:
         self._rejoins_at = 0.0
         self._unclaimed_since = 0.0
         self._is_confirmed = False
+        self.is_spare = False
         self._warned = -inf
         self._open()
 
@@ -330,6 +331,7 @@ class KafkaConsumer:
         )
         _log.warning("%s: it joins again, if the store is still its own", why)
         lost = list(self._begun)
+        self.is_spare = False
         self._arriving.clear()
         self._begun.clear()
         self._ends.clear()
@@ -474,10 +476,12 @@ class KafkaConsumer:
         now = time.monotonic()
         self._arriving.update((Partition(each.topic, each.partition), now) for each in partitions)
         self._is_confirmed = False
+        self.is_spare = not (self._arriving or self._begun)
         self._asking.hurry()
         consumer.incremental_assign([]) if self._is_incremental else consumer.assign([])
 
     def _revoked(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        self.is_spare = False
         gone = [Partition(each.topic, each.partition) for each in partitions]
         lost = [each for each in gone if each in self._begun]
         self._gone.update(gone)

@@ -115,6 +115,10 @@ class KafkaLog:
         """Return how many partitions wait for their leaders."""
         return self._consumer.arriving
 
+    def is_spare(self) -> bool:
+        """Return whether the group has no partition for it."""
+        return self._consumer.is_spare
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms). Raises `LogError`."""
         return self._consumer.offsets_at(partitions, timestamp)

@@ -42,7 +42,11 @@ class Health:
         return Answer(True, f"the last turn ended {age:.1f} s ago")
 
     def ready(self) -> Answer:
-        """Return whether it acts: its store is there, and what its topics held at the start is folded."""
+        """Return whether it acts: its store is there, and what its topics held at the start is folded.
+
+        A spare has nothing to fold. A platform that waits for it, before it ends a worker that has
+        partitions, would wait for ever.
+        """
         progress = self._progress
         away = progress.away
         if away is not None:
@@ -51,6 +55,8 @@ class Health:
             return Answer(False, "starts")
         if progress.catching_up:
             return Answer(False, f"catches up with its topics: {progress.catching_up} partitions to go")
+        if progress.is_spare:
+            return Answer(True, "is a spare: its group has no partition for it")
         if not self._is_live():
             return Answer(False, "has no partition yet")
         return Answer(True, "is live")

@@ -131,6 +131,13 @@ class Log(Protocol):
         """Return how many partitions are this worker's that have not begun, as nobody tells their offsets."""
         ...
 
+    def is_spare(self) -> bool:
+        """Return whether the group has told this worker that it has no partition for it.
+
+        A group of Kafka's newer protocol (KIP-848) doesn't tell that.
+        """
+        ...
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Return each partition's first offset at or after ``timestamp`` (ms), or its end where none is."""
         ...

@@ -210,6 +210,11 @@ class MemoryBroker:
             lost, [Assignment(each, self.partition(each).low, self.partition(each).high) for each in gained]
         )
 
+    def is_spare(self, log: MemoryLog, topics: Sequence[str]) -> bool:
+        """Return whether a member has no partition; for `MemoryLog`."""
+        group = self._group(log.group)
+        return log in group.members and not self._share(group, log, topics)
+
     def _share(self, group: _Group, log: MemoryLog, topics: Sequence[str]) -> list[Partition]:
         if log not in group.members:
             return []
@@ -319,6 +324,10 @@ class MemoryLog:
     def arriving(self) -> int:
         """Return 0: each partition begins at once."""
         return 0
+
+    def is_spare(self) -> bool:
+        """Return whether there are more members than partitions."""
+        return self._broker.is_spare(self, self._topics)
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms)."""

@@ -282,6 +282,10 @@ class InFlightLog:
         """Return how many partitions have not begun."""
         return self._log.arriving()
 
+    def is_spare(self) -> bool:
+        """Return whether the group has no partition for it."""
+        return self._log.is_spare()
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp: int) -> Sequence[int]:
         """Look offsets up by time (ms)."""
         return self._log.offsets_at(partitions, timestamp)

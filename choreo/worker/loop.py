@@ -368,6 +368,7 @@ class Worker:
         self.progress.lag = {each: max(end - positions[each], 0) for each, end in ends.items()}
         self.progress.catching_up = self._partitions.catching_up + self._log.arriving()
         self.progress.leaderless = self._topics.leaderless
+        self.progress.is_spare = self._log.is_spare()
 
     def _drain(self) -> None:
         """Let the calls under way end, for a while, at a graceful stop; none begins meanwhile."""

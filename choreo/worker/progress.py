@@ -18,18 +18,12 @@ class Progress:
     time that they took, without the wait for the log. ``lag`` holds how many offsets each assigned partition
     has to its end, looked up once a second. ``catching_up`` is the number of partitions whose records of
     before the assignment are not folded yet, also where nobody tells how many there are, ``leaderless`` of
-    those that no broker leads. ``counted`` is what a `Tally` has.
+    those that no broker leads. ``is_spare`` is whether its group has no partition for it.
+    ``counted`` is what a `Tally` has.
     """
 
     __slots__ = (
-        "_tally",
-        "_waits",
-        "catching_up",
-        "items",
-        "lag",
-        "leaderless",
-        "seconds",
-        "turned",
+        *("_tally", "_waits", "catching_up", "is_spare", "items", "lag", "leaderless", "seconds", "turned"),
         "turns",
     )
 
@@ -42,6 +36,7 @@ class Progress:
         self.lag: Mapping[Partition, int] = MappingProxyType({})
         self.catching_up = 0
         self.leaderless = 0
+        self.is_spare = False
         self._waits: tuple[float, float | None] = (0.0, None)
 
     @property

@@ -57,11 +57,11 @@ class Members:
         self.cluster = KafkaCluster(bootstrap, embedded=False)
         self.group, self.topic = unique("group"), self.cluster.create_topic(unique("topic"))
         self._settings: dict[str, Any] = dict(PROTOCOLS[protocol])
-        self._is_static = is_static
+        self.protocol, self.is_static = protocol, is_static
 
     def log(self, store: str, **settings: Any) -> KafkaLog:
         """Return the log of a store's worker, which claims the group when it subscribes."""
-        instance = f"worker-{store}" if self._is_static else ""
+        instance = f"worker-{store}" if self.is_static else ""
         log = self.cluster.log(self.group, instance, **{**self._settings, **settings})
         assert isinstance(log, KafkaLog)
         return log
@@ -197,6 +197,27 @@ def test_partitions_are_revoked_before_they_began(members: Members) -> None:
     assert first.revoked == []
     away.clear()
     spin(first, second, until=lambda: len(_seen(first, second)) == 40)
+
+
+def test_a_member_too_many_is_a_spare_until_another_one_leaves(members: Members) -> None:
+    """It is told so, and is told otherwise."""
+    if members.protocol == "kip848":
+        pytest.skip("whoever has none is told nothing")
+    readers = [members.plain(str(number)).subscribe() for number in range(5)]
+
+    def spares() -> list[RecordingReader]:
+        return [each for each in readers if each.log.is_spare()]
+
+    spin(
+        *readers, until=lambda: len({at for each in readers for at in each.ended}) == 4 and len(spares()) == 1
+    )
+    (spare,) = spares()
+    if members.is_static:  # its partitions wait for who left
+        return
+    left = next(each for each in readers if each is not spare)
+    left.log.close()
+    readers.remove(left)
+    spin(*readers, until=lambda: not spares())
 
 
 def test_partitions_begin_one_by_one(members: Members) -> None:

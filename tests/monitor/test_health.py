@@ -45,6 +45,9 @@ def test_a_worker_is_ready_when_store_and_partitions_are(clock: ManualClock) -> 
     health = Health(progress, lambda: is_live, clock)
     progress.turn(0, 0.0, clock.monotonic())
     assert health.ready() == (False, "has no partition yet")
+    progress.is_spare = True
+    assert health.ready() == (True, "is a spare: its group has no partition for it")
+    progress.is_spare = False
     progress.catching_up = 3
     assert health.ready() == (False, "catches up with its topics: 3 partitions to go")
     progress.catching_up, is_live = 0, True
