@@ -29,6 +29,8 @@ def test_a_worker_carries_out_what_the_page_asks_for(tmp_path: Path) -> None:
     is_shared = "Taken over" in ask(page, "/participants").text
     assert is_shared == in_postgresql()
     assert ask(page, "/saga?id=s1").status == 200
+    for address in ("/saga?id=%00", "/sagas?id=s%00", "/what-if?id=%00"):
+        assert "can’t be read" not in ask(page, address).text
     offered = ask(page, "/act?verb=requeue&participant=hotel&number=1")
     done = post(page, "/act", {**offered.form, "who": "eve", "why": "they take it back"})
     assert "1 dead letter of hotel" in done.text

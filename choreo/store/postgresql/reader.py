@@ -80,6 +80,8 @@ class PostgreSQLReader(TableReader):
             self._connection.rollback()
 
     def _rows(self, sql: str, *values: object) -> Sequence[Any]:
+        if any(isinstance(each, str) and "\0" in each for each in values):
+            return []  # no text there can hold it
         try:
             cursor = self._connection.execute(sql.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
