@@ -28,12 +28,11 @@ _LOOKED_AT: Final = 60
 def sagas(visit: Visit, shown: Shown) -> Body:
     """Return the view."""
     wanted = _filter(visit)
-    saga_id = visit.query.get("id", "")
+    saga_id, after = visit.query.get("id", ""), visit.query.get("after", "")
     if saga_id:
-        named = shown.timelines.like(saga_id, _PAGE)
-        page = Page([each for each in named if wanted.admits(each)], len(named), "")
+        page = shown.timelines.like(saga_id, wanted, _PAGE, _LOOKED_AT, after)
     else:
-        page = shown.timelines.page(wanted, _PAGE, _LOOKED_AT, visit.query.get("after", ""))
+        page = shown.timelines.page(wanted, _PAGE, _LOOKED_AT, after)
     return Body(
         "Sagas",
         joined(

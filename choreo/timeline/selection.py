@@ -287,16 +287,20 @@ class Timelines:
         """Return the graph of a saga's version, or of the newest; None where its type has none."""
         return self._of_version(timeline.saga_type, timeline.version)
 
-    def like(self, saga_id: str, limit: int) -> list[Timeline]:
-        """Return the sagas with an id, and then those whose ids begin so, ``limit`` at most."""
-        alike = {
-            each
-            for source in self._sources
-            for each in source.similar(saga_id, limit)
-            if each.startswith(saga_id)
-        }
-        ids = [saga_id, *sorted(alike - {saga_id})]
-        return [each for found in ids[:limit] for each in self.of(found)]
+    def like(self, saga_id: str, wanted: Filter, limit: int, most: int, after: str = "") -> Page:
+        """Return the next sagas with an id, or whose ids begin so, that a filter admits, in their order.
+
+        About ``limit`` of them, of ids that come after that of ``after``; no more than ``most`` ids are
+        looked at. Sources must be of stores.
+        """
+        known = {each for source in self._sources for each in source.similar(after or saga_id, most + 2)}
+        ids = sorted(each for each in known if each.startswith(saga_id) and each > after)
+        found: list[Timeline] = []
+        for number, each in enumerate(ids[:most]):
+            if len(found) >= limit:
+                return Page(found, number, ids[number - 1])
+            found += filter(wanted.admits, self.of(each))
+        return Page(found, min(len(ids), most), ids[most - 1] if len(ids) > most else "")
 
     def count(self, wanted: Filter) -> int:
         """Return how many sagas a filter admits; of most, their last rows alone are read."""

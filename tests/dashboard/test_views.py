@@ -81,13 +81,23 @@ def further(page: object, query: str) -> Iterator[Answer]:
 
 
 @pytest.mark.parametrize(
-    "query", ["", "state=unended", "state=completed", "participant=shipping", "why=outbox"]
+    "query",
+    [
+        "",
+        "state=unended",
+        "state=completed",
+        "participant=shipping",
+        "why=outbox",
+        "id=o-",
+        "id=o-1&state=failed",
+        "id=o-1&state=started",
+    ],
 )
 def test_pages_have_each_saga_once(ended_shop: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     """However few there are on each, and however few are looked at."""
     page = page_of(ended_shop)
     whole = ask(page, f"/sagas?{query}").sagas
-    for size, looked_at in ((1, 100), (3, 100), (50, 2)):
+    for size, looked_at in ((1, 100), (3, 100), (50, 2), (50, 1)):
         monkeypatch.setattr(sagas, "_PAGE", size)
         monkeypatch.setattr(sagas, "_LOOKED_AT", looked_at)
         parts = [answer.sagas for answer in further(page, query)]
