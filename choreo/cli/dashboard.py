@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -106,9 +107,10 @@ def _is_loopback(host: str) -> bool:
 
 def _refuse_open(host: str, token: str, *, is_local: bool) -> None:
     """Raise `ConfigurationError` for a page that others than this machine's users could see unasked."""
-    if token and len(token) < _SHORTEST_TOKEN:
+    if token and not re.fullmatch(f"[!-~]{{{_SHORTEST_TOKEN},}}", token):
         raise ConfigurationError(
-            f"a token has {_SHORTEST_TOKEN} characters or more", hint="such as: openssl rand -hex 16"
+            f"a token has {_SHORTEST_TOKEN} characters or more, all of ASCII and without spaces or line ends",
+            hint="such as: openssl rand -hex 16",
         )
     if not is_local and not token:
         raise ConfigurationError(

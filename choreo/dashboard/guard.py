@@ -90,7 +90,7 @@ class Guard:
     def _refused(self, scope: Scope) -> Refusal | None:
         headers = _headers_of(scope)
         if not self._is_called_so(headers.get("host", [])):
-            return Refusal(421, "This page is not called by that name.")
+            return Refusal(421, "This page is not called by that name: see --name.")
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return Refusal(405, "This page is only read, and changed by its forms.")
         if max(len(scope.get("raw_path") or b""), len(scope["query_string"])) > LONGEST_ADDRESS:
@@ -129,7 +129,7 @@ class Guard:
         if not _is_from_here(headers):
             return Refusal(403, "This form is not from this page.")
         if body is None:
-            return Refusal(413, "This form is too large.")
+            return Refusal(413, "This form is too large, or did not come whole.")
         if headers.get("content-type", [""])[0].partition(";")[0].strip() != _FORM:
             return Refusal(415, "This is no form.")
         fields = fields_in(body)
@@ -198,11 +198,17 @@ def _is_from_here(headers: dict[str, list[str]]) -> bool:
     return all(_is_of(origin, host) for origin in origins)
 
 
+_PORTS: Final = {"http": ":80", "https": ":443"}
+"""What browsers leave out, and some proxies write."""
+
+
 def _is_of(origin: str, host: str) -> bool:
     try:
-        return urlsplit(origin).netloc.lower() == host
+        scheme, name, *_ = urlsplit(origin)
     except ValueError:
         return False
+    port = _PORTS.get(scheme, "")
+    return name.lower().removesuffix(port) == host.removesuffix(port)
 
 
 def _headers_of(scope: Scope) -> dict[str, list[str]]:
@@ -224,10 +230,12 @@ def _cookies(headers: Sequence[str], name: str) -> Iterator[str]:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return the body of a request, None where it is too large."""
+    """Return the body of a request, None where it is too large, or where the connection ended before it."""
     body = b""
     while True:
         message = await receive()
+        if message["type"] != "http.request":
+            return None
         body += bytes(message.get("body", b""))
         if len(body) > LARGEST_FORM:
             return None

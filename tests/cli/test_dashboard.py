@@ -29,8 +29,10 @@ def test_an_open_page_needs_a_token(store: Path, address: str) -> None:
     assert_refused(result.exit_code, result.stderr, "not of the loopback", "--token")
 
 
-def test_a_short_token_is_refused(store: Path) -> None:
-    result = invoke("dashboard", "--token", TOKEN[1:])
+@pytest.mark.parametrize("token", [TOKEN[1:], f"{TOKEN}\n", f" {TOKEN}", f"{TOKEN}ß", "\t" * 20])
+def test_a_token_that_nobody_could_give_is_refused(store: Path, token: str) -> None:
+    """It is too short or, as one from a file with a line end, nothing that a field or a header can hold."""
+    result = invoke("dashboard", "--token", token)
     assert_refused(result.exit_code, result.stderr, "16 characters")
 
 

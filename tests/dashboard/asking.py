@@ -56,11 +56,22 @@ def ask(
     root: str = "",
 ) -> Answer:
     """Return the answer to a request."""
-    path, _, query = address.partition("?")
     given = list(headers.items() if isinstance(headers, Mapping) else headers)
-    if host is not None:
-        given.insert(0, ("host", host))
-    scope = {
+    scope = scope_of(address, method, given, host, root)
+    return asyncio.run(_asked(page, scope, [body] if isinstance(body, bytes) else list(body)))
+
+
+def scope_of(
+    address: str,
+    method: str = "GET",
+    headers: Iterable[tuple[str, str]] = (),
+    host: str | None = HOST,
+    root: str = "",
+) -> dict[str, Any]:
+    """Return a request as a server gives it to an application."""
+    path, _, query = address.partition("?")
+    given = [*([("host", host)] if host is not None else ()), *headers]
+    return {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -75,7 +86,6 @@ def ask(
         "client": ("127.0.0.1", 1),
         "state": {},
     }
-    return asyncio.run(_asked(page, scope, [body] if isinstance(body, bytes) else list(body)))
 
 
 async def _asked(page: Any, scope: dict[str, Any], parts: list[Any]) -> Answer:
@@ -85,6 +95,8 @@ async def _asked(page: Any, scope: dict[str, Any], parts: list[Any]) -> Answer:
         if not parts:
             return {"type": "http.disconnect"}
         part = parts.pop(0)
+        if part is None:
+            return {"type": "http.disconnect"}
         if callable(part):
             await part()
         return {"type": "http.request", "body": part, "more_body": bool(parts)}

@@ -191,6 +191,48 @@ def test_a_form_that_does_not_come_is_not_waited_for(page: Page, monkeypatch: py
     assert ask(page(), "/act", method="POST", headers=HERE, body=[b"a=b", never]).status == 408
 
 
+def test_a_form_that_did_not_come_whole_changes_nothing(page: Page) -> None:
+    """The connection ended within it: more would have come."""
+    asked = page()
+    fields = ask(asked, "/act?verb=requeue&participant=payments&number=1").form
+    body = urlencode({**fields, "who": "eve", "why": "not"}).encode()
+    assert ask(asked, "/act", method="POST", headers=HERE, body=[body, None]).status == 413
+    assert "#1<" in ask(asked, "/letters").text
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("https://ops.shop.example", "ops.shop.example:443", 404),
+        ("http://ops.shop.example", "ops.shop.example:80", 404),
+        ("http://ops.shop.example:80", "ops.shop.example", 404),
+        ("http://[::1]", "[::1]:80", 404),
+        ("https://ops.shop.example", "ops.shop.example:80", 403),
+        ("http://ops.shop.example", "ops.shop.example:443", 403),
+        ("https://ops.shop.example:8443", "ops.shop.example:443", 403),
+        ("ftp://ops.shop.example", "ops.shop.example:80", 403),
+    ],
+)
+def test_a_port_that_goes_without_saying_is_none(page: Page, origin: str, host: str, status: int) -> None:
+    """A proxy may write it where no browser does."""
+    asked = page(hosts=["ops.shop.example"])
+    token = ask(asked, "/act?verb=requeue&participant=payments&number=1").form["token"]
+    headers = {"origin": origin}
+    assert post(asked, "/nothing", {"token": token}, headers=headers, host=host).status == status
+
+
+@pytest.mark.parametrize(
+    "name", ["Ops.Shop.example", "ops.shop.example:8443", "[fd00::7]", "fd00::7", "[fd00::7]:1"]
+)
+def test_a_name_may_have_a_port_and_an_address_brackets(ended_shop: Path, name: str) -> None:
+    """As browsers have them."""
+    page = page_of(ended_shop, hosts=[name])
+    host = "[fd00::7]:9470" if "fd00" in name else "ops.shop.example:9470"
+    assert ask(page, "/participants", host=host).status == 200
+    assert ask(page, "/participants", host="evil.example").status == 421
+    assert ask(page, "/participants", host="").status == 421
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
