@@ -21,22 +21,33 @@ from choreo.dashboard import deadlines
 from choreo.dashboard.actions import act, offer
 from choreo.dashboard.attention import attention
 from choreo.dashboard.by_hand import by_hand, resolve
-from choreo.dashboard.changes import MOST, Changes
+from choreo.dashboard.changes import MOST, Changes, mark_of
 from choreo.dashboard.choreography import choreography
 from choreo.dashboard.editing import editor, keep
 from choreo.dashboard.element import element, joined
 from choreo.dashboard.forms import given_in
 from choreo.dashboard.frame import Body, framed, trouble
-from choreo.dashboard.guard import ENTER, Application, Guard, Refusal, Scope, cookie_name, fields_in, path_of
+from choreo.dashboard.guard import (
+    ENTER,
+    Application,
+    Guard,
+    Refusal,
+    Scope,
+    cookie_name,
+    fields_in,
+    host_in,
+    path_of,
+)
 from choreo.dashboard.letters import letter, letters
 from choreo.dashboard.participants import participants
 from choreo.dashboard.saga import saga
 from choreo.dashboard.sagas import sagas
 from choreo.dashboard.settings import Settings, is_same
-from choreo.dashboard.stores import Away, Shown, Stores
+from choreo.dashboard.stores import Shown, Stores
 from choreo.dashboard.visit import Visit
 from choreo.dashboard.what_if import run, what_if
 from choreo.errors import ChoreoError, ConfigurationError, StoreError
+from choreo.operations.settling import LONGEST_NAME
 from choreo.project.choreography import choreography_known, targets_of
 from choreo.render.style import BASE
 
@@ -100,13 +111,18 @@ def app(
         Path(schemas),
         read_only,
         token,
-        frozenset(name.lower() for name in hosts),
+        frozenset(filter(None, map(_name_in, hosts))),
         is_open,
         secret or os.urandom(32),
         stopping or Event(),
         targets_of(modules),
     )
     return Guard(_routes(settings), settings, partial(_refused, settings))
+
+
+def _name_in(host: str) -> str:
+    """Return a name of the page as `host_in` has it; an address of IPv6 may stand without its brackets."""
+    return host.lower() if host.count(":") > 1 and not host.startswith("[") else host_in(host)
 
 
 def graphs_of(modules: Sequence[str]) -> dict[str, list[SagaGraph]]:
@@ -158,11 +174,29 @@ def _file(text: str, kind: str) -> Callable[[Request], Any]:
     return answer
 
 
+class _Stream(StreamingResponse):
+    """A stream of changes; it counts until it has ended, in whatever way."""
+
+    def __init__(self, changes: Changes, known: str) -> None:
+        super().__init__(changes.stream(known), media_type="text/event-stream")
+        self._changes = changes
+        changes.streams += 1
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._changes.streams -= 1
+
+
 def _stream(changes: Changes) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         if changes.streams >= MOST:
             return Response("too many streams", 503, headers={"retry-after": "30"})
-        return StreamingResponse(changes.stream(), media_type="text/event-stream")
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        known = request.headers.get("last-event-id") or request.query_params.get("since", "")
+        return _Stream(changes, known)
 
     return answer
 
@@ -182,7 +216,8 @@ def _action(site: _Site, action: Action) -> Callable[[Request], Any]:
             return action(visit, shown, fields)
 
         response: Response = await run_in_threadpool(_page, site, request, act)
-        if who := fields.get("who", "").strip():
+        who = fields.get("who", "").strip()
+        if who and len(who) <= LONGEST_NAME:
             path = str(request.scope.get("root_path") or "") or "/"
             response.set_cookie(_WHO, _packed(who), _MONTH, path=path, httponly=True, samesite="strict")
         return response
@@ -196,7 +231,7 @@ def _packed(text: str) -> str:
 
 def _unpacked(text: str) -> str:
     try:
-        return bytes.fromhex(text).decode()[:80]
+        return bytes.fromhex(text).decode()[:LONGEST_NAME]
     except ValueError:
         return ""
 
@@ -209,8 +244,8 @@ def _page(site: _Site, request: Request, view: View) -> Response:
     """Return a view as a page; an error is a page as well, which says what to do."""
     visit = _visit(site.settings, request)
     try:
-        body, away, now = _made(site.stores, visit, view, is_again=request.method != "POST")
-        return HTMLResponse(framed(visit, body, away, now), body.status)
+        body, shown, mark = _made(site.stores, visit, view, is_again=request.method != "POST")
+        return HTMLResponse(framed(visit, body, shown.away, shown.now, mark), body.status)
     except ChoreoError as error:
         body = _explained(error)
     except Exception:
@@ -221,17 +256,22 @@ def _page(site: _Site, request: Request, view: View) -> Response:
     return HTMLResponse(framed(visit, body), body.status)
 
 
-def _made(stores: Stores, visit: Visit, view: View, *, is_again: bool) -> tuple[Body, Sequence[Away], int]:
-    """Return a view; where one store can't be read, it is made again without that one, if it may be."""
+def _made(stores: Stores, visit: Visit, view: View, *, is_again: bool) -> tuple[Body, Shown, str]:
+    """Return a view, and the mark of what it shows.
+
+    Where one store can't be read, it is made again without that one, if it may be.
+    """
     broken: dict[str, ChoreoError] = {}
     while True:
         with stores.open(broken) as shown:
+            mark = ""
             try:
-                return view(visit, shown), shown.away, shown.now
+                mark = mark_of(shown)
+                return view(visit, shown), shown, mark
             except ChoreoError as error:
                 blamed = _blamed(error.message, [each.path for each in shown.read])
                 if not isinstance(error, StoreError) or not blamed or not is_again:
-                    return _explained(error), shown.away, shown.now
+                    return _explained(error), shown, mark
                 broken.update(dict.fromkeys(blamed, error))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from threading import Lock
 from typing import Final
 
@@ -11,7 +12,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from choreo.dashboard.settings import Settings
-from choreo.dashboard.stores import Stores
+from choreo.dashboard.stores import Shown, Stores
 from choreo.errors import ChoreoError
 
 _PERIOD: Final = 2.0
@@ -49,26 +50,37 @@ class Changes:
     def _look(self) -> str:
         try:
             with self._stores.open() as shown:
-                found = [(each.path, each.store.last_row(), each.store.depths()) for each in shown.read]
-                return f"{found} {[(each.path, each.error.message) for each in shown.away]}"
+                return mark_of(shown)
         except ChoreoError as error:
-            return str(error)
+            return _digest(str(error))
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """Yield a line of an event stream for each change, until the page stops or it has lasted long."""
-        self.streams += 1
-        try:
-            yield b"retry: 1000\n\n"
-            known = await run_sync(self.mark)
-            end = next_look = time.monotonic() + _LIFE
-            next_look -= _LIFE - _PERIOD
-            while not self._settings.stopping.is_set() and time.monotonic() < end:
+    async def stream(self, known: str = "") -> AsyncIterator[bytes]:
+        """Yield a line of an event stream for each change, until the page stops or it has lasted long.
+
+        ``known`` is the mark of what the browser shows. It gets each later one as an id, with which it comes
+        again, so that nothing is missed that changes between two streams.
+        """
+        yield b"retry: 1000\n\n"
+        next_look = time.monotonic()
+        end = next_look + _LIFE
+        while not self._settings.stopping.is_set() and time.monotonic() < end:
+            if time.monotonic() < next_look:
                 await anyio.sleep(_STEP)
-                if time.monotonic() < next_look:
-                    continue
-                next_look = time.monotonic() + _PERIOD
-                mark = await run_sync(self.mark)
-                yield b"data: changed\n\n" if mark != known else b": no change\n\n"
-                known = mark
-        finally:
-            self.streams -= 1
+                continue
+            next_look = time.monotonic() + _PERIOD
+            mark = await run_sync(self.mark)
+            if mark == known:
+                yield b": no change\n\n"
+            else:
+                yield f"id: {mark}\n{'data: changed' if known else ': the first'}\n\n".encode()
+            known = mark
+
+
+def mark_of(shown: Shown) -> str:
+    """Return a text that is another one once something has changed in the stores of a page."""
+    found = [(each.path, each.store.last_row(), each.store.depths()) for each in shown.read]
+    return _digest(f"{found} {[(each.path, each.error.message) for each in shown.away]}")
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]

@@ -5,6 +5,7 @@
   const live = () => document.getElementById("live");
   let stream = null;
   let wanted = false;
+  let errors = 0;
 
   const isBusy = () => {
     const at = document.activeElement;
@@ -16,6 +17,8 @@
     if (isBusy()) { wanted = true; return; }
     wanted = false;
     const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+    if (answer && answer.status === 401) { location.reload(); return; }
+    document.body.classList.toggle("stale", !answer || answer.status > 500);
     if (!answer || !answer.ok || isBusy()) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("live");
@@ -32,6 +35,15 @@
     if (stream || document.hidden) return;
     stream = new EventSource(address);
     stream.onmessage = refresh;
+    stream.onopen = () => { errors = 0; };
+    stream.onerror = () => {
+      errors += 1;
+      // A browser comes again by itself, but not after an answer that is no stream, as of a proxy.
+      if (!stream || (stream.readyState !== EventSource.CLOSED && errors < 3)) return;
+      stream.close();
+      stream = null;
+      setTimeout(look, 5000);
+    };
   };
 
   const look = () => {

@@ -40,8 +40,8 @@ class Body(NamedTuple):
     status: int = 200
 
 
-def framed(visit: Visit, body: Body, away: Sequence[Away] = (), now: int = 0) -> str:
-    """Return a whole page."""
+def framed(visit: Visit, body: Body, away: Sequence[Away] = (), now: int = 0, mark: str = "") -> str:
+    """Return a whole page; ``mark`` is that of `choreo.dashboard.changes` for what it shows."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -50,7 +50,7 @@ def framed(visit: Visit, body: Body, away: Sequence[Away] = (), now: int = 0) ->
         element("title", f"{body.title} · choreo"),
         element("link", rel="icon", type="image/svg+xml", href=visit.url("/dashboard.svg")),
         element("link", rel="stylesheet", href=visit.url("/dashboard.css")),
-        _script(visit) if body.status != 401 else None,
+        _script(visit, mark) if body.status != 401 else None,
     )
     top = element(
         "header",
@@ -67,8 +67,9 @@ def framed(visit: Visit, body: Body, away: Sequence[Away] = (), now: int = 0) ->
     return f"<!doctype html>\n{page}\n"
 
 
-def _script(visit: Visit) -> Html:
-    return element("script", src=visit.url("/dashboard.js"), defer=True, data_changes=visit.url("/changes"))
+def _script(visit: Visit, mark: str) -> Html:
+    changes = visit.url("/changes", since=mark)
+    return element("script", src=visit.url("/dashboard.js"), defer=True, data_changes=changes)
 
 
 def _tab(visit: Visit, path: str, name: str) -> Html:

@@ -87,6 +87,24 @@ def settle(seen: Seen, address: str) -> None:
     assert page.get_by_role("heading", level=1).text_content() == "Requeued: 3 dead letters of payments"
 
 
+def test_it_follows_again_after_an_answer_that_is_no_stream(started: Any, page: Page, stores: Path) -> None:
+    """As a proxy gives one while the page is started again; browsers would never ask once more."""
+    with served(page()) as address, window(started, 1200, "light") as seen:
+        broken = [502]
+        seen.page.clock.install()
+        seen.page.route(
+            "**/changes*",
+            lambda route: route.fulfill(status=broken.pop()) if broken else route.continue_(),
+        )
+        with seen.page.expect_response("**/changes*"):
+            seen.page.goto(f"{address}/letters?participant=payments")
+        with closing(open_store(stores / "payments.db")) as store, store.turn():
+            for number in (1, 2, 3):
+                store.close_dead_letter(number, "discarded", "", 1)
+        seen.page.clock.fast_forward(6_000)
+        seen.page.get_by_text("No open dead letter is meant").wait_for(timeout=20_000)
+
+
 def test_it_works_without_scripts(started: Any, page: Page) -> None:
     with served(page()) as address, window(started, 1200, "light", java_script_enabled=False) as seen:
         seen.page.goto(f"{address}/sagas")
