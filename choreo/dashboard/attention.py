@@ -10,8 +10,8 @@ from choreo.dashboard.letters import group_actions, letter_link, title_of
 from choreo.dashboard.sagas import listed
 from choreo.dashboard.stores import Read, Shown
 from choreo.dashboard.visit import Visit
+from choreo.operations.letters import NONE, Group, by_cause, letters_in
 from choreo.operations.letters import Filter as LetterFilter
-from choreo.operations.letters import Group, by_cause, letters_in
 from choreo.operations.spans import milliseconds_in
 from choreo.render.wording import span
 from choreo.timeline.selection import Filter, Page
@@ -59,7 +59,12 @@ def _group(visit: Visit, shown: Shown, group: Group[Read]) -> Html:
         )
         for each in group.first
     ]
-    query = {"participant": who, "reason": letter.reason, "task": letter.task, "step": letter.name}
+    query = {
+        "participant": who,
+        "reason": letter.reason,
+        "task": letter.task or NONE,
+        "step": letter.name or NONE,
+    }
     more = visit.link(f"… and {group.more:,} more", "/letters", **query) if group.more else None
     oldest = span(max(shown.now - group.oldest, 0))
     return element(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final
 
 from choreo.dashboard.element import element, joined
 from choreo.dashboard.forms import (
@@ -24,7 +26,10 @@ from choreo.dashboard.visit import Visit
 from choreo.errors import ChoreoError
 from choreo.operations.bodies import event_text, given_body
 from choreo.operations.letters import Found
-from choreo.operations.settling import edit, refuse_without_event
+from choreo.operations.settling import EditedMeanwhile, edit, refuse_without_event
+from choreo.records import DeadLetter
+
+_OTHER: Final = "its own page shows that event; keep yours once more, and it takes that one's place"
 
 
 def editor(visit: Visit, shown: Shown) -> Body:
@@ -51,7 +56,7 @@ def _editor(
     form = act_form(
         visit,
         "/edit",
-        names_of(found),
+        {**names_of(found), "edited": _mark(found.letter)},
         given,
         "Keep this event",
         "edit",
@@ -66,12 +71,19 @@ def _editor(
     return Body(title, content, 400 if problem else 200)
 
 
+def _mark(letter: DeadLetter) -> str:
+    """Return what tells an edited event from another one, empty where there is none."""
+    return "" if letter.edited is None else sha256(letter.edited).hexdigest()
+
+
 def keep(visit: Visit, shown: Shown, form: Mapping[str, str]) -> Body:
     """Keep an edited event, and return the page that says so; or what is wrong with it."""
     found = _editable(shown, form)
     try:
         who_and_why(form)
         body = given_body(found.letter.event_type, event_in(form), visit.settings.schemas)
+        if form.get("edited", "") != _mark(found.letter):
+            raise EditedMeanwhile(f"{found.title} was edited meanwhile", hint=_OTHER)
     except ChoreoError as error:
         return _editor(visit, found, form, f"{error}.")
     if form.get("check") == "yes":

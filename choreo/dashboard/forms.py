@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from choreo.dashboard.element import Html, element, json_text
@@ -18,9 +18,13 @@ from choreo.escape import escaped
 from choreo.operations.letters import Found, letter_of
 from choreo.operations.settling import LONGEST_COMMENT, LONGEST_NAME, refuse_comment, refuse_name
 from choreo.operations.stores import Opened
+from choreo.records import DeadLetter
 from choreo.store.opening import open_store
 
 log = logging.getLogger("choreo.dashboard")
+
+_NO_TIME: Final = 10**18
+_RESTORED: Final = "was its store restored from a backup? look at what needs a person"
 
 
 def way(visit: Visit) -> Html:
@@ -122,14 +126,39 @@ def event_in(form: Mapping[str, str]) -> str:
 def open_letter(shown: Shown, given: Mapping[str, str]) -> Found[Read]:
     """Return the open letter that is meant. Raises `ConfigurationError` where there is none."""
     found = letter_of(shown.read, number_in(given.get("number", "")), given.get("participant", ""))
+    if not was_there(found.letter, recorded_in(given)):
+        raise ConfigurationError(f"{found.title} is not the letter that it was", hint=_RESTORED)
     if found.letter.state != "open":
         raise ConfigurationError(f"{found.title} was {found.letter.state} already")
     return found
 
 
 def names_of(found: Found[Any]) -> dict[str, str | int]:
-    """Return what names one letter in an address, or in a form."""
-    return {"participant": found.opened.participant, "number": found.letter.id}
+    """Return what names one letter in an address, or in a form, and when it was recorded."""
+    return {
+        "participant": found.opened.participant,
+        "number": found.letter.id,
+        "recorded": newest([found]),
+    }
+
+
+def newest(letters: Iterable[Found[Any]]) -> int:
+    """Return when the newest of some letters was recorded, 0 where no form can say so."""
+    at = max(each.letter.recorded_at for each in letters)
+    return at if 0 < at < _NO_TIME else 0
+
+
+def recorded_in(given: Mapping[str, str]) -> int:
+    """Return until when the letters were recorded that a form is about, 0 where it says nothing of that."""
+    return number_in(given["recorded"]) if given.get("recorded") else 0
+
+
+def was_there(letter: DeadLetter, recorded: int) -> bool:
+    """Whether a letter was there when a form was made.
+
+    The number of one may be that of another one after its store was restored from a backup.
+    """
+    return not recorded or letter.recorded_at <= recorded
 
 
 @contextmanager

@@ -69,6 +69,10 @@ class Found(NamedTuple, Generic[H]):
         return f"{letter.task} {letter.name} of saga {letter.saga_id}"
 
 
+NONE = "none"
+"""What stands in a filter for the task, and the step, of letters that have none: those of records."""
+
+
 class Filter(NamedTuple):
     """Which dead letters are selected; an empty field admits all. The two ages are in milliseconds."""
 
@@ -87,10 +91,10 @@ class Filter(NamedTuple):
         letter = found.letter
         pairs = [
             (self.saga, letter.saga_id),
-            (self.step, letter.name),
+            (self.step, letter.name or NONE),
             (self.participant, found.opened.participant),
             (self.reason, letter.reason),
-            (self.task, letter.task),
+            (self.task, letter.task or NONE),
             (self.saga_type, letter.saga_type),
         ]
         is_wanted = all(not wanted or wanted == given for wanted, given in pairs)

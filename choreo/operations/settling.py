@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from choreo.errors import ConfigurationError
@@ -86,11 +86,11 @@ def settle_all(
     *,
     by: str = "",
     result: Result | None = None,
-) -> list[str]:
-    """Ask for the settling of a store's letters; return why each was left alone, empty where it was not.
+) -> Iterator[list[tuple[Found[Opened], str]]]:
+    """Ask for the settling of a store's letters; yield those of each transaction once it is committed.
 
-    The worker carries it out in its next turn, or when it starts. ``by`` is who asks; ``result`` the event
-    with which a letter is resolved.
+    With each letter comes why it was left alone, empty where it was not. The worker carries it out in its
+    next turn, or when it starts. ``by`` is who asks; ``result`` the event with which a letter is resolved.
     """
 
     def closed(found: Found[Opened]) -> str:
@@ -98,25 +98,35 @@ def settle_all(
         done = settle_in_turn(store, found.letter, how, comment, now, by=by, result=result)
         return "" if done else "it was settled meanwhile"
 
-    why_not: list[str] = []
     for at in range(0, len(letters), _AT_ONCE):
         some = letters[at : at + _AT_ONCE]
         with some[0].opened.store.turn():
-            why_not += [objection(each) or closed(each) for each in some]
-    return why_not
+            settled = [(each, objection(each) or closed(each)) for each in some]
+        yield settled
 
 
 def settle(
     found: Found[Opened], how: How, comment: str, now: int, *, by: str = "", result: Result | None = None
 ) -> str:
     """Ask for the settling of one letter, as `settle_all` does."""
-    return settle_all([found], how, comment, now, no_objection, by=by, result=result)[0]
+    (((_, why_not),),) = settle_all([found], how, comment, now, no_objection, by=by, result=result)
+    return why_not
+
+
+class EditedMeanwhile(ConfigurationError):
+    """Raised where somebody else has edited a letter after it was read."""
 
 
 def edit(found: Found[Opened], body: bytes) -> None:
-    """Keep another event for the handler of a letter. Raises `ConfigurationError` where it isn't open."""
+    """Keep another event for the handler of a letter.
+
+    Raises `ConfigurationError` where it isn't open, `EditedMeanwhile`.
+    """
     store = found.opened.store
     with store.turn():
-        kept = store.edit_dead_letter(found.letter.id, body)
-    if not kept:
+        is_edited = (kept := store.dead_letter(found.letter.id)) and kept.edited != found.letter.edited
+        is_open = not is_edited and store.edit_dead_letter(found.letter.id, body)
+    if is_edited:
+        raise EditedMeanwhile(f"{found.title} was edited meanwhile", hint="look at it again")
+    if not is_open:
         raise ConfigurationError(f"{found.title} was settled meanwhile", hint="see `choreo dlq list --all`")

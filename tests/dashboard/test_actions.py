@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import re
+import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from choreo.dashboard import actions
+from choreo.errors import StoreError
+from choreo.operations import settling
 from choreo.records import DeadLetter, Scheduled
 from choreo.store.opening import open_store
+from choreo.store.tables import TableStore
 from tests.dashboard.asking import ask, post
 from tests.dashboard.conftest import Page
 
@@ -44,6 +50,7 @@ def test_a_group_is_settled(
     assert line == f"{done}: participant=payments letters=1,2,3 by=eve because=the table is back"
     again = post(asked, "/act", {**offered.form, **EVE})
     assert "0 dead letters" in again.text
+    assert "Somebody has settled them" in again.text
     assert kept(stores) == (letters, due)
     assert "Nothing" not in ask(asked, "/letters").text
 
@@ -66,6 +73,83 @@ def test_who_came_later_is_not_settled_unseen(page: Page, stores: Path) -> None:
         store.add_dead_letter(letter._replace(saga_id="o-new"))
     post(asked, "/act", {**offered.form, **EVE})
     assert [each.state for each in kept(stores)[0]] == ["discarded"] * 3 + ["open"]
+
+
+@pytest.mark.parametrize("query", [GROUP, "participant=payments&number=1"])
+def test_what_took_the_number_of_another_letter_is_not_settled_unseen(
+    page: Page, stores: Path, query: str
+) -> None:
+    """A store that is restored from a backup counts on from there, with other sagas."""
+    asked = page()
+    forms = {
+        "/act": ask(asked, f"/act?verb=discard&{query}").form,
+        "/edit": {**ask(asked, "/edit?participant=payments&number=1").form, "event": EVENT},
+        "/by-hand": {**ask(asked, "/by-hand?participant=payments&number=1").form, "event": EVENT},
+    }
+    restored(stores / "payments.db")
+    for path, form in forms.items():
+        post(asked, path, {**form, **EVE})
+    letters, due = kept(stores)
+    assert [(each.state, each.edited) for each in letters] == [("open", None)] * 3
+    assert not [each for each in due if each.task in ("discard", "resolve")]
+    assert post(asked, "/act", {**ask(asked, f"/act?verb=discard&{query}").form, **EVE}).status == 200
+    assert kept(stores)[0][0].state == "discarded"
+
+
+EVENT = '{"order_id": "o-11"}'
+
+
+def restored(path: Path) -> None:
+    """Put letters of other sagas in the place of those of a store."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("UPDATE choreo_store SET unlocked = 1")
+        database.execute(
+            "UPDATE dead_letters SET saga_id = 'o-1' || saga_id, recorded_at = recorded_at + 1000"
+        )
+
+
+def test_what_is_done_before_a_store_fails_is_logged_and_said(
+    page: Page, stores: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand letters some are done, and the disk is full."""
+    caplog.set_level(logging.INFO, "choreo.dashboard")
+    monkeypatch.setattr(settling, "_AT_ONCE", 2)
+    asked = page()
+    offered = ask(asked, f"/act?verb=discard&{GROUP}")
+    close = TableStore.close_dead_letter
+
+    def closed(self: TableStore, identity: int, *given: Any) -> bool:
+        if identity == 3:
+            raise StoreError("the disk is full")
+        return close(self, identity, *given)
+
+    monkeypatch.setattr(TableStore, "close_dead_letter", closed)
+    answer = post(asked, "/act", {**offered.form, **EVE})
+    assert answer.status == 503
+    assert "Discarded: 2 dead letters" in answer.text
+    assert "The disk is full. 1 dead letter not looked at" in answer.text
+    assert [each.state for each in kept(stores)[0]] == ["discarded", "discarded", "open"]
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line == "discarded: participant=payments letters=1,2 by=eve because=the table is back"
+
+
+def test_the_button_of_a_cause_is_of_that_cause_alone(page: Page, stores: Path) -> None:
+    """Also of records, which have no step: not of all that could not be done for the same reason."""
+    with closing(open_store(stores / "payments.db")) as store, store.turn():
+        letter = store.dead_letter(1)
+        assert letter
+        store.add_dead_letter(letter._replace(reason="unworkable"))
+        record = letter._replace(reason="unworkable", saga_id="", saga_type="", task="", name="")
+        for _ in range(7):
+            store.add_dead_letter(record)
+    asked = page()
+    links = [each for each in ask(asked, "/").links if "verb=discard" in each and "unworkable" in each]
+    told = [re.findall(r"<h1>Discard (\d) dead letters? of", ask(asked, each).text) for each in links]
+    assert told == [["7"], ["1"]]
+    (more,) = [
+        each for each in ask(asked, "/").links if each.startswith("/letters?") and "unworkable" in each
+    ]
+    assert ask(asked, more).text.count('data-label="Letter"') == 7
 
 
 @pytest.mark.parametrize(
@@ -129,6 +213,33 @@ def test_an_event_is_edited(page: Page, stores: Path, caplog: pytest.LogCaptureF
     assert "&lt;b&gt;moved" in ask(asked, f"/letter?{query}&event=shown").text
     (line,) = [each.getMessage() for each in caplog.records]
     assert line.startswith("edited: participant=payments letters=1 by=eve")
+
+
+def test_the_second_of_two_editors_sees_that_there_was_another_one(page: Page, stores: Path) -> None:
+    """What the first one has written isn't lost unseen, nor what the second one has."""
+    asked = page()
+    one, other = (ask(asked, "/edit?participant=payments&number=1").form for _ in range(2))
+    event = '{"order_id": "o-11", "reason": "REASON"}'
+    assert post(asked, "/edit", {**one, **EVE, "event": event.replace("REASON", "first")}).status == 200
+    first = kept(stores)[0][0].edited
+    refused = post(asked, "/edit", {**other, **EVE, "event": event.replace("REASON", "second")})
+    assert refused.status == 400
+    assert "payments #1 was edited meanwhile" in refused.text
+    assert "second" in refused.text
+    assert kept(stores)[0][0].edited == first
+    again = {**refused.form, **EVE, "event": event.replace("REASON", "second")}
+    assert post(asked, "/edit", again).status == 200
+    assert kept(stores)[0][0].edited != first
+
+
+def test_a_name_that_is_refused_is_not_kept(page: Page) -> None:
+    """No proxy takes a header of any length."""
+    asked = page()
+    form = ask(asked, "/act?verb=discard&participant=payments&number=2").form
+    assert "set-cookie" not in post(asked, "/act", {**form, **EVE, "who": "x" * 101}).headers
+    cookie = post(asked, "/act", {**form, **EVE, "who": "x" * 100}).headers["set-cookie"].partition(";")[0]
+    shown = ask(asked, "/edit?participant=payments&number=1", headers={"cookie": cookie})
+    assert shown.form["who"] == "x" * 100
 
 
 def test_the_worker_carries_it_out_beside_the_page(page: Page, stores: Path) -> None:
