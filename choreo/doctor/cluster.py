@@ -68,14 +68,14 @@ def _rights(facts: ClusterFacts, state: TopicState, need: TopicNeed) -> Iterator
 def _of_store(
     participant: str, needs: Sequence[TopicNeed], facts: ClusterFacts, recorded: Recorded, now: int
 ) -> Iterator[Finding]:
-    subject = f"store of {participant}"
-    if recorded.participant not in ("", participant):
-        why = f"it belongs to the participant {recorded.participant!r}"
-        yield Finding("error", subject, why, "each participant needs a store of its own")
-        return
     if recorded.cluster and facts.cluster and recorded.cluster != facts.cluster:
         why = f"it belongs to the cluster {recorded.cluster!r}, not to {facts.cluster!r}"
-        yield Finding("error", subject, why, "check --bootstrap; another cluster needs a store of its own")
+        yield Finding(
+            "error",
+            f"store of {participant}",
+            why,
+            "check --bootstrap; another cluster needs a store of its own",
+        )
         return
     if facts.holder and recorded.store_id and facts.holder != recorded.store_id:
         why = f"it belongs to the store {facts.holder}, and this one is {recorded.store_id}"

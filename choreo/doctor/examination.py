@@ -44,7 +44,11 @@ def examine(patient: Patient, seconds: float) -> Iterator[Finding]:
     if not any(each.level == "error" for each in found) and _is_there(patient.store):
         try:
             recorded = _recorded(patient.store)
-            yield from _release(patient, now)
+            if recorded.participant in ("", patient.participant.name):
+                yield from _release(patient, now)
+            else:
+                yield _of_another(patient.participant.name, recorded.participant)
+                recorded = None
         except ChoreoError as error:
             yield Finding("error", shown(patient.store), error.message, error.hint)
     if patient.bootstrap:
@@ -58,6 +62,11 @@ def _is_there(store: str) -> bool:
 def _recorded(store: str) -> Recorded:
     with open_reader(store) as reader:
         return reader.recorded()
+
+
+def _of_another(name: str, owner: str) -> Finding:
+    why = f"it belongs to the participant {owner!r}"
+    return Finding("error", f"store of {name}", why, "each participant needs a store of its own")
 
 
 def _release(patient: Patient, now: int) -> Iterator[Finding]:
@@ -82,6 +91,9 @@ def _cluster(patient: Patient, recorded: Recorded | None, now: int) -> Iterator[
         hint = error.hint or "does a broker answer? An embedded one does not tell such things"
         yield Finding("error", "cluster", error.message, hint)
     except ChoreoError as error:
-        yield Finding("error", "settings", error.message, error.hint)
+        hint = (
+            error.hint or "see --kafka, CHOREO_KAFKA, [tool.choreo.kafka], and librdkafka's CONFIGURATION.md"
+        )
+        yield Finding("error", "settings", error.message, hint)
     else:
         yield from cluster_findings(name, needs, facts, recorded, now)

@@ -168,13 +168,6 @@ BAD: dict[str, tuple[ClusterFacts, Recorded, str, str, str]] = {
         "group orders",
         "belongs to the store x",
     ),
-    "another's store": (
-        GOOD,
-        STORE._replace(participant="pay"),
-        "error",
-        "store of orders",
-        "participant 'pay'",
-    ),
     "another cluster": (
         GOOD._replace(cluster="c2"),
         STORE,

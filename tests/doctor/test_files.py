@@ -239,6 +239,16 @@ def test_the_command_tells_people_and_scripts(store: Path) -> None:
     assert invoke("doctor", "examples.orders.inventory:inventory").exit_code == 2
 
 
+def test_the_store_of_another_participant_is_said(store: Path) -> None:
+    """Also where no cluster is asked, or it is away: a start would be refused."""
+    with closing(SQLiteStore(store)) as opened:
+        opened.bind("cluster-1", "payments")
+    checked = invoke(*DOCTOR, str(store))
+    assert checked.exit_code == 1
+    assert "it belongs to the participant 'payments'" in checked.stdout
+    assert checked.stdout.count("error: ") == 1
+
+
 def test_a_release_that_a_start_would_refuse_is_said(store: Path) -> None:
     """As `choreo run --check` does."""
     head = ("s1", "order-fulfilment", 1, "pending", 1)

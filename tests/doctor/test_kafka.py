@@ -180,6 +180,7 @@ def test_settings_with_which_no_worker_starts_are_said(
     """Before anything is asked with them."""
     (only,) = site.told(kafka=settings)
     assert only.startswith(words)
+    assert all(each.hint for each in examine(site.patient._replace(kafka=settings), 5.0))
 
 
 def test_a_cluster_that_is_away_is_one_finding(tmp_path: Path) -> None:

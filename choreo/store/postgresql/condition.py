@@ -107,7 +107,8 @@ def _of_sagas_in_flight(name: str, connection: psycopg.Connection[Any]) -> Itera
     try:
         found = connection.execute(SEARCHES.astray.encode()).fetchone()
     except psycopg.errors.QueryCanceled:
-        yield Finding("warning", name, "it is too large to be checked in that time", "give more --seconds")
+        why = "it can't be checked in that time: it is too large, or somebody has locked it"
+        yield Finding("warning", name, why, "give more --seconds; which transaction is open there?")
         return
     if found and found[0]:
         yield Finding("error", name, *in_flight.astray(found[0]))
