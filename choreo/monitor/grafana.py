@@ -19,6 +19,9 @@ from choreo.monitor.alerts import quiet_seconds
 
 _SCHEMA_VERSION: Final = 39
 _WIDTH, _HEIGHT = 24, 8
+_LONGEST: Final = 180
+"""Characters of a title, of which Grafana's databases take 189."""
+
 _DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
 
@@ -208,10 +211,11 @@ def dashboard(choreography: Choreography) -> str:
     is written anew replaces that of before.
     """
     names = [each.name for each in choreography.sagas]
+    title = f"choreo: {', '.join(names)}"
     identity = sha256("\n".join(sorted(names)).encode()).hexdigest()[:12]
     model = {
         "uid": f"choreo-{identity}",
-        "title": f"choreo: {', '.join(names)}",
+        "title": title if len(title) <= _LONGEST else f"{title[: _LONGEST - 1]}…",
         "tags": ["choreo"],
         "schemaVersion": _SCHEMA_VERSION,
         "editable": True,

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import pytest
 
+from choreo.monitor.grafana import dashboard
+from choreo.project.choreography import choreography_named
+from choreo.project.manifests import manifest_from
 from tests.cli.command import invoke
 
 
@@ -27,6 +31,17 @@ def model() -> dict[str, Any]:
 def test_each_saga_has_a_row_and_so_have_the_participants(model: dict[str, Any]) -> None:
     titles = [panel["title"] for panel in model["panels"] if panel["type"] == "row"]
     assert titles == ["Saga bank-transfer", "Saga order-fulfilment", "Saga trip-booking", "Participants"]
+
+
+def test_a_title_is_no_longer_than_grafana_takes() -> None:
+    """It has 189 characters for one, and most databases refuse more."""
+    found = choreography_named(["examples.orders"], manifest_from)
+    (saga,) = found.sagas
+    named = (replace(saga.contract, name=f"saga-{number}-{'x' * 90}") for number in range(40))
+    many = tuple(replace(saga, contract=each) for each in named)
+    title = json.loads(dashboard(replace(found, sagas=many)))["title"]
+    assert title.startswith("choreo: saga-0-")
+    assert len(title) <= 189
 
 
 def test_no_panel_hides_another(model: dict[str, Any]) -> None:
