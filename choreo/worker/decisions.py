@@ -277,7 +277,7 @@ def _tell(entries: Iterable[Entry], participant: str) -> None:
             about = {"saga_id": each.saga_id, "saga_type": each.saga_type, "step": each.step}
             states = {"old_state": each.old_state, "new_state": each.new_state}
             log.debug(
-                "saga_id=%s step=%s: %s → %s",
-                *(each.saga_id, each.step, each.old_state, each.new_state),
+                "%s: saga_id=%s step=%s: %s → %s, event_id=%s",
+                *(participant, each.saga_id, each.step, each.old_state, each.new_state, each.event_id),
                 extra={"participant": participant, **about, **states, "event_id": each.event_id},
             )

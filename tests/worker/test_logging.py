@@ -39,7 +39,9 @@ def test_each_transition_has_a_line(tmp_path: Path, caplog: pytest.LogCaptureFix
     ]
     assert moved
     assert {each["participant"] for each in lines} == {"hotel"}
-    assert "saga_id=s1 step=hotel.book: " in caplog.text
+    states = f"{moved[0].old_state} → {moved[0].new_state}"
+    told = f"hotel: saga_id=s1 step={moved[0].step}: {states}, event_id={moved[0].event_id}"
+    assert caplog.messages[0] == told
     rig.close()
 
 
