@@ -170,7 +170,13 @@ class NoSessions:
 
 
 class _BoundLogger(logging.LoggerAdapter[logging.Logger]):
-    def process(self, msg: str, kwargs):  # type: ignore[no-untyped-def]
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        if not self.isEnabledFor(level):
+            return
         bound = dict(self.extra or {})
+        prefix = f"saga_id={bound['saga_id']} step={bound['step']} "
+        if args:  # then it is a part of a format
+            prefix = prefix.replace("%", "%%")
         kwargs["extra"] = {**bound, **(kwargs.get("extra") or {})}
-        return f"saga_id={bound['saga_id']} step={bound['step']} {msg}", kwargs
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        self.logger.log(level, f"{prefix}{msg}", *args, **kwargs)

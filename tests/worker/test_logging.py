@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from choreo import Context
 from tests.worker.rig import Rig
 from tests.worker.services import hotel
 from tests.worker.trip import TripRequested
@@ -54,3 +55,16 @@ def test_no_line_holds_a_payload(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert caplog.records
     assert not [each for each in caplog.records if SECRET in str(vars(each))]
     rig.close()
+
+
+@pytest.mark.parametrize("saga_id", ["100%", "%s %d", "%(name)s", "50%% off"])
+def test_an_id_is_no_format(saga_id: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is logged with it, and from where is told."""
+    log = Context(saga_id, "hotel.book", "action", None, 1, 0).log  # type: ignore[arg-type]
+    log.warning("plain 5%", extra={"order": 1})
+    log.warning("attempt %d: %s", 2, "no room")
+    log.error("%(room)s is taken", {"room": 7})
+    bound = f"saga_id={saga_id} step=hotel.book"
+    assert caplog.messages == [f"{bound} plain 5%", f"{bound} attempt 2: no room", f"{bound} 7 is taken"]
+    assert {each.filename for each in caplog.records} == {Path(__file__).name}
+    assert vars(caplog.records[0])["order"] == 1
