@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any, Final, Self
 
+from choreo import telemetry
 from choreo.errors import ConfigurationError
 
 _log = logging.getLogger("choreo.cli")
@@ -50,14 +51,12 @@ def set_up(participant: str, *readers: Any) -> Exports:
 
     Without either, and without an exporter of traces, no provider is set, and spans cost next to nothing.
     Raises `ConfigurationError` where the SDK refuses a variable.
+
+    An application that has set up a provider itself, such as the participant's module, or OpenTelemetry's own
+    instrumentation, keeps it; then the ``readers`` are added to it, and it exports what it will.
     """
     try:
-        measures = [_reader(made()) for made in _exporters("metrics")]
-        traces = [made() for made in _exporters("traces")]
-        return Exports(
-            _trace_with(traces, participant) if traces else None,
-            _measure_with([*readers, *measures], participant) if readers or measures else None,
-        )
+        return Exports(_traces(participant), _metrics(participant, readers))
     except Exception as error:
         raise ConfigurationError(
             f"OpenTelemetry can't be set up: {error}", hint="see the variables OTEL_… of the environment"
@@ -99,16 +98,36 @@ def _reader(exporter: Any) -> Any:
     return exporter if is_reader else export.PeriodicExportingMetricReader(exporter)
 
 
-def _measure_with(readers: Sequence[Any], participant: str) -> Any:
+def _metrics(participant: str, readers: Sequence[Any]) -> Any:
+    """Set up a provider of metrics and return it, None where nobody collects any or there is one."""
+    if not (readers or exporter_names("metrics")):
+        return None
     from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
 
-    provider = MeterProvider(metric_readers=readers, resource=_resource(participant), shutdown_on_exit=False)
+    present = metrics.get_meter_provider()
+    if isinstance(present, MeterProvider):
+        for each in readers:
+            if not hasattr(present, "add_metric_reader"):  # an older SDK
+                _log.warning("no metrics are collected: the SDK that is set up takes no reader any more")
+                break
+            present.add_metric_reader(each)
+        return None
+    collecting = [*readers, *(_reader(made()) for made in _exporters("metrics"))]
+    if not collecting:
+        return None
+    provider = MeterProvider(
+        metric_readers=collecting, resource=_resource(participant), shutdown_on_exit=False
+    )
     metrics.set_meter_provider(provider)
     return provider
 
 
-def _trace_with(exporters: Sequence[Any], participant: str) -> Any:
+def _traces(participant: str) -> Any:
+    """Set up a provider of traces and return it, None where nothing is exported or there is one."""
+    exporters = [] if telemetry.is_on() else [made() for made in _exporters("traces")]
+    if not exporters:
+        return None
     # The SDK takes 3 MB of memory, which a process that exports no traces need not pay.
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider, export

@@ -183,3 +183,28 @@ def test_the_name_of_the_service_is_the_users_if_there_is_one() -> None:
     named = {**traced, "OTEL_RESOURCE_ATTRIBUTES": "service.name=shop-sage,team=a"}
     assert in_process(script, named) == "shop-sage\n"
     assert in_process(script, {**named, "OTEL_SERVICE_NAME": "wise"}) == "wise\n"
+
+
+def test_an_application_that_has_set_up_the_sdk_itself_keeps_it() -> None:
+    """As its module does, or OpenTelemetry's own instrumentation: what is asked for besides is added."""
+    script = (
+        "from opentelemetry import metrics, trace\n"
+        "from opentelemetry.sdk.metrics import MeterProvider\n"
+        "from opentelemetry.sdk.metrics.export import InMemoryMetricReader\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "own, traces = MeterProvider(), TracerProvider()\n"
+        "metrics.set_meter_provider(own), trace.set_tracer_provider(traces)\n"
+        "reader = InMemoryMetricReader()\n"
+        "from choreo.cli import tracing\nfrom choreo.telemetry import Level\n"
+        "with tracing.set_up('sage', reader):\n"
+        "    Level('choreo.calls.waiting', {'participant': 'sage'}).set(3)\n"
+        "    found = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics[0]\n"
+        "    print(found.name, found.data.data_points[0].value)\n"
+        "    with trace.get_tracer('test').start_as_current_span('ponder'): pass\n"
+        "print(metrics.get_meter_provider() is own, trace.get_tracer_provider() is traces)\n"
+    )
+    env = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "console", "PATH": ""}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=True)
+    assert done.stdout == "choreo.calls.waiting 3\nTrue True\n"
+    assert done.stderr == ""
