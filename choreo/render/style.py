@@ -117,7 +117,8 @@ td:last-child { min-width: 20em; }
 tbody tr:last-child td { border-bottom: 0; }
 td.number { min-width: 0; text-align: right; white-space: nowrap; color: var(--soft);
   font-variant-numeric: tabular-nums; }
-td.who, td.step { min-width: 9em; max-width: 18em; } td.move { white-space: nowrap; }
+td.who, td.step { min-width: 9em; max-width: 18em; } td.step { min-width: 11.5em; }
+td.move { white-space: nowrap; }
 tr:target td { background: var(--busy-fill); }
 tbody tr { scroll-margin-top: 30vh; }
 .tone { font-weight: 600; } .tone.good { color: var(--good); } .tone.bad { color: var(--bad); }
