@@ -15,8 +15,10 @@ from sqlite_utils.migrations import Migrations
 
 import choreo
 from choreo.errors import StoreError
+from choreo.store.sqlite.condition import file_condition
 from choreo.store.sqlite.errors import store_error
 from choreo.store.sqlite.migrations import NAMES, TABLES, migrations
+from choreo.store.sqlite.reader import StoreReader
 from choreo.store.sqlite.store import SQLiteStore
 
 
@@ -38,6 +40,22 @@ def test_a_new_file_gets_all_tables_and_an_id(tmp_path: Path) -> None:
     assert again.store_id == one.store_id
     again.close()
     two.close()
+
+
+def test_an_old_sqlite_is_refused_before_any_file_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system's own may lack what statements use, such as ``->>``: it would name a syntax error."""
+    path, new = tmp_path / "shop.db", tmp_path / "new.db"
+    SQLiteStore(path).close()
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
+    for each in (path, new):
+        assert "choreo needs 3.40 or newer" in refused(each)
+        (finding,) = file_condition(str(each), 10.0)
+        assert (finding.level, finding.hint != "") == ("error", True)
+    assert not new.exists()
+    with pytest.raises(StoreError, match="choreo needs"):
+        StoreReader(path)
 
 
 def test_opening_again_writes_nothing(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from choreo.errors import StoreError
 from choreo.ports.findings import Finding
 from choreo.store import in_flight
 from choreo.store.sqlite.dialect import SEARCHES
+from choreo.store.sqlite.errors import refuse_old_library
 from choreo.store.sqlite.migrations import NAMES, TRIGGERS
 from choreo.store.sqlite.reader import connect_read_only, is_at_rest, may_be_written
 from choreo.store.sqlite.wal import LIMIT, writers_of
@@ -42,6 +43,11 @@ def file_condition(
 
     One that is not there is made at the first start; then only its folder is looked at.
     """
+    try:
+        refuse_old_library(path)
+    except StoreError as error:
+        yield Finding("error", path, error.message, error.hint)
+        return
     place = Path(path)
     folder = place.absolute().parent
     try:

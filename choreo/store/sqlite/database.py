@@ -12,7 +12,13 @@ from sqlite_utils import Database
 
 from choreo.drafts import make_private
 from choreo.errors import StoreError
-from choreo.store.sqlite.errors import is_busy, refuse_unidentified, refuse_views, store_error
+from choreo.store.sqlite.errors import (
+    is_busy,
+    refuse_old_library,
+    refuse_unidentified,
+    refuse_views,
+    store_error,
+)
 from choreo.store.sqlite.files import identity_of
 from choreo.store.sqlite.forks import opened, refuse_inherited
 from choreo.store.sqlite.guard import GuardedConnection
@@ -32,6 +38,7 @@ def open_database(
     it, one after the other. Raises `StoreError` with a hint, whatever is wrong with the file.
     """
     name = str(path)
+    refuse_old_library(name)
     if name != ":memory:":
         _check_path(Path(path))
         refuse_inherited(name)

@@ -6,6 +6,9 @@ import sqlite3
 
 from choreo.errors import StoreError, StoreUnavailable, TurnLost
 
+OLDEST = (3, 40, 0)
+"""The oldest SQLite that has all that the statements use."""
+
 _RESTORE = "restore it from a backup"
 _MEANINGS = {
     sqlite3.SQLITE_NOTADB: ("is not an SQLite database", "give the path of another file"),
@@ -77,6 +80,17 @@ _TABLES = (
     "schedule",
     "sqlite_sequence",
 )
+
+
+def refuse_old_library(path: str) -> None:
+    """Raise `StoreError` where this Python has an SQLite that is too old, as a system's own may be."""
+    if sqlite3.sqlite_version_info < OLDEST:
+        oldest = ".".join(map(str, OLDEST[:2]))
+        raise StoreError(
+            f"the database {path} can't be opened: this Python has SQLite {sqlite3.sqlite_version}, "
+            f"and choreo needs {oldest} or newer",
+            hint="use a Python that has a newer one, such as that of an official container image",
+        )
 
 
 def refuse_views(connection: sqlite3.Connection, path: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from choreo.errors import StoreError
 from choreo.store.reader import Reading, TableReader
 from choreo.store.sqlite.dialect import SEARCHES, SQLITE
-from choreo.store.sqlite.errors import refuse_views, store_error
+from choreo.store.sqlite.errors import refuse_old_library, refuse_views, store_error
 
 T = TypeVar("T")
 
@@ -119,6 +119,7 @@ class StoreReader(TableReader):
             raise store_error(self.path, error) from error
 
     def _open(self) -> sqlite3.Connection:
+        refuse_old_library(self.path)
         try:
             at_rest = is_at_rest(self._file)
             self._changed_at = changed_at(self._file) if at_rest else 0
