@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+    TopicMetadata,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
@@ -23,6 +29,8 @@ DEADLINE: Final = 5.0
 
 CREATION_DEADLINE: Final = 25.0
 """Seconds for which a cluster that has answered is asked to create topics: it may have no controller yet."""
+
+_PAUSE: Final = 0.1
 
 _OWN_LIMIT: Final = "message.max.bytes"
 _LARGEST: Final = "1048588"  # Kafka's own default
@@ -39,8 +47,9 @@ def create_topics(
     """Create the topics that don't exist, with the settings that sagas need, and return their names.
 
     An existing topic is not changed; `describe_topics` shows what it is like. ``replication`` may be -1, for
-    the cluster's default. A cluster that is about to start is asked again for `CREATION_DEADLINE`. Raises
-    `LogError` when the cluster can't be reached or refuses, `ConfigurationError` for a bad setting.
+    the cluster's default. A cluster that is about to start is asked again for `CREATION_DEADLINE`, and what
+    was created is waited for as long, so that whoever uses it next finds it. Raises `LogError` when the
+    cluster can't be reached or refuses, `ConfigurationError` for a bad setting.
     """
     admin = _admin(bootstrap, settings or {})
     there = _existing(admin)
@@ -53,7 +62,9 @@ def create_topics(
         NewTopic(topic, partitions, replication, config=_settings(need, replicas, defaults))
         for topic, need in needs.items()
     ]
-    return [topic for topic, answer in _asked(admin, new).items() if _created(topic, answer)]
+    created = [topic for topic, answer in _asked(admin, new).items() if _created(topic, answer)]
+    await_topics(admin, created)
+    return created
 
 
 def describe_topics(
@@ -188,6 +199,22 @@ def _asked(admin: AdminClient, new: Sequence[NewTopic]) -> dict[str, Future[None
             break
         left = [each for each in left if answers[each.topic].done() and _is_unanswered(answers[each.topic])]
     return answers
+
+
+def await_topics(admin: AdminClient, topics: Sequence[str]) -> None:
+    """Wait until a broker knows topics and their leaders, which it learns after their creation."""
+    until = time.monotonic() + CREATION_DEADLINE
+    while topics and time.monotonic() < until:
+        with suppress(KafkaException):
+            known = admin.list_topics(timeout=DEADLINE).topics
+            topics = [each for each in topics if each not in known or not _is_led(known[each])]
+        if topics:
+            time.sleep(_PAUSE)
+
+
+def _is_led(topic: TopicMetadata) -> bool:
+    leaders = [each.leader for each in topic.partitions.values()]
+    return topic.error is None and bool(leaders) and min(leaders) >= 0
 
 
 def _created(topic: str, answer: Future[None]) -> bool:

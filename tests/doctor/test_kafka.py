@@ -17,6 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 from choreo.doctor import Patient, examine
 from choreo.kafka import create_topics
 from choreo.kafka.claim import claim_group
+from choreo.kafka.topics import await_topics
 from choreo.participant.topics import topic_needs
 from choreo.records import Partition
 from choreo.store.sqlite.store import SQLiteStore
@@ -48,6 +49,7 @@ class Site(NamedTuple):
         """Make the topic with other settings than sagas need."""
         config = {name.replace("_", "."): value for name, value in settings.items()}
         self.admin.create_topics([NewTopic(trip.topic, 2, 1, config=config)])[trip.topic].result(10)
+        await_topics(self.admin, [trip.topic])
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from choreo.errors import LogError
 from choreo.kafka import KafkaLog, create_topics, describe_topics
-from choreo.kafka.topics import TopicDescriptions, _asked, _created, _settings
+from choreo.kafka.topics import TopicDescriptions, _asked, _created, _settings, await_topics
 from choreo.participant.topics import TopicNeed
 from choreo.ports import TopicState
 from choreo.ports.topics import differences
@@ -53,10 +54,13 @@ def test_a_topic_made_anew_has_another_id(kafka_bootstrap: str, topic: str) -> N
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     ids = set()
     for _ in range(2):
-        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
+        assert create_topics(kafka_bootstrap, [topic], 1, 1) == [topic]
         (state,) = describe_topics(kafka_bootstrap, [topic])
         ids.add(state.id)
         admin.delete_topics([topic])[topic].result(10)
+        until = time.monotonic() + 30
+        while topic in admin.list_topics(timeout=10).topics:
+            assert time.monotonic() < until, "the broker still tells of a topic that it has deleted"
     assert len(ids) == 2
     assert "" not in ids
 
@@ -67,9 +71,7 @@ def test_what_is_inherited_and_what_is_missing_is_described(kafka_bootstrap: str
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     new = NewTopic(topic, 2, 1, config={"cleanup.policy": "compact,delete"})
     admin.create_topics([new])[topic].result(10)
-    until = time.monotonic() + 30
-    while not describe_topics(kafka_bootstrap, [topic])[0].partitions:
-        assert time.monotonic() < until, "the broker doesn't tell of a topic that it has made"
+    await_topics(admin, [topic])
     own = {"message.max.bytes": 100_000}
     state, missing = describe_topics(kafka_bootstrap, [topic, "missing"], own)
     assert (state.partitions, state.replicas, missing.partitions) == (2, 1, 0)
@@ -127,6 +129,30 @@ def test_a_cluster_that_has_no_controller_yet_is_asked_again_to_create_topics(
     answers["late"] = [_failed(KafkaError._TIMED_OUT)]
     with pytest.raises(LogError, match="could not create topic late"):
         _created("late", _asked(Admin(), new[1:2])["late"])  # type: ignore[arg-type]
+
+
+def test_what_was_created_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker acknowledges a topic before it knows it, then it knows no leader; others don't answer."""
+    led, leaderless = SimpleNamespace(leader=1), SimpleNamespace(leader=-1)
+    answers = [
+        {},
+        {"t": SimpleNamespace(error=KafkaError(3), partitions={})},
+        {"t": SimpleNamespace(error=None, partitions={})},
+        KafkaException(KafkaError(KafkaError._TIMED_OUT)),
+        {"t": SimpleNamespace(error=None, partitions={0: led, 1: leaderless})},
+        {"t": SimpleNamespace(error=None, partitions={0: led, 1: led})},
+    ]
+
+    class Admin:
+        def list_topics(self, timeout: float) -> SimpleNamespace:
+            answer = answers.pop(0)
+            if isinstance(answer, KafkaException):
+                raise answer
+            return SimpleNamespace(topics=answer)
+
+    monkeypatch.setattr("choreo.kafka.topics._PAUSE", 0.0)
+    await_topics(Admin(), ["t"])  # type: ignore[arg-type]
+    assert answers == []
 
 
 def _done() -> Future[Any]:
