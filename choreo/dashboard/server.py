@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Sequence
-from threading import Event
+from threading import Event, Timer
 from types import FrameType
 from typing import Any, Final
 
@@ -42,7 +43,7 @@ def serve(
             date_header=False,
             lifespan="off",
             proxy_headers=False,
-            timeout_graceful_shutdown=_PATIENCE,
+            timeout_graceful_shutdown=2 * _PATIENCE,
             timeout_keep_alive=5,
             limit_concurrency=200,
         )
@@ -68,6 +69,11 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End the streams, and with them the server; a second signal waits for nothing."""
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            os._exit(128 + sig)
         self.should_exit = True
         self._stopping.set()
+        # A thread that waits for a store can't be ended otherwise; what it has not committed is not done.
+        end = Timer(_PATIENCE, os._exit, (0,))
+        end.daemon = True
+        end.start()

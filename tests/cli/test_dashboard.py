@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import sys
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,25 @@ def test_a_missing_library_is_said(store: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = invoke("dashboard")
     assert_refused(result.exit_code, result.stderr, "choreo-saga[dashboard]")
+
+
+def test_it_ends_though_a_store_is_waited_for(store: Path, folder: Path) -> None:
+    """One that somebody has locked: a view that waits for it is not waited for, and no error is told."""
+    with Running("dashboard", "--listen", "0", folder=folder) as running, ExitStack() as stack:
+        running.wait_for("end it with Ctrl-C")
+        address = running.stdout.split()[0]
+        locking = stack.enter_context(closing(sqlite3.connect(store, isolation_level=None)))
+        locking.execute("PRAGMA locking_mode = EXCLUSIVE")
+        locking.execute("BEGIN EXCLUSIVE")
+        host, _, port = address.split("/")[2].partition(":")
+        waiting = stack.enter_context(socket.create_connection((host, int(port))))
+        waiting.sendall(f"GET /sagas HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+        with urllib.request.urlopen(f"{address}dashboard.css", timeout=20) as answer:
+            assert answer.status == 200
+        running.signal(signal.SIGTERM)
+        assert running.exit_code() == 0
+        assert waiting.recv(1) == b""
+        assert "Traceback" not in running.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -25,10 +25,12 @@ _NO_STORE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB)
 """What SQLite says of a database without a store's tables, and of a file that is no database."""
 
 
-def connect_read_only(path: str | Path, *, at_rest: bool = False) -> sqlite3.Connection:
+def connect_read_only(
+    path: str | Path, *, at_rest: bool = False, patience: float = _PATIENCE
+) -> sqlite3.Connection:
     """Open a database read-only; with ``at_rest`` (see `is_at_rest`) without files beside it."""
     uri = f"{Path(path).resolve().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}"
-    return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+    return sqlite3.connect(uri, uri=True, timeout=patience, isolation_level=None)
 
 
 def is_at_rest(path: str | Path) -> bool:
@@ -44,7 +46,7 @@ def holds_store(path: str | Path) -> bool:
     # A write-ahead log that can't be opened is no part of what the file is.
     for at_rest in sorted({is_at_rest(path), True}):
         try:
-            with closing(connect_read_only(path, at_rest=at_rest)) as connection:
+            with closing(connect_read_only(path, at_rest=at_rest, patience=0.0)) as connection:
                 connection.execute("SELECT 1 FROM choreo_store")
                 return True
         except (sqlite3.Error, UnicodeError) as error:
