@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from choreo import Permanent
@@ -14,6 +15,21 @@ from tests.stores import in_postgresql, place
 from tests.worker.rig import Rig
 from tests.worker.services import Script, hotel
 from tests.worker.trip import EVENTS, FlightFull, HotelBooked, HotelCancelled, TripRequested
+
+
+def test_a_store_that_somebody_has_locked_is_not_waited_for_for_ever(
+    empty_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by VACUUM FULL; each browser that looks would take a thread until none is left."""
+    monkeypatch.setattr("choreo.store.postgresql.reader._WAIT_BRIEFLY", "SET LOCAL lock_timeout = '20ms'")
+    page = app(empty_store)
+    with psycopg.connect(empty_store) as other:
+        for table in ("saga_log", "dead_letters"):
+            other.execute(f"LOCK TABLE choreo.{table} IN ACCESS EXCLUSIVE MODE")
+            for address in ("/", "/participants", "/letters"):
+                assert "is locked" in ask(page, address).text
+            other.rollback()
+            assert "is locked" not in ask(page, "/").text
 
 
 @pytest.mark.usefixtures("each_store")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from choreo.records import Entry, Partition
 from choreo.store.postgresql.dialect import POSTGRESQL, SEARCHES
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 _TAKEOVERS = "SELECT topic, partition, epoch FROM choreo.positions"
 _EVENTS = "SELECT event_id FROM choreo.saga_log WHERE saga_id = %s"
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WAIT_BRIEFLY = "SET LOCAL lock_timeout = '15s'"
+"""A migration locks tables for less."""
 _AFTER = 2**62
 """What is only asked for comes after all rows of the saga log."""
 
@@ -73,7 +77,10 @@ class PostgreSQLReader(TableReader):
         ]
 
     def _at_once(self, read: Callable[[], T]) -> T:
-        self._rows("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            self._connection.execute(f"{_BEGIN}; {_WAIT_BRIEFLY}".encode(), prepare=False)
+        except psycopg.Error as error:
+            raise store_error(self.path, error) from error
         try:
             return read()
         finally:
@@ -83,7 +90,16 @@ class PostgreSQLReader(TableReader):
         if any(isinstance(each, str) and "\0" in each for each in values):
             return []  # no text there can hold it
         try:
+            if self._connection.info.transaction_status == TransactionStatus.IDLE:
+                return self._rows_alone(sql, values)
             cursor = self._connection.execute(sql.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise store_error(self.path, error) from error
+
+    def _rows_alone(self, sql: str, values: Sequence[object]) -> Sequence[Any]:
+        """Execute a statement outside of a transaction: both are one message, and so one transaction."""
+        cursor = psycopg.ClientCursor(self._connection)
+        cursor.execute(f"{_WAIT_BRIEFLY}; {sql}".encode(), values or None)
+        cursor.set_result(1)
+        return cursor.fetchall() if cursor.description else []
