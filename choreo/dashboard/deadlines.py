@@ -98,6 +98,8 @@ def _asked_in(given: Mapping[str, str]) -> Asked:
     if verb not in _MEANINGS:
         raise ConfigurationError(f"what is to be done is one of {', '.join(_MEANINGS)}")
     key = SagaKey(given.get("id", ""), given.get("type", ""))
+    if "\0" in "".join(key):
+        raise ConfigurationError("no saga has such an id, or type", hint="see the list of sagas")
     seen = given.get("seen", "0")
     if not (seen.isascii() and seen.isdigit() and len(seen) < 19):
         raise ConfigurationError(f"{seen!r:.100} is not when it was due", hint="open the form again")
