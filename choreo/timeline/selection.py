@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
 from itertools import chain
@@ -19,6 +19,9 @@ from choreo.timeline.transitions import is_still
 
 if TYPE_CHECKING:
     from choreo.graph import SagaGraph
+
+_Saga = tuple[str, str]
+"""The id and the type of one."""
 
 _UNDONE = (START, COMPENSATABLE)
 """The kinds of steps that a compensation undoes."""
@@ -183,16 +186,15 @@ class Timelines:
 
     def chosen(self, wanted: Filter) -> Iterator[Timeline]:
         """Yield the timelines that a filter admits: open ones the oldest first, others the newest first."""
-        seen: set[tuple[str, str]] = set()
-        for head in self._heads(wanted):
+        seen: set[_Saga] = set()
+        open_heads = self._open_heads(wanted)
+        has_ended = self._ended(wanted, open_heads)
+        for head in self._heads(wanted, open_heads):
             saga = (head.saga_id, head.saga_type)
             if saga not in seen and wanted.may_admit(head, self.now):
                 seen.add(saga)
-                yield from (
-                    timeline
-                    for timeline in self.of(head.saga_id)
-                    if timeline.saga_type == head.saga_type and wanted.admits(timeline)
-                )
+                if not has_ended(saga):
+                    yield from filter(wanted.admits, self._of_type(head))
 
     def page(self, wanted: Filter, limit: int, most: int, after: str = "") -> Page:
         """Return the next sagas that a filter admits, ``limit`` at most, in the order of `chosen`.
@@ -204,10 +206,10 @@ class Timelines:
         begun = self._places(after)
         places = list(begun)
         found: list[Timeline] = []
-        seen: set[tuple[str, str]] = set()
+        seen: set[_Saga] = set()
         looked_at = 0
-        open_heads = [list(source.unended()) for source in self._sources] if wanted.is_open else []
-        going_on = [{(each.saga_id, each.saga_type) for each in of_one} for of_one in open_heads]
+        open_heads = self._open_heads(wanted)
+        has_ended = self._ended(wanted, open_heads)
         is_open = wanted.is_open
         heads = self._moved_since(open_heads, begun, wanted, seen) if is_open else self._before(begun)
         for read, (number, head) in enumerate(heads):
@@ -218,7 +220,7 @@ class Timelines:
             if saga in seen or not wanted.may_admit(head, self.now):
                 continue
             seen.add(saga)
-            if wanted.refuses_ended and self._has_ended(saga, going_on):
+            if has_ended(saga):
                 continue
             if is_open or not self._was_listed(head, begun, wanted):
                 looked_at += 1
@@ -235,19 +237,33 @@ class Timelines:
             return [None] * len(self._sources)
         return [Place(*map(int, each.split("_"))) if each else None for each in parts]
 
-    def _has_ended(self, saga: tuple[str, str], going_on: Sequence[Set[tuple[str, str]]]) -> bool:
-        """Whether any source has seen a saga to end, which is behind in that where it goes on."""
-        for source, known in zip(self._sources, going_on, strict=True):
-            if saga not in known and (head := source.head(*saga)) and head.state in ENDED:
-                return True
-        return False
+    def _open_heads(self, wanted: Filter) -> list[list[LastEntry]]:
+        """Return the sagas of each source that have not ended there; none where others are admitted, too."""
+        return [list(source.unended()) for source in self._sources] if wanted.is_open else []
+
+    def _ended(self, wanted: Filter, open_heads: Sequence[Sequence[LastEntry]]) -> Callable[[_Saga], bool]:
+        """Return what tells whether a saga isn't admitted as some source has seen it to end.
+
+        One where it goes on is behind: its worker may have been down, with any number of them.
+        """
+        if not wanted.refuses_ended:
+            return lambda saga: False
+        going_on = [{(each.saga_id, each.saga_type) for each in of_one} for of_one in open_heads]
+
+        def has_ended(saga: _Saga) -> bool:
+            for source, known in zip(self._sources, going_on, strict=True):
+                if saga not in known and (head := source.head(*saga)) and head.state in ENDED:
+                    return True
+            return False
+
+        return has_ended
 
     def _moved_since(
         self,
         heads: Sequence[Sequence[LastEntry]],
         begun: Sequence[Place | None],
         wanted: Filter,
-        listed: set[tuple[str, str]],
+        listed: set[_Saga],
     ) -> Iterator[tuple[int, LastEntry]]:
         """Return the sagas that go on behind these places, each with the number of its source.
 
@@ -306,12 +322,16 @@ class Timelines:
         """Return how many sagas a filter admits; of most, their last rows alone are read."""
         if not wanted.is_of_last_rows:
             return sum(1 for _ in self.chosen(wanted))
-        found: dict[tuple[str, str], list[LastEntry]] = {}
-        for head in chain.from_iterable(source.unended() for source in self._sources):
+        found: dict[_Saga, list[LastEntry]] = {}
+        open_heads = self._open_heads(wanted)
+        has_ended = self._ended(wanted, open_heads)
+        for head in chain.from_iterable(open_heads):
             found.setdefault((head.saga_id, head.saga_type), []).append(head)
         number = 0
         for (saga_id, saga_type), heads in found.items():
             if not any(wanted.may_admit(head, self.now) for head in heads):
+                continue
+            if len(heads) < len(self._sources) and has_ended((saga_id, saga_type)):
                 continue
             if self._are_alike(heads):
                 number += 1
@@ -326,10 +346,10 @@ class Timelines:
         said = {(head.state, head.version) for head in heads}
         return len(heads) == len(self._sources) and len(said) == 1 and heads[0].state != "compensating"
 
-    def _heads(self, wanted: Filter) -> Iterable[LastEntry]:
+    def _heads(self, wanted: Filter, open_heads: Sequence[Sequence[LastEntry]]) -> Iterable[LastEntry]:
         """Return the sagas of all sources, merged by time; each by the source that has read furthest."""
         if wanted.is_open:
-            return merge(*(source.unended() for source in self._sources), key=lambda head: head.time)
+            return merge(*open_heads, key=lambda head: head.time)
         return merge(*(source.latest() for source in self._sources), key=lambda head: -head.time)
 
     def _unknown(self, saga_id: str, saga_type: str) -> ConfigurationError:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from choreo.records import Entry
+from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.selection import Filter, Timelines
 from choreo.timeline.source import MemorySource
 
@@ -123,6 +125,26 @@ def test_what_ended_long_ago_hides_nothing_that_is_stuck() -> None:
     for wanted in (Filter(stuck_for=20), Filter(is_unended=True), Filter(states=("pending",))):
         page = timelines.page(wanted, 5, 2)
         assert (ids(page.timelines), page.looked_at, page.after) == ([("s-20", "a")], 1, "")
+
+
+def test_what_ended_long_ago_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither to list what is stuck, nor to count it."""
+    behind = [Row(0, saga, "pending", 0, True) for saga in range(20)]
+    ended = [Row(1, saga, "completed", 0, True) for saga in range(20)]
+    stuck = [Row(source, 20, "pending", 1, True) for source in range(3)]
+    timelines = timelines_of([*behind, *ended, *stuck])
+    read: list[str] = []
+    views = MemorySource.views
+
+    def viewed(self: MemorySource, saga_id: str) -> dict[str, ParticipantView]:
+        read.append(saga_id)
+        return views(self, saga_id)
+
+    monkeypatch.setattr(MemorySource, "views", viewed)
+    for wanted in (Filter(stuck_for=20), Filter(is_unended=True), Filter(states=("pending",))):
+        assert ids(timelines.chosen(wanted)) == [("s-20", "a")]
+        assert timelines.count(wanted) == 1
+    assert set(read) == {"s-20"}
 
 
 @settings(max_examples=40, deadline=None)
