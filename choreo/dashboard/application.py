@@ -219,10 +219,18 @@ def _action(site: _Site, action: Action) -> Callable[[Request], Any]:
         who = fields.get("who", "").strip()
         if who and len(who) <= LONGEST_NAME:
             path = str(request.scope.get("root_path") or "") or "/"
-            response.set_cookie(_WHO, _packed(who), _MONTH, path=path, httponly=True, samesite="strict")
+            secure = _is_encrypted(request)
+            response.set_cookie(
+                _WHO, _packed(who), _MONTH, path=path, httponly=True, samesite="strict", secure=secure
+            )
         return response
 
     return answer
+
+
+def _is_encrypted(request: Request) -> bool:
+    """Whether a browser sees the page encrypted, as by a proxy in front of it, as far as it says."""
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
 
 
 def _packed(text: str) -> str:
@@ -348,7 +356,7 @@ def _enter(settings: Settings) -> Callable[[Request], Any]:
             path=str(request.scope.get("root_path") or "") or "/",
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=_is_encrypted(request),
         )
         return response
 

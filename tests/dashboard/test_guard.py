@@ -295,6 +295,14 @@ def test_a_visitor_gives_the_token_once(ended_shop: Path) -> None:
         assert ask(page_of(ended_shop, token=TOKEN), "/", headers={"cookie": kept}).status == 401
 
 
+def test_a_cookie_that_came_encrypted_goes_no_other_way(page: Page) -> None:
+    """Behind a proxy only the browser knows it."""
+    closed = page(token=TOKEN, hosts=["ops.shop.example"])
+    given = {"headers": {"origin": "https://ops.shop.example"}, "host": "ops.shop.example"}
+    assert "; Secure" in post(closed, "/enter", {"token": TOKEN}, **given).headers["set-cookie"]
+    assert "; Secure" not in post(closed, "/enter", {"token": TOKEN}).headers["set-cookie"]
+
+
 OTHER_COOKIES = (
     'a={"x":1}',
     "x[y]=1",
