@@ -36,7 +36,7 @@ def alerts(names: tuple[str, ...]) -> None:
     \b
     Examples:
       choreo monitor alerts shop > choreo-rules.yml
-      choreo monitor alerts manifests | promtool check rules
+      choreo monitor alerts manifests | promtool check rules /dev/stdin
     """
     output.page(rules_file(alerts_about(choreography_named(names, manifest_from))).rstrip())
 
