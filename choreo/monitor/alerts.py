@@ -124,11 +124,12 @@ _ANY_PARTICIPANT: Final = (
     ),
     Alert(
         "StoreAway",
-        "max by (participant) (choreo_store_up) == 0",
+        "max by (participant) (choreo_store_up) == 0"
+        " or max by (participant) (rate(choreo_store_wait_seconds_total[5m])) > 0.9",
         "1m",
         "critical",
-        "The store of {{ $labels.participant }} can't be read.",
-        "is the database, or the disk, there? The worker waits for it, and loses nothing",
+        "The store of {{ $labels.participant }} can't be read, or written.",
+        "is the database there, the disk full, or is it locked? The worker's log tells; nothing is lost",
     ),
     Alert(
         "OutboxWaits",

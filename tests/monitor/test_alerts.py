@@ -120,6 +120,20 @@ def test_a_saga_that_a_wrong_clock_makes_young_is_stuck_all_the_same(
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+def test_a_store_that_can_be_read_alone_is_away(given: list[Alert], tmp_path: Path) -> None:
+    """Its disk is full, or somebody keeps it locked: the worker waits, as `/readyz` says."""
+    (away,) = [each for each in given if each.name == "StoreAway"]
+    (tmp_path / "rules.yml").write_text(rules_file([away._replace(summary="", runbook="")]))
+    causes = [
+        (f"choreo_store_wait_seconds_total{{{ORDERS}}}", "0+0", "0+60"),
+        (f"choreo_store_up{{{ORDERS}}}", "1", "1"),
+    ]
+    written = {"rule_files": ["rules.yml"], "tests": [_test(away, causes)]}
+    (tmp_path / "tests.yml").write_text(json.dumps(written))
+    tested = promtool("test", "rules", str(tmp_path / "tests.yml"))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 def _test(alert: Alert, causes: list[tuple[str, str, str]]) -> dict[str, Any]:
     series = [{"series": name, "values": _values(well, ill)} for name, well, ill in causes]
     expected = [(18, False), (36, True), (58, False)]
