@@ -94,6 +94,7 @@ class KafkaConsumer:
         self._is_confirmed = False
         self.is_spare = False
         self._warned = -inf
+        self._late: set[Partition] = set()
         self._open()
 
     def _open(self) -> None:
@@ -405,6 +406,9 @@ class KafkaConsumer:
             elif answer.asked >= self._arriving.get(answer.partition, inf):
                 found.append(Assignment(answer.partition, answer.low, answer.high))
                 del self._arriving[answer.partition]
+        if told := sorted(each.partition for each in found if each.partition in self._late):
+            self._late.difference_update(told)
+            _log.warning("%s can be read again", _listed(told))
         if not found:
             self._warn_of_waiting()
             return {}
@@ -435,9 +439,9 @@ class KafkaConsumer:
         late = sorted(each for each, since in self._arriving.items() if now - since > _LATE)
         if late and now - self._warned > _WARNING_PAUSE:
             self._warned = now
+            self._late.update(late)
             _log.warning(
-                "%s can't be read, as the broker that leads it does not answer: its sagas wait",
-                ", ".join(f"{topic}[{number}]" for topic, number in late),
+                "%s can't be read, as the broker that leads it does not answer: its sagas wait", _listed(late)
             )
 
     def _leaders(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -489,6 +493,7 @@ class KafkaConsumer:
             self._begun.pop(each, None)
             self._arriving.pop(each, None)
             self._ends.pop(each, None)
+            self._late.discard(each)
         # librdkafka knows those that have begun only, and must not be asked for others.
         if self._is_incremental:
             consumer.incremental_unassign([TopicPartition(*each) for each in lost])
@@ -557,3 +562,7 @@ def _nowhere(_assignments: Sequence[Assignment]) -> Sequence[int]:
 
 def _ignored(_partitions: Sequence[Partition]) -> None:
     """Do nothing, in place of a callback."""
+
+
+def _listed(partitions: Sequence[Partition]) -> str:
+    return ", ".join(f"{topic}[{number}]" for topic, number in partitions)

@@ -54,7 +54,7 @@ class Patience:
         if self._since is None:
             return
         now = self._clock.monotonic()
-        log.info("%s: its store is there again, after %.1f s", self._participant, now - self._since)
+        log.warning("%s: its store is there again, after %.1f s", self._participant, now - self._since)
         self._progress.is_there(now)
         self._since = None
         self._pause = _FIRST

@@ -99,6 +99,8 @@ class Processor:
     ) -> None:
         self.shared = NOTHING_SHARED
         self.tally = Tally()
+        self._name = participant.name
+        self._awaited = False
         self._redact = redact
         self._store = store
         self._codec = codec
@@ -485,10 +487,12 @@ class Processor:
 
     def _conclude(self, item: Item, handler: Handler, attempt: Attempt, tried: int) -> list[FollowUp]:
         """Apply the result of an attempt: fold an input, schedule another attempt, or keep a dead letter."""
+        self._tell_of_schemas(attempt, tried)
         result = result_of(handler, attempt, tried, self._schema_retry)
         if isinstance(result, Again):
             return self._try_again(item, handler, result)
         if isinstance(result, Dead):
+            self._awaited &= attempt.verdict != "unknown-fingerprint"  # its letter says that it is over
             if handler.is_of_step:
                 item = item_about(self._store, item, result.event_type)
             return self._dead_letters.bury(
@@ -499,6 +503,16 @@ class Processor:
             result = result.after_attempts(item.role.action[result.step], progress)
         said = NO_EVENT._replace(detail=attempt.detail) if attempt.detail else NO_EVENT
         return self._decisions.apply(item, result, attempt if attempt.verdict == "returned" else said)
+
+    def _tell_of_schemas(self, attempt: Attempt, tried: int) -> None:
+        """Log once that bodies wait for a schema, and once that they don't any more."""
+        if attempt.verdict == "unknown-fingerprint":
+            if tried >= 0 and not self._awaited:
+                log.warning("%s: waits for a schema: %s", self._name, attempt.reason)
+                self._awaited = True
+        elif self._awaited and tried < 0:
+            log.warning("%s: the schema that it waited for is there", self._name)
+            self._awaited = False
 
     def _try_again(self, item: Item, handler: Handler, again: Again) -> list[FollowUp]:
         name = handler.known_as

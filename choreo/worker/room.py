@@ -52,7 +52,9 @@ class Room:
         count, since = self._store.waiting(lane, now)
         if lane in self._lacking and not count:
             seconds = (now - self._lacking.pop(lane)) / 1000
-            log.info("%s: there is room for %s again, after %.0f s", self._participant, _STEPS[lane], seconds)
+            log.warning(
+                "%s: there is room for %s again, after %.0f s", self._participant, _STEPS[lane], seconds
+            )
         elif lane not in self._lacking and count and now - since >= _PATIENCE_MS:
             self._lacking[lane] = since
             log.warning(
@@ -71,7 +73,7 @@ class Room:
         hanging = [call for call, since in self._calls.hanging() if now - since >= _PATIENCE_MS]
         if self._said and not hanging:
             self._said = 0
-            log.info("%s: every call that hung has ended", self._participant)
+            log.warning("%s: every call that hung has ended", self._participant)
         elif hanging and len(hanging) >= 2 * self._said:
             self._said = len(hanging)
             log.warning(

@@ -57,7 +57,7 @@ class WaitingStarts:
             )
             self._said = waiting
         elif self._said and not waiting:
-            log.info("%s: no start of a saga waits in the outbox any more", self._participant)
+            log.warning("%s: no start of a saga waits in the outbox any more", self._participant)
             self._said = 0
 
     def _waits(self, row: Unpublished) -> bool:

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 
 from choreo.errors import Fenced, LogError, StoreMismatch
-from choreo.kafka import KafkaLog, create_topics
+from choreo.kafka import KafkaLog, consumer, create_topics
 from choreo.kafka.claim import claim_group
 from choreo.records import Partition
 from tests.broker.any_broker import KafkaCluster, unique
@@ -220,8 +220,11 @@ def test_a_member_too_many_is_a_spare_until_another_one_leaves(members: Members)
     spin(*readers, until=lambda: not spares())
 
 
-def test_partitions_begin_one_by_one(members: Members) -> None:
+def test_partitions_begin_one_by_one(
+    members: Members, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """One leader is away for a while: the others' records come meanwhile, all once and in order."""
+    monkeypatch.setattr(consumer, "_LATE", 0.0)
     members.publish(200)
     reader = members.plain("a")
     away = _leaders_away(reader.log, [1])
@@ -233,6 +236,8 @@ def test_partitions_begin_one_by_one(members: Members) -> None:
     away.clear()
     spin(reader, until=lambda: len(reader.records) >= 400)
     assert reader.log.arriving() == 0
+    said = [each.getMessage() for each in caplog.records if f"{members.topic}[1] can" in each.getMessage()]
+    assert said[-1] == f"{members.topic}[1] can be read again"
     for number in range(4):
         offsets = [each.offset for each in reader.records if each.partition == number]
         assert offsets == list(range(len(offsets)))

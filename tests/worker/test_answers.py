@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from choreo import Context, Participant, Permanent, Retry
+from choreo.avro import AvroCodec
+from choreo.errors import UnknownFingerprint
 from choreo.worker import Worker
 from tests.worker.conftest import Rigs
 from tests.worker.services import SECOND, Script, flight, hotel, prepare, ticket
@@ -198,6 +200,33 @@ def test_an_unknown_schema_is_waited_for_and_then_a_dead_letter(rig: Rigs) -> No
     assert pauses == [1, 2, 4, 8, 16]
     (letter,) = shop.letters()
     assert (letter.reason, letter.attempt) == ("unknown-fingerprint", 0)
+
+
+def test_a_wait_for_a_schema_is_said_once_and_so_is_its_end(
+    rig: Rigs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many sagas wait for it."""
+    shop = rig(hotel())
+    with monkeypatch.context() as patch:
+        patch.setattr(AvroCodec, "decode", _unknown)
+        for number in range(3):
+            shop.feed(TripRequested("t"), saga_id=f"s{number}")
+        shop.clock.advance(1)
+        shop.settle()
+    shop.clock.advance(2)
+    shop.settle()
+    assert all(shop.published(f"s{number}") for number in range(3))
+    told = [
+        f"{each.levelname} {each.getMessage()}" for each in caplog.records if "schema" in each.getMessage()
+    ]
+    assert told == [
+        "WARNING hotel: waits for a schema: trip.TripRequested: no schema has the fingerprint ab",
+        "WARNING hotel: the schema that it waited for is there",
+    ]
+
+
+def _unknown(codec: object, name: str, body: bytes) -> object:
+    raise UnknownFingerprint(f"{name}: no schema has the fingerprint ab")
 
 
 def test_a_version_that_is_not_known_is_folded_and_not_acted_on(rig: Rigs) -> None:

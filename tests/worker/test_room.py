@@ -329,7 +329,7 @@ def test_a_lack_of_room_is_said_once_and_so_is_its_end(rig: Rigs, hanging: Hangi
     until(rigged, lambda: all(rigged.published(f"s{number}") for number in range(ROOM + 3)))
     rigged.clock.advance(2)
     rigged.settle()
-    assert lines()[1:] == ["INFO hotel: there is room for actions again, after 12 s"]
+    assert lines()[1:] == ["WARNING hotel: there is room for actions again, after 12 s"]
 
 
 def test_calls_that_hang_are_said(rig: Rigs, hanging: Hanging, lines: Lines) -> None:
@@ -352,7 +352,7 @@ def test_calls_that_hang_are_said(rig: Rigs, hanging: Hanging, lines: Lines) -> 
     until(rigged, lambda: not rigged.worker._calls.hanging())
     rigged.clock.advance(2)
     rigged.settle()
-    assert lines()[-1] == "INFO hotel: every call that hung has ended"
+    assert lines()[-1] == "WARNING hotel: every call that hung has ended"
 
 
 @WAYS

@@ -103,7 +103,9 @@ def test_records_wait_for_the_store(rig: Rigs, away: Away, caplog: pytest.LogCap
     shop.settle()
     assert [shop.published(f"s{number}") for number in range(40)] == [[HotelBooked("t" * 200)]] * 40
     assert [shop.effects(f"s{number}") for number in range(40)] == [["action"]] * 40
-    said = [record.getMessage() for record in caplog.records if "its store" in record.getMessage()]
+    records = [each for each in caplog.records if "its store" in each.getMessage()]
+    assert {each.levelname for each in records} == {"WARNING"}, "who hears of the wait hears of its end"
+    said = [record.getMessage() for record in records]
     assert [each.split(":")[1].split(",")[0].strip() for each in said] == [
         "waits for its store",
         "its store is there again",
