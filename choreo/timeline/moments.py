@@ -73,6 +73,7 @@ def moments_of(view: ParticipantView, events: Sequence[Event]) -> list[LocalMome
     rank = {event.id: number for number, event in enumerate(events, 1)}
     by_id = {event.id: event for event in events}
     moments: list[LocalMoment] = []
+    tried: dict[str, int] = {}
     folded = 0
     for entry in view.entries:
         if entry.input == "event":
@@ -86,8 +87,19 @@ def moments_of(view: ParticipantView, events: Sequence[Event]) -> list[LocalMome
         if published and _publishes_the_last(moments, entry):
             moments[-1] = _with(moments[-1], published)
         elif _is_moment(entry):
-            moments.append(LocalMoment(folded, _moment(view, entry, published, moments, by_id)))
+            moments.append(LocalMoment(folded, _moment(view, entry, published, tried, by_id)))
+        else:
+            continue
+        _count(moments[-1].moment, tried)
     return moments
+
+
+def _count(last: Moment, tried: dict[str, int]) -> None:
+    """Keep how often a step was tried since it was called last."""
+    if last.what not in ("executing", "retrying"):
+        tried[last.step] = 0
+    elif last.attempt:
+        tried[last.step] = last.attempt
 
 
 def _is_moment(entry: Entry) -> bool:
@@ -127,7 +139,7 @@ def _moment(
     view: ParticipantView,
     entry: Entry,
     published: Event | None,
-    before: Sequence[LocalMoment],
+    tried: Mapping[str, int],
     by_id: Mapping[str, Event],
 ) -> Moment:
     what = _what(entry)
@@ -145,7 +157,7 @@ def _moment(
         _took(entry, cause),
         published,
         _why(view, entry, what),
-        _attempt(entry, before),
+        _attempt(entry, tried),
     )
 
 
@@ -211,13 +223,9 @@ def _of_letters(letters: Sequence[DeadLetter], entry: Entry, what: What) -> Iter
             yield f"#{each.id}: {each.comment}" if each.comment else f"#{each.id}"
 
 
-def _attempt(entry: Entry, before: Sequence[LocalMoment]) -> int:
+def _attempt(entry: Entry, tried: Mapping[str, int]) -> int:
     """Return the number of the attempt that failed, as ``ctx.attempt`` counts; 0 for any other row.
 
     It begins anew where the step is called again: for its compensation, or once its letter is requeued.
     """
-    if entry.input != "deferred" or not is_attempt(entry):
-        return 0
-    own = [each.moment for each in before if each.moment.step == entry.step]
-    ends = [number for number, each in enumerate(own, 1) if each.what not in ("executing", "retrying")]
-    return 1 + sum(each.attempt > 0 for each in own[max(ends, default=0) :])
+    return tried.get(entry.step, 0) + 1 if entry.input == "deferred" and is_attempt(entry) else 0

@@ -12,7 +12,7 @@ from choreo import Permanent, Retry
 from choreo.records import Entry, Scheduled
 from choreo.render.text import lines
 from choreo.store.sqlite.store import SQLiteStore
-from choreo.timeline.moments import Moment
+from choreo.timeline.moments import Moment, moments_of
 from choreo.timeline.participant_view import ParticipantView
 from choreo.timeline.timeline import Timeline, timeline_of
 from choreo.worker.dead_letters import settle
@@ -242,3 +242,25 @@ def test_what_an_exception_says_stays_in_its_line(rig: Rig) -> None:
     told = list(lines(timeline_of([view._replace(entries=rows, dead_letters=())], rig.clock.now())))
     assert any(r"\x1b[31mred\nnext" in line.text for line in told)
     assert all(line.text.isprintable() and len(line.text) < 500 for line in told)
+
+
+class Step(str):
+    """The name of a step that counts with how many others it is compared."""
+
+    compared = 0
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        """Count."""
+        Step.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_a_step_that_was_tried_for_days_is_read_once() -> None:
+    """Each attempt has its number without a look at all before it."""
+    row = Entry("s", "trip", 1, "pending", 1, "deferred", "", "executing", "executing")
+    rows = [row._replace(step=Step("hotel.book"), recorded_at=number) for number in range(500)]
+    found = moments_of(ParticipantView("hotel", rows), [])
+    assert [each.moment.attempt for each in found] == list(range(1, 501))
+    assert Step.compared <= 2_000
