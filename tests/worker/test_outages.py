@@ -172,7 +172,7 @@ def test_a_worker_waits_while_postgresql_is_away(
     shop.settle()
     assert_done_once(shop)
     said = [record for record in caplog.records if "its store" in record.getMessage()]
-    assert [record.levelname for record in said] == ["WARNING", "INFO"]
+    assert [record.levelname for record in said] == ["WARNING", "WARNING"]
     assert "tester" not in said[0].getMessage()
 
 
