@@ -36,23 +36,34 @@ _BEYOND = 2**62
 _COUNTS = "input = 'event' AND note <> 'void'"
 _OF_IT = "FROM {saga_log} WHERE saga_id = each.saga_id AND saga_type = each.saga_type"
 # The time is as in `choreo.timeline.transitions`.
-_UNENDED = f"""
+_MOVED = f"old_state <> new_state OR ({_COUNTS})"
+_MOVING = f"""
 SELECT {_HEAD}, coalesce(moved.recorded_at, last.recorded_at)
   - CASE WHEN event.recorded_at > event.event_time THEN event.recorded_at - event.event_time ELSE 0 END,
   last.saga_version, coalesce(moved.step, last.step)
 FROM {{sagas_in_flight}} AS each
+"""
+UNENDED = f"""{_MOVING}
 JOIN {{saga_log}} AS last ON last.id = (SELECT max(id) {_OF_IT})
-LEFT JOIN {{saga_log}} AS moved
-  ON moved.id = (SELECT max(id) {_OF_IT} AND (old_state <> new_state OR ({_COUNTS})))
+LEFT JOIN {{saga_log}} AS moved ON moved.id = (SELECT max(id) {_OF_IT} AND ({_MOVED}))
 LEFT JOIN {{saga_log}} AS event ON event.id = (SELECT max(id) {_OF_IT} AND {_COUNTS} AND id <= moved.id)
 ORDER BY 5, last.id
 """
+"""Selects the last row of every saga that has not ended."""
+_LAST = "ORDER BY id DESC LIMIT 1"
+UNENDED_LATERAL = f"""{_MOVING}
+CROSS JOIN LATERAL (SELECT * {_OF_IT} {_LAST}) AS last
+LEFT JOIN LATERAL (SELECT * {_OF_IT} AND ({_MOVED}) {_LAST}) AS moved ON true
+LEFT JOIN LATERAL (SELECT * {_OF_IT} AND {_COUNTS} AND id <= moved.id {_LAST}) AS event ON true
+ORDER BY 5, last.id
+"""
+"""Selects the same; where a database has other ways to join, this one never reads the whole saga log."""
 
 
 class Reading:
-    """The statements of `TableReader` in one dialect."""
+    """The statements of `TableReader` in one dialect; ``unended`` is the one of these above for it."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, unended: str = UNENDED) -> None:
         sql = dialect.sql
         self.entries = sql("SELECT {entry} FROM {saga_log} WHERE saga_id = ? ORDER BY id")
         self.scheduled = sql("SELECT {scheduled} FROM {schedule} WHERE saga_id = ? ORDER BY due, id")
@@ -66,7 +77,7 @@ class Reading:
             " SELECT 1 FROM {saga_log} AS newer WHERE newer.saga_id = last.saga_id"
             " AND newer.saga_type = last.saga_type AND newer.id > last.id) ORDER BY last.id DESC LIMIT ?"
         )
-        self.unended = sql(_UNENDED)
+        self.unended = sql(unended)
         self.unpublished_rows = sql("SELECT count(*) FROM {outbox}")
         self.first_unpublished = sql("SELECT headers FROM {outbox} ORDER BY seq LIMIT 1")
         self.lanes = sql("SELECT lane, count(*), min(due) FROM {schedule} GROUP BY lane ORDER BY lane")
@@ -150,9 +161,16 @@ class TableReader(ABC):
     def _at_once(self, read: Callable[[], T]) -> T:
         """Return what ``read`` returns, all of which is of one moment."""
 
-    def _requested(self, saga_id: str) -> Sequence[Entry]:
-        """Return the entries that another process has asked for, and that the saga log has not yet."""
-        del saga_id
+    def _rows_of(self, statements: Sequence[str], *values: object) -> list[Sequence[Any]]:
+        """Execute statements one after the other, and return the rows of each. Raises `StoreError`."""
+        return [self._rows(each, *values) for each in statements]
+
+    def _requested(self, saga_id: str, known: Collection[str]) -> Sequence[Entry]:
+        """Return the entries that another process has asked for, and that the saga log has not yet.
+
+        ``known`` are the ids of the events that it has.
+        """
+        del saga_id, known
         return ()
 
     def _newly_requested(self) -> Sequence[LastEntry]:
@@ -163,10 +181,14 @@ class TableReader(ABC):
         """Return the views of the sagas with that id, all of one moment, by their type."""
         sql = self._sql
         statements = (sql.entries, sql.scheduled, sql.letters, sql.unpublished)
-        rows, asked = self._at_once(
-            lambda: ([self._rows(each, saga_id) for each in statements], self._requested(saga_id))
-        )
-        entries = [*(Entry._make(row) for row in rows[0]), *asked]
+
+        def read() -> tuple[list[Sequence[Any]], list[Entry], Sequence[Entry]]:
+            rows = self._rows_of(statements, saga_id)
+            entries = [Entry._make(row) for row in rows[0]]
+            return rows, entries, self._requested(saga_id, {each.event_id for each in entries})
+
+        rows, kept, asked = self._at_once(read)
+        entries = [*kept, *asked]
         scheduled = [Scheduled._make(row) for row in rows[1]]
         letters = [DeadLetter._make(row) for row in rows[2]]
         unpublished = [*rows[3], *((entry.saga_type, entry.event_id) for entry in asked)]
@@ -282,7 +304,7 @@ class TableReader(ABC):
         """Return what waits in the store, all of one moment."""
         sql = self._sql
         statements = (sql.unpublished_rows, sql.first_unpublished, sql.lanes, sql.reasons)
-        count, first, lanes, reasons = self._at_once(lambda: [self._rows(each) for each in statements])
+        count, first, lanes, reasons = self._at_once(lambda: self._rows_of(statements))
         return Depths(
             count[0][0],
             time_in(first[0][0]) if first else 0,

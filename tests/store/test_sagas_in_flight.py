@@ -19,7 +19,8 @@ from choreo.errors import StoreUnavailable
 from choreo.records import Entry, SagaKey
 from choreo.store.copying import copy_store
 from choreo.store.opening import is_address, migrate, open_reader, open_store
-from choreo.store.reader import Reading
+from choreo.store.postgresql.dialect import POSTGRESQL
+from choreo.store.reader import UNENDED_LATERAL, Reading
 from choreo.store.sqlite.dialect import SQLITE
 from choreo.store.tables import TableStore
 from tests.postgresql.databases import new_database
@@ -270,3 +271,24 @@ def test_postgresql_reads_no_row_but_those_of_the_turn(empty_store: str) -> None
             "INSERT INTO choreo.sagas_in_flight SELECT 'many' || n, 'shop' FROM generate_series(1, 5000) AS n"
         )
         assert rows_read() - before[-1] < 100
+
+
+def test_postgresql_joins_them_to_their_own_rows_alone(empty_store: str) -> None:
+    """It would rather read the whole saga log; what is told is the same."""
+    random = Random(7)
+    each_way = (Reading(POSTGRESQL).unended, Reading(POSTGRESQL, UNENDED_LATERAL).unended)
+    with closing(open_store(empty_store)) as store, psycopg.connect(empty_store, autocommit=True) as other:
+        for _ in range(8):
+            write(store, random)
+        one, another = (other.execute(each.encode()).fetchall() for each in each_way)
+        assert one == another
+        assert one
+        with store.turn():
+            ends = ["completed"] * 30 + ["pending"]
+            many = [(f"many{n}", state) for n, state in enumerate(ends * 15)]
+            store.append(entry(name, saga_state=state) for name, state in many for _ in range(4))
+        other.execute("ANALYZE choreo.saga_log, choreo.sagas_in_flight")
+        plans = [
+            "\n".join(line for (line,) in other.execute(f"EXPLAIN {each}".encode())) for each in each_way
+        ]
+        assert ["Seq Scan on saga_log" in plan for plan in plans] == [True, False]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 import psycopg
@@ -14,13 +14,12 @@ from choreo.store.postgresql.errors import shown, store_error
 from choreo.store.postgresql.requests import entries_of, newly_requested
 from choreo.store.postgresql.schema import require_tables
 from choreo.store.postgresql.session import connect
-from choreo.store.reader import Reading, TableReader
+from choreo.store.reader import UNENDED_LATERAL, Reading, TableReader
 from choreo.timeline.source import LastEntry
 
 T = TypeVar("T")
 
 _TAKEOVERS = "SELECT topic, partition, epoch FROM choreo.positions"
-_EVENTS = "SELECT event_id FROM choreo.saga_log WHERE saga_id = %s"
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WAIT_BRIEFLY = "SET LOCAL lock_timeout = '15s'"
 """A migration locks tables for less."""
@@ -34,7 +33,7 @@ class PostgreSQLReader(TableReader):
     Raises `StoreError` where the database can't be read, or holds no store of this choreo's.
     """
 
-    _sql = Reading(POSTGRESQL)
+    _sql = Reading(POSTGRESQL, UNENDED_LATERAL)
     _searches = SEARCHES
     late_seconds = 90.0  # a paused turn is ended by the server earlier than that
 
@@ -61,8 +60,7 @@ class PostgreSQLReader(TableReader):
         """Close the connection."""
         self._connection.close()
 
-    def _requested(self, saga_id: str) -> Sequence[Entry]:
-        known = {row[0] for row in self._rows(_EVENTS, saga_id)}
+    def _requested(self, saga_id: str, known: Collection[str]) -> Sequence[Entry]:
         asked = entries_of(lambda sql, values: self._rows(sql, *values), saga_id, "")
         return [entry for entry in asked if entry.event_id not in known]
 
@@ -86,9 +84,21 @@ class PostgreSQLReader(TableReader):
         finally:
             self._connection.rollback()
 
+    def _rows_of(self, statements: Sequence[str], *values: object) -> list[Sequence[Any]]:
+        if _can_not_be_there(values):
+            return [()] * len(statements)
+        cursors = [psycopg.Cursor(self._connection) for _ in statements]
+        try:
+            with self._connection.pipeline():  # they take one round trip
+                for cursor, sql in zip(cursors, statements, strict=True):
+                    cursor.execute(sql.encode(), values or None)
+            return [each.fetchall() for each in cursors]
+        except psycopg.Error as error:
+            raise store_error(self.path, error) from error
+
     def _rows(self, sql: str, *values: object) -> Sequence[Any]:
-        if any(isinstance(each, str) and "\0" in each for each in values):
-            return []  # no text there can hold it
+        if _can_not_be_there(values):
+            return ()
         try:
             if self._connection.info.transaction_status == TransactionStatus.IDLE:
                 return self._rows_alone(sql, values)
@@ -103,3 +113,8 @@ class PostgreSQLReader(TableReader):
         cursor.execute(f"{_WAIT_BRIEFLY}; {sql}".encode(), values or None)
         cursor.set_result(1)
         return cursor.fetchall() if cursor.description else []
+
+
+def _can_not_be_there(values: Sequence[object]) -> bool:
+    """Whether one of these values is a text that none in PostgreSQL can be."""
+    return any(isinstance(each, str) and "\0" in each for each in values)
