@@ -259,7 +259,7 @@ def test_who_was_away_for_too_long_comes_back(members: Members) -> None:
 
 def test_who_was_replaced_while_it_was_away_asks_its_store(members: Members) -> None:
     """The group can't tell: another member has had its name. The store knows, and its owner comes back."""
-    if not members._is_static or "group_protocol" in members._settings:
+    if not members.is_static or "group_protocol" in members._settings:
         pytest.skip("only a static member of a classic group can be replaced")
     for is_replaced in (False, True):
         patience = {**_session(members), "max_poll_interval_ms": 1500}
@@ -282,7 +282,7 @@ def test_who_was_replaced_while_it_was_away_asks_its_store(members: Members) -> 
 
 def test_of_two_that_start_at_once_the_one_stays_that_has_the_store(members: Members) -> None:
     """In the group each puts the other out; the one whose store was taken over doesn't come back."""
-    if not members._is_static or "group_protocol" in members._settings:
+    if not members.is_static or "group_protocol" in members._settings:
         pytest.skip("only a static member of a classic group can be replaced")
     owner = members.plain("a").subscribe().until_ended()
     other = members.plain("a")
@@ -306,7 +306,7 @@ def test_a_killed_worker_has_its_name_back_when_its_session_is_over(members: Mem
     """In a group of KIP-848 a name is in use until then; in a classic one it is taken over at once."""
     settings = {name.replace("_", "."): value for name, value in members._settings.items()}
     settings |= {"group.id": members.group, "bootstrap.servers": members.cluster.bootstrap}
-    settings |= {"group.instance.id": "worker-a"} if members._is_static else {}
+    settings |= {"group.instance.id": "worker-a"} if members.is_static else {}
     command = [sys.executable, "-c", JOIN, json.dumps(settings), members.topic]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -365,7 +365,7 @@ def _short(members: Members) -> dict[str, Any]:
     """Return settings for a session that is over soon; KIP-848 leaves that to the broker."""
     if "group_protocol" not in members._settings:
         return {"session_timeout_ms": 1000}
-    if members._is_static and not os.environ.get("CHOREO_FUZZ"):
+    if members.is_static and not os.environ.get("CHOREO_FUZZ"):
         pytest.skip("the broker's session takes 45 s")
     return {}
 
