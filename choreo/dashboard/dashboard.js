@@ -18,7 +18,7 @@
     wanted = false;
     const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
     if (answer && answer.status === 401) { location.reload(); return; }
-    document.body.classList.toggle("stale", !answer || answer.status > 500);
+    document.body.classList.toggle("stale", !answer || answer.status >= 500);
     if (!answer || !answer.ok || isBusy()) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.getElementById("live");
