@@ -44,7 +44,7 @@ from choreo.dashboard.saga import saga
 from choreo.dashboard.sagas import sagas
 from choreo.dashboard.settings import Settings, is_same
 from choreo.dashboard.stores import Shown, Stores
-from choreo.dashboard.visit import Visit
+from choreo.dashboard.visit import Visit, root_of
 from choreo.dashboard.what_if import run, what_if
 from choreo.errors import ChoreoError, ConfigurationError, StoreError
 from choreo.operations.settling import LONGEST_NAME
@@ -218,14 +218,20 @@ def _action(site: _Site, action: Action) -> Callable[[Request], Any]:
         response: Response = await run_in_threadpool(_page, site, request, act)
         who = fields.get("who", "").strip()
         if who and len(who) <= LONGEST_NAME:
-            path = str(request.scope.get("root_path") or "") or "/"
             secure = _is_encrypted(request)
+            path = _cookie_path(request)
             response.set_cookie(
                 _WHO, _packed(who), _MONTH, path=path, httponly=True, samesite="strict", secure=secure
             )
         return response
 
     return answer
+
+
+def _cookie_path(request: Request) -> str:
+    """Return the path of this page's cookies; one that a cookie could not hold is the path of all."""
+    root = root_of(request)
+    return root if root and ";" not in root else "/"
 
 
 def _is_encrypted(request: Request) -> bool:
@@ -353,7 +359,7 @@ def _enter(settings: Settings) -> Callable[[Request], Any]:
         response.set_cookie(
             cookie_name(request.scope),
             settings.visit_token,
-            path=str(request.scope.get("root_path") or "") or "/",
+            path=_cookie_path(request),
             httponly=True,
             samesite="strict",
             secure=_is_encrypted(request),

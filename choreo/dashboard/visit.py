@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from choreo.dashboard.element import Child, Html, element
 from choreo.dashboard.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+
+def root_of(request: Request) -> str:
+    """Return where this page is mounted, as browsers write it: without a last slash."""
+    return quote(str(request.scope.get("root_path") or "").rstrip("/"), safe="/!$&'()*+,;=:@")
 
 
 class Visit:
@@ -21,7 +26,7 @@ class Visit:
         self.path = path
         self.query: Mapping[str, str] = request.query_params
         self.who = who
-        self._root = str(request.scope.get("root_path") or "").rstrip("/")
+        self._root = root_of(request)
 
     def url(self, path: str, /, **query: str | int) -> str:
         """Return an address of this page; what is empty is left out.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -301,6 +301,19 @@ def test_a_cookie_that_came_encrypted_goes_no_other_way(page: Page) -> None:
     given = {"headers": {"origin": "https://ops.shop.example"}, "host": "ops.shop.example"}
     assert "; Secure" in post(closed, "/enter", {"token": TOKEN}, **given).headers["set-cookie"]
     assert "; Secure" not in post(closed, "/enter", {"token": TOKEN}).headers["set-cookie"]
+
+
+@pytest.mark.parametrize("root", ["/ops", "/my ops", "/opérations", "/操作"])
+def test_cookies_are_of_where_the_page_is_mounted(page: Page, root: str) -> None:
+    """As browsers write it: they compare it with the address."""
+    closed, opened = page(token=TOKEN), page()
+    entered = post(closed, "/enter", {"token": TOKEN}, root=root)
+    form = ask(opened, "/act?verb=discard&participant=payments&number=1", root=root).form
+    done = post(opened, "/act", {**form, "who": "eve", "why": "because"}, root=root)
+    assert (entered.status, done.status) == (303, 200)
+    for answer in (entered, done):
+        assert f"Path={quote(root)};" in answer.headers["set-cookie"]
+    assert entered.headers["location"] == f"{quote(root)}/"
 
 
 OTHER_COOKIES = (
