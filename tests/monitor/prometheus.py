@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 from tests.conftest import unavailable
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def tool(name: str, package: str = "prometheus") -> str:

@@ -87,6 +87,8 @@ class PostgreSQLReader(TableReader):
     def _rows_of(self, statements: Sequence[str], *values: object) -> list[Sequence[Any]]:
         if _can_not_be_there(values):
             return [()] * len(statements)
+        if not psycopg.Pipeline.is_supported():  # libpq is older than 14
+            return super()._rows_of(statements, *values)
         cursors = [psycopg.Cursor(self._connection) for _ in statements]
         try:
             with self._connection.pipeline():  # they take one round trip
