@@ -13,7 +13,11 @@ import psycopg
 import pytest
 
 from choreo.errors import NestedTransaction, StoreError, StoreUnavailable, TurnLost
+from choreo.store.postgresql.reader import PostgreSQLReader
 from choreo.store.postgresql.store import PostgreSQLStore
+from tests.conftest import unavailable
+from tests.postgresql.pooler import Pooler
+from tests.postgresql.server import Unavailable
 
 from .conformance import (
     Connect,
@@ -322,3 +326,36 @@ def test_a_savepoint_costs_nothing_where_nothing_is_asked(
         assert len(made) == 1
     assert orders(store) == []
     assert len(store.history("s1")) == 1
+
+
+@pytest.mark.parametrize("is_pipelined", [True, False])
+def test_it_is_read_through_a_pooler_in_transaction_mode(
+    empty_store: str, is_pipelined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By more readers than it has sessions; none leaves anything there."""
+    monkeypatch.setattr(psycopg.Pipeline, "is_supported", lambda: is_pipelined)
+    with closing(PostgreSQLStore(empty_store)) as store, store.turn():
+        store.append([entry(saga_id=f"s{number}") for number in range(20)])
+        store.enqueue([unpublished("e1")])
+    try:
+        pooler = Pooler(empty_store, size=2)
+    except Unavailable as error:
+        unavailable(error, "pgbouncer")
+    seen: list[tuple[int, int, int]] = []
+
+    def read() -> None:
+        with PostgreSQLReader(pooler.before(empty_store)) as reader:
+            for number in range(20):
+                views = reader.views(f"s{number}")
+                seen.append((len(views), reader.depths().unpublished, len([*reader.unended()])))
+            assert reader._connection.execute("SHOW lock_timeout").fetchone() == ("0",)
+
+    try:
+        readers = [threading.Thread(target=read) for _ in range(5)]
+        for each in readers:
+            each.start()
+        for each in readers:
+            each.join()
+    finally:
+        pooler.stop()
+    assert seen == [(1, 1, 20)] * 100
