@@ -33,7 +33,6 @@ class Patience:
         self._clock = clock
         self._stopping = stopping
         self._pause = _FIRST
-        self._since: float | None = None
         self._said = 0.0
 
     def wait(self, error: StoreUnavailable) -> None:
@@ -41,22 +40,21 @@ class Patience:
         if isinstance(error, StoreChanged):
             return
         now = self._clock.monotonic()
-        if self._since is None or now - self._said >= _SAID_EACH:
+        if self._progress.away is None or now - self._said >= _SAID_EACH:
             self._said = now
             log.warning("%s: waits for its store, and keeps what it has: %s", self._participant, error)
-        self._since = now if self._since is None else self._since
         self._progress.wait(now)
         self._stopping.wait(self._pause)
         self._pause = min(2 * self._pause, _LONGEST)
 
     def end(self) -> None:
         """Note that the store is there."""
-        if self._since is None:
+        away = self._progress.away
+        if away is None:
             return
         now = self._clock.monotonic()
-        log.warning("%s: its store is there again, after %.1f s", self._participant, now - self._since)
+        log.warning("%s: its store is there again, after %.1f s", self._participant, now - away)
         self._progress.is_there(now)
-        self._since = None
         self._pause = _FIRST
 
     def until_done(self, work: Callable[[], T], seconds: float = float("inf")) -> T:
